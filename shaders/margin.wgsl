@@ -1,0 +1,22 @@
+// Margins z = X w + b afresh. A point of the host is split into two f32 halves; this dispatch takes the
+// low one, and the evaluation adds the high one as its direction: in one dispatch a compiler could fold
+// x * high + x * low back into a single product.
+
+@group(0) @binding(0) var<uniform> pass_: Pass;
+@group(0) @binding(1) var<storage, read> features: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> weights: array<f32>;
+@group(0) @binding(3) var<storage, read_write> margins: array<vec4<f32>>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let first_row = group.x * pass_.block_rows;
+    let last_row = min(first_row + pass_.block_rows, pass_.rows);
+    for (var row = first_row + 4u * lane; row < last_row; row += TILE) {
+        let k = row / 4u;
+        var z = vec4(pass_.intercept);
+        for (var j = 0u; j < pass_.features; j++) {
+            z += weights[j] * features[j * pass_.stride + k];
+        }
+        margins[k] = select(vec4(0.0), z, holds_data(row, last_row));
+    }
+}

@@ -1,0 +1,82 @@
+// Constants, the pass description, the logistic functions and the tree reduction. No bindings here.
+// Rows are handled four at a time: a vec4 holds the same quantity of four neighbouring rows.
+
+const GROUP: u32 = 256u;  // invocations of a workgroup
+const TILE: u32 = 1024u;  // rows of a tile: four for each invocation
+const LANES: u32 = 32u;   // invocations that share a column in the gradient
+const COLUMNS: u32 = 32u; // columns in one tree: four for each group of LANES
+
+// What one dispatch over one chunk needs to know. Rows and blocks are those of the chunk.
+struct Pass {
+    rows: u32,            // rows that hold data
+    stride: u32,          // vec4s from one column to the next
+    features: u32,        // columns
+    block_rows: u32,      // rows of a block; a workgroup takes one block
+    reads_direction: u32, // 1: compute direction margins u = X p; 0: take those that are there
+    intercept: f32,       // the direction's intercept
+    unused_0: u32,
+    unused_1: u32,
+    steps: vec4<f32>,     // up to four steps to probe; an evaluation uses the first
+}
+
+// L = 1 / (1 + exp(-z)), by the branch whose exponential cannot overflow.
+fn sigmoid(z: vec4<f32>) -> vec4<f32> {
+    let e = exp(-abs(z));
+    return select(e, vec4(1.0), z >= vec4(0.0)) / (1.0 + e);
+}
+
+// ln(1 + exp(z)). WGSL has no log1p: ln(1 + e) = 2 artanh(w), w = e / (2 + e) in (0, 1/3], whose
+// series to w^15 leaves less than 1e-9 of it and keeps the relative precision of a tiny e.
+fn softplus(z: vec4<f32>) -> vec4<f32> {
+    let e = exp(-abs(z));
+    let w = e / (2.0 + e);
+    let v = w * w;
+    let series = 1.0 + v * (1.0 / 3.0 + v * (1.0 / 5.0 + v * (1.0 / 7.0 + v * (1.0 / 9.0
+        + v * (1.0 / 11.0 + v * (1.0 / 13.0 + v * (1.0 / 15.0)))))));
+    return max(z, vec4(0.0)) + 2.0 * w * series;
+}
+
+// S = L (1 - L) = e / (1 + e)^2, never as a difference.
+fn logistic_curvature(z: vec4<f32>) -> vec4<f32> {
+    let e = exp(-abs(z));
+    let whole = 1.0 / (1.0 + e);
+    return e * whole * whole;
+}
+
+// L - t for a label t in {0, 1}: -s sigmoid(-s z) with s = 2t - 1, without the cancellation.
+fn residual_of(z: vec4<f32>, t: vec4<f32>) -> vec4<f32> {
+    let s = 2.0 * t - 1.0;
+    return -s * sigmoid(-s * z);
+}
+
+// The cross-entropy softplus(z) - t z = softplus(-s z).
+fn loss_of(z: vec4<f32>, t: vec4<f32>) -> vec4<f32> {
+    return softplus((1.0 - 2.0 * t) * z);
+}
+
+// Which of the four rows from `first` on hold data.
+fn holds_data(first: u32, rows: u32) -> vec4<bool> {
+    return vec4(first) + vec4(0u, 1u, 2u, 3u) < vec4(rows);
+}
+
+fn sum_of_rows(v: vec4<f32>) -> f32 {
+    return (v.x + v.y) + (v.z + v.w);
+}
+
+var<workgroup> scratch: array<vec4<f32>, GROUP>;
+
+// The one tree reduction: the sum of `value` over each `width` neighbouring invocations (a power of
+// two), returned to all of them. All invocations of the workgroup must call it.
+fn tree_sum(lane: u32, width: u32, value: vec4<f32>) -> vec4<f32> {
+    scratch[lane] = value;
+    workgroupBarrier();
+    for (var half = width / 2u; half > 0u; half = half / 2u) {
+        if (lane % width < half) {
+            scratch[lane] = scratch[lane] + scratch[lane + half];
+        }
+        workgroupBarrier();
+    }
+    let sum = scratch[lane - lane % width];
+    workgroupBarrier();
+    return sum;
+}

@@ -1,0 +1,39 @@
+// Loss, slope and curvature along a line, at up to four steps, from the cached margins: z + step u.
+// Never touches the features. A workgroup takes one block and writes one slot:
+// [sum loss, sum r u, sum S u^2], a vec4 over the steps each.
+
+@group(0) @binding(0) var<uniform> pass_: Pass;
+@group(0) @binding(1) var<storage, read> labels: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> margins: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> direction_margins: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> slots: array<vec4<f32>>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let first_row = group.x * pass_.block_rows;
+    let last_row = min(first_row + pass_.block_rows, pass_.rows);
+    var loss = vec4(0.0);
+    var slope = vec4(0.0);
+    var curvature = vec4(0.0);
+    for (var row = first_row + 4u * lane; row < last_row; row += TILE) {
+        let k = row / 4u;
+        let here = holds_data(row, last_row);
+        let u = select(vec4(0.0), direction_margins[k], here);
+        let z = select(vec4(0.0), margins[k], here);
+        let t = select(vec4(0.0), labels[k], here);
+        for (var p = 0u; p < 4u; p++) {
+            let at = z + pass_.steps[p] * u;
+            loss[p] += sum_of_rows(select(vec4(0.0), loss_of(at, t), here));
+            slope[p] += sum_of_rows(residual_of(at, t) * u);
+            curvature[p] += sum_of_rows(logistic_curvature(at) * u * u);
+        }
+    }
+    let losses = tree_sum(lane, GROUP, loss);
+    let slopes = tree_sum(lane, GROUP, slope);
+    let curvatures = tree_sum(lane, GROUP, curvature);
+    if (lane == 0u) {
+        slots[3u * group.x] = losses;
+        slots[3u * group.x + 1u] = slopes;
+        slots[3u * group.x + 2u] = curvatures;
+    }
+}

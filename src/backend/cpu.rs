@@ -1,0 +1,352 @@
+//! The CPU backend: f64 arithmetic over f32 columns, on all cores, the same bits every time.
+//!
+//! It is the reference that the GPU is checked against, so it is plain: one function for a block, the
+//! same blocks and the same order of their sums whatever the threads do.
+
+use std::sync::Mutex;
+
+use rayon::prelude::*;
+
+use crate::backend::layout::Layout;
+use crate::backend::{Backend, Loading, RowTerms};
+use crate::data::{Column, Store};
+use crate::error::Result;
+use crate::logistic::terms;
+use crate::objective::{Evaluation, Line, Objective, Passes, Probe};
+
+/// Memory of a chunk; small enough that locks on it are rarely contended while it is filled.
+const CHUNK_BYTES: usize = 16 << 20;
+
+/// A table being filled.
+pub struct CpuTable {
+    layout: Layout,
+    /// `[chunks][features]`, each `[rows of the chunk]`.
+    features: Vec<Vec<Mutex<Vec<f32>>>>,
+    /// `[chunks]`, each `[rows of the chunk]`.
+    labels: Vec<Mutex<Vec<f32>>>,
+}
+
+impl CpuTable {
+    /// Reserves memory for `rows` x `features`.
+    pub fn new(rows: usize, features: usize) -> Self {
+        Self::with_chunk_bytes(rows, features, CHUNK_BYTES)
+    }
+
+    /// As [`CpuTable::new`], in chunks of at most `chunk_bytes`; no result depends on it.
+    pub fn with_chunk_bytes(rows: usize, features: usize, chunk_bytes: usize) -> Self {
+        let layout = Layout::new(rows, features, chunk_bytes);
+        let column = |chunk| Mutex::new(vec![0.0_f32; layout.rows_of(chunk)]);
+        Self {
+            layout,
+            features: (0..layout.chunks()).map(|chunk| (0..features).map(|_| column(chunk)).collect()).collect(),
+            labels: (0..layout.chunks()).map(column).collect(),
+        }
+    }
+}
+
+impl Store for CpuTable {
+    fn write(&self, column: Column, first_row: usize, values: &[f32]) -> Result<()> {
+        let mut values = values;
+        for (chunk, rows) in self.layout.pieces(first_row, values.len()) {
+            let (here, rest) = values.split_at(rows.len());
+            values = rest;
+            let target = match column {
+                Column::Feature(index) => &self.features[chunk][index],
+                Column::Label => &self.labels[chunk],
+            };
+            target.lock().expect("no writer panics while it copies")[rows].copy_from_slice(here);
+        }
+        Ok(())
+    }
+}
+
+impl Loading for CpuTable {
+    fn as_store(&self) -> &dyn Store {
+        self
+    }
+
+    fn finish(self: Box<Self>) -> Result<Box<dyn Backend>> {
+        let unlock = |column: Mutex<Vec<f32>>| column.into_inner().expect("no writer panics while it copies");
+        let chunks = self
+            .features
+            .into_iter()
+            .zip(self.labels)
+            .map(|(features, labels)| {
+                let labels = unlock(labels);
+                Chunk {
+                    features: features.into_iter().map(unlock).collect(),
+                    margins: vec![0.0; labels.len()],
+                    direction_margins: vec![0.0; labels.len()],
+                    labels,
+                }
+            })
+            .collect();
+        Ok(Box::new(Cpu { layout: self.layout, chunks, passes: Passes::default(), last_step: 0.0 }))
+    }
+}
+
+/// Columns of a chunk and the state of its rows.
+struct Chunk {
+    /// `[features]`, each `[rows]`.
+    features: Vec<Vec<f32>>,
+    labels: Vec<f32>,
+    margins: Vec<f64>,
+    direction_margins: Vec<f64>,
+}
+
+/// The CPU backend with a table.
+pub struct Cpu {
+    layout: Layout,
+    chunks: Vec<Chunk>,
+    passes: Passes,
+    /// The step of the last evaluation from where the objective stands.
+    last_step: f64,
+}
+
+/// A block of rows, the unit of work and of summation.
+struct Block<'a> {
+    features: &'a [Vec<f32>],
+    /// First row within the chunk.
+    first: usize,
+    labels: &'a [f32],
+    margins: &'a mut [f64],
+    direction_margins: &'a mut [f64],
+}
+
+/// Where the margins of an evaluation come from.
+#[derive(Clone, Copy)]
+enum At<'a> {
+    /// Afresh from a point `[features + 1]`; the rows stand there afterwards.
+    Point(&'a [f64]),
+    /// From where the rows stand, along a direction `[features + 1]`, at a step.
+    Along(&'a [f64], f64),
+    /// From where the rows stand.
+    Here,
+}
+
+/// Sums over rows, in f64.
+struct Sums {
+    loss: f64,
+    slope: f64,
+    curvature: f64,
+    /// `[features + 1]`, the intercept last.
+    gradient: Vec<f64>,
+}
+
+impl Sums {
+    fn zero(features: usize) -> Self {
+        Self { loss: 0.0, slope: 0.0, curvature: 0.0, gradient: vec![0.0; features + 1] }
+    }
+
+    fn add(mut self, other: &Self) -> Self {
+        self.loss += other.loss;
+        self.slope += other.slope;
+        self.curvature += other.curvature;
+        for (sum, term) in self.gradient.iter_mut().zip(&other.gradient) {
+            *sum += term;
+        }
+        self
+    }
+}
+
+impl Cpu {
+    fn blocks(&mut self) -> Vec<Block<'_>> {
+        let block_rows = self.layout.block_rows;
+        self.chunks
+            .iter_mut()
+            .flat_map(|chunk| {
+                let features = &chunk.features;
+                chunk
+                    .labels
+                    .chunks(block_rows)
+                    .zip(chunk.margins.chunks_mut(block_rows))
+                    .zip(chunk.direction_margins.chunks_mut(block_rows))
+                    .enumerate()
+                    .map(move |(index, ((labels, margins), direction_margins))| Block {
+                        features,
+                        first: index * block_rows,
+                        labels,
+                        margins,
+                        direction_margins,
+                    })
+            })
+            .collect()
+    }
+
+    /// One pass over the features: loss, slope, curvature and gradient, summed in block order.
+    fn evaluate(&mut self, at: At<'_>) -> Sums {
+        self.passes.data += 1;
+        let features = self.layout.features;
+        let partial: Vec<Sums> = self.blocks().par_iter_mut().map(|block| evaluate(block, at)).collect();
+        let mut sums = partial.iter().fold(Sums::zero(features), Sums::add);
+        let n = self.layout.rows as f64;
+        sums.loss /= n;
+        sums.slope /= n;
+        sums.curvature /= n;
+        sums.gradient.iter_mut().for_each(|g| *g /= n);
+        sums
+    }
+
+    /// `phi`, `phi'`, `phi''` at `step`, from the cached margins alone.
+    fn probe(&mut self, step: f64) -> Probe {
+        self.passes.line += 1;
+        let partial: Vec<[f64; 3]> = self
+            .blocks()
+            .par_iter_mut()
+            .map(|block| {
+                let mut sums = [0.0; 3];
+                for ((z, u), t) in block.margins.iter().zip(&*block.direction_margins).zip(block.labels) {
+                    let row = terms(z + step * u, f64::from(*t));
+                    sums[0] += row.loss;
+                    sums[1] += row.residual * u;
+                    sums[2] += row.curvature * u * u;
+                }
+                sums
+            })
+            .collect();
+        let mut sums = [0.0; 3];
+        for block in partial {
+            for (sum, term) in sums.iter_mut().zip(block) {
+                *sum += term;
+            }
+        }
+        let [value, slope, curvature] = sums.map(|sum| sum / self.layout.rows as f64);
+        Probe { step, value, slope, curvature }
+    }
+
+    /// `z += step u`: the rows stand at the step now.
+    fn advance(&mut self, step: f64) {
+        self.blocks().par_iter_mut().for_each(|block| {
+            for (z, u) in block.margins.iter_mut().zip(&*block.direction_margins) {
+                *z += step * u;
+            }
+        });
+    }
+}
+
+/// Evaluates one block; two sweeps over its columns, the second from the cache.
+fn evaluate(block: &mut Block<'_>, at: At<'_>) -> Sums {
+    let rows = block.labels.len();
+    let columns = || block.features.iter().map(|column| &column[block.first..block.first + rows]);
+    let mut sums = Sums::zero(block.features.len());
+    if let At::Point(weights) | At::Along(weights, _) = at {
+        let (intercept, weights) = weights.split_last().expect("the intercept is always there");
+        block.direction_margins.fill(*intercept);
+        for (column, weight) in columns().zip(weights) {
+            add_scaled(block.direction_margins, *weight, column);
+        }
+    }
+    let step = match at {
+        At::Point(_) => {
+            block.margins.copy_from_slice(block.direction_margins);
+            block.direction_margins.fill(0.0);
+            0.0
+        }
+        At::Along(_, step) => step,
+        At::Here => 0.0,
+    };
+    let mut residuals = vec![0.0; rows];
+    let states = block.margins.iter().zip(&*block.direction_margins).zip(block.labels);
+    for (residual, ((z, u), t)) in residuals.iter_mut().zip(states) {
+        let row = terms(z + step * u, f64::from(*t));
+        *residual = row.residual;
+        sums.loss += row.loss;
+        sums.slope += row.residual * u;
+        sums.curvature += row.curvature * u * u;
+    }
+    for (sum, column) in sums.gradient.iter_mut().zip(columns()) {
+        *sum = dot(column, &residuals);
+    }
+    sums.gradient[block.features.len()] = residuals.iter().sum();
+    sums
+}
+
+/// `target += factor * column`.
+fn add_scaled(target: &mut [f64], factor: f64, column: &[f32]) {
+    for (sum, x) in target.iter_mut().zip(column) {
+        *sum += factor * f64::from(*x);
+    }
+}
+
+/// `column . residuals` in eight accumulators, so that the compiler may use vector registers: it must
+/// not reorder a floating-point sum by itself.
+fn dot(column: &[f32], residuals: &[f64]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (column, column_rest) = column.as_chunks::<8>();
+    let (residuals, residuals_rest) = residuals.as_chunks::<8>();
+    for (x, r) in column.iter().zip(residuals) {
+        for lane in 0..8 {
+            sums[lane] += f64::from(x[lane]) * r[lane];
+        }
+    }
+    for ((sum, x), r) in sums.iter_mut().zip(column_rest).zip(residuals_rest) {
+        *sum += f64::from(*x) * r;
+    }
+    sums.iter().sum()
+}
+
+impl Objective for Cpu {
+    fn dimension(&self) -> usize {
+        self.layout.features + 1
+    }
+
+    fn move_to(&mut self, point: &[f64]) -> Result<Evaluation> {
+        assert_eq!(point.len(), self.dimension(), "parameters of the point and of the table");
+        let sums = self.evaluate(At::Point(point));
+        self.last_step = 0.0;
+        Ok(Evaluation { value: sums.loss, gradient: sums.gradient })
+    }
+
+    fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {
+        assert_eq!(direction.len(), self.dimension(), "parameters of the direction and of the table");
+        let sums = self.evaluate(At::Along(direction, first_step));
+        self.last_step = first_step;
+        let first = Probe { step: first_step, value: sums.loss, slope: sums.slope, curvature: sums.curvature };
+        Ok(Box::new(CpuLine { cpu: self, first, gradient: sums.gradient }))
+    }
+
+    fn passes(&self) -> Passes {
+        self.passes
+    }
+}
+
+struct CpuLine<'a> {
+    cpu: &'a mut Cpu,
+    first: Probe,
+    /// Of the evaluation at the first step.
+    gradient: Vec<f64>,
+}
+
+impl Line for CpuLine<'_> {
+    fn first(&self) -> Probe {
+        self.first
+    }
+
+    fn probe(&mut self, steps: &[f64]) -> Result<Vec<Probe>> {
+        Ok(steps.iter().map(|&step| self.cpu.probe(step)).collect())
+    }
+
+    #[expect(clippy::float_cmp, reason = "the very step that was evaluated, not one near it")]
+    fn accept(self: Box<Self>, step: f64) -> Result<Evaluation> {
+        self.cpu.advance(step);
+        self.cpu.last_step = 0.0;
+        if step == self.first.step {
+            return Ok(Evaluation { value: self.first.value, gradient: self.gradient });
+        }
+        let sums = self.cpu.evaluate(At::Here);
+        Ok(Evaluation { value: sums.loss, gradient: sums.gradient })
+    }
+}
+
+impl Backend for Cpu {
+    fn row_terms(&mut self) -> Result<RowTerms> {
+        let mut rows = RowTerms::default();
+        for chunk in &self.chunks {
+            rows.margins.extend(&chunk.margins);
+            rows.direction_margins.extend(&chunk.direction_margins);
+            let states = chunk.margins.iter().zip(&chunk.direction_margins).zip(&chunk.labels);
+            rows.residuals.extend(states.map(|((z, u), t)| terms(z + self.last_step * u, f64::from(*t)).residual));
+        }
+        Ok(rows)
+    }
+}

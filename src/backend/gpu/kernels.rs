@@ -1,0 +1,183 @@
+//! The compute pipelines: shader texts, bindings and the description of a pass.
+//!
+//! `tests/shaders.rs` parses the assembled texts and proves that the constants, the binding order and
+//! [`Pass`] here are those of the shaders.
+
+use crate::backend::layout;
+
+/// Invocations of a workgroup.
+pub const GROUP: u32 = 256;
+/// Bytes of workgroup memory of the largest kernel: the tree's scratch and the residuals of a tile.
+pub const WORKGROUP_BYTES: u64 = 2 * 16 * GROUP as u64;
+/// Storage buffers of the largest kernel.
+pub const STORAGE_BUFFERS: u64 = 7;
+/// Steps that one probe takes.
+pub const PROBES: usize = 4;
+/// Entries of an evaluation's slot before the gradient: loss, slope, curvature, sum of residuals.
+pub const SLOT_HEAD: usize = 4;
+
+const _: () = assert!(layout::TILE == 4 * GROUP as usize, "a tile has four rows for each invocation");
+
+/// What one dispatch over one chunk needs to know; the struct `Pass` of the prelude.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Pass {
+    /// Rows of the chunk that hold data.
+    pub rows: u32,
+    /// Vec4s from one column of the chunk to the next.
+    pub stride: u32,
+    /// Columns.
+    pub features: u32,
+    /// Rows of a block.
+    pub block_rows: u32,
+    /// 1: compute direction margins; 0: take those that are there.
+    pub reads_direction: u32,
+    /// The direction's intercept.
+    pub intercept: f32,
+    /// To the alignment of `steps`.
+    pub unused: [u32; 2],
+    /// Steps to probe; an evaluation uses the first.
+    pub steps: [f32; PROBES],
+}
+
+/// The kernels, each one shader file with one entry point `main`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    /// Margins afresh.
+    Margin,
+    /// Loss, slope, curvature and gradient.
+    Evaluate,
+    /// Loss, slope and curvature at several steps, from cached margins.
+    Probe,
+    /// Margins move to an accepted step.
+    Advance,
+}
+
+impl Kernel {
+    /// All kernels, in the order of [`Sources`].
+    pub const ALL: [Self; 4] = [Self::Margin, Self::Evaluate, Self::Probe, Self::Advance];
+
+    /// The name of the shader file, the CPU function, the label and the benchmark.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Margin => "margin",
+            Self::Evaluate => "evaluate",
+            Self::Probe => "probe",
+            Self::Advance => "advance",
+        }
+    }
+
+    /// The bindings in their order, by the names that the shader uses.
+    pub fn bindings(self) -> &'static [Binding] {
+        use Binding::{Pass, Read, Write};
+        match self {
+            Self::Margin => &[Pass, Read("features"), Read("weights"), Write("margins")],
+            Self::Evaluate => &[
+                Pass,
+                Read("features"),
+                Read("labels"),
+                Read("direction"),
+                Read("margins"),
+                Write("direction_margins"),
+                Write("residuals"),
+                Write("slots"),
+            ],
+            Self::Probe => &[Pass, Read("labels"), Read("margins"), Read("direction_margins"), Write("slots")],
+            Self::Advance => &[Pass, Read("direction_margins"), Write("margins")],
+        }
+    }
+}
+
+/// One binding of a kernel; its index is its place in [`Kernel::bindings`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// The uniform [`Pass`].
+    Pass,
+    /// A storage buffer that the kernel reads.
+    Read(&'static str),
+    /// A storage buffer that the kernel writes.
+    Write(&'static str),
+}
+
+/// Shader texts, prelude included, in the order of [`Kernel::ALL`].
+pub type Sources<'a> = [&'a str; 4];
+
+/// The shader texts of this crate.
+pub const SOURCES: Sources<'static> = [
+    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/margin.wgsl")),
+    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/evaluate.wgsl")),
+    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/probe.wgsl")),
+    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/advance.wgsl")),
+];
+
+/// A compiled kernel.
+pub(super) struct Pipeline {
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) bindings: wgpu::BindGroupLayout,
+    pub(super) label: String,
+}
+
+/// All compiled kernels of a device.
+pub(super) struct Kernels {
+    pipelines: [Pipeline; 4],
+}
+
+impl Kernels {
+    pub(super) fn new(device: &wgpu::Device, sources: Sources<'_>) -> Self {
+        let mut sources = sources.into_iter();
+        Self {
+            pipelines: Kernel::ALL
+                .map(|kernel| compile(device, kernel, sources.next().expect("as many sources as kernels"))),
+        }
+    }
+
+    pub(super) fn get(&self, kernel: Kernel) -> &Pipeline {
+        &self.pipelines[kernel as usize]
+    }
+}
+
+fn compile(device: &wgpu::Device, kernel: Kernel, source: &str) -> Pipeline {
+    let label = format!("logreg.{}", kernel.name());
+    let entries: Vec<wgpu::BindGroupLayoutEntry> = kernel
+        .bindings()
+        .iter()
+        .zip(0..)
+        .map(|(binding, index)| wgpu::BindGroupLayoutEntry {
+            binding: index,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer {
+                ty: match binding {
+                    Binding::Pass => wgpu::BufferBindingType::Uniform,
+                    Binding::Read(_) => wgpu::BufferBindingType::Storage { read_only: true },
+                    Binding::Write(_) => wgpu::BufferBindingType::Storage { read_only: false },
+                },
+                has_dynamic_offset: false,
+                min_binding_size: std::num::NonZeroU64::new(match binding {
+                    Binding::Pass => size_of::<Pass>() as u64,
+                    Binding::Read(_) | Binding::Write(_) => 16,
+                }),
+            },
+            count: None,
+        })
+        .collect();
+    let bindings =
+        device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&label), entries: &entries });
+    let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: Some(&label),
+        bind_group_layouts: &[Some(&bindings)],
+        immediate_size: 0,
+    });
+    let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: Some(&label),
+        source: wgpu::ShaderSource::Wgsl(source.into()),
+    });
+    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(&label),
+        layout: Some(&layout),
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: wgpu::PipelineCompilationOptions::default(),
+        cache: None,
+    });
+    Pipeline { pipeline, bindings, label }
+}

@@ -1,0 +1,188 @@
+//! The GPU backend: adapters, the open device, and its errors. Only this folder knows wgpu.
+
+pub mod kernels;
+mod objective;
+mod table;
+
+use std::sync::{Arc, Mutex};
+
+use crate::backend::gpu::kernels::Kernels;
+use crate::backend::layout::Layout;
+use crate::error::{Error, Result};
+
+pub use table::GpuTable;
+
+/// A graphics adapter of this machine.
+pub struct Adapter {
+    adapter: wgpu::Adapter,
+    info: wgpu::AdapterInfo,
+}
+
+/// The adapters of this machine, in the order of the system.
+pub fn adapters() -> Vec<Adapter> {
+    let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = backends;
+    let instance = wgpu::Instance::new(descriptor);
+    pollster::block_on(instance.enumerate_adapters(backends))
+        .into_iter()
+        .map(|adapter| Adapter { info: adapter.get_info(), adapter })
+        .collect()
+}
+
+impl Adapter {
+    /// The name that the driver gives.
+    pub fn name(&self) -> String {
+        self.info.name.clone()
+    }
+
+    /// Whether it is a piece of hardware and not a software adapter such as lavapipe or WARP.
+    pub fn is_hardware(&self) -> bool {
+        self.info.device_type != wgpu::DeviceType::Cpu
+    }
+
+    /// Discrete GPU, integrated GPU, software, ...
+    pub fn kind(&self) -> &'static str {
+        match self.info.device_type {
+            wgpu::DeviceType::DiscreteGpu => "discrete GPU",
+            wgpu::DeviceType::IntegratedGpu => "integrated GPU",
+            wgpu::DeviceType::VirtualGpu => "virtual GPU",
+            wgpu::DeviceType::Cpu => "software",
+            wgpu::DeviceType::Other => "other",
+        }
+    }
+
+    /// The graphics interface: Vulkan, Metal or `DirectX` 12.
+    pub fn interface(&self) -> &'static str {
+        match self.info.backend {
+            wgpu::Backend::Vulkan => "Vulkan",
+            wgpu::Backend::Metal => "Metal",
+            wgpu::Backend::Dx12 => "DirectX 12",
+            _ => "other",
+        }
+    }
+
+    /// The driver and its version.
+    pub fn driver(&self) -> String {
+        format!("{} {}", self.info.driver, self.info.driver_info).trim().to_owned()
+    }
+
+    /// Bytes that one chunk of features may have.
+    pub fn chunk_bytes(&self) -> u64 {
+        let limits = self.adapter.limits();
+        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
+    }
+
+    /// Why this adapter cannot be used, if it cannot.
+    pub fn obstacle(&self) -> Option<String> {
+        let limits = self.adapter.limits();
+        let needs: [(&str, u64, u64); 5] = [
+            ("invocations of a workgroup", u64::from(kernels::GROUP), limits.max_compute_invocations_per_workgroup.into()),
+            ("bytes of workgroup memory", kernels::WORKGROUP_BYTES, limits.max_compute_workgroup_storage_size.into()),
+            ("storage buffers of a shader", kernels::STORAGE_BUFFERS, limits.max_storage_buffers_per_shader_stage.into()),
+            ("workgroups of a dispatch", 65_535, limits.max_compute_workgroups_per_dimension.into()),
+            ("bytes of a storage buffer", 128 << 20, self.chunk_bytes()),
+        ];
+        needs.into_iter().find(|(_, need, has)| has < need).map(|(what, need, has)| format!("{what}: {has}, needed {need}"))
+    }
+}
+
+/// The first thing that went wrong on a device; the callbacks of wgpu write it, every call reads it.
+#[derive(Clone, Default)]
+struct Trouble(Arc<Mutex<Option<String>>>);
+
+impl Trouble {
+    fn note(&self, what: String) {
+        let mut first = self.0.lock().expect("nothing panics while it holds this lock");
+        first.get_or_insert(what);
+    }
+
+    fn check(&self) -> Result<()> {
+        match &*self.0.lock().expect("nothing panics while it holds this lock") {
+            None => Ok(()),
+            Some(what) => Err(Error::device(
+                format!("the GPU failed: {what}"),
+                "Run again; if it stays, update the driver or use --device cpu: the same answer.",
+            )),
+        }
+    }
+}
+
+/// An adapter that was opened, with its pipelines.
+#[derive(Clone)]
+pub struct Gpu {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    kernels: Arc<Kernels>,
+    trouble: Trouble,
+    description: String,
+    chunk_bytes: usize,
+}
+
+/// A chunk of features takes at most this much, so that no dispatch runs into a watchdog.
+const MAX_CHUNK_BYTES: u64 = 512 << 20;
+
+impl Gpu {
+    /// Opens `adapter` with the shaders of this crate.
+    pub fn open(adapter: Adapter) -> Result<Self> {
+        Self::open_with(adapter, kernels::SOURCES)
+    }
+
+    /// As [`Gpu::open`], with other shader texts; the tests' negative controls edit them.
+    pub fn open_with<'s>(adapter: Adapter, sources: kernels::Sources<'s>) -> Result<Self> {
+        if let Some(obstacle) = adapter.obstacle() {
+            return Err(Error::device(
+                format!("adapter {} cannot be used: {obstacle}", adapter.name()),
+                "Choose another one (`gpu-logreg devices`) or --device cpu: the same answer.",
+            ));
+        }
+        let description = format!("{} ({}, {})", adapter.name(), adapter.kind(), adapter.interface());
+        let chunk_bytes = adapter.chunk_bytes().min(MAX_CHUNK_BYTES) as usize;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("logreg"),
+            required_limits: adapter.adapter.limits(),
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.adapter.request_device(&descriptor)).map_err(|cause| {
+            Error::device(
+                format!("adapter {} could not be opened: {cause}", adapter.name()),
+                "Update the driver, choose another adapter (`gpu-logreg devices`) or use --device cpu: the same answer.",
+            )
+        })?;
+        let trouble = Trouble::default();
+        let on_error = trouble.clone();
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| on_error.note(error.to_string())));
+        let on_loss = trouble.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            // Dropping the device is how every run ends.
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                on_loss.note(format!("the device was lost ({reason:?}): {message}"));
+            }
+        });
+        let kernels = Arc::new(Kernels::new(&device, sources));
+        trouble.check()?;
+        Ok(Self { device, queue, kernels, trouble, description, chunk_bytes })
+    }
+
+    /// What the user is told about the device.
+    pub fn describe(&self) -> String {
+        self.description.clone()
+    }
+
+    /// Reserves memory on the device for a table of `rows` x `features`.
+    pub fn reserve(&self, rows: usize, features: usize) -> Result<GpuTable> {
+        self.reserve_chunked(rows, features, self.chunk_bytes)
+    }
+
+    /// As [`Gpu::reserve`], in chunks of at most `chunk_bytes`; no result depends on it.
+    pub fn reserve_chunked(&self, rows: usize, features: usize, chunk_bytes: usize) -> Result<GpuTable> {
+        GpuTable::new(self.clone(), Layout::new(rows, features, chunk_bytes.min(self.chunk_bytes)))
+    }
+
+    /// Waits until the device has done all that was submitted.
+    fn wait(&self) -> Result<()> {
+        let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
+        self.trouble.check()?;
+        polled.map(|_| ()).map_err(|cause| Error::device(format!("the GPU did not answer: {cause}"), "Run again or use --device cpu."))
+    }
+}

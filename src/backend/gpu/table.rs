@@ -1,0 +1,197 @@
+//! A table on the device: the buffers of each chunk, filled column by column while the file is read.
+
+use std::ops::Range;
+use std::sync::Mutex;
+
+use crate::backend::gpu::Gpu;
+use crate::backend::gpu::kernels::{Binding, Kernel, Pass, SLOT_HEAD, PROBES};
+use crate::backend::gpu::objective::GpuObjective;
+use crate::backend::layout::Layout;
+use crate::backend::{Backend, Loading};
+use crate::data::{Column, Store};
+use crate::error::{Error, Result};
+
+/// Bytes handed to the queue before it is flushed, so that its own staging memory stays bounded.
+const FLUSH_BYTES: usize = 64 << 20;
+
+/// Features, labels and row state of a chunk on the device.
+pub(super) struct Chunk {
+    /// Rows that hold data.
+    pub(super) rows: usize,
+    /// Blocks, one workgroup and one slot each.
+    pub(super) blocks: usize,
+    pub(super) pass: wgpu::Buffer,
+    features: wgpu::Buffer,
+    labels: wgpu::Buffer,
+    pub(super) margins: wgpu::Buffer,
+    pub(super) direction_margins: wgpu::Buffer,
+    pub(super) residuals: wgpu::Buffer,
+    pub(super) slots: wgpu::Buffer,
+    bind_groups: [wgpu::BindGroup; 4],
+}
+
+impl Chunk {
+    pub(super) fn bind_group(&self, kernel: Kernel) -> &wgpu::BindGroup {
+        &self.bind_groups[kernel as usize]
+    }
+
+    /// Vec4s from one column to the next.
+    pub(super) fn stride(&self) -> usize {
+        self.rows.div_ceil(4)
+    }
+}
+
+/// A table being filled.
+pub struct GpuTable {
+    gpu: Gpu,
+    layout: Layout,
+    chunks: Vec<Chunk>,
+    /// Weights or direction `[features]` of the pass at hand, for all chunks.
+    parameters: wgpu::Buffer,
+    /// Bytes handed to the queue since it was flushed.
+    pending: Mutex<usize>,
+}
+
+/// f32s of the larger of the two kinds of slot.
+pub(super) fn slot_len(kernel: Kernel, features: usize) -> usize {
+    match kernel {
+        Kernel::Evaluate => features + SLOT_HEAD,
+        Kernel::Probe => 3 * PROBES,
+        Kernel::Margin | Kernel::Advance => 0,
+    }
+}
+
+impl GpuTable {
+    pub(super) fn new(gpu: Gpu, layout: Layout) -> Result<Self> {
+        let parameters = buffer(&gpu, "parameters", (layout.features * 4).max(16), wgpu::BufferUsages::COPY_DST)?;
+        let chunks = (0..layout.chunks()).map(|index| chunk(&gpu, &layout, index, &parameters)).collect::<Result<_>>()?;
+        Ok(Self { gpu, layout, chunks, parameters, pending: Mutex::new(0) })
+    }
+
+    /// Fills every buffer, padding included, with NaN: what is not written must not be read.
+    pub fn poison(&self) -> Result<()> {
+        for chunk in &self.chunks {
+            let buffers = [&chunk.features, &chunk.labels, &chunk.margins, &chunk.direction_margins, &chunk.residuals, &chunk.slots];
+            for buffer in buffers {
+                let nan = vec![f32::NAN; (buffer.size() / 4) as usize];
+                self.gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&nan));
+            }
+            self.gpu.queue.submit([]);
+            self.gpu.wait()?;
+        }
+        Ok(())
+    }
+
+    fn write_piece(&self, column: Column, chunk: usize, rows: &Range<usize>, values: &[f32]) -> Result<()> {
+        let chunk = &self.chunks[chunk];
+        let (target, first) = match column {
+            Column::Feature(index) => (&chunk.features, index * chunk.stride() * 4),
+            Column::Label => (&chunk.labels, 0),
+        };
+        let offset = ((first + rows.start) * 4) as u64;
+        self.gpu.queue.write_buffer(target, offset, bytemuck::cast_slice(values));
+        let mut pending = self.pending.lock().expect("nothing panics while it holds this lock");
+        *pending += size_of_val(values);
+        if *pending >= FLUSH_BYTES {
+            *pending = 0;
+            self.gpu.queue.submit([]);
+            self.gpu.wait()?;
+        }
+        Ok(())
+    }
+}
+
+impl Store for GpuTable {
+    fn write(&self, column: Column, first_row: usize, values: &[f32]) -> Result<()> {
+        let mut values = values;
+        for (chunk, rows) in self.layout.pieces(first_row, values.len()) {
+            let (here, rest) = values.split_at(rows.len());
+            values = rest;
+            self.write_piece(column, chunk, &rows, here)?;
+        }
+        Ok(())
+    }
+}
+
+impl Loading for GpuTable {
+    fn as_store(&self) -> &dyn Store {
+        self
+    }
+
+    fn finish(self: Box<Self>) -> Result<Box<dyn Backend>> {
+        self.gpu.queue.submit([]);
+        self.gpu.wait()?;
+        Ok(Box::new(GpuObjective::new(self.gpu, self.layout, self.chunks, self.parameters)?))
+    }
+}
+
+/// A storage buffer of `bytes`; an error instead of a panic where the device has no room.
+pub(super) fn buffer(gpu: &Gpu, label: &str, bytes: usize, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+    let usage = if usage.contains(wgpu::BufferUsages::MAP_READ) || usage.contains(wgpu::BufferUsages::UNIFORM) {
+        usage
+    } else {
+        usage | wgpu::BufferUsages::STORAGE
+    };
+    let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+    let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(&format!("logreg.{label}")),
+        size: bytes as u64,
+        usage,
+        mapped_at_creation: false,
+    });
+    if pollster::block_on(scope.pop()).is_some() {
+        return Err(Error::device(
+            format!("{} has no room for {label}: {} MiB more were needed", gpu.describe(), bytes >> 20),
+            "Use --device cpu (the same answer), or fewer columns (--features).",
+        ));
+    }
+    gpu.trouble.check()?;
+    Ok(buffer)
+}
+
+fn chunk(gpu: &Gpu, layout: &Layout, index: usize, parameters: &wgpu::Buffer) -> Result<Chunk> {
+    use wgpu::BufferUsages as Usage;
+    let rows = layout.rows_of(index);
+    let blocks = layout.blocks_of(index);
+    // Columns start at whole vec4s; what is beyond `rows` is never read.
+    let column_bytes = rows.div_ceil(4) * 16;
+    let slot = slot_len(Kernel::Evaluate, layout.features).max(slot_len(Kernel::Probe, layout.features));
+    let row_state = |label| buffer(gpu, label, column_bytes, Usage::COPY_DST | Usage::COPY_SRC);
+    let pass = buffer(gpu, "pass", size_of::<Pass>(), Usage::UNIFORM | Usage::COPY_DST)?;
+    let features = buffer(gpu, "features", column_bytes * layout.features, Usage::COPY_DST)?;
+    let labels = row_state("labels")?;
+    let margins = row_state("margins")?;
+    let direction_margins = row_state("direction_margins")?;
+    let residuals = row_state("residuals")?;
+    let slots = buffer(gpu, "slots", blocks * slot * 4, Usage::COPY_DST | Usage::COPY_SRC)?;
+    let bind_groups = Kernel::ALL.map(|kernel| {
+        let entries: Vec<wgpu::BindGroupEntry<'_>> = kernel
+            .bindings()
+            .iter()
+            .zip(0..)
+            .map(|(binding, index)| {
+                let buffer = match binding {
+                    Binding::Pass => &pass,
+                    Binding::Read(name) | Binding::Write(name) => match *name {
+                        "features" => &features,
+                        "labels" => &labels,
+                        "weights" | "direction" => parameters,
+                        "margins" => &margins,
+                        "direction_margins" => &direction_margins,
+                        "residuals" => &residuals,
+                        "slots" => &slots,
+                        other => unreachable!("no buffer is called {other}"),
+                    },
+                };
+                wgpu::BindGroupEntry { binding: index, resource: buffer.as_entire_binding() }
+            })
+            .collect();
+        gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&format!("logreg.{}", kernel.name())),
+            layout: &gpu.kernels.get(kernel).bindings,
+            entries: &entries,
+        })
+    });
+    gpu.trouble.check()?;
+    Ok(Chunk { rows, blocks, pass, features, labels, margins, direction_margins, residuals, slots, bind_groups })
+}

@@ -1,0 +1,125 @@
+//! How rows are cut into blocks and chunks: pure arithmetic, every quantity with its unit.
+//!
+//! A *block* is the unit of summation: each writes its partial sums to a slot of its own, and the
+//! host adds the slots in order. Its size depends on the row count and the number of columns alone,
+//! so it never changes a result. A *chunk* is the unit of storage, whole blocks, as large as the
+//! device takes; cutting the rows into other chunks changes no bit.
+
+use std::ops::Range;
+
+/// Rows whose residuals a workgroup holds at once; the smallest unit of a block.
+pub const TILE: usize = 1024;
+
+/// A block of this many bytes of f32 features must fit every device: the binding limit that WebGPU
+/// guarantees.
+const MAX_BLOCK_BYTES: usize = 128 << 20;
+
+/// Blocks that a small table is cut into at most, before blocks grow.
+const FEW_BLOCKS: usize = 4096;
+
+/// Tiles of a block at most. A slot is then 1/16384 of the features, so reading slots back is never
+/// what a pass waits for.
+const MAX_TILES: usize = 16;
+
+/// The cut of a table into blocks and chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Rows of the table, n.
+    pub rows: usize,
+    /// Feature columns, d.
+    pub features: usize,
+    /// Rows of a block, a multiple of 4; a multiple of [`TILE`] unless one tile is too large.
+    pub block_rows: usize,
+    /// Rows of a chunk, a multiple of `block_rows`; the last chunk may hold fewer rows.
+    pub chunk_rows: usize,
+}
+
+impl Layout {
+    /// Cuts `rows` x `features` into blocks, and chunks of at most `max_chunk_bytes` of f32 features
+    /// (and at most that many bytes of one f32 a row).
+    pub fn new(rows: usize, features: usize, max_chunk_bytes: usize) -> Self {
+        let block_rows = block_rows(rows, features);
+        let fitting = max_chunk_bytes / 4 / features.max(1);
+        let chunk_blocks = (fitting / block_rows).clamp(1, MAX_CHUNK_BLOCKS).min(rows.div_ceil(block_rows).max(1));
+        Self { rows, features, block_rows, chunk_rows: chunk_blocks * block_rows }
+    }
+
+    /// The number of chunks.
+    pub fn chunks(&self) -> usize {
+        self.rows.div_ceil(self.chunk_rows)
+    }
+
+    /// The number of rows in `chunk`.
+    pub fn rows_of(&self, chunk: usize) -> usize {
+        self.chunk_rows.min(self.rows - chunk * self.chunk_rows)
+    }
+
+    /// The number of blocks in `chunk`.
+    pub fn blocks_of(&self, chunk: usize) -> usize {
+        self.rows_of(chunk).div_ceil(self.block_rows)
+    }
+
+    /// The rows of the table `first..first + count`, as pieces `(chunk, rows within the chunk)`.
+    pub fn pieces(&self, first: usize, count: usize) -> impl Iterator<Item = (usize, Range<usize>)> + use<> {
+        let chunk_rows = self.chunk_rows;
+        let end = first + count;
+        let mut row = first;
+        std::iter::from_fn(move || {
+            (row < end).then(|| {
+                let chunk = row / chunk_rows;
+                let start = row % chunk_rows;
+                let stop = chunk_rows.min(start + end - row);
+                row += stop - start;
+                (chunk, start..stop)
+            })
+        })
+    }
+}
+
+/// A dispatch has at most 65535 workgroups, one for each block.
+const MAX_CHUNK_BLOCKS: usize = 65_535;
+
+fn block_rows(rows: usize, features: usize) -> usize {
+    let largest = MAX_BLOCK_BYTES / 4 / features.max(1);
+    if largest < TILE {
+        // More than 32768 columns: part of a tile, still a multiple of the four rows of a vec4.
+        return (largest / 4 * 4).max(4);
+    }
+    let tiles = rows.div_ceil(TILE * FEW_BLOCKS).next_power_of_two().min(MAX_TILES);
+    let mut block = tiles * TILE;
+    while block > largest {
+        block /= 2;
+    }
+    block
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_depend_on_rows_and_columns_alone_and_fit() {
+        for features in [1, 3, 28, 257, 2_000, 40_000, 200_000] {
+            for rows in [1, 255, 1_025, 2_000_000, 100_000_000] {
+                let small = Layout::new(rows, features, 1 << 20);
+                let large = Layout::new(rows, features, 1 << 30);
+                assert_eq!(small.block_rows, large.block_rows);
+                assert!(small.block_rows * features * 4 <= MAX_BLOCK_BYTES, "{small:?}");
+                assert_eq!(small.block_rows % 4, 0);
+                assert_eq!(small.chunk_rows % small.block_rows, 0);
+                let total: usize = (0..small.chunks()).map(|c| small.rows_of(c)).sum();
+                assert_eq!(total, rows);
+                assert!((0..small.chunks()).all(|c| small.blocks_of(c) <= MAX_CHUNK_BLOCKS));
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_cover_the_rows_once() {
+        let layout = Layout::new(10_000, 7, 2_048 * 7 * 4);
+        assert_eq!(layout.chunk_rows, 2_048);
+        let pieces: Vec<_> = layout.pieces(2_000, 5_000).collect();
+        assert_eq!(pieces, [(0, 2_000..2_048), (1, 0..2_048), (2, 0..2_048), (3, 0..856)]);
+        assert_eq!(layout.pieces(5, 0).count(), 0);
+    }
+}

@@ -1,0 +1,181 @@
+//! Where the passes over the data run: the CPU backend, the GPU backend, and the choice between them.
+
+pub mod cpu;
+pub mod gpu;
+pub mod layout;
+
+use crate::data::Store;
+use crate::error::{Error, Result};
+use crate::objective::Objective;
+
+/// A table on its way to a device: columns are written to it, then it becomes an objective.
+pub trait Loading: Store {
+    /// The table as a store, to write columns to.
+    fn as_store(&self) -> &dyn Store;
+
+    /// All columns are written; from here on the table does not change.
+    fn finish(self: Box<Self>) -> Result<Box<dyn Backend>>;
+}
+
+/// An [`Objective`] in the device's coordinates: the mean cross-entropy as a function of the weights
+/// `[features]` of the narrowed columns and the intercept, which comes last.
+pub trait Backend: Objective {
+    /// What each row holds where the objective stands now; for diagnosis and tests.
+    fn row_terms(&mut self) -> Result<RowTerms>;
+}
+
+/// Vectors over all rows of the table, `[rows]` each.
+#[derive(Clone, Debug, Default)]
+pub struct RowTerms {
+    /// Margins `z` at the point where the objective stands.
+    pub margins: Vec<f64>,
+    /// Direction margins `u = X p` of the last line.
+    pub direction_margins: Vec<f64>,
+    /// Residuals `L - t` of the last evaluation.
+    pub residuals: Vec<f64>,
+}
+
+/// What the user asked for with `--device`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// A hardware GPU if there is one, else the CPU backend.
+    Auto,
+    /// Any adapter, a software one too; an error if there is none.
+    Gpu,
+    /// The CPU backend.
+    Cpu,
+    /// The adapter at this index of `gpu-logreg devices`.
+    Index(usize),
+    /// The first adapter whose name contains this, whatever the case.
+    Name(String),
+}
+
+impl std::str::FromStr for Selection {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        Ok(match text {
+            "auto" => Self::Auto,
+            "gpu" => Self::Gpu,
+            "cpu" => Self::Cpu,
+            "" => return Err("expected auto, gpu, cpu, an index or a part of a name".into()),
+            _ => text.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Index),
+        })
+    }
+}
+
+/// A device that was chosen and is ready to take a table.
+pub enum Device {
+    /// All cores, f64 arithmetic.
+    Cpu,
+    /// One adapter.
+    Gpu(gpu::Gpu),
+}
+
+impl Device {
+    /// Chooses and opens the device.
+    pub fn open(selection: &Selection) -> Result<Self> {
+        if *selection == Selection::Cpu {
+            return Ok(Self::Cpu);
+        }
+        let adapters = gpu::adapters();
+        let chosen = match selection {
+            Selection::Cpu => unreachable!("handled above"),
+            Selection::Auto => match adapters.into_iter().find(gpu::Adapter::is_hardware) {
+                Some(adapter) => adapter,
+                None => return Ok(Self::Cpu),
+            },
+            // The best kind first: hardware before software, in the order of the system otherwise.
+            Selection::Gpu => {
+                let mut adapters = adapters;
+                adapters.sort_by_key(|adapter| !adapter.is_hardware());
+                adapters.into_iter().next().ok_or_else(no_adapter)?
+            }
+            Selection::Index(index) => {
+                let count = adapters.len();
+                adapters.into_iter().nth(*index).ok_or_else(|| match count {
+                    0 => no_adapter(),
+                    _ => Error::device(
+                        format!("there is no adapter {index}: {count} found, numbered from 0"),
+                        "List them with `gpu-logreg devices`.",
+                    ),
+                })?
+            }
+            Selection::Name(name) => {
+                let names: Vec<String> = adapters.iter().map(gpu::Adapter::name).collect();
+                let wanted = name.to_lowercase();
+                adapters.into_iter().find(|a| a.name().to_lowercase().contains(&wanted)).ok_or_else(|| {
+                    if names.is_empty() {
+                        no_adapter()
+                    } else {
+                        Error::device(
+                            format!("no adapter's name contains `{name}`; found: {}", names.join(", ")),
+                            "List them with `gpu-logreg devices`.",
+                        )
+                    }
+                })?
+            }
+        };
+        gpu::Gpu::open(chosen).map(Self::Gpu)
+    }
+
+    /// What the user is told about the device.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Cpu => match rayon::current_num_threads() {
+                1 => "CPU, 1 thread".into(),
+                n => format!("CPU, {n} threads"),
+            },
+            Self::Gpu(gpu) => gpu.describe(),
+        }
+    }
+
+    /// Reserves memory for a table of `rows` x `features`.
+    pub fn reserve(&self, rows: usize, features: usize) -> Result<Box<dyn Loading>> {
+        Ok(match self {
+            Self::Cpu => Box::new(cpu::CpuTable::new(rows, features)),
+            Self::Gpu(gpu) => Box::new(gpu.reserve(rows, features)?),
+        })
+    }
+}
+
+fn no_adapter() -> Error {
+    Error::device(
+        "no GPU adapter was found (Vulkan, Metal or DirectX 12)",
+        "Install the driver of your graphics card; on Debian or Ubuntu the package mesa-vulkan-drivers also brings a \
+         software adapter. Or run on the CPU with --device cpu: the same answer.",
+    )
+}
+
+/// Runs a pass whose sums are known in closed form and proves that the device gets them.
+///
+/// At weights 0 and intercept 0 every probability is 1/2, so the mean loss is ln 2 and the gradient of a
+/// column is its mean of `x (1/2 - t)`. Columns are small integers, with a mean of their own each.
+pub fn self_test(reserve: impl FnOnce(usize, usize) -> Result<Box<dyn Loading>>) -> Result<()> {
+    const ROWS: usize = 5_003; // several blocks, the last one not full
+    const FEATURES: usize = 5;
+    let table = reserve(ROWS, FEATURES)?;
+    let cell = |row: usize, feature: usize| ((row * (feature + 2)) % (feature + 7)) as f32;
+    let label = |row: usize| f32::from(u8::from(row % 3 == 0));
+    for feature in 0..FEATURES {
+        let column: Vec<f32> = (0..ROWS).map(|row| cell(row, feature)).collect();
+        table.write(crate::data::Column::Feature(feature), 0, &column)?;
+    }
+    table.write(crate::data::Column::Label, 0, &(0..ROWS).map(label).collect::<Vec<f32>>())?;
+    let found = table.finish()?.move_to(&[0.0; FEATURES + 1])?;
+    let mut expected: Vec<f64> = (0..FEATURES)
+        .map(|feature| (0..ROWS).map(|row| f64::from(cell(row, feature) * (0.5 - label(row)))).sum::<f64>() / ROWS as f64)
+        .collect();
+    expected.push((0..ROWS).map(|row| f64::from(0.5 - label(row))).sum::<f64>() / ROWS as f64);
+    let values = std::iter::once((found.value, std::f64::consts::LN_2)).chain(found.gradient.into_iter().zip(expected));
+    for (index, (found, expected)) in values.enumerate() {
+        let error = (found - expected).abs();
+        if !(error <= 1e-6) {
+            return Err(Error::device(
+                format!("sum {index} of a known pass is {found}, not {expected}"),
+                "Update the driver, choose another adapter or use --device cpu.",
+            ));
+        }
+    }
+    Ok(())
+}

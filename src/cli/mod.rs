@@ -1,0 +1,162 @@
+//! The command line: the only place that knows clap. Flags become checked settings here.
+
+mod devices;
+mod progress;
+mod synth;
+mod train;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{Args, ColorChoice, Parser, Subcommand};
+
+use crate::error::{Error, Kind, Result};
+
+#[derive(Parser)]
+#[command(name = "gpu-logreg", version, about, long_about = None, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: Global,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Fit a logistic regression to a Parquet file
+    Train(train::Train),
+    /// List the graphics adapters and say which of them can be used
+    Devices(devices::Devices),
+    /// Write seeded data of any size, with the true coefficients if you like
+    Synth(synth::Synth),
+}
+
+/// Flags of every sub-command.
+#[derive(Args)]
+#[command(next_help_heading = "Output")]
+struct Global {
+    /// Print one JSON document to stdout, errors included
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print errors and results only
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Print no progress bars
+    #[arg(long, global = true)]
+    no_progress: bool,
+    /// Colour in messages
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: ColorChoice,
+    /// Threads to use [default: all cores]
+    #[arg(long, global = true, value_name = "N", env = "GPU_LOGREG_THREADS")]
+    threads: Option<usize>,
+}
+
+/// Exit code of a run that did not converge, under `--strict`.
+const NOT_CONVERGED: u8 = 4;
+
+/// Runs the program with the arguments of the process.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    let global = &cli.global;
+    let result = set_up(global).and_then(|()| match &cli.command {
+        Command::Train(train) => train::run(train, global),
+        Command::Devices(devices) => devices::run(devices, global),
+        Command::Synth(synth) => synth::run(synth, global),
+    });
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            report(&error, global.json, global.color);
+            ExitCode::from(error.kind.exit_code())
+        }
+    }
+}
+
+fn set_up(global: &Global) -> Result<()> {
+    if let Some(threads) = global.threads {
+        if threads == 0 {
+            return Err(Error::usage("--threads 0 cannot do anything", "Give at least 1, or leave it out for all cores."));
+        }
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .map_err(|cause| Error::internal(format!("the threads could not be started: {cause}")))?;
+    }
+    progress::listen_for_interrupts()
+}
+
+/// What clap has to say: help and version as they are, usage errors in the form asked for.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let json = std::env::args().any(|argument| argument == "--json");
+    if json && error.use_stderr() {
+        let text = error.render().to_string();
+        let fact = text.trim().trim_start_matches("error: ");
+        report(&Error::usage(fact, ""), true, ColorChoice::Never);
+    } else {
+        // Nothing is left to do if the terminal is gone.
+        let _ = error.print();
+    }
+    if error.use_stderr() { ExitCode::from(Kind::Usage.exit_code()) } else { ExitCode::SUCCESS }
+}
+
+/// Prints an error: to stderr, or as JSON to stdout.
+fn report(error: &Error, json: bool, color: ColorChoice) {
+    if json {
+        let document = serde_json::json!({ "error": {
+            "kind": error.kind.name(),
+            "message": error.fact,
+            "help": error.way_out,
+            "exit_code": error.kind.exit_code(),
+        }});
+        let _ = print(&format!("{document:#}\n"));
+    } else {
+        eprintln!("{} {error}", tag("error:", "31", color));
+    }
+}
+
+/// A tag in bold and the colour with this ANSI code, where colour is wanted.
+fn tag(text: &str, code: &str, color: ColorChoice) -> String {
+    let wanted = match color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    };
+    if wanted { format!("\x1b[1;{code}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+impl Global {
+    fn note(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{} {text}", tag("note:", "36", self.color));
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        eprintln!("{} {text}", tag("warning:", "33", self.color));
+    }
+}
+
+/// Prints a result to stdout. A reader that left early (`| head`) is no error.
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::output(std::path::Path::new("standard output"), cause))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,87 @@
+//! Progress bars on a terminal, and interrupts.
+
+use std::io::IsTerminal;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::cli::Global;
+use crate::error::{Error, Result};
+use crate::monitor::Monitor;
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// From here on the first interrupt asks the run to stop, and the second one ends the process.
+pub(super) fn listen_for_interrupts() -> Result<()> {
+    ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })
+    .map_err(|cause| Error::internal(format!("interrupts cannot be handled: {cause}")))
+}
+
+/// What takes less than this needs no bar.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Shows a stage as a bar, if stderr is a terminal and the stage takes long.
+pub(super) struct Progress {
+    wanted: bool,
+    stage: Mutex<Option<(Instant, ProgressBar)>>,
+}
+
+impl Progress {
+    pub(super) fn new(global: &Global) -> Self {
+        let wanted = !global.quiet && !global.no_progress && !global.json && std::io::stderr().is_terminal();
+        Self { wanted, stage: Mutex::new(None) }
+    }
+
+    fn with_bar(&self, act: impl FnOnce(&ProgressBar)) {
+        if !self.wanted {
+            return;
+        }
+        let stage = self.stage.lock().expect("nothing panics while it holds this lock");
+        if let Some((begin, bar)) = &*stage {
+            act(bar);
+            if bar.is_hidden() && begin.elapsed() >= PATIENCE {
+                bar.set_draw_target(ProgressDrawTarget::stderr());
+                bar.enable_steady_tick(Duration::from_millis(200));
+            }
+        }
+    }
+}
+
+impl Monitor for Progress {
+    fn begin(&self, stage: &str, total: Option<u64>) {
+        if !self.wanted {
+            return;
+        }
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
+        let style = match total {
+            Some(_) => ProgressStyle::with_template("{prefix} [{bar:40}] {percent}% {eta} left"),
+            None => ProgressStyle::with_template("{prefix} {spinner} {msg} ({elapsed})"),
+        };
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_prefix(stage.to_owned());
+        *self.stage.lock().expect("nothing panics while it holds this lock") = Some((Instant::now(), bar));
+    }
+
+    fn advance(&self, units: u64) {
+        self.with_bar(|bar| bar.inc(units));
+    }
+
+    fn say(&self, message: &str) {
+        self.with_bar(|bar| bar.set_message(message.to_owned()));
+    }
+
+    fn end(&self) {
+        self.with_bar(ProgressBar::finish_and_clear);
+        *self.stage.lock().expect("nothing panics while it holds this lock") = None;
+    }
+
+    fn interrupted(&self) -> bool {
+        INTERRUPTED.load(Ordering::Relaxed)
+    }
+}

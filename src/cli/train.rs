@@ -1,0 +1,131 @@
+//! `gpu-logreg train`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use crate::backend::Selection;
+use crate::cli::progress::Progress;
+use crate::cli::{Global, NOT_CONVERGED, print};
+use crate::data::{Request, Table};
+use crate::error::{Error, Result};
+use crate::model::file::Pending;
+use crate::penalty::PenaltyScale;
+use crate::report;
+use crate::solve::{Settings, Status};
+use crate::train::{Job, train};
+
+#[derive(Args)]
+pub(super) struct Train {
+    /// The Parquet file
+    data: PathBuf,
+    /// Where to write the model [default: only print it]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// The label: boolean, 0/1, -1/1, or any column with two values and --positive
+    #[arg(long, value_name = "COL", help_heading = "Columns")]
+    label: Option<String>,
+    /// The value of the label that counts as positive
+    #[arg(long, value_name = "VALUE", help_heading = "Columns", allow_hyphen_values = true)]
+    positive: Option<String>,
+    /// The features, separated by commas [default: all numbers and booleans]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Columns")]
+    features: Vec<String>,
+    /// Columns to leave out, separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Columns")]
+    ignore: Vec<String>,
+
+    /// Strength of the L2 penalty on the mean loss; never on the intercept
+    #[arg(long, value_name = "X", default_value_t = 0.0, help_heading = "Model", allow_hyphen_values = true)]
+    l2: f64,
+    /// Which weights the penalty takes: those of standardised columns (as glmnet), or the original ones
+    /// (as scikit-learn, whose C is 1 / (rows * l2))
+    #[arg(long, value_name = "SCALE", default_value = "standardized", help_heading = "Model")]
+    penalty_scale: Scale,
+    /// Fit no intercept
+    #[arg(long, help_heading = "Model")]
+    no_intercept: bool,
+
+    /// Largest component of the gradient, on standardised columns, that counts as zero
+    #[arg(long, value_name = "X", default_value_t = Settings::default().gradient_tolerance, help_heading = "Solver")]
+    gradient_tolerance: f64,
+    /// Iterations at most
+    #[arg(long, value_name = "N", default_value_t = Settings::default().max_iterations, help_heading = "Solver")]
+    max_iterations: u64,
+    /// Exit with code 4 if the solver did not converge
+    #[arg(long, help_heading = "Solver")]
+    strict: bool,
+
+    /// auto (a hardware GPU, else the CPU), gpu (any adapter), cpu, or an index or part of a name of
+    /// `gpu-logreg devices`
+    #[arg(long, value_name = "WHICH", default_value = "auto", env = "GPU_LOGREG_DEVICE", help_heading = "Device")]
+    device: Selection,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Scale {
+    Standardized,
+    Original,
+}
+
+impl Train {
+    fn job(&self) -> Result<Job> {
+        if !(self.l2 >= 0.0 && self.l2.is_finite()) {
+            return Err(Error::usage(format!("--l2 {} is no strength of a penalty", self.l2), "Give a number from 0 on."));
+        }
+        if !(self.gradient_tolerance > 0.0 && self.gradient_tolerance.is_finite()) {
+            return Err(Error::usage(
+                format!("--gradient-tolerance {} can never be met", self.gradient_tolerance),
+                "Give a positive number, such as 1e-7.",
+            ));
+        }
+        Ok(Job {
+            request: Request {
+                label: self.label.clone(),
+                positive: self.positive.clone(),
+                features: self.features.clone(),
+                ignore: self.ignore.clone(),
+            },
+            device: self.device.clone(),
+            l2: self.l2,
+            penalty_scale: match self.penalty_scale {
+                Scale::Standardized => PenaltyScale::Standardized,
+                Scale::Original => PenaltyScale::Original,
+            },
+            intercept: !self.no_intercept,
+            settings: Settings { gradient_tolerance: self.gradient_tolerance, max_iterations: self.max_iterations },
+        })
+    }
+}
+
+pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
+    let job = arguments.job()?;
+    let table = Table::open(&arguments.data)?;
+    // Before the work: a place that cannot be written to should not cost a training.
+    let pending = arguments.output.as_deref().map(Pending::create).transpose()?;
+    let monitor = Progress::new(global);
+    let mut model = train(&table, &job, &monitor)?;
+    model.training.command = std::env::args().collect();
+    for note in &model.training.notes {
+        global.note(note);
+    }
+    for warning in &model.training.warnings {
+        global.warn(warning);
+    }
+    let json = model.to_json();
+    if let Some(pending) = pending {
+        pending.finish(json.as_bytes())?;
+    }
+    if global.json {
+        print(&json)?;
+    } else {
+        print(&report::table(&model))?;
+        if let Some(path) = &arguments.output {
+            global.note(&format!("the model is in {}", path.display()));
+        }
+    }
+    let converged = model.training.status == Status::Converged;
+    Ok(if arguments.strict && !converged { ExitCode::from(NOT_CONVERGED) } else { ExitCode::SUCCESS })
+}

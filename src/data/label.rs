@@ -1,0 +1,315 @@
+//! The label: its two classes, which of them is positive, and what to say when that is not clear.
+
+use std::fmt;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::decode::{decode, decode_all, jobs, to_f64};
+use super::table::{Field, Kind, Table};
+use super::{Column, Store};
+use crate::error::{Error, Result};
+use crate::monitor::Monitor;
+
+/// One value of a label column.
+#[derive(Clone, Debug, PartialEq, PartialOrd, Deserialize)]
+#[serde(untagged)]
+pub enum Class {
+    /// A boolean.
+    Boolean(bool),
+    /// A number.
+    Number(f64),
+    /// A text.
+    Text(String),
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Boolean(value) => value.fmt(f),
+            Self::Number(value) => value.fmt(f),
+            Self::Text(value) => value.fmt(f),
+        }
+    }
+}
+
+impl Serialize for Class {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self {
+            Self::Boolean(value) => serializer.serialize_bool(*value),
+            // Labels 0 and 1 read as they stand in most files: without a decimal point.
+            Self::Number(value) if value.fract() == 0.0 && value.abs() < 9e15 => serializer.serialize_i64(*value as i64),
+            Self::Number(value) => serializer.serialize_f64(*value),
+            Self::Text(value) => serializer.serialize_str(value),
+        }
+    }
+}
+
+/// The label of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Label {
+    /// The column's name.
+    pub column: String,
+    /// The negative class and the positive one.
+    pub classes: [Class; 2],
+    /// Rows of the negative class and of the positive one.
+    pub counts: [u64; 2],
+}
+
+/// Values that are told apart before the rest is only counted.
+const MAX_VALUES: usize = 8;
+
+/// Distinct values of a column, as far as they were told apart.
+#[derive(Clone, Debug, Default)]
+struct Values {
+    counts: Vec<(Class, u64)>,
+    /// Rows with a value beyond the first [`MAX_VALUES`].
+    others: u64,
+    missing: u64,
+    first_missing: Vec<usize>,
+}
+
+impl Values {
+    fn add(&mut self, class: &Class, count: u64) {
+        if let Some((_, counted)) = self.counts.iter_mut().find(|(known, _)| known == class) {
+            *counted += count;
+        } else if self.counts.len() < MAX_VALUES {
+            self.counts.push((class.clone(), count));
+        } else {
+            self.others += count;
+        }
+    }
+
+    fn add_missing(&mut self, row: usize) {
+        self.missing += 1;
+        if self.first_missing.len() < 5 {
+            self.first_missing.push(row);
+        }
+    }
+
+    fn merge(mut self, other: &Self) -> Self {
+        for (class, count) in &other.counts {
+            self.add(class, *count);
+        }
+        self.others += other.others;
+        self.missing += other.missing;
+        self.first_missing.extend(&other.first_missing);
+        self.first_missing.truncate(5);
+        self
+    }
+
+    /// `false (838 rows), true (623 rows)`.
+    fn list(&self) -> String {
+        let mut sorted = self.counts.clone();
+        sorted.sort_by(|a, b| a.0.partial_cmp(&b.0).unwrap_or(std::cmp::Ordering::Equal));
+        let mut texts: Vec<String> = sorted.iter().map(|(class, count)| format!("{class} ({count} rows)")).collect();
+        if self.others > 0 {
+            texts.push(format!("others ({} rows)", self.others));
+        }
+        texts.join(", ")
+    }
+}
+
+/// Goes through a batch: `each` gets the row within the batch and its class, `None` where it is missing.
+fn for_each_class(array: &ArrayRef, kind: Kind, mut each: impl FnMut(usize, Option<Class>)) -> Result<()> {
+    match kind {
+        Kind::Text => {
+            let texts = array.as_string::<i32>();
+            for row in 0..texts.len() {
+                each(row, texts.is_valid(row).then(|| Class::Text(texts.value(row).to_owned())));
+            }
+        }
+        Kind::Boolean => {
+            let flags = array.as_boolean();
+            for row in 0..flags.len() {
+                each(row, flags.is_valid(row).then(|| Class::Boolean(flags.value(row))));
+            }
+        }
+        Kind::Numeric | Kind::Unusable => {
+            let mut values = Vec::with_capacity(array.len());
+            to_f64(array, &mut values)?;
+            for (row, value) in values.into_iter().enumerate() {
+                // -0.0 + 0.0 is 0.0: one class, not two.
+                each(row, (!value.is_nan()).then_some(Class::Number(value + 0.0)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The label column of a request, checked against the schema, with the class that counts as positive.
+#[derive(Clone, Debug)]
+pub(super) struct LabelPlan {
+    pub(super) column: usize,
+    positive: Option<Class>,
+}
+
+impl LabelPlan {
+    pub(super) fn new(table: &Table, name: Option<&str>, positive: Option<&str>) -> Result<Self> {
+        let Some(name) = name else {
+            let found = candidates(table);
+            let way_out = found.first().map_or_else(
+                || "Name it with --label COL.".into(),
+                |(field, ..)| format!("For example: gpu-logreg train {} --label {}", table.path.display(), field.name),
+            );
+            return Err(Error::usage(format!("which column is the label? --label is missing; {}", describe(&found)), way_out));
+        };
+        let Some(column) = table.find(name) else {
+            let found = candidates(table);
+            return Err(Error::data(
+                format!("{} has no column `{name}` for the label; {}", table.path.display(), describe(&found)),
+                format!("The columns are: {}", table.names()),
+            ));
+        };
+        let field = &table.fields[column];
+        if field.kind == Kind::Unusable {
+            return Err(Error::data(
+                format!("the label `{name}` is of type {}, which has no classes", field.data_type),
+                "Use a column of booleans, numbers or texts with two values.",
+            ));
+        }
+        let positive = positive.map(|text| parse_class(text, field)).transpose()?;
+        Ok(Self { column, positive })
+    }
+
+    /// Decodes the label into `store` as 0 and 1.
+    pub(super) fn load(&self, table: &Table, store: &dyn Store, monitor: &dyn Monitor) -> Result<Label> {
+        let field = &table.fields[self.column];
+        let values: Vec<Values> = jobs(table, &[self.column])
+            .into_par_iter()
+            .map(|job| {
+                let mut values = Values::default();
+                let mut labels = Vec::new();
+                decode_all(table, job, |before, array| {
+                    monitor.check()?;
+                    labels.clear();
+                    for_each_class(array, field.kind, |row, class| match class {
+                        None => {
+                            labels.push(0.0);
+                            values.add_missing(job.first_row + before + row);
+                        }
+                        Some(class) => {
+                            labels.push(f32::from(u8::from(self.is_positive(&class))));
+                            values.add(&class, 1);
+                        }
+                    })?;
+                    monitor.advance(labels.len() as u64);
+                    store.write(Column::Label, job.first_row + before, &labels)
+                })?;
+                Ok(values)
+            })
+            .collect::<Result<_>>()?;
+        let values = values.iter().fold(Values::default(), Values::merge);
+        self.check(field, &values)
+    }
+
+    fn is_positive(&self, class: &Class) -> bool {
+        match &self.positive {
+            Some(positive) => class == positive,
+            None => matches!(class, Class::Boolean(true)) || *class == Class::Number(1.0),
+        }
+    }
+
+    fn check(&self, field: &Field, values: &Values) -> Result<Label> {
+        let name = &field.name;
+        if values.missing > 0 {
+            let rows: Vec<String> = values.first_missing.iter().map(ToString::to_string).collect();
+            return Err(Error::data(
+                format!("the label `{name}` is missing (null or NaN) in {} rows, from 0: {}", values.missing, rows.join(", ")),
+                "Remove those rows upstream; a row without its label teaches nothing.",
+            ));
+        }
+        let [(a, count_a), (b, count_b)] = values.counts.as_slice() else {
+            let (fact, way_out) = if values.counts.len() == 1 {
+                (format!("the label `{name}` has one value only: {}", values.list()), "Both classes must occur in the data.")
+            } else {
+                let at_least = if values.others > 0 { "more than " } else { "" };
+                (
+                    format!("the label `{name}` has {at_least}{} values: {}", values.counts.len(), values.list()),
+                    "Use a column with two values, or make one upstream (this class against the rest).",
+                )
+            };
+            return Err(Error::data(fact, way_out));
+        };
+        let evident = self.positive.is_some()
+            || matches!((a, b), (Class::Boolean(_), _))
+            || [(0.0, 1.0), (1.0, 0.0), (-1.0, 1.0), (1.0, -1.0)]
+                .iter()
+                .any(|(x, y)| *a == Class::Number(*x) && *b == Class::Number(*y));
+        if !evident {
+            return Err(Error::data(
+                format!("the label `{name}` has the values {}; which of them is the positive class is not evident", values.list()),
+                format!("Say it: --positive {b} (or {a})"),
+            ));
+        }
+        match (self.is_positive(a), self.is_positive(b)) {
+            (false, true) => Ok(Label { column: name.clone(), classes: [a.clone(), b.clone()], counts: [*count_a, *count_b] }),
+            (true, false) => Ok(Label { column: name.clone(), classes: [b.clone(), a.clone()], counts: [*count_b, *count_a] }),
+            _ => Err(Error::data(
+                format!(
+                    "--positive {} is no value of the label `{name}`, which has {}",
+                    self.positive.as_ref().map_or_else(String::new, ToString::to_string),
+                    values.list()
+                ),
+                format!("For example: --positive {b}"),
+            )),
+        }
+    }
+}
+
+fn parse_class(text: &str, field: &Field) -> Result<Class> {
+    let class = match field.kind {
+        Kind::Text => Some(Class::Text(text.to_owned())),
+        Kind::Boolean => match text.to_lowercase().as_str() {
+            "true" | "1" => Some(Class::Boolean(true)),
+            "false" | "0" => Some(Class::Boolean(false)),
+            _ => None,
+        },
+        Kind::Numeric | Kind::Unusable => text.parse().ok().map(Class::Number),
+    };
+    class.ok_or_else(|| {
+        Error::usage(
+            format!("--positive {text} cannot be a value of the label `{}`, which is of type {}", field.name, field.data_type),
+            "Give one of its two values.",
+        )
+    })
+}
+
+/// Rows that are looked at when columns that could be labels are listed.
+const CANDIDATE_ROWS: usize = 100_000;
+
+/// Columns with exactly two values in the first rows. What cannot be decoded is left out: this only
+/// helps a message.
+fn candidates(table: &Table) -> Vec<(&Field, Values)> {
+    let examine = |(column, field): (usize, &'_ Field)| {
+        let mut values = Values::default();
+        for job in jobs(table, &[column]) {
+            if job.first_row >= CANDIDATE_ROWS {
+                break;
+            }
+            let rows = usize::try_from(table.metadata.metadata().row_group(job.row_group).num_rows()).ok()?;
+            let taken = rows.min(CANDIDATE_ROWS - job.first_row);
+            let selection = RowSelection::from(vec![RowSelector::select(taken), RowSelector::skip(rows - taken)]);
+            decode(table, job, Some(selection), |_, array| {
+                for_each_class(array, field.kind, |row, class| match class {
+                    None => values.add_missing(row),
+                    Some(class) => values.add(&class, 1),
+                })
+            })
+            .ok()?;
+        }
+        (values.counts.len() == 2 && values.missing == 0).then_some(values)
+    };
+    let usable = table.fields.iter().enumerate().filter(|(_, field)| field.kind != Kind::Unusable);
+    usable.filter_map(|(column, field)| Some((field, examine((column, field))?))).take(10).collect()
+}
+
+fn describe(candidates: &[(&Field, Values)]) -> String {
+    if candidates.is_empty() {
+        return format!("no column has exactly two values in the first {CANDIDATE_ROWS} rows");
+    }
+    let texts: Vec<String> = candidates.iter().map(|(field, values)| format!("{}: {}", field.name, values.list())).collect();
+    format!("columns with two values:\n    {}", texts.join("\n    "))
+}

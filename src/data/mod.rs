@@ -1,0 +1,33 @@
+//! Tables in: which columns, Parquet reading, scaling. Only this folder knows arrow and parquet.
+//!
+//! A file is decoded in jobs of one column of one row group each. A job hands its values to a
+//! [`Store`], narrowed and scaled; no table ever exists on the host as a whole unless the store keeps it.
+
+mod decode;
+mod label;
+mod load;
+mod scale;
+pub mod synth;
+mod table;
+
+pub use label::{Class, Label};
+pub use load::{Feature, Loaded, Plan, Request, load};
+pub use table::{Field, Kind, Table};
+
+use crate::error::Result;
+
+/// Where the values of a column go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// The feature with this index.
+    Feature(usize),
+    /// The label: 0 or 1.
+    Label,
+}
+
+/// Takes the columns of a table, piece by piece, from several threads, in no particular order. A piece
+/// may be written again (a column whose scale had to be corrected); the last one counts.
+pub trait Store: Sync {
+    /// Writes `values` to the rows of `column` from `first_row` on.
+    fn write(&self, column: Column, first_row: usize, values: &[f32]) -> Result<()>;
+}

@@ -1,0 +1,292 @@
+//! Where a column lies: an estimate from a sample of rows, the exact moments from all of them, and the
+//! narrowing to f32 in between.
+
+use std::ops::Range;
+
+/// Tables of up to this many rows are their own sample.
+const SAMPLE_ROWS: usize = 4096;
+/// Larger tables are sampled in this many evenly spaced runs ...
+const RUNS: usize = 32;
+/// ... of this many rows each.
+const RUN_ROWS: usize = SAMPLE_ROWS / RUNS;
+
+/// Rows of the sample, by their position in the table: the cut into row groups changes nothing.
+pub(super) fn sample_runs(rows: usize) -> Vec<Range<usize>> {
+    if rows <= SAMPLE_ROWS {
+        return vec![0..rows; 1];
+    }
+    let spread = (rows - RUN_ROWS) as u128;
+    (0..RUNS)
+        .map(|run| {
+            let first = (spread * run as u128 / (RUNS - 1) as u128) as usize;
+            first..first + RUN_ROWS
+        })
+        .collect()
+}
+
+/// How a column is narrowed: `v = (x - mean) / scale`, in f64, then f32.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Narrowing {
+    pub(super) mean: f64,
+    pub(super) scale: f64,
+}
+
+impl Narrowing {
+    /// From the finite values of a sample. A sample without spread gets scale 1.
+    pub(super) fn of_sample(values: &[f64]) -> Self {
+        // In units of the largest value, so that 1e200 squared does not overflow.
+        let unit = values.iter().fold(0.0_f64, |unit, x| unit.max(x.abs()));
+        if unit == 0.0 {
+            return Self { mean: 0.0, scale: 1.0 };
+        }
+        let first = values[0];
+        if values.iter().all(|&x| x.to_bits() == first.to_bits()) {
+            return Self { mean: first, scale: 1.0 };
+        }
+        let n = values.len() as f64;
+        let mean = values.iter().map(|x| x / unit).sum::<f64>() / n;
+        let variance = values.iter().map(|x| (x / unit - mean).powi(2)).sum::<f64>() / n;
+        Self { mean: mean * unit, scale: positive(variance.sqrt() * unit) }
+    }
+
+    /// For the range `min..=max`, when nothing better is finite.
+    fn of_range(min: f64, max: f64) -> Self {
+        Self { mean: 0.5 * min + 0.5 * max, scale: positive(0.5 * max - 0.5 * min) }
+    }
+}
+
+fn positive(scale: f64) -> f64 {
+    if scale > 0.0 && scale.is_finite() { scale } else { 1.0 }
+}
+
+/// Cells that are no finite numbers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct BadCells {
+    pub(super) nulls: u64,
+    pub(super) nans: u64,
+    pub(super) infinities: u64,
+    /// Positions in the table of the first few.
+    pub(super) first_rows: Vec<usize>,
+}
+
+impl BadCells {
+    pub(super) fn any(&self) -> bool {
+        self.nulls + self.nans + self.infinities > 0
+    }
+
+    fn add(&mut self, row: usize, value: f64, null: bool) {
+        if null {
+            self.nulls += 1;
+        } else if value.is_nan() {
+            self.nans += 1;
+        } else {
+            self.infinities += 1;
+        }
+        if self.first_rows.len() < 5 {
+            self.first_rows.push(row);
+        }
+    }
+}
+
+/// What is known of a column after its rows were seen; merged in the order of the rows.
+#[derive(Clone, Debug)]
+pub(super) struct Moments {
+    /// How the values were narrowed; the moments below are in these units.
+    narrowing: Narrowing,
+    count: f64,
+    mean: f64,
+    /// Sum of squared deviations from `mean`.
+    squares: f64,
+    min: f64,
+    max: f64,
+    /// A narrowed value was not finite in f32.
+    overflowed: bool,
+    pub(super) bad: BadCells,
+}
+
+impl Moments {
+    pub(super) fn new(narrowing: Narrowing) -> Self {
+        Self {
+            narrowing,
+            count: 0.0,
+            mean: 0.0,
+            squares: 0.0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+            overflowed: false,
+            bad: BadCells::default(),
+        }
+    }
+
+    /// Takes the values of consecutive rows from `first_row` on, replaces them by `v` in f64 and puts `v`
+    /// in f32 into `narrowed`. `is_null` tells which rows hold no value.
+    pub(super) fn take(
+        &mut self,
+        first_row: usize,
+        values: &mut [f64],
+        is_null: impl Fn(usize) -> bool,
+        narrowed: &mut Vec<f32>,
+    ) {
+        let Narrowing { mean, scale } = self.narrowing;
+        // x - x is 0 for a finite x and NaN otherwise: one sum tells whether any cell is bad.
+        if lanes(values, |x| x - x) != 0.0 {
+            for (row, &value) in values.iter().enumerate().filter(|(_, x)| !x.is_finite()) {
+                self.bad.add(first_row + row, value, is_null(row));
+            }
+            values.iter_mut().filter(|x| !x.is_finite()).for_each(|x| *x = mean);
+        }
+        for x in values.iter() {
+            self.min = if *x < self.min { *x } else { self.min };
+            self.max = if *x > self.max { *x } else { self.max };
+        }
+        narrowed.clear();
+        narrowed.extend(values.iter_mut().map(|x| {
+            *x = (*x - mean) / scale;
+            *x as f32
+        }));
+        self.overflowed |= narrowed.iter().map(|v| v - v).sum::<f32>() != 0.0;
+        let count = values.len() as f64;
+        let mean = lanes(values, |v| v) / count;
+        let squares = lanes(values, |v| (v - mean) * (v - mean));
+        self.combine(count, mean, squares);
+    }
+
+    /// Chan, Golub and LeVeque (1983), "Algorithms for computing the sample variance", eq. 2.1.
+    fn combine(&mut self, count: f64, mean: f64, squares: f64) {
+        if count == 0.0 {
+            return;
+        }
+        let total = self.count + count;
+        let delta = mean - self.mean;
+        self.mean += delta * (count / total);
+        self.squares += squares + delta * delta * (self.count * (count / total));
+        self.count = total;
+    }
+
+    pub(super) fn merge(mut self, other: &Self) -> Self {
+        self.combine(other.count, other.mean, other.squares);
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        self.overflowed |= other.overflowed;
+        self.bad.nulls += other.bad.nulls;
+        self.bad.nans += other.bad.nans;
+        self.bad.infinities += other.bad.infinities;
+        self.bad.first_rows.extend(&other.bad.first_rows);
+        self.bad.first_rows.truncate(5);
+        self
+    }
+
+    #[expect(clippy::float_cmp, reason = "constant means that all values are the same")]
+    pub(super) fn is_constant(&self) -> bool {
+        self.min == self.max
+    }
+
+    /// The largest absolute value.
+    pub(super) fn largest(&self) -> f64 {
+        self.min.abs().max(self.max.abs())
+    }
+
+    /// Exact mean and standard deviation (divisor n) of the column.
+    pub(super) fn exact(&self) -> Narrowing {
+        if self.is_constant() {
+            return Narrowing { mean: self.min, scale: 0.0 };
+        }
+        let deviation = (self.squares / self.count).sqrt();
+        Narrowing {
+            mean: self.narrowing.mean + self.narrowing.scale * self.mean,
+            scale: self.narrowing.scale * deviation,
+        }
+    }
+
+    /// Whether the sample misled: a narrowed value is not finite, the mean is more than 1000 scales off,
+    /// or the scale more than 1000 times too large or small. Then, how to narrow instead.
+    pub(super) fn correction(&self) -> Option<Narrowing> {
+        if self.is_constant() {
+            return (self.overflowed || self.mean != 0.0).then_some(Narrowing { mean: self.min, scale: 1.0 });
+        }
+        let exact = self.exact();
+        if !(exact.mean.is_finite() && exact.scale.is_finite() && exact.scale > 0.0) {
+            return Some(Narrowing::of_range(self.min, self.max));
+        }
+        let ratio = exact.scale / self.narrowing.scale;
+        let off = (exact.mean - self.narrowing.mean).abs() / self.narrowing.scale.min(exact.scale);
+        (self.overflowed || !(off <= 1e3) || !(1e-3..=1e3).contains(&ratio)).then_some(exact)
+    }
+}
+
+/// A sum over `values` in eight accumulators, so that the compiler may use vector registers.
+fn lanes(values: &[f64], term: impl Fn(f64) -> f64) -> f64 {
+    let (eights, rest) = values.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for eight in eights {
+        for lane in 0..8 {
+            sums[lane] += term(eight[lane]);
+        }
+    }
+    for (sum, value) in sums.iter_mut().zip(rest) {
+        *sum += term(*value);
+    }
+    sums.iter().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moments(values: &[f64], narrowing: Narrowing, cut: usize) -> (Moments, Vec<f32>) {
+        let mut all = Vec::new();
+        let mut total = Moments::new(narrowing);
+        for (piece, part) in values.chunks(cut).enumerate() {
+            let mut moments = Moments::new(narrowing);
+            let mut narrowed = Vec::new();
+            moments.take(piece * cut, &mut part.to_vec(), |_| false, &mut narrowed);
+            all.extend(narrowed);
+            total = total.merge(&moments);
+        }
+        (total, all)
+    }
+
+    #[test]
+    fn moments_are_exact_far_from_zero() {
+        // 1e9 + {0, 1, 2, ..., 99}: mean 1e9 + 49.5, variance (100^2 - 1) / 12.
+        let values: Vec<f64> = (0..100).map(|i| 1e9 + f64::from(i)).collect();
+        let (total, _) = moments(&values, Narrowing::of_sample(&values[40..60]), 7);
+        let exact = total.exact();
+        assert!((exact.mean - (1e9 + 49.5)).abs() <= 1e-6);
+        assert!((exact.scale / (9999.0_f64 / 12.0).sqrt() - 1.0).abs() <= 1e-12);
+        assert!(total.correction().is_none());
+    }
+
+    #[test]
+    fn a_misleading_sample_is_corrected() {
+        let mut values = vec![1.0; 1000];
+        values[500] = 1e200;
+        let (total, _) = moments(&values, Narrowing::of_sample(&values[..100]), 64);
+        let again = total.correction().expect("1e200 does not fit f32");
+        let (total, narrowed) = moments(&values, again, 64);
+        let total = total.correction().map_or(total, |again| moments(&values, again, 64).0);
+        assert!(total.correction().is_none());
+        assert!(narrowed.iter().all(|v| v.is_finite()));
+        assert!((total.exact().mean / 1e197 - 1.0).abs() <= 1e-12);
+    }
+
+    #[test]
+    fn bad_cells_are_counted_with_their_rows() {
+        let mut values = vec![1.0, f64::NAN, f64::INFINITY, f64::NAN, 5.0];
+        let mut moments = Moments::new(Narrowing { mean: 0.0, scale: 1.0 });
+        let mut narrowed = Vec::new();
+        moments.take(10, &mut values, |row| row == 3, &mut narrowed);
+        assert_eq!((moments.bad.nulls, moments.bad.nans, moments.bad.infinities), (1, 1, 1));
+        assert_eq!(moments.bad.first_rows, [11, 12, 13]);
+    }
+
+    #[test]
+    fn the_sample_spans_the_table() {
+        assert_eq!(sample_runs(17), [0..17]);
+        let runs = sample_runs(1_000_000);
+        assert_eq!(runs.len(), RUNS);
+        assert_eq!(runs[0].start, 0);
+        assert_eq!(runs[RUNS - 1].end, 1_000_000);
+        assert!(runs.windows(2).all(|pair| pair[0].end <= pair[1].start));
+    }
+}

@@ -1,0 +1,111 @@
+//! The one error type. A message states the fact with its numbers; `way_out` says what the user can do.
+
+use std::fmt;
+use std::path::Path;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What a failure is about. It decides the exit code of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A fault of this program. Exit code 1.
+    Internal,
+    /// The command line does not make sense. Exit code 2.
+    Usage,
+    /// The data cannot be used. Exit code 3.
+    Data,
+    /// The device is missing or failed. Exit code 5.
+    Device,
+    /// A result could not be written. Exit code 6.
+    Output,
+    /// The user interrupted the run. Exit code 130.
+    Interrupted,
+}
+
+impl Kind {
+    /// The exit code of a process that ends with an error of this kind.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Internal => 1,
+            Self::Usage => 2,
+            Self::Data => 3,
+            Self::Device => 5,
+            Self::Output => 6,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// The name of the kind in `--json` output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::Usage => "usage",
+            Self::Data => "data",
+            Self::Device => "device",
+            Self::Output => "output",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// A failure: its kind, the fact with the numbers, and the way out.
+#[derive(Clone, Debug, thiserror::Error)]
+pub struct Error {
+    /// What the failure is about.
+    pub kind: Kind,
+    /// The fact, with the numbers.
+    pub fact: String,
+    /// What the user can do about it; empty where there is nothing to say.
+    pub way_out: String,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.fact)?;
+        if !self.way_out.is_empty() {
+            write!(f, "\n  help: {}", self.way_out)?;
+        }
+        Ok(())
+    }
+}
+
+impl Error {
+    fn new(kind: Kind, fact: impl Into<String>, way_out: impl Into<String>) -> Self {
+        Self { kind, fact: fact.into(), way_out: way_out.into() }
+    }
+
+    /// A fault of this program.
+    pub fn internal(fact: impl Into<String>) -> Self {
+        Self::new(Kind::Internal, fact, "This is a fault of gpu-logreg; please report it with the command line.")
+    }
+
+    /// The command line does not make sense.
+    pub fn usage(fact: impl Into<String>, way_out: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, fact, way_out)
+    }
+
+    /// The data cannot be used.
+    pub fn data(fact: impl Into<String>, way_out: impl Into<String>) -> Self {
+        Self::new(Kind::Data, fact, way_out)
+    }
+
+    /// The device is missing or failed.
+    pub fn device(fact: impl Into<String>, way_out: impl Into<String>) -> Self {
+        Self::new(Kind::Device, fact, way_out)
+    }
+
+    /// The file at `path` could not be written.
+    pub fn output(path: &Path, cause: impl fmt::Display) -> Self {
+        Self::new(
+            Kind::Output,
+            format!("{} could not be written: {cause}", path.display()),
+            "What stood there before is untouched. Choose another place with -o, or free the space or permission.",
+        )
+    }
+
+    /// The user interrupted the run.
+    pub fn interrupted() -> Self {
+        Self::new(Kind::Interrupted, "interrupted; no file was written", "")
+    }
+}

@@ -1,0 +1,22 @@
+//! Logistic regression from a Parquet file, on any GPU (Vulkan, Metal, `DirectX` 12) or on the CPU, with the
+//! same answer.
+//!
+//! The way of the data, the files and the rules are in `ARCHITECTURE.md`. In short: [`data`] reads columns
+//! into a [`backend`], which is an [`objective::Objective`]; [`solve`] minimises it, seen through the decorators
+//! [`standardize`] and [`penalty`]; [`train`](fn@train) puts the parts together and gives a [`model::Model`].
+
+pub mod backend;
+pub mod cli;
+pub mod data;
+pub mod error;
+pub mod logistic;
+pub mod model;
+pub mod monitor;
+pub mod objective;
+pub mod penalty;
+pub mod report;
+pub mod solve;
+pub mod standardize;
+pub mod train;
+
+pub use error::{Error, Result};

@@ -1,0 +1,9 @@
+//! The program: everything is in the library, so that tests and other programs can use it.
+
+#[expect(unsafe_code, reason = "no other thread runs yet, so nothing reads the environment meanwhile")]
+fn main() -> std::process::ExitCode {
+    // Mesa's device-selection layer looks for a display whenever adapters are listed. Without one, as on every
+    // server, that costs half a second and prints an error that has nothing to do with us.
+    unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    gpu_logreg::cli::run()
+}

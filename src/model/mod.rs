@@ -1,0 +1,137 @@
+//! The fitted model: coefficients on the original scale of the columns, and how they came about.
+
+pub mod file;
+
+use serde::Serialize;
+
+use crate::data::Class;
+use crate::objective::Passes;
+use crate::penalty::PenaltyScale;
+use crate::solve::Status;
+
+/// The name of the file format.
+pub const FORMAT: &str = "gpu-logreg/model";
+/// The version of the file format.
+pub const VERSION: u32 = 1;
+
+/// A fitted model, as it is written and as `--json` prints it. Numbers that are not finite become `null`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Model {
+    /// [`FORMAT`].
+    pub format: &'static str,
+    /// [`VERSION`].
+    pub version: u32,
+    /// The label.
+    pub label: LabelInfo,
+    /// The intercept on the original scale; 0 if the model has none.
+    pub intercept: f64,
+    /// The features, in the order in which they were asked for.
+    pub features: Vec<FeatureInfo>,
+    /// How the model came about.
+    pub training: Training,
+}
+
+/// The label of a model.
+#[derive(Clone, Debug, Serialize)]
+pub struct LabelInfo {
+    /// The column's name.
+    pub column: String,
+    /// The negative class and the positive one.
+    pub classes: [Class; 2],
+    /// The positive class.
+    pub positive: Class,
+}
+
+/// A feature of a model.
+#[derive(Clone, Debug, Serialize)]
+pub struct FeatureInfo {
+    /// The column's name.
+    pub name: String,
+    /// `numeric` or `boolean`.
+    pub kind: &'static str,
+    /// Change of the log odds for one unit of the column.
+    pub coefficient: f64,
+    /// Mean of the column.
+    pub mean: f64,
+    /// Standard deviation of the column (divisor n).
+    pub scale: f64,
+}
+
+/// How a model came about.
+#[derive(Clone, Debug, Serialize)]
+pub struct Training {
+    /// Rows of the table.
+    pub rows: usize,
+    /// Rows of the positive class.
+    pub positives: u64,
+    /// Mean cross-entropy, without the penalty.
+    pub loss: f64,
+    /// The solver.
+    pub solver: &'static str,
+    /// How it stopped.
+    pub status: Status,
+    /// Its iterations.
+    pub iterations: u64,
+    /// Its passes over the data.
+    pub passes: Passes,
+    /// The largest component of the gradient, penalty included, on exactly standardised columns.
+    pub gradient_norm: f64,
+    /// What it had to come down to.
+    pub gradient_tolerance: f64,
+    /// Where the passes ran.
+    pub device: String,
+    /// Strength of the L2 penalty on the mean loss.
+    pub l2: f64,
+    /// On which scale the weights are penalised.
+    pub penalty_scale: PenaltyScale,
+    /// Whether an intercept was fitted.
+    pub fit_intercept: bool,
+    /// Where the time went.
+    pub seconds: Seconds,
+    /// The files that were read.
+    pub files: Vec<FileInfo>,
+    /// The program's version.
+    pub program: &'static str,
+    /// The command line.
+    pub command: Vec<String>,
+    /// What the user should know.
+    pub notes: Vec<String>,
+    /// What the user should worry about.
+    pub warnings: Vec<String>,
+}
+
+/// Where the time of a run went, in seconds.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Seconds {
+    /// Reading the file: decoding and scaling, and handing the columns to the device while at it.
+    pub read: f64,
+    /// Waiting for the last columns to arrive on the device.
+    pub upload: f64,
+    /// The solver.
+    pub solve: f64,
+    /// All of it.
+    pub total: f64,
+}
+
+/// A file that was read.
+#[derive(Clone, Debug, Serialize)]
+pub struct FileInfo {
+    /// The path as it was given.
+    pub path: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// When it was last changed, in seconds since 1970, if the system says.
+    pub modified: Option<u64>,
+}
+
+impl Model {
+    /// The model as JSON, with a line break at the end.
+    ///
+    /// # Panics
+    /// Never: every part of a model has a JSON form.
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("every part of a model has a JSON form");
+        text.push('\n');
+        text
+    }
+}

@@ -1,0 +1,36 @@
+//! How a long run tells its caller where it stands, and hears that it should stop.
+
+use crate::error::{Error, Result};
+
+/// Listens to a run. All methods may be called from several threads.
+pub trait Monitor: Sync {
+    /// A stage begins. `total` is the number of units it will take, if that is known.
+    fn begin(&self, stage: &str, total: Option<u64>);
+    /// `units` more are done.
+    fn advance(&self, units: u64);
+    /// Where the stage stands, in a few words.
+    fn say(&self, message: &str);
+    /// The stage is over.
+    fn end(&self);
+    /// Whether the user wants the run to stop.
+    fn interrupted(&self) -> bool;
+
+    /// An error if the user wants the run to stop.
+    fn check(&self) -> Result<()> {
+        if self.interrupted() { Err(Error::interrupted()) } else { Ok(()) }
+    }
+}
+
+/// Listens to nothing and never interrupts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Monitor for Silent {
+    fn begin(&self, _: &str, _: Option<u64>) {}
+    fn advance(&self, _: u64) {}
+    fn say(&self, _: &str) {}
+    fn end(&self) {}
+    fn interrupted(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,87 @@
+//! What a solver sees: a smooth convex function of a few parameters, and its restriction to a line.
+//!
+//! An [`Objective`] stands at a point. [`Objective::move_to`] goes to a point and evaluates there
+//! afresh; [`Objective::line`] looks along a direction from the point where it stands. A [`Line`]
+//! *borrows* the objective, so nothing can move it in between, and [`Line::accept`] ends the line
+//! at a step. Along `q + a p` the margins are `z + a u` with `u = X p`, so once `u` is known a probe
+//! touches two numbers a row and never the features.
+
+use crate::error::Result;
+
+/// Value and gradient at a point; they come from one pass and travel together.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// The value, a mean over the rows.
+    pub value: f64,
+    /// The gradient, `[dimension]`.
+    pub gradient: Vec<f64>,
+}
+
+impl Evaluation {
+    /// Whether the value and every component of the gradient are finite.
+    pub fn is_finite(&self) -> bool {
+        self.value.is_finite() && self.gradient.iter().all(|g| g.is_finite())
+    }
+}
+
+/// The function `phi(a)` of a line at one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Probe {
+    /// The step `a`.
+    pub step: f64,
+    /// `phi(a)`.
+    pub value: f64,
+    /// `phi'(a)`.
+    pub slope: f64,
+    /// `phi''(a)`.
+    pub curvature: f64,
+}
+
+/// What a run costs, counted where the work is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Passes {
+    /// Streamings of the features, Hessian passes included.
+    pub data: u64,
+    /// How many of those accumulated a Hessian.
+    pub hessian: u64,
+    /// Probes of cached margins, which read two numbers a row.
+    pub line: u64,
+}
+
+/// A smooth convex function that is expensive to evaluate.
+pub trait Objective {
+    /// The number of parameters.
+    fn dimension(&self) -> usize;
+
+    /// Evaluates at `point` afresh, without anything cached from earlier steps, and stays there.
+    fn move_to(&mut self, point: &[f64]) -> Result<Evaluation>;
+
+    /// Looks along `direction` from where the objective stands and evaluates at `first_step`, all in
+    /// one pass. `direction` is changed to what was really taken: an objective that works in f32
+    /// rounds it, and the caller's parameters must follow the same path.
+    ///
+    /// # Panics
+    /// If the objective does not stand anywhere yet, or `direction` has another length.
+    fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>>;
+
+    /// What the calls so far have cost.
+    fn passes(&self) -> Passes;
+}
+
+/// The restriction of an [`Objective`] to a line from where it stands.
+pub trait Line {
+    /// The probe at the first step, which came with the line.
+    fn first(&self) -> Probe;
+
+    /// `phi`, `phi'` and `phi''` at each of `steps`, in their order.
+    fn probe(&mut self, steps: &[f64]) -> Result<Vec<Probe>>;
+
+    /// Moves the objective to `step` and evaluates there. No further pass over the data when `step`
+    /// is the first one.
+    fn accept(self: Box<Self>, step: f64) -> Result<Evaluation>;
+}
+
+/// Steps are rounded to f32 before use, so that every device takes the same one.
+pub fn round_step(step: f64) -> f64 {
+    f64::from(step as f32)
+}

@@ -1,0 +1,117 @@
+//! The line search: safeguarded Newton on `phi'`, over cached margins.
+//!
+//! A mean loss in f32 cannot resolve what is left to gain near the optimum, but its derivative can, and
+//! for a convex function the derivative is enough: `phi' < 0` left of the minimum and `> 0` right of it. So
+//! only slopes are compared, never values. The bracket and Newton's step with bisection as a safeguard are
+//! textbook (Press et al., *Numerical Recipes*, section 9.4, `rtsafe`).
+
+use crate::error::Result;
+use crate::objective::{Line, Probe, round_step};
+
+/// The slope that ends a search, as a fraction of the slope at 0.
+const ENOUGH: f64 = 1e-3;
+/// The slope that a step must reach to be taken at all, as a fraction of the slope at 0.
+pub(super) const ACCEPTABLE: f64 = 0.25;
+/// Probes at most.
+const MAX_PROBES: usize = 20;
+/// How far one step beyond the bracket may reach.
+const EXPANSION: f64 = 10.0;
+
+/// Searches the line for a step where the slope vanishes. `slope` is `phi'(0)`, negative. Gives the best probe
+/// if its slope is acceptable.
+pub(super) fn search(line: &mut dyn Line, slope: f64) -> Result<Option<Probe>> {
+    let mut low = 0.0;
+    let mut high = f64::INFINITY;
+    let mut best: Option<Probe> = None;
+    let mut here = line.first();
+    for _ in 0..MAX_PROBES {
+        if here.slope.is_finite() && here.curvature.is_finite() {
+            if best.is_none_or(|best| here.slope.abs() < best.slope.abs()) {
+                best = Some(here);
+            }
+            if here.slope.abs() <= ENOUGH * slope.abs() {
+                break;
+            }
+            if here.slope < 0.0 {
+                low = here.step;
+            } else {
+                high = here.step;
+            }
+        } else {
+            high = here.step; // too far for the arithmetic
+        }
+        let newton = here.step - here.slope / here.curvature;
+        let next = if newton > low && newton < high && newton.is_finite() {
+            if high.is_finite() { newton } else { newton.min(EXPANSION * low.max(here.step)) }
+        } else if high.is_finite() {
+            0.5 * (low + high)
+        } else {
+            EXPANSION * low
+        };
+        let next = round_step(next);
+        if next <= low || next >= high || !next.is_finite() {
+            break; // the bracket is as narrow as f32 steps get
+        }
+        here = line.probe(&[next])?[0];
+    }
+    Ok(best.filter(|best| best.slope.abs() <= ACCEPTABLE * slope.abs() && best.step > 0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objective::Evaluation;
+
+    /// `phi'(a)` and `phi''(a)` given; counts its probes.
+    struct Given<F: Fn(f64) -> (f64, f64)> {
+        function: F,
+        first: f64,
+        probes: usize,
+    }
+
+    impl<F: Fn(f64) -> (f64, f64)> Given<F> {
+        fn at(&self, step: f64) -> Probe {
+            let (slope, curvature) = (self.function)(step);
+            Probe { step, value: f64::NAN, slope, curvature }
+        }
+    }
+
+    impl<F: Fn(f64) -> (f64, f64)> Line for Given<F> {
+        fn first(&self) -> Probe {
+            self.at(self.first)
+        }
+
+        fn probe(&mut self, steps: &[f64]) -> Result<Vec<Probe>> {
+            self.probes += steps.len();
+            Ok(steps.iter().map(|&step| self.at(step)).collect())
+        }
+
+        fn accept(self: Box<Self>, _: f64) -> Result<Evaluation> {
+            unreachable!("a search does not accept")
+        }
+    }
+
+    #[test]
+    fn finds_the_root_from_either_side() {
+        // phi'(a) = sigmoid(a - 3) - 1/2 saturates on both sides of its root 3.
+        let function = |a: f64| {
+            let l = crate::logistic::sigmoid(a - 3.0);
+            (l - 0.5, l * (1.0 - l))
+        };
+        for first in [1e-3, 1.0, 3.0, 40.0, 1e4] {
+            let mut line = Given { function, first, probes: 0 };
+            let probe = search(&mut line, function(0.0).0).expect("no device can fail here").expect("there is a root");
+            assert!(probe.slope.abs() <= ENOUGH * function(0.0).0.abs(), "from {first}: {probe:?}");
+            assert!(line.probes < MAX_PROBES, "from {first}: {} probes", line.probes);
+        }
+    }
+
+    #[test]
+    fn a_line_without_a_root_fails_and_so_does_nan() {
+        let mut falling = Given { function: |_| (-1.0, 0.0), first: 1.0, probes: 0 };
+        assert!(search(&mut falling, -1.0).expect("no device can fail here").is_none());
+        let mut broken = Given { function: |_| (f64::NAN, f64::NAN), first: 1.0, probes: 0 };
+        assert!(search(&mut broken, -1.0).expect("no device can fail here").is_none());
+        assert!(broken.probes <= MAX_PROBES);
+    }
+}

@@ -1,0 +1,277 @@
+//! Standardisation as a decorator: the solver works in exactly standardised coordinates, the device
+//! in the coordinates in which its columns were narrowed.
+//!
+//! With exact moments `m, s` of a column and the device's `m^, s^` (from a sample of rows), a model
+//! `z = w.x + b` reads in the three coordinates
+//!
+//! ```text
+//! original       z = sum w_j x_j + b
+//! standardised   z = sum w~_j (x_j - m_j) / s_j + b~       w~_j = w_j s_j
+//! device         z = sum w^_j (x_j - m^_j) / s^_j + b^     w^_j = w_j s^_j
+//! ```
+//!
+//! so `w^_j = w~_j s^_j / s_j` and `b^ = b~ + sum w~_j (m^_j - m_j) / s_j`. Without an intercept
+//! `b = 0` ties `b~ = sum w~_j m_j / s_j`. The map is linear; gradients go back by its transpose.
+//! All of it is f64 on the host, before anything is rounded.
+
+use crate::error::Result;
+use crate::objective::{Evaluation, Line, Objective, Passes, Probe};
+
+/// Where one column lies, exactly and on the device.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ColumnScale {
+    /// Exact mean `m`.
+    pub mean: f64,
+    /// Exact standard deviation `s` (divisor N); 0 for a constant column.
+    pub scale: f64,
+    /// What the device's values were centred with, `m^`.
+    pub device_mean: f64,
+    /// What the device's values were divided by, `s^`.
+    pub device_scale: f64,
+}
+
+/// The linear map between the solver's, the device's and the original coordinates.
+#[derive(Clone, Debug)]
+pub struct Coordinates {
+    columns: Vec<ColumnScale>,
+    /// Indices of the columns that the solver sees, ascending.
+    active: Vec<usize>,
+    intercept: bool,
+}
+
+impl Coordinates {
+    /// Coordinates for `columns`. With an intercept a constant column is dropped (its coefficient is
+    /// 0); without one it is an ordinary column, in units of its value.
+    pub fn new(mut columns: Vec<ColumnScale>, intercept: bool) -> Self {
+        let mut active = Vec::with_capacity(columns.len());
+        for (index, column) in columns.iter_mut().enumerate() {
+            if column.scale == 0.0 && !intercept && column.mean != 0.0 {
+                column.scale = column.mean.abs();
+            }
+            if column.scale > 0.0 {
+                active.push(index);
+            }
+        }
+        Self { columns, active, intercept }
+    }
+
+    /// Parameters of the solver: one for each active column, and the intercept last if there is one.
+    pub fn dimension(&self) -> usize {
+        self.active.len() + usize::from(self.intercept)
+    }
+
+    /// Whether the model has an intercept.
+    pub fn has_intercept(&self) -> bool {
+        self.intercept
+    }
+
+    /// Indices of the columns that the solver sees, ascending.
+    pub fn active(&self) -> &[usize] {
+        &self.active
+    }
+
+    /// Exact scales of the active columns, in their order.
+    pub fn active_scales(&self) -> Vec<f64> {
+        self.active.iter().map(|&j| self.columns[j].scale).collect()
+    }
+
+    /// Solver's parameters or direction `[dimension]` to the device's `[columns + 1]`, intercept last.
+    pub fn to_device(&self, solver: &[f64]) -> Vec<f64> {
+        let mut device = vec![0.0; self.columns.len() + 1];
+        let mut intercept = if self.intercept { solver[self.active.len()] } else { 0.0 };
+        for (&weight, &j) in solver.iter().zip(&self.active) {
+            let column = &self.columns[j];
+            device[j] = weight * (column.device_scale / column.scale);
+            intercept += weight * self.intercept_pull(column);
+        }
+        device[self.columns.len()] = intercept;
+        device
+    }
+
+    /// A direction that the device rounded, back to the solver's coordinates. Exact up to f64 with an
+    /// intercept; without one the tie of the intercept to the weights leaves its rounding out.
+    fn from_device(&self, device: &[f64]) -> Vec<f64> {
+        let mut solver: Vec<f64> = self
+            .active
+            .iter()
+            .map(|&j| device[j] * (self.columns[j].scale / self.columns[j].device_scale))
+            .collect();
+        if self.intercept {
+            let pull: f64 =
+                solver.iter().zip(&self.active).map(|(w, &j)| w * self.intercept_pull(&self.columns[j])).sum();
+            solver.push(device[self.columns.len()] - pull);
+        }
+        solver
+    }
+
+    /// The device's gradient `[columns + 1]` to the solver's `[dimension]`: the transposed map.
+    fn gradient(&self, device: &[f64]) -> Vec<f64> {
+        let intercept = device[self.columns.len()];
+        let mut solver: Vec<f64> = self
+            .active
+            .iter()
+            .map(|&j| {
+                let column = &self.columns[j];
+                device[j] * (column.device_scale / column.scale) + intercept * self.intercept_pull(column)
+            })
+            .collect();
+        if self.intercept {
+            solver.push(intercept);
+        }
+        solver
+    }
+
+    /// Solver's parameters to weights `[columns]` and intercept on the original scale.
+    pub fn to_original(&self, solver: &[f64]) -> (Vec<f64>, f64) {
+        let mut weights = vec![0.0; self.columns.len()];
+        let mut intercept = if self.intercept { solver[self.active.len()] } else { 0.0 };
+        for (&weight, &j) in solver.iter().zip(&self.active) {
+            weights[j] = weight / self.columns[j].scale;
+            if self.intercept {
+                intercept -= weight * (self.columns[j].mean / self.columns[j].scale);
+            }
+        }
+        (weights, intercept)
+    }
+
+    /// Weights and intercept on the original scale to the solver's parameters.
+    pub fn from_original(&self, weights: &[f64], intercept: f64) -> Vec<f64> {
+        let mut solver: Vec<f64> = self.active.iter().map(|&j| weights[j] * self.columns[j].scale).collect();
+        if self.intercept {
+            let shift: f64 = self.active.iter().map(|&j| weights[j] * self.columns[j].mean).sum();
+            solver.push(intercept + shift);
+        }
+        solver
+    }
+
+    /// What a unit of the solver's weight adds to the device's intercept.
+    fn intercept_pull(&self, column: &ColumnScale) -> f64 {
+        if self.intercept {
+            (column.device_mean - column.mean) / column.scale
+        } else {
+            column.device_mean / column.scale
+        }
+    }
+}
+
+/// An objective in the device's coordinates, seen in the solver's.
+pub struct Standardized<'o> {
+    device: &'o mut dyn Objective,
+    coordinates: Coordinates,
+}
+
+impl<'o> Standardized<'o> {
+    /// Wraps `device`, whose dimension is the number of columns plus one.
+    ///
+    /// # Panics
+    /// If the dimensions differ.
+    pub fn new(device: &'o mut dyn Objective, coordinates: Coordinates) -> Self {
+        assert_eq!(device.dimension(), coordinates.columns.len() + 1, "columns of the device and of the scaling");
+        Self { device, coordinates }
+    }
+
+    fn back(&self, evaluation: Evaluation) -> Evaluation {
+        Evaluation { value: evaluation.value, gradient: self.coordinates.gradient(&evaluation.gradient) }
+    }
+}
+
+impl Objective for Standardized<'_> {
+    fn dimension(&self) -> usize {
+        self.coordinates.dimension()
+    }
+
+    fn move_to(&mut self, point: &[f64]) -> Result<Evaluation> {
+        let evaluation = self.device.move_to(&self.coordinates.to_device(point))?;
+        Ok(self.back(evaluation))
+    }
+
+    fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {
+        let mut on_device = self.coordinates.to_device(direction);
+        let line = self.device.line(&mut on_device, first_step)?;
+        direction.copy_from_slice(&self.coordinates.from_device(&on_device));
+        Ok(Box::new(StandardizedLine { line, coordinates: &self.coordinates }))
+    }
+
+    fn passes(&self) -> Passes {
+        self.device.passes()
+    }
+}
+
+struct StandardizedLine<'a> {
+    line: Box<dyn Line + 'a>,
+    coordinates: &'a Coordinates,
+}
+
+impl Line for StandardizedLine<'_> {
+    fn first(&self) -> Probe {
+        self.line.first()
+    }
+
+    fn probe(&mut self, steps: &[f64]) -> Result<Vec<Probe>> {
+        self.line.probe(steps)
+    }
+
+    fn accept(self: Box<Self>, step: f64) -> Result<Evaluation> {
+        let evaluation = self.line.accept(step)?;
+        Ok(Evaluation { value: evaluation.value, gradient: self.coordinates.gradient(&evaluation.gradient) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns() -> Vec<ColumnScale> {
+        vec![
+            ColumnScale { mean: 10.0, scale: 2.0, device_mean: 9.5, device_scale: 2.5 },
+            ColumnScale { mean: 4.0, scale: 0.0, device_mean: 4.0, device_scale: 1.0 },
+            ColumnScale { mean: -3e5, scale: 1e-3, device_mean: -3e5, device_scale: 2e-3 },
+        ]
+    }
+
+    /// The margin of one row must be the same in all three coordinates.
+    #[test]
+    fn margins_agree_in_all_coordinates() {
+        let row = [13.0, 4.0, -3e5 + 2e-3];
+        for intercept in [true, false] {
+            let coordinates = Coordinates::new(columns(), intercept);
+            let solver: Vec<f64> = (0..coordinates.dimension()).map(|i| 0.3 - 0.7 * i as f64).collect();
+            let (weights, bias) = coordinates.to_original(&solver);
+            let original: f64 = bias + weights.iter().zip(row).map(|(w, x)| w * x).sum::<f64>();
+            let device = coordinates.to_device(&solver);
+            let on_device: f64 = device[3]
+                + columns().iter().zip(row).zip(&device).map(|((c, x), w)| w * (x - c.device_mean) / c.device_scale).sum::<f64>();
+            let tolerance = 1e-15 * weights.iter().zip(row).map(|(w, x)| (w * x).abs()).sum::<f64>();
+            assert!((original - on_device).abs() <= tolerance, "{original} {on_device}");
+            let back = coordinates.from_original(&weights, bias);
+            assert_eq!(back.len(), solver.len());
+            for (a, b) in back.iter().zip(&solver) {
+                assert!((a - b).abs() <= tolerance, "{a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn constant_columns_are_dropped_only_beside_an_intercept() {
+        assert_eq!(Coordinates::new(columns(), true).active(), [0, 2]);
+        assert_eq!(Coordinates::new(columns(), false).active(), [0, 1, 2]);
+    }
+
+    /// `<g~, p~> = <g^, T p~>` for the transposed map, and a direction survives the way there and back.
+    #[test]
+    fn the_gradient_map_is_the_transpose() {
+        for intercept in [true, false] {
+            let coordinates = Coordinates::new(columns(), intercept);
+            let direction: Vec<f64> = (0..coordinates.dimension()).map(|i| 1.0 + i as f64).collect();
+            let gradient = [0.5, -2.0, 0.25, 3.0];
+            let there: f64 = coordinates.to_device(&direction).iter().zip(gradient).map(|(p, g)| p * g).sum();
+            let here: f64 = coordinates.gradient(&gradient).iter().zip(&direction).map(|(g, p)| g * p).sum();
+            assert!((there - here).abs() <= 1e-12 * there.abs(), "{there} {here}");
+            let back = coordinates.from_device(&coordinates.to_device(&direction));
+            assert_eq!(back.len(), direction.len());
+            for (a, b) in back.iter().zip(&direction) {
+                assert!((a - b).abs() <= 1e-9, "{a} {b}");
+            }
+        }
+    }
+}
