@@ -90,12 +90,9 @@ impl Coordinates {
 
     /// A direction that the device rounded, back to the solver's coordinates. Exact up to f64 with an
     /// intercept; without one the tie of the intercept to the weights leaves its rounding out.
-    fn from_device(&self, device: &[f64]) -> Vec<f64> {
-        let mut solver: Vec<f64> = self
-            .active
-            .iter()
-            .map(|&j| device[j] * (self.columns[j].scale / self.columns[j].device_scale))
-            .collect();
+    fn back_from_device(&self, device: &[f64]) -> Vec<f64> {
+        let mut solver: Vec<f64> =
+            self.active.iter().map(|&j| device[j] * (self.columns[j].scale / self.columns[j].device_scale)).collect();
         if self.intercept {
             let pull: f64 =
                 solver.iter().zip(&self.active).map(|(w, &j)| w * self.intercept_pull(&self.columns[j])).sum();
@@ -121,6 +118,10 @@ impl Coordinates {
         solver
     }
 
+    fn evaluation(&self, device: &Evaluation) -> Evaluation {
+        Evaluation { value: device.value, gradient: self.gradient(&device.gradient) }
+    }
+
     /// Solver's parameters to weights `[columns]` and intercept on the original scale.
     pub fn to_original(&self, solver: &[f64]) -> (Vec<f64>, f64) {
         let mut weights = vec![0.0; self.columns.len()];
@@ -135,7 +136,7 @@ impl Coordinates {
     }
 
     /// Weights and intercept on the original scale to the solver's parameters.
-    pub fn from_original(&self, weights: &[f64], intercept: f64) -> Vec<f64> {
+    pub fn standardized(&self, weights: &[f64], intercept: f64) -> Vec<f64> {
         let mut solver: Vec<f64> = self.active.iter().map(|&j| weights[j] * self.columns[j].scale).collect();
         if self.intercept {
             let shift: f64 = self.active.iter().map(|&j| weights[j] * self.columns[j].mean).sum();
@@ -169,10 +170,6 @@ impl<'o> Standardized<'o> {
         assert_eq!(device.dimension(), coordinates.columns.len() + 1, "columns of the device and of the scaling");
         Self { device, coordinates }
     }
-
-    fn back(&self, evaluation: Evaluation) -> Evaluation {
-        Evaluation { value: evaluation.value, gradient: self.coordinates.gradient(&evaluation.gradient) }
-    }
 }
 
 impl Objective for Standardized<'_> {
@@ -182,13 +179,13 @@ impl Objective for Standardized<'_> {
 
     fn move_to(&mut self, point: &[f64]) -> Result<Evaluation> {
         let evaluation = self.device.move_to(&self.coordinates.to_device(point))?;
-        Ok(self.back(evaluation))
+        Ok(self.coordinates.evaluation(&evaluation))
     }
 
     fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {
         let mut on_device = self.coordinates.to_device(direction);
         let line = self.device.line(&mut on_device, first_step)?;
-        direction.copy_from_slice(&self.coordinates.from_device(&on_device));
+        direction.copy_from_slice(&self.coordinates.back_from_device(&on_device));
         Ok(Box::new(StandardizedLine { line, coordinates: &self.coordinates }))
     }
 
@@ -213,7 +210,7 @@ impl Line for StandardizedLine<'_> {
 
     fn accept(self: Box<Self>, step: f64) -> Result<Evaluation> {
         let evaluation = self.line.accept(step)?;
-        Ok(Evaluation { value: evaluation.value, gradient: self.coordinates.gradient(&evaluation.gradient) })
+        Ok(self.coordinates.evaluation(&evaluation))
     }
 }
 
@@ -240,10 +237,15 @@ mod tests {
             let original: f64 = bias + weights.iter().zip(row).map(|(w, x)| w * x).sum::<f64>();
             let device = coordinates.to_device(&solver);
             let on_device: f64 = device[3]
-                + columns().iter().zip(row).zip(&device).map(|((c, x), w)| w * (x - c.device_mean) / c.device_scale).sum::<f64>();
+                + columns()
+                    .iter()
+                    .zip(row)
+                    .zip(&device)
+                    .map(|((c, x), w)| w * (x - c.device_mean) / c.device_scale)
+                    .sum::<f64>();
             let tolerance = 1e-15 * weights.iter().zip(row).map(|(w, x)| (w * x).abs()).sum::<f64>();
             assert!((original - on_device).abs() <= tolerance, "{original} {on_device}");
-            let back = coordinates.from_original(&weights, bias);
+            let back = coordinates.standardized(&weights, bias);
             assert_eq!(back.len(), solver.len());
             for (a, b) in back.iter().zip(&solver) {
                 assert!((a - b).abs() <= tolerance, "{a} {b}");
@@ -267,7 +269,7 @@ mod tests {
             let there: f64 = coordinates.to_device(&direction).iter().zip(gradient).map(|(p, g)| p * g).sum();
             let here: f64 = coordinates.gradient(&gradient).iter().zip(&direction).map(|(g, p)| g * p).sum();
             assert!((there - here).abs() <= 1e-12 * there.abs(), "{there} {here}");
-            let back = coordinates.from_device(&coordinates.to_device(&direction));
+            let back = coordinates.back_from_device(&coordinates.to_device(&direction));
             assert_eq!(back.len(), direction.len());
             for (a, b) in back.iter().zip(&direction) {
                 assert!((a - b).abs() <= 1e-9, "{a} {b}");

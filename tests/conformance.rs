@@ -1,1 +1,659 @@
-fn main() {}
+//! One suite for every backend, each held against the row-wise oracle; and the negative controls that prove the
+//! suite can fail. GPU checks show as ignored where there is no adapter, and fail there under
+//! `GPU_LOGREG_REQUIRE_GPU=1`.
+
+mod oracle;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use gpu_logreg::backend::cpu::CpuTable;
+use gpu_logreg::backend::gpu::kernels::{SOURCES, Sources};
+use gpu_logreg::backend::gpu::{Adapter, Gpu, adapters};
+use gpu_logreg::backend::{Backend, Loading, RowTerms, Selection};
+use gpu_logreg::data::synth::{Recipe, write};
+use gpu_logreg::data::{Column, Request, Table, load};
+use gpu_logreg::monitor::Silent;
+use gpu_logreg::objective::{Evaluation, Objective};
+use gpu_logreg::penalty::PenaltyScale;
+use gpu_logreg::solve::{Settings, Status};
+use gpu_logreg::standardize::{ColumnScale, Coordinates, Standardized};
+use gpu_logreg::train::{Job, train};
+use libtest_mimic::{Arguments, Failed, Trial};
+use oracle::Rows;
+
+type Check = Result<(), String>;
+
+/// A backend under test: how it takes a table, and how exact its arithmetic is.
+#[derive(Clone)]
+struct Subject {
+    name: &'static str,
+    gpu: Option<Gpu>,
+    /// Relative rounding of one operation.
+    unit: f64,
+}
+
+const CPU_UNIT: f64 = 1.2e-16;
+const GPU_UNIT: f64 = 6e-8;
+
+impl Subject {
+    fn cpu() -> Self {
+        Self { name: "cpu", gpu: None, unit: CPU_UNIT }
+    }
+
+    fn gpu(gpu: Gpu) -> Self {
+        Self { name: "gpu", gpu: Some(gpu), unit: GPU_UNIT }
+    }
+
+    fn reserve(&self, rows: usize, features: usize, chunk_bytes: usize) -> Box<dyn Loading> {
+        match &self.gpu {
+            None => Box::new(CpuTable::with_chunk_bytes(rows, features, chunk_bytes)),
+            Some(gpu) => {
+                let table = gpu.reserve_chunked(rows, features, chunk_bytes).expect("the device has room");
+                // What is not written must not be read: NaN in every padding would show.
+                table.poison().expect("the device works");
+                Box::new(table)
+            }
+        }
+    }
+
+    fn load(&self, rows: &Rows, chunk_bytes: usize) -> Box<dyn Backend> {
+        let table = self.reserve(rows.len(), rows.columns.len(), chunk_bytes);
+        let narrow = |column: &[f64]| column.iter().map(|&x| x as f32).collect::<Vec<f32>>();
+        for (index, column) in rows.columns.iter().enumerate() {
+            // In two pieces, the later first: stores take them in any order.
+            let cut = rows.len() / 3;
+            table.as_store().write(Column::Feature(index), cut, &narrow(&column[cut..])).expect("writes");
+            table.as_store().write(Column::Feature(index), 0, &narrow(&column[..cut])).expect("writes");
+        }
+        table.as_store().write(Column::Label, 0, &narrow(&rows.labels)).expect("writes");
+        table.finish().expect("the table is whole")
+    }
+}
+
+/// A repeatable stream of numbers in -1..1 (splitmix64).
+struct Stream(u64);
+
+impl Stream {
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = self.0;
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((x ^ (x >> 31)) >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+    }
+}
+
+/// A table in which every column and every row has a magnitude of its own, exact in f32; and a point and a
+/// direction with margins of a few units.
+fn fixture(rows: usize, features: usize) -> (Rows, Vec<f64>, Vec<f64>) {
+    let mut stream = Stream((rows * 1_000 + features) as u64);
+    let magnitude = |j: usize| 2.0_f64.powi(j as i32 % 11 - 5);
+    let columns = (0..features)
+        .map(|j| {
+            (0..rows)
+                .map(|k| f64::from((magnitude(j) * (0.4 + (k % 89) as f64 / 89.0) * (stream.next() + 0.1)) as f32))
+                .collect()
+        })
+        .collect();
+    let labels = (0..rows).map(|_| f64::from(u8::from(stream.next() > 0.2))).collect();
+    let mut parameters = |scale: f64| -> Vec<f64> {
+        let mut q: Vec<f64> =
+            (0..features).map(|j| scale * stream.next() / magnitude(j) / (features as f64).sqrt()).collect();
+        q.push(0.3 * scale);
+        q.into_iter().map(|q| f64::from(q as f32)).collect()
+    };
+    let (point, direction) = (parameters(2.0), parameters(1.0));
+    (Rows { columns, labels }, point, direction)
+}
+
+fn close(what: &str, found: &[f64], expected: &[f64], tolerance: impl Fn(usize) -> f64) -> Check {
+    if found.len() != expected.len() {
+        return Err(format!("{what}: {} values, expected {}", found.len(), expected.len()));
+    }
+    for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let (error, allowed) = ((found - expected).abs(), tolerance(index));
+        if error.is_nan() || error > allowed {
+            return Err(format!("{what}[{index}] = {found}, expected {expected} +- {allowed:.1e}"));
+        }
+    }
+    Ok(())
+}
+
+fn split(parameters: &[f64]) -> (&[f64], f64) {
+    let (intercept, weights) = parameters.split_last().expect("an intercept");
+    (weights, *intercept)
+}
+
+/// Compares an evaluation and the rows behind it with the oracle, element by element: sums alone would hide a
+/// dropped row.
+fn agree(
+    subject: &Subject,
+    rows: &Rows,
+    at: &[f64],
+    evaluation: &Evaluation,
+    terms: &RowTerms,
+    margins: &[f64],
+) -> Check {
+    let (weights, intercept) = split(at);
+    let expected = rows.evaluate(weights, intercept);
+    let d = rows.columns.len() as f64;
+    let size = |k: usize| {
+        rows.columns.iter().zip(weights).map(|(column, w)| (w * column[k]).abs()).sum::<f64>() + intercept.abs()
+    };
+    let margin_error = |k: usize| (d + 4.0) * subject.unit * size(k);
+    close("margin", margins, &expected.margins, margin_error)?;
+    // Vulkan allows exp(z) an error of 3 + 2|z| units in the last place; the residual has one and a division.
+    let row_error =
+        |k: usize| (6.0 + 2.0 * expected.margins[k].abs()) * 2.0 * subject.unit * expected.residuals[k].abs();
+    let residual_error = |k: usize| 0.25 * margin_error(k) + row_error(k) + 1e-38;
+    close("residual", &terms.residuals, &expected.residuals, residual_error)?;
+    let relative = ((d + (rows.len() as f64).log2() + 8.0) * subject.unit).min(1e-6);
+    // The oracle's own summation is plain.
+    let relative = relative.max(rows.len() as f64 * 1e-16);
+    close("gradient", &evaluation.gradient, &expected.gradient, |j| relative * expected.absolute[j] + 1e-30)?;
+    close("value", &[evaluation.value], &[expected.loss], |_| relative * expected.loss)
+}
+
+fn along(point: &[f64], step: f64, direction: &[f64]) -> Vec<f64> {
+    point.iter().zip(direction).map(|(q, p)| q + step * p).collect()
+}
+
+/// Fresh evaluation, line, probes and accepted steps, all against the oracle.
+fn matches_the_oracle(subject: &Subject, rows: &Rows, point: &[f64], direction: &[f64], chunk_bytes: usize) -> Check {
+    let fail = |error: gpu_logreg::Error| error.to_string();
+    let mut backend = subject.load(rows, chunk_bytes);
+    let evaluation = backend.move_to(point).map_err(fail)?;
+    let terms = backend.row_terms().map_err(fail)?;
+    agree(subject, rows, point, &evaluation, &terms, &terms.margins)?;
+    let mut taken = direction.to_vec();
+    let line = backend.line(&mut taken, 0.5).map_err(fail)?;
+    close("direction", &taken, direction, |_| 0.0)?;
+    drop(line);
+    let terms = backend.row_terms().map_err(fail)?;
+    let (weights, intercept) = split(direction);
+    let expected: Vec<f64> = (0..rows.len()).map(|k| rows.margin(k, weights, intercept)).collect();
+    let d = rows.columns.len() as f64;
+    close("direction margin", &terms.direction_margins, &expected, |k| {
+        let size: f64 = rows.columns.iter().zip(weights).map(|(column, w)| (w * column[k]).abs()).sum();
+        (d + 4.0) * subject.unit * (size + intercept.abs())
+    })?;
+    for step in [0.5, 0.25] {
+        backend.move_to(point).map_err(fail)?;
+        let mut line = backend.line(&mut taken, 0.5).map_err(fail)?;
+        let probes = line.probe(&[0.0, 0.5, 0.25, -1.0, 2.0]).map_err(fail)?;
+        if probes.len() != 5 {
+            return Err(format!("{} probes, expected 5", probes.len()));
+        }
+        for probe in probes.iter().chain([&line.first()]) {
+            let (weights, intercept_of) = split(point);
+            let at = along(point, probe.step, direction);
+            let expected = rows.evaluate(&at[..weights.len()], intercept_of + probe.step * intercept);
+            let u: Vec<f64> = (0..rows.len()).map(|k| rows.margin(k, split(direction).0, intercept)).collect();
+            let n = rows.len() as f64;
+            let slopes: Vec<f64> = expected.residuals.iter().zip(&u).map(|(r, u)| r * u / n).collect();
+            let curvatures: Vec<f64> =
+                expected.residuals.iter().zip(&u).map(|(r, u)| r.abs() * (1.0 - r.abs()) * u * u / n).collect();
+            // Rounding of margins reaches a term through L' <= 1/4, so terms of size |u| bound the error.
+            let scale: f64 = u.iter().map(|u| u.abs() + u * u).sum::<f64>() / n;
+            let tolerance = 40.0 * (d + 8.0) * subject.unit.max(1e-15) * scale + 1e-30;
+            close("probe value", &[probe.value], &[expected.loss], |_| tolerance + 1e-6 * expected.loss)?;
+            close("probe slope", &[probe.slope], &[slopes.iter().sum()], |_| tolerance)?;
+            close("probe curvature", &[probe.curvature], &[curvatures.iter().sum()], |_| tolerance)?;
+        }
+        let evaluation = line.accept(step).map_err(fail)?;
+        let terms = backend.row_terms().map_err(fail)?;
+        agree(subject, rows, &along(point, step, direction), &evaluation, &terms, &terms.margins)?;
+    }
+    Ok(())
+}
+
+/// Bytes of a chunk of `blocks` blocks.
+fn chunks_of(blocks: usize, features: usize) -> usize {
+    blocks * 1024 * features * 4
+}
+
+/// Awkward shapes, never square: around a group, a tile and a block, and several chunks with a last one of one row.
+fn every_shape_matches_the_oracle(subject: &Subject) -> Check {
+    let mut checked = 0;
+    for features in [1, 3, 33, 257] {
+        for rows in [1, 2, 255, 256, 257, 1023, 1024, 1025, 3073] {
+            let (table, point, direction) = fixture(rows, features);
+            matches_the_oracle(subject, &table, &point, &direction, chunks_of(2, features))
+                .map_err(|fault| format!("{rows} x {features}: {fault}"))?;
+            checked += 1;
+        }
+    }
+    if checked == 36 { Ok(()) } else { Err(format!("{checked} shapes were checked")) }
+}
+
+/// The suite must notice a wrong weight, a dropped last row and swapped columns.
+fn planted_faults_are_noticed(subject: &Subject) -> Check {
+    let (rows, point, _) = fixture(20_001, 28);
+    let chunk = chunks_of(8, 28);
+    let mut noticed = 0;
+    let mut expect = |what: &str, result: Check| {
+        noticed += 1;
+        result.err().map(|_| ()).ok_or_else(|| format!("{what} was not noticed"))
+    };
+    let load = |rows: &Rows, at: &[f64]| {
+        let mut backend = subject.load(rows, chunk);
+        let evaluation = backend.move_to(at).expect("evaluates");
+        let terms = backend.row_terms().expect("reads back");
+        (evaluation, terms)
+    };
+    let against =
+        |evaluation: &Evaluation, terms: &RowTerms| agree(subject, &rows, &point, evaluation, terms, &terms.margins);
+    let (evaluation, terms) = load(&rows, &point);
+    against(&evaluation, &terms)?;
+    let mut wrong = point.clone();
+    wrong[17] *= 1.001;
+    let (evaluation, terms) = load(&rows, &wrong);
+    expect("a weight wrong by a thousandth", against(&evaluation, &terms))?;
+    let mut swapped = rows.clone();
+    swapped.columns.swap(3, 4);
+    let (evaluation, terms) = load(&swapped, &point);
+    expect("a swapped column", against(&evaluation, &terms))?;
+    let mut dropped = rows.clone();
+    for column in &mut dropped.columns {
+        column.pop();
+    }
+    dropped.labels.pop();
+    let (evaluation, terms) = load(&dropped, &point);
+    expect("a dropped last row", against(&evaluation, &terms))?;
+    let (evaluation, mut terms) = load(&rows, &point);
+    terms.residuals[20_000] = 0.0;
+    expect("a residual that was not computed", against(&evaluation, &terms))?;
+    let (mut evaluation, terms) = load(&rows, &point);
+    evaluation.gradient[5] = f64::NAN;
+    expect("a gradient that is NaN", against(&evaluation, &terms))?;
+    if noticed == 5 { Ok(()) } else { Err(format!("{noticed} faults were planted")) }
+}
+
+fn loss_at_zero_is_ln_2(subject: &Subject) -> Check {
+    let (rows, ..) = fixture(3_001, 5);
+    let value = subject.load(&rows, 1 << 20).move_to(&[0.0; 6]).map_err(|e| e.to_string())?.value;
+    // A block of the CPU adds its 1024 rows one by one.
+    close("loss", &[value], &[std::f64::consts::LN_2], |_| (4.0 * subject.unit).max(1024.0 * CPU_UNIT))
+}
+
+/// The gradient against central differences of the value.
+fn gradient_matches_finite_differences(subject: &Subject) -> Check {
+    let (rows, point, _) = fixture(2_000, 7);
+    let mut backend = subject.load(&rows, 1 << 20);
+    let gradient = backend.move_to(&point).map_err(|e| e.to_string())?.gradient;
+    for j in 0..point.len() {
+        // Steps that move the margins by about 0.02, so that f32 sums resolve the difference.
+        let size = if j < 7 { rows.columns[j].iter().map(|x| x.abs()).sum::<f64>() / 2_000.0 } else { 1.0 };
+        let h = 0.02 / size;
+        let mut value = |offset: f64| -> Result<f64, String> {
+            let mut at = point.clone();
+            at[j] += offset;
+            Ok(backend.move_to(&at).map_err(|e| e.to_string())?.value)
+        };
+        let difference = (value(h)? - value(-h)?) / (2.0 * h);
+        close("difference", &[difference], &[gradient[j]], |_| (1e-4 + 20.0 * subject.unit / 0.02) * size)?;
+    }
+    Ok(())
+}
+
+fn large_margins_stay_finite(subject: &Subject) -> Check {
+    let rows = Rows {
+        columns: vec![vec![1000.0, -1000.0, 1000.0, -1000.0, 0.0], vec![3.0, 5.0, -2.0, 0.5, 1.0]],
+        labels: vec![1.0, 0.0, 0.0, 1.0, 1.0],
+    };
+    matches_the_oracle(subject, &rows, &[1.0, 0.0, 0.0], &[0.5, 0.0, 0.0], 1 << 20)?;
+    let evaluation = subject.load(&rows, 1 << 20).move_to(&[1.0, 0.0, 0.0]).map_err(|e| e.to_string())?;
+    if evaluation.is_finite() { Ok(()) } else { Err(format!("{evaluation:?}")) }
+}
+
+/// Bits of all that a run gives: two evaluations, a line, probes, and the state of the rows.
+fn bits(subject: &Subject, rows: &Rows, point: &[f64], direction: &[f64], chunk_bytes: usize) -> Vec<u64> {
+    let mut backend = subject.load(rows, chunk_bytes);
+    let first = backend.move_to(point).expect("evaluates");
+    let mut direction = direction.to_vec();
+    let mut line = backend.line(&mut direction, 0.75).expect("evaluates");
+    let probes = line.probe(&[0.1, 0.2, 0.3]).expect("probes");
+    let second = line.accept(0.3).expect("accepts");
+    let terms = backend.row_terms().expect("reads back");
+    let numbers = [first.value, second.value].into_iter().chain(first.gradient).chain(second.gradient);
+    let probes = probes.into_iter().flat_map(|p| [p.value, p.slope, p.curvature]);
+    numbers.chain(probes).chain(terms.margins).chain(terms.residuals).map(f64::to_bits).collect()
+}
+
+fn the_same_run_gives_the_same_bits_whatever_the_chunks(subject: &Subject) -> Check {
+    let (rows, point, direction) = fixture(9_217, 13);
+    let expected = bits(subject, &rows, &point, &direction, chunks_of(3, 13));
+    if expected.len() < 2 * 9_217 {
+        return Err(format!("only {} numbers were compared", expected.len()));
+    }
+    for blocks in [3, 1, 2, 5, 1_000] {
+        if bits(subject, &rows, &point, &direction, chunks_of(blocks, 13)) != expected {
+            return Err(format!("chunks of {blocks} blocks give other bits"));
+        }
+    }
+    // The comparison itself can fail: one value of one row more or less is another run.
+    let mut other = rows.clone();
+    other.columns[4][9_000] += 1.0;
+    if bits(subject, &other, &point, &direction, chunks_of(3, 13)) == expected {
+        return Err("a changed value gives the same bits".into());
+    }
+    Ok(())
+}
+
+/// Means do not depend on the order of the rows, nor on every row being there twice.
+fn row_order_and_duplicates_change_nothing(subject: &Subject) -> Check {
+    let (rows, point, _) = fixture(5_000, 6);
+    let expected = subject.load(&rows, 1 << 20).move_to(&point).map_err(|e| e.to_string())?;
+    let absolute = rows.evaluate(split(&point).0, split(&point).1).absolute;
+    let reversed = Rows {
+        columns: rows.columns.iter().map(|column| column.iter().rev().copied().collect()).collect(),
+        labels: rows.labels.iter().rev().copied().collect(),
+    };
+    let twice = Rows {
+        columns: rows.columns.iter().map(|column| column.iter().chain(column).copied().collect()).collect(),
+        labels: rows.labels.iter().chain(&rows.labels).copied().collect(),
+    };
+    for other in [reversed, twice] {
+        let found = subject.load(&other, 1 << 16).move_to(&point).map_err(|e| e.to_string())?;
+        close("gradient", &found.gradient, &expected.gradient, |j| 40.0 * subject.unit * absolute[j])?;
+        close("value", &[found.value], &[expected.value], |_| 40.0 * subject.unit)?;
+    }
+    Ok(())
+}
+
+/// `probe(0)` is the evaluation where the objective stands, and `probe(a)` that at `q + a p`.
+fn probes_match_evaluations(subject: &Subject) -> Check {
+    let fail = |error: gpu_logreg::Error| error.to_string();
+    let (rows, point, direction) = fixture(4_000, 9);
+    let mut backend = subject.load(&rows, 1 << 20);
+    for step in [0.0, 0.3125, 1.5] {
+        let here = backend.move_to(&point).map_err(fail)?;
+        let mut taken = direction.clone();
+        let mut line = backend.line(&mut taken, 1.0).map_err(fail)?;
+        let probe = line.probe(&[step]).map_err(fail)?[0];
+        drop(line);
+        let there = if step == 0.0 { here } else { backend.move_to(&along(&point, step, &direction)).map_err(fail)? };
+        let slope: f64 = there.gradient.iter().zip(&direction).map(|(g, p)| g * p).sum();
+        let scale: f64 = direction.iter().map(|p| p.abs()).sum::<f64>();
+        close("value", &[probe.value], &[there.value], |_| 100.0 * subject.unit)?;
+        close("slope", &[probe.slope], &[slope], |_| 100.0 * subject.unit * scale)?;
+    }
+    Ok(())
+}
+
+/// The whole way from a file to standardised coordinates, against the oracle on the unscaled file.
+fn a_file_matches_the_oracle(subject: &Subject) -> Check {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/weather.parquet"));
+    let names = ["temp_max", "temp_min", "wind"];
+    let rows = oracle::read(path, &names, "rain");
+    if rows.len() != 1461 {
+        return Err(format!("the oracle read {} rows", rows.len()));
+    }
+    let table = Table::open(path).map_err(|e| e.to_string())?;
+    let request = Request {
+        label: Some("rain".into()),
+        features: names.iter().map(ToString::to_string).collect(),
+        ..Request::default()
+    };
+    let plan = request.check(&table).map_err(|e| e.to_string())?;
+    let store = subject.reserve(table.rows, plan.features(), 1 << 20);
+    let loaded = load(&table, &plan, store.as_store(), &Silent).map_err(|e| e.to_string())?;
+    let mut backend = store.finish().map_err(|e| e.to_string())?;
+    let moments = rows.moments();
+    let scales: Vec<ColumnScale> = loaded.features.iter().map(|feature| feature.scale).collect();
+    close(
+        "mean",
+        &scales.iter().map(|s| s.mean).collect::<Vec<_>>(),
+        &moments.iter().map(|m| m.0).collect::<Vec<_>>(),
+        |_| 1e-12,
+    )?;
+    close(
+        "scale",
+        &scales.iter().map(|s| s.scale).collect::<Vec<_>>(),
+        &moments.iter().map(|m| m.1).collect::<Vec<_>>(),
+        |_| 1e-12,
+    )?;
+    let coordinates = Coordinates::new(scales, true);
+    let point = [0.5, -0.25, 0.125, -0.2];
+    let (weights, intercept) = coordinates.to_original(&point);
+    let found = Standardized::new(&mut *backend, coordinates).move_to(&point).map_err(|e| e.to_string())?;
+    let expected = rows.evaluate(&weights, intercept);
+    let n = rows.len() as f64;
+    let mut gradient: Vec<f64> = rows
+        .columns
+        .iter()
+        .zip(&moments)
+        .map(|(column, (m, s))| column.iter().zip(&expected.residuals).map(|(x, r)| r * (x - m) / s / n).sum())
+        .collect();
+    gradient.push(expected.residuals.iter().sum::<f64>() / n);
+    // Narrowing alone moves a standardised value by 2^-24 of itself, on the CPU as well.
+    close("gradient", &found.gradient, &gradient, |_| 20.0 * GPU_UNIT)?;
+    close("value", &[found.value], &[expected.loss], |_| 20.0 * GPU_UNIT)
+}
+
+/// Two million rows in several chunks, made by `synth`, against Newton's method in f64.
+fn two_million_rows_train_to_the_double_precision_answer(subject: &Subject) -> Check {
+    let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let path = folder.path().join("big.parquet");
+    let recipe = Recipe {
+        rows: 2_000_000,
+        features: 28,
+        correlation: 0.3,
+        positives: 0.3,
+        separable: false,
+        nulls: 0.0,
+        seed: 7,
+    };
+    let file = std::fs::File::create(&path).map_err(|e| e.to_string())?;
+    write(&recipe, file, &path, &Silent).map_err(|e| e.to_string())?;
+    let table = Table::open(&path).map_err(|e| e.to_string())?;
+    let job = Job {
+        request: Request { label: Some("y".into()), ..Request::default() },
+        device: if subject.gpu.is_some() { Selection::Gpu } else { Selection::Cpu },
+        l2: 0.0,
+        penalty_scale: PenaltyScale::Standardized,
+        intercept: true,
+        settings: Settings::default(),
+    };
+    let model = train(&table, &job, &Silent).map_err(|e| e.to_string())?;
+    if model.training.status != Status::Converged {
+        return Err(format!("stopped as {:?}", model.training.status));
+    }
+    let names: Vec<String> = (1..=28).map(|j| format!("x{j}")).collect();
+    let mut rows = oracle::read(&path, &names.iter().map(String::as_str).collect::<Vec<_>>(), "y");
+    let moments = rows.moments();
+    for (column, (m, s)) in rows.columns.iter_mut().zip(&moments) {
+        for x in column {
+            *x = (*x - m) / s;
+        }
+    }
+    let expected = rows.newton(0.0);
+    let found: Vec<f64> = model.features.iter().zip(&moments).map(|(f, (_, s))| f.coefficient * s).collect();
+    if found.len() != 28 || expected.len() != 29 {
+        return Err(format!("{} coefficients, {} expected", found.len(), expected.len()));
+    }
+    let norm = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
+    let difference: Vec<f64> = found.iter().zip(&expected).map(|(a, b)| a - b).collect();
+    let relative = norm(&difference) / norm(&expected[..28]);
+    println!("{}: |dw|/|w| = {relative:.1e}", subject.name);
+    if relative <= 1e-5 { Ok(()) } else { Err(format!("|dw|/|w| = {relative:e}")) }
+}
+
+type Test = fn(&Subject) -> Check;
+
+const SUITE: [(&str, Test); 10] = [
+    ("every_shape_matches_the_oracle", every_shape_matches_the_oracle),
+    ("planted_faults_are_noticed", planted_faults_are_noticed),
+    ("loss_at_zero_is_ln_2", loss_at_zero_is_ln_2),
+    ("gradient_matches_finite_differences", gradient_matches_finite_differences),
+    ("large_margins_stay_finite", large_margins_stay_finite),
+    ("the_same_run_gives_the_same_bits_whatever_the_chunks", the_same_run_gives_the_same_bits_whatever_the_chunks),
+    ("row_order_and_duplicates_change_nothing", row_order_and_duplicates_change_nothing),
+    ("probes_match_evaluations", probes_match_evaluations),
+    ("a_file_matches_the_oracle", a_file_matches_the_oracle),
+    ("two_million_rows_train_to_the_double_precision_answer", two_million_rows_train_to_the_double_precision_answer),
+];
+
+/// Edits of the shader texts that the suite must notice: shader file, text, replacement. The index is that of
+/// `Kernel::ALL`: 0 margin, 1 evaluate, 2 probe, 3 advance.
+const EDITS: [(&str, usize, &str, &str); 11] = [
+    ("tree stops one level early", 1, "half > 0u", "half > 1u"),
+    ("last row skipped", 1, "vec4(0u, 1u, 2u, 3u) < vec4(rows)", "vec4(1u, 2u, 3u, 4u) < vec4(rows)"),
+    ("one row too many", 1, "vec4(0u, 1u, 2u, 3u) < vec4(rows)", "vec4(0u, 1u, 2u, 3u) <= vec4(rows)"),
+    (
+        "last vector of a tile skipped",
+        1,
+        "(min(TILE, last_row - tile) + 3u) / 4u",
+        "(min(TILE, last_row - tile) - 1u) / 4u",
+    ),
+    ("direction's intercept left out", 1, "u = vec4(pass_.intercept);", "u = vec4(0.0);"),
+    ("residual with the other sign", 1, "return -s * sigmoid(-s * z);", "return s * sigmoid(-s * z);"),
+    ("tiles beyond the first not added", 1, "slots[entry] += sum;", "slots[entry] = sum;"),
+    ("low half of the point forgotten", 0, "z += weights[j] * features[j * pass_.stride + k];", ""),
+    ("probes beyond the first ignore their step", 2, "pass_.steps[p]", "pass_.steps[0]"),
+    (
+        "last row of a probe skipped",
+        2,
+        "let here = holds_data(row, last_row);",
+        "let here = holds_data(row, last_row - 1u);",
+    ),
+    ("margins do not move", 3, "margins[k] += pass_.steps.x * direction_margins[k];", "margins[k] += 0.0;"),
+];
+
+/// Runs part of the suite on a device whose shaders were edited and fails if nothing is noticed.
+fn an_edit_is_noticed(adapter: &Adapter, kernel: usize, text: &str, replacement: &str) -> Check {
+    let original = SOURCES[kernel];
+    if original.matches(text).count() != 1 {
+        return Err(format!("`{text}` stands {} times in the shader", original.matches(text).count()));
+    }
+    let edited = original.replace(text, replacement);
+    let mut sources: Sources<'_> = SOURCES;
+    sources[kernel] = &edited;
+    let gpu = Gpu::open_with(adapter, sources).map_err(|e| format!("the edited shader does not compile: {e}"))?;
+    let subject = Subject::gpu(gpu);
+    // A point with more digits than one f32 has, and blocks of several tiles (beyond four million rows they
+    // have two), need checks of their own.
+    let (rows, mut point, direction) = fixture(3_073, 5);
+    for q in &mut point {
+        *q *= 1.0 + 2e-8;
+    }
+    let mut checks = vec![matches_the_oracle(&subject, &rows, &point, &direction, chunks_of(2, 5))];
+    checks.push(low_halves_count(&subject));
+    checks.push(blocks_of_several_tiles_are_summed(&subject));
+    checks.into_iter().find_map(Result::err).map(|_| ()).ok_or_else(|| "the suite does not notice it".to_owned())
+}
+
+/// A margin is `x high + x low`: where the high half cancels against the intercept, the low one is all there is.
+fn low_halves_count(subject: &Subject) -> Check {
+    let weight = 1.0 + 2.0_f64.powi(-30);
+    let rows = Rows { columns: vec![vec![1024.0; 7]], labels: vec![0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0] };
+    let mut backend = subject.load(&rows, 1 << 20);
+    backend.move_to(&[weight, -1024.0]).map_err(|e| e.to_string())?;
+    let margins = backend.row_terms().map_err(|e| e.to_string())?.margins;
+    close("margin", &margins, &[2.0_f64.powi(-20); 7], |_| 1e-9)
+}
+
+/// Beyond 4 x 1024^2 rows a block has several tiles, whose sums join in its slot.
+fn blocks_of_several_tiles_are_summed(subject: &Subject) -> Check {
+    const ROWS: usize = 4 * 1024 * 1024 + 4_097;
+    let table = subject.reserve(ROWS, 1, 1 << 25);
+    let mut column = vec![0.0_f32; ROWS];
+    for (k, x) in column.iter_mut().enumerate() {
+        *x = (k % 5) as f32;
+    }
+    table.as_store().write(Column::Feature(0), 0, &column).map_err(|e| e.to_string())?;
+    table.as_store().write(Column::Label, 0, &vec![0.0; ROWS]).map_err(|e| e.to_string())?;
+    let gradient = table.finish().and_then(|mut b| b.move_to(&[0.0, 0.0])).map_err(|e| e.to_string())?.gradient;
+    let mean = column.iter().map(|x| f64::from(*x)).sum::<f64>() / ROWS as f64;
+    close("gradient", &gradient, &[0.5 * mean, 0.5], |_| 1e-6)
+}
+
+const BARRIER: &str = "workgroupBarrier();";
+
+/// Edits that make a race: a software adapter, which runs a workgroup in step, cannot show them. For hardware.
+const RACES: [(&str, &str, usize, &str); 4] = [
+    ("tree without its first barrier", BARRIER, 0, ""),
+    ("tree without its inner barrier", BARRIER, 1, ""),
+    ("tree without its last barrier", BARRIER, 2, ""),
+    ("tree adds one invocation too many", "if (lane % width < half)", 0, "if (lane % width <= half)"),
+];
+
+fn a_race_is_noticed(adapter: &Adapter, text: &str, index: usize, replacement: &str) -> Check {
+    let source = SOURCES[1];
+    let (place, _) = source.match_indices(text).nth(index).ok_or_else(|| format!("there is no `{text}` {index}"))?;
+    let edited = format!("{}{replacement}{}", &source[..place], &source[place + text.len()..]);
+    let mut sources = SOURCES;
+    sources[1] = &edited;
+    let subject = Subject::gpu(Gpu::open_with(adapter, sources).map_err(|e| e.to_string())?);
+    let (rows, point, direction) = fixture(200_001, 28);
+    for _ in 0..20 {
+        if matches_the_oracle(&subject, &rows, &point, &direction, 1 << 24).is_err() {
+            return Ok(());
+        }
+    }
+    Err("twenty runs with the race gave the right sums".into())
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let required = std::env::var_os("GPU_LOGREG_REQUIRE_GPU").is_some_and(|value| value == "1");
+    let mut found = adapters();
+    found.sort_by_key(|adapter| !adapter.is_hardware());
+    let adapter = found.into_iter().find(|adapter| adapter.obstacle().is_none()).map(Arc::new);
+    let done = Arc::new(AtomicUsize::new(0));
+    let mut trials = Vec::new();
+    for (name, check) in SUITE {
+        trials.push(Trial::test(format!("cpu::{name}"), move || check(&Subject::cpu()).map_err(Failed::from)));
+    }
+    let mut gpu_checks = 0;
+    let mut gpu_trial = |name: String, hardware_only: bool, check: Box<dyn Fn(&Adapter) -> Check + Send + Sync>| {
+        let adapter = adapter.clone();
+        let done = done.clone();
+        // On a software adapter a hardware check cannot fail, so it is not run.
+        let runs = adapter.as_ref().map_or(required, |adapter| !hardware_only || adapter.is_hardware());
+        gpu_checks += usize::from(runs);
+        trials.push(
+            Trial::test(format!("gpu::{name}"), move || {
+                let adapter = adapter.as_ref().ok_or("no usable adapter, and GPU_LOGREG_REQUIRE_GPU=1")?;
+                check(adapter)?;
+                done.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            })
+            .with_ignored_flag(!runs),
+        );
+    };
+    for (name, check) in SUITE {
+        gpu_trial(
+            name.into(),
+            false,
+            Box::new(move |a| check(&Subject::gpu(Gpu::open(a).map_err(|e| e.to_string())?))),
+        );
+    }
+    for (name, check) in [
+        ("low_halves_count", low_halves_count as Test),
+        ("blocks_of_several_tiles_are_summed", blocks_of_several_tiles_are_summed),
+    ] {
+        gpu_trial(
+            name.into(),
+            false,
+            Box::new(move |a| check(&Subject::gpu(Gpu::open(a).map_err(|e| e.to_string())?))),
+        );
+    }
+    for (name, kernel, text, replacement) in EDITS {
+        let name = format!("notices_the_edit::{}", name.replace([' ', '\''], "_"));
+        gpu_trial(name, false, Box::new(move |adapter| an_edit_is_noticed(adapter, kernel, text, replacement)));
+    }
+    for (name, text, index, replacement) in RACES {
+        let name = format!("notices_the_race::{}", name.replace(' ', "_"));
+        gpu_trial(name, true, Box::new(move |adapter| a_race_is_noticed(adapter, text, index, replacement)));
+    }
+    let device =
+        adapter.as_ref().map_or("none".to_owned(), |adapter| format!("{} ({})", adapter.name(), adapter.kind()));
+    println!("adapter: {device}; GPU checks to run: {gpu_checks}");
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    println!("adapter: {device}; GPU checks passed: {}", done.load(Ordering::Relaxed));
+    conclusion.exit_code()
+}

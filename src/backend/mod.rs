@@ -116,7 +116,7 @@ impl Device {
                 })?
             }
         };
-        gpu::Gpu::open(chosen).map(Self::Gpu)
+        gpu::Gpu::open(&chosen).map(Self::Gpu)
     }
 
     /// What the user is told about the device.
@@ -156,7 +156,7 @@ pub fn self_test(reserve: impl FnOnce(usize, usize) -> Result<Box<dyn Loading>>)
     const FEATURES: usize = 5;
     let table = reserve(ROWS, FEATURES)?;
     let cell = |row: usize, feature: usize| ((row * (feature + 2)) % (feature + 7)) as f32;
-    let label = |row: usize| f32::from(u8::from(row % 3 == 0));
+    let label = |row: usize| f32::from(u8::from(row.is_multiple_of(3)));
     for feature in 0..FEATURES {
         let column: Vec<f32> = (0..ROWS).map(|row| cell(row, feature)).collect();
         table.write(crate::data::Column::Feature(feature), 0, &column)?;
@@ -164,13 +164,15 @@ pub fn self_test(reserve: impl FnOnce(usize, usize) -> Result<Box<dyn Loading>>)
     table.write(crate::data::Column::Label, 0, &(0..ROWS).map(label).collect::<Vec<f32>>())?;
     let found = table.finish()?.move_to(&[0.0; FEATURES + 1])?;
     let mut expected: Vec<f64> = (0..FEATURES)
-        .map(|feature| (0..ROWS).map(|row| f64::from(cell(row, feature) * (0.5 - label(row)))).sum::<f64>() / ROWS as f64)
+        .map(|feature| {
+            (0..ROWS).map(|row| f64::from(cell(row, feature) * (0.5 - label(row)))).sum::<f64>() / ROWS as f64
+        })
         .collect();
     expected.push((0..ROWS).map(|row| f64::from(0.5 - label(row))).sum::<f64>() / ROWS as f64);
     let values = std::iter::once((found.value, std::f64::consts::LN_2)).chain(found.gradient.into_iter().zip(expected));
     for (index, (found, expected)) in values.enumerate() {
         let error = (found - expected).abs();
-        if !(error <= 1e-6) {
+        if error.is_nan() || error > 1e-6 {
             return Err(Error::device(
                 format!("sum {index} of a known pass is {found}, not {expected}"),
                 "Update the driver, choose another adapter or use --device cpu.",

@@ -1,8 +1,10 @@
 //! `gpu-logreg devices`.
 
+use std::fmt::Write;
 use std::process::ExitCode;
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::backend::gpu::{Adapter, Gpu, adapters};
 use crate::backend::{Loading, self_test};
@@ -16,59 +18,91 @@ pub(super) struct Devices {
     test: bool,
 }
 
-pub(super) fn run(arguments: &Devices, global: &Global) -> Result<ExitCode> {
-    let adapters = adapters();
-    let mut failed = Vec::new();
-    let mut documents = Vec::new();
-    let mut text = String::new();
-    if adapters.is_empty() {
-        text += "no GPU adapter was found (Vulkan, Metal or DirectX 12); `--device auto` runs on the CPU\n";
-        text += "  help: install the driver of your graphics card; on Debian or Ubuntu the package mesa-vulkan-drivers\n";
-        text += "        also brings a software adapter\n";
-    }
-    for (index, adapter) in adapters.into_iter().enumerate() {
-        let name = adapter.name();
+/// One adapter, as `--json` prints it.
+#[derive(Serialize)]
+struct Entry {
+    index: usize,
+    name: String,
+    kind: &'static str,
+    interface: &'static str,
+    driver: String,
+    software: bool,
+    chunk_bytes: u64,
+    usable: bool,
+    obstacle: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test: Option<String>,
+}
+
+const PASSED: &str = "passed";
+
+impl Entry {
+    fn new(index: usize, adapter: &Adapter, test: bool) -> Self {
         let obstacle = adapter.obstacle();
-        let mut document = serde_json::json!({
-            "index": index, "name": name, "kind": adapter.kind(), "interface": adapter.interface(),
-            "driver": adapter.driver(), "chunk_bytes": adapter.chunk_bytes(), "usable": obstacle.is_none(), "obstacle": obstacle,
-        });
-        text += &format!("{index}: {name}\n");
-        text += &format!("   {}, {}, driver {}\n", adapter.kind(), adapter.interface(), adapter.driver());
-        text += &format!("   columns are stored in pieces of up to {} MiB\n", adapter.chunk_bytes() >> 20);
-        text += &match &obstacle {
-            Some(obstacle) => format!("   not usable: {obstacle}\n"),
-            None if adapter.is_hardware() => "   usable\n".to_owned(),
-            None => "   usable; software, so it runs only when asked for (--device gpu)\n".to_owned(),
-        };
-        if arguments.test && obstacle.is_none() {
-            let result = test(adapter);
-            text += &match &result {
-                Ok(()) => "   test passed: the sums of a known pass are right\n".to_owned(),
-                Err(error) => format!("   test FAILED: {}\n", error.fact),
-            };
-            document["test"] = match &result {
-                Ok(()) => "passed".into(),
-                Err(error) => error.fact.clone().into(),
-            };
-            if result.is_err() {
-                failed.push(name);
-            }
+        let test = (test && obstacle.is_none())
+            .then(|| self_test_of(adapter).map_or_else(|error| error.fact, |()| PASSED.to_owned()));
+        Self {
+            index,
+            name: adapter.name(),
+            kind: adapter.kind(),
+            interface: adapter.interface(),
+            driver: adapter.driver(),
+            software: !adapter.is_hardware(),
+            chunk_bytes: adapter.chunk_bytes(),
+            usable: obstacle.is_none(),
+            obstacle,
+            test,
         }
-        documents.push(document);
     }
+
+    fn text(&self) -> String {
+        let mut text =
+            format!("{}: {}\n   {}, {}, driver {}\n", self.index, self.name, self.kind, self.interface, self.driver);
+        let mut line = |line: std::fmt::Arguments<'_>| writeln!(text, "   {line}").expect("writing to a string");
+        line(format_args!("columns are stored in pieces of up to {} MiB", self.chunk_bytes >> 20));
+        match (&self.obstacle, self.software) {
+            (Some(obstacle), _) => line(format_args!("not usable: {obstacle}")),
+            (None, true) => line(format_args!("usable; software, so it runs only when asked for (--device gpu)")),
+            (None, false) => line(format_args!("usable")),
+        }
+        match self.test.as_deref() {
+            None => {}
+            Some(PASSED) => line(format_args!("test passed: the sums of a known pass are right")),
+            Some(fact) => line(format_args!("test FAILED: {fact}")),
+        }
+        text
+    }
+}
+
+pub(super) fn run(arguments: &Devices, global: &Global) -> Result<ExitCode> {
+    let entries: Vec<Entry> =
+        adapters().iter().enumerate().map(|(index, adapter)| Entry::new(index, adapter, arguments.test)).collect();
     if global.json {
-        print(&format!("{:#}\n", serde_json::json!({ "devices": documents })))?;
+        print(&format!("{:#}\n", serde_json::json!({ "devices": entries })))?;
+    } else if entries.is_empty() {
+        print(
+            "no GPU adapter was found (Vulkan, Metal or DirectX 12); --device auto runs on the CPU\n  \
+             help: install the driver of your graphics card; on Debian or Ubuntu the package mesa-vulkan-drivers also \
+             brings a software adapter\n",
+        )?;
     } else {
-        print(&text)?;
+        print(&entries.iter().map(Entry::text).collect::<String>())?;
     }
+    let failed: Vec<&str> = entries
+        .iter()
+        .filter(|entry| entry.test.as_deref().is_some_and(|test| test != PASSED))
+        .map(|entry| entry.name.as_str())
+        .collect();
     if failed.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    Err(Error::device(format!("wrong sums on {}", failed.join(", ")), "Update the driver, and do not use the adapter until the test passes."))
+    Err(Error::device(
+        format!("the test failed on {}", failed.join(", ")),
+        "Update the driver, and do not use the adapter until the test passes.",
+    ))
 }
 
-fn test(adapter: Adapter) -> Result<()> {
+fn self_test_of(adapter: &Adapter) -> Result<()> {
     let gpu = Gpu::open(adapter)?;
     self_test(|rows, features| Ok(Box::new(gpu.reserve(rows, features)?) as Box<dyn Loading>))
 }

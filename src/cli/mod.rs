@@ -79,7 +79,10 @@ pub fn run() -> ExitCode {
 fn set_up(global: &Global) -> Result<()> {
     if let Some(threads) = global.threads {
         if threads == 0 {
-            return Err(Error::usage("--threads 0 cannot do anything", "Give at least 1, or leave it out for all cores."));
+            return Err(Error::usage(
+                "--threads 0 cannot do anything",
+                "Give at least 1, or leave it out for all cores.",
+            ));
         }
         rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -123,7 +126,9 @@ fn tag(text: &str, code: &str, color: ColorChoice) -> String {
     let wanted = match color {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
-        ColorChoice::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        ColorChoice::Auto => {
+            std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        }
     };
     if wanted { format!("\x1b[1;{code}m{text}\x1b[0m") } else { text.to_owned() }
 }

@@ -73,7 +73,10 @@ enum Scale {
 impl Train {
     fn job(&self) -> Result<Job> {
         if !(self.l2 >= 0.0 && self.l2.is_finite()) {
-            return Err(Error::usage(format!("--l2 {} is no strength of a penalty", self.l2), "Give a number from 0 on."));
+            return Err(Error::usage(
+                format!("--l2 {} is no strength of a penalty", self.l2),
+                "Give a number from 0 on.",
+            ));
         }
         if !(self.gradient_tolerance > 0.0 && self.gradient_tolerance.is_finite()) {
             return Err(Error::usage(

@@ -128,6 +128,7 @@ pub(super) fn without_panic<T>(work: impl FnOnce() -> T) -> std::result::Result<
 
 /// The values of a numeric or boolean array in f64, appended to `out`; a null gives NaN, and its place is
 /// to be taken from the array's own null mask.
+#[expect(clippy::cast_lossless, reason = "one macro arm serves the decimals of all widths")]
 pub(super) fn to_f64(array: &ArrayRef, out: &mut Vec<f64>) -> Result<()> {
     macro_rules! values {
         ($type:ty) => {

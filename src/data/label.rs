@@ -40,7 +40,9 @@ impl Serialize for Class {
         match self {
             Self::Boolean(value) => serializer.serialize_bool(*value),
             // Labels 0 and 1 read as they stand in most files: without a decimal point.
-            Self::Number(value) if value.fract() == 0.0 && value.abs() < 9e15 => serializer.serialize_i64(*value as i64),
+            Self::Number(value) if value.fract() == 0.0 && value.abs() < 9e15 => {
+                serializer.serialize_i64(*value as i64)
+            }
             Self::Number(value) => serializer.serialize_f64(*value),
             Self::Text(value) => serializer.serialize_str(value),
         }
@@ -154,7 +156,10 @@ impl LabelPlan {
                 || "Name it with --label COL.".into(),
                 |(field, ..)| format!("For example: gpu-logreg train {} --label {}", table.path.display(), field.name),
             );
-            return Err(Error::usage(format!("which column is the label? --label is missing; {}", describe(&found)), way_out));
+            return Err(Error::usage(
+                format!("which column is the label? --label is missing; {}", describe(&found)),
+                way_out,
+            ));
         };
         let Some(column) = table.find(name) else {
             let found = candidates(table);
@@ -217,13 +222,20 @@ impl LabelPlan {
         if values.missing > 0 {
             let rows: Vec<String> = values.first_missing.iter().map(ToString::to_string).collect();
             return Err(Error::data(
-                format!("the label `{name}` is missing (null or NaN) in {} rows, from 0: {}", values.missing, rows.join(", ")),
+                format!(
+                    "the label `{name}` is missing (null or NaN) in {} rows, from 0: {}",
+                    values.missing,
+                    rows.join(", ")
+                ),
                 "Remove those rows upstream; a row without its label teaches nothing.",
             ));
         }
         let [(a, count_a), (b, count_b)] = values.counts.as_slice() else {
             let (fact, way_out) = if values.counts.len() == 1 {
-                (format!("the label `{name}` has one value only: {}", values.list()), "Both classes must occur in the data.")
+                (
+                    format!("the label `{name}` has one value only: {}", values.list()),
+                    "Both classes must occur in the data.",
+                )
             } else {
                 let at_least = if values.others > 0 { "more than " } else { "" };
                 (
@@ -240,13 +252,20 @@ impl LabelPlan {
                 .any(|(x, y)| *a == Class::Number(*x) && *b == Class::Number(*y));
         if !evident {
             return Err(Error::data(
-                format!("the label `{name}` has the values {}; which of them is the positive class is not evident", values.list()),
+                format!(
+                    "the label `{name}` has the values {}; which of them is the positive class is not evident",
+                    values.list()
+                ),
                 format!("Say it: --positive {b} (or {a})"),
             ));
         }
         match (self.is_positive(a), self.is_positive(b)) {
-            (false, true) => Ok(Label { column: name.clone(), classes: [a.clone(), b.clone()], counts: [*count_a, *count_b] }),
-            (true, false) => Ok(Label { column: name.clone(), classes: [b.clone(), a.clone()], counts: [*count_b, *count_a] }),
+            (false, true) => {
+                Ok(Label { column: name.clone(), classes: [a.clone(), b.clone()], counts: [*count_a, *count_b] })
+            }
+            (true, false) => {
+                Ok(Label { column: name.clone(), classes: [b.clone(), a.clone()], counts: [*count_b, *count_a] })
+            }
             _ => Err(Error::data(
                 format!(
                     "--positive {} is no value of the label `{name}`, which has {}",
@@ -271,7 +290,10 @@ fn parse_class(text: &str, field: &Field) -> Result<Class> {
     };
     class.ok_or_else(|| {
         Error::usage(
-            format!("--positive {text} cannot be a value of the label `{}`, which is of type {}", field.name, field.data_type),
+            format!(
+                "--positive {text} cannot be a value of the label `{}`, which is of type {}",
+                field.name, field.data_type
+            ),
             "Give one of its two values.",
         )
     })
@@ -310,6 +332,7 @@ fn describe(candidates: &[(&Field, Values)]) -> String {
     if candidates.is_empty() {
         return format!("no column has exactly two values in the first {CANDIDATE_ROWS} rows");
     }
-    let texts: Vec<String> = candidates.iter().map(|(field, values)| format!("{}: {}", field.name, values.list())).collect();
+    let texts: Vec<String> =
+        candidates.iter().map(|(field, values)| format!("{}: {}", field.name, values.list())).collect();
     format!("columns with two values:\n    {}", texts.join("\n    "))
 }

@@ -65,16 +65,21 @@ impl Request {
         let label = LabelPlan::new(table, self.label.as_deref(), self.positive.as_deref())?;
         let label_name = &table.fields[label.column].name;
         let mut notes = Vec::new();
-        for name in self.ignore.iter().filter(|name| table.find(name).is_none()) {
-            return Err(Error::data(format!("--ignore {name}: there is no such column"), format!("The columns are: {}", table.names())));
+        if let Some(name) = self.ignore.iter().find(|name| table.find(name).is_none()) {
+            return Err(Error::data(
+                format!("--ignore {name}: there is no such column"),
+                format!("The columns are: {}", table.names()),
+            ));
         }
         let features = if self.features.is_empty() {
             let (usable, left_out): (Vec<usize>, Vec<usize>) = (0..table.fields.len())
                 .filter(|&column| column != label.column && !self.ignore.contains(&table.fields[column].name))
                 .partition(|&column| table.fields[column].is_feature());
             if !left_out.is_empty() {
-                let columns: Vec<String> =
-                    left_out.iter().map(|&c| format!("{} ({})", table.fields[c].name, table.fields[c].data_type)).collect();
+                let columns: Vec<String> = left_out
+                    .iter()
+                    .map(|&c| format!("{} ({})", table.fields[c].name, table.fields[c].data_type))
+                    .collect();
                 notes.push(format!("not numbers, left out: {}", columns.join(", ")));
             }
             usable
@@ -82,7 +87,10 @@ impl Request {
             let mut columns = Vec::with_capacity(self.features.len());
             for name in &self.features {
                 let column = table.find(name).ok_or_else(|| {
-                    Error::data(format!("there is no feature column `{name}`"), format!("The columns are: {}", table.names()))
+                    Error::data(
+                        format!("there is no feature column `{name}`"),
+                        format!("The columns are: {}", table.names()),
+                    )
                 })?;
                 check_feature(&table.fields[column], label_name, columns.contains(&column))?;
                 if !self.ignore.contains(name) {
@@ -100,8 +108,11 @@ impl Request {
         let names: Vec<&str> = features.iter().map(|&column| table.fields[column].name.as_str()).collect();
         let mut sorted = names.clone();
         sorted.sort_unstable();
-        if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Error::data(format!("the file has two columns called `{}`", twice[0]), "Rename one of them upstream."));
+        if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]) {
+            return Err(Error::data(
+                format!("the file has two columns called `{twice}`"),
+                "Rename one of them upstream.",
+            ));
         }
         Ok(Plan { label, features, notes })
     }
@@ -109,7 +120,10 @@ impl Request {
 
 fn check_feature(field: &Field, label: &str, again: bool) -> Result<()> {
     if field.name == label {
-        return Err(Error::usage(format!("`{label}` is the label and cannot be a feature too"), "Take it out of --features."));
+        return Err(Error::usage(
+            format!("`{label}` is the label and cannot be a feature too"),
+            "Take it out of --features.",
+        ));
     }
     if again {
         return Err(Error::usage(format!("--features names `{}` twice", field.name), "Name it once."));
@@ -156,7 +170,10 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
             narrowings[index] = narrowing;
         }
         let names: Vec<&str> = pending.iter().map(|&index| table.fields[plan.features[index]].name.as_str()).collect();
-        notes.push(format!("decoded once more, because a sample of their rows did not show their scale: {}", names.join(", ")));
+        notes.push(format!(
+            "decoded once more, because a sample of their rows did not show their scale: {}",
+            names.join(", ")
+        ));
     }
     monitor.end();
     table.check_unchanged()?;
@@ -354,7 +371,12 @@ fn check_cells(table: &Table, plan: &Plan, columns: &[&Read]) -> Result<()> {
                 .map(|(count, what)| format!("{count} {what}"))
                 .collect();
             let rows: Vec<String> = cells.first_rows.iter().map(ToString::to_string).collect();
-            format!("\n    {}: {}; first rows, from 0: {}", table.fields[column].name, counts.join(", "), rows.join(", "))
+            format!(
+                "\n    {}: {}; first rows, from 0: {}",
+                table.fields[column].name,
+                counts.join(", "),
+                rows.join(", ")
+            )
         })
         .collect();
     if bad.is_empty() {

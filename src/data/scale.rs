@@ -128,8 +128,8 @@ impl Moments {
         narrowed: &mut Vec<f32>,
     ) {
         let Narrowing { mean, scale } = self.narrowing;
-        // x - x is 0 for a finite x and NaN otherwise: one sum tells whether any cell is bad.
-        if lanes(values, |x| x - x) != 0.0 {
+        // 0 x is 0 for a finite x and NaN otherwise: one sum tells whether any cell is bad.
+        if lanes(values, |x| 0.0 * x) != 0.0 {
             for (row, &value) in values.iter().enumerate().filter(|(_, x)| !x.is_finite()) {
                 self.bad.add(first_row + row, value, is_null(row));
             }
@@ -144,14 +144,14 @@ impl Moments {
             *x = (*x - mean) / scale;
             *x as f32
         }));
-        self.overflowed |= narrowed.iter().map(|v| v - v).sum::<f32>() != 0.0;
+        self.overflowed |= narrowed.iter().map(|v| 0.0 * v).sum::<f32>() != 0.0;
         let count = values.len() as f64;
         let mean = lanes(values, |v| v) / count;
         let squares = lanes(values, |v| (v - mean) * (v - mean));
         self.combine(count, mean, squares);
     }
 
-    /// Chan, Golub and LeVeque (1983), "Algorithms for computing the sample variance", eq. 2.1.
+    /// Chan, Golub and `LeVeque` (1983), "Algorithms for computing the sample variance", eq. 2.1.
     fn combine(&mut self, count: f64, mean: f64, squares: f64) {
         if count == 0.0 {
             return;
@@ -210,7 +210,7 @@ impl Moments {
         }
         let ratio = exact.scale / self.narrowing.scale;
         let off = (exact.mean - self.narrowing.mean).abs() / self.narrowing.scale.min(exact.scale);
-        (self.overflowed || !(off <= 1e3) || !(1e-3..=1e3).contains(&ratio)).then_some(exact)
+        (self.overflowed || !(0.0..=1e3).contains(&off) || !(1e-3..=1e3).contains(&ratio)).then_some(exact)
     }
 }
 

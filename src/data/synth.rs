@@ -58,16 +58,28 @@ impl Recipe {
     pub fn check(&self) -> Result<()> {
         let fail = |fact: String, way_out: &str| Err(Error::usage(fact, way_out));
         if self.rows == 0 || self.features == 0 {
-            return fail(format!("{} rows x {} features hold no data", self.rows, self.features), "Ask for at least one of each.");
+            return fail(
+                format!("{} rows x {} features hold no data", self.rows, self.features),
+                "Ask for at least one of each.",
+            );
         }
         if !(0.0..1.0).contains(&self.correlation) {
-            return fail(format!("--correlation {} is out of range", self.correlation), "Give a number from 0 up to, not including, 1.");
+            return fail(
+                format!("--correlation {} is out of range", self.correlation),
+                "Give a number from 0 up to, not including, 1.",
+            );
         }
         if !(self.positives > 0.0 && self.positives < 1.0) {
-            return fail(format!("--imbalance {} is out of range", self.positives), "Give the share of positive labels, between 0 and 1.");
+            return fail(
+                format!("--imbalance {} is out of range", self.positives),
+                "Give the share of positive labels, between 0 and 1.",
+            );
         }
         if !(0.0..1.0).contains(&self.nulls) {
-            return fail(format!("--nulls {} is out of range", self.nulls), "Give the share of null cells, from 0 up to, not including, 1.");
+            return fail(
+                format!("--nulls {} is out of range", self.nulls),
+                "Give the share of null cells, from 0 up to, not including, 1.",
+            );
         }
         Ok(())
     }
@@ -123,8 +135,12 @@ pub fn write(recipe: &Recipe, out: impl Write + Send, path: &Path, monitor: &dyn
     fields.push(Field::new("y", DataType::Boolean, false));
     let schema = Arc::new(Schema::new(fields));
     // Random floats neither repeat nor compress.
-    let properties = WriterProperties::builder().set_dictionary_enabled(false).set_max_row_group_row_count(Some(ROW_GROUP_ROWS)).build();
-    let mut writer = ArrowWriter::try_new(out, schema.clone(), Some(properties)).map_err(|cause| Error::output(path, cause))?;
+    let properties = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .build();
+    let mut writer =
+        ArrowWriter::try_new(out, schema.clone(), Some(properties)).map_err(|cause| Error::output(path, cause))?;
     monitor.begin("writing", Some(recipe.rows as u64));
     for group in 0..recipe.rows.div_ceil(ROW_GROUP_ROWS) {
         let rows = ROW_GROUP_ROWS.min(recipe.rows - group * ROW_GROUP_ROWS);

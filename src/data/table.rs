@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use arrow::datatypes::DataType;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::file::metadata::RowGroupMetaData;
 
 use crate::error::{Error, Result};
 
@@ -72,7 +73,10 @@ impl Table {
     pub fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
         let file = File::open(path).map_err(|cause| {
-            Error::data(format!("{shown} cannot be opened: {cause}"), "Check the path; it is read as it stands, without wildcards.")
+            Error::data(
+                format!("{shown} cannot be opened: {cause}"),
+                "Check the path; it is read as it stands, without wildcards.",
+            )
         })?;
         let about = file.metadata().map_err(|cause| Error::data(format!("{shown} cannot be read: {cause}"), ""))?;
         if about.is_dir() {
@@ -83,7 +87,10 @@ impl Table {
         let loaded = super::decode::without_panic(|| ArrowReaderMetadata::load(&file, options));
         let metadata = loaded.and_then(|result| result.map_err(|cause| cause.to_string())).map_err(|cause| {
             Error::data(
-                format!("{shown} ({} bytes) is not a Parquet file, or it is truncated or damaged: {cause}", about.len()),
+                format!(
+                    "{shown} ({} bytes) is not a Parquet file, or it is truncated or damaged: {cause}",
+                    about.len()
+                ),
                 "Write or copy the file again. CSV can be converted: duckdb -c \"COPY (FROM 'x.csv') TO 'x.parquet'\"",
             )
         })?;
@@ -98,7 +105,7 @@ impl Table {
             })
             .collect();
         let rows = usize::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0);
-        let groups: i64 = metadata.metadata().row_groups().iter().map(|group| group.num_rows()).sum();
+        let groups: i64 = metadata.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).sum();
         if usize::try_from(groups).ok() != Some(rows) {
             return Err(Error::data(
                 format!("{shown} is damaged: its footer says {rows} rows, its row groups {groups}"),
@@ -122,7 +129,12 @@ impl Table {
             .map_err(|cause| Error::data(format!("{} vanished while it was read: {cause}", self.path.display()), ""))?;
         if about.len() != self.bytes || about.modified().ok() != self.modified {
             return Err(Error::data(
-                format!("{} was changed while it was read ({} bytes, then {})", self.path.display(), self.bytes, about.len()),
+                format!(
+                    "{} was changed while it was read ({} bytes, then {})",
+                    self.path.display(),
+                    self.bytes,
+                    about.len()
+                ),
                 "Wait until it is written, then run again.",
             ));
         }

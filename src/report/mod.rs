@@ -10,10 +10,7 @@ pub fn table(model: &Model) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: String| writeln!(text, "{name:<10} {value}").expect("writing to a string");
     line("model", format!("log odds of {} = {}", model.label.column, model.label.positive));
-    line(
-        "data",
-        format!("{} rows, {} positive, {} features", training.rows, training.positives, model.features.len()),
-    );
+    line("data", format!("{} rows, {} positive, {} features", training.rows, training.positives, model.features.len()));
     line("device", training.device.clone());
     line(
         "status",
@@ -28,13 +25,17 @@ pub fn table(model: &Model) -> String {
     );
     line("loss", format!("{} (mean cross-entropy)", digits(training.loss)));
     if training.l2 > 0.0 {
-        line("penalty", format!("l2 = {} on {} weights", training.l2, format!("{:?}", training.penalty_scale).to_lowercase()));
+        line(
+            "penalty",
+            format!("l2 = {} on {} weights", training.l2, format!("{:?}", training.penalty_scale).to_lowercase()),
+        );
     }
     let seconds = training.seconds;
     line("seconds", format!("{:.3} read, {:.3} solve, {:.3} in all", seconds.read, seconds.solve, seconds.total));
     let width = model.features.iter().map(|feature| feature.name.chars().count()).max().unwrap_or(0).max(9);
     let mut row = |name: &str, cells: [String; 3]| {
-        writeln!(text, "{name:<width$} {:>14} {:>14} {:>14}", cells[0], cells[1], cells[2]).expect("writing to a string");
+        writeln!(text, "{name:<width$} {:>14} {:>14} {:>14}", cells[0], cells[1], cells[2])
+            .expect("writing to a string");
     };
     row("", ["", "", ""].map(String::from));
     row("", ["coefficient", "mean", "scale"].map(String::from));

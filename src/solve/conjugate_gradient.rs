@@ -111,7 +111,8 @@ impl Run {
         // The direction came back as the device rounded it.
         let slope = dot(&self.here.gradient, &direction);
         let first = line.first();
-        let found = if first.slope.abs() <= ACCEPTABLE * slope.abs() { Some(first) } else { search(&mut *line, slope)? };
+        let found =
+            if first.slope.abs() <= ACCEPTABLE * slope.abs() { Some(first) } else { search(&mut *line, slope)? };
         let Some(probe) = found else {
             drop(line);
             // Margins that were carried along may have drifted; afresh, a failure is a failure.
@@ -138,8 +139,7 @@ impl Run {
         let gradient = &self.here.gradient;
         let change: f64 = dot(preconditioned, gradient) - dot(preconditioned, &previous.gradient);
         let beta = (change / dot(&previous.preconditioned, &previous.gradient)).max(0.0);
-        let direction: Vec<f64> =
-            preconditioned.iter().zip(&previous.direction).map(|(g, p)| beta * p - g).collect();
+        let direction: Vec<f64> = preconditioned.iter().zip(&previous.direction).map(|(g, p)| beta * p - g).collect();
         if dot(gradient, &direction) < 0.0 { direction } else { steepest() }
     }
 
@@ -250,7 +250,8 @@ mod tests {
     #[test]
     fn reaches_the_minimum_and_says_so() {
         let mut objective = Cosh::new(&[1.0, 3.0, 0.2, 5.0]);
-        let outcome = conjugate_gradient(&mut objective, &[0.0; 4], Settings::default(), &Silent).expect("nothing fails");
+        let outcome =
+            conjugate_gradient(&mut objective, &[0.0; 4], Settings::default(), &Silent).expect("nothing fails");
         assert_eq!(outcome.status, Status::Converged);
         for (j, q) in outcome.parameters.iter().enumerate() {
             assert!((q - j as f64).abs() <= 1e-6, "{:?}", outcome.parameters);
@@ -268,7 +269,8 @@ mod tests {
     #[test]
     fn a_value_that_is_not_finite_ends_the_run() {
         let mut objective = Cosh::new(&[1.0, f64::NAN]);
-        let outcome = conjugate_gradient(&mut objective, &[0.0; 2], Settings::default(), &Silent).expect("nothing fails");
+        let outcome =
+            conjugate_gradient(&mut objective, &[0.0; 2], Settings::default(), &Silent).expect("nothing fails");
         assert_eq!(outcome.status, Status::NonFinite);
     }
 }

@@ -44,7 +44,9 @@ impl Status {
             Self::LineSearchFailed | Self::Stalled => {
                 "the arithmetic of this device gets no nearer; try --device cpu, a larger --gradient-tolerance or a penalty (--l2)"
             }
-            Self::NonFinite => "the loss is not finite at the start or after a step; look for extreme values, or add a penalty (--l2)",
+            Self::NonFinite => {
+                "the loss is not finite at the start or after a step; look for extreme values, or add a penalty (--l2)"
+            }
         }
     }
 }

@@ -112,7 +112,7 @@ pub const SOURCES: Sources<'static> = [
 
 /// A compiled kernel.
 pub(super) struct Pipeline {
-    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) compute: wgpu::ComputePipeline,
     pub(super) bindings: wgpu::BindGroupLayout,
     pub(super) label: String,
 }
@@ -171,7 +171,7 @@ fn compile(device: &wgpu::Device, kernel: Kernel, source: &str) -> Pipeline {
         label: Some(&label),
         source: wgpu::ShaderSource::Wgsl(source.into()),
     });
-    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+    let compute = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
         label: Some(&label),
         layout: Some(&layout),
         module: &module,
@@ -179,5 +179,5 @@ fn compile(device: &wgpu::Device, kernel: Kernel, source: &str) -> Pipeline {
         compilation_options: wgpu::PipelineCompilationOptions::default(),
         cache: None,
     });
-    Pipeline { pipeline, bindings, label }
+    Pipeline { compute, bindings, label }
 }

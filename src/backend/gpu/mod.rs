@@ -77,13 +77,24 @@ impl Adapter {
     pub fn obstacle(&self) -> Option<String> {
         let limits = self.adapter.limits();
         let needs: [(&str, u64, u64); 5] = [
-            ("invocations of a workgroup", u64::from(kernels::GROUP), limits.max_compute_invocations_per_workgroup.into()),
+            (
+                "invocations of a workgroup",
+                u64::from(kernels::GROUP),
+                limits.max_compute_invocations_per_workgroup.into(),
+            ),
             ("bytes of workgroup memory", kernels::WORKGROUP_BYTES, limits.max_compute_workgroup_storage_size.into()),
-            ("storage buffers of a shader", kernels::STORAGE_BUFFERS, limits.max_storage_buffers_per_shader_stage.into()),
+            (
+                "storage buffers of a shader",
+                kernels::STORAGE_BUFFERS,
+                limits.max_storage_buffers_per_shader_stage.into(),
+            ),
             ("workgroups of a dispatch", 65_535, limits.max_compute_workgroups_per_dimension.into()),
             ("bytes of a storage buffer", 128 << 20, self.chunk_bytes()),
         ];
-        needs.into_iter().find(|(_, need, has)| has < need).map(|(what, need, has)| format!("{what}: {has}, needed {need}"))
+        needs
+            .into_iter()
+            .find(|(_, need, has)| has < need)
+            .map(|(what, need, has)| format!("{what}: {has}, needed {need}"))
     }
 }
 
@@ -124,12 +135,12 @@ const MAX_CHUNK_BYTES: u64 = 512 << 20;
 
 impl Gpu {
     /// Opens `adapter` with the shaders of this crate.
-    pub fn open(adapter: Adapter) -> Result<Self> {
+    pub fn open(adapter: &Adapter) -> Result<Self> {
         Self::open_with(adapter, kernels::SOURCES)
     }
 
     /// As [`Gpu::open`], with other shader texts; the tests' negative controls edit them.
-    pub fn open_with<'s>(adapter: Adapter, sources: kernels::Sources<'s>) -> Result<Self> {
+    pub fn open_with(adapter: &Adapter, sources: kernels::Sources<'_>) -> Result<Self> {
         if let Some(obstacle) = adapter.obstacle() {
             return Err(Error::device(
                 format!("adapter {} cannot be used: {obstacle}", adapter.name()),
@@ -183,6 +194,8 @@ impl Gpu {
     fn wait(&self) -> Result<()> {
         let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
         self.trouble.check()?;
-        polled.map(|_| ()).map_err(|cause| Error::device(format!("the GPU did not answer: {cause}"), "Run again or use --device cpu."))
+        polled.map(|_| ()).map_err(|cause| {
+            Error::device(format!("the GPU did not answer: {cause}"), "Run again or use --device cpu.")
+        })
     }
 }

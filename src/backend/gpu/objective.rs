@@ -40,8 +40,12 @@ impl GpuObjective {
     pub(super) fn new(gpu: Gpu, layout: Layout, chunks: Vec<Chunk>, parameters: wgpu::Buffer) -> Result<Self> {
         let slots: u64 = chunks.iter().map(|chunk| chunk.slots.size()).sum();
         let rows = chunks.iter().map(|chunk| chunk.margins.size()).max().unwrap_or(0);
-        let readback =
-            buffer(&gpu, "readback", slots.max(rows) as usize, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
+        let readback = buffer(
+            &gpu,
+            "readback",
+            slots.max(rows) as usize,
+            wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+        )?;
         Ok(Self { gpu, layout, chunks, parameters, readback, passes: Passes::default() })
     }
 
@@ -70,9 +74,11 @@ impl GpuObjective {
                 .device
                 .create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(&pipeline.label) });
             {
-                let mut compute = encoder
-                    .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(&pipeline.label), timestamp_writes: None });
-                compute.set_pipeline(&pipeline.pipeline);
+                let mut compute = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                    label: Some(&pipeline.label),
+                    timestamp_writes: None,
+                });
+                compute.set_pipeline(&pipeline.compute);
                 compute.set_bind_group(0, chunk.bind_group(kernel), &[]);
                 compute.dispatch_workgroups(chunk.blocks as u32, 1, 1);
             }
@@ -91,10 +97,9 @@ impl GpuObjective {
         self.readback.map_async(wgpu::MapMode::Read, ..bytes, |_| {});
         self.gpu.wait()?;
         let result = {
-            let view = self
-                .readback
-                .get_mapped_range(..bytes)
-                .map_err(|cause| Error::device(format!("the GPU's results cannot be read: {cause}"), "Use --device cpu."))?;
+            let view = self.readback.get_mapped_range(..bytes).map_err(|cause| {
+                Error::device(format!("the GPU's results cannot be read: {cause}"), "Use --device cpu.")
+            })?;
             read(bytemuck::cast_slice(&view))
         };
         self.readback.unmap();
@@ -115,7 +120,9 @@ impl GpuObjective {
             }
             sums
         })?;
-        sums.iter_mut().for_each(|sum| *sum /= self.layout.rows as f64);
+        for sum in &mut sums {
+            *sum /= self.layout.rows as f64;
+        }
         Ok(sums)
     }
 
@@ -159,7 +166,12 @@ impl Objective for GpuObjective {
         self.run(Kernel::Margin, Dispatch { features, intercept: *low_intercept, ..Dispatch::default() });
         self.write_parameters(high_weights);
         let steps = [1.0, 0.0, 0.0, 0.0];
-        let means = self.evaluate(Dispatch { reads_direction: true, intercept: *high_intercept, steps, ..Dispatch::default() })?;
+        let means = self.evaluate(Dispatch {
+            reads_direction: true,
+            intercept: *high_intercept,
+            steps,
+            ..Dispatch::default()
+        })?;
         self.advance(1.0);
         Ok(Evaluation { value: means.probe.value, gradient: means.gradient })
     }
@@ -173,7 +185,8 @@ impl Objective for GpuObjective {
         let (intercept, weights) = rounded.split_last().expect("the intercept is always there");
         self.write_parameters(weights);
         let steps = [first_step as f32, 0.0, 0.0, 0.0];
-        let first = self.evaluate(Dispatch { reads_direction: true, intercept: *intercept, steps, ..Dispatch::default() })?;
+        let first =
+            self.evaluate(Dispatch { reads_direction: true, intercept: *intercept, steps, ..Dispatch::default() })?;
         Ok(Box::new(GpuLine { gpu: self, first }))
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use crate::backend::gpu::Gpu;
-use crate::backend::gpu::kernels::{Binding, Kernel, Pass, SLOT_HEAD, PROBES};
+use crate::backend::gpu::kernels::{Binding, Kernel, PROBES, Pass, SLOT_HEAD};
 use crate::backend::gpu::objective::GpuObjective;
 use crate::backend::layout::Layout;
 use crate::backend::{Backend, Loading};
@@ -64,14 +64,22 @@ pub(super) fn slot_len(kernel: Kernel, features: usize) -> usize {
 impl GpuTable {
     pub(super) fn new(gpu: Gpu, layout: Layout) -> Result<Self> {
         let parameters = buffer(&gpu, "parameters", (layout.features * 4).max(16), wgpu::BufferUsages::COPY_DST)?;
-        let chunks = (0..layout.chunks()).map(|index| chunk(&gpu, &layout, index, &parameters)).collect::<Result<_>>()?;
+        let chunks =
+            (0..layout.chunks()).map(|index| chunk(&gpu, &layout, index, &parameters)).collect::<Result<_>>()?;
         Ok(Self { gpu, layout, chunks, parameters, pending: Mutex::new(0) })
     }
 
     /// Fills every buffer, padding included, with NaN: what is not written must not be read.
     pub fn poison(&self) -> Result<()> {
         for chunk in &self.chunks {
-            let buffers = [&chunk.features, &chunk.labels, &chunk.margins, &chunk.direction_margins, &chunk.residuals, &chunk.slots];
+            let buffers = [
+                &chunk.features,
+                &chunk.labels,
+                &chunk.margins,
+                &chunk.direction_margins,
+                &chunk.residuals,
+                &chunk.slots,
+            ];
             for buffer in buffers {
                 let nan = vec![f32::NAN; (buffer.size() / 4) as usize];
                 self.gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&nan));

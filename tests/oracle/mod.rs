@@ -1,0 +1,178 @@
+//! What the program must get: row by row, in f64, as the formulas stand in the textbook. Shares no code with
+//! `src`, and reads files by another path.
+
+use std::path::Path;
+
+use arrow::array::{Array, AsArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+/// A table: `columns[j][k]` is feature j of row k, `labels[k]` is 0 or 1.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rows {
+    pub(crate) columns: Vec<Vec<f64>>,
+    pub(crate) labels: Vec<f64>,
+}
+
+/// Value and gradient of the mean loss, and what they were made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Evaluated {
+    pub(crate) margins: Vec<f64>,
+    pub(crate) residuals: Vec<f64>,
+    pub(crate) loss: f64,
+    /// Features, then the intercept.
+    pub(crate) gradient: Vec<f64>,
+    /// Means of the absolute terms of the gradient, the measure of its rounding.
+    pub(crate) absolute: Vec<f64>,
+}
+
+impl Rows {
+    pub(crate) fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// `sum_j w_j x_kj + b` of row `k`.
+    pub(crate) fn margin(&self, k: usize, weights: &[f64], intercept: f64) -> f64 {
+        assert_eq!(weights.len(), self.columns.len());
+        let mut z = intercept;
+        for (column, w) in self.columns.iter().zip(weights) {
+            z += w * column[k];
+        }
+        z
+    }
+
+    pub(crate) fn evaluate(&self, weights: &[f64], intercept: f64) -> Evaluated {
+        let d = self.columns.len();
+        let n = self.len() as f64;
+        let mut out = Evaluated {
+            margins: Vec::new(),
+            residuals: Vec::new(),
+            loss: 0.0,
+            gradient: vec![0.0; d + 1],
+            absolute: vec![0.0; d + 1],
+        };
+        for k in 0..self.len() {
+            let z = self.margin(k, weights, intercept);
+            let t = self.labels[k];
+            // -[t ln L + (1 - t) ln(1 - L)], with ln L = -ln(1 + exp(-z)) so that neither logarithm overflows.
+            let log_one_plus_exp = |a: f64| if a > 0.0 { a + (-a).exp().ln_1p() } else { a.exp().ln_1p() };
+            let loss = t * log_one_plus_exp(-z) + (1.0 - t) * log_one_plus_exp(z);
+            // L - t: for t = 1 as -(1 - L) = -1 / (1 + exp(z)).
+            let residual = if t > 0.5 { -1.0 / (1.0 + z.exp()) } else { 1.0 / (1.0 + (-z).exp()) };
+            out.margins.push(z);
+            out.residuals.push(residual);
+            out.loss += loss / n;
+            for j in 0..=d {
+                let x = if j < d { self.columns[j][k] } else { 1.0 };
+                out.gradient[j] += residual * x / n;
+                out.absolute[j] += (residual * x).abs() / n;
+            }
+        }
+        out
+    }
+
+    /// Mean and standard deviation (divisor n) of each column, in two sweeps.
+    pub(crate) fn moments(&self) -> Vec<(f64, f64)> {
+        let n = self.len() as f64;
+        self.columns
+            .iter()
+            .map(|column| {
+                let mean = column.iter().sum::<f64>() / n;
+                let variance = column.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
+                (mean, variance.sqrt())
+            })
+            .collect()
+    }
+
+    /// Maximum likelihood by Newton's method, on the columns as they are (standardise them before): weights, and
+    /// the intercept last. `l2` penalises the weights.
+    pub(crate) fn newton(&self, l2: f64) -> Vec<f64> {
+        let d = self.columns.len();
+        let n = self.len() as f64;
+        let mut q = vec![0.0; d + 1];
+        for _ in 0..30 {
+            let mut gradient = vec![0.0; d + 1];
+            let mut hessian = vec![vec![0.0; d + 1]; d + 1];
+            let mut x = vec![1.0; d + 1];
+            for k in 0..self.len() {
+                for (x, column) in x.iter_mut().zip(&self.columns) {
+                    *x = column[k];
+                }
+                let z: f64 = q.iter().zip(&x).map(|(q, x)| q * x).sum();
+                let probability = 1.0 / (1.0 + (-z).exp());
+                let curvature = probability * (1.0 - probability);
+                for i in 0..=d {
+                    gradient[i] += (probability - self.labels[k]) * x[i] / n;
+                    let row = &mut hessian[i];
+                    let scaled = curvature * x[i] / n;
+                    for j in 0..=i {
+                        row[j] += scaled * x[j];
+                    }
+                }
+            }
+            for j in 0..d {
+                gradient[j] += l2 * q[j];
+                hessian[j][j] += l2;
+            }
+            let step = solve(hessian, &gradient);
+            for (q, step) in q.iter_mut().zip(&step) {
+                *q -= step;
+            }
+            if step.iter().all(|step| step.abs() <= 1e-13) {
+                return q;
+            }
+        }
+        panic!("the oracle's Newton did not converge");
+    }
+}
+
+#[expect(clippy::needless_range_loop, reason = "indices as in the textbook")]
+/// Solves `a x = b` for a symmetric positive definite `a`, of which the lower triangle is given, by Cholesky.
+fn solve(mut a: Vec<Vec<f64>>, b: &[f64]) -> Vec<f64> {
+    let n = b.len();
+    for i in 0..n {
+        for j in 0..=i {
+            let mut sum = a[i][j];
+            for k in 0..j {
+                sum -= a[i][k] * a[j][k];
+            }
+            a[i][j] = if i == j { sum.sqrt() } else { sum / a[j][j] };
+        }
+    }
+    let mut x = b.to_vec();
+    for i in 0..n {
+        for k in 0..i {
+            x[i] -= a[i][k] * x[k];
+        }
+        x[i] /= a[i][i];
+    }
+    for i in (0..n).rev() {
+        for k in i + 1..n {
+            x[i] -= a[k][i] * x[k];
+        }
+        x[i] /= a[i][i];
+    }
+    x
+}
+
+/// Reads a whole Parquet file: the named features and the label as numbers.
+pub(crate) fn read(path: &Path, features: &[&str], label: &str) -> Rows {
+    let file = std::fs::File::open(path).expect("the file opens");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("a Parquet file").build().expect("a reader");
+    let mut rows = Rows { columns: vec![Vec::new(); features.len()], labels: Vec::new() };
+    for batch in reader {
+        let batch = batch.expect("the file decodes");
+        let numbers = |name: &str| -> Vec<f64> {
+            let column =
+                cast(batch.column_by_name(name).expect("the column is there"), &DataType::Float64).expect("a number");
+            assert_eq!(column.null_count(), 0);
+            column.as_primitive::<Float64Type>().values().to_vec()
+        };
+        for (column, name) in rows.columns.iter_mut().zip(features) {
+            column.extend(numbers(name));
+        }
+        rows.labels.extend(numbers(label));
+    }
+    rows
+}

@@ -1,0 +1,1033 @@
+//! Every assembled shader, parsed by naga: its layout is the host's, its barriers suffice, and all
+//! three shading languages can be written from it.
+//!
+//! A software adapter runs the invocations of a workgroup in an order that hides a missing barrier, so
+//! barriers are proved here from the text. Checks are functions of a text, and each is seen to refuse a
+//! text with a fault planted in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem::offset_of;
+use std::path::Path;
+
+use gpu_logreg::backend::gpu::kernels::{
+    Binding, GROUP, Kernel, PROBES, Pass, SLOT_HEAD, SOURCES, STORAGE_BUFFERS, WORKGROUP_BYTES,
+};
+use gpu_logreg::backend::layout::TILE;
+use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
+use naga::{
+    AddressSpace, BinaryOperator, Block, BuiltIn, Expression, Function, Handle, Literal, LocalVariable, Module, Scalar,
+    ShaderStage, Statement, StorageAccess, TypeInner, VectorSize,
+};
+
+const PRELUDE: &str = include_str!("../shaders/prelude.wgsl");
+const BARRIER: &str = "workgroupBarrier();";
+const TREE: &str = "tree_sum";
+
+fn sources() -> impl Iterator<Item = (Kernel, &'static str)> {
+    assert_eq!(Kernel::ALL.len(), SOURCES.len());
+    Kernel::ALL.into_iter().zip(SOURCES)
+}
+
+/// Parses and validates with what every WebGPU device has.
+fn parse(source: &str) -> Result<(Module, ModuleInfo), String> {
+    let module = naga::front::wgsl::parse_str(source).map_err(|error| error.emit_to_string(source))?;
+    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+        .validate(&module)
+        .map_err(|error| error.emit_to_string(source))?;
+    Ok((module, info))
+}
+
+/// The text with its only `from` replaced.
+fn edit(source: &str, from: &str, to: &str) -> String {
+    assert_eq!(source.matches(from).count(), 1, "the text to edit, {from:?}, must occur once");
+    source.replace(from, to)
+}
+
+fn expect(holds: bool, complaint: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(complaint()) }
+}
+
+#[track_caller]
+fn assert_refused<T>(checked: Result<T, String>, fault: &str, word: &str) {
+    let Err(complaint) = checked else { panic!("{fault}: not noticed") };
+    assert!(complaint.contains(word), "{fault}: noticed for another reason: {complaint}");
+}
+
+// ---- Files ----
+
+#[test]
+fn every_file_is_a_kernel_and_every_kernel_a_file() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let mut files = BTreeMap::new();
+    for entry in folder.read_dir().expect("the folder of the shaders") {
+        let path = entry.expect("an entry of the folder").path();
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a readable name");
+        let kernel = name.strip_suffix(".wgsl").unwrap_or_else(|| panic!("{name} in shaders/ is not WGSL"));
+        if kernel != "prelude" {
+            files.insert(kernel.to_owned(), std::fs::read_to_string(&path).expect("a readable shader"));
+        }
+    }
+    let mut checked = 0;
+    for (kernel, source) in sources() {
+        let file = files.get(kernel.name()).unwrap_or_else(|| panic!("{kernel:?} has no file of its name"));
+        assert_eq!(source, format!("{PRELUDE}{file}"), "{kernel:?}: the source is not the prelude and its file");
+        parse(source).unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
+        checked += 1;
+    }
+    assert!(checked > 0);
+    assert_eq!(checked, files.len(), "files without a kernel, or kernels of one name: {:?}", files.keys());
+}
+
+#[test]
+fn every_source_has_a_translation_into_every_language() {
+    for (kernel, source) in sources() {
+        let (module, info) = parse(source).expect("a valid source");
+        let main = || (ShaderStage::Compute, "main".to_owned());
+
+        let pipeline =
+            naga::back::spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".into() };
+        let spirv = naga::back::spv::write_vec(&module, &info, &naga::back::spv::Options::default(), Some(&pipeline));
+        let spirv = spirv.unwrap_or_else(|error| panic!("{kernel:?} as SPIR-V: {error}"));
+        assert_eq!(spirv.first(), Some(&0x0723_0203), "{kernel:?}: the magic number of SPIR-V");
+
+        let options = naga::back::msl::Options { lang_version: (2, 0), ..Default::default() };
+        let pipeline = naga::back::msl::PipelineOptions { entry_point: Some(main()), ..Default::default() };
+        let (msl, names) = naga::back::msl::write_string(&module, &info, &options, &pipeline)
+            .unwrap_or_else(|error| panic!("{kernel:?} as MSL: {error}"));
+        assert!(msl.contains("kernel void"), "{kernel:?}: MSL without a kernel");
+        assert!(names.entry_point_names.iter().all(Result::is_ok), "{kernel:?}: {:?}", names.entry_point_names);
+
+        let options = naga::back::hlsl::Options::default();
+        let pipeline = naga::back::hlsl::PipelineOptions { entry_point: Some(main()) };
+        let mut hlsl = String::new();
+        naga::back::hlsl::Writer::new(&mut hlsl, &options, &pipeline)
+            .write(&module, &info, None)
+            .unwrap_or_else(|error| panic!("{kernel:?} as HLSL: {error}"));
+        assert!(hlsl.contains(&format!("[numthreads({GROUP}, 1, 1)]")), "{kernel:?}: HLSL without its group size");
+    }
+}
+
+// ---- Layout ----
+
+fn check_entry_point(module: &Module) -> Result<(), String> {
+    let [entry] = &module.entry_points[..] else {
+        return Err(format!("{} entry points instead of one", module.entry_points.len()));
+    };
+    expect(entry.name == "main", || format!("the entry point is called {}", entry.name))?;
+    expect(entry.stage == ShaderStage::Compute, || format!("the stage is {:?}", entry.stage))?;
+    expect(entry.workgroup_size == [GROUP, 1, 1] && entry.workgroup_size_overrides.is_none(), || {
+        format!("the workgroup size is {:?}", entry.workgroup_size)
+    })
+}
+
+fn constant(module: &Module, name: &str) -> Result<u64, String> {
+    let (_, constant) = module
+        .constants
+        .iter()
+        .find(|(_, constant)| constant.name.as_deref() == Some(name))
+        .ok_or_else(|| format!("no constant {name}"))?;
+    match module.global_expressions[constant.init] {
+        Expression::Literal(Literal::U32(value)) => Ok(u64::from(value)),
+        ref other => Err(format!("the constant {name} is {other:?}")),
+    }
+}
+
+fn check_constants(module: &Module) -> Result<(), String> {
+    let (group, tile) = (constant(module, "GROUP")?, constant(module, "TILE")?);
+    expect(group == u64::from(GROUP), || format!("GROUP is {group} there and {GROUP} here"))?;
+    expect(tile == TILE as u64, || format!("TILE is {tile} there and {TILE} here"))?;
+    // GROUP / LANES sets of invocations take four columns each, which they find by `lane % LANES < 4`.
+    let (lanes, columns) = (constant(module, "LANES")?, constant(module, "COLUMNS")?);
+    expect(lanes >= 4 && group % lanes == 0 && columns == 4 * (group / lanes), || {
+        format!("{lanes} LANES and {columns} COLUMNS do not fill a GROUP of {group}")
+    })
+}
+
+/// Order, names and access of the bindings, and that the kernel uses each of them as it says.
+fn check_bindings(module: &Module, info: &ModuleInfo, kernel: Kernel) -> Result<(), String> {
+    let bound: Vec<_> = module.global_variables.iter().filter(|(_, variable)| variable.binding.is_some()).collect();
+    let expected = kernel.bindings();
+    expect(bound.len() == expected.len(), || format!("{} bindings, not {}", bound.len(), expected.len()))?;
+    for ((index, &(handle, variable)), binding) in bound.iter().enumerate().zip(expected) {
+        let at = variable.binding.expect("only bound variables are left");
+        let name = variable.name.as_deref().unwrap_or_default();
+        expect((at.group, at.binding) == (0, index as u32), || format!("{name} is at {at:?} instead of {index}"))?;
+        let (expected_name, space, uses) = match *binding {
+            Binding::Pass => ("pass_", AddressSpace::Uniform, GlobalUse::READ),
+            Binding::Read(name) => (name, AddressSpace::Storage { access: StorageAccess::LOAD }, GlobalUse::READ),
+            Binding::Write(name) => {
+                let access = StorageAccess::LOAD | StorageAccess::STORE;
+                (name, AddressSpace::Storage { access }, GlobalUse::WRITE)
+            }
+        };
+        expect(name == expected_name, || format!("binding {index} is {name} instead of {expected_name}"))?;
+        expect(variable.space == space, || format!("{name} is {:?} instead of {space:?}", variable.space))?;
+        let is_pass = module.types[variable.ty].name.as_deref() == Some("Pass");
+        expect(is_pass == (*binding == Binding::Pass), || format!("{name} has the wrong type"))?;
+        let used = info.get_entry_point(0)[handle];
+        expect(used.contains(uses), || format!("{name} is used as {used:?}, without {uses:?}"))?;
+    }
+    Ok(())
+}
+
+fn storage_buffers(module: &Module) -> u64 {
+    let storage = |space| matches!(space, AddressSpace::Storage { .. });
+    module.global_variables.iter().filter(|(_, variable)| storage(variable.space)).count() as u64
+}
+
+/// Bytes of the workgroup memory that the entry point uses.
+fn workgroup_bytes(module: &Module, info: &ModuleInfo) -> u64 {
+    let used = |handle: Handle<naga::GlobalVariable>| !info.get_entry_point(0)[handle].is_empty();
+    module
+        .global_variables
+        .iter()
+        .filter(|&(handle, variable)| variable.space == AddressSpace::WorkGroup && used(handle))
+        .map(|(_, variable)| u64::from(module.types[variable.ty].inner.size(module.to_ctx())))
+        .sum()
+}
+
+/// The WGSL type of a host type.
+trait Wgsl {
+    const TYPE: TypeInner;
+}
+
+impl Wgsl for u32 {
+    const TYPE: TypeInner = TypeInner::Scalar(Scalar::U32);
+}
+
+impl Wgsl for f32 {
+    const TYPE: TypeInner = TypeInner::Scalar(Scalar::F32);
+}
+
+impl Wgsl for [f32; 4] {
+    const TYPE: TypeInner = TypeInner::Vector { size: VectorSize::Quad, scalar: Scalar::F32 };
+}
+
+fn type_of<T: Wgsl>(_: &T) -> TypeInner {
+    T::TYPE
+}
+
+/// Names, types, offsets and size of the struct `Pass`.
+fn check_pass(module: &Module) -> Result<(), String> {
+    // A field more or less on the host does not compile here.
+    let Pass { rows, stride, features, block_rows, reads_direction, intercept, unused: [unused_0, unused_1], steps } =
+        Pass::default();
+    let unused = offset_of!(Pass, unused);
+    let host = [
+        ("rows", type_of(&rows), offset_of!(Pass, rows)),
+        ("stride", type_of(&stride), offset_of!(Pass, stride)),
+        ("features", type_of(&features), offset_of!(Pass, features)),
+        ("block_rows", type_of(&block_rows), offset_of!(Pass, block_rows)),
+        ("reads_direction", type_of(&reads_direction), offset_of!(Pass, reads_direction)),
+        ("intercept", type_of(&intercept), offset_of!(Pass, intercept)),
+        ("unused_0", type_of(&unused_0), unused),
+        ("unused_1", type_of(&unused_1), unused + size_of_val(&unused_0)),
+        ("steps", type_of(&steps), offset_of!(Pass, steps)),
+    ];
+    let (_, pass) = module
+        .types
+        .iter()
+        .find(|(_, ty)| ty.name.as_deref() == Some("Pass"))
+        .ok_or_else(|| "no struct Pass".to_owned())?;
+    let TypeInner::Struct { members, span } = &pass.inner else { return Err("Pass is not a struct".into()) };
+    expect(members.len() == host.len(), || format!("{} members of Pass, not {}", members.len(), host.len()))?;
+    for (member, (name, ty, offset)) in members.iter().zip(host) {
+        let there =
+            (member.name.as_deref().unwrap_or_default(), &module.types[member.ty].inner, member.offset as usize);
+        expect(there == (name, &ty, offset), || format!("Pass has {there:?} there and {name}, {ty:?}, {offset} here"))?;
+    }
+    expect(*span as usize == size_of::<Pass>(), || format!("Pass has {span} bytes there, {} here", size_of::<Pass>()))
+}
+
+fn literal(module: &Module, function: &Function, expression: Handle<Expression>) -> Option<u32> {
+    match function.expressions[expression] {
+        Expression::Literal(Literal::U32(value)) => Some(value),
+        Expression::Constant(constant) => match module.global_expressions[module.constants[constant].init] {
+            Expression::Literal(Literal::U32(value)) => Some(value),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A slot of `evaluate` has `SLOT_HEAD` entries before the gradient: `slot = group.x * (features + head)`.
+fn check_slot_head(module: &Module) -> Result<(), String> {
+    let main = &module.entry_points[0].function;
+    let slots = main.named_expressions.iter().filter(|(_, name)| *name == "slot");
+    let heads: Vec<_> = slots
+        .map(|(&slot, _)| match main.expressions[slot] {
+            Expression::Binary { op: BinaryOperator::Multiply, right, .. } => match main.expressions[right] {
+                Expression::Binary { op: BinaryOperator::Add, right, .. } => literal(module, main, right),
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect();
+    expect(heads == [Some(SLOT_HEAD as u32)], || format!("the heads of a slot are {heads:?}, not {SLOT_HEAD}"))
+}
+
+/// `probe` takes `PROBES` steps: its loop runs while `p < PROBES`.
+fn check_probes(module: &Module) -> Result<(), String> {
+    let main = &module.entry_points[0].function;
+    let is_p = |pointer| match main.expressions[pointer] {
+        Expression::LocalVariable(local) => main.local_variables[local].name.as_deref() == Some("p"),
+        _ => false,
+    };
+    let bounds: Vec<_> = main
+        .expressions
+        .iter()
+        .filter_map(|(_, expression)| match *expression {
+            Expression::Binary { op: BinaryOperator::Less, left, right } => match main.expressions[left] {
+                Expression::Load { pointer } if is_p(pointer) => Some(literal(module, main, right)),
+                _ => None,
+            },
+            _ => None,
+        })
+        .collect();
+    expect(bounds == [Some(PROBES as u32)], || format!("the bounds of p are {bounds:?}, not {PROBES}"))
+}
+
+fn check_layout(source: &str, kernel: Kernel) -> Result<(), String> {
+    let (module, info) = parse(source)?;
+    check_entry_point(&module)?;
+    check_constants(&module)?;
+    check_bindings(&module, &info, kernel)?;
+    check_pass(&module)?;
+    let (buffers, bytes) = (storage_buffers(&module), workgroup_bytes(&module, &info));
+    expect(buffers <= STORAGE_BUFFERS, || format!("{buffers} storage buffers, more than {STORAGE_BUFFERS}"))?;
+    expect(bytes <= WORKGROUP_BYTES, || format!("{bytes} bytes of workgroup memory, more than {WORKGROUP_BYTES}"))?;
+    match kernel {
+        Kernel::Evaluate => check_slot_head(&module),
+        Kernel::Probe => check_probes(&module),
+        Kernel::Margin | Kernel::Advance => Ok(()),
+    }
+}
+
+#[test]
+fn layout_is_that_of_the_host() {
+    let (mut buffers, mut bytes) = (0, 0);
+    for (kernel, source) in sources() {
+        check_layout(source, kernel).unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
+        let (module, info) = parse(source).expect("checked above");
+        buffers = buffers.max(storage_buffers(&module));
+        bytes = bytes.max(workgroup_bytes(&module, &info));
+    }
+    // What the host asks a device for is needed, and no more.
+    assert_eq!(buffers, STORAGE_BUFFERS);
+    assert_eq!(bytes, WORKGROUP_BYTES);
+}
+
+#[test]
+fn prelude_alone_is_valid_and_binds_nothing() {
+    let (module, _) = parse(PRELUDE).unwrap_or_else(|error| panic!("{error}"));
+    assert!(module.global_variables.iter().all(|(_, variable)| variable.binding.is_none()));
+    assert!(module.entry_points.is_empty());
+}
+
+#[test]
+fn a_layout_that_is_not_the_hosts_is_refused() {
+    let source = |kernel: Kernel| SOURCES[kernel as usize];
+    let second = "@compute @workgroup_size(256) fn other() {}";
+    let faults = [
+        (Kernel::Margin, "TILE: u32 = 1024u", "TILE: u32 = 512u", "TILE"),
+        (Kernel::Margin, "GROUP: u32 = 256u", "GROUP: u32 = 128u", "GROUP"),
+        (Kernel::Margin, "LANES: u32 = 32u", "LANES: u32 = 64u", "LANES"),
+        (Kernel::Margin, "fn main(", "fn other(", "called other"),
+        (Kernel::Margin, "@workgroup_size(256)", "@workgroup_size(128)", "workgroup size"),
+        (Kernel::Margin, "@workgroup_size(256)", "@workgroup_size(16, 16)", "workgroup size"),
+        (
+            Kernel::Margin,
+            "@compute @workgroup_size(256)",
+            &format!("{second} @compute @workgroup_size(256)"),
+            "2 entry",
+        ),
+        (Kernel::Margin, "    stride: u32,          // vec4s from one column to the next\n", "", "stride"),
+        (Kernel::Margin, "    unused_1: u32,\n", "", "members of Pass"),
+        (Kernel::Margin, "    unused_0: u32,", "    unused_0: f32,", "unused_0"),
+        (Kernel::Margin, "steps: vec4<f32>,", "steps: vec4<f32>, more: u32,", "members of Pass"),
+        (Kernel::Margin, "var<storage, read> weights", "var<storage, read_write> weights", "weights is"),
+        (Kernel::Margin, "var<storage, read_write> margins", "var<storage, read> margins", "margins"),
+        (Kernel::Margin, "@binding(2)", "@binding(9)", "instead of 2"),
+        (Kernel::Margin, "@group(0) @binding(2)", "@group(1) @binding(2)", "instead of 2"),
+        (
+            Kernel::Advance,
+            "@binding(1) var<storage, read> direction_margins: array<vec4<f32>>;",
+            "",
+            "direction_margins",
+        ),
+        (Kernel::Advance, " * direction_margins[k]", "", "direction_margins is used"),
+        (Kernel::Evaluate, "(pass_.features + 4u)", "(pass_.features + 5u)", "heads of a slot"),
+        (
+            Kernel::Evaluate,
+            "var<workgroup> tile_residuals: array<vec4<f32>, GROUP>",
+            "var<workgroup> tile_residuals: array<vec4<f32>, TILE>",
+            "bytes of workgroup memory",
+        ),
+        (Kernel::Probe, "p < 4u", "p < 3u", "bounds of p"),
+    ];
+    for (kernel, from, to, word) in faults {
+        let text = edit(source(kernel), from, to);
+        assert_refused(check_layout(&text, kernel), &format!("{from:?} made {to:?} in {kernel:?}"), word);
+    }
+
+    let swapped = edit(source(Kernel::Probe), "@binding(1)", "@binding(99)");
+    let swapped = edit(&edit(&swapped, "@binding(2)", "@binding(1)"), "@binding(99)", "@binding(2)");
+    assert_refused(check_layout(&swapped, Kernel::Probe), "two bindings swapped", "instead of");
+    // The texts swapped as well, so that the indices ascend and only the names are wrong.
+    let names = edit(source(Kernel::Probe), "read> labels:", "read> elsewhere:");
+    let names = edit(&edit(&names, "read> margins:", "read> labels:"), "read> elsewhere:", "read> margins:");
+    assert_refused(check_layout(&names, Kernel::Probe), "two names swapped", "instead of labels");
+}
+
+// ---- Barriers ----
+//
+// Two accesses race if different invocations make them to one element, at least one stores, and no
+// workgroup barrier lies between. The walk follows the statements of `main`, calls inlined, and keeps the
+// accesses since the last barrier as *pending*; each new access is held against all of them. That covers
+// every order in which the invocations may run: whatever two of them do between the same two barriers,
+// one walk meets both. Branches that invocations take differently are walked one after the other, since
+// both run between the same barriers; loops are walked until nothing new is pending.
+//
+// Two elements are known to differ for two reasons only:
+// - `Own`: the index is the invocation's own number, so no two invocations share an element;
+// - `Partner`: the step of the tree. Invocations with `lane % width < half` read `lane + half` and store
+//   `lane`. As 2 half <= width, the remainder of `lane + half` is at least `half`: no invocation of the
+//   step stores there. This holds for one value of `half`, so only inside one run of the guarded block.
+// All other indices may be any element.
+//
+// naga's own uniformity analysis takes every local variable for non-uniform and never refuses a barrier,
+// so the walk tells itself what is uniform and refuses a barrier in control flow that is not.
+// What the walk does not know (atomics, switches, pointers as arguments) it refuses.
+
+/// What is known of a value across the invocations of a workgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Value {
+    Constant(u32),
+    Uniform,
+    /// The invocation's number.
+    Lane,
+    Varying,
+}
+
+impl Value {
+    fn is_uniform(self) -> bool {
+        matches!(self, Self::Constant(_) | Self::Uniform)
+    }
+
+    /// Either of the two.
+    fn or(self, other: Self) -> Self {
+        if self == other { self } else { Self::of([self, other]) }
+    }
+
+    /// A result of these operands.
+    fn of(operands: impl IntoIterator<Item = Self>) -> Self {
+        if operands.into_iter().all(Self::is_uniform) { Self::Uniform } else { Self::Varying }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Own,
+    Partner,
+    Any,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Access {
+    variable: usize,
+    store: bool,
+    place: Place,
+}
+
+impl std::fmt::Display for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {:?}", if self.store { "store" } else { "load" }, self.place)
+    }
+}
+
+type Pending = BTreeSet<Access>;
+
+/// Where control flow leaves a block, with what is pending there; `None`: it does not leave there.
+#[derive(Default)]
+struct Flow {
+    next: Option<Pending>,
+    breaks: Option<Pending>,
+    continues: Option<Pending>,
+    returns: Option<Pending>,
+}
+
+impl Flow {
+    fn next(pending: Pending) -> Self {
+        Self { next: Some(pending), ..Self::default() }
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self {
+            next: either(self.next, other.next),
+            breaks: either(self.breaks, other.breaks),
+            continues: either(self.continues, other.continues),
+            returns: either(self.returns, other.returns),
+        }
+    }
+
+    fn exits(&mut self) -> impl Iterator<Item = &mut Pending> {
+        [&mut self.next, &mut self.breaks, &mut self.continues, &mut self.returns].into_iter().flatten()
+    }
+}
+
+fn either(a: Option<Pending>, b: Option<Pending>) -> Option<Pending> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(&a | &b),
+        (a, b) => a.or(b),
+    }
+}
+
+/// A loop that is being walked.
+struct Loop {
+    /// The depth of varying control flow inside it.
+    varying: usize,
+    /// Whether invocations may leave an iteration at different times.
+    left_at_odds: bool,
+}
+
+/// A function that is being walked.
+struct Frame<'a> {
+    function: &'a Function,
+    arguments: Vec<Value>,
+    locals: BTreeMap<usize, Value>,
+    loops: Vec<Loop>,
+    /// The `half` of the tree step whose guarded block is being walked.
+    guard: Option<Handle<LocalVariable>>,
+    /// Whether some invocations may have returned while others go on.
+    returns_at_odds: bool,
+    /// The depth of varying control flow where it was called.
+    varying: usize,
+}
+
+struct Walk<'a> {
+    module: &'a Module,
+    faults: BTreeSet<String>,
+    /// How deep in control flow that differs between invocations.
+    varying: usize,
+    accesses: usize,
+    barriers: usize,
+}
+
+/// What the walk of a source met.
+#[derive(Debug)]
+struct Met {
+    accesses: usize,
+    barriers: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn fault(&mut self, frame: &Frame<'_>, fault: &str) {
+        let name = frame.function.name.as_deref().unwrap_or("main");
+        self.faults.insert(format!("{name}: {fault}"));
+    }
+
+    /// Walks a call; returns what is pending at its end.
+    fn call(&mut self, function: &'a Function, arguments: Vec<Value>, pending: Pending) -> Pending {
+        let mut frame = Frame {
+            function,
+            arguments,
+            locals: BTreeMap::new(),
+            loops: Vec::new(),
+            guard: None,
+            returns_at_odds: false,
+            varying: self.varying,
+        };
+        for (handle, local) in function.local_variables.iter() {
+            if let Some(init) = local.init {
+                let value = self.value(&frame, init);
+                frame.locals.insert(handle.index(), value);
+            }
+        }
+        let flow = self.block(&mut frame, &function.body, pending);
+        either(flow.next, flow.returns).unwrap_or_default()
+    }
+
+    fn has_barrier(&self, block: &Block) -> bool {
+        block.iter().any(|statement| match statement {
+            Statement::ControlBarrier(_) => true,
+            Statement::Block(block) => self.has_barrier(block),
+            Statement::If { accept, reject, .. } => self.has_barrier(accept) || self.has_barrier(reject),
+            Statement::Loop { body, continuing, .. } => self.has_barrier(body) || self.has_barrier(continuing),
+            Statement::Call { function, .. } => self.has_barrier(&self.module.functions[*function].body),
+            _ => false,
+        })
+    }
+
+    fn block(&mut self, frame: &mut Frame<'a>, block: &'a Block, pending: Pending) -> Flow {
+        let mut flow = Flow::next(pending);
+        for statement in block {
+            let Some(pending) = flow.next.take() else { break };
+            flow = flow.or(self.statement(frame, statement, pending));
+        }
+        flow
+    }
+
+    fn statement(&mut self, frame: &mut Frame<'a>, statement: &'a Statement, mut pending: Pending) -> Flow {
+        match statement {
+            Statement::Emit(range) => {
+                for expression in range.clone() {
+                    if let Expression::Load { pointer } = frame.function.expressions[expression] {
+                        self.access(frame, pointer, false, &mut pending);
+                    }
+                }
+                Flow::next(pending)
+            }
+            Statement::Store { pointer, value } => {
+                self.access(frame, *pointer, true, &mut pending);
+                self.store_local(frame, *pointer, *value);
+                Flow::next(pending)
+            }
+            Statement::ControlBarrier(barrier) => {
+                self.barriers += 1;
+                if self.varying > 0 || frame.returns_at_odds {
+                    self.fault(frame, "a barrier that not all invocations may reach together");
+                }
+                // A storage barrier orders storage buffers, not workgroup memory.
+                if barrier.contains(naga::Barrier::WORK_GROUP) {
+                    pending.clear();
+                }
+                Flow::next(pending)
+            }
+            Statement::Block(block) => self.block(frame, block, pending),
+            Statement::If { condition, accept, reject } => self.branch(frame, *condition, accept, reject, pending),
+            Statement::Loop { body, continuing, break_if } => self.repeat(frame, body, continuing, *break_if, pending),
+            Statement::Break | Statement::Continue => {
+                if let Some(inner) = frame.loops.last_mut() {
+                    inner.left_at_odds |= self.varying > inner.varying;
+                }
+                match statement {
+                    Statement::Break => Flow { breaks: Some(pending), ..Flow::default() },
+                    _ => Flow { continues: Some(pending), ..Flow::default() },
+                }
+            }
+            Statement::Return { .. } => {
+                if self.varying > frame.varying {
+                    frame.returns_at_odds = true;
+                    frame.loops.iter_mut().for_each(|outer| outer.left_at_odds = true);
+                }
+                Flow { returns: Some(pending), ..Flow::default() }
+            }
+            Statement::Call { function, arguments, .. } => {
+                let called = &self.module.functions[*function];
+                if arguments.iter().any(|&argument| root(frame.function, argument).is_some()) {
+                    self.fault(frame, "a pointer as an argument, which the walk does not follow");
+                }
+                let values: Vec<Value> = arguments.iter().map(|&argument| self.value(frame, argument)).collect();
+                if called.name.as_deref() == Some(TREE) && !is_tree_call(&values) {
+                    self.fault(frame, &format!("{TREE} of {values:?}: not the lane, or not a power of two"));
+                }
+                let depth = self.varying;
+                self.varying += usize::from(frame.returns_at_odds);
+                let after = self.call(called, values, pending);
+                self.varying = depth;
+                // So that it can be called again at once.
+                if self.has_barrier(&called.body) && !after.is_empty() {
+                    self.fault(frame, "a function with barriers that leaves accesses pending");
+                }
+                Flow::next(after)
+            }
+            other => {
+                self.fault(frame, &format!("a statement that the walk does not know: {other:?}"));
+                Flow::next(pending)
+            }
+        }
+    }
+
+    fn branch(
+        &mut self,
+        frame: &mut Frame<'a>,
+        condition: Handle<Expression>,
+        accept: &'a Block,
+        reject: &'a Block,
+        pending: Pending,
+    ) -> Flow {
+        if self.value(frame, condition).is_uniform() {
+            // All invocations take the same branch.
+            return self.block(frame, accept, pending.clone()).or(self.block(frame, reject, pending));
+        }
+        self.varying += 1;
+        let outer = frame.guard;
+        frame.guard =
+            self.tree_guard(frame, condition).filter(|&half| stores_to(frame.function, accept, half).is_empty());
+        let mut accepted = self.block(frame, accept, pending.clone());
+        frame.guard = outer;
+        let mut pending = pending;
+        for exit in accepted.exits() {
+            *exit = exit.iter().map(|&access| Access { place: access.place.after_the_step(), ..access }).collect();
+            pending.extend(exit.iter());
+        }
+        let rejected = self.block(frame, reject, pending);
+        self.varying -= 1;
+        accepted.or(rejected)
+    }
+
+    fn repeat(
+        &mut self,
+        frame: &mut Frame<'a>,
+        body: &'a Block,
+        continuing: &'a Block,
+        break_if: Option<Handle<Expression>>,
+        pending: Pending,
+    ) -> Flow {
+        let mut head = pending;
+        let mut left_at_odds = false;
+        loop {
+            let before = (head.clone(), frame.locals.clone(), left_at_odds);
+            let depth = self.varying;
+            // Where invocations leave at different times, those that stay are among themselves.
+            self.varying += usize::from(left_at_odds);
+            frame.loops.push(Loop { varying: self.varying, left_at_odds });
+            let mut flow = self.block(frame, body, head.clone());
+            let mut again = Flow::default();
+            if let Some(end) = either(flow.next.take(), flow.continues.take()) {
+                again = self.block(frame, continuing, end);
+            }
+            if let Some(condition) = break_if {
+                flow.breaks = either(flow.breaks, again.next.clone());
+                left_at_odds |= !self.value(frame, condition).is_uniform();
+            }
+            left_at_odds |= frame.loops.pop().expect("pushed above").left_at_odds;
+            self.varying = depth;
+            head.extend(again.next.iter().flatten());
+            if before == (head.clone(), frame.locals.clone(), left_at_odds) {
+                return Flow { next: flow.breaks, returns: flow.returns, ..Flow::default() };
+            }
+        }
+    }
+
+    /// Notes an access if the pointer is to workgroup memory, and each race with what is pending.
+    fn access(&mut self, frame: &Frame<'_>, pointer: Handle<Expression>, store: bool, pending: &mut Pending) {
+        let Some((Root::Global(variable), index)) = root(frame.function, pointer) else { return };
+        if self.module.global_variables[variable].space != AddressSpace::WorkGroup {
+            return;
+        }
+        self.accesses += 1;
+        let place = index.map_or(Place::Any, |index| self.place(frame, index));
+        let new = Access { variable: variable.index(), store, place };
+        // Another invocation makes the same access.
+        let same = std::iter::once(new);
+        for old in pending.iter().copied().chain(same).filter(|old| old.variable == new.variable) {
+            let apart = match (old.place, new.place) {
+                (Place::Own, Place::Own) => true,
+                (Place::Partner, Place::Own) => !old.store && new.store && frame.guard.is_some(),
+                _ => false,
+            };
+            if (old.store || new.store) && !apart {
+                let name = self.module.global_variables[variable].name.as_deref().unwrap_or_default();
+                self.fault(frame, &format!("race on {name}: {new} after {old} without a barrier"));
+            }
+        }
+        pending.insert(new);
+    }
+
+    fn place(&self, frame: &Frame<'_>, index: Handle<Expression>) -> Place {
+        if self.value(frame, index) == Value::Lane {
+            return Place::Own;
+        }
+        match frame.function.expressions[index] {
+            Expression::Binary { op: BinaryOperator::Add, left, right }
+                if self.value(frame, left) == Value::Lane
+                    && frame.guard.is_some()
+                    && loaded_local(frame.function, right) == frame.guard =>
+            {
+                Place::Partner
+            }
+            _ => Place::Any,
+        }
+    }
+
+    /// The `half` of a condition `lane % width < half` for which 2 half <= width: all that is ever stored
+    /// to `half` is `width / 2` or `half / 2`, and before that it is zero.
+    fn tree_guard(&self, frame: &Frame<'_>, condition: Handle<Expression>) -> Option<Handle<LocalVariable>> {
+        let expressions = &frame.function.expressions;
+        let Expression::Binary { op: BinaryOperator::Less, left, right } = expressions[condition] else { return None };
+        let Expression::Binary { op: BinaryOperator::Modulo, left: lane, right: width } = expressions[left] else {
+            return None;
+        };
+        let half = loaded_local(frame.function, right)?;
+        let halves = |value: Handle<Expression>| match expressions[value] {
+            Expression::Binary { op: BinaryOperator::Divide, left, right } => {
+                (left == width || loaded_local(frame.function, left) == Some(half))
+                    && literal(self.module, frame.function, right) == Some(2)
+            }
+            _ => false,
+        };
+        let stores = stores_to(frame.function, &frame.function.body, half);
+        let common = self.value(frame, width).is_uniform() && self.value(frame, right).is_uniform();
+        let fits = frame.function.local_variables[half].init.is_none()
+            && !stores.is_empty()
+            && stores.into_iter().all(|value| value.is_some_and(halves));
+        (self.value(frame, lane) == Value::Lane && common && fits).then_some(half)
+    }
+
+    fn store_local(&mut self, frame: &mut Frame<'a>, pointer: Handle<Expression>, value: Handle<Expression>) {
+        let Some((Root::Local(local), index)) = root(frame.function, pointer) else { return };
+        let mut value = self.value(frame, value);
+        if let Some(index) = index {
+            value = Value::of([value, self.value(frame, index)]);
+        }
+        if self.varying > 0 {
+            value = Value::Varying;
+        }
+        frame.locals.entry(local.index()).and_modify(|old| *old = old.or(value)).or_insert(value);
+    }
+
+    fn value(&self, frame: &Frame<'_>, expression: Handle<Expression>) -> Value {
+        let of =
+            |operands: &[Handle<Expression>]| Value::of(operands.iter().map(|&operand| self.value(frame, operand)));
+        if let Some(constant) = literal(self.module, frame.function, expression) {
+            return Value::Constant(constant);
+        }
+        match frame.function.expressions[expression] {
+            Expression::Literal(_) | Expression::Constant(_) | Expression::ZeroValue(_) => Value::Uniform,
+            Expression::FunctionArgument(index) => frame.arguments[index as usize],
+            Expression::Load { pointer } => match root(frame.function, pointer) {
+                Some((Root::Local(local), index)) => {
+                    // Read before any store: zero.
+                    let whole = frame.locals.get(&local.index()).copied().unwrap_or(Value::Uniform);
+                    index.map_or(whole, |index| Value::of([whole, self.value(frame, index)]))
+                }
+                Some((Root::Global(global), _))
+                    if self.module.global_variables[global].space == AddressSpace::Uniform =>
+                {
+                    self.value(frame, pointer)
+                }
+                _ => Value::Varying,
+            },
+            // As a pointer: into the one block of uniforms that all invocations see.
+            Expression::GlobalVariable(global)
+                if self.module.global_variables[global].space == AddressSpace::Uniform =>
+            {
+                Value::Uniform
+            }
+            Expression::Access { base, index } => of(&[base, index]),
+            Expression::AccessIndex { base, .. } => of(&[base]),
+            Expression::Splat { value, .. } => of(&[value]),
+            Expression::Swizzle { vector, .. } => of(&[vector]),
+            Expression::Compose { ref components, .. } => of(components),
+            Expression::Unary { expr, .. } | Expression::As { expr, .. } => of(&[expr]),
+            Expression::Binary { left, right, .. } => of(&[left, right]),
+            Expression::Select { condition, accept, reject } => of(&[condition, accept, reject]),
+            Expression::Math { arg, arg1, arg2, arg3, .. } => {
+                of(&[Some(arg), arg1, arg2, arg3].into_iter().flatten().collect::<Vec<_>>())
+            }
+            _ => Value::Varying,
+        }
+    }
+}
+
+impl Place {
+    /// The next time the step runs, `half` is another.
+    fn after_the_step(self) -> Self {
+        if self == Self::Partner { Self::Any } else { self }
+    }
+}
+
+fn is_tree_call(values: &[Value]) -> bool {
+    matches!(values, &[Value::Lane, Value::Constant(width), _] if width.is_power_of_two() && width <= GROUP)
+}
+
+enum Root {
+    Global(Handle<naga::GlobalVariable>),
+    Local(Handle<LocalVariable>),
+}
+
+/// The variable that a pointer leads into, and the outermost index if it is an expression.
+fn root(function: &Function, pointer: Handle<Expression>) -> Option<(Root, Option<Handle<Expression>>)> {
+    let (mut at, mut index) = (pointer, None);
+    loop {
+        match function.expressions[at] {
+            Expression::GlobalVariable(variable) => return Some((Root::Global(variable), index)),
+            Expression::LocalVariable(variable) => return Some((Root::Local(variable), index)),
+            Expression::Access { base, index: inner } => (at, index) = (base, Some(inner)),
+            Expression::AccessIndex { base, .. } => (at, index) = (base, None),
+            _ => return None,
+        }
+    }
+}
+
+/// The local variable that an expression loads as a whole.
+fn loaded_local(function: &Function, expression: Handle<Expression>) -> Option<Handle<LocalVariable>> {
+    match function.expressions[expression] {
+        Expression::Load { pointer } => match function.expressions[pointer] {
+            Expression::LocalVariable(local) => Some(local),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The values stored to a local variable in a block; `None` for a store to a part of it.
+fn stores_to(function: &Function, block: &Block, local: Handle<LocalVariable>) -> Vec<Option<Handle<Expression>>> {
+    let mut stores = Vec::new();
+    for statement in block {
+        match statement {
+            Statement::Store { pointer, value } => match root(function, *pointer) {
+                Some((Root::Local(stored), _)) if stored == local => {
+                    let whole = matches!(function.expressions[*pointer], Expression::LocalVariable(_));
+                    stores.push(whole.then_some(*value));
+                }
+                _ => {}
+            },
+            Statement::Block(inner) => stores.extend(stores_to(function, inner, local)),
+            Statement::If { accept: one, reject: two, .. } | Statement::Loop { body: one, continuing: two, .. } => {
+                stores.extend(stores_to(function, one, local));
+                stores.extend(stores_to(function, two, local));
+            }
+            _ => {}
+        }
+    }
+    stores
+}
+
+/// Walks the tree by itself, twice in a row, and then `main`.
+fn check_barriers(source: &str) -> Result<Met, String> {
+    let (module, _) = parse(source)?;
+    let mut walk = Walk { module: &module, faults: BTreeSet::new(), varying: 0, accesses: 0, barriers: 0 };
+
+    // The tree is checked where no kernel calls it, too: every source contains it.
+    let (_, tree) = module
+        .functions
+        .iter()
+        .find(|(_, function)| function.name.as_deref() == Some(TREE))
+        .ok_or_else(|| format!("no function {TREE}"))?;
+    for width in [constant(&module, "GROUP")?, constant(&module, "LANES")?] {
+        let arguments = vec![Value::Lane, Value::Constant(width as u32), Value::Varying];
+        expect(tree.arguments.len() == arguments.len(), || format!("{TREE} takes other arguments"))?;
+        let mut pending = Pending::new();
+        for _ in 0..2 {
+            pending = walk.call(tree, arguments.clone(), pending);
+        }
+        if !pending.is_empty() {
+            walk.faults.insert(format!("{TREE}: leaves accesses pending"));
+        }
+    }
+
+    let main = &module.entry_points[0].function;
+    let arguments = main.arguments.iter().map(|argument| match argument.binding {
+        Some(naga::Binding::BuiltIn(BuiltIn::LocalInvocationIndex)) => Value::Lane,
+        Some(naga::Binding::BuiltIn(BuiltIn::WorkGroupId | BuiltIn::NumWorkGroups)) => Value::Uniform,
+        _ => Value::Varying,
+    });
+    walk.call(main, arguments.collect(), Pending::new());
+
+    if walk.faults.is_empty() {
+        Ok(Met { accesses: walk.accesses, barriers: walk.barriers })
+    } else {
+        Err(walk.faults.into_iter().collect::<Vec<_>>().join("\n"))
+    }
+}
+
+/// There is one tree: nothing else touches its memory.
+fn check_one_tree(source: &str) -> Result<(), String> {
+    let (module, _) = parse(source)?;
+    let main = module.entry_points.iter().map(|entry| &entry.function);
+    let functions = module.functions.iter().map(|(_, function)| function);
+    let users: Vec<_> = functions
+        .chain(main)
+        .filter(|function| {
+            function.expressions.iter().any(|(_, expression)| match *expression {
+                Expression::GlobalVariable(variable) => {
+                    module.global_variables[variable].name.as_deref() == Some("scratch")
+                }
+                _ => false,
+            })
+        })
+        .map(|function| function.name.as_deref().unwrap_or("main"))
+        .collect();
+    expect(users == [TREE], || format!("users of the tree's memory: {users:?}"))
+}
+
+/// Barriers that the walk finds superfluous, by source and place among the barriers of the text.
+const SUPERFLUOUS: &[(&str, usize)] = &[("evaluate", 3)];
+
+#[test]
+fn barriers_suffice() {
+    for (kernel, source) in sources() {
+        let met = check_barriers(source).unwrap_or_else(|error| panic!("{kernel:?}:\n{error}"));
+        // The tree alone stores twice and loads three times, and has three barriers.
+        assert!(met.accesses >= 5 && met.barriers >= 3, "{kernel:?}: the walk saw only {met:?}");
+        check_one_tree(source).unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
+    }
+}
+
+#[test]
+fn a_missing_barrier_is_noticed() {
+    let (mut checked, mut superfluous) = (0, Vec::new());
+    for (kernel, source) in sources() {
+        for (place, (at, _)) in source.match_indices(BARRIER).enumerate() {
+            let text = format!("{}{}", &source[..at], &source[at + BARRIER.len()..]);
+            match check_barriers(&text) {
+                Ok(_) => superfluous.push((kernel.name(), place)),
+                Err(error) => {
+                    assert!(error.contains("race"), "{kernel:?} without barrier {place}: another fault: {error}");
+                }
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 0);
+    assert_eq!(checked, SOURCES.iter().map(|source| source.matches("workgroupBarrier").count()).sum::<usize>());
+    assert_eq!(superfluous, SUPERFLUOUS, "barriers whose absence goes unnoticed");
+}
+
+#[test]
+fn a_misplaced_barrier_or_a_wider_step_is_noticed() {
+    let evaluate = SOURCES[Kernel::Evaluate as usize];
+    let step =
+        "if (lane % width < half) {\n            scratch[lane] = scratch[lane] + scratch[lane + half];\n        }";
+    let faults = [
+        ("lane % width < half", "lane % width <= half", "race"),
+        ("lane % width < half", "lane < half", "race"),
+        ("lane % width < half", "true", "race"),
+        ("scratch[lane + half]", "scratch[lane + half + 1u]", "race"),
+        ("scratch[lane + half]", "scratch[lane + width / 2u]", "race"),
+        ("var half = width / 2u", "var half = width", "race"),
+        ("half = half / 2u", "half = half - 1u", "race"),
+        ("scratch[lane] = scratch[lane] +", "scratch[lane - lane % width] = scratch[lane] +", "race"),
+        ("    scratch[lane] = value;", "    scratch[lane / 2u] = value;", "race"),
+        ("tile_residuals[lane] = residual;", "tile_residuals[lane % LANES] = residual;", "race"),
+        // A step that runs twice between two barriers, and a barrier of the wrong memory.
+        (step, &format!("{step}\n        {step}"), "race"),
+        (
+            "let sum = scratch[lane - lane % width];\n    workgroupBarrier",
+            "let sum = scratch[lane - lane % width];\n    storageBarrier",
+            "race",
+        ),
+        // Barriers that some invocations miss.
+        (
+            "scratch[lane] = value;\n    workgroupBarrier();",
+            "scratch[lane] = value;\n    if (lane < 4u) { workgroupBarrier(); }",
+            "reach together",
+        ),
+        (
+            "    var terms = vec4(0.0);",
+            "    if (row >= last_row) { break; }\n        var terms = vec4(0.0);",
+            "reach together",
+        ),
+        (
+            "    var terms = vec4(0.0);",
+            "    if (row >= last_row) { continue; }\n        var terms = vec4(0.0);",
+            "reach together",
+        ),
+        (
+            "    var terms = vec4(0.0);",
+            "    if (row >= last_row) { return; }\n        var terms = vec4(0.0);",
+            "reach together",
+        ),
+        ("for (var tile = first_row;", "for (var tile = first_row + lane;", "reach together"),
+        ("tree_sum(lane, LANES, gradient)", "tree_sum(lane, 24u, gradient)", "power of two"),
+        ("tree_sum(lane, LANES, gradient)", "tree_sum(lane ^ 1u, LANES, gradient)", "not the lane"),
+        ("tree_sum(lane, LANES, gradient)", "tree_sum(lane, min(lane, LANES), gradient)", "reach together"),
+    ];
+    for (from, to, word) in faults {
+        assert_refused(check_barriers(&edit(evaluate, from, to)), &format!("{from:?} made {to:?}"), word);
+    }
+    let second = edit(evaluate, "tile_residuals[lane] = residual;", "tile_residuals[lane] = residual + scratch[lane];");
+    assert_refused(check_one_tree(&second), "a second user of the tree's memory", "users");
+}
