@@ -51,11 +51,19 @@ impl Run {
 /// A folder of its own, where commands run and leave their files.
 pub struct Place {
     folder: TempDir,
+    environment: Vec<(&'static str, &'static str)>,
 }
 
 impl Place {
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+        Self { folder: tempfile::tempdir().expect("a temporary folder"), environment: Vec::new() }
+    }
+
+    /// The Vulkan loader finds no driver for what runs here.
+    #[cfg(target_os = "linux")]
+    pub fn without_adapters(mut self) -> Self {
+        self.environment = vec![("VK_DRIVER_FILES", "/nonexistent"), ("VK_ICD_FILENAMES", "/nonexistent")];
+        self
     }
 
     /// With a copy of one of the examples.
@@ -98,6 +106,7 @@ impl Place {
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = program();
         command.args(arguments.split_whitespace()).current_dir(self.folder.path());
+        command.envs(self.environment.iter().copied());
         command
     }
 

@@ -1,0 +1,55 @@
+//! Time of each pass on each backend, side by side: `cargo bench`. Throughput is bytes of features over time, so
+//! it can be held against the memory bandwidth of the device.
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use gpu_logreg::backend::gpu::{Gpu, adapters};
+use gpu_logreg::backend::{Backend, Loading, cpu::CpuTable};
+use gpu_logreg::data::Column;
+
+const SHAPES: [(usize, usize); 2] = [(1_000_000, 28), (100_000, 200)];
+
+fn fill(table: Box<dyn Loading>, rows: usize, features: usize) -> Box<dyn Backend> {
+    for j in 0..features {
+        let column: Vec<f32> = (0..rows).map(|k| ((k * (j + 3)) % 101) as f32 / 50.0 - 1.0).collect();
+        table.as_store().write(Column::Feature(j), 0, &column).expect("writes");
+    }
+    let labels: Vec<f32> = (0..rows).map(|k| f32::from(u8::from(k % 3 == 0))).collect();
+    table.as_store().write(Column::Label, 0, &labels).expect("writes");
+    table.finish().expect("the table is whole")
+}
+
+fn passes(criterion: &mut Criterion) {
+    for (rows, features) in SHAPES {
+        let mut backends = vec![("cpu".to_owned(), fill(Box::new(CpuTable::new(rows, features)), rows, features))];
+        for adapter in adapters().iter().filter(|adapter| adapter.obstacle().is_none()) {
+            let gpu = Gpu::open(adapter).expect("opens");
+            let table = gpu.reserve(rows, features).expect("the device has room");
+            backends.push((adapter.name(), fill(Box::new(table), rows, features)));
+        }
+        let shape = format!("{rows}x{features}");
+        let point = vec![0.01; features + 1];
+        let mut group = criterion.benchmark_group("evaluate");
+        group.sample_size(10).throughput(Throughput::Bytes((rows * features * 4) as u64));
+        for (name, backend) in &mut backends {
+            backend.move_to(&point).expect("evaluates");
+            group.bench_function(BenchmarkId::new(name.as_str(), &shape), |bencher| {
+                bencher.iter(|| backend.line(&mut point.clone(), 0.5).expect("evaluates").first());
+            });
+        }
+        group.finish();
+        let mut group = criterion.benchmark_group("probe");
+        group.sample_size(10).throughput(Throughput::Bytes((rows * 3 * 4) as u64));
+        for (name, backend) in &mut backends {
+            backend.move_to(&point).expect("evaluates");
+            let mut direction = point.clone();
+            let mut line = backend.line(&mut direction, 0.5).expect("evaluates");
+            group.bench_function(BenchmarkId::new(name.as_str(), &shape), |bencher| {
+                bencher.iter(|| line.probe(&[0.25]).expect("probes"));
+            });
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, passes);
+criterion_main!(benches);

@@ -1,0 +1,1325 @@
+//! The program as a process: what it prints, writes and answers to bad input, and with which exit code.
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Decimal32Array, Decimal64Array, Decimal128Array, Decimal256Array,
+    Float16Array, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, ListArray, StringArray,
+    TimestampMicrosecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+};
+use arrow::datatypes::{ArrowPrimitiveType, Float16Type, Float32Type, Int32Type, i256};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use serde_json::{Value, json};
+
+use common::{Fit, Place, Random, Reference, Run, coefficients, example, fields, number, program, write_parquet};
+
+// ---- data made here -------------------------------------------------------------------------------------------
+
+const ROWS: usize = 400;
+
+fn floats(values: impl IntoIterator<Item = f64>) -> ArrayRef {
+    Arc::new(Float64Array::from_iter_values(values))
+}
+
+fn booleans(values: &[bool]) -> ArrayRef {
+    Arc::new(BooleanArray::from(values.to_vec()))
+}
+
+/// Whole numbers 0 to 20, and labels that grow likelier with them; far from separable.
+fn sample() -> (Vec<f64>, Vec<bool>) {
+    let mut random = Random(1);
+    (0..ROWS)
+        .map(|row| {
+            let x = (row * 8 % 21) as f64;
+            (x, random.label(0.25 * (x - 9.0)))
+        })
+        .unzip()
+}
+
+/// `sample()` as the columns `x` and `y` of `data.parquet`.
+fn sample_place() -> Place {
+    let (x, y) = sample();
+    Place::with_data(&[("x", floats(x)), ("y", booleans(&y))])
+}
+
+/// A file that holds `x`, a good feature, and the label `y` as given.
+fn with_label(label: ArrayRef) -> Place {
+    let x = floats((0..label.len()).map(|row| (row * 8 % 21) as f64));
+    Place::with_data(&[("x", x), ("y", label)])
+}
+
+/// A file that holds `x` as given, a good feature `other`, and a good label `y`.
+fn with_feature(feature: ArrayRef) -> Place {
+    let other = floats((0..feature.len()).map(|row| (row * 8 % 21) as f64));
+    let label: Vec<bool> = (0..feature.len()).map(|row| row % 3 == 0).collect();
+    Place::with_data(&[("x", feature), ("other", other), ("y", booleans(&label))])
+}
+
+// ---- checks ---------------------------------------------------------------------------------------------------
+
+/// Asserts that `text` has all `words`, whatever the case.
+fn assert_says(text: &str, words: &[&str]) {
+    let lower = text.to_lowercase();
+    for word in words {
+        assert!(lower.contains(&word.to_lowercase()), "`{word}` is not in: {text}");
+    }
+}
+
+/// Asserts that `arguments` are refused with this exit code and these words in the fact and in the way out, in
+/// text and as JSON, and that no model is written and an old one stands.
+fn assert_refused(place: &Place, arguments: &str, code: i32, fact: &[&str], way_out: &[&str]) {
+    fs::write(place.path("old.json"), "old model").expect("the old model is written");
+    let before = place.files();
+    let run = place.run(&format!("{arguments} -o old.json"));
+    assert_eq!(run.code, Some(code), "{arguments}: {run:?}");
+    assert_eq!(run.stdout, "", "{arguments}");
+    assert!(run.stderr.contains("error:"), "{run:?}");
+    assert!(!run.stderr.contains("panicked"), "{run:?}");
+    assert_says(&run.stderr, fact);
+    assert_says(&run.stderr, way_out);
+    assert_eq!(place.read("old.json"), b"old model");
+
+    let run = place.run(&format!("{arguments} -o new.json --json"));
+    assert_eq!(run.code, Some(code), "{arguments} --json: {run:?}");
+    let document = run.json();
+    assert_eq!(fields(&document), ["error"]);
+    let error = &document["error"];
+    assert_eq!(fields(error), ["exit_code", "help", "kind", "message"]);
+    assert_eq!(error["exit_code"], code);
+    let kinds = [(2, "usage"), (3, "data"), (5, "device"), (6, "output")];
+    assert!(kinds.iter().any(|(number, kind)| *number == code && error["kind"] == *kind), "{error}");
+    assert_says(error["message"].as_str().expect("a message"), fact);
+    assert_says(error["help"].as_str().expect("a way out"), way_out);
+    assert_eq!(place.files(), before, "a refused command leaves no file");
+}
+
+/// A model without what may differ from run to run.
+fn timeless(mut model: Value) -> Value {
+    let training = model["training"].as_object_mut().expect("a training part");
+    for name in ["seconds", "command"] {
+        assert!(training.remove(name).is_some(), "no {name}");
+    }
+    model
+}
+
+/// Asserts that coefficients and intercept are those of `fit`, column `j` of which was multiplied by `units[j]`
+/// in the model's data, to 0.001 standard errors.
+fn assert_fits(model: &Value, fit: &Fit, units: &[f64]) {
+    let found = coefficients(model);
+    assert_eq!((found.len(), units.len()), (fit.coefficients.len(), fit.coefficients.len()));
+    for (((found, expected), error), unit) in found.iter().zip(&fit.coefficients).zip(&fit.standard_errors).zip(units) {
+        let difference = (found * unit - expected).abs();
+        assert!(difference <= 1e-3 * error, "{} instead of {expected} +- {error}", found * unit);
+    }
+}
+
+/// Whether an adapter can be used. Without one, GPU checks say that they are skipped, or fail if
+/// `GPU_LOGREG_REQUIRE_GPU` is 1.
+fn has_adapter() -> bool {
+    let devices = Place::new().done("devices --json").json();
+    let usable = devices["devices"].as_array().expect("a list").iter().any(|device| device["usable"] == true);
+    let required = std::env::var_os("GPU_LOGREG_REQUIRE_GPU").is_some_and(|value| value == "1");
+    assert!(usable || !required, "GPU_LOGREG_REQUIRE_GPU is set, but no adapter can be used: {devices}");
+    if !usable {
+        // Not println: what a passing test prints there is swallowed.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: no adapter, so nothing was checked on a GPU");
+    }
+    usable
+}
+
+// ---- the main job ---------------------------------------------------------------------------------------------
+
+const WEATHER: &str = "train weather.parquet --label rain --features temp_max --device cpu";
+
+#[test]
+fn train_prints_a_table_with_device_status_and_passes() {
+    let place = Place::with_example("weather.parquet");
+    let run = place.done(&format!("{WEATHER} -o model.json"));
+    let passes = number(&place.json_file("model.json"), "/training/passes/data");
+    assert_says(&run.stdout, &["1461 rows", "623 positive", "CPU", "converged", "intercept", "temp_max"]);
+    assert_says(&run.stdout, &[&format!("{passes} passes")]);
+}
+
+#[test]
+fn train_json_has_the_documented_fields() {
+    let model = Place::with_example("weather.parquet").done(&format!("{WEATHER} --json")).json();
+    assert_eq!(fields(&model), ["features", "format", "intercept", "label", "training", "version"]);
+    assert_eq!((&model["format"], &model["version"]), (&json!("gpu-logreg/model"), &json!(1)));
+    assert_eq!(model["label"], json!({ "column": "rain", "classes": [false, true], "positive": true }));
+    assert_eq!(fields(&model["features"][0]), ["coefficient", "kind", "mean", "name", "scale"]);
+    assert_eq!((&model["features"][0]["name"], &model["features"][0]["kind"]), (&json!("temp_max"), &json!("numeric")));
+    let training = &model["training"];
+    let documented = [
+        "command",
+        "device",
+        "files",
+        "gradient_norm",
+        "iterations",
+        "l2",
+        "loss",
+        "notes",
+        "passes",
+        "positives",
+        "program",
+        "rows",
+        "seconds",
+        "solver",
+        "status",
+        "warnings",
+    ];
+    let present = fields(training);
+    for name in documented {
+        assert!(present.contains(&name), "no {name} in {training:#}");
+    }
+    assert_eq!(fields(&training["passes"]), ["data", "hessian", "line"]);
+    assert_eq!(fields(&training["seconds"]), ["read", "solve", "total", "upload"]);
+    assert_eq!(fields(&training["files"][0]), ["bytes", "modified", "path"]);
+    assert_eq!((&training["rows"], &training["positives"]), (&json!(1461), &json!(623)));
+    assert_eq!((&training["solver"], &training["status"]), (&json!("cg"), &json!("converged")));
+    assert_eq!(number(training, "/l2"), 0.0);
+    assert!(number(training, "/gradient_norm") <= 1e-7);
+    assert!(number(training, "/seconds/solve") <= number(training, "/seconds/total"));
+}
+
+#[test]
+fn mean_and_scale_are_those_of_the_column() {
+    let (x, y) = sample();
+    let model = sample_place().model("data.parquet --label y");
+    let n = y.len() as f64;
+    let mean = x.iter().sum::<f64>() / n;
+    let scale = (x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
+    assert!((number(&model, "/features/0/mean") - mean).abs() <= 1e-13 * mean);
+    assert!((number(&model, "/features/0/scale") - scale).abs() <= 1e-13 * scale);
+}
+
+#[test]
+fn the_file_and_stdout_hold_the_same_model() {
+    let place = Place::with_example("weather.parquet");
+    let both = place.done(&format!("{WEATHER} --json -o model.json"));
+    assert_eq!(both.stdout.as_bytes(), place.read("model.json"));
+    let alone = place.done(&format!("{WEATHER} --json"));
+    assert_eq!(timeless(alone.json()), timeless(place.json_file("model.json")));
+}
+
+#[test]
+fn a_new_model_replaces_the_old_one() {
+    let place = Place::with_example("weather.parquet");
+    fs::write(place.path("model.json"), "old model").expect("the old model is written");
+    place.done(&format!("{WEATHER} -o model.json"));
+    assert_eq!(place.json_file("model.json")["format"], "gpu-logreg/model");
+    assert_eq!(place.files(), ["model.json", "weather.parquet"]);
+}
+
+#[test]
+fn numbers_read_back_to_the_same_bits() {
+    // The mean of a constant column is its value, so these are known to the last bit.
+    let values = [0.1 + 0.2, 1.0 / 3.0, -1e-300 / 7.0, 5e-324, 1.797_693_134_862_315_7e308, 9_007_199_254_740_993.0];
+    let names: Vec<String> = (0..values.len()).map(|j| format!("c{j}")).collect();
+    let (x, y) = sample();
+    let mut columns = vec![("x", floats(x)), ("y", booleans(&y))];
+    columns.extend(names.iter().zip(values).map(|(name, value)| (name.as_str(), floats(vec![value; ROWS]))));
+    let place = Place::with_data(&columns);
+    let printed = place.done("train data.parquet --label y --device cpu --json -o model.json").json();
+    let written = place.json_file("model.json");
+    for model in [printed, written] {
+        let features = model["features"].as_array().expect("a list");
+        assert_eq!(features.len(), 1 + values.len());
+        for (feature, value) in features[1..].iter().zip(values) {
+            assert_eq!(number(feature, "/mean").to_bits(), value.to_bits(), "{feature}");
+        }
+    }
+}
+
+#[test]
+fn quiet_prints_the_result_and_no_notes() {
+    let place = Place::with_example("weather.parquet");
+    assert_says(&place.done("train weather.parquet --label rain --device cpu").stderr, &["note:", "date", "kind"]);
+    let run = place.done("train weather.parquet --label rain --device cpu --quiet");
+    assert_eq!(run.stderr, "");
+    assert_says(&run.stdout, &["temp_max", "temp_min", "wind", "precipitation"]);
+}
+
+// ---- golden answers -------------------------------------------------------------------------------------------
+
+/// Compares every model of the reference file.
+fn assert_golden(device: &str) {
+    let text = fs::read_to_string(example("reference.json")).expect("the reference is there");
+    let reference: Value = serde_json::from_str(&text).expect("the reference is JSON");
+    let models = reference.as_object().expect("models by name");
+    assert_eq!(models.len(), 3);
+    for (name, expected) in models {
+        let file = format!("{}.parquet", name.split(':').next().expect("a file"));
+        let label = expected["label"].as_str().expect("a label");
+        let features = fields(&expected["coefficients"]);
+        let place = Place::with_example(&file);
+        let list = features.join(",");
+        let model =
+            place.done(&format!("train {file} --label {label} --features {list} --device {device} --json")).json();
+        assert_eq!(model["training"]["status"], "converged", "{name}");
+        assert_eq!(model["training"]["rows"], expected["rows"], "{name}");
+        let is_cpu = model["training"]["device"].as_str().expect("a device").contains("CPU, ");
+        assert_eq!(is_cpu, device == "cpu", "{model:#}");
+        let mut checks =
+            vec![(number(&model, "/intercept"), "/intercept".to_owned(), "/intercept_standard_error".to_owned())];
+        let found = coefficients(&model);
+        assert_eq!(found.len(), features.len());
+        for (found, feature) in found.into_iter().zip(&features) {
+            checks.push((found, format!("/coefficients/{feature}"), format!("/standard_errors/{feature}")));
+        }
+        for (found, value, error) in checks {
+            let (value, error) = (number(expected, &value), number(expected, &error));
+            let off = (found - value).abs() / error;
+            assert!(off <= 1e-3, "{name}: {found} is {off} standard errors from {value}");
+        }
+        let loss = number(expected, "/mean_loss");
+        assert!((number(&model, "/training/loss") - loss).abs() <= 1e-6 * loss, "{name}");
+    }
+}
+
+#[test]
+fn cpu_answers_are_the_reference_answers() {
+    assert_golden("cpu");
+}
+
+#[test]
+fn gpu_answers_are_the_reference_answers() {
+    if has_adapter() {
+        assert_golden("gpu");
+    }
+}
+
+// ---- bad input: the file --------------------------------------------------------------------------------------
+
+#[test]
+fn a_missing_file_is_refused() {
+    assert_refused(&Place::new(), "train nowhere.parquet --label y", 3, &["nowhere.parquet"], &["path"]);
+}
+
+#[test]
+fn a_folder_is_refused() {
+    let place = Place::new();
+    fs::create_dir(place.path("folder")).expect("a folder");
+    assert_refused(&place, "train folder --label y", 3, &["folder"], &["file"]);
+}
+
+#[test]
+fn a_text_file_is_refused() {
+    let place = Place::new();
+    fs::write(place.path("data.csv"), "x,y\n1,0\n2,1\n").expect("the file is written");
+    assert_refused(&place, "train data.csv --label y", 3, &["data.csv", "not a Parquet file"], &["CSV"]);
+}
+
+#[test]
+fn an_empty_file_is_refused() {
+    let place = Place::new();
+    fs::write(place.path("empty.parquet"), "").expect("the file is written");
+    assert_refused(&place, "train empty.parquet --label y", 3, &["empty.parquet", "0 bytes"], &["again"]);
+}
+
+#[test]
+fn a_truncated_file_is_refused() {
+    let whole = fs::read(example("weather.parquet")).expect("the example is there");
+    for keep in [8, whole.len() / 2, whole.len() - 1] {
+        let place = Place::new();
+        fs::write(place.path("cut.parquet"), &whole[..keep]).expect("the file is written");
+        assert_refused(&place, "train cut.parquet --label rain", 3, &["cut.parquet", "truncated"], &["again"]);
+    }
+}
+
+/// Where in the file a column's pages lie, row group by row group.
+fn pages_of(path: &Path, column: &str) -> Vec<std::ops::Range<usize>> {
+    let reader = SerializedFileReader::new(fs::File::open(path).expect("opens")).expect("a Parquet file");
+    let chunks = reader.metadata().row_groups().iter().flat_map(|group| group.columns());
+    let ranges = chunks.filter(|chunk| chunk.column_path().string() == column).map(|chunk| {
+        let (start, length) = chunk.byte_range();
+        start as usize..(start + length) as usize
+    });
+    ranges.collect()
+}
+
+/// Flips a bit at several places of a column's pages, one at a time.
+fn assert_damage_is_seen(column: &str) {
+    let whole = fs::read(example("weather.parquet")).expect("the example is there");
+    let place = Place::with_example("weather.parquet");
+    let right = place.model("weather.parquet --label rain --features temp_max");
+    let positions: Vec<usize> = pages_of(&place.path("weather.parquet"), column).into_iter().flatten().collect();
+    let positions: Vec<usize> = positions.iter().copied().step_by((positions.len() / 60).max(1)).collect();
+    assert!(positions.len() >= 60);
+    let mut refused = 0;
+    for &position in &positions {
+        let mut damaged = whole.clone();
+        damaged[position] ^= 0x10;
+        fs::write(place.path("weather.parquet"), &damaged).expect("the file is written");
+        let run = place.run(&format!("{WEATHER} --json -o model.json"));
+        if run.code == Some(0) {
+            // The header of a page is outside its checksum; what does not matter in it may change.
+            let model = run.json();
+            assert_eq!(model["features"], right["features"], "byte {position}");
+            assert_eq!(model["intercept"], right["intercept"], "byte {position}");
+            fs::remove_file(place.path("model.json")).expect("the model is there");
+        } else {
+            assert_eq!(run.code, Some(3), "byte {position}: {run:?}");
+            let error = &run.json()["error"];
+            assert_says(error["message"].as_str().expect("a message"), &["weather.parquet", column]);
+            assert_says(error["help"].as_str().expect("a way out"), &["damaged", "again"]);
+            refused += 1;
+        }
+        assert_eq!(place.files(), ["weather.parquet"], "byte {position}");
+    }
+    assert!(refused * 10 >= positions.len() * 9, "{refused} of {} refused", positions.len());
+}
+
+#[test]
+fn a_flipped_byte_in_a_page_of_a_feature_is_refused() {
+    assert_damage_is_seen("temp_max");
+}
+
+#[test]
+fn a_flipped_byte_in_a_page_of_the_label_is_refused() {
+    assert_damage_is_seen("rain");
+}
+
+#[test]
+fn a_file_without_rows_is_refused() {
+    let place = Place::with_data(&[("x", floats([])), ("y", booleans(&[]))]);
+    assert_refused(&place, "train data.parquet --label y", 3, &["data.parquet", "no rows"], &["data"]);
+}
+
+// ---- bad input: the label -------------------------------------------------------------------------------------
+
+#[test]
+fn a_label_that_is_no_column_is_refused_with_the_columns_that_could_be_one() {
+    let place = Place::with_example("weather.parquet");
+    let fact = ["snow", "rain", "838", "623"];
+    assert_refused(&place, "train weather.parquet --label snow", 3, &fact, &["temp_max", "wind"]);
+}
+
+#[test]
+fn an_omitted_label_is_refused_with_the_columns_that_could_be_one() {
+    let place = Place::with_example("weather.parquet");
+    let way_out = ["gpu-logreg train weather.parquet --label rain"];
+    assert_refused(&place, "train weather.parquet", 2, &["--label", "rain", "838", "623"], &way_out);
+}
+
+#[test]
+fn the_command_that_is_proposed_for_an_omitted_label_works() {
+    let place = Place::with_example("weather.parquet");
+    let refused = place.run("train weather.parquet --json").json();
+    let help = refused["error"]["help"].as_str().expect("a way out");
+    let (_, proposed) = help.split_once("gpu-logreg ").expect("a command");
+    place.done(&format!("{} --device cpu", proposed.lines().next().expect("a line")));
+}
+
+#[test]
+fn a_label_with_one_value_is_refused() {
+    let place = with_label(booleans(&[true; 30]));
+    assert_refused(&place, "train data.parquet --label y", 3, &["`y`", "one value", "true", "30 rows"], &["both"]);
+}
+
+#[test]
+fn a_label_with_three_values_is_refused() {
+    let place = with_label(floats((0..30).map(|row| f64::from(row % 3))));
+    let fact = ["`y`", "3 values", "0 (10 rows)", "1 (10 rows)", "2 (10 rows)"];
+    assert_refused(&place, "train data.parquet --label y", 3, &fact, &["two values"]);
+}
+
+#[test]
+fn a_label_with_many_values_is_refused() {
+    let place = with_label(floats((0..100).map(f64::from)));
+    assert_refused(&place, "train data.parquet --label y", 3, &["`y`", "more than"], &["two values"]);
+}
+
+#[test]
+fn a_label_of_a_type_without_classes_is_refused() {
+    let place = with_label(Arc::new(TimestampMicrosecondArray::from_iter_values(0..10)));
+    assert_refused(&place, "train data.parquet --label y", 3, &["`y`", "timestamp"], &["two values"]);
+}
+
+#[test]
+fn missing_labels_are_refused_with_their_rows() {
+    let cells = (0..40).map(|row| (row != 7 && row != 31).then_some(row % 3 == 0));
+    let place = with_label(Arc::new(cells.collect::<BooleanArray>()));
+    assert_refused(&place, "train data.parquet --label y", 3, &["`y`", "null", "2 rows", "7, 31"], &["rows"]);
+    let cells = (0..40).map(|row| if row == 5 || row == 6 { f64::NAN } else { f64::from(row % 2) });
+    let place = with_label(floats(cells));
+    assert_refused(&place, "train data.parquet --label y", 3, &["`y`", "NaN", "2 rows", "5, 6"], &["rows"]);
+}
+
+fn yes_no() -> (Place, Vec<bool>) {
+    let (x, y) = sample();
+    let words: StringArray = y.iter().map(|&y| Some(if y { "yes" } else { "no" })).collect();
+    (Place::with_data(&[("x", floats(x)), ("y", Arc::new(words))]), y)
+}
+
+#[test]
+fn a_text_label_needs_its_positive_value() {
+    let (place, y) = yes_no();
+    let count = y.iter().filter(|y| **y).count();
+    let fact = [&format!("yes ({count} rows)"), "no (", "positive"];
+    let fact: Vec<&str> = fact.iter().map(AsRef::as_ref).collect();
+    assert_refused(&place, "train data.parquet --label y", 3, &fact, &["--positive", "yes", "no"]);
+}
+
+#[test]
+fn a_text_label_works_with_its_positive_value() {
+    let (place, _) = yes_no();
+    let plain = sample_place().model("data.parquet --label y");
+    let yes = place.model("data.parquet --label y --positive yes");
+    assert_eq!(yes["label"], json!({ "column": "y", "classes": ["no", "yes"], "positive": "yes" }));
+    assert_eq!(coefficients(&yes), coefficients(&plain));
+    assert_eq!(yes["training"]["positives"], plain["training"]["positives"]);
+    let no = place.model("data.parquet --label y --positive no");
+    assert_eq!(no["label"], json!({ "column": "y", "classes": ["yes", "no"], "positive": "no" }));
+    let (a, b) = (number(&yes, "/features/0/coefficient"), number(&no, "/features/0/coefficient"));
+    assert!((a + b).abs() <= 1e-5 * a.abs(), "{a} and {b}");
+}
+
+#[test]
+fn a_positive_value_that_does_not_occur_is_refused() {
+    let (place, _) = yes_no();
+    let fact = ["maybe", "`y`", "yes (", "no ("];
+    assert_refused(&place, "train data.parquet --label y --positive maybe", 3, &fact, &["--positive"]);
+    let place = sample_place();
+    let fact = ["maybe", "`y`", "boolean"];
+    assert_refused(&place, "train data.parquet --label y --positive maybe", 2, &fact, &["value"]);
+}
+
+// ---- bad input: the features ----------------------------------------------------------------------------------
+
+#[test]
+fn cells_that_are_no_numbers_are_refused_with_their_columns_and_rows() {
+    let n = 300;
+    // Row groups of 100: the rows named are those of the file, not of the group.
+    let nulls: Float64Array = (0..n).map(|row| (row % 140 != 130).then_some(f64::from(row))).collect();
+    let odd = (0..n).map(|row| match row {
+        110 => f64::NAN,
+        205 => f64::INFINITY,
+        299 => f64::NEG_INFINITY,
+        _ => f64::from(row % 17),
+    });
+    let many: Int32Array = (0..n).map(|row| (row < 290).then_some(row)).collect();
+    let place = Place::new();
+    let columns: [(&str, ArrayRef); 5] = [
+        ("price", Arc::new(nulls)),
+        ("good", floats((0..n).map(f64::from))),
+        ("odd", floats(odd)),
+        ("many", Arc::new(many)),
+        ("y", booleans(&(0..n).map(|row| row % 2 == 0).collect::<Vec<_>>())),
+    ];
+    write_parquet(&place.path("data.parquet"), &columns, 100);
+    let fact = [
+        "3 of 4",
+        "price: 2 null; ",
+        ": 130, 270",
+        "odd: 1 NaN, 2 infinite; ",
+        ": 110, 205, 299",
+        "many: 10 null; ",
+        ": 290, 291, 292, 293, 294",
+    ];
+    assert_refused(&place, "train data.parquet --label y", 3, &fact, &["--ignore", "rows"]);
+    place.model("data.parquet --label y --ignore price,odd,many");
+}
+
+#[test]
+fn a_missing_feature_is_refused_with_the_columns() {
+    let arguments = "train weather.parquet --label rain --features temp_max,humidity";
+    assert_refused(&Place::with_example("weather.parquet"), arguments, 3, &["humidity"], &["temp_min", "wind"]);
+}
+
+#[test]
+fn a_column_to_ignore_that_is_missing_is_refused_with_the_columns() {
+    let arguments = "train weather.parquet --label rain --ignore humidity";
+    assert_refused(&Place::with_example("weather.parquet"), arguments, 3, &["humidity"], &["temp_min", "wind"]);
+}
+
+#[test]
+fn a_timestamp_as_a_feature_is_refused() {
+    let place = with_feature(Arc::new(TimestampMicrosecondArray::from_iter_values(0..30)));
+    let arguments = "train data.parquet --label y --features other,x";
+    assert_refused(&place, arguments, 3, &["`x`", "timestamp"], &["number"]);
+}
+
+#[test]
+fn a_date_as_a_feature_is_refused() {
+    let arguments = "train weather.parquet --label rain --features date";
+    assert_refused(&Place::with_example("weather.parquet"), arguments, 3, &["`date`", "Date32"], &["days"]);
+}
+
+#[test]
+fn a_list_as_a_feature_is_refused() {
+    let lists = (0..30).map(|row| Some(vec![Some(row), Some(2)]));
+    let place = with_feature(Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(lists)));
+    let arguments = "train data.parquet --label y --features x";
+    assert_refused(&place, arguments, 3, &["`x`", "list"], &["numbers", "column"]);
+}
+
+#[test]
+fn a_text_as_a_feature_is_refused() {
+    let place = with_feature(Arc::new(StringArray::from_iter_values((0..30).map(|row| format!("level {row}")))));
+    let arguments = "train data.parquet --label y --features x";
+    assert_refused(&place, arguments, 3, &["`x`", "Utf8"], &["0/1"]);
+}
+
+#[test]
+fn a_column_that_cannot_be_a_feature_is_left_out_with_a_note_if_it_was_not_named() {
+    let place = with_feature(Arc::new(TimestampMicrosecondArray::from_iter_values(0..30)));
+    let run = place.done("train data.parquet --label y --device cpu --json");
+    assert_says(&run.stderr, &["note:", "x (Timestamp"]);
+    assert_eq!(run.json()["features"].as_array().map(Vec::len), Some(1));
+    assert_says(&run.json()["training"]["notes"].to_string(), &["x (Timestamp"]);
+}
+
+#[test]
+fn no_feature_left_is_refused() {
+    let place = with_label(booleans(&[true, false, true, false]));
+    assert_refused(&place, "train data.parquet --label y --ignore x", 3, &["no feature", "`y`"], &["--features"]);
+}
+
+#[test]
+fn the_label_as_a_feature_is_refused() {
+    let arguments = "train data.parquet --label y --features x,y";
+    assert_refused(&sample_place(), arguments, 2, &["`y`", "label", "feature"], &["--features"]);
+}
+
+#[test]
+fn a_feature_named_twice_is_refused() {
+    assert_refused(&sample_place(), "train data.parquet --label y --features x,x", 2, &["`x`", "twice"], &["once"]);
+}
+
+// ---- bad input: the command line ------------------------------------------------------------------------------
+
+#[test]
+fn an_unknown_flag_is_refused() {
+    assert_refused(&sample_place(), "train data.parquet --label y --colour", 2, &["--colour"], &[]);
+}
+
+#[test]
+fn a_negative_penalty_is_refused() {
+    assert_refused(&sample_place(), "train data.parquet --label y --l2 -1", 2, &["--l2", "-1"], &["0"]);
+}
+
+#[test]
+fn no_threads_are_refused() {
+    assert_refused(&sample_place(), "train data.parquet --label y --threads 0", 2, &["--threads", "0"], &["1"]);
+}
+
+#[test]
+fn a_place_for_the_model_that_does_not_exist_is_refused_before_training() {
+    // The label is bad too, which only reading shows: the place is looked at first.
+    let place = with_label(booleans(&[true; 30]));
+    let run = place.run("train data.parquet --label y -o nowhere/model.json");
+    assert_eq!((run.code, run.stdout.as_str()), (Some(6), ""), "{run:?}");
+    assert_says(&run.stderr, &["error:", "nowhere/model.json", "could not be written", "help:", "-o"]);
+    let error = place.run("train data.parquet --label y -o nowhere/model.json --json").json()["error"].clone();
+    assert_eq!((&error["kind"], &error["exit_code"]), (&json!("output"), &json!(6)));
+    assert_eq!(place.files(), ["data.parquet"]);
+}
+
+#[test]
+fn an_unknown_device_is_refused() {
+    let arguments = "train data.parquet --label y --device nonesuch";
+    // Without an adapter that is the fact to tell; with some, the name.
+    let fact = if Place::new().done("devices --json").json()["devices"] == json!([]) { "no GPU" } else { "nonesuch" };
+    assert_refused(&sample_place(), arguments, 5, &[fact], &[]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_gpu_that_is_not_there_is_refused_with_the_package_to_install() {
+    let place = sample_place().without_adapters();
+    let way_out = ["mesa-vulkan-drivers", "--device cpu"];
+    assert_refused(&place, "train data.parquet --label y --device gpu", 5, &["no GPU adapter"], &way_out);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_an_adapter_auto_runs_on_the_cpu_and_says_so() {
+    let place = sample_place().without_adapters();
+    assert_says(&place.done("train data.parquet --label y").stdout, &["device", "CPU"]);
+    assert_says(&place.done("devices").stdout, &["no GPU adapter", "mesa-vulkan-drivers"]);
+    assert_eq!(place.done("devices --json").json(), json!({ "devices": [] }));
+}
+
+#[test]
+fn gpu_adapters_pass_their_test() {
+    if has_adapter() {
+        let place = Place::new();
+        assert_says(&place.done("devices --test").stdout, &["test passed"]);
+        let tested = place.done("devices --test --json").json();
+        let adapters = tested["devices"].as_array().expect("a list");
+        assert!(adapters.iter().any(|adapter| adapter["test"] == "passed"), "{tested:#}");
+    }
+}
+
+// ---- values ---------------------------------------------------------------------------------------------------
+
+/// Asserts that a column gives the very model that the same numbers give in f64.
+fn assert_same_as_f64(name: &str, column: ArrayRef, numbers: Vec<f64>, label: &[bool]) {
+    let place = Place::with_data(&[("x", column), ("f", floats(numbers)), ("y", booleans(label))]);
+    let typed = place.model("data.parquet --label y --features x");
+    let plain = place.model("data.parquet --label y --features f");
+    assert_eq!(typed["training"]["status"], "converged", "{name}");
+    for path in ["/features/0/coefficient", "/features/0/mean", "/features/0/scale", "/intercept", "/training/loss"] {
+        assert_eq!(number(&typed, path).to_bits(), number(&plain, path).to_bits(), "{name} {path}");
+    }
+    assert!(number(&plain, "/features/0/coefficient") != 0.0, "{name}");
+}
+
+#[test]
+fn all_integers_are_features() {
+    let (x, y) = sample();
+    let whole: Vec<i8> = x.iter().map(|&x| x as i8 - 10).collect();
+    macro_rules! check {
+        ($($array:ident $type:ty, $factor:expr, $shift:expr;)*) => {{
+            let mut types = 0;
+            $({
+                let values: Vec<$type> = whole.iter().map(|&x| ((i128::from(x) + $shift) * $factor) as $type).collect();
+                let numbers = values.iter().map(|&x| x as f64).collect();
+                assert_same_as_f64(stringify!($type), Arc::new($array::from(values)), numbers, &y);
+                types += 1;
+            })*
+            types
+        }};
+    }
+    let types = check! {
+        Int8Array i8, 12, 0;
+        Int16Array i16, 3_000, 0;
+        Int32Array i32, 200_000_000, 0;
+        Int64Array i64, 900_000_000_000_000_000, 0;
+        UInt8Array u8, 12, 10;
+        UInt16Array u16, 3_000, 10;
+        UInt32Array u32, 200_000_000, 10;
+        UInt64Array u64, 900_000_000_000_000_000, 10;
+    };
+    assert_eq!(types, 8);
+}
+
+type Half = <Float16Type as ArrowPrimitiveType>::Native;
+
+#[test]
+fn all_floats_are_features() {
+    let (x, y) = sample();
+    let quarters: Vec<f64> = x.iter().map(|x| 0.25 * x - 2.0).collect();
+    let half: Float16Array = quarters.iter().map(|&x| Some(Half::from_f64(x))).collect();
+    assert_same_as_f64("f16", Arc::new(half), quarters.clone(), &y);
+    let single: Vec<f32> = x.iter().map(|&x| 0.1 * x as f32).collect();
+    let numbers = single.iter().map(|&x| f64::from(x)).collect();
+    assert_same_as_f64("f32", Arc::new(Float32Array::from(single)), numbers, &y);
+}
+
+#[test]
+fn decimals_are_features() {
+    let (x, y) = sample();
+    let cents: Vec<i32> = x.iter().map(|&x| 7 * x as i32 - 60).collect();
+    // The f64 nearest to the text is what a decimal stands for.
+    let numbers: Vec<f64> = cents.iter().map(|c| format!("{c}e-2").parse().expect("a number")).collect();
+    let narrow = Decimal32Array::from(cents.clone()).with_precision_and_scale(9, 2);
+    let wide = Decimal64Array::from_iter_values(cents.iter().map(|&c| i64::from(c))).with_precision_and_scale(18, 2);
+    let wider = Decimal128Array::from_iter_values(cents.iter().map(|&c| i128::from(c))).with_precision_and_scale(38, 2);
+    let widest =
+        Decimal256Array::from_iter_values(cents.iter().map(|&c| i256::from(c))).with_precision_and_scale(76, 2);
+    let columns: [(&str, ArrayRef); 4] = [
+        ("decimal32", Arc::new(narrow.expect("fits"))),
+        ("decimal64", Arc::new(wide.expect("fits"))),
+        ("decimal128", Arc::new(wider.expect("fits"))),
+        ("decimal256", Arc::new(widest.expect("fits"))),
+    ];
+    for (name, column) in columns {
+        assert_same_as_f64(name, column, numbers.clone(), &y);
+    }
+}
+
+#[test]
+fn booleans_are_features() {
+    let (x, y) = sample();
+    let large: Vec<bool> = x.iter().map(|x| *x > 12.0).collect();
+    let numbers = large.iter().map(|&x| f64::from(u8::from(x))).collect();
+    assert_same_as_f64("bool", booleans(&large), numbers, &y);
+    let model = with_feature(booleans(&large)).model("data.parquet --label y");
+    assert_eq!((&model["features"][0]["kind"], &model["features"][1]["kind"]), (&json!("boolean"), &json!("numeric")));
+}
+
+#[test]
+fn labels_may_be_booleans_or_0_and_1_or_minus_1_and_1() {
+    let (_, y) = sample();
+    let zero_one = |y: &bool| i8::from(*y);
+    let signs = |y: &bool| if *y { 1_i8 } else { -1 };
+    let bits: Vec<i8> = y.iter().map(zero_one).collect();
+    let sides: Vec<i8> = y.iter().map(signs).collect();
+    let plain = with_label(booleans(&y)).model("data.parquet --label y");
+    let labels: [(ArrayRef, Value); 9] = [
+        (Arc::new(Int8Array::from(bits.clone())), json!([0, 1])),
+        (Arc::new(UInt8Array::from_iter_values(bits.iter().map(|&b| b as u8))), json!([0, 1])),
+        (Arc::new(Int64Array::from_iter_values(bits.iter().map(|&b| i64::from(b)))), json!([0, 1])),
+        (Arc::new(Float32Array::from_iter_values(bits.iter().map(|&b| f32::from(b)))), json!([0, 1])),
+        (floats(bits.iter().map(|&b| f64::from(b))), json!([0, 1])),
+        (Arc::new(Int8Array::from(sides.clone())), json!([-1, 1])),
+        (Arc::new(Int32Array::from_iter_values(sides.iter().map(|&s| i32::from(s)))), json!([-1, 1])),
+        (Arc::new(Float32Array::from_iter_values(sides.iter().map(|&s| f32::from(s)))), json!([-1, 1])),
+        (floats(sides.iter().map(|&s| f64::from(s))), json!([-1, 1])),
+    ];
+    for (label, classes) in labels {
+        let name = label.data_type().to_string();
+        let model = with_label(label).model("data.parquet --label y");
+        assert_eq!(model["label"]["classes"], classes, "{name}");
+        assert_eq!(model["label"]["positive"], 1, "{name}");
+        for part in ["features", "intercept"] {
+            assert_eq!(model[part], plain[part], "{name}");
+        }
+    }
+}
+
+#[test]
+fn two_other_numbers_are_a_label_with_a_positive_value() {
+    let (_, y) = sample();
+    let place = with_label(Arc::new(Int32Array::from_iter_values(y.iter().map(|&y| if y { -7 } else { 3 }))));
+    assert_refused(&place, "train data.parquet --label y", 3, &["3 (", "-7 (", "positive"], &["--positive"]);
+    let model = place.model("data.parquet --label y --positive -7");
+    assert_eq!(model["label"], json!({ "column": "y", "classes": [3, -7], "positive": -7 }));
+    assert_eq!(coefficients(&model), coefficients(&sample_place().model("data.parquet --label y")));
+}
+
+#[test]
+fn a_constant_column_gets_coefficient_0_and_a_note() {
+    let (x, y) = sample();
+    let place = Place::with_data(&[("x", floats(x)), ("always", floats(vec![4.5; ROWS])), ("y", booleans(&y))]);
+    let run = place.done("train data.parquet --label y --device cpu --json");
+    assert_says(&run.stderr, &["note:", "constant", "always", "4.5"]);
+    let model = run.json();
+    assert_says(&model["training"]["notes"].to_string(), &["constant", "always", "4.5"]);
+    let found = coefficients(&model);
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[1].to_bits(), 0.0_f64.to_bits());
+    assert_eq!(found[0], coefficients(&place.model("data.parquet --label y --features x"))[0]);
+}
+
+#[test]
+fn a_label_that_no_feature_explains_gives_the_log_odds() {
+    let y: Vec<bool> = (0..300).map(|row| row % 3 == 0).collect();
+    let place = Place::with_data(&[("always", floats(vec![1.0; 300])), ("y", booleans(&y))]);
+    let model = place.model("data.parquet --label y");
+    assert!((number(&model, "/intercept") - 0.5_f64.ln()).abs() <= 1e-15);
+    assert_eq!(model["training"]["status"], "converged");
+}
+
+#[test]
+fn values_of_1e200_give_the_right_coefficients() {
+    let (x, y) = sample();
+    let fit = Reference::PLAIN.fit(&[x.clone()], &y);
+    let place = Place::with_data(&[("x", floats(x.iter().map(|x| x * 1e200))), ("y", booleans(&y))]);
+    assert_fits(&place.model("data.parquet --label y"), &fit, &[1e200]);
+    let place = Place::with_data(&[("x", floats(x.iter().map(|x| x * 1e-200))), ("y", booleans(&y))]);
+    assert_fits(&place.model("data.parquet --label y"), &fit, &[1e-200]);
+}
+
+#[test]
+fn an_outlier_gives_the_right_coefficient_or_is_refused() {
+    let (mut x, mut y) = sample();
+    let row = 7;
+    // A row so far out, on the side where the odds grow, has no loss at any slope that the others ask for.
+    let others = |v: &[f64]| v.iter().enumerate().filter(|(i, _)| *i != row).map(|(_, x)| *x).collect::<Vec<f64>>();
+    let labels: Vec<bool> = y.iter().enumerate().filter(|(i, _)| *i != row).map(|(_, y)| *y).collect();
+    let fit = Reference::PLAIN.fit(&[others(&x)], &labels);
+    assert!(fit.coefficients[0] > 0.1);
+    y[row] = true;
+    for outlier in [1e4, 1e9, 1e12, 1e30, 1e200] {
+        x[row] = outlier;
+        let place = Place::with_data(&[("x", floats(x.clone())), ("y", booleans(&y))]);
+        let run = place.run("train data.parquet --label y --device cpu --json");
+        if run.code == Some(0) {
+            assert_fits(&run.json(), &fit, &[1.0]);
+        } else {
+            assert_refused(&place, "train data.parquet --label y", 3, &["`x`"], &["upstream"]);
+        }
+    }
+}
+
+const NANOSECONDS_OF_A_DAY: i64 = 86_400_000_000_000;
+
+#[test]
+fn nanoseconds_since_1970_over_some_days_give_the_right_slope() {
+    let (x, y) = sample();
+    let fit = Reference::PLAIN.fit(&[x.clone()], &y);
+    let times =
+        |first: i64| Int64Array::from_iter_values(x.iter().map(|&day| first + day as i64 * NANOSECONDS_OF_A_DAY));
+    for first in [1_700_000_000_000_000_000, 0] {
+        let place = Place::with_data(&[("x", Arc::new(times(first))), ("y", booleans(&y))]);
+        assert_fits(&place.model("data.parquet --label y"), &fit, &[NANOSECONDS_OF_A_DAY as f64]);
+    }
+}
+
+#[test]
+fn integers_whose_differences_f64_loses_are_refused() {
+    let (x, y) = sample();
+    for spread in [1, 5, 50, 1000] {
+        let values = x.iter().map(|&x| 1_700_000_000_000_000_000 + spread * x as i64);
+        let place = Place::with_data(&[("x", Arc::new(Int64Array::from_iter_values(values))), ("y", booleans(&y))]);
+        assert_refused(&place, "train data.parquet --label y", 3, &["`x`", "e18"], &["subtract"]);
+    }
+}
+
+// ---- the model ------------------------------------------------------------------------------------------------
+
+/// Two features of different scales that lean on each other, away from zero.
+fn pair() -> (Vec<Vec<f64>>, Vec<bool>) {
+    let mut random = Random(2);
+    let a: Vec<f64> = (0..ROWS).map(|_| 3.0 + 2.0 * random.unit()).collect();
+    let b: Vec<f64> = a.iter().map(|a| 40.0 * a + 100.0 * random.unit() - 150.0).collect();
+    let y = a.iter().zip(&b).map(|(a, b)| random.label(1.5 * (a - 4.0) - 0.02 * (b - 60.0))).collect();
+    (vec![a, b], y)
+}
+
+fn pair_place() -> Place {
+    let (columns, y) = pair();
+    Place::with_data(&[("a", floats(columns[0].clone())), ("b", floats(columns[1].clone())), ("y", booleans(&y))])
+}
+
+/// Asserts that the model has the coefficients and the intercept of the reference solver, to 1e-5 of the largest on
+/// the scale of standardised columns.
+fn assert_same_model(model: &Value, reference: Reference) {
+    let (columns, y) = pair();
+    let fit = reference.fit(&columns, &y);
+    assert_eq!(model["training"]["status"], "converged");
+    let found = coefficients(model);
+    assert_eq!(found.len(), fit.coefficients.len());
+    let scales: Vec<f64> = (0..found.len()).map(|j| number(model, &format!("/features/{j}/scale"))).collect();
+    let largest = fit.coefficients.iter().zip(&scales).map(|(w, s)| (w * s).abs()).fold(0.0, f64::max);
+    for ((found, expected), scale) in found.iter().zip(&fit.coefficients).zip(&scales) {
+        assert!((found - expected).abs() * scale <= 1e-5 * largest, "{found} instead of {expected}");
+    }
+    let intercept = number(model, "/intercept");
+    assert!((intercept - fit.intercept).abs() <= 1e-4 * (1.0 + fit.intercept.abs()), "{intercept}, {}", fit.intercept);
+}
+
+#[test]
+fn maximum_likelihood_is_that_of_the_reference_solver() {
+    assert_same_model(&pair_place().model("data.parquet --label y"), Reference::PLAIN);
+}
+
+#[test]
+fn a_penalty_on_standardised_columns_is_that_of_the_reference_solver() {
+    let model = pair_place().model("data.parquet --label y --l2 0.1");
+    assert_eq!((number(&model, "/training/l2"), &model["training"]["penalty_scale"]), (0.1, &json!("standardized")));
+    assert_same_model(&model, Reference { l2: 0.1, ..Reference::PLAIN });
+}
+
+#[test]
+fn a_penalty_on_original_columns_is_that_of_the_reference_solver() {
+    let model = pair_place().model("data.parquet --label y --l2 0.1 --penalty-scale original");
+    assert_eq!(model["training"]["penalty_scale"], "original");
+    assert_same_model(&model, Reference { l2: 0.1, standardized: false, ..Reference::PLAIN });
+}
+
+#[test]
+fn the_loss_is_the_mean_cross_entropy_without_the_penalty() {
+    let (columns, y) = pair();
+    let model = pair_place().model("data.parquet --label y --l2 0.1");
+    let (w, b) = (coefficients(&model), number(&model, "/intercept"));
+    let mut sum = 0.0;
+    for (row, &y) in y.iter().enumerate() {
+        let z = b + w[0] * columns[0][row] + w[1] * columns[1][row];
+        sum += (1.0 + z.exp()).ln() - if y { z } else { 0.0 };
+    }
+    let expected = sum / y.len() as f64;
+    assert!((number(&model, "/training/loss") - expected).abs() <= 1e-6 * expected);
+}
+
+#[test]
+fn a_model_without_an_intercept_is_that_of_the_reference_solver() {
+    let model = pair_place().model("data.parquet --label y --no-intercept");
+    assert_eq!(number(&model, "/intercept"), 0.0);
+    assert_same_model(&model, Reference { intercept: false, ..Reference::PLAIN });
+    let model = pair_place().model("data.parquet --label y --no-intercept --l2 0.1");
+    assert_same_model(&model, Reference { intercept: false, l2: 0.1, ..Reference::PLAIN });
+}
+
+#[test]
+fn without_an_intercept_a_column_of_ones_takes_its_place() {
+    let (x, y) = sample();
+    let ones = floats(vec![1.0; ROWS]);
+    let place = Place::with_data(&[("x", floats(x)), ("one", ones), ("y", booleans(&y))]);
+    let with = place.model("data.parquet --label y --features x");
+    let without = place.model("data.parquet --label y --no-intercept");
+    let found = coefficients(&without);
+    assert_eq!(found.len(), 2);
+    for (found, expected) in found.into_iter().zip([coefficients(&with)[0], number(&with, "/intercept")]) {
+        assert!((found - expected).abs() <= 1e-5 * expected.abs(), "{found} instead of {expected}");
+    }
+}
+
+#[test]
+fn ignored_columns_are_left_out() {
+    let model = pair_place().model("data.parquet --label y --ignore a");
+    assert_eq!(model["features"].as_array().map(Vec::len), Some(1));
+    assert_eq!(model["features"], pair_place().model("data.parquet --label y --features b")["features"]);
+}
+
+#[test]
+fn features_come_in_the_order_in_which_they_were_named() {
+    let model = pair_place().model("data.parquet --label y --features b,a");
+    assert_eq!((&model["features"][0]["name"], &model["features"][1]["name"]), (&json!("b"), &json!("a")));
+}
+
+#[test]
+fn a_run_that_does_not_converge_writes_its_model_and_warns() {
+    let place = Place::with_example("weather.parquet");
+    let arguments = "train weather.parquet --label rain --device cpu --max-iterations 1 -o model.json";
+    let run = place.done(arguments);
+    assert_says(&run.stdout, &["max_iterations"]);
+    assert_says(&run.stderr, &["warning:", "max_iterations", "--max-iterations"]);
+    let training = place.json_file("model.json")["training"].clone();
+    assert_eq!((&training["status"], &training["iterations"]), (&json!("max_iterations"), &json!(1)));
+    assert_says(&training["warnings"].to_string(), &["max_iterations"]);
+}
+
+#[test]
+fn strict_turns_a_run_that_does_not_converge_into_exit_code_4() {
+    let place = Place::with_example("weather.parquet");
+    let run = place.run(&format!("{WEATHER} --max-iterations 1 --strict -o model.json"));
+    assert_eq!(run.code, Some(4), "{run:?}");
+    assert_eq!(place.json_file("model.json")["training"]["status"], "max_iterations");
+    place.done(&format!("{WEATHER} --strict"));
+}
+
+// ---- the same bits --------------------------------------------------------------------------------------------
+
+fn assert_same_bits_twice(device: &str) {
+    let place = Place::new();
+    place.done("synth -o data.parquet --rows 20000 --features 7 --correlation 0.3");
+    for model in ["first.json", "second.json"] {
+        place.done(&format!("train data.parquet --label y --device {device} -o {model}"));
+    }
+    let first = timeless(place.json_file("first.json"));
+    assert_eq!(first, timeless(place.json_file("second.json")));
+    assert_eq!(coefficients(&first).len(), 7);
+}
+
+#[test]
+fn cpu_runs_give_the_same_bits_twice() {
+    assert_same_bits_twice("cpu");
+}
+
+#[test]
+fn gpu_runs_give_the_same_bits_twice() {
+    if has_adapter() {
+        assert_same_bits_twice("gpu");
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let place = Place::new();
+    place.done("synth -o data.parquet --rows 60000 --features 5");
+    let one = place.model("data.parquet --label y --threads 1");
+    let three = place.model("data.parquet --label y --threads 3");
+    assert_eq!((&one["features"], &one["intercept"]), (&three["features"], &three["intercept"]));
+    assert!(one["training"]["device"] != three["training"]["device"]);
+}
+
+#[test]
+fn the_cut_into_row_groups_changes_no_bit() {
+    let (columns, y) = pair();
+    let place = Place::new();
+    let table = [("a", floats(columns[0].clone())), ("b", floats(columns[1].clone())), ("y", booleans(&y))];
+    let models = [usize::MAX, 100, 37].map(|group| {
+        write_parquet(&place.path("data.parquet"), &table, group);
+        place.model("data.parquet --label y")
+    });
+    // The moments are sums, whose last bit may depend on the cut; the sample and with it the values do not.
+    for model in &models[1..] {
+        for path in ["/features/0/coefficient", "/features/1/coefficient", "/intercept"] {
+            let (a, b) = (number(&models[0], path), number(model, path));
+            assert!((a - b).abs() <= 1e-12 * a.abs(), "{path}: {a} and {b}");
+        }
+    }
+}
+
+// ---- synth ----------------------------------------------------------------------------------------------------
+
+/// The columns of a file of floats `x1 ..` and the label `y`, nulls as NaN.
+fn read_synth(path: &Path) -> (Vec<Vec<f64>>, Vec<bool>) {
+    let file = fs::File::open(path).expect("opens");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|b| b.build()).expect("a Parquet file");
+    let (mut columns, mut labels) = (Vec::new(), Vec::new());
+    for batch in reader {
+        let batch = batch.expect("a batch");
+        let (label, features) = batch.columns().split_last().expect("columns");
+        columns.resize(features.len(), Vec::new());
+        for (column, feature) in columns.iter_mut().zip(features) {
+            let values = feature.as_primitive::<Float32Type>().iter();
+            column.extend(values.map(|x| x.map_or(f64::NAN, f64::from)));
+        }
+        labels.extend(label.as_boolean().iter().map(|y| y.expect("a label")));
+    }
+    (columns, labels)
+}
+
+#[test]
+fn synth_writes_the_rows_and_features_asked_for() {
+    let place = Place::new();
+    // More than one row group.
+    let run = place.done("synth -o data.parquet --rows 250001 --features 3");
+    assert_says(&run.stdout, &["data.parquet", "250001", "3"]);
+    let (columns, labels) = read_synth(&place.path("data.parquet"));
+    assert_eq!((columns.len(), columns[0].len(), labels.len()), (3, 250_001, 250_001));
+    let file = fs::File::open(place.path("data.parquet")).expect("opens");
+    let schema = ParquetRecordBatchReaderBuilder::try_new(file).expect("a Parquet file").schema().clone();
+    let names: Vec<&String> = schema.fields().iter().map(|field| field.name()).collect();
+    assert_eq!(names, ["x1", "x2", "x3", "y"]);
+    assert_eq!(place.files(), ["data.parquet"]);
+}
+
+#[test]
+fn synth_gives_the_same_bytes_for_the_same_seed_only() {
+    let place = Place::new();
+    for (name, rest) in [("a", "--seed 5 --threads 1"), ("b", "--seed 5 --threads 2"), ("c", "--seed 6")] {
+        place.done(&format!("synth -o {name} --rows 3000 --features 2 {rest}"));
+    }
+    assert_eq!(place.read("a"), place.read("b"));
+    assert!(place.read("a") != place.read("c"));
+}
+
+#[test]
+fn synth_labels_have_the_share_asked_for() {
+    let place = Place::new();
+    place.done("synth -o data.parquet --rows 50000 --features 2 --imbalance 0.1");
+    let (_, labels) = read_synth(&place.path("data.parquet"));
+    let share = labels.iter().filter(|y| **y).count() as f64 / labels.len() as f64;
+    assert!((share - 0.1).abs() <= 5.0 * (0.1 * 0.9 / 50_000.0_f64).sqrt(), "{share}");
+}
+
+#[test]
+fn synth_features_have_the_correlation_asked_for() {
+    let place = Place::new();
+    place.done("synth -o data.parquet --rows 50000 --features 2 --correlation 0.6");
+    let (columns, _) = read_synth(&place.path("data.parquet"));
+    let n = columns[0].len() as f64;
+    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>() / n;
+    let [a, b] = [&columns[0], &columns[1]];
+    let correlation = product(a, b) / (product(a, a) * product(b, b)).sqrt();
+    assert!((correlation - 0.6).abs() <= 5.0 * (1.0 - 0.36) / n.sqrt(), "{correlation}");
+}
+
+#[test]
+fn training_recovers_the_truth_of_synth() {
+    let place = Place::new();
+    place.done("synth -o data.parquet --rows 50000 --features 4 --imbalance 0.3 --seed 3 --truth truth.json");
+    let truth = place.json_file("truth.json");
+    assert_eq!(fields(&truth), ["coefficients", "intercept"]);
+    let model = place.model("data.parquet --label y");
+    let (columns, labels) = read_synth(&place.path("data.parquet"));
+    let fit = Reference::PLAIN.fit(&columns, &labels);
+    assert_fits(&model, &fit, &[1.0; 4]);
+    let found = coefficients(&model);
+    assert_eq!((found.len(), truth["coefficients"].as_array().map(Vec::len)), (4, Some(4)));
+    for (j, (found, error)) in found.iter().zip(&fit.standard_errors).enumerate() {
+        let expected = number(&truth, &format!("/coefficients/{j}"));
+        assert!((found - expected).abs() <= 5.0 * error, "{found} instead of {expected} +- {error}");
+    }
+    assert!((number(&model, "/intercept") - number(&truth, "/intercept")).abs() <= 0.1);
+}
+
+#[test]
+fn synth_nulls_are_refused_by_train_with_their_count() {
+    let place = Place::new();
+    place.done("synth -o data.parquet --rows 5000 --features 1 --nulls 0.02");
+    let (columns, _) = read_synth(&place.path("data.parquet"));
+    let rows: Vec<usize> = (0..5000).filter(|&row| columns[0][row].is_nan()).collect();
+    assert!((rows.len() as f64 - 100.0).abs() <= 5.0 * 10.0, "{}", rows.len());
+    let fact = [format!("x1: {} null", rows.len()), format!(": {}, {}", rows[0], rows[1])];
+    let fact: Vec<&str> = fact.iter().map(String::as_str).collect();
+    assert_refused(&place, "train data.parquet --label y", 3, &fact, &["--ignore"]);
+}
+
+#[test]
+fn synth_separable_labels_follow_the_sign_of_the_margin() {
+    let place = Place::new();
+    place.done("synth -o data.parquet --rows 2000 --features 2 --separable --truth truth.json");
+    let truth = place.json_file("truth.json");
+    let (columns, labels) = read_synth(&place.path("data.parquet"));
+    for (row, y) in labels.into_iter().enumerate() {
+        let [a, b] = [0, 1].map(|j| number(&truth, &format!("/coefficients/{j}")) * columns[j][row]);
+        assert_eq!(number(&truth, "/intercept") + a + b > 0.0, y, "row {row}");
+    }
+}
+
+#[test]
+fn synth_refuses_what_it_cannot_make() {
+    let place = Place::new();
+    for (rest, fact) in [
+        ("--rows 0 --features 2", "0 rows"),
+        ("--rows 5 --features 2 --imbalance 1", "--imbalance 1"),
+        ("--rows 5 --features 2 --correlation 1.5", "--correlation 1.5"),
+        ("--rows 5 --features 2 --nulls 1", "--nulls 1"),
+    ] {
+        let run = place.run(&format!("synth -o data.parquet {rest}"));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:?}");
+        assert_says(&run.stderr, &["error:", fact, "help:"]);
+    }
+    let run = place.run("synth -o nowhere/data.parquet --rows 5 --features 2");
+    assert_eq!(run.code, Some(6), "{run:?}");
+    assert_eq!(place.files(), Vec::<String>::new());
+}
+
+// ---- interrupts, memory, closed pipes -------------------------------------------------------------------------
+
+const LARGE_ROWS: usize = 1_500_000;
+const LARGE_FEATURES: usize = 20;
+
+/// A file that takes a while to read, made once.
+fn large() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        // A fixed place, so that runs of the tests do not pile up copies.
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("large.parquet");
+        let (rows, features) = (LARGE_ROWS.to_string(), LARGE_FEATURES.to_string());
+        let mut command = program();
+        command.args(["synth", "--rows", &rows, "--features", &features, "-o"]).arg(&path);
+        let run = Run::of(command.output().expect("the program starts"));
+        assert_eq!(run.code, Some(0), "{run:?}");
+        path
+    })
+}
+
+#[cfg(unix)]
+mod interrupts {
+    use std::process::{Child, Command};
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// Starts `command`, waits until it has begun its output file in `place` and `delay` longer, and interrupts it.
+    fn interrupted(place: &Place, command: &mut Command, delay: Duration) -> Run {
+        let mut child: Child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let start = Instant::now();
+        while !place.files().iter().any(|name| name.starts_with('.')) {
+            assert!(start.elapsed() <= Duration::from_secs(20), "no output file was begun");
+            sleep(Duration::from_millis(1));
+        }
+        sleep(delay);
+        assert!(child.try_wait().expect("it was started").is_none(), "it ended before it was interrupted");
+        let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill starts");
+        assert!(killed.success());
+        Run::of(child.wait_with_output().expect("it ends"))
+    }
+
+    /// Interrupts a training that would run for long, and asserts that it leaves nothing.
+    fn assert_leaves_nothing(delay: Duration, json: bool) {
+        let place = Place::new();
+        fs::write(place.path("model.json"), "old model").expect("the old model is written");
+        let endless = "--threads 1 --gradient-tolerance 1e-300 --max-iterations 1000000";
+        let mut command = place.command(&format!("train --label y --device cpu {endless} -o model.json"));
+        command.arg(large()).args(json.then_some("--json"));
+        let run = interrupted(&place, &mut command, delay);
+        assert_eq!(run.code, Some(130), "{run:?}");
+        if json {
+            assert_eq!(run.json()["error"]["kind"], "interrupted");
+            assert_eq!(run.json()["error"]["exit_code"], 130);
+        } else {
+            assert_eq!(run.stdout, "");
+            assert_says(&run.stderr, &["interrupted"]);
+        }
+        assert_eq!(place.files(), ["model.json"]);
+        assert_eq!(place.read("model.json"), b"old model");
+    }
+
+    #[test]
+    fn an_interrupt_during_reading_leaves_no_file() {
+        large();
+        assert_leaves_nothing(Duration::ZERO, false);
+    }
+
+    #[test]
+    fn an_interrupt_during_training_leaves_no_file() {
+        let mut command = program();
+        command.args(["train", "--label", "y", "--device", "cpu", "--threads", "1", "--max-iterations", "0", "--json"]);
+        let model = Run::of(command.arg(large()).output().expect("the program starts")).json();
+        let reading = Duration::from_secs_f64(number(&model, "/training/seconds/total"));
+        assert_leaves_nothing(3 * reading + Duration::from_millis(500), true);
+    }
+
+    #[test]
+    fn an_interrupt_of_synth_leaves_no_file() {
+        let place = Place::new();
+        let mut command = place.command("synth -o data.parquet --rows 30000000 --features 30 --truth truth.json");
+        let run = interrupted(&place, &mut command, Duration::from_millis(300));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(130), ""), "{run:?}");
+        assert_says(&run.stderr, &["interrupted"]);
+        assert_eq!(place.files(), Vec::<String>::new());
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn training_on_the_cpu_keeps_to_its_memory() {
+    let mut command = program();
+    command.args(["train", "--label", "y", "--device", "cpu"]).arg(large());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+    let status = format!("/proc/{}/status", child.id());
+    // The kernel keeps the peak, so nothing between two looks is missed but what comes after the last one.
+    let (mut peak, mut looks) = (0_u64, 0);
+    while child.try_wait().expect("it was started").is_none() {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        if let Some(line) = text.lines().find_map(|line| line.strip_prefix("VmHWM:")) {
+            peak = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB") * 1024;
+            looks += 1;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    let (n, d) = (LARGE_ROWS as u64, LARGE_FEATURES as u64);
+    let allowed = 6 * n * (d + 6) + (150 << 20);
+    // The columns alone take 4nd: less would mean that something else was measured.
+    assert!(looks >= 10 && peak >= 4 * n * d, "{peak} bytes in {looks} looks");
+    assert!(peak <= allowed, "{} MiB, {} allowed", peak >> 20, allowed >> 20);
+}
+
+/// Runs with the read end of stdout or stderr closed before anything is written.
+fn run_closed(place: &Place, arguments: &str, close_stdout: bool) -> Run {
+    let mut command = place.command(arguments);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    if close_stdout {
+        drop(child.stdout.take());
+    } else {
+        drop(child.stderr.take());
+    }
+    Run::of(child.wait_with_output().expect("it ends"))
+}
+
+#[test]
+fn a_closed_stdout_is_no_error() {
+    let place = Place::with_example("weather.parquet");
+    for arguments in [
+        "train weather.parquet --label rain --device cpu -o model.json",
+        "train weather.parquet --label rain --device cpu --json",
+        "synth -o data.parquet --rows 10 --features 2",
+        "devices",
+        "--help",
+    ] {
+        let run = run_closed(&place, arguments, true);
+        assert_eq!(run.code, Some(0), "{arguments}: {run:?}");
+        assert!(!run.stderr.contains("panicked"), "{arguments}: {run:?}");
+    }
+    assert_eq!(place.json_file("model.json")["format"], "gpu-logreg/model");
+}
+
+#[test]
+fn a_closed_stderr_is_no_error() {
+    let place = Place::with_example("weather.parquet");
+    let arguments = "train weather.parquet --label rain --device cpu --max-iterations 1 -o model.json";
+    let run = run_closed(&place, arguments, false);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert_says(&run.stdout, &["max_iterations"]);
+    assert_eq!(place.json_file("model.json")["format"], "gpu-logreg/model");
+    let run = run_closed(&place, "train nowhere.parquet --label y", false);
+    assert_eq!(run.code, Some(3), "{run:?}");
+}
