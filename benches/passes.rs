@@ -5,6 +5,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use gpu_logreg::backend::gpu::{Gpu, adapters};
 use gpu_logreg::backend::{Backend, Loading, cpu::CpuTable};
 use gpu_logreg::data::Column;
+use gpu_logreg::objective::Need;
 
 const SHAPES: [(usize, usize); 2] = [(1_000_000, 28), (100_000, 200)];
 
@@ -31,7 +32,7 @@ fn passes(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group("evaluate");
         group.sample_size(10).throughput(Throughput::Bytes((rows * features * 4) as u64));
         for (name, backend) in &mut backends {
-            backend.move_to(&point).expect("evaluates");
+            backend.move_to(&point, Need::Gradient).expect("evaluates");
             group.bench_function(BenchmarkId::new(name.as_str(), &shape), |bencher| {
                 bencher.iter(|| backend.line(&mut point.clone(), 0.5).expect("evaluates").first());
             });
@@ -40,7 +41,7 @@ fn passes(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group("probe");
         group.sample_size(10).throughput(Throughput::Bytes((rows * 3 * 4) as u64));
         for (name, backend) in &mut backends {
-            backend.move_to(&point).expect("evaluates");
+            backend.move_to(&point, Need::Gradient).expect("evaluates");
             let mut direction = point.clone();
             let mut line = backend.line(&mut direction, 0.5).expect("evaluates");
             group.bench_function(BenchmarkId::new(name.as_str(), &shape), |bencher| {

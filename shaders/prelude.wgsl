@@ -14,8 +14,8 @@ struct Pass {
     block_rows: u32,      // rows of a block; a workgroup takes one block
     reads_direction: u32, // 1: compute direction margins u = X p; 0: take those that are there
     intercept: f32,       // the direction's intercept
-    unused_0: u32,
-    unused_1: u32,
+    first_block: u32,     // block that the first workgroup takes (the Hessian's dispatches are several)
+    unused: u32,
     steps: vec4<f32>,     // up to four steps to probe; an evaluation uses the first
 }
 

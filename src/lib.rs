@@ -10,6 +10,7 @@ pub mod cli;
 pub mod data;
 pub mod error;
 pub mod logistic;
+pub mod matrix;
 pub mod model;
 pub mod monitor;
 pub mod objective;

@@ -7,6 +7,16 @@
 //! touches two numbers a row and never the features.
 
 use crate::error::Result;
+use crate::matrix::Symmetric;
+
+/// What an evaluation is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Value and gradient.
+    Gradient,
+    /// The Hessian too.
+    Hessian,
+}
 
 /// Value and gradient at a point; they come from one pass and travel together.
 #[derive(Clone, Debug)]
@@ -15,12 +25,15 @@ pub struct Evaluation {
     pub value: f64,
     /// The gradient, `[dimension]`.
     pub gradient: Vec<f64>,
+    /// The Hessian, `[dimension x dimension]`, if it was needed.
+    pub hessian: Option<Symmetric>,
 }
 
 impl Evaluation {
-    /// Whether the value and every component of the gradient are finite.
+    /// Whether everything in it is finite.
     pub fn is_finite(&self) -> bool {
-        self.value.is_finite() && self.gradient.iter().all(|g| g.is_finite())
+        let hessian = self.hessian.as_ref().is_none_or(Symmetric::is_finite);
+        self.value.is_finite() && self.gradient.iter().all(|g| g.is_finite()) && hessian
     }
 }
 
@@ -54,7 +67,7 @@ pub trait Objective {
     fn dimension(&self) -> usize;
 
     /// Evaluates at `point` afresh, without anything cached from earlier steps, and stays there.
-    fn move_to(&mut self, point: &[f64]) -> Result<Evaluation>;
+    fn move_to(&mut self, point: &[f64], need: Need) -> Result<Evaluation>;
 
     /// Looks along `direction` from where the objective stands and evaluates at `first_step`, all in
     /// one pass. `direction` is changed to what was really taken: an objective that works in f32
@@ -77,8 +90,8 @@ pub trait Line {
     fn probe(&mut self, steps: &[f64]) -> Result<Vec<Probe>>;
 
     /// Moves the objective to `step` and evaluates there. No further pass over the data when `step`
-    /// is the first one.
-    fn accept(self: Box<Self>, step: f64) -> Result<Evaluation>;
+    /// is the first one and only the gradient is needed.
+    fn accept(self: Box<Self>, step: f64, need: Need) -> Result<Evaluation>;
 }
 
 /// Steps are rounded to f32 before use, so that every device takes the same one.

@@ -1,7 +1,7 @@
 //! The L2 penalty as a decorator, once, on the host, for every backend.
 
 use crate::error::Result;
-use crate::objective::{Evaluation, Line, Objective, Passes, Probe};
+use crate::objective::{Evaluation, Line, Need, Objective, Passes, Probe};
 
 /// On which scale the weights are penalised.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -52,6 +52,9 @@ impl Penalty {
                 *g += l * q;
             }
         }
+        if let Some(hessian) = &mut evaluation.hessian {
+            hessian.add_diagonal(&self.strength);
+        }
         evaluation
     }
 }
@@ -79,8 +82,8 @@ impl Objective for Penalized<'_> {
         self.loss.dimension()
     }
 
-    fn move_to(&mut self, point: &[f64]) -> Result<Evaluation> {
-        let evaluation = self.loss.move_to(point)?;
+    fn move_to(&mut self, point: &[f64], need: Need) -> Result<Evaluation> {
+        let evaluation = self.loss.move_to(point, need)?;
         self.point = point.to_vec();
         Ok(self.penalty.add_to(evaluation, point))
     }
@@ -139,8 +142,8 @@ impl Line for PenalizedLine<'_> {
         Ok(self.line.probe(steps)?.into_iter().map(|probe| self.quadratic.add_to(probe)).collect())
     }
 
-    fn accept(self: Box<Self>, step: f64) -> Result<Evaluation> {
-        let evaluation = self.line.accept(step)?;
+    fn accept(self: Box<Self>, step: f64, need: Need) -> Result<Evaluation> {
+        let evaluation = self.line.accept(step, need)?;
         for (q, p) in self.point.iter_mut().zip(&self.direction) {
             *q += step * p;
         }

@@ -15,7 +15,8 @@
 //! All of it is f64 on the host, before anything is rounded.
 
 use crate::error::Result;
-use crate::objective::{Evaluation, Line, Objective, Passes, Probe};
+use crate::matrix::Symmetric;
+use crate::objective::{Evaluation, Line, Need, Objective, Passes, Probe};
 
 /// Where one column lies, exactly and on the device.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -119,7 +120,35 @@ impl Coordinates {
     }
 
     fn evaluation(&self, device: &Evaluation) -> Evaluation {
-        Evaluation { value: device.value, gradient: self.gradient(&device.gradient) }
+        Evaluation {
+            value: device.value,
+            gradient: self.gradient(&device.gradient),
+            hessian: device.hessian.as_ref().map(|hessian| self.hessian(hessian)),
+        }
+    }
+
+    /// The device's Hessian to the solver's: `T'HT` with the linear map `T`.
+    fn hessian(&self, device: &Symmetric) -> Symmetric {
+        let last = self.columns.len();
+        // Column a of T has the entry `ratio` in the row of its column and `pull` in that of the intercept.
+        let mut map: Vec<(usize, f64, f64)> = self
+            .active
+            .iter()
+            .map(|&j| {
+                let column = &self.columns[j];
+                (j, column.device_scale / column.scale, self.intercept_pull(column))
+            })
+            .collect();
+        if self.intercept {
+            map.push((last, 0.0, 1.0));
+        }
+        Symmetric::from_lower(map.len(), |a, b| {
+            let ((i, ratio_i, pull_i), (j, ratio_j, pull_j)) = (map[a], map[b]);
+            ratio_i * ratio_j * device.get(i, j)
+                + ratio_i * pull_j * device.get(i, last)
+                + pull_i * ratio_j * device.get(last, j)
+                + pull_i * pull_j * device.get(last, last)
+        })
     }
 
     /// Solver's parameters to weights `[columns]` and intercept on the original scale.
@@ -177,8 +206,8 @@ impl Objective for Standardized<'_> {
         self.coordinates.dimension()
     }
 
-    fn move_to(&mut self, point: &[f64]) -> Result<Evaluation> {
-        let evaluation = self.device.move_to(&self.coordinates.to_device(point))?;
+    fn move_to(&mut self, point: &[f64], need: Need) -> Result<Evaluation> {
+        let evaluation = self.device.move_to(&self.coordinates.to_device(point), need)?;
         Ok(self.coordinates.evaluation(&evaluation))
     }
 
@@ -208,8 +237,8 @@ impl Line for StandardizedLine<'_> {
         self.line.probe(steps)
     }
 
-    fn accept(self: Box<Self>, step: f64) -> Result<Evaluation> {
-        let evaluation = self.line.accept(step)?;
+    fn accept(self: Box<Self>, step: f64, need: Need) -> Result<Evaluation> {
+        let evaluation = self.line.accept(step, need)?;
         Ok(self.coordinates.evaluation(&evaluation))
     }
 }

@@ -16,7 +16,7 @@ use gpu_logreg::backend::{Backend, Loading, RowTerms, Selection};
 use gpu_logreg::data::synth::{Recipe, write};
 use gpu_logreg::data::{Column, Request, Table, load};
 use gpu_logreg::monitor::Silent;
-use gpu_logreg::objective::{Evaluation, Objective};
+use gpu_logreg::objective::{Evaluation, Need, Objective};
 use gpu_logreg::penalty::PenaltyScale;
 use gpu_logreg::solve::{Settings, Status};
 use gpu_logreg::standardize::{ColumnScale, Coordinates, Standardized};
@@ -157,6 +157,24 @@ fn agree(
     close("value", &[evaluation.value], &[expected.loss], |_| relative * expected.loss)
 }
 
+/// Compares a Hessian with the oracle's, entry by entry.
+fn hessian_agrees(subject: &Subject, rows: &Rows, at: &[f64], evaluation: &Evaluation) -> Check {
+    let found = evaluation.hessian.as_ref().ok_or("no Hessian came")?;
+    let (weights, intercept) = split(at);
+    let (expected, absolute) = rows.hessian(weights, intercept);
+    let n = weights.len() + 1;
+    if found.size() != n {
+        return Err(format!("a Hessian of {} rows, expected {n}", found.size()));
+    }
+    // S' is at most S, so an error of a margin (d roundings of a few units) is one of S, relatively.
+    let relative = ((n as f64 + (rows.len() as f64).log2() + 20.0) * 4.0 * subject.unit).max(rows.len() as f64 * 1e-16);
+    for i in 0..n {
+        let row: Vec<f64> = (0..n).map(|j| found.get(i, j)).collect();
+        close(&format!("hessian[{i}]"), &row, &expected[i], |j| relative * absolute[i][j] + 1e-30)?;
+    }
+    Ok(())
+}
+
 fn along(point: &[f64], step: f64, direction: &[f64]) -> Vec<f64> {
     point.iter().zip(direction).map(|(q, p)| q + step * p).collect()
 }
@@ -165,7 +183,7 @@ fn along(point: &[f64], step: f64, direction: &[f64]) -> Vec<f64> {
 fn matches_the_oracle(subject: &Subject, rows: &Rows, point: &[f64], direction: &[f64], chunk_bytes: usize) -> Check {
     let fail = |error: gpu_logreg::Error| error.to_string();
     let mut backend = subject.load(rows, chunk_bytes);
-    let evaluation = backend.move_to(point).map_err(fail)?;
+    let evaluation = backend.move_to(point, Need::Gradient).map_err(fail)?;
     let terms = backend.row_terms().map_err(fail)?;
     agree(subject, rows, point, &evaluation, &terms, &terms.margins)?;
     let mut taken = direction.to_vec();
@@ -181,7 +199,7 @@ fn matches_the_oracle(subject: &Subject, rows: &Rows, point: &[f64], direction: 
         (d + 4.0) * subject.unit * (size + intercept.abs())
     })?;
     for step in [0.5, 0.25] {
-        backend.move_to(point).map_err(fail)?;
+        backend.move_to(point, Need::Gradient).map_err(fail)?;
         let mut line = backend.line(&mut taken, 0.5).map_err(fail)?;
         let probes = line.probe(&[0.0, 0.5, 0.25, -1.0, 2.0]).map_err(fail)?;
         if probes.len() != 5 {
@@ -203,9 +221,14 @@ fn matches_the_oracle(subject: &Subject, rows: &Rows, point: &[f64], direction: 
             close("probe slope", &[probe.slope], &[slopes.iter().sum()], |_| tolerance)?;
             close("probe curvature", &[probe.curvature], &[curvatures.iter().sum()], |_| tolerance)?;
         }
-        let evaluation = line.accept(step).map_err(fail)?;
+        let need = if step > 0.3 { Need::Gradient } else { Need::Hessian };
+        let evaluation = line.accept(step, need).map_err(fail)?;
         let terms = backend.row_terms().map_err(fail)?;
-        agree(subject, rows, &along(point, step, direction), &evaluation, &terms, &terms.margins)?;
+        let at = along(point, step, direction);
+        agree(subject, rows, &at, &evaluation, &terms, &terms.margins)?;
+        if need == Need::Hessian {
+            hessian_agrees(subject, rows, &at, &evaluation)?;
+        }
     }
     Ok(())
 }
@@ -240,7 +263,7 @@ fn planted_faults_are_noticed(subject: &Subject) -> Check {
     };
     let load = |rows: &Rows, at: &[f64]| {
         let mut backend = subject.load(rows, chunk);
-        let evaluation = backend.move_to(at).expect("evaluates");
+        let evaluation = backend.move_to(at, Need::Gradient).expect("evaluates");
         let terms = backend.row_terms().expect("reads back");
         (evaluation, terms)
     };
@@ -266,15 +289,18 @@ fn planted_faults_are_noticed(subject: &Subject) -> Check {
     let (evaluation, mut terms) = load(&rows, &point);
     terms.residuals[20_000] = 0.0;
     expect("a residual that was not computed", against(&evaluation, &terms))?;
+    let mut backend = subject.load(&swapped, chunk);
+    let evaluation = backend.move_to(&point, Need::Hessian).map_err(|e| e.to_string())?;
+    expect("the Hessian of a swapped column", hessian_agrees(subject, &rows, &point, &evaluation))?;
     let (mut evaluation, terms) = load(&rows, &point);
     evaluation.gradient[5] = f64::NAN;
     expect("a gradient that is NaN", against(&evaluation, &terms))?;
-    if noticed == 5 { Ok(()) } else { Err(format!("{noticed} faults were planted")) }
+    if noticed == 6 { Ok(()) } else { Err(format!("{noticed} faults were planted")) }
 }
 
 fn loss_at_zero_is_ln_2(subject: &Subject) -> Check {
     let (rows, ..) = fixture(3_001, 5);
-    let value = subject.load(&rows, 1 << 20).move_to(&[0.0; 6]).map_err(|e| e.to_string())?.value;
+    let value = subject.load(&rows, 1 << 20).move_to(&[0.0; 6], Need::Gradient).map_err(|e| e.to_string())?.value;
     // A block of the CPU adds its 1024 rows one by one.
     close("loss", &[value], &[std::f64::consts::LN_2], |_| (4.0 * subject.unit).max(1024.0 * CPU_UNIT))
 }
@@ -283,7 +309,7 @@ fn loss_at_zero_is_ln_2(subject: &Subject) -> Check {
 fn gradient_matches_finite_differences(subject: &Subject) -> Check {
     let (rows, point, _) = fixture(2_000, 7);
     let mut backend = subject.load(&rows, 1 << 20);
-    let gradient = backend.move_to(&point).map_err(|e| e.to_string())?.gradient;
+    let gradient = backend.move_to(&point, Need::Gradient).map_err(|e| e.to_string())?.gradient;
     for j in 0..point.len() {
         // Steps that move the margins by about 0.02, so that f32 sums resolve the difference.
         let size = if j < 7 { rows.columns[j].iter().map(|x| x.abs()).sum::<f64>() / 2_000.0 } else { 1.0 };
@@ -291,7 +317,7 @@ fn gradient_matches_finite_differences(subject: &Subject) -> Check {
         let mut value = |offset: f64| -> Result<f64, String> {
             let mut at = point.clone();
             at[j] += offset;
-            Ok(backend.move_to(&at).map_err(|e| e.to_string())?.value)
+            Ok(backend.move_to(&at, Need::Gradient).map_err(|e| e.to_string())?.value)
         };
         let difference = (value(h)? - value(-h)?) / (2.0 * h);
         close("difference", &[difference], &[gradient[j]], |_| (1e-4 + 20.0 * subject.unit / 0.02) * size)?;
@@ -305,20 +331,23 @@ fn large_margins_stay_finite(subject: &Subject) -> Check {
         labels: vec![1.0, 0.0, 0.0, 1.0, 1.0],
     };
     matches_the_oracle(subject, &rows, &[1.0, 0.0, 0.0], &[0.5, 0.0, 0.0], 1 << 20)?;
-    let evaluation = subject.load(&rows, 1 << 20).move_to(&[1.0, 0.0, 0.0]).map_err(|e| e.to_string())?;
+    let evaluation =
+        subject.load(&rows, 1 << 20).move_to(&[1.0, 0.0, 0.0], Need::Gradient).map_err(|e| e.to_string())?;
     if evaluation.is_finite() { Ok(()) } else { Err(format!("{evaluation:?}")) }
 }
 
 /// Bits of all that a run gives: two evaluations, a line, probes, and the state of the rows.
 fn bits(subject: &Subject, rows: &Rows, point: &[f64], direction: &[f64], chunk_bytes: usize) -> Vec<u64> {
     let mut backend = subject.load(rows, chunk_bytes);
-    let first = backend.move_to(point).expect("evaluates");
+    let first = backend.move_to(point, Need::Gradient).expect("evaluates");
     let mut direction = direction.to_vec();
     let mut line = backend.line(&mut direction, 0.75).expect("evaluates");
     let probes = line.probe(&[0.1, 0.2, 0.3]).expect("probes");
-    let second = line.accept(0.3).expect("accepts");
+    let second = line.accept(0.3, Need::Hessian).expect("accepts");
+    let hessian = second.hessian.expect("it was needed");
+    let entries = (0..hessian.size()).flat_map(|i| (0..=i).map(|j| hessian.get(i, j)).collect::<Vec<_>>());
     let terms = backend.row_terms().expect("reads back");
-    let numbers = [first.value, second.value].into_iter().chain(first.gradient).chain(second.gradient);
+    let numbers = [first.value, second.value].into_iter().chain(first.gradient).chain(second.gradient).chain(entries);
     let probes = probes.into_iter().flat_map(|p| [p.value, p.slope, p.curvature]);
     numbers.chain(probes).chain(terms.margins).chain(terms.residuals).map(f64::to_bits).collect()
 }
@@ -346,7 +375,7 @@ fn the_same_run_gives_the_same_bits_whatever_the_chunks(subject: &Subject) -> Ch
 /// Means do not depend on the order of the rows, nor on every row being there twice.
 fn row_order_and_duplicates_change_nothing(subject: &Subject) -> Check {
     let (rows, point, _) = fixture(5_000, 6);
-    let expected = subject.load(&rows, 1 << 20).move_to(&point).map_err(|e| e.to_string())?;
+    let expected = subject.load(&rows, 1 << 20).move_to(&point, Need::Gradient).map_err(|e| e.to_string())?;
     let absolute = rows.evaluate(split(&point).0, split(&point).1).absolute;
     let reversed = Rows {
         columns: rows.columns.iter().map(|column| column.iter().rev().copied().collect()).collect(),
@@ -357,7 +386,7 @@ fn row_order_and_duplicates_change_nothing(subject: &Subject) -> Check {
         labels: rows.labels.iter().chain(&rows.labels).copied().collect(),
     };
     for other in [reversed, twice] {
-        let found = subject.load(&other, 1 << 16).move_to(&point).map_err(|e| e.to_string())?;
+        let found = subject.load(&other, 1 << 16).move_to(&point, Need::Gradient).map_err(|e| e.to_string())?;
         close("gradient", &found.gradient, &expected.gradient, |j| 40.0 * subject.unit * absolute[j])?;
         close("value", &[found.value], &[expected.value], |_| 40.0 * subject.unit)?;
     }
@@ -370,12 +399,16 @@ fn probes_match_evaluations(subject: &Subject) -> Check {
     let (rows, point, direction) = fixture(4_000, 9);
     let mut backend = subject.load(&rows, 1 << 20);
     for step in [0.0, 0.3125, 1.5] {
-        let here = backend.move_to(&point).map_err(fail)?;
+        let here = backend.move_to(&point, Need::Gradient).map_err(fail)?;
         let mut taken = direction.clone();
         let mut line = backend.line(&mut taken, 1.0).map_err(fail)?;
         let probe = line.probe(&[step]).map_err(fail)?[0];
         drop(line);
-        let there = if step == 0.0 { here } else { backend.move_to(&along(&point, step, &direction)).map_err(fail)? };
+        let there = if step == 0.0 {
+            here
+        } else {
+            backend.move_to(&along(&point, step, &direction), Need::Gradient).map_err(fail)?
+        };
         let slope: f64 = there.gradient.iter().zip(&direction).map(|(g, p)| g * p).sum();
         let scale: f64 = direction.iter().map(|p| p.abs()).sum::<f64>();
         close("value", &[probe.value], &[there.value], |_| 100.0 * subject.unit)?;
@@ -419,7 +452,8 @@ fn a_file_matches_the_oracle(subject: &Subject) -> Check {
     let coordinates = Coordinates::new(scales, true);
     let point = [0.5, -0.25, 0.125, -0.2];
     let (weights, intercept) = coordinates.to_original(&point);
-    let found = Standardized::new(&mut *backend, coordinates).move_to(&point).map_err(|e| e.to_string())?;
+    let found =
+        Standardized::new(&mut *backend, coordinates).move_to(&point, Need::Gradient).map_err(|e| e.to_string())?;
     let expected = rows.evaluate(&weights, intercept);
     let n = rows.len() as f64;
     let mut gradient: Vec<f64> = rows
@@ -498,8 +532,8 @@ const SUITE: [(&str, Test); 10] = [
 ];
 
 /// Edits of the shader texts that the suite must notice: shader file, text, replacement. The index is that of
-/// `Kernel::ALL`: 0 margin, 1 evaluate, 2 probe, 3 advance.
-const EDITS: [(&str, usize, &str, &str); 11] = [
+/// `Kernel::ALL`: 0 margin, 1 evaluate, 2 probe, 3 advance, 4 hessian.
+const EDITS: [(&str, usize, &str, &str); 15] = [
     ("tree stops one level early", 1, "half > 0u", "half > 1u"),
     ("last row skipped", 1, "vec4(0u, 1u, 2u, 3u) < vec4(rows)", "vec4(1u, 2u, 3u, 4u) < vec4(rows)"),
     ("one row too many", 1, "vec4(0u, 1u, 2u, 3u) < vec4(rows)", "vec4(0u, 1u, 2u, 3u) <= vec4(rows)"),
@@ -519,6 +553,20 @@ const EDITS: [(&str, usize, &str, &str); 11] = [
         2,
         "let here = holds_data(row, last_row);",
         "let here = holds_data(row, last_row - 1u);",
+    ),
+    ("Hessian without its last part", 4, "part_row < last_row", "part_row + PART < last_row"),
+    (
+        "Hessian's tree forgets a level",
+        4,
+        "((part >> level) & 1u) == 1u) {\n            total",
+        "((part >> level) & 1u) == 1u && level > 0u) {\n            total",
+    ),
+    ("Hessian without the intercept", 4, "vec4(column == pass_.features)", "vec4(false)"),
+    (
+        "Hessian counts the rows beyond the last",
+        4,
+        "let here = holds_data(row, part_end);",
+        "let here = holds_data(row, part_end + 1u);",
     ),
     ("margins do not move", 3, "margins[k] += pass_.steps.x * direction_margins[k];", "margins[k] += 0.0;"),
 ];
@@ -551,7 +599,7 @@ fn low_halves_count(subject: &Subject) -> Check {
     let weight = 1.0 + 2.0_f64.powi(-30);
     let rows = Rows { columns: vec![vec![1024.0; 7]], labels: vec![0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0] };
     let mut backend = subject.load(&rows, 1 << 20);
-    backend.move_to(&[weight, -1024.0]).map_err(|e| e.to_string())?;
+    backend.move_to(&[weight, -1024.0], Need::Gradient).map_err(|e| e.to_string())?;
     let margins = backend.row_terms().map_err(|e| e.to_string())?.margins;
     close("margin", &margins, &[2.0_f64.powi(-20); 7], |_| 1e-9)
 }
@@ -566,7 +614,8 @@ fn blocks_of_several_tiles_are_summed(subject: &Subject) -> Check {
     }
     table.as_store().write(Column::Feature(0), 0, &column).map_err(|e| e.to_string())?;
     table.as_store().write(Column::Label, 0, &vec![0.0; ROWS]).map_err(|e| e.to_string())?;
-    let gradient = table.finish().and_then(|mut b| b.move_to(&[0.0, 0.0])).map_err(|e| e.to_string())?.gradient;
+    let gradient =
+        table.finish().and_then(|mut b| b.move_to(&[0.0, 0.0], Need::Gradient)).map_err(|e| e.to_string())?.gradient;
     let mean = column.iter().map(|x| f64::from(*x)).sum::<f64>() / ROWS as f64;
     close("gradient", &gradient, &[0.5 * mean, 0.5], |_| 1e-6)
 }

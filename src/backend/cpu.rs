@@ -12,7 +12,8 @@ use crate::backend::{Backend, Loading, RowTerms};
 use crate::data::{Column, Store};
 use crate::error::Result;
 use crate::logistic::terms;
-use crate::objective::{Evaluation, Line, Objective, Passes, Probe};
+use crate::matrix::Symmetric;
+use crate::objective::{Evaluation, Line, Need, Objective, Passes, Probe};
 
 /// Memory of a chunk; small enough that locks on it are rarely contended while it is filled.
 const CHUNK_BYTES: usize = 16 << 20;
@@ -187,6 +188,32 @@ impl Cpu {
         sums
     }
 
+    /// One pass over the features, with the Hessian if it is needed.
+    fn evaluation(&mut self, at: At<'_>, need: Need) -> Evaluation {
+        let sums = self.evaluate(at);
+        let hessian = (need == Need::Hessian).then(|| self.hessian());
+        Evaluation { value: sums.loss, gradient: sums.gradient, hessian }
+    }
+
+    /// `X'SX / n` where the rows stand, x extended by 1; part of a pass that `evaluate` has counted. Each run of
+    /// blocks that are summed together is a job of its own, and their sums are added in order.
+    fn hessian(&mut self) -> Symmetric {
+        self.passes.hessian += 1;
+        let n = self.layout.features + 1;
+        let together = self.layout.hessian_rows / self.layout.block_rows;
+        let mut sum = Symmetric::zero(n);
+        // A few jobs at a time: each holds a matrix of its own.
+        let mut blocks = self.blocks();
+        for few in blocks.chunks_mut(together * 2 * rayon::current_num_threads()) {
+            let partial: Vec<Symmetric> = few.par_chunks_mut(together).map(|run| hessian(run, n)).collect();
+            for part in &partial {
+                sum.add(part);
+            }
+        }
+        sum.scale(1.0 / self.layout.rows as f64);
+        sum
+    }
+
     /// `phi`, `phi'`, `phi''` at `step`, from the cached margins alone.
     fn probe(&mut self, step: f64) -> Probe {
         self.passes.line += 1;
@@ -261,6 +288,33 @@ fn evaluate(block: &mut Block<'_>, at: At<'_>) -> Sums {
     sums
 }
 
+/// Rows of a Hessian's product: their columns in f64 stay in the cache.
+const PRODUCT_ROWS: usize = 256;
+
+/// `X'SX` of neighbouring blocks, x extended by 1.
+fn hessian(blocks: &mut [Block<'_>], n: usize) -> Symmetric {
+    let mut sum = Symmetric::zero(n);
+    let mut columns = Vec::with_capacity(PRODUCT_ROWS * n);
+    let mut weighted = Vec::with_capacity(PRODUCT_ROWS * n);
+    for block in blocks {
+        for (index, margins) in block.margins.chunks(PRODUCT_ROWS).enumerate() {
+            let first = block.first + index * PRODUCT_ROWS;
+            let curvatures: Vec<f64> = margins.iter().map(|z| terms(*z, 0.0).curvature).collect();
+            columns.clear();
+            for column in block.features {
+                columns.extend(column[first..first + margins.len()].iter().map(|x| f64::from(*x)));
+            }
+            columns.resize(margins.len() * n, 1.0);
+            weighted.clear();
+            for column in columns.chunks(margins.len()) {
+                weighted.extend(column.iter().zip(&curvatures).map(|(x, s)| x * s));
+            }
+            sum.add_product(margins.len(), &weighted, &columns);
+        }
+    }
+    sum
+}
+
 /// `target += factor * column`.
 fn add_scaled(target: &mut [f64], factor: f64, column: &[f32]) {
     for (sum, x) in target.iter_mut().zip(column) {
@@ -290,11 +344,10 @@ impl Objective for Cpu {
         self.layout.features + 1
     }
 
-    fn move_to(&mut self, point: &[f64]) -> Result<Evaluation> {
+    fn move_to(&mut self, point: &[f64], need: Need) -> Result<Evaluation> {
         assert_eq!(point.len(), self.dimension(), "parameters of the point and of the table");
-        let sums = self.evaluate(At::Point(point));
         self.last_step = 0.0;
-        Ok(Evaluation { value: sums.loss, gradient: sums.gradient })
+        Ok(self.evaluation(At::Point(point), need))
     }
 
     fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {
@@ -327,14 +380,13 @@ impl Line for CpuLine<'_> {
     }
 
     #[expect(clippy::float_cmp, reason = "the very step that was evaluated, not one near it")]
-    fn accept(self: Box<Self>, step: f64) -> Result<Evaluation> {
+    fn accept(self: Box<Self>, step: f64, need: Need) -> Result<Evaluation> {
         self.cpu.advance(step);
         self.cpu.last_step = 0.0;
-        if step == self.first.step {
-            return Ok(Evaluation { value: self.first.value, gradient: self.gradient });
+        if step == self.first.step && need == Need::Gradient {
+            return Ok(Evaluation { value: self.first.value, gradient: self.gradient, hessian: None });
         }
-        let sums = self.cpu.evaluate(At::Here);
-        Ok(Evaluation { value: sums.loss, gradient: sums.gradient })
+        Ok(self.cpu.evaluation(At::Here, need))
     }
 }
 

@@ -17,6 +17,10 @@ const MAX_BLOCK_BYTES: usize = 128 << 20;
 /// Blocks that a small table is cut into at most, before blocks grow.
 const FEW_BLOCKS: usize = 4096;
 
+/// A Hessian's slot has about d^2 / 2 entries: blocks of this many rows for each column keep it at 1/32 of the
+/// features it stands for.
+const HESSIAN_ROWS_A_COLUMN: usize = 16;
+
 /// Tiles of a block at most. A slot is then 1/16384 of the features, so reading slots back is never
 /// what a pass waits for.
 const MAX_TILES: usize = 16;
@@ -30,7 +34,9 @@ pub struct Layout {
     pub features: usize,
     /// Rows of a block, a multiple of 4; a multiple of [`TILE`] unless one tile is too large.
     pub block_rows: usize,
-    /// Rows of a chunk, a multiple of `block_rows`; the last chunk may hold fewer rows.
+    /// Rows of a block of the Hessian, a multiple of `block_rows`.
+    pub hessian_rows: usize,
+    /// Rows of a chunk, a multiple of `hessian_rows`; the last chunk may hold fewer rows.
     pub chunk_rows: usize,
 }
 
@@ -39,9 +45,11 @@ impl Layout {
     /// (and at most that many bytes of one f32 a row).
     pub fn new(rows: usize, features: usize, max_chunk_bytes: usize) -> Self {
         let block_rows = block_rows(rows, features);
+        let hessian_rows = hessian_rows(block_rows, features);
         let fitting = max_chunk_bytes / 4 / features.max(1);
-        let chunk_blocks = (fitting / block_rows).clamp(1, MAX_CHUNK_BLOCKS).min(rows.div_ceil(block_rows).max(1));
-        Self { rows, features, block_rows, chunk_rows: chunk_blocks * block_rows }
+        let most = (MAX_CHUNK_BLOCKS / (hessian_rows / block_rows)).max(1);
+        let chunk_blocks = (fitting / hessian_rows).clamp(1, most).min(rows.div_ceil(hessian_rows).max(1));
+        Self { rows, features, block_rows, hessian_rows, chunk_rows: chunk_blocks * hessian_rows }
     }
 
     /// The number of chunks.
@@ -57,6 +65,11 @@ impl Layout {
     /// The number of blocks in `chunk`.
     pub fn blocks_of(&self, chunk: usize) -> usize {
         self.rows_of(chunk).div_ceil(self.block_rows)
+    }
+
+    /// The number of Hessian blocks in `chunk`.
+    pub fn hessian_blocks_of(&self, chunk: usize) -> usize {
+        self.rows_of(chunk).div_ceil(self.hessian_rows)
     }
 
     /// The rows of the table `first..first + count`, as pieces `(chunk, rows within the chunk)`.
@@ -76,11 +89,27 @@ impl Layout {
     }
 }
 
+/// Rows of a block at most.
+pub const MAX_BLOCK_ROWS: usize = TILE * MAX_TILES;
+
 /// A dispatch has at most 65535 workgroups, one for each block.
 const MAX_CHUNK_BLOCKS: usize = 65_535;
 
+/// Rows of columns that fit the largest block.
+fn largest(features: usize) -> usize {
+    MAX_BLOCK_BYTES / 4 / features.max(1)
+}
+
+fn hessian_rows(block_rows: usize, features: usize) -> usize {
+    let mut rows = block_rows;
+    while rows < HESSIAN_ROWS_A_COLUMN * features && 2 * rows <= largest(features).min(MAX_BLOCK_ROWS) {
+        rows *= 2;
+    }
+    rows
+}
+
 fn block_rows(rows: usize, features: usize) -> usize {
-    let largest = MAX_BLOCK_BYTES / 4 / features.max(1);
+    let largest = largest(features);
     if largest < TILE {
         // More than 32768 columns: part of a tile, still a multiple of the four rows of a vec4.
         return (largest / 4 * 4).max(4);
@@ -106,7 +135,10 @@ mod tests {
                 assert_eq!(small.block_rows, large.block_rows);
                 assert!(small.block_rows * features * 4 <= MAX_BLOCK_BYTES, "{small:?}");
                 assert_eq!(small.block_rows % 4, 0);
-                assert_eq!(small.chunk_rows % small.block_rows, 0);
+                assert_eq!(small.hessian_rows, large.hessian_rows);
+                assert!(small.hessian_rows * features * 4 <= MAX_BLOCK_BYTES, "{small:?}");
+                assert_eq!(small.hessian_rows % small.block_rows, 0);
+                assert_eq!(small.chunk_rows % small.hessian_rows, 0);
                 let total: usize = (0..small.chunks()).map(|c| small.rows_of(c)).sum();
                 assert_eq!(total, rows);
                 assert!((0..small.chunks()).all(|c| small.blocks_of(c) <= MAX_CHUNK_BLOCKS));

@@ -6,7 +6,7 @@ pub mod layout;
 
 use crate::data::Store;
 use crate::error::{Error, Result};
-use crate::objective::Objective;
+use crate::objective::{Need, Objective};
 
 /// A table on its way to a device: columns are written to it, then it becomes an objective.
 pub trait Loading: Store {
@@ -162,7 +162,7 @@ pub fn self_test(reserve: impl FnOnce(usize, usize) -> Result<Box<dyn Loading>>)
         table.write(crate::data::Column::Feature(feature), 0, &column)?;
     }
     table.write(crate::data::Column::Label, 0, &(0..ROWS).map(label).collect::<Vec<f32>>())?;
-    let found = table.finish()?.move_to(&[0.0; FEATURES + 1])?;
+    let found = table.finish()?.move_to(&[0.0; FEATURES + 1], Need::Gradient)?;
     let mut expected: Vec<f64> = (0..FEATURES)
         .map(|feature| {
             (0..ROWS).map(|row| f64::from(cell(row, feature) * (0.5 - label(row)))).sum::<f64>() / ROWS as f64

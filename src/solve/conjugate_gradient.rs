@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::monitor::Monitor;
-use crate::objective::{Evaluation, Objective, round_step};
+use crate::objective::{Evaluation, Need, Objective, round_step};
 use crate::solve::line_search::{ACCEPTABLE, search};
 use crate::solve::preconditioner::Preconditioner;
 use crate::solve::{Outcome, Settings, Status, dot, largest};
@@ -31,7 +31,7 @@ pub fn conjugate_gradient(
 ) -> Result<Outcome> {
     monitor.begin("training", None);
     let mut run = Run {
-        here: objective.move_to(start)?,
+        here: objective.move_to(start, Need::Gradient)?,
         point: start.to_vec(),
         preconditioner: Preconditioner::None,
         previous: None,
@@ -118,7 +118,7 @@ impl Run {
             // Margins that were carried along may have drifted; afresh, a failure is a failure.
             return if self.fresh { Ok(Some(Status::LineSearchFailed)) } else { self.refresh(objective) };
         };
-        let next = line.accept(probe.step)?;
+        let next = line.accept(probe.step, Need::Gradient)?;
         self.fresh = false;
         for (q, p) in self.point.iter_mut().zip(&direction) {
             *q += probe.step * p;
@@ -145,7 +145,7 @@ impl Run {
 
     /// Evaluates afresh where the run stands and starts over from there.
     fn refresh(&mut self, objective: &mut dyn Objective) -> Result<Option<Status>> {
-        self.here = objective.move_to(&self.point)?;
+        self.here = objective.move_to(&self.point, Need::Gradient)?;
         self.fresh = true;
         self.previous = None;
         let norm = largest(&self.here.gradient);
@@ -182,6 +182,7 @@ mod tests {
             Evaluation {
                 value: terms().map(|(j, (c, q))| c * ((q - j as f64).cosh() - 1.0)).sum(),
                 gradient: terms().map(|(j, (c, q))| c * (q - j as f64).sinh()).collect(),
+                hessian: None,
             }
         }
     }
@@ -191,7 +192,7 @@ mod tests {
             self.scales.len()
         }
 
-        fn move_to(&mut self, point: &[f64]) -> Result<Evaluation> {
+        fn move_to(&mut self, point: &[f64], _: Need) -> Result<Evaluation> {
             self.passes.data += 1;
             self.point = point.to_vec();
             Ok(self.at(point))
@@ -240,7 +241,7 @@ mod tests {
             Ok(steps.iter().map(|&step| self.at(step).1).collect())
         }
 
-        fn accept(self: Box<Self>, step: f64) -> Result<Evaluation> {
+        fn accept(self: Box<Self>, step: f64, _: Need) -> Result<Evaluation> {
             let (point, _) = self.at(step);
             self.on.point = point;
             Ok(self.on.at(&self.on.point))

@@ -60,7 +60,7 @@ pub(super) fn search(line: &mut dyn Line, slope: f64) -> Result<Option<Probe>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::objective::Evaluation;
+    use crate::objective::{Evaluation, Need};
 
     /// `phi'(a)` and `phi''(a)` given; counts its probes.
     struct Given<F: Fn(f64) -> (f64, f64)> {
@@ -86,7 +86,7 @@ mod tests {
             Ok(steps.iter().map(|&step| self.at(step)).collect())
         }
 
-        fn accept(self: Box<Self>, _: f64) -> Result<Evaluation> {
+        fn accept(self: Box<Self>, _: f64, _: Need) -> Result<Evaluation> {
             unreachable!("a search does not accept")
         }
     }

@@ -14,27 +14,27 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The program, with nothing of the caller's environment that would change what it does.
-pub fn program() -> Command {
+pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gpu-logreg"));
     command.env_remove("GPU_LOGREG_DEVICE").env_remove("GPU_LOGREG_THREADS").stdin(Stdio::null());
     command
 }
 
 /// Where the example data lies.
-pub fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
 }
 
 /// What a process left behind.
 #[derive(Debug)]
-pub struct Run {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Run {
-    pub fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         Self {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
@@ -43,50 +43,50 @@ impl Run {
     }
 
     /// The one JSON document on stdout.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in stdout of {self:?}"))
     }
 }
 
 /// A folder of its own, where commands run and leave their files.
-pub struct Place {
+pub(crate) struct Place {
     folder: TempDir,
     environment: Vec<(&'static str, &'static str)>,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a temporary folder"), environment: Vec::new() }
     }
 
     /// The Vulkan loader finds no driver for what runs here.
     #[cfg(target_os = "linux")]
-    pub fn without_adapters(mut self) -> Self {
+    pub(crate) fn without_adapters(mut self) -> Self {
         self.environment = vec![("VK_DRIVER_FILES", "/nonexistent"), ("VK_ICD_FILENAMES", "/nonexistent")];
         self
     }
 
     /// With a copy of one of the examples.
-    pub fn with_example(name: &str) -> Self {
+    pub(crate) fn with_example(name: &str) -> Self {
         let place = Self::new();
         fs::copy(example(name), place.path(name)).expect("the example is copied");
         place
     }
 
     /// With `data.parquet` of these columns.
-    pub fn with_data(columns: &[(&str, ArrayRef)]) -> Self {
+    pub(crate) fn with_data(columns: &[(&str, ArrayRef)]) -> Self {
         let place = Self::new();
         write_parquet(&place.path("data.parquet"), columns, usize::MAX);
         place
     }
 
     /// The path of a file in this folder.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// The names of all files here, sorted: temporary ones too.
-    pub fn files(&self) -> Vec<String> {
+    pub(crate) fn files(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder.path()).expect("the folder can be listed");
         let mut names: Vec<String> =
             entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
@@ -94,41 +94,41 @@ impl Place {
         names
     }
 
-    pub fn read(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    pub fn json_file(&self, name: &str) -> Value {
+    pub(crate) fn json_file(&self, name: &str) -> Value {
         serde_json::from_slice(&self.read(name)).expect("the file is JSON")
     }
 
     /// The program with the words of `arguments`, to be run here.
-    pub fn command(&self, arguments: &str) -> Command {
+    pub(crate) fn command(&self, arguments: &str) -> Command {
         let mut command = program();
         command.args(arguments.split_whitespace()).current_dir(self.folder.path());
         command.envs(self.environment.iter().copied());
         command
     }
 
-    pub fn run(&self, arguments: &str) -> Run {
+    pub(crate) fn run(&self, arguments: &str) -> Run {
         Run::of(self.command(arguments).output().expect("the program starts"))
     }
 
     /// Runs a command that must end well.
-    pub fn done(&self, arguments: &str) -> Run {
+    pub(crate) fn done(&self, arguments: &str) -> Run {
         let run = self.run(arguments);
         assert_eq!(run.code, Some(0), "{arguments}: {run:?}");
         run
     }
 
     /// The model of `train` with these arguments, on the CPU.
-    pub fn model(&self, arguments: &str) -> Value {
+    pub(crate) fn model(&self, arguments: &str) -> Value {
         self.done(&format!("train {arguments} --device cpu --json")).json()
     }
 }
 
 /// Writes columns that hold no nulls, or some, as one Parquet file with row groups of `group` rows at most.
-pub fn write_parquet(path: &Path, columns: &[(&str, ArrayRef)], group: usize) {
+pub(crate) fn write_parquet(path: &Path, columns: &[(&str, ArrayRef)], group: usize) {
     let batch = RecordBatch::try_from_iter(columns.iter().map(|(name, array)| (*name, Arc::clone(array))))
         .expect("columns of one length");
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group)).build();
@@ -139,30 +139,30 @@ pub fn write_parquet(path: &Path, columns: &[(&str, ArrayRef)], group: usize) {
 }
 
 /// A number of a JSON document, by its path: `/training/loss`.
-pub fn number(document: &Value, path: &str) -> f64 {
+pub(crate) fn number(document: &Value, path: &str) -> f64 {
     let value = document.pointer(path).unwrap_or_else(|| panic!("no {path} in {document:#}"));
     value.as_f64().unwrap_or_else(|| panic!("{path} is {value}"))
 }
 
 /// The coefficients of a model, in the order of its features.
-pub fn coefficients(model: &Value) -> Vec<f64> {
+pub(crate) fn coefficients(model: &Value) -> Vec<f64> {
     let features = model["features"].as_array().expect("a list of features");
     features.iter().map(|feature| number(feature, "/coefficient")).collect()
 }
 
 /// The names of an object's fields, sorted.
-pub fn fields(value: &Value) -> Vec<&str> {
+pub(crate) fn fields(value: &Value) -> Vec<&str> {
     let mut names: Vec<&str> = value.as_object().expect("an object").keys().map(String::as_str).collect();
     names.sort_unstable();
     names
 }
 
 /// A small generator of its own (splitmix64), so that no data here depends on the program's.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     /// A number in 0..1.
-    pub fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -171,34 +171,34 @@ impl Random {
     }
 
     /// A label that is true with the odds `exp(margin)`.
-    pub fn label(&mut self, margin: f64) -> bool {
+    pub(crate) fn label(&mut self, margin: f64) -> bool {
         self.unit() < 1.0 / (1.0 + (-margin).exp())
     }
 }
 
 /// How the reference solver fits.
 #[derive(Clone, Copy)]
-pub struct Reference {
-    pub intercept: bool,
+pub(crate) struct Reference {
+    pub(crate) intercept: bool,
     /// Strength of the penalty `(l2 / 2) sum (w_j s_j)^2` with `standardized`, else `(l2 / 2) sum w_j^2`.
-    pub l2: f64,
-    pub standardized: bool,
+    pub(crate) l2: f64,
+    pub(crate) standardized: bool,
 }
 
 /// What the reference solver found.
-pub struct Fit {
-    pub intercept: f64,
-    pub coefficients: Vec<f64>,
+pub(crate) struct Fit {
+    pub(crate) intercept: f64,
+    pub(crate) coefficients: Vec<f64>,
     /// Of the coefficients; they mean something without a penalty only.
-    pub standard_errors: Vec<f64>,
+    pub(crate) standard_errors: Vec<f64>,
 }
 
 impl Reference {
     /// Maximum likelihood with an intercept.
-    pub const PLAIN: Self = Self { intercept: true, l2: 0.0, standardized: true };
+    pub(crate) const PLAIN: Self = Self { intercept: true, l2: 0.0, standardized: true };
 
     /// Newton's method on the mean loss in plain f64, on columns as they are: for tame data.
-    pub fn fit(self, columns: &[Vec<f64>], labels: &[bool]) -> Fit {
+    pub(crate) fn fit(self, columns: &[Vec<f64>], labels: &[bool]) -> Fit {
         let (rows, features) = (labels.len(), columns.len());
         assert!(columns.iter().all(|column| column.len() == rows));
         let n = rows as f64;
@@ -223,8 +223,8 @@ impl Reference {
                 let probability = 1.0 / (1.0 + (-z).exp());
                 for i in 0..size {
                     gradient[i] += (probability - f64::from(u8::from(label))) * cell(row, i) / n;
-                    for j in 0..size {
-                        hessian[i][j] += probability * (1.0 - probability) * cell(row, i) * cell(row, j) / n;
+                    for (j, h) in hessian[i].iter_mut().enumerate() {
+                        *h += probability * (1.0 - probability) * cell(row, i) * cell(row, j) / n;
                     }
                 }
             }

@@ -72,6 +72,26 @@ impl Rows {
         out
     }
 
+    /// `(1/n) sum S x x'`, x extended by 1, and the same of the absolute terms.
+    pub(crate) fn hessian(&self, weights: &[f64], intercept: f64) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
+        let size = self.columns.len() + 1;
+        let mut sums = vec![vec![0.0; size]; size];
+        let mut absolute = sums.clone();
+        for k in 0..self.len() {
+            let z = self.margin(k, weights, intercept);
+            let (yes, no) = (1.0 / (1.0 + (-z).exp()), 1.0 / (1.0 + z.exp()));
+            let x: Vec<f64> = self.columns.iter().map(|column| column[k]).chain([1.0]).collect();
+            for i in 0..size {
+                for j in 0..size {
+                    let term = yes * no * x[i] * x[j] / self.len() as f64;
+                    sums[i][j] += term;
+                    absolute[i][j] += term.abs();
+                }
+            }
+        }
+        (sums, absolute)
+    }
+
     /// Mean and standard deviation (divisor n) of each column, in two sweeps.
     pub(crate) fn moments(&self) -> Vec<(f64, f64)> {
         let n = self.len() as f64;

@@ -13,9 +13,16 @@ pub const WORKGROUP_BYTES: u64 = 2 * 16 * GROUP as u64;
 pub const STORAGE_BUFFERS: u64 = 7;
 /// Steps that one probe takes.
 pub const PROBES: usize = 4;
+/// Columns of a piece of the Hessian.
+pub const EDGE: usize = 32;
+/// Rows that an accumulator of the Hessian runs over.
+pub const PART: usize = 256;
+/// Levels of the Hessian's tree over parts.
+pub const LEVELS: u32 = 8;
 /// Entries of an evaluation's slot before the gradient: loss, slope, curvature, sum of residuals.
 pub const SLOT_HEAD: usize = 4;
 
+const _: () = assert!(layout::MAX_BLOCK_ROWS <= PART << (LEVELS - 1), "the tree over parts has room for a block");
 const _: () = assert!(layout::TILE == 4 * GROUP as usize, "a tile has four rows for each invocation");
 
 /// What one dispatch over one chunk needs to know; the struct `Pass` of the prelude.
@@ -34,8 +41,10 @@ pub struct Pass {
     pub reads_direction: u32,
     /// The direction's intercept.
     pub intercept: f32,
+    /// Block that the first workgroup takes.
+    pub first_block: u32,
     /// To the alignment of `steps`.
-    pub unused: [u32; 2],
+    pub unused: u32,
     /// Steps to probe; an evaluation uses the first.
     pub steps: [f32; PROBES],
 }
@@ -51,11 +60,13 @@ pub enum Kernel {
     Probe,
     /// Margins move to an accepted step.
     Advance,
+    /// The Hessian, from cached margins.
+    Hessian,
 }
 
 impl Kernel {
     /// All kernels, in the order of [`Sources`].
-    pub const ALL: [Self; 4] = [Self::Margin, Self::Evaluate, Self::Probe, Self::Advance];
+    pub const ALL: [Self; 5] = [Self::Margin, Self::Evaluate, Self::Probe, Self::Advance, Self::Hessian];
 
     /// The name of the shader file, the CPU function, the label and the benchmark.
     pub fn name(self) -> &'static str {
@@ -64,6 +75,7 @@ impl Kernel {
             Self::Evaluate => "evaluate",
             Self::Probe => "probe",
             Self::Advance => "advance",
+            Self::Hessian => "hessian",
         }
     }
 
@@ -84,6 +96,7 @@ impl Kernel {
             ],
             Self::Probe => &[Pass, Read("labels"), Read("margins"), Read("direction_margins"), Write("slots")],
             Self::Advance => &[Pass, Read("direction_margins"), Write("margins")],
+            Self::Hessian => &[Pass, Read("features"), Read("margins"), Write("pieces")],
         }
     }
 }
@@ -100,7 +113,7 @@ pub enum Binding {
 }
 
 /// Shader texts, prelude included, in the order of [`Kernel::ALL`].
-pub type Sources<'a> = [&'a str; 4];
+pub type Sources<'a> = [&'a str; 5];
 
 /// The shader texts of this crate.
 pub const SOURCES: Sources<'static> = [
@@ -108,6 +121,7 @@ pub const SOURCES: Sources<'static> = [
     concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/evaluate.wgsl")),
     concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/probe.wgsl")),
     concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/advance.wgsl")),
+    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/hessian.wgsl")),
 ];
 
 /// A compiled kernel.
@@ -119,7 +133,7 @@ pub(super) struct Pipeline {
 
 /// All compiled kernels of a device.
 pub(super) struct Kernels {
-    pipelines: [Pipeline; 4],
+    pipelines: [Pipeline; 5],
 }
 
 impl Kernels {

@@ -1,19 +1,20 @@
 //! The objective on the device: which kernels a call runs, and how their slots become sums.
 
 use crate::backend::gpu::Gpu;
-use crate::backend::gpu::kernels::{Kernel, PROBES, Pass, SLOT_HEAD};
-use crate::backend::gpu::table::{Chunk, buffer, slot_len};
+use crate::backend::gpu::kernels::{EDGE, GROUP, Kernel, PROBES, Pass, SLOT_HEAD};
+use crate::backend::gpu::table::{Chunk, Shared, buffer, hessian_pieces, slot_len};
 use crate::backend::layout::Layout;
 use crate::backend::{Backend, RowTerms};
 use crate::error::{Error, Result};
-use crate::objective::{Evaluation, Line, Objective, Passes, Probe};
+use crate::matrix::Symmetric;
+use crate::objective::{Evaluation, Line, Need, Objective, Passes, Probe};
 
 /// The GPU backend with a table.
 pub(super) struct GpuObjective {
     gpu: Gpu,
     layout: Layout,
     chunks: Vec<Chunk>,
-    parameters: wgpu::Buffer,
+    shared: Shared,
     /// The slots of all chunks, and row state for [`Backend::row_terms`], on their way to the host.
     readback: wgpu::Buffer,
     passes: Passes,
@@ -37,25 +38,36 @@ struct Dispatch {
 }
 
 impl GpuObjective {
-    pub(super) fn new(gpu: Gpu, layout: Layout, chunks: Vec<Chunk>, parameters: wgpu::Buffer) -> Result<Self> {
+    pub(super) fn new(gpu: Gpu, layout: Layout, chunks: Vec<Chunk>, shared: Shared) -> Result<Self> {
         let slots: u64 = chunks.iter().map(|chunk| chunk.slots.size()).sum();
         let rows = chunks.iter().map(|chunk| chunk.margins.size()).max().unwrap_or(0);
-        let readback = buffer(
-            &gpu,
-            "readback",
-            slots.max(rows) as usize,
-            wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-        )?;
-        Ok(Self { gpu, layout, chunks, parameters, readback, passes: Passes::default() })
+        let largest = slots.max(rows).max(shared.pieces.size());
+        let readback =
+            buffer(&gpu, "readback", largest as usize, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
+        Ok(Self { gpu, layout, chunks, shared, readback, passes: Passes::default() })
     }
 
     fn write_parameters(&self, parameters: &[f32]) {
-        self.gpu.queue.write_buffer(&self.parameters, 0, bytemuck::cast_slice(parameters));
+        self.gpu.queue.write_buffer(&self.shared.parameters, 0, bytemuck::cast_slice(parameters));
+    }
+
+    /// A dispatch of `kernel` over a chunk, ready for more commands and the submission.
+    fn encode(&self, kernel: Kernel, chunk: &Chunk, pass: &Pass, groups: [usize; 2]) -> wgpu::CommandEncoder {
+        let pipeline = self.gpu.kernels.get(kernel);
+        self.gpu.queue.write_buffer(&chunk.pass, 0, bytemuck::bytes_of(pass));
+        let mut encoder =
+            self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(&pipeline.label) });
+        let mut compute = encoder
+            .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(&pipeline.label), timestamp_writes: None });
+        compute.set_pipeline(&pipeline.compute);
+        compute.set_bind_group(0, chunk.bind_group(kernel), &[]);
+        compute.dispatch_workgroups(groups[0] as u32, groups[1] as u32, 1);
+        drop(compute);
+        encoder
     }
 
     /// Runs `kernel` over every chunk, a submission each, and copies its slots to the readback buffer.
     fn run(&self, kernel: Kernel, dispatch: Dispatch) {
-        let pipeline = self.gpu.kernels.get(kernel);
         let mut copied = 0;
         for chunk in &self.chunks {
             let pass = Pass {
@@ -65,23 +77,10 @@ impl GpuObjective {
                 block_rows: self.layout.block_rows as u32,
                 reads_direction: dispatch.reads_direction.into(),
                 intercept: dispatch.intercept,
-                unused: [0; 2],
                 steps: dispatch.steps,
+                ..Pass::default()
             };
-            self.gpu.queue.write_buffer(&chunk.pass, 0, bytemuck::bytes_of(&pass));
-            let mut encoder = self
-                .gpu
-                .device
-                .create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(&pipeline.label) });
-            {
-                let mut compute = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                    label: Some(&pipeline.label),
-                    timestamp_writes: None,
-                });
-                compute.set_pipeline(&pipeline.compute);
-                compute.set_bind_group(0, chunk.bind_group(kernel), &[]);
-                compute.dispatch_workgroups(chunk.blocks as u32, 1, 1);
-            }
+            let mut encoder = self.encode(kernel, chunk, &pass, [chunk.blocks, 1]);
             let bytes = (chunk.blocks * slot_len(kernel, self.layout.features) * 4) as u64;
             if bytes > 0 {
                 encoder.copy_buffer_to_buffer(&chunk.slots, 0, &self.readback, copied, bytes);
@@ -126,6 +125,11 @@ impl GpuObjective {
         Ok(sums)
     }
 
+    fn evaluation(&mut self, means: Means, need: Need) -> Result<Evaluation> {
+        let hessian = if need == Need::Hessian { Some(self.hessian()?) } else { None };
+        Ok(Evaluation { value: means.probe.value, gradient: means.gradient, hessian })
+    }
+
     /// One pass over the features: loss, slope, curvature and gradient.
     fn evaluate(&mut self, dispatch: Dispatch) -> Result<Means> {
         self.passes.data += 1;
@@ -135,6 +139,50 @@ impl GpuObjective {
         let mut gradient = sums[SLOT_HEAD..].to_vec();
         gradient.push(residual);
         Ok(Means { probe: Probe { step: f64::from(dispatch.steps[0]), value, slope, curvature }, gradient })
+    }
+
+    /// `X'SX / n` where the rows stand, x extended by 1: a pass of its own over the features. Slots are drained in
+    /// the order of their blocks, a bounded number at a time.
+    fn hessian(&mut self) -> Result<Symmetric> {
+        self.passes.data += 1;
+        self.passes.hessian += 1;
+        let features = self.layout.features;
+        let pieces = hessian_pieces(features);
+        let slot = pieces * EDGE * EDGE;
+        let in_flight = (self.shared.pieces.size() / 4) as usize / slot;
+        let mut sums = vec![0.0_f64; slot];
+        for chunk in &self.chunks {
+            for first_block in (0..chunk.hessian_blocks).step_by(in_flight) {
+                let blocks = in_flight.min(chunk.hessian_blocks - first_block);
+                let pass = Pass {
+                    rows: chunk.rows as u32,
+                    stride: chunk.stride() as u32,
+                    features: features as u32,
+                    block_rows: self.layout.hessian_rows as u32,
+                    first_block: first_block as u32,
+                    ..Pass::default()
+                };
+                let mut encoder = self.encode(Kernel::Hessian, chunk, &pass, [blocks, pieces]);
+                encoder.copy_buffer_to_buffer(&self.shared.pieces, 0, &self.readback, 0, (blocks * slot * 4) as u64);
+                self.gpu.queue.submit([encoder.finish()]);
+                self.read_back(blocks * slot, |slots| {
+                    for block in slots.chunks_exact(slot) {
+                        for (sum, term) in sums.iter_mut().zip(block) {
+                            *sum += f64::from(*term);
+                        }
+                    }
+                })?;
+            }
+        }
+        let n = self.layout.rows as f64;
+        Ok(Symmetric::from_lower(features + 1, |i, j| {
+            let (row, column) = (i / EDGE, j / EDGE);
+            let (a, b) = (i % EDGE, j % EDGE);
+            // The invocation that holds the columns a and b, and which of its four products theirs is.
+            let piece = row * (row + 1) / 2 + column;
+            let invocation = a / 2 * 16 + b / 2;
+            sums[(piece * GROUP as usize + invocation) * 4 + a % 2 * 2 + b % 2] / n
+        }))
     }
 
     fn advance(&self, step: f32) {
@@ -154,7 +202,7 @@ impl Objective for GpuObjective {
         self.layout.features + 1
     }
 
-    fn move_to(&mut self, point: &[f64]) -> Result<Evaluation> {
+    fn move_to(&mut self, point: &[f64], need: Need) -> Result<Evaluation> {
         assert_eq!(point.len(), self.dimension(), "parameters of the point and of the table");
         let (high, low) = split(point);
         let (low_intercept, low_weights) = low.split_last().expect("the intercept is always there");
@@ -173,7 +221,7 @@ impl Objective for GpuObjective {
             ..Dispatch::default()
         })?;
         self.advance(1.0);
-        Ok(Evaluation { value: means.probe.value, gradient: means.gradient })
+        self.evaluation(means, need)
     }
 
     fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {
@@ -228,13 +276,11 @@ impl Line for GpuLine<'_> {
     }
 
     #[expect(clippy::float_cmp, reason = "the very step that was evaluated, not one near it")]
-    fn accept(self: Box<Self>, step: f64) -> Result<Evaluation> {
+    fn accept(self: Box<Self>, step: f64, need: Need) -> Result<Evaluation> {
         self.gpu.advance(step as f32);
-        if f64::from(step as f32) == self.first.probe.step {
-            return Ok(Evaluation { value: self.first.probe.value, gradient: self.first.gradient });
-        }
-        let means = self.gpu.evaluate(Dispatch::default())?;
-        Ok(Evaluation { value: means.probe.value, gradient: means.gradient })
+        let here = f64::from(step as f32) == self.first.probe.step;
+        let means = if here { self.first } else { self.gpu.evaluate(Dispatch::default())? };
+        self.gpu.evaluation(means, need)
     }
 }
 

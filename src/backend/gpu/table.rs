@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use crate::backend::gpu::Gpu;
-use crate::backend::gpu::kernels::{Binding, Kernel, PROBES, Pass, SLOT_HEAD};
+use crate::backend::gpu::kernels::{Binding, EDGE, Kernel, PROBES, Pass, SLOT_HEAD};
 use crate::backend::gpu::objective::GpuObjective;
 use crate::backend::layout::Layout;
 use crate::backend::{Backend, Loading};
@@ -20,6 +20,8 @@ pub(super) struct Chunk {
     pub(super) rows: usize,
     /// Blocks, one workgroup and one slot each.
     pub(super) blocks: usize,
+    /// Blocks of the Hessian.
+    pub(super) hessian_blocks: usize,
     pub(super) pass: wgpu::Buffer,
     features: wgpu::Buffer,
     labels: wgpu::Buffer,
@@ -27,7 +29,7 @@ pub(super) struct Chunk {
     pub(super) direction_margins: wgpu::Buffer,
     pub(super) residuals: wgpu::Buffer,
     pub(super) slots: wgpu::Buffer,
-    bind_groups: [wgpu::BindGroup; 4],
+    bind_groups: [wgpu::BindGroup; 5],
 }
 
 impl Chunk {
@@ -41,13 +43,29 @@ impl Chunk {
     }
 }
 
+/// Buffers that all chunks use in turn.
+pub(super) struct Shared {
+    /// Weights or direction `[features]` of the pass at hand.
+    pub(super) parameters: wgpu::Buffer,
+    /// Slots of the Hessian in flight, `[slots][pieces][256]` vec4s.
+    pub(super) pieces: wgpu::Buffer,
+}
+
+/// Memory of the Hessian's slots in flight; one slot at least.
+const PIECES_BYTES: usize = 64 << 20;
+
+/// Pieces of the Hessian on and below the diagonal, intercept included.
+pub(super) fn hessian_pieces(features: usize) -> usize {
+    let edges = (features + 1).div_ceil(EDGE);
+    edges * (edges + 1) / 2
+}
+
 /// A table being filled.
 pub struct GpuTable {
     gpu: Gpu,
     layout: Layout,
     chunks: Vec<Chunk>,
-    /// Weights or direction `[features]` of the pass at hand, for all chunks.
-    parameters: wgpu::Buffer,
+    shared: Shared,
     /// Bytes handed to the queue since it was flushed.
     pending: Mutex<usize>,
 }
@@ -57,16 +75,20 @@ pub(super) fn slot_len(kernel: Kernel, features: usize) -> usize {
     match kernel {
         Kernel::Evaluate => features + SLOT_HEAD,
         Kernel::Probe => 3 * PROBES,
-        Kernel::Margin | Kernel::Advance => 0,
+        Kernel::Margin | Kernel::Advance | Kernel::Hessian => 0,
     }
 }
 
 impl GpuTable {
     pub(super) fn new(gpu: Gpu, layout: Layout) -> Result<Self> {
         let parameters = buffer(&gpu, "parameters", (layout.features * 4).max(16), wgpu::BufferUsages::COPY_DST)?;
-        let chunks =
-            (0..layout.chunks()).map(|index| chunk(&gpu, &layout, index, &parameters)).collect::<Result<_>>()?;
-        Ok(Self { gpu, layout, chunks, parameters, pending: Mutex::new(0) })
+        let slot = hessian_pieces(layout.features) * EDGE * EDGE * 4;
+        let most = (0..layout.chunks()).map(|chunk| layout.hessian_blocks_of(chunk)).max().unwrap_or(1);
+        let slots = (PIECES_BYTES / slot).clamp(1, most);
+        let pieces = buffer(&gpu, "pieces", slot * slots, wgpu::BufferUsages::COPY_SRC)?;
+        let shared = Shared { parameters, pieces };
+        let chunks = (0..layout.chunks()).map(|index| chunk(&gpu, &layout, index, &shared)).collect::<Result<_>>()?;
+        Ok(Self { gpu, layout, chunks, shared, pending: Mutex::new(0) })
     }
 
     /// Fills every buffer, padding included, with NaN: what is not written must not be read.
@@ -129,7 +151,7 @@ impl Loading for GpuTable {
     fn finish(self: Box<Self>) -> Result<Box<dyn Backend>> {
         self.gpu.queue.submit([]);
         self.gpu.wait()?;
-        Ok(Box::new(GpuObjective::new(self.gpu, self.layout, self.chunks, self.parameters)?))
+        Ok(Box::new(GpuObjective::new(self.gpu, self.layout, self.chunks, self.shared)?))
     }
 }
 
@@ -157,7 +179,7 @@ pub(super) fn buffer(gpu: &Gpu, label: &str, bytes: usize, usage: wgpu::BufferUs
     Ok(buffer)
 }
 
-fn chunk(gpu: &Gpu, layout: &Layout, index: usize, parameters: &wgpu::Buffer) -> Result<Chunk> {
+fn chunk(gpu: &Gpu, layout: &Layout, index: usize, shared: &Shared) -> Result<Chunk> {
     use wgpu::BufferUsages as Usage;
     let rows = layout.rows_of(index);
     let blocks = layout.blocks_of(index);
@@ -183,7 +205,8 @@ fn chunk(gpu: &Gpu, layout: &Layout, index: usize, parameters: &wgpu::Buffer) ->
                     Binding::Read(name) | Binding::Write(name) => match *name {
                         "features" => &features,
                         "labels" => &labels,
-                        "weights" | "direction" => parameters,
+                        "weights" | "direction" => &shared.parameters,
+                        "pieces" => &shared.pieces,
                         "margins" => &margins,
                         "direction_margins" => &direction_margins,
                         "residuals" => &residuals,
@@ -201,5 +224,17 @@ fn chunk(gpu: &Gpu, layout: &Layout, index: usize, parameters: &wgpu::Buffer) ->
         })
     });
     gpu.trouble.check()?;
-    Ok(Chunk { rows, blocks, pass, features, labels, margins, direction_margins, residuals, slots, bind_groups })
+    Ok(Chunk {
+        rows,
+        blocks,
+        hessian_blocks: layout.hessian_blocks_of(index),
+        pass,
+        features,
+        labels,
+        margins,
+        direction_margins,
+        residuals,
+        slots,
+        bind_groups,
+    })
 }

@@ -1,0 +1,85 @@
+// The Hessian X'SX of a chunk, x extended by 1, in square pieces of EDGE x EDGE columns. A workgroup takes one
+// Hessian block of rows (group.x) and one piece on or below the diagonal (group.y, row by row: (0,0), (1,0),
+// (1,1), ...); each of its 16 x 16 invocations holds two columns of both sides. An accumulator runs over PART
+// rows, then joins a binary tree over the parts of the block. The slot has the pieces one after the other,
+// each as 256 vec4s (a0 b0, a0 b1, a1 b0, a1 b1).
+
+const EDGE: u32 = 32u; // columns of a piece
+const STEP: u32 = 32u; // rows that a workgroup holds at once
+const PART: u32 = 256u; // rows of an accumulator
+const LEVELS: u32 = 8u; // of the tree over parts: 2^7 parts of a block at most
+
+@group(0) @binding(0) var<uniform> pass_: Pass;
+@group(0) @binding(1) var<storage, read> features: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> margins: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> pieces: array<vec4<f32>>;
+
+// [column][four rows], the columns of the left side times S.
+var<workgroup> left: array<vec4<f32>, GROUP>;
+var<workgroup> right: array<vec4<f32>, GROUP>;
+
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    var piece_row = 0u;
+    while ((piece_row + 1u) * (piece_row + 2u) / 2u <= group.y) {
+        piece_row += 1u;
+    }
+    let piece_column = group.y - piece_row * (piece_row + 1u) / 2u;
+    let first_row = (pass_.first_block + group.x) * pass_.block_rows;
+    let last_row = min(first_row + pass_.block_rows, pass_.rows);
+    // As a loader, an invocation has one column of each side and four rows; as an adder, two columns of each.
+    let load_column = lane / 8u;
+    let load_rows = lane % 8u;
+    let a = lane / 16u * 2u;
+    let b = lane % 16u * 2u;
+    var levels: array<vec4<f32>, LEVELS>;
+    var part = 0u;
+    for (var part_row = first_row; part_row < last_row; part_row += PART) {
+        var sum = vec4(0.0);
+        let part_end = min(part_row + PART, last_row);
+        for (var step_row = part_row; step_row < part_end; step_row += STEP) {
+            let row = step_row + 4u * load_rows;
+            let here = holds_data(row, part_end);
+            let k = row / 4u;
+            var curvature = vec4(0.0);
+            if (row < part_end) {
+                curvature = select(vec4(0.0), logistic_curvature(margins[k]), here);
+            }
+            left[lane] = curvature * column_of(piece_row * EDGE + load_column, k, here);
+            right[lane] = column_of(piece_column * EDGE + load_column, k, here);
+            workgroupBarrier();
+            for (var i = 0u; i < 8u; i++) {
+                let a0 = left[a * 8u + i];
+                let a1 = left[(a + 1u) * 8u + i];
+                let b0 = right[b * 8u + i];
+                let b1 = right[(b + 1u) * 8u + i];
+                sum += vec4(dot(a0, b0), dot(a0, b1), dot(a1, b0), dot(a1, b1));
+            }
+            workgroupBarrier();
+        }
+        // A binary counter: the part joins every complete subtree of its own size.
+        var level = 0u;
+        while (((part >> level) & 1u) == 1u) {
+            sum += levels[level];
+            level += 1u;
+        }
+        levels[level] = sum;
+        part += 1u;
+    }
+    // What is left are the subtrees of the bits of `part`, the smallest first.
+    var total = vec4(0.0);
+    for (var level = 0u; level < LEVELS; level++) {
+        if (((part >> level) & 1u) == 1u) {
+            total += levels[level];
+        }
+    }
+    pieces[(group.x * groups.y + group.y) * GROUP + lane] = total;
+}
+
+// Four rows of a column of the extended x: a feature, the 1 of the intercept, or nothing.
+fn column_of(column: u32, k: u32, here: vec4<bool>) -> vec4<f32> {
+    if (column < pass_.features && any(here)) {
+        return select(vec4(0.0), features[column * pass_.stride + k], here);
+    }
+    return select(vec4(0.0), vec4(1.0), here & vec4(column == pass_.features));
+}

@@ -1,0 +1,575 @@
+//! The direction of the dependencies, proved from the tokens of every source file: each foreign crate has
+//! one home, and modules know of each other one way only.
+//!
+//! Tokens, not lines: a path counts wherever it stands, inside macros and derives too, and a mention in a
+//! comment or a string does not. `super::` and `self::` are followed to the module they mean.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+
+/// Where each dependency may be named: files and folders under `src/`. No home: everywhere.
+const HOMES: &[(&str, &[&str])] = &[
+    ("arrow", &["data/"]),
+    ("bytemuck", &["backend/gpu/"]),
+    ("clap", &["cli/"]),
+    ("ctrlc", &["cli/"]),
+    ("indicatif", &["cli/"]),
+    ("parquet", &["data/"]),
+    ("pollster", &["backend/gpu/"]),
+    ("rand", &["data/synth.rs"]),
+    ("rand_chacha", &["data/synth.rs"]),
+    ("rand_distr", &["data/synth.rs"]),
+    ("rayon", &["backend/", "cli/", "data/"]),
+    ("serde", &[]),
+    ("serde_json", &[]),
+    ("tempfile", &["model/"]),
+    ("thiserror", &[]),
+    ("wgpu", &["backend/gpu/"]),
+];
+
+/// What a module may name of the others, by the beginning of the path; itself always.
+struct Module {
+    name: &'static str,
+    uses: &'static [&'static str],
+    /// Under `#[cfg(test)]` in addition.
+    tests: &'static [&'static str],
+}
+
+const fn module(name: &'static str, uses: &'static [&'static str]) -> Module {
+    Module { name, uses, tests: &[] }
+}
+
+const MODULES: &[Module] = &[
+    // The ground: errors, scalar functions, and the traits through which the parts see each other.
+    module("error", &[]),
+    module("logistic", &[]),
+    module("objective", &["error"]),
+    module("monitor", &["error"]),
+    // Decorators of an objective.
+    module("penalty", &["error", "objective"]),
+    module("standardize", &["error", "objective"]),
+    // A solver sees an objective, never a table or a device.
+    Module { name: "solve", uses: &["error", "monitor", "objective"], tests: &["logistic"] },
+    // Of `standardize`, a table only fills in the scales of its columns.
+    module("data", &["error", "logistic", "monitor", "standardize::ColumnScale"]),
+    module("backend", &["data", "error", "logistic", "objective"]),
+    module("model", &["data", "error", "objective", "penalty", "solve"]),
+    module("report", &["model"]),
+    // The parts are put together once, for every caller.
+    module(
+        "train",
+        &[
+            "backend",
+            "data",
+            "error",
+            "logistic",
+            "model",
+            "monitor",
+            "objective",
+            "penalty",
+            "report",
+            "solve",
+            "standardize",
+        ],
+    ),
+    module(
+        "cli",
+        &[
+            "backend",
+            "data",
+            "error",
+            "logistic",
+            "model",
+            "monitor",
+            "objective",
+            "penalty",
+            "report",
+            "solve",
+            "standardize",
+            "train",
+        ],
+    ),
+    module("main", &["cli"]),
+    module("lib", &["error"]),
+];
+
+/// Names at the crate's root that are not modules, and the module that they come from.
+const ROOT_NAMES: &[(&str, &str)] = &[("Error", "error"), ("Result", "error")];
+
+// ---- Paths of a text ----
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Found {
+    segments: Vec<String>,
+    line: usize,
+    /// Under `#[cfg(test)]`.
+    test: bool,
+}
+
+struct Lexed {
+    found: Vec<Found>,
+    tokens: usize,
+}
+
+/// Every path of a text, `super` and `self` resolved from `module`.
+fn paths(text: &str, module: &[&str]) -> Result<Lexed, String> {
+    let stream: TokenStream = text.parse().map_err(|error| format!("not Rust: {error}"))?;
+    let mut lexed = Lexed { found: Vec::new(), tokens: 0 };
+    let module: Vec<String> = module.iter().map(|&segment| segment.to_owned()).collect();
+    lexed.walk(stream, &module, false);
+    Ok(lexed)
+}
+
+fn punct(token: Option<&TokenTree>) -> Option<char> {
+    match token? {
+        TokenTree::Punct(punct) => Some(punct.as_char()),
+        _ => None,
+    }
+}
+
+fn ident(token: Option<&TokenTree>) -> Option<String> {
+    match token? {
+        TokenTree::Ident(ident) => Some(ident.to_string().trim_start_matches("r#").to_owned()),
+        _ => None,
+    }
+}
+
+fn group(token: Option<&TokenTree>, delimiter: Delimiter) -> Option<TokenStream> {
+    match token? {
+        TokenTree::Group(group) if group.delimiter() == delimiter => Some(group.stream()),
+        _ => None,
+    }
+}
+
+fn is_double_colon(tokens: &[TokenTree], at: usize) -> bool {
+    punct(tokens.get(at)) == Some(':') && punct(tokens.get(at + 1)) == Some(':')
+}
+
+/// Words that are never part of a path: in `dyn ::name` another path begins.
+const KEYWORDS: &[&str] = &[
+    "as", "async", "await", "break", "const", "continue", "dyn", "else", "enum", "extern", "fn", "for", "if", "impl",
+    "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return", "static", "struct", "trait", "type",
+    "unsafe", "use", "where", "while",
+];
+
+impl Lexed {
+    fn walk(&mut self, stream: TokenStream, module: &[String], test: bool) {
+        let tokens: Vec<TokenTree> = stream.into_iter().collect();
+        self.tokens += tokens.len();
+        let mut at = 0;
+        // Up to where `#[cfg(test)]` reaches: the end of the item after it.
+        let mut test_until = 0;
+        while at < tokens.len() {
+            if is_cfg_test(&tokens, at) {
+                test_until = test_until.max(end_of_item(&tokens, at));
+            }
+            let test = test || at < test_until;
+            at = match &tokens[at] {
+                TokenTree::Group(inner) => {
+                    // `mod name { .. }` is a module of its own.
+                    let mut module = module.to_vec();
+                    if inner.delimiter() == Delimiter::Brace
+                        && at >= 2
+                        && ident(tokens.get(at - 2)).as_deref() == Some("mod")
+                    {
+                        module.extend(ident(tokens.get(at - 1)));
+                    }
+                    self.walk(inner.stream(), &module, test);
+                    at + 1
+                }
+                TokenTree::Ident(_) => self.word(&tokens, at, module, test),
+                _ => at + 1,
+            };
+        }
+    }
+
+    /// Handles the word at `at`; returns where to go on.
+    fn word(&mut self, tokens: &[TokenTree], at: usize, module: &[String], test: bool) -> usize {
+        let word = ident(tokens.get(at)).unwrap_or_default();
+        let before = |back: usize| at.checked_sub(back).and_then(|place| tokens.get(place));
+        if word == "use" && punct(tokens.get(at + 1)) != Some('<') {
+            let end = (at..tokens.len()).find(|&end| punct(tokens.get(end)) == Some(';')).unwrap_or(tokens.len());
+            self.use_tree(&tokens[at + 1..end], &[], module, test);
+            return end;
+        }
+        if word == "extern" && ident(tokens.get(at + 1)).as_deref() == Some("crate") {
+            self.note(&ident(tokens.get(at + 2)).into_iter().collect::<Vec<_>>(), tokens, at, module, test);
+            return at + 3;
+        }
+        // A field or method (but not the end of a range), a lifetime.
+        let is_field = punct(before(1)) == Some('.') && punct(before(2)) != Some('.');
+        if is_field || punct(before(1)) == Some('\'') || KEYWORDS.contains(&word.as_str()) {
+            return at + 1;
+        }
+        let (segments, next) = segments(tokens, at);
+        if segments.len() > 1 || is_double_colon(tokens, next) {
+            self.note(&segments, tokens, at, module, test);
+        }
+        next
+    }
+
+    /// The paths of `a::{b, c as d, e::*}` with `prefix` in front.
+    fn use_tree(&mut self, tokens: &[TokenTree], prefix: &[String], module: &[String], test: bool) {
+        self.tokens += tokens.len();
+        for tree in tokens.split(|token| punct(Some(token)) == Some(',')) {
+            let start = if is_double_colon(tree, 0) { 2 } else { 0 };
+            let (more, next) = segments(tree, start);
+            let path = [prefix, &more].concat();
+            let next = if is_double_colon(tree, next) { next + 2 } else { next };
+            if let Some(inner) = group(tree.get(next), Delimiter::Brace) {
+                self.use_tree(&inner.into_iter().collect::<Vec<_>>(), &path, module, test);
+            } else if punct(tree.get(next)) == Some('*') {
+                self.note(&[path, vec!["*".into()]].concat(), tree, 0, module, test);
+            } else if !more.is_empty() {
+                self.note(&path, tree, 0, module, test);
+            }
+        }
+    }
+
+    fn note(&mut self, path: &[String], tokens: &[TokenTree], at: usize, module: &[String], test: bool) {
+        let line = tokens.get(at).map_or(0, |token| token.span().start().line);
+        let mut rest = path;
+        let mut base = None;
+        while let Some((first, more)) = rest.split_first() {
+            match first.as_str() {
+                "crate" | "gpu_logreg" if base.is_none() => base = Some(Vec::new()),
+                "self" => base = base.or_else(|| Some(module.to_vec())),
+                "super" => {
+                    let mut above = base.unwrap_or_else(|| module.to_vec());
+                    above.pop();
+                    base = Some(above);
+                }
+                _ => break,
+            }
+            rest = more;
+        }
+        let segments = match base {
+            Some(base) => [vec!["crate".to_owned()], base, rest.to_vec()].concat(),
+            None => rest.to_vec(),
+        };
+        if !segments.is_empty() {
+            self.found.push(Found { segments, line, test });
+        }
+    }
+}
+
+/// The words joined by `::` from `at` on, and the place after them.
+fn segments(tokens: &[TokenTree], at: usize) -> (Vec<String>, usize) {
+    let Some(first) = ident(tokens.get(at)) else { return (Vec::new(), at) };
+    let (mut segments, mut next) = (vec![first], at + 1);
+    while is_double_colon(tokens, next) {
+        let Some(segment) = ident(tokens.get(next + 2)) else { break };
+        segments.push(segment);
+        next += 3;
+    }
+    (segments, next)
+}
+
+fn is_cfg_test(tokens: &[TokenTree], at: usize) -> bool {
+    let attribute = group(tokens.get(at + 1), Delimiter::Bracket).filter(|_| punct(tokens.get(at)) == Some('#'));
+    let inner: Vec<TokenTree> = attribute.into_iter().flatten().collect();
+    inner.len() == 2
+        && ident(inner.first()).as_deref() == Some("cfg")
+        && group(inner.get(1), Delimiter::Parenthesis).is_some_and(|condition| condition.to_string() == "test")
+}
+
+/// The place after the item at `at`: after its first `;` or braces.
+fn end_of_item(tokens: &[TokenTree], at: usize) -> usize {
+    let ends = |token: &TokenTree| punct(Some(token)) == Some(';') || group(Some(token), Delimiter::Brace).is_some();
+    tokens[at..].iter().position(ends).map_or(tokens.len(), |length| at + length + 1)
+}
+
+// ---- Rules ----
+
+/// The module of a file given by its path under `src/`: `solve/line_search.rs` is `[solve, line_search]`.
+fn module_of(file: &str) -> Vec<&str> {
+    let path = file.strip_suffix(".rs").unwrap_or(file);
+    path.strip_suffix("/mod").unwrap_or(path).split('/').collect()
+}
+
+/// Whether `path` lies under `rule`, segment by segment.
+fn begins_with(path: &[String], rule: &str) -> bool {
+    let rule: Vec<&str> = rule.split("::").collect();
+    path.len() >= rule.len() && path.iter().zip(rule).all(|(segment, rule)| segment == rule)
+}
+
+/// Checks one file; returns how many of its paths a rule was applied to.
+fn check(file: &str, text: &str) -> Result<usize, Vec<String>> {
+    let whole = module_of(file);
+    // The two files at the root are modules of the rules, but their `self` is the root.
+    let place: &[&str] = if matches!(whole[..], ["main" | "lib"]) { &[] } else { &whole };
+    let Some(module) = MODULES.iter().find(|module| module.name == whole[0]) else {
+        return Err(vec![format!("{file}: no rule says what this module may use")]);
+    };
+    let lexed = paths(text, place).map_err(|error| vec![format!("{file}: {error}")])?;
+    let (mut applied, mut violations) = (0, Vec::new());
+    for Found { segments, line, test } in &lexed.found {
+        let path = segments.join("::");
+        if let Some((name, homes)) = HOMES.iter().find(|(name, _)| name == &segments[0]) {
+            applied += 1;
+            if !homes.is_empty() && !homes.iter().any(|home| file.starts_with(home)) {
+                violations.push(format!("{file}:{line}: {path}: the home of {name} is {homes:?}"));
+            }
+        } else if segments[0] == "crate" {
+            applied += 1;
+            let mut inner = segments[1..].to_vec();
+            if let Some((_, home)) =
+                ROOT_NAMES.iter().find(|(name, _)| inner.first().is_some_and(|first| first == name))
+            {
+                inner.insert(0, (*home).to_owned());
+            }
+            let own = inner.first().is_some_and(|first| first == whole[0]) || (place.is_empty() && inner.is_empty());
+            let mut allowed = module.uses.iter().chain(module.tests.iter().filter(|_| *test));
+            if !own && !allowed.any(|rule| begins_with(&inner, rule)) {
+                violations.push(format!("{file}:{line}: {path}: {} may not use that", module.name));
+            }
+        }
+    }
+    if violations.is_empty() { Ok(applied) } else { Err(violations) }
+}
+
+/// The names under `[dependencies]`, as Rust spells them.
+fn dependencies(manifest: &str) -> Result<Vec<String>, String> {
+    let (mut names, mut inside) = (Vec::new(), false);
+    for line in manifest.lines() {
+        if let Some(header) = line.strip_prefix('[') {
+            let header = header.split(']').next().unwrap_or_default();
+            inside = header == "dependencies";
+            if header.contains("dependencies") && !inside && header != "dev-dependencies" {
+                return Err(format!("dependencies in a table that this test does not read: [{header}]"));
+            }
+        } else if inside
+            && line.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_' || first == '"')
+        {
+            let name = line.split(['=', '.', ' ']).next().unwrap_or_default();
+            names.push(name.trim_matches('"').replace('-', "_"));
+        }
+    }
+    Ok(names)
+}
+
+/// Every dependency has a home, and every home a dependency.
+fn check_homes(manifest: &str) -> Result<usize, String> {
+    let names: BTreeSet<String> = dependencies(manifest)?.into_iter().collect();
+    let homes: BTreeSet<String> = HOMES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    if names == homes {
+        return Ok(names.len());
+    }
+    Err(format!("without a home: {:?}; no dependency: {:?}", &names - &homes, &homes - &names))
+}
+
+// ---- Tests ----
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn manifest() -> String {
+    fs::read_to_string(root().join("Cargo.toml")).expect("the manifest")
+}
+
+/// Every file under `src/`, by its path there, with its text.
+fn files() -> Vec<(String, String)> {
+    fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, String)>) {
+        for entry in fs::read_dir(folder).expect("a folder of sources") {
+            let path = entry.expect("an entry of the folder").path();
+            let name = format!("{prefix}{}", path.file_name().and_then(|name| name.to_str()).expect("a readable name"));
+            if path.is_dir() {
+                collect(&path, &format!("{name}/"), files);
+            } else {
+                assert!(
+                    path.extension().is_some_and(|extension| extension == "rs"),
+                    "src/{name} is not Rust, so no rule covers it"
+                );
+                files.push((name, fs::read_to_string(&path).expect("a readable source")));
+            }
+        }
+    }
+    let mut files_found = Vec::new();
+    collect(&root().join("src"), "", &mut files_found);
+    files_found.sort();
+    files_found
+}
+
+#[test]
+fn every_dependency_has_a_home() {
+    let checked = check_homes(&manifest()).unwrap_or_else(|error| panic!("{error}"));
+    assert!(checked > 0);
+}
+
+#[test]
+fn every_file_keeps_the_rules() {
+    let (mut checked, mut applied, mut violations) = (0, 0, Vec::new());
+    for (file, text) in files() {
+        match check(&file, &text) {
+            Ok(paths) => applied += paths,
+            Err(found) => violations.extend(found),
+        }
+        checked += 1;
+    }
+    assert!(violations.is_empty(), "\n{}", violations.join("\n"));
+    assert!(checked > 0 && applied > checked, "{applied} paths of {checked} files is too few to believe");
+}
+
+#[test]
+fn every_rule_is_about_something() {
+    let files = files();
+    for module in MODULES {
+        assert!(files.iter().any(|(file, _)| module_of(file)[0] == module.name), "no file of {}", module.name);
+        for rule in module.uses.iter().chain(module.tests) {
+            let target = rule.split("::").next().unwrap_or_default();
+            assert!(MODULES.iter().any(|module| module.name == target), "{}: no module {target}", module.name);
+        }
+    }
+    for (name, homes) in HOMES {
+        for home in *homes {
+            assert!(files.iter().any(|(file, _)| file.starts_with(home)), "{name}: no file in its home {home}");
+        }
+        let used = files.iter().any(|(file, text)| {
+            let lexed = paths(text, &module_of(file)).expect("a source that compiles");
+            lexed.found.iter().any(|found| found.segments[0] == *name)
+        });
+        assert!(used, "no file names the dependency {name}");
+    }
+}
+
+#[test]
+fn modules_form_no_circle() {
+    // Taken away one by one, each when what it uses is gone.
+    let mut left: Vec<&Module> = MODULES.iter().collect();
+    while !left.is_empty() {
+        let names: Vec<&str> = left.iter().map(|module| module.name).collect();
+        let uses =
+            |module: &Module| module.uses.iter().any(|rule| names.contains(&rule.split("::").next().unwrap_or(rule)));
+        let before = left.len();
+        left.retain(|module| uses(module));
+        assert!(left.len() < before, "a circle among {names:?}");
+    }
+}
+
+/// A text in a file breaks a rule, and the complaint names the line and the path.
+#[track_caller]
+fn assert_refused(file: &str, text: &str, complaint: &str) {
+    match check(file, text) {
+        Ok(applied) => panic!("{text:?} in {file}: not noticed ({applied} paths)"),
+        Err(violations) => {
+            assert!(violations.iter().any(|violation| violation.contains(complaint)), "{text:?}: {violations:?}");
+        }
+    }
+}
+
+#[test]
+fn a_foreign_crate_away_from_home_is_noticed() {
+    let solve = "solve/mod.rs";
+    assert_refused(solve, "\n\nfn f(b: wgpu::Buffer) {}", "solve/mod.rs:3: wgpu::Buffer");
+    assert_refused(solve, "fn f(b: ::wgpu::Buffer) {}", "wgpu::Buffer");
+    assert_refused(solve, "fn f(b: &'static dyn ::wgpu::Buffer) {}", "wgpu::Buffer");
+    assert_refused(solve, "fn f() -> ::wgpu::Buffer { return ::wgpu::g(); }", "wgpu::Buffer");
+    assert_refused(solve, "struct S(pub ::wgpu::Buffer);", "wgpu::Buffer");
+    assert_refused(solve, "fn f() { Vec::<u8>::new(wgpu::g()) }", "wgpu::g");
+    assert_refused(solve, "use wgpu;", "wgpu");
+    assert_refused(solve, "use ::wgpu as gpu;", "wgpu");
+    assert_refused(solve, "pub use wgpu::*;", "wgpu::*");
+    assert_refused(solve, "use {std::fmt, wgpu::{self, Buffer}};", "wgpu::Buffer");
+    assert_refused(solve, "use {{std::fmt, {wgpu}}};", "wgpu");
+    assert_refused(solve, "extern crate wgpu;", "wgpu");
+    assert_refused(solve, "extern crate wgpu as gpu;", "wgpu");
+    assert_refused(solve, "fn f() { println!(\"{:?}\", wgpu::Backends::all()) }", "wgpu::Backends");
+    assert_refused(solve, "fn f() { assert!(matches!(x, [wgpu::Backend::Vulkan])) }", "wgpu::Backend");
+    assert_refused(solve, "macro_rules! m { () => { wgpu::Buffer } }", "wgpu::Buffer");
+    assert_refused(solve, "#[derive(bytemuck::Pod)] struct S;", "bytemuck::Pod");
+    assert_refused(solve, "#[cfg(test)] mod tests { use rayon::prelude::*; }", "rayon::prelude");
+    assert_refused(solve, "fn f() { for i in 0..wgpu::LIMIT {} }", "wgpu::LIMIT");
+    assert_refused(solve, "fn f() -> Option<wgpu::Buffer> { <wgpu::Buffer as Default>::default() }", "wgpu::Buffer");
+    assert_refused(solve, "fn f() { r#wgpu::g() }", "wgpu::g");
+    assert_refused(solve, "fn f() { wgpu::<u8>::g() }", "wgpu");
+    assert_refused("backend/mod.rs", "use wgpu::Buffer;", "the home of wgpu");
+    assert_refused("backend/gpu_other.rs", "use wgpu::Buffer;", "the home of wgpu");
+    assert_refused("data/load.rs", "use rand::Rng;", "the home of rand");
+    assert_refused("train.rs", "use rayon::prelude::*;", "the home of rayon");
+    for (name, homes) in HOMES.iter().filter(|(_, homes)| !homes.is_empty()) {
+        assert_refused("error.rs", &format!("use {name}::thing;"), &format!("the home of {name} is {homes:?}"));
+    }
+}
+
+#[test]
+fn an_arrow_against_the_direction_is_noticed() {
+    let solve = "solve/line_search.rs";
+    let refusal = "crate::backend::gpu: solve may not use that";
+    assert_refused(solve, "use crate::backend::gpu;", refusal);
+    assert_refused(solve, "use crate::{error::Error, backend::{gpu}};", refusal);
+    assert_refused(solve, "use {crate::backend::gpu, std::fmt};", refusal);
+    assert_refused(solve, "fn f() { x(vec![crate::backend::gpu::g()]) }", "crate::backend::gpu::g");
+    assert_refused(solve, "macro_rules! m { () => { $crate::backend::gpu } }", refusal);
+    assert_refused(solve, "use super::super::backend::gpu;", refusal);
+    assert_refused(solve, "mod tests { use super::super::super::backend::gpu; }", refusal);
+    assert_refused("solve/mod.rs", "use super::backend::gpu;", refusal);
+    assert_refused("solve/mod.rs", "use self::super::backend::gpu;", refusal);
+    assert_refused(solve, "use gpu_logreg::backend::gpu;", refusal);
+    // The root as a whole would hide what is used of it.
+    assert_refused(solve, "use crate::*;", "crate::*");
+    assert_refused(solve, "use crate as root;", "crate: solve");
+    assert_refused(solve, "use crate::{self as root};", "crate: solve");
+    assert_refused(solve, "use super::super::*;", "crate::*");
+    assert_refused(solve, "use crate::Unknown;", "crate::Unknown");
+
+    // What is allowed to tests only, and where the tests end.
+    let sigmoid = "use crate::logistic::sigmoid;";
+    assert!(check(solve, &format!("#[cfg(test)] mod tests {{ {sigmoid} }}")).is_ok());
+    assert!(check(solve, &format!("#[cfg(test)] {sigmoid}")).is_ok());
+    assert!(check(solve, &format!("#[cfg(test)] #[expect(dead_code)] fn f() {{ {sigmoid} }}")).is_ok());
+    assert_refused(solve, sigmoid, "crate::logistic::sigmoid");
+    assert_refused(solve, &format!("#[cfg(test)] mod tests {{ }} {sigmoid}"), "crate::logistic::sigmoid");
+    assert_refused(solve, &format!("#[cfg(not(test))] {sigmoid}"), "crate::logistic::sigmoid");
+
+    assert_refused("data/load.rs", "use crate::standardize::{ColumnScale, Standardized};", "Standardized");
+    assert_refused("data/load.rs", "use crate::standardize;", "crate::standardize");
+    assert_refused("logistic.rs", "use crate::Error;", "crate::Error");
+    assert_refused("report/mod.rs", "use crate::data::Class;", "crate::data");
+    assert_refused("metrics.rs", "", "no rule says");
+    for module in MODULES.iter().filter(|module| !matches!(module.name, "cli" | "main")) {
+        assert_refused(&format!("{}.rs", module.name), "fn f() { crate::cli::run() }", "crate::cli::run");
+    }
+}
+
+#[test]
+fn what_is_no_path_is_left_alone() {
+    let harmless = "
+        //! wgpu::Buffer, crate::backend
+        /// [`crate::backend::gpu`] and [`wgpu::Buffer`]
+        /* use wgpu; */
+        fn f<'rand>(x: &'rand X, rand: f32) -> impl Iterator<Item = u8> + use<'rand> {
+            // use crate::backend;
+            let text = \"wgpu::Buffer crate::backend\";
+            let raw = r#\"use wgpu;\"#;
+            x.rand.rand::<u8>().g(other::rand::LIMIT, Type::<u8>::rand(rand));
+            crate::error::Error::new(text, raw)
+        }
+        pub(crate) mod clap {}
+        pub(in crate::solve) struct S;
+        #[cfg(test)]
+        mod tests { use super::*; use super::super::conjugate_gradient; }
+    ";
+    let applied = check("solve/line_search.rs", harmless).unwrap_or_else(|error| panic!("{error:?}"));
+    assert_eq!(applied, 4, "the error, the visibility and two of the tests");
+    assert!(check("backend/gpu/mod.rs", "use wgpu::Buffer; use crate::backend::layout;").is_ok());
+    assert!(check("solve/mod.rs", "use broken {").is_err());
+}
+
+#[test]
+fn a_dependency_without_a_home_is_noticed() {
+    let manifest = manifest();
+    let more = manifest.replacen("[dependencies]\n", "[dependencies]\nburn-core = \"1\"\n", 1);
+    assert!(check_homes(&more).is_err_and(|error| error.contains("without a home: {\"burn_core\"}")));
+    let dotted = manifest.replacen("[dependencies]\n", "[dependencies]\nburn.version = \"1\"\n", 1);
+    assert!(check_homes(&dotted).is_err_and(|error| error.contains("without a home: {\"burn\"}")));
+    let fewer = manifest.replacen("\npollster = ", "\n# pollster = ", 1);
+    assert!(check_homes(&fewer).is_err_and(|error| error.contains("no dependency: {\"pollster\"}")));
+    for table in ["dependencies.burn", "target.'cfg(unix)'.dependencies", "build-dependencies"] {
+        let elsewhere = format!("{manifest}\n[{table}]\nversion = \"1\"\n");
+        assert!(check_homes(&elsewhere).is_err_and(|error| error.contains("does not read")), "{table}");
+    }
+}
