@@ -75,6 +75,20 @@ impl<'o> Penalized<'o> {
         assert_eq!(loss.dimension(), penalty.strength.len(), "parameters of the loss and of the penalty");
         Self { loss, penalty, point: Vec::new() }
     }
+
+    /// As [`Penalized::new`], where `loss` stands at `point` already, evaluated as `evaluation`; gives the evaluation
+    /// with the penalty.
+    pub fn standing(
+        loss: &'o mut dyn Objective,
+        penalty: Penalty,
+        point: &[f64],
+        evaluation: Evaluation,
+    ) -> (Self, Evaluation) {
+        let evaluation = penalty.add_to(evaluation, point);
+        let mut penalized = Self::new(loss, penalty);
+        penalized.point = point.to_vec();
+        (penalized, evaluation)
+    }
 }
 
 impl Objective for Penalized<'_> {

@@ -29,6 +29,8 @@ pub struct ColumnScale {
     pub device_mean: f64,
     /// What the device's values were divided by, `s^`.
     pub device_scale: f64,
+    /// The largest absolute deviation from the mean.
+    pub reach: f64,
 }
 
 /// The linear map between the solver's, the device's and the original coordinates.
@@ -61,6 +63,14 @@ impl Coordinates {
         self.active.len() + usize::from(self.intercept)
     }
 
+    /// The coordinates without the solver's parameters `dropped`; their coefficients are 0.
+    #[must_use]
+    pub fn without(&self, dropped: &[usize]) -> Self {
+        let active =
+            self.active.iter().enumerate().filter(|(index, _)| !dropped.contains(index)).map(|(_, &j)| j).collect();
+        Self { active, ..self.clone() }
+    }
+
     /// Whether the model has an intercept.
     pub fn has_intercept(&self) -> bool {
         self.intercept
@@ -69,6 +79,23 @@ impl Coordinates {
     /// Indices of the columns that the solver sees, ascending.
     pub fn active(&self) -> &[usize] {
         &self.active
+    }
+
+    /// How far each of the solver's parameters reaches into a margin `[dimension]`.
+    pub fn reach(&self) -> Vec<f64> {
+        let mut reach: Vec<f64> = self
+            .active
+            .iter()
+            .map(|&j| {
+                let column = &self.columns[j];
+                let offset = if self.intercept { 0.0 } else { column.mean.abs() };
+                (column.reach + offset) / column.scale
+            })
+            .collect();
+        if self.intercept {
+            reach.push(1.0);
+        }
+        reach
     }
 
     /// Exact scales of the active columns, in their order.
@@ -100,6 +127,23 @@ impl Coordinates {
             solver.push(device[self.columns.len()] - pull);
         }
         solver
+    }
+
+    /// The linear map from the solver's parameters to one coefficient on the original scale, as a vector
+    /// `[dimension]`: that of the active column `index`, or of the intercept for `None`.
+    pub fn coefficient_map(&self, index: Option<usize>) -> Vec<f64> {
+        let mut map = vec![0.0; self.dimension()];
+        match index {
+            Some(index) => map[index] = 1.0 / self.columns[self.active[index]].scale,
+            None if self.intercept => {
+                for (entry, &j) in map.iter_mut().zip(&self.active) {
+                    *entry = -self.columns[j].mean / self.columns[j].scale;
+                }
+                map[self.active.len()] = 1.0;
+            }
+            None => {}
+        }
+        map
     }
 
     /// The device's gradient `[columns + 1]` to the solver's `[dimension]`: the transposed map.
@@ -249,9 +293,9 @@ mod tests {
 
     fn columns() -> Vec<ColumnScale> {
         vec![
-            ColumnScale { mean: 10.0, scale: 2.0, device_mean: 9.5, device_scale: 2.5 },
-            ColumnScale { mean: 4.0, scale: 0.0, device_mean: 4.0, device_scale: 1.0 },
-            ColumnScale { mean: -3e5, scale: 1e-3, device_mean: -3e5, device_scale: 2e-3 },
+            ColumnScale { mean: 10.0, scale: 2.0, device_mean: 9.5, device_scale: 2.5, reach: 5.0 },
+            ColumnScale { mean: 4.0, scale: 0.0, device_mean: 4.0, device_scale: 1.0, reach: 0.0 },
+            ColumnScale { mean: -3e5, scale: 1e-3, device_mean: -3e5, device_scale: 2e-3, reach: 4e-3 },
         ]
     }
 

@@ -2,16 +2,40 @@
 
 use std::time::{Instant, UNIX_EPOCH};
 
-use crate::backend::{Device, Selection};
+use crate::backend::{Backend, Device, Selection};
 use crate::data::{Kind, Loaded, Request, Table, load};
 use crate::error::Result;
 use crate::model::{FORMAT, FeatureInfo, FileInfo, LabelInfo, Model, Seconds, Training, VERSION};
 use crate::monitor::Monitor;
+use crate::objective::{Need, Objective};
 use crate::penalty::{Penalized, Penalty, PenaltyScale};
-use crate::solve::{Outcome, Settings, Status, conjugate_gradient};
+use crate::solve::{
+    DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, History, Outcome, Preconditioner, Settings, Start, Status, aliased,
+    conjugate_gradient, newton,
+};
 use crate::standardize::{Coordinates, Standardized};
 
-/// What to fit, and where.
+/// A solver, by the name in the model file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Solver {
+    /// Preconditioned nonlinear conjugate gradient.
+    #[default]
+    Cg,
+    /// Newton's method.
+    Newton,
+}
+
+impl Solver {
+    /// The name in the model file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cg => "cg",
+            Self::Newton => "newton",
+        }
+    }
+}
+
+/// What to fit, where, and how.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// Which columns.
@@ -24,12 +48,38 @@ pub struct Job {
     pub penalty_scale: PenaltyScale,
     /// Whether to fit an intercept.
     pub intercept: bool,
-    /// When the solver stops.
-    pub settings: Settings,
+    /// The method.
+    pub solver: Solver,
+    /// What stands in for the inverse Hessian in conjugate gradient.
+    pub preconditioner: Preconditioner,
+    /// Distance to the optimum, in standard errors, that counts as converged.
+    pub tolerance: f64,
+    /// If given, the largest component of the gradient that counts as zero, instead of `tolerance`.
+    pub gradient_tolerance: Option<f64>,
+    /// Iterations at most.
+    pub max_iterations: u64,
 }
 
-/// Fits a logistic regression to `table`.
-pub fn train(table: &Table, job: &Job, monitor: &dyn Monitor) -> Result<Model> {
+impl Job {
+    /// Maximum likelihood with the defaults.
+    pub fn new(request: Request, device: Selection) -> Self {
+        Self {
+            request,
+            device,
+            l2: 0.0,
+            penalty_scale: PenaltyScale::default(),
+            intercept: true,
+            solver: Solver::default(),
+            preconditioner: Preconditioner::Hessian,
+            tolerance: DEFAULT_TOLERANCE,
+            gradient_tolerance: None,
+            max_iterations: DEFAULT_MAX_ITERATIONS,
+        }
+    }
+}
+
+/// Fits a logistic regression to `table`. `history` hears of every iteration.
+pub fn train(table: &Table, job: &Job, monitor: &dyn Monitor, history: &mut History<'_>) -> Result<Model> {
     let start = Instant::now();
     let plan = job.request.check(table)?;
     let device = Device::open(&job.device)?;
@@ -40,19 +90,73 @@ pub fn train(table: &Table, job: &Job, monitor: &dyn Monitor) -> Result<Model> {
     let uploading = Instant::now();
     let mut backend = store.finish()?;
     let upload = uploading.elapsed().as_secs_f64();
-
     let solving = Instant::now();
-    let coordinates = Coordinates::new(loaded.features.iter().map(|feature| feature.scale).collect(), job.intercept);
-    let penalty = Penalty::new(job.l2, job.penalty_scale, &coordinates.active_scales(), job.intercept);
-    let mut standardized = Standardized::new(&mut *backend, coordinates.clone());
-    let mut objective = Penalized::new(&mut standardized, penalty.clone());
-    let begin = starting_point(&coordinates, loaded.label.counts);
-    let outcome = conjugate_gradient(&mut objective, &begin, job.settings, monitor)?;
+    let fit = fit(&mut *backend, &loaded, table.rows, job, device.bias()?, monitor, history)?;
     let solve = solving.elapsed().as_secs_f64();
-
-    let loss = outcome.value - penalty.value(&outcome.parameters);
     let seconds = Seconds { read, upload, solve, total: start.elapsed().as_secs_f64() };
-    Ok(model(table, job, loaded, &coordinates, &outcome, loss, device.describe(), seconds))
+    Ok(model(table, job, loaded, &fit, device.describe(), seconds))
+}
+
+/// A fit in the solver's coordinates.
+struct Fit {
+    coordinates: Coordinates,
+    /// Columns that others explain.
+    aliased: Vec<usize>,
+    outcome: Outcome,
+    /// Mean loss without the penalty.
+    loss: f64,
+    settings: Settings,
+}
+
+fn fit(
+    backend: &mut dyn Backend,
+    loaded: &Loaded,
+    rows: usize,
+    job: &Job,
+    bias: f64,
+    monitor: &dyn Monitor,
+    history: &mut History<'_>,
+) -> Result<Fit> {
+    let scales = loaded.features.iter().map(|feature| feature.scale).collect();
+    let mut coordinates = Coordinates::new(scales, job.intercept);
+    let mut point = starting_point(&coordinates, loaded.label.counts);
+    let mut evaluation = {
+        let mut objective = Standardized::new(&mut *backend, coordinates.clone());
+        objective.move_to(&point, Need::Hessian)?
+    };
+    let mut aliased_columns = Vec::new();
+    // A penalty makes the answer unique whatever the columns are.
+    if job.l2 == 0.0
+        && let Some(hessian) = &evaluation.hessian
+    {
+        let mut objective = Standardized::new(&mut *backend, coordinates.clone());
+        let dropped = aliased(&mut objective, hessian, coordinates.active().len())?;
+        aliased_columns = dropped.iter().map(|&index| coordinates.active()[index]).collect();
+        let kept: Vec<usize> = (0..coordinates.dimension()).filter(|index| !dropped.contains(index)).collect();
+        coordinates = coordinates.without(&dropped);
+        point = kept.iter().map(|&index| point[index]).collect();
+        evaluation.gradient = kept.iter().map(|&index| evaluation.gradient[index]).collect();
+        evaluation.hessian = evaluation.hessian.map(|hessian| hessian.restricted(&kept));
+    }
+    let penalty = Penalty::new(job.l2, job.penalty_scale, &coordinates.active_scales(), job.intercept);
+    let settings = Settings {
+        tolerance: job.tolerance,
+        gradient_tolerance: job.gradient_tolerance,
+        max_iterations: job.max_iterations,
+        preconditioner: job.preconditioner,
+        rows: rows as f64,
+        delta_floor: bias * (rows as f64).sqrt(),
+        reach: (job.l2 == 0.0).then(|| coordinates.reach()),
+    };
+    let mut standardized = Standardized::new(&mut *backend, coordinates.clone());
+    let (mut objective, evaluation) = Penalized::standing(&mut standardized, penalty.clone(), &point, evaluation);
+    let start = Start { point, evaluation };
+    let outcome = match job.solver {
+        Solver::Cg => conjugate_gradient(&mut objective, start, &settings, monitor, history)?,
+        Solver::Newton => newton(&mut objective, start, &settings, monitor, history)?,
+    };
+    let loss = outcome.value - penalty.value(&outcome.parameters);
+    Ok(Fit { coordinates, aliased: aliased_columns, outcome, loss, settings })
 }
 
 /// All weights 0, and the intercept at the log odds of the classes.
@@ -66,51 +170,59 @@ fn starting_point(coordinates: &Coordinates, counts: [u64; 2]) -> Vec<f64> {
     point
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of a run, brought together once")]
-fn model(
-    table: &Table,
-    job: &Job,
-    loaded: Loaded,
-    coordinates: &Coordinates,
-    outcome: &Outcome,
-    loss: f64,
-    device: String,
-    seconds: Seconds,
-) -> Model {
+fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, seconds: Seconds) -> Model {
+    let Fit { coordinates, outcome, .. } = fit;
     let (weights, intercept) = coordinates.to_original(&outcome.parameters);
     let [negative, positive] = loaded.label.classes;
-    let features = loaded
+    let features: Vec<FeatureInfo> = loaded
         .features
         .into_iter()
         .zip(weights)
-        .map(|(feature, coefficient)| FeatureInfo {
+        .enumerate()
+        .map(|(index, (feature, coefficient))| FeatureInfo {
             name: feature.name,
             kind: if feature.kind == Kind::Boolean { "boolean" } else { "numeric" },
             coefficient,
             mean: feature.scale.mean,
             scale: feature.scale.scale,
+            aliased: fit.aliased.contains(&index),
         })
         .collect();
+    let mut notes = loaded.notes;
+    let names = |columns: &mut dyn Iterator<Item = usize>| -> String {
+        columns.map(|column| features[column].name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    if !fit.aliased.is_empty() {
+        notes.push(format!(
+            "aliased, coefficient 0: {} (the columns before them explain them completely)",
+            names(&mut fit.aliased.iter().copied())
+        ));
+    }
     let mut warnings = Vec::new();
     if outcome.status != Status::Converged {
         warnings.push(format!("{}: {}", outcome.status.name(), outcome.status.advice()));
+    }
+    if outcome.status == Status::Separated {
+        warnings.push(format!("the columns that separate: {}", names(&mut separating(fit).into_iter())));
     }
     Model {
         format: FORMAT,
         version: VERSION,
         label: LabelInfo { column: loaded.label.column, positive: positive.clone(), classes: [negative, positive] },
         intercept,
-        features,
         training: Training {
             rows: table.rows,
             positives: loaded.label.counts[1],
-            loss,
-            solver: "cg",
+            loss: fit.loss,
+            solver: job.solver.name(),
             status: outcome.status,
             iterations: outcome.iterations,
             passes: outcome.passes,
+            delta: outcome.delta,
+            delta_floor: fit.settings.delta_floor,
+            tolerance: job.tolerance,
             gradient_norm: outcome.gradient_norm(),
-            gradient_tolerance: job.settings.gradient_tolerance,
+            gradient_tolerance: job.gradient_tolerance,
             device,
             l2: job.l2,
             penalty_scale: job.penalty_scale,
@@ -123,8 +235,24 @@ fn model(
             }],
             program: concat!("gpu-logreg ", env!("CARGO_PKG_VERSION")),
             command: Vec::new(),
-            notes: loaded.notes,
+            notes,
             warnings,
         },
+        features,
     }
+}
+
+/// The columns that separate the classes: those along which the rows are saturated, or else those with the largest
+/// weights on the standardised scale, at least a tenth of the largest.
+fn separating(fit: &Fit) -> Vec<usize> {
+    let active = fit.coordinates.active();
+    let weights = &fit.outcome.parameters[..active.len()];
+    let largest = weights.iter().fold(0.0, |largest: f64, w| largest.max(w.abs()));
+    let mut columns: Vec<usize> =
+        fit.outcome.saturated.iter().filter_map(|&index| active.get(index).copied()).collect();
+    if columns.is_empty() {
+        columns =
+            active.iter().zip(weights).filter(|(_, w)| w.abs() >= 0.1 * largest).map(|(&column, _)| column).collect();
+    }
+    columns
 }

@@ -130,6 +130,15 @@ impl Device {
         }
     }
 
+    /// The bias of the device's logistic functions, in standard errors of one row: `sqrt(n)` times this is the distance
+    /// from the optimum that it alone can make. 0 for the CPU.
+    pub fn bias(&self) -> Result<f64> {
+        match self {
+            Self::Cpu => Ok(0.0),
+            Self::Gpu(gpu) => logistic_bias(Box::new(gpu.reserve(BIAS_ROWS, 1)?)),
+        }
+    }
+
     /// Reserves memory for a table of `rows` x `features`.
     pub fn reserve(&self, rows: usize, features: usize) -> Result<Box<dyn Loading>> {
         Ok(match self {
@@ -145,6 +154,30 @@ fn no_adapter() -> Error {
         "Install the driver of your graphics card; on Debian or Ubuntu the package mesa-vulkan-drivers also brings a \
          software adapter. Or run on the CPU with --device cpu: the same answer.",
     )
+}
+
+/// Rows of the grid on which the bias is measured.
+const BIAS_ROWS: usize = 4_096;
+
+/// Mean error of the residual against f64 over margins that spread evenly over -8..8, in units of the standard error
+/// of one row, `1 / sqrt(mean S)`. A fresh evaluation on the same device repeats this error, so no evaluation shows it.
+pub fn logistic_bias(table: Box<dyn Loading>) -> Result<f64> {
+    use crate::data::Column;
+    let margins: Vec<f32> = (0..BIAS_ROWS).map(|k| (k as f32 + 0.5) / 256.0 - 8.0).collect();
+    let labels: Vec<f32> = (0..BIAS_ROWS).map(|k| f32::from(u8::from((k * 7) % 13 < 6))).collect();
+    table.as_store().write(Column::Feature(0), 0, &margins)?;
+    table.as_store().write(Column::Label, 0, &labels)?;
+    let mut backend = table.finish()?;
+    backend.move_to(&[1.0, 0.0], Need::Gradient)?;
+    let found = backend.row_terms()?.residuals;
+    let (mut error, mut curvature) = (0.0, 0.0);
+    for ((z, t), found) in margins.iter().zip(&labels).zip(found) {
+        let row = crate::logistic::terms(f64::from(*z), f64::from(*t));
+        error += found - row.residual;
+        curvature += row.curvature;
+    }
+    let n = BIAS_ROWS as f64;
+    Ok((error / n).abs() / (curvature / n).sqrt())
 }
 
 /// Runs a pass whose sums are known in closed form and proves that the device gets them.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 
@@ -13,8 +14,8 @@ use crate::error::{Error, Result};
 use crate::model::file::Pending;
 use crate::penalty::PenaltyScale;
 use crate::report;
-use crate::solve::{Settings, Status};
-use crate::train::{Job, train};
+use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Iteration, Preconditioner};
+use crate::train::{Job, Solver, train};
 
 #[derive(Args)]
 pub(super) struct Train {
@@ -48,12 +49,24 @@ pub(super) struct Train {
     #[arg(long, help_heading = "Model")]
     no_intercept: bool,
 
-    /// Largest component of the gradient, on standardised columns, that counts as zero
-    #[arg(long, value_name = "X", default_value_t = Settings::default().gradient_tolerance, help_heading = "Solver")]
-    gradient_tolerance: f64,
+    /// The method
+    #[arg(long, value_name = "NAME", default_value = "cg", help_heading = "Solver")]
+    solver: SolverName,
+    /// What stands in for the inverse Hessian in conjugate gradient
+    #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Solver")]
+    preconditioner: PreconditionerName,
+    /// Distance to the optimum, in standard errors, that counts as converged
+    #[arg(long, value_name = "X", default_value_t = DEFAULT_TOLERANCE, help_heading = "Solver", allow_hyphen_values = true)]
+    tolerance: f64,
+    /// Stop at this largest component of the gradient instead (standardised columns), as scipy does
+    #[arg(long, value_name = "X", help_heading = "Solver", allow_hyphen_values = true)]
+    gradient_tolerance: Option<f64>,
     /// Iterations at most
-    #[arg(long, value_name = "N", default_value_t = Settings::default().max_iterations, help_heading = "Solver")]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_ITERATIONS, help_heading = "Solver")]
     max_iterations: u64,
+    /// Write one JSON line for each iteration to this file
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    history: Option<PathBuf>,
     /// Exit with code 4 if the solver did not converge
     #[arg(long, help_heading = "Solver")]
     strict: bool,
@@ -62,6 +75,26 @@ pub(super) struct Train {
     /// `gpu-logreg devices`
     #[arg(long, value_name = "WHICH", default_value = "auto", env = "GPU_LOGREG_DEVICE", help_heading = "Device")]
     device: Selection,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SolverName {
+    /// Preconditioned nonlinear conjugate gradient: fewest passes
+    Cg,
+    /// Newton's method: a Hessian pass an iteration
+    Newton,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PreconditionerName {
+    /// The Hessian
+    Auto,
+    /// Nothing: plain conjugate gradient
+    None,
+    /// The diagonal of the Hessian
+    Diagonal,
+    /// The Cholesky factor of the Hessian
+    Hessian,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -78,11 +111,13 @@ impl Train {
                 "Give a number from 0 on.",
             ));
         }
-        if !(self.gradient_tolerance > 0.0 && self.gradient_tolerance.is_finite()) {
-            return Err(Error::usage(
-                format!("--gradient-tolerance {} can never be met", self.gradient_tolerance),
-                "Give a positive number, such as 1e-7.",
-            ));
+        for (flag, value) in [("--tolerance", Some(self.tolerance)), ("--gradient-tolerance", self.gradient_tolerance)]
+        {
+            if let Some(value) = value
+                && !(value > 0.0 && value.is_finite())
+            {
+                return Err(Error::usage(format!("{flag} {value} can never be met"), "Give a positive number."));
+            }
         }
         Ok(Job {
             request: Request {
@@ -98,7 +133,18 @@ impl Train {
                 Scale::Original => PenaltyScale::Original,
             },
             intercept: !self.no_intercept,
-            settings: Settings { gradient_tolerance: self.gradient_tolerance, max_iterations: self.max_iterations },
+            solver: match self.solver {
+                SolverName::Cg => Solver::Cg,
+                SolverName::Newton => Solver::Newton,
+            },
+            preconditioner: match self.preconditioner {
+                PreconditionerName::Auto | PreconditionerName::Hessian => Preconditioner::Hessian,
+                PreconditionerName::None => Preconditioner::None,
+                PreconditionerName::Diagonal => Preconditioner::Diagonal,
+            },
+            tolerance: self.tolerance,
+            gradient_tolerance: self.gradient_tolerance,
+            max_iterations: self.max_iterations,
         })
     }
 }
@@ -109,7 +155,10 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     // Before the work: a place that cannot be written to should not cost a training.
     let pending = arguments.output.as_deref().map(Pending::create).transpose()?;
     let monitor = Progress::new(global);
-    let mut model = train(&table, &job, &monitor)?;
+    let history = arguments.history.as_deref().map(Pending::create).transpose()?;
+    let mut lines = String::new();
+    let begin = Instant::now();
+    let mut model = train(&table, &job, &monitor, &mut |iteration| lines += &line(iteration, begin))?;
     model.training.command = std::env::args().collect();
     for note in &model.training.notes {
         global.note(note);
@@ -121,6 +170,9 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     if let Some(pending) = pending {
         pending.finish(json.as_bytes())?;
     }
+    if let Some(history) = history {
+        history.finish(lines.as_bytes())?;
+    }
     if global.json {
         print(&json)?;
     } else {
@@ -129,6 +181,20 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
             global.note(&format!("the model is in {}", path.display()));
         }
     }
-    let converged = model.training.status == Status::Converged;
-    Ok(if arguments.strict && !converged { ExitCode::from(NOT_CONVERGED) } else { ExitCode::SUCCESS })
+    let success = model.training.status.is_success();
+    Ok(if arguments.strict && !success { ExitCode::from(NOT_CONVERGED) } else { ExitCode::SUCCESS })
+}
+
+/// An iteration as a line of the history.
+fn line(iteration: &Iteration<'_>, begin: Instant) -> String {
+    let document = serde_json::json!({
+        "iteration": iteration.number,
+        "loss": iteration.value,
+        "delta": iteration.delta,
+        "gradient_norm": iteration.gradient_norm,
+        "step": iteration.step,
+        "passes": iteration.passes,
+        "seconds": begin.elapsed().as_secs_f64(),
+    });
+    format!("{document}\n")
 }

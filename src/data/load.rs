@@ -243,6 +243,7 @@ impl Read {
             scale: exact.scale,
             device_mean: narrowing.mean,
             device_scale: narrowing.scale,
+            reach: self.moments.reach(),
         })
     }
 }

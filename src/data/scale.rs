@@ -186,6 +186,12 @@ impl Moments {
         self.min.abs().max(self.max.abs())
     }
 
+    /// The largest absolute deviation from the mean.
+    pub(super) fn reach(&self) -> f64 {
+        let mean = self.exact().mean;
+        (self.max - mean).max(mean - self.min)
+    }
+
     /// Exact mean and standard deviation (divisor n) of the column.
     pub(super) fn exact(&self) -> Narrowing {
         if self.is_constant() {

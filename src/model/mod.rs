@@ -55,6 +55,14 @@ pub struct FeatureInfo {
     pub mean: f64,
     /// Standard deviation of the column (divisor n).
     pub scale: f64,
+    /// The columns before it explain it completely; it was dropped.
+    #[serde(skip_serializing_if = "is_false")]
+    pub aliased: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// How a model came about.
@@ -74,10 +82,17 @@ pub struct Training {
     pub iterations: u64,
     /// Its passes over the data.
     pub passes: Passes,
+    /// The distance to the optimum in standard errors, `sqrt(n g'M^-1 g)`; with a penalty M includes it, so it is in
+    /// units of the penalised curvature.
+    pub delta: Option<f64>,
+    /// The distance that the bias of the device's functions alone can make.
+    pub delta_floor: f64,
+    /// What both together had to come down to.
+    pub tolerance: f64,
     /// The largest component of the gradient, penalty included, on exactly standardised columns.
     pub gradient_norm: f64,
-    /// What it had to come down to.
-    pub gradient_tolerance: f64,
+    /// What it had to come down to, if that was asked for instead.
+    pub gradient_tolerance: Option<f64>,
     /// Where the passes ran.
     pub device: String,
     /// Strength of the L2 penalty on the mean loss.

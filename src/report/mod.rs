@@ -15,13 +15,26 @@ pub fn table(model: &Model) -> String {
     line(
         "status",
         format!(
-            "{} after {} iterations: {} passes over the data, {} probes; gradient {:.1e}",
+            "{} after {} iterations: {} passes over the data ({} for the Hessian), {} probes",
             training.status.name(),
             training.iterations,
             training.passes.data,
+            training.passes.hessian,
             training.passes.line,
-            training.gradient_norm
         ),
+    );
+    line(
+        "distance",
+        match training.delta {
+            Some(delta) if training.delta_floor > 0.0 => {
+                format!(
+                    "{delta:.1e} standard errors to the optimum (this device resolves {:.1e})",
+                    training.delta_floor
+                )
+            }
+            Some(delta) => format!("{delta:.1e} standard errors to the optimum"),
+            None => format!("gradient {:.1e}", training.gradient_norm),
+        },
     );
     line("loss", format!("{} (mean cross-entropy)", digits(training.loss)));
     if training.l2 > 0.0 {

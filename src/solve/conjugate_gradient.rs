@@ -2,168 +2,161 @@
 
 use crate::error::Result;
 use crate::monitor::Monitor;
-use crate::objective::{Evaluation, Need, Objective, round_step};
+use crate::objective::{Need, Objective, round_step};
+use crate::solve::descent::{Descent, Method, Progress, descend};
 use crate::solve::line_search::{ACCEPTABLE, search};
-use crate::solve::preconditioner::Preconditioner;
-use crate::solve::{Outcome, Settings, Status, dot, largest};
+use crate::solve::preconditioner::{Choice, Preconditioner};
+use crate::solve::{History, Outcome, Settings, Start, dot};
 
-/// Fresh evaluations without the gradient halving before the run counts as stalled.
-const MAX_CONFIRMATIONS: u32 = 5;
-
-/// Minimises `objective` from `start` by nonlinear conjugate gradient: Polak-Ribiere+ directions, restarted
-/// where they do not descend, and a Newton line search on `phi'` over cached margins.
+/// Minimises `objective` by preconditioned nonlinear conjugate gradient with a Newton line search on `phi'` over cached
+/// margins.
+///
+/// With the Cholesky factor of the Hessian as preconditioner the direction is Hager and Zhang's, and the factor is
+/// refreshed, at no extra pass, whenever a predicted step had to be searched for: that is when the Hessian has
+/// moved. Without a preconditioner, or with a diagonal one, it is Polak-Ribiere+.
 ///
 /// # Requirements
-/// A smooth convex objective. Well-scaled parameters make it fast; standardised columns are.
+/// A smooth convex objective that stands at `start`.
 ///
 /// # Cost
 /// One pass over the data an iteration when the predicted step is good (its slope at most a quarter of that at
 /// 0), two and a few probes otherwise; and one fresh evaluation before convergence is claimed.
 ///
-/// # Reference
-/// Gilbert and Nocedal (1992), "Global convergence properties of conjugate gradient methods for optimization",
-/// SIAM J. Optim. 2(1), 21-42: PR+, `beta = max(0, g1.(g1 - g) / g.g)`.
+/// # References
+/// Hager and Zhang (2005), "A new conjugate gradient method with guaranteed descent and an efficient line search",
+/// SIAM J. Optim. 16(1), 170-192, eq. 1.3, with `M^-1` in the inner products. Gilbert and Nocedal (1992), "Global
+/// convergence properties of conjugate gradient methods for optimization", SIAM J. Optim. 2(1), 21-42: PR+.
 pub fn conjugate_gradient(
     objective: &mut dyn Objective,
-    start: &[f64],
-    settings: Settings,
+    start: Start,
+    settings: &Settings,
     monitor: &dyn Monitor,
+    history: &mut History<'_>,
 ) -> Result<Outcome> {
-    monitor.begin("training", None);
     let mut run = Run {
-        here: objective.move_to(start, Need::Gradient)?,
-        point: start.to_vec(),
+        run: Descent::new(start, settings),
         preconditioner: Preconditioner::None,
         previous: None,
         curvature: 0.25,
-        fresh: true,
-        best_fresh: f64::INFINITY,
-        unimproved: 0,
-        iterations: 0,
     };
-    let status = loop {
-        monitor.check()?;
-        monitor.say(&format!(
-            "iteration {}, gradient {:.1e}, {} passes",
-            run.iterations,
-            largest(&run.here.gradient),
-            objective.passes().data
-        ));
-        if let Some(status) = run.step(objective, settings)? {
-            break status;
-        }
-    };
-    monitor.end();
-    Ok(Outcome {
-        parameters: run.point,
-        value: run.here.value,
-        gradient: run.here.gradient,
-        status,
-        iterations: run.iterations,
-        passes: objective.passes(),
-    })
+    run.refresh(settings);
+    descend(objective, settings, monitor, history, run)
 }
 
 /// The direction of the last iteration, and what the next one needs of it.
 struct Previous {
     direction: Vec<f64>,
     gradient: Vec<f64>,
+    /// `M^-1 g`.
     preconditioned: Vec<f64>,
+    step: f64,
 }
 
 /// The state between iterations.
 struct Run {
-    point: Vec<f64>,
-    here: Evaluation,
+    run: Descent,
     preconditioner: Preconditioner,
     previous: Option<Previous>,
-    /// Curvature along the last direction by its square, `p'Hp / p'p`: predicts the next step. At first 1/4,
-    /// the most that a standardised column alone can have.
+    /// `(M^-1 g)'H(M^-1 g) / g.M^-1 g` as last measured: 1 for the Hessian itself. At first 1/4, the most that a
+    /// standardised column alone can have.
     curvature: f64,
-    /// `here` was evaluated afresh, not from margins that were carried along.
-    fresh: bool,
-    best_fresh: f64,
-    /// Fresh evaluations since the gradient last halved.
-    unimproved: u32,
-    iterations: u64,
+}
+
+impl Method for Run {
+    fn descent(&mut self) -> &mut Descent {
+        &mut self.run
+    }
+
+    /// Starts over: the Hessian, where there is one, gives the preconditioner and the curvature along the gradient.
+    fn refresh(&mut self, settings: &Settings) {
+        self.previous = None;
+        let Some(hessian) = &self.run.here.hessian else { return };
+        self.preconditioner = Preconditioner::new(settings.preconditioner, hessian);
+        let gradient = &self.run.here.gradient;
+        let step = self.preconditioner.apply(gradient);
+        let curvature = dot(&step, &hessian.times(&step)) / dot(&step, gradient);
+        if curvature > 0.0 && curvature.is_finite() {
+            self.curvature = curvature;
+        }
+    }
+
+    /// One iteration.
+    fn iterate(&mut self, objective: &mut dyn Objective, settings: &Settings) -> Result<Progress> {
+        let gradient = self.run.here.gradient.clone();
+        let preconditioned = self.preconditioner.apply(&gradient);
+        let decrement = dot(&gradient, &preconditioned);
+        let (mut direction, beta) = self.direction(&gradient, &preconditioned);
+        // p'Hp by parts: along the gradient as last measured, along the last direction from the change of gradient.
+        let predicted_curvature = self.curvature * decrement + self.shared_curvature(&gradient, &preconditioned, beta);
+        let predicted = round_step(-dot(&gradient, &direction) / predicted_curvature);
+        let predicted = if predicted > 0.0 && predicted.is_finite() { predicted } else { 1.0 };
+        let mut line = objective.line(&mut direction, predicted)?;
+        // The direction came back as the device rounded it.
+        let slope = dot(&gradient, &direction);
+        let first = line.first();
+        let speculation_holds = first.slope.abs() <= ACCEPTABLE * slope.abs();
+        let found = if speculation_holds { Some(first) } else { search(&mut *line, slope)? };
+        let Some(probe) = found else { return Ok(Progress::LineSearchFailed) };
+        let refreshes = !speculation_holds && settings.preconditioner != Choice::None;
+        let here = line.accept(probe.step, if refreshes { Need::Hessian } else { Need::Gradient })?;
+        self.run.take(here, &direction, probe.step);
+        if refreshes {
+            self.refresh(settings);
+        } else {
+            let measured = (probe.curvature - self.shared_curvature(&gradient, &preconditioned, beta)) / decrement;
+            if measured > 0.0 && measured.is_finite() {
+                self.curvature = measured;
+            }
+            self.previous = Some(Previous { direction, gradient, preconditioned, step: probe.step });
+        }
+        Ok(Progress::Moved(probe.step))
+    }
 }
 
 impl Run {
-    /// One iteration, or the status that ends the run.
-    fn step(&mut self, objective: &mut dyn Objective, settings: Settings) -> Result<Option<Status>> {
-        if !self.here.is_finite() {
-            return Ok(Some(Status::NonFinite));
-        }
-        if largest(&self.here.gradient) <= settings.gradient_tolerance {
-            return if self.fresh { Ok(Some(Status::Converged)) } else { self.refresh(objective) };
-        }
-        if self.iterations >= settings.max_iterations {
-            return Ok(Some(Status::MaxIterations));
-        }
-        self.iterations += 1;
-        let preconditioned = self.preconditioner.apply(&self.here.gradient);
-        let mut direction = self.direction(&preconditioned);
-        let predicted = {
-            let length = dot(&direction, &direction);
-            round_step(-dot(&self.here.gradient, &direction) / (self.curvature * length))
-        };
-        let mut line = objective.line(&mut direction, predicted)?;
-        // The direction came back as the device rounded it.
-        let slope = dot(&self.here.gradient, &direction);
-        let first = line.first();
-        let found =
-            if first.slope.abs() <= ACCEPTABLE * slope.abs() { Some(first) } else { search(&mut *line, slope)? };
-        let Some(probe) = found else {
-            drop(line);
-            // Margins that were carried along may have drifted; afresh, a failure is a failure.
-            return if self.fresh { Ok(Some(Status::LineSearchFailed)) } else { self.refresh(objective) };
-        };
-        let next = line.accept(probe.step, Need::Gradient)?;
-        self.fresh = false;
-        for (q, p) in self.point.iter_mut().zip(&direction) {
-            *q += probe.step * p;
-        }
-        let curvature = probe.curvature / dot(&direction, &direction);
-        if curvature.is_finite() && curvature > 0.0 {
-            self.curvature = curvature;
-        }
-        let gradient = std::mem::replace(&mut self.here, next).gradient;
-        self.previous = Some(Previous { direction, gradient, preconditioned });
-        Ok(None)
-    }
-
-    /// `-M^-1 g + beta p`, or `-M^-1 g` where that does not descend.
-    fn direction(&self, preconditioned: &[f64]) -> Vec<f64> {
-        let steepest = || preconditioned.iter().map(|g| -g).collect::<Vec<f64>>();
+    /// `-M^-1 g + beta p`, and beta; 0 where the direction would not descend.
+    fn direction(&self, gradient: &[f64], preconditioned: &[f64]) -> (Vec<f64>, f64) {
+        let steepest = || (preconditioned.iter().map(|g| -g).collect::<Vec<f64>>(), 0.0);
         let Some(previous) = &self.previous else { return steepest() };
-        let gradient = &self.here.gradient;
-        let change: f64 = dot(preconditioned, gradient) - dot(preconditioned, &previous.gradient);
-        let beta = (change / dot(&previous.preconditioned, &previous.gradient)).max(0.0);
+        let change: Vec<f64> = gradient.iter().zip(&previous.gradient).map(|(g, old)| g - old).collect();
+        let beta = match &self.preconditioner {
+            Preconditioner::Factor(_) => {
+                let preconditioned_change: Vec<f64> =
+                    preconditioned.iter().zip(&previous.preconditioned).map(|(g, old)| g - old).collect();
+                let along = dot(&change, &previous.direction);
+                let beta = (dot(&change, preconditioned)
+                    - 2.0 * dot(&change, &preconditioned_change) * dot(&previous.direction, gradient) / along)
+                    / along;
+                if along > 0.0 { beta } else { 0.0 }
+            }
+            Preconditioner::None | Preconditioner::Diagonal(_) => {
+                (dot(&change, preconditioned) / dot(&previous.gradient, &previous.preconditioned)).max(0.0)
+            }
+        };
         let direction: Vec<f64> = preconditioned.iter().zip(&previous.direction).map(|(g, p)| beta * p - g).collect();
-        if dot(gradient, &direction) < 0.0 { direction } else { steepest() }
+        if beta.is_finite() && dot(gradient, &direction) < 0.0 { (direction, beta) } else { steepest() }
     }
 
-    /// Evaluates afresh where the run stands and starts over from there.
-    fn refresh(&mut self, objective: &mut dyn Objective) -> Result<Option<Status>> {
-        self.here = objective.move_to(&self.point, Need::Gradient)?;
-        self.fresh = true;
-        self.previous = None;
-        let norm = largest(&self.here.gradient);
-        if norm <= 0.5 * self.best_fresh {
-            self.best_fresh = norm;
-            self.unimproved = 0;
-        } else {
-            self.unimproved += 1;
+    /// What the last direction adds to `p'Hp`: `-2 beta (M^-1 g)'H p + beta^2 p'H p`, with `H p = y / a` from the
+    /// change `y` of the gradient over the step `a`.
+    fn shared_curvature(&self, gradient: &[f64], preconditioned: &[f64], beta: f64) -> f64 {
+        let Some(previous) = &self.previous else { return 0.0 };
+        if beta == 0.0 {
+            return 0.0;
         }
-        Ok((self.unimproved >= MAX_CONFIRMATIONS).then_some(Status::Stalled))
+        let change: Vec<f64> =
+            gradient.iter().zip(&previous.gradient).map(|(g, old)| (g - old) / previous.step).collect();
+        beta * (beta * dot(&previous.direction, &change) - 2.0 * dot(preconditioned, &change))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matrix::Symmetric;
     use crate::monitor::Silent;
-    use crate::objective::{Line, Passes, Probe};
+    use crate::objective::{Evaluation, Line, Passes, Probe};
+    use crate::solve::{Status, newton};
 
     /// `sum_j c_j (cosh(q_j - j) - 1)`: convex, far from quadratic, minimum at `q_j = j`.
     struct Cosh {
@@ -182,7 +175,9 @@ mod tests {
             Evaluation {
                 value: terms().map(|(j, (c, q))| c * ((q - j as f64).cosh() - 1.0)).sum(),
                 gradient: terms().map(|(j, (c, q))| c * (q - j as f64).sinh()).collect(),
-                hessian: None,
+                hessian: Some(Symmetric::from_lower(point.len(), |i, j| {
+                    if i == j { self.scales[i] * (point[i] - i as f64).cosh() } else { 0.0 }
+                })),
             }
         }
     }
@@ -248,30 +243,39 @@ mod tests {
         }
     }
 
+    type Solver = fn(&mut dyn Objective, Start, &Settings, &dyn Monitor, &mut History<'_>) -> Result<Outcome>;
+
+    fn solve(solver: Solver, scales: &[f64], settings: &Settings) -> Outcome {
+        let mut objective = Cosh::new(scales);
+        let point = vec![0.0; scales.len()];
+        let evaluation = objective.move_to(&point, Need::Hessian).expect("nothing fails");
+        solver(&mut objective, Start { point, evaluation }, settings, &Silent, &mut |_| {}).expect("nothing fails")
+    }
+
     #[test]
-    fn reaches_the_minimum_and_says_so() {
-        let mut objective = Cosh::new(&[1.0, 3.0, 0.2, 5.0]);
-        let outcome =
-            conjugate_gradient(&mut objective, &[0.0; 4], Settings::default(), &Silent).expect("nothing fails");
-        assert_eq!(outcome.status, Status::Converged);
-        for (j, q) in outcome.parameters.iter().enumerate() {
-            assert!((q - j as f64).abs() <= 1e-6, "{:?}", outcome.parameters);
+    fn every_method_reaches_the_minimum_and_says_so() {
+        for preconditioner in [Choice::None, Choice::Diagonal, Choice::Hessian] {
+            let settings = Settings { preconditioner, tolerance: 1e-6, ..Settings::new(1) };
+            for solver in [conjugate_gradient as Solver, newton] {
+                let outcome = solve(solver, &[1.0, 3.0, 0.2, 5.0], &settings);
+                assert_eq!(outcome.status, Status::Converged, "{preconditioner:?}");
+                for (j, q) in outcome.parameters.iter().enumerate() {
+                    assert!((q - j as f64).abs() <= 1e-5, "{preconditioner:?}: {:?}", outcome.parameters);
+                }
+            }
         }
     }
 
     #[test]
     fn running_out_of_iterations_is_no_convergence() {
-        let mut objective = Cosh::new(&[1.0, 3.0, 0.2, 5.0]);
-        let settings = Settings { max_iterations: 2, ..Settings::default() };
-        let outcome = conjugate_gradient(&mut objective, &[0.0; 4], settings, &Silent).expect("nothing fails");
+        let settings = Settings { max_iterations: 2, ..Settings::new(1) };
+        let outcome = solve(conjugate_gradient, &[1.0, 3.0, 0.2, 5.0], &settings);
         assert_eq!((outcome.status, outcome.iterations), (Status::MaxIterations, 2));
     }
 
     #[test]
     fn a_value_that_is_not_finite_ends_the_run() {
-        let mut objective = Cosh::new(&[1.0, f64::NAN]);
-        let outcome =
-            conjugate_gradient(&mut objective, &[0.0; 2], Settings::default(), &Silent).expect("nothing fails");
+        let outcome = solve(conjugate_gradient, &[1.0, f64::NAN], &Settings::new(1));
         assert_eq!(outcome.status, Status::NonFinite);
     }
 }

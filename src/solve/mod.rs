@@ -1,25 +1,38 @@
-//! Solvers. They see an [`Objective`](crate::objective::Objective) and a [`Monitor`], never a table or a device.
+//! Solvers. They see an [`Objective`](crate::objective::Objective) and a [`Monitor`](crate::monitor::Monitor), never
+//! a table or a device.
 
+mod aliasing;
 mod conjugate_gradient;
+mod descent;
+mod judge;
 mod line_search;
+mod newton;
 mod preconditioner;
 
+pub use aliasing::aliased;
 pub use conjugate_gradient::conjugate_gradient;
+pub use newton::newton;
+pub use preconditioner::Choice as Preconditioner;
 
-use crate::objective::Passes;
+use crate::matrix::Symmetric;
+use crate::objective::{Evaluation, Passes};
 
 /// How a solver stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// The gradient is within the tolerance, confirmed by a fresh evaluation.
+    /// The distance to the optimum is within the tolerance, confirmed by a fresh evaluation.
     Converged,
+    /// As near as the arithmetic of this device comes: a claim within the tolerance needs f64.
+    F32Limit,
     /// The iterations ran out.
     MaxIterations,
     /// No step along a direction of descent brought the slope down, from a fresh evaluation.
     LineSearchFailed,
-    /// Fresh evaluations no longer improve, above the tolerance.
+    /// Fresh evaluations no longer improve, far from the optimum.
     Stalled,
+    /// Some rows are told apart perfectly: the likelihood has no finite maximum.
+    Separated,
     /// The value or the gradient is not finite.
     NonFinite,
 }
@@ -29,20 +42,34 @@ impl Status {
     pub fn name(self) -> &'static str {
         match self {
             Self::Converged => "converged",
+            Self::F32Limit => "f32_limit",
             Self::MaxIterations => "max_iterations",
             Self::LineSearchFailed => "line_search_failed",
             Self::Stalled => "stalled",
+            Self::Separated => "separated",
             Self::NonFinite => "non_finite",
         }
+    }
+
+    /// Whether the parameters are as good as asked for, or as this device's arithmetic allows.
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::Converged | Self::F32Limit)
     }
 
     /// What a status other than `converged` means for the user; empty for `converged`.
     pub fn advice(self) -> &'static str {
         match self {
             Self::Converged => "",
-            Self::MaxIterations => "the iterations ran out before the gradient was small; raise --max-iterations",
+            Self::F32Limit => {
+                "as near as this device's arithmetic comes; --device cpu computes in double precision, or raise --tolerance"
+            }
+            Self::MaxIterations => "the iterations ran out before the optimum was near; raise --max-iterations",
             Self::LineSearchFailed | Self::Stalled => {
-                "the arithmetic of this device gets no nearer; try --device cpu, a larger --gradient-tolerance or a penalty (--l2)"
+                "the arithmetic of this device gets no nearer; try --device cpu, a larger --tolerance or a penalty (--l2)"
+            }
+            Self::Separated => {
+                "the features tell the classes apart perfectly, at least for some rows, so the likelihood grows without end \
+                 and these coefficients are no estimates; add a penalty (for example --l2 1e-3) or leave the columns out"
             }
             Self::NonFinite => {
                 "the loss is not finite at the start or after a step; look for extreme values, or add a penalty (--l2)"
@@ -51,20 +78,76 @@ impl Status {
     }
 }
 
-/// When a solver stops.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// When a solver stops, and what it may use.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Largest component of the gradient, in the solver's coordinates, that counts as zero.
-    pub gradient_tolerance: f64,
+    /// Distance to the optimum, in standard errors, that counts as converged.
+    pub tolerance: f64,
+    /// If given, the largest component of the gradient that counts as zero, instead of `tolerance`.
+    pub gradient_tolerance: Option<f64>,
     /// Iterations at most.
     pub max_iterations: u64,
+    /// What stands in for the inverse Hessian.
+    pub preconditioner: Preconditioner,
+    /// Rows behind the mean, N: turns a Newton decrement into standard errors.
+    pub rows: f64,
+    /// The distance, in standard errors, that the bias of the device's functions alone can make.
+    pub delta_floor: f64,
+    /// How far each parameter reaches into a margin: the largest absolute value of its column, `[dimension]`. Given,
+    /// the objective is watched for separation; a penalised one has a minimum anyway and needs none.
+    pub reach: Option<Vec<f64>>,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self { gradient_tolerance: 1e-7, max_iterations: 1000 }
+impl Settings {
+    /// The defaults, for a mean over `rows`.
+    pub fn new(rows: usize) -> Self {
+        Self {
+            tolerance: DEFAULT_TOLERANCE,
+            gradient_tolerance: None,
+            max_iterations: DEFAULT_MAX_ITERATIONS,
+            preconditioner: Preconditioner::Hessian,
+            rows: rows as f64,
+            delta_floor: 0.0,
+            reach: None,
+        }
     }
 }
+
+/// The default of [`Settings::tolerance`].
+pub const DEFAULT_TOLERANCE: f64 = 1e-4;
+/// The default of [`Settings::max_iterations`].
+pub const DEFAULT_MAX_ITERATIONS: u64 = 1000;
+
+/// Where a solver begins: the objective stands at `point`, evaluated as `evaluation`.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The parameters.
+    pub point: Vec<f64>,
+    /// The evaluation there, with the Hessian.
+    pub evaluation: Evaluation,
+}
+
+/// One iteration, as it is told to whoever wants the history.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Iteration<'a> {
+    /// Its number; 0 is the start.
+    pub number: u64,
+    /// The value.
+    pub value: f64,
+    /// The distance to the optimum in standard errors, where a Hessian is at hand.
+    pub delta: Option<f64>,
+    /// The largest component of the gradient.
+    pub gradient_norm: f64,
+    /// The step that was taken.
+    pub step: f64,
+    /// What the run has cost so far.
+    pub passes: Passes,
+    /// The parameters.
+    pub point: &'a [f64],
+}
+
+/// Listens to the iterations of a solver.
+pub type History<'h> = dyn FnMut(&Iteration<'_>) + 'h;
 
 /// What a solver leaves behind.
 #[derive(Clone, Debug)]
@@ -75,6 +158,12 @@ pub struct Outcome {
     pub value: f64,
     /// The gradient there.
     pub gradient: Vec<f64>,
+    /// The Hessian of the last confirmation, if there was one.
+    pub hessian: Option<Symmetric>,
+    /// Parameters along which the rows are saturated, if the run ended as separated.
+    pub saturated: Vec<usize>,
+    /// The distance to the optimum in standard errors, `sqrt(N g'M^-1 g)`, where a Hessian was at hand.
+    pub delta: Option<f64>,
     /// How it stopped.
     pub status: Status,
     /// Iterations: directions that were searched.

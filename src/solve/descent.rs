@@ -1,0 +1,155 @@
+//! The frame of every descent method: iterate, look whether the end is near, confirm it afresh.
+
+use crate::error::Result;
+use crate::monitor::Monitor;
+use crate::objective::{Evaluation, Objective};
+use crate::solve::judge::Judge;
+use crate::solve::{History, Iteration, Outcome, Settings, Start, Status, largest};
+
+/// Where a method stands.
+pub(super) struct Descent {
+    /// The parameters.
+    pub(super) point: Vec<f64>,
+    /// The evaluation there.
+    pub(super) here: Evaluation,
+    /// `here` was evaluated afresh, not from margins that were carried along.
+    fresh: bool,
+    judge: Judge,
+    iterations: u64,
+}
+
+/// What an iteration came to.
+pub(super) enum Progress {
+    /// A step of this length was taken.
+    Moved(f64),
+    /// No step along the direction brought the slope down.
+    LineSearchFailed,
+}
+
+/// One method of descent.
+pub(super) trait Method {
+    /// Where the method stands.
+    fn descent(&mut self) -> &mut Descent;
+
+    /// Forgets what was learned on the way: `here` is fresh, and may have a Hessian.
+    fn refresh(&mut self, settings: &Settings);
+
+    /// Takes one step.
+    fn iterate(&mut self, objective: &mut dyn Objective, settings: &Settings) -> Result<Progress>;
+}
+
+impl Descent {
+    pub(super) fn new(start: Start, settings: &Settings) -> Self {
+        let mut judge = Judge::new(settings);
+        if let Some(hessian) = &start.evaluation.hessian {
+            judge.take_spread(hessian);
+        }
+        Self { point: start.point, here: start.evaluation, fresh: true, judge, iterations: 0 }
+    }
+
+    /// Moves to a step along a direction, where the objective was evaluated as `here`.
+    pub(super) fn take(&mut self, here: Evaluation, direction: &[f64], step: f64) {
+        for (q, p) in self.point.iter_mut().zip(direction) {
+            *q += step * p;
+        }
+        if let Some(hessian) = &here.hessian {
+            self.judge.take_metric(hessian);
+        }
+        self.here = here;
+        self.fresh = false;
+    }
+
+    /// Evaluates afresh; a status if the run is over.
+    fn confirm(&mut self, objective: &mut dyn Objective) -> Result<Option<Status>> {
+        let (here, status) = self.judge.confirm(objective, &self.point)?;
+        self.here = here;
+        self.fresh = true;
+        Ok(self.separation().or(status))
+    }
+
+    /// Whether the fresh evaluation shows separation.
+    fn separation(&self) -> Option<Status> {
+        let saturated = self.here.hessian.as_ref().is_some_and(|hessian| !self.judge.saturated(hessian).is_empty());
+        (saturated || self.judge.is_separated(self.here.value, &self.point)).then_some(Status::Separated)
+    }
+
+    fn is_suspect(&self) -> bool {
+        self.judge.is_small(&self.here.gradient) || self.separation().is_some()
+    }
+}
+
+/// Runs `method` to its end.
+pub(super) fn descend(
+    objective: &mut dyn Objective,
+    settings: &Settings,
+    monitor: &dyn Monitor,
+    history: &mut History<'_>,
+    mut method: impl Method,
+) -> Result<Outcome> {
+    monitor.begin("training", None);
+    let mut step = 0.0;
+    let status = loop {
+        let at = method.descent();
+        let delta = at.judge.delta(&at.here.gradient);
+        let gradient_norm = largest(&at.here.gradient);
+        let passes = objective.passes();
+        let distance = delta.map_or_else(
+            || format!("gradient {gradient_norm:.1e}"),
+            |delta| format!("{delta:.1e} standard errors to go"),
+        );
+        monitor.say(&format!("iteration {}, {distance}, {} passes", at.iterations, passes.data));
+        history(&Iteration {
+            number: at.iterations,
+            value: at.here.value,
+            delta,
+            gradient_norm,
+            step,
+            passes,
+            point: &at.point,
+        });
+        monitor.check()?;
+        if !at.here.is_finite() {
+            break Status::NonFinite;
+        }
+        // A start at the optimum is confirmed like any other end; after that, only what was carried along is.
+        if (!at.fresh || at.iterations == 0) && at.is_suspect() {
+            if let Some(status) = at.confirm(objective)? {
+                break status;
+            }
+            method.refresh(settings);
+        }
+        let at = method.descent();
+        if at.iterations >= settings.max_iterations {
+            break Status::MaxIterations;
+        }
+        at.iterations += 1;
+        match method.iterate(objective, settings)? {
+            Progress::Moved(taken) => step = taken,
+            Progress::LineSearchFailed => {
+                let at = method.descent();
+                // Margins that were carried along may have drifted; afresh, a failure is a failure.
+                if at.fresh {
+                    break at.judge.of_failure(&at.here.gradient);
+                }
+                if let Some(status) = at.confirm(objective)? {
+                    break status;
+                }
+                method.refresh(settings);
+            }
+        }
+    };
+    monitor.end();
+    let at = method.descent();
+    let saturated = at.here.hessian.as_ref().map(|hessian| at.judge.saturated(hessian)).unwrap_or_default();
+    Ok(Outcome {
+        saturated,
+        parameters: at.point.clone(),
+        value: at.here.value,
+        gradient: at.here.gradient.clone(),
+        hessian: if at.fresh { at.here.hessian.take() } else { None },
+        delta: at.judge.delta(&at.here.gradient),
+        status,
+        iterations: at.iterations,
+        passes: objective.passes(),
+    })
+}

@@ -1,0 +1,65 @@
+//! Newton's method: the reference for a moderate number of features.
+
+use crate::error::Result;
+use crate::monitor::Monitor;
+use crate::objective::{Need, Objective};
+use crate::solve::descent::{Descent, Method, Progress, descend};
+use crate::solve::line_search::{ACCEPTABLE, search};
+use crate::solve::preconditioner::{Choice, Preconditioner};
+use crate::solve::{History, Outcome, Settings, Start, dot};
+
+/// Minimises `objective` by Newton's method, with the full step where its slope is small enough and a line search on
+/// `phi'` where it is not.
+///
+/// # Requirements
+/// A smooth convex objective that stands at `start`, and room for its Hessian.
+///
+/// # Cost
+/// A pass over the data and a Hessian pass an iteration, and one fresh evaluation before convergence is claimed.
+///
+/// # Reference
+/// Boyd and Vandenberghe, *Convex Optimization*, algorithm 9.5. For the logistic model it is iteratively reweighted
+/// least squares (Bishop, section 4.3.3).
+pub fn newton(
+    objective: &mut dyn Objective,
+    start: Start,
+    settings: &Settings,
+    monitor: &dyn Monitor,
+    history: &mut History<'_>,
+) -> Result<Outcome> {
+    let mut run = Run { run: Descent::new(start, settings), metric: Preconditioner::None };
+    run.refresh(settings);
+    descend(objective, settings, monitor, history, run)
+}
+
+struct Run {
+    run: Descent,
+    metric: Preconditioner,
+}
+
+impl Method for Run {
+    fn descent(&mut self) -> &mut Descent {
+        &mut self.run
+    }
+
+    fn refresh(&mut self, _: &Settings) {
+        if let Some(hessian) = &self.run.here.hessian {
+            self.metric = Preconditioner::new(Choice::Hessian, hessian);
+        }
+    }
+
+    fn iterate(&mut self, objective: &mut dyn Objective, settings: &Settings) -> Result<Progress> {
+        let gradient = self.run.here.gradient.clone();
+        let mut direction: Vec<f64> = self.metric.apply(&gradient).iter().map(|step| -step).collect();
+        let mut line = objective.line(&mut direction, 1.0)?;
+        let slope = dot(&gradient, &direction);
+        let first = line.first();
+        let found =
+            if first.slope.abs() <= ACCEPTABLE * slope.abs() { Some(first) } else { search(&mut *line, slope)? };
+        let Some(probe) = found else { return Ok(Progress::LineSearchFailed) };
+        let here = line.accept(probe.step, Need::Hessian)?;
+        self.run.take(here, &direction, probe.step);
+        self.refresh(settings);
+        Ok(Progress::Moved(probe.step))
+    }
+}
