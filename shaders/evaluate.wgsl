@@ -1,5 +1,5 @@
 // One pass over the features of a chunk. Map: margins, probabilities L_k, per-row loss, residual and
-// gradient terms at margins z + step u, with u = X p computed here if the pass reads a direction.
+// gradient terms at margins z + step u, with u = X p computed here if the pass reads a direction, and 0 if not.
 // Reduce: a tree for each sum of each tile. A workgroup takes one block and writes one slot:
 // [sum loss, sum r u, sum S u^2, sum r, sum r x_1 .. sum r x_d]: phi, phi', phi'' and the gradient.
 
@@ -34,8 +34,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 }
                 u = select(vec4(0.0), u, here);
                 direction_margins[k] = u;
-            } else {
-                u = select(vec4(0.0), direction_margins[k], here);
             }
             let z = select(vec4(0.0), margins[k] + pass_.steps.x * u, here);
             let t = select(vec4(0.0), labels[k], here);

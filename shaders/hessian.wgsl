@@ -1,4 +1,6 @@
-// The Hessian X'SX of a chunk, x extended by 1, in square pieces of EDGE x EDGE columns. A workgroup takes one
+// Hessian, gradient and loss of a chunk in one pass over its features, from the cached margins: the product of the
+// left columns (S x_1 .. S x_d, S, r, loss) with the right ones (x_1 .. x_d, 1), of which the part on and below the
+// diagonal is needed, in square pieces of EDGE x EDGE columns. A workgroup takes one
 // Hessian block of rows (group.x) and one piece on or below the diagonal (group.y, row by row: (0,0), (1,0),
 // (1,1), ...); each of its 16 x 16 invocations holds two columns of both sides. An accumulator runs over PART
 // rows, then joins a binary tree over the parts of the block. The slot has the pieces one after the other,
@@ -11,10 +13,12 @@ const LEVELS: u32 = 8u; // of the tree over parts: 2^7 parts of a block at most
 
 @group(0) @binding(0) var<uniform> pass_: Pass;
 @group(0) @binding(1) var<storage, read> features: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> margins: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> pieces: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> labels: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> margins: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> residuals: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> pieces: array<vec4<f32>>;
 
-// [column][four rows], the columns of the left side times S.
+// [column][four rows]
 var<workgroup> left: array<vec4<f32>, GROUP>;
 var<workgroup> right: array<vec4<f32>, GROUP>;
 
@@ -41,12 +45,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             let row = step_row + 4u * load_rows;
             let here = holds_data(row, part_end);
             let k = row / 4u;
-            var curvature = vec4(0.0);
+            left[lane] = vec4(0.0);
+            right[lane] = vec4(0.0);
             if (row < part_end) {
-                curvature = select(vec4(0.0), logistic_curvature(margins[k]), here);
+                left[lane] = select(vec4(0.0), left_column(piece_row * EDGE + load_column, k), here);
+                right[lane] = select(vec4(0.0), right_column(piece_column * EDGE + load_column, k), here);
+                if (piece_row * EDGE + load_column == pass_.features + 1u && piece_column == 0u) {
+                    residuals[k] = left[lane];
+                }
             }
-            left[lane] = curvature * column_of(piece_row * EDGE + load_column, k, here);
-            right[lane] = column_of(piece_column * EDGE + load_column, k, here);
             workgroupBarrier();
             for (var i = 0u; i < 8u; i++) {
                 let a0 = left[a * 8u + i];
@@ -76,10 +83,21 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     pieces[(group.x * groups.y + group.y) * GROUP + lane] = total;
 }
 
-// Four rows of a column of the extended x: a feature, the 1 of the intercept, or nothing.
-fn column_of(column: u32, k: u32, here: vec4<bool>) -> vec4<f32> {
-    if (column < pass_.features && any(here)) {
-        return select(vec4(0.0), features[column * pass_.stride + k], here);
+// Four rows of a right column: a feature, the 1 of the intercept, or nothing.
+fn right_column(column: u32, k: u32) -> vec4<f32> {
+    if (column < pass_.features) {
+        return features[column * pass_.stride + k];
     }
-    return select(vec4(0.0), vec4(1.0), here & vec4(column == pass_.features));
+    return vec4(select(0.0, 1.0, column == pass_.features));
+}
+
+// Four rows of a left column: a right one times S, the residual, or the loss.
+fn left_column(column: u32, k: u32) -> vec4<f32> {
+    if (column == pass_.features + 1u) {
+        return residual_of(margins[k], labels[k]);
+    }
+    if (column == pass_.features + 2u) {
+        return loss_of(margins[k], labels[k]);
+    }
+    return logistic_curvature(margins[k]) * right_column(column, k);
 }

@@ -12,7 +12,7 @@ struct Pass {
     stride: u32,          // vec4s from one column to the next
     features: u32,        // columns
     block_rows: u32,      // rows of a block; a workgroup takes one block
-    reads_direction: u32, // 1: compute direction margins u = X p; 0: take those that are there
+    reads_direction: u32, // 1: compute direction margins u = X p; 0: there is no direction, u = 0
     intercept: f32,       // the direction's intercept
     first_block: u32,     // block that the first workgroup takes (the Hessian's dispatches are several)
     unused: u32,

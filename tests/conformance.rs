@@ -17,8 +17,7 @@ use gpu_logreg::data::synth::{Recipe, write};
 use gpu_logreg::data::{Column, Request, Table, load};
 use gpu_logreg::monitor::Silent;
 use gpu_logreg::objective::{Evaluation, Need, Objective};
-use gpu_logreg::penalty::PenaltyScale;
-use gpu_logreg::solve::{Settings, Status};
+use gpu_logreg::solve::Status;
 use gpu_logreg::standardize::{ColumnScale, Coordinates, Standardized};
 use gpu_logreg::train::{Job, train};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -484,15 +483,9 @@ fn two_million_rows_train_to_the_double_precision_answer(subject: &Subject) -> C
     let file = std::fs::File::create(&path).map_err(|e| e.to_string())?;
     write(&recipe, file, &path, &Silent).map_err(|e| e.to_string())?;
     let table = Table::open(&path).map_err(|e| e.to_string())?;
-    let job = Job {
-        request: Request { label: Some("y".into()), ..Request::default() },
-        device: if subject.gpu.is_some() { Selection::Gpu } else { Selection::Cpu },
-        l2: 0.0,
-        penalty_scale: PenaltyScale::Standardized,
-        intercept: true,
-        settings: Settings::default(),
-    };
-    let model = train(&table, &job, &Silent).map_err(|e| e.to_string())?;
+    let device = if subject.gpu.is_some() { Selection::Gpu } else { Selection::Cpu };
+    let job = Job::new(Request { label: Some("y".into()), ..Request::default() }, device);
+    let model = train(&table, &job, &Silent, &mut |_| {}).map_err(|e| e.to_string())?;
     if model.training.status != Status::Converged {
         return Err(format!("stopped as {:?}", model.training.status));
     }
@@ -561,7 +554,7 @@ const EDITS: [(&str, usize, &str, &str); 15] = [
         "((part >> level) & 1u) == 1u) {\n            total",
         "((part >> level) & 1u) == 1u && level > 0u) {\n            total",
     ),
-    ("Hessian without the intercept", 4, "vec4(column == pass_.features)", "vec4(false)"),
+    ("Hessian without the intercept", 4, "select(0.0, 1.0, column == pass_.features)", "0.0"),
     (
         "Hessian counts the rows beyond the last",
         4,

@@ -34,7 +34,7 @@ pub fn conjugate_gradient(
     history: &mut History<'_>,
 ) -> Result<Outcome> {
     let mut run = Run {
-        run: Descent::new(start, settings),
+        at: Descent::new(start, settings),
         preconditioner: Preconditioner::None,
         previous: None,
         curvature: 0.25,
@@ -54,7 +54,7 @@ struct Previous {
 
 /// The state between iterations.
 struct Run {
-    run: Descent,
+    at: Descent,
     preconditioner: Preconditioner,
     previous: Option<Previous>,
     /// `(M^-1 g)'H(M^-1 g) / g.M^-1 g` as last measured: 1 for the Hessian itself. At first 1/4, the most that a
@@ -64,15 +64,15 @@ struct Run {
 
 impl Method for Run {
     fn descent(&mut self) -> &mut Descent {
-        &mut self.run
+        &mut self.at
     }
 
     /// Starts over: the Hessian, where there is one, gives the preconditioner and the curvature along the gradient.
     fn refresh(&mut self, settings: &Settings) {
         self.previous = None;
-        let Some(hessian) = &self.run.here.hessian else { return };
+        let Some(hessian) = &self.at.here.hessian else { return };
         self.preconditioner = Preconditioner::new(settings.preconditioner, hessian);
-        let gradient = &self.run.here.gradient;
+        let gradient = &self.at.here.gradient;
         let step = self.preconditioner.apply(gradient);
         let curvature = dot(&step, &hessian.times(&step)) / dot(&step, gradient);
         if curvature > 0.0 && curvature.is_finite() {
@@ -82,7 +82,7 @@ impl Method for Run {
 
     /// One iteration.
     fn iterate(&mut self, objective: &mut dyn Objective, settings: &Settings) -> Result<Progress> {
-        let gradient = self.run.here.gradient.clone();
+        let gradient = self.at.here.gradient.clone();
         let preconditioned = self.preconditioner.apply(&gradient);
         let decrement = dot(&gradient, &preconditioned);
         let (mut direction, beta) = self.direction(&gradient, &preconditioned);
@@ -99,7 +99,7 @@ impl Method for Run {
         let Some(probe) = found else { return Ok(Progress::LineSearchFailed) };
         let refreshes = !speculation_holds && settings.preconditioner != Choice::None;
         let here = line.accept(probe.step, if refreshes { Need::Hessian } else { Need::Gradient })?;
-        self.run.take(here, &direction, probe.step);
+        self.at.take(here, &direction, probe.step);
         if refreshes {
             self.refresh(settings);
         } else {

@@ -43,6 +43,7 @@ impl Descent {
         let mut judge = Judge::new(settings);
         if let Some(hessian) = &start.evaluation.hessian {
             judge.take_spread(hessian);
+            judge.take_metric(hessian);
         }
         Self { point: start.point, here: start.evaluation, fresh: true, judge, iterations: 0 }
     }

@@ -93,23 +93,20 @@ impl Judge {
     }
 
     fn of_fresh(&mut self, gradient: &[f64]) -> Option<Status> {
-        let (distance, near) = match self.settings.gradient_tolerance {
-            Some(tolerance) => {
-                if largest(gradient) <= tolerance {
-                    return Some(Status::Converged);
-                }
-                (largest(gradient), 0.0)
+        let (distance, near) = if let Some(tolerance) = self.settings.gradient_tolerance {
+            if largest(gradient) <= tolerance {
+                return Some(Status::Converged);
             }
-            None => {
-                let delta = self.delta(gradient).unwrap_or(f64::INFINITY);
-                if delta + self.settings.delta_floor <= self.settings.tolerance {
-                    return Some(Status::Converged);
-                }
-                if delta <= self.settings.tolerance && self.settings.delta_floor > 0.5 * self.settings.tolerance {
-                    return Some(Status::F32Limit);
-                }
-                (delta, NEAR)
+            (largest(gradient), 0.0)
+        } else {
+            let delta = self.delta(gradient).unwrap_or(f64::INFINITY);
+            if delta + self.settings.delta_floor <= self.settings.tolerance {
+                return Some(Status::Converged);
             }
+            if delta <= self.settings.tolerance && self.settings.delta_floor > 0.5 * self.settings.tolerance {
+                return Some(Status::F32Limit);
+            }
+            (delta, NEAR)
         };
         if distance <= 0.5 * self.best {
             self.best = distance;

@@ -27,29 +27,29 @@ pub fn newton(
     monitor: &dyn Monitor,
     history: &mut History<'_>,
 ) -> Result<Outcome> {
-    let mut run = Run { run: Descent::new(start, settings), metric: Preconditioner::None };
+    let mut run = Run { at: Descent::new(start, settings), metric: Preconditioner::None };
     run.refresh(settings);
     descend(objective, settings, monitor, history, run)
 }
 
 struct Run {
-    run: Descent,
+    at: Descent,
     metric: Preconditioner,
 }
 
 impl Method for Run {
     fn descent(&mut self) -> &mut Descent {
-        &mut self.run
+        &mut self.at
     }
 
     fn refresh(&mut self, _: &Settings) {
-        if let Some(hessian) = &self.run.here.hessian {
+        if let Some(hessian) = &self.at.here.hessian {
             self.metric = Preconditioner::new(Choice::Hessian, hessian);
         }
     }
 
     fn iterate(&mut self, objective: &mut dyn Objective, settings: &Settings) -> Result<Progress> {
-        let gradient = self.run.here.gradient.clone();
+        let gradient = self.at.here.gradient.clone();
         let mut direction: Vec<f64> = self.metric.apply(&gradient).iter().map(|step| -step).collect();
         let mut line = objective.line(&mut direction, 1.0)?;
         let slope = dot(&gradient, &direction);
@@ -58,7 +58,7 @@ impl Method for Run {
             if first.slope.abs() <= ACCEPTABLE * slope.abs() { Some(first) } else { search(&mut *line, slope)? };
         let Some(probe) = found else { return Ok(Progress::LineSearchFailed) };
         let here = line.accept(probe.step, Need::Hessian)?;
-        self.run.take(here, &direction, probe.step);
+        self.at.take(here, &direction, probe.step);
         self.refresh(settings);
         Ok(Progress::Moved(probe.step))
     }

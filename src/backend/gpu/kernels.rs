@@ -13,6 +13,8 @@ pub const WORKGROUP_BYTES: u64 = 2 * 16 * GROUP as u64;
 pub const STORAGE_BUFFERS: u64 = 7;
 /// Steps that one probe takes.
 pub const PROBES: usize = 4;
+/// Columns on the left of the Hessian's product beside the features: S, residual, loss.
+pub const LEFT_EXTRA: usize = 3;
 /// Columns of a piece of the Hessian.
 pub const EDGE: usize = 32;
 /// Rows that an accumulator of the Hessian runs over.
@@ -37,7 +39,7 @@ pub struct Pass {
     pub features: u32,
     /// Rows of a block.
     pub block_rows: u32,
-    /// 1: compute direction margins; 0: take those that are there.
+    /// 1: compute direction margins; 0: there is no direction.
     pub reads_direction: u32,
     /// The direction's intercept.
     pub intercept: f32,
@@ -60,7 +62,7 @@ pub enum Kernel {
     Probe,
     /// Margins move to an accepted step.
     Advance,
-    /// The Hessian, from cached margins.
+    /// Hessian, gradient and loss, from cached margins.
     Hessian,
 }
 
@@ -96,7 +98,9 @@ impl Kernel {
             ],
             Self::Probe => &[Pass, Read("labels"), Read("margins"), Read("direction_margins"), Write("slots")],
             Self::Advance => &[Pass, Read("direction_margins"), Write("margins")],
-            Self::Hessian => &[Pass, Read("features"), Read("margins"), Write("pieces")],
+            Self::Hessian => {
+                &[Pass, Read("features"), Read("labels"), Read("margins"), Write("residuals"), Write("pieces")]
+            }
         }
     }
 }

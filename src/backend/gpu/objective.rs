@@ -27,6 +27,12 @@ struct Means {
     gradient: Vec<f64>,
 }
 
+impl From<Means> for Evaluation {
+    fn from(means: Means) -> Self {
+        Self { value: means.probe.value, gradient: means.gradient, hessian: None }
+    }
+}
+
 /// What differs between the dispatches of a kernel.
 #[derive(Clone, Copy, Default)]
 struct Dispatch {
@@ -125,11 +131,6 @@ impl GpuObjective {
         Ok(sums)
     }
 
-    fn evaluation(&mut self, means: Means, need: Need) -> Result<Evaluation> {
-        let hessian = if need == Need::Hessian { Some(self.hessian()?) } else { None };
-        Ok(Evaluation { value: means.probe.value, gradient: means.gradient, hessian })
-    }
-
     /// One pass over the features: loss, slope, curvature and gradient.
     fn evaluate(&mut self, dispatch: Dispatch) -> Result<Means> {
         self.passes.data += 1;
@@ -141,9 +142,9 @@ impl GpuObjective {
         Ok(Means { probe: Probe { step: f64::from(dispatch.steps[0]), value, slope, curvature }, gradient })
     }
 
-    /// `X'SX / n` where the rows stand, x extended by 1: a pass of its own over the features. Slots are drained in
-    /// the order of their blocks, a bounded number at a time.
-    fn hessian(&mut self) -> Result<Symmetric> {
+    /// Loss, gradient and Hessian where the rows stand: one pass over the features. Slots are drained in the order of
+    /// their blocks, a bounded number at a time.
+    fn hessian(&mut self) -> Result<Evaluation> {
         self.passes.data += 1;
         self.passes.hessian += 1;
         let features = self.layout.features;
@@ -175,14 +176,27 @@ impl GpuObjective {
             }
         }
         let n = self.layout.rows as f64;
-        Ok(Symmetric::from_lower(features + 1, |i, j| {
+        let product = |i: usize, j: usize| {
             let (row, column) = (i / EDGE, j / EDGE);
             let (a, b) = (i % EDGE, j % EDGE);
             // The invocation that holds the columns a and b, and which of its four products theirs is.
             let piece = row * (row + 1) / 2 + column;
             let invocation = a / 2 * 16 + b / 2;
             sums[(piece * GROUP as usize + invocation) * 4 + a % 2 * 2 + b % 2] / n
-        }))
+        };
+        Ok(Evaluation {
+            value: product(features + 2, features),
+            gradient: (0..=features).map(|j| product(features + 1, j)).collect(),
+            hessian: Some(Symmetric::from_lower(features + 1, product)),
+        })
+    }
+
+    /// One pass over the features where the rows stand.
+    fn here(&mut self, need: Need) -> Result<Evaluation> {
+        match need {
+            Need::Gradient => Ok(self.evaluate(Dispatch::default())?.into()),
+            Need::Hessian => self.hessian(),
+        }
     }
 
     fn advance(&self, step: f32) {
@@ -207,10 +221,15 @@ impl Objective for GpuObjective {
         let (high, low) = split(point);
         let (low_intercept, low_weights) = low.split_last().expect("the intercept is always there");
         let (high_intercept, high_weights) = high.split_last().expect("the intercept is always there");
-        self.write_parameters(low_weights);
-        // Weights without a low half (a start at zero) need no pass over the features for it.
-        let features = if low_weights.iter().all(|w| *w == 0.0) { 0 } else { self.layout.features };
+        let is_zero = |weights: &[f32]| weights.iter().all(|w| *w == 0.0);
+        if is_zero(low_weights) && is_zero(high_weights) {
+            // A start at zero: the margins are the intercept, and no pass over the features is needed for them.
+            self.run(Kernel::Margin, Dispatch { intercept: *high_intercept, ..Dispatch::default() });
+            return self.here(need);
+        }
+        let features = if is_zero(low_weights) { 0 } else { self.layout.features };
         self.passes.data += u64::from(features > 0);
+        self.write_parameters(low_weights);
         self.run(Kernel::Margin, Dispatch { features, intercept: *low_intercept, ..Dispatch::default() });
         self.write_parameters(high_weights);
         let steps = [1.0, 0.0, 0.0, 0.0];
@@ -221,7 +240,7 @@ impl Objective for GpuObjective {
             ..Dispatch::default()
         })?;
         self.advance(1.0);
-        self.evaluation(means, need)
+        if need == Need::Hessian { self.hessian() } else { Ok(means.into()) }
     }
 
     fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {
@@ -278,9 +297,10 @@ impl Line for GpuLine<'_> {
     #[expect(clippy::float_cmp, reason = "the very step that was evaluated, not one near it")]
     fn accept(self: Box<Self>, step: f64, need: Need) -> Result<Evaluation> {
         self.gpu.advance(step as f32);
-        let here = f64::from(step as f32) == self.first.probe.step;
-        let means = if here { self.first } else { self.gpu.evaluate(Dispatch::default())? };
-        self.gpu.evaluation(means, need)
+        if f64::from(step as f32) == self.first.probe.step && need == Need::Gradient {
+            return Ok(self.first.into());
+        }
+        self.gpu.here(need)
     }
 }
 

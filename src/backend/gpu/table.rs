@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use crate::backend::gpu::Gpu;
-use crate::backend::gpu::kernels::{Binding, EDGE, Kernel, PROBES, Pass, SLOT_HEAD};
+use crate::backend::gpu::kernels::{Binding, EDGE, Kernel, LEFT_EXTRA, PROBES, Pass, SLOT_HEAD};
 use crate::backend::gpu::objective::GpuObjective;
 use crate::backend::layout::Layout;
 use crate::backend::{Backend, Loading};
@@ -54,9 +54,9 @@ pub(super) struct Shared {
 /// Memory of the Hessian's slots in flight; one slot at least.
 const PIECES_BYTES: usize = 64 << 20;
 
-/// Pieces of the Hessian on and below the diagonal, intercept included.
+/// Pieces of the Hessian's product on and below the diagonal.
 pub(super) fn hessian_pieces(features: usize) -> usize {
-    let edges = (features + 1).div_ceil(EDGE);
+    let edges = (features + LEFT_EXTRA).div_ceil(EDGE);
     edges * (edges + 1) / 2
 }
 
