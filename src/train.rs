@@ -11,7 +11,7 @@ use crate::objective::{Need, Objective};
 use crate::penalty::{Penalized, Penalty, PenaltyScale};
 use crate::solve::{
     DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, History, Outcome, Preconditioner, Settings, Start, Status, aliased,
-    conjugate_gradient, newton,
+    conjugate_gradient, gradient_descent, lbfgs, newton,
 };
 use crate::standardize::{Coordinates, Standardized};
 
@@ -23,6 +23,10 @@ pub enum Solver {
     Cg,
     /// Newton's method.
     Newton,
+    /// Limited-memory BFGS.
+    Lbfgs,
+    /// Gradient descent.
+    GradientDescent,
 }
 
 impl Solver {
@@ -31,6 +35,8 @@ impl Solver {
         match self {
             Self::Cg => "cg",
             Self::Newton => "newton",
+            Self::Lbfgs => "lbfgs",
+            Self::GradientDescent => "gradient-descent",
         }
     }
 }
@@ -50,8 +56,8 @@ pub struct Job {
     pub intercept: bool,
     /// The method.
     pub solver: Solver,
-    /// What stands in for the inverse Hessian in conjugate gradient.
-    pub preconditioner: Preconditioner,
+    /// What stands in for the inverse Hessian; `None` for what suits the solver.
+    pub preconditioner: Option<Preconditioner>,
     /// Distance to the optimum, in standard errors, that counts as converged.
     pub tolerance: f64,
     /// If given, the largest component of the gradient that counts as zero, instead of `tolerance`.
@@ -70,7 +76,7 @@ impl Job {
             penalty_scale: PenaltyScale::default(),
             intercept: true,
             solver: Solver::default(),
-            preconditioner: Preconditioner::Hessian,
+            preconditioner: None,
             tolerance: DEFAULT_TOLERANCE,
             gradient_tolerance: None,
             max_iterations: DEFAULT_MAX_ITERATIONS,
@@ -143,7 +149,10 @@ fn fit(
         tolerance: job.tolerance,
         gradient_tolerance: job.gradient_tolerance,
         max_iterations: job.max_iterations,
-        preconditioner: job.preconditioner,
+        preconditioner: job.preconditioner.unwrap_or(match job.solver {
+            Solver::Cg | Solver::Newton => Preconditioner::Hessian,
+            Solver::Lbfgs | Solver::GradientDescent => Preconditioner::None,
+        }),
         rows: rows as f64,
         delta_floor: bias * (rows as f64).sqrt(),
         reach: (job.l2 == 0.0).then(|| coordinates.reach()),
@@ -154,6 +163,8 @@ fn fit(
     let outcome = match job.solver {
         Solver::Cg => conjugate_gradient(&mut objective, start, &settings, monitor, history)?,
         Solver::Newton => newton(&mut objective, start, &settings, monitor, history)?,
+        Solver::Lbfgs => lbfgs(&mut objective, start, &settings, monitor, history)?,
+        Solver::GradientDescent => gradient_descent(&mut objective, start, &settings, monitor, history)?,
     };
     let loss = outcome.value - penalty.value(&outcome.parameters);
     Ok(Fit { coordinates, aliased: aliased_columns, outcome, loss, settings })

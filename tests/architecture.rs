@@ -17,6 +17,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli/"]),
     ("ctrlc", &["cli/"]),
     ("indicatif", &["cli/"]),
+    ("nalgebra", &["matrix.rs"]),
     ("parquet", &["data/"]),
     ("pollster", &["backend/gpu/"]),
     ("rand", &["data/synth.rs"]),
@@ -43,19 +44,20 @@ const fn module(name: &'static str, uses: &'static [&'static str]) -> Module {
 }
 
 const MODULES: &[Module] = &[
-    // The ground: errors, scalar functions, and the traits through which the parts see each other.
+    // The ground: errors, scalar functions, matrices, and the traits through which the parts see each other.
     module("error", &[]),
     module("logistic", &[]),
-    module("objective", &["error"]),
+    module("matrix", &[]),
+    module("objective", &["error", "matrix"]),
     module("monitor", &["error"]),
     // Decorators of an objective.
     module("penalty", &["error", "objective"]),
-    module("standardize", &["error", "objective"]),
-    // A solver sees an objective, never a table or a device.
-    Module { name: "solve", uses: &["error", "monitor", "objective"], tests: &["logistic"] },
+    module("standardize", &["error", "matrix", "objective"]),
+    // A solver sees an objective, never a table or a device; the Hessian that it gets is a matrix.
+    Module { name: "solve", uses: &["error", "matrix", "monitor", "objective"], tests: &["logistic"] },
     // Of `standardize`, a table only fills in the scales of its columns.
     module("data", &["error", "logistic", "monitor", "standardize::ColumnScale"]),
-    module("backend", &["data", "error", "logistic", "objective"]),
+    module("backend", &["data", "error", "logistic", "matrix", "objective"]),
     module("model", &["data", "error", "objective", "penalty", "solve"]),
     module("report", &["model"]),
     // The parts are put together once, for every caller.
@@ -66,6 +68,7 @@ const MODULES: &[Module] = &[
             "data",
             "error",
             "logistic",
+            "matrix",
             "model",
             "monitor",
             "objective",
@@ -82,6 +85,7 @@ const MODULES: &[Module] = &[
             "data",
             "error",
             "logistic",
+            "matrix",
             "model",
             "monitor",
             "objective",

@@ -10,7 +10,7 @@ use std::mem::offset_of;
 use std::path::Path;
 
 use gpu_logreg::backend::gpu::kernels::{
-    Binding, GROUP, Kernel, PROBES, Pass, SLOT_HEAD, SOURCES, STORAGE_BUFFERS, WORKGROUP_BYTES,
+    Binding, EDGE, GROUP, Kernel, LEVELS, PART, PROBES, Pass, SLOT_HEAD, SOURCES, STORAGE_BUFFERS, WORKGROUP_BYTES,
 };
 use gpu_logreg::backend::layout::TILE;
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
@@ -71,7 +71,8 @@ fn every_file_is_a_kernel_and_every_kernel_a_file() {
     let mut checked = 0;
     for (kernel, source) in sources() {
         let file = files.get(kernel.name()).unwrap_or_else(|| panic!("{kernel:?} has no file of its name"));
-        assert_eq!(source, format!("{PRELUDE}{file}"), "{kernel:?}: the source is not the prelude and its file");
+        let whole = format!("{PRELUDE}{file}");
+        assert!(source == whole, "{kernel:?}: the source is not the prelude and its file");
         parse(source).unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
         checked += 1;
     }
@@ -211,9 +212,8 @@ fn type_of<T: Wgsl>(_: &T) -> TypeInner {
 /// Names, types, offsets and size of the struct `Pass`.
 fn check_pass(module: &Module) -> Result<(), String> {
     // A field more or less on the host does not compile here.
-    let Pass { rows, stride, features, block_rows, reads_direction, intercept, unused: [unused_0, unused_1], steps } =
+    let Pass { rows, stride, features, block_rows, reads_direction, intercept, first_block, unused, steps } =
         Pass::default();
-    let unused = offset_of!(Pass, unused);
     let host = [
         ("rows", type_of(&rows), offset_of!(Pass, rows)),
         ("stride", type_of(&stride), offset_of!(Pass, stride)),
@@ -221,8 +221,8 @@ fn check_pass(module: &Module) -> Result<(), String> {
         ("block_rows", type_of(&block_rows), offset_of!(Pass, block_rows)),
         ("reads_direction", type_of(&reads_direction), offset_of!(Pass, reads_direction)),
         ("intercept", type_of(&intercept), offset_of!(Pass, intercept)),
-        ("unused_0", type_of(&unused_0), unused),
-        ("unused_1", type_of(&unused_1), unused + size_of_val(&unused_0)),
+        ("first_block", type_of(&first_block), offset_of!(Pass, first_block)),
+        ("unused", type_of(&unused), offset_of!(Pass, unused)),
         ("steps", type_of(&steps), offset_of!(Pass, steps)),
     ];
     let (_, pass) = module
@@ -288,6 +288,21 @@ fn check_probes(module: &Module) -> Result<(), String> {
     expect(bounds == [Some(PROBES as u32)], || format!("the bounds of p are {bounds:?}, not {PROBES}"))
 }
 
+/// The pieces of the Hessian are the host's, and the workgroup fills one: each invocation four of its
+/// products, and in each step one column of each side and four rows.
+fn check_hessian(module: &Module) -> Result<(), String> {
+    let group = u64::from(GROUP);
+    for (name, host) in [("EDGE", EDGE as u64), ("PART", PART as u64), ("LEVELS", u64::from(LEVELS))] {
+        let there = constant(module, name)?;
+        expect(there == host, || format!("{name} is {there} there and {host} here"))?;
+    }
+    let (edge, step) = (constant(module, "EDGE")?, constant(module, "STEP")?);
+    expect(edge * edge == 4 * group, || format!("a piece of {edge} columns is not {group} times four products"))?;
+    expect(step * edge == 4 * group && (PART as u64).is_multiple_of(step), || {
+        format!("a STEP of {step} rows does not fit")
+    })
+}
+
 fn check_layout(source: &str, kernel: Kernel) -> Result<(), String> {
     let (module, info) = parse(source)?;
     check_entry_point(&module)?;
@@ -300,6 +315,7 @@ fn check_layout(source: &str, kernel: Kernel) -> Result<(), String> {
     match kernel {
         Kernel::Evaluate => check_slot_head(&module),
         Kernel::Probe => check_probes(&module),
+        Kernel::Hessian => check_hessian(&module),
         Kernel::Margin | Kernel::Advance => Ok(()),
     }
 }
@@ -343,8 +359,8 @@ fn a_layout_that_is_not_the_hosts_is_refused() {
             "2 entry",
         ),
         (Kernel::Advance, "    stride: u32,          // vec4s from one column to the next\n", "", "8 members of Pass"),
-        (Kernel::Margin, "    unused_1: u32,\n", "", "8 members of Pass"),
-        (Kernel::Margin, "    unused_0: u32,", "    unused_0: f32,", "unused_0"),
+        (Kernel::Margin, "    unused: u32,\n", "", "8 members of Pass"),
+        (Kernel::Margin, "    unused: u32,", "    unused: f32,", "unused"),
         (Kernel::Margin, "steps: vec4<f32>,", "steps: vec4<f32>, more: u32,", "members of Pass"),
         (Kernel::Margin, "var<storage, read> weights", "var<storage, read_write> weights", "weights is"),
         (Kernel::Margin, "@binding(2)", "@binding(9)", "instead of 2"),
@@ -364,6 +380,10 @@ fn a_layout_that_is_not_the_hosts_is_refused() {
             "bytes of workgroup memory",
         ),
         (Kernel::Probe, "p < 4u", "p < 3u", "bounds of p"),
+        (Kernel::Hessian, "EDGE: u32 = 32u", "EDGE: u32 = 16u", "EDGE"),
+        (Kernel::Hessian, "PART: u32 = 256u", "PART: u32 = 512u", "PART"),
+        (Kernel::Hessian, "LEVELS: u32 = 8u", "LEVELS: u32 = 7u", "LEVELS"),
+        (Kernel::Hessian, "STEP: u32 = 32u", "STEP: u32 = 64u", "STEP"),
     ];
     for (kernel, from, to, word) in faults {
         let text = edit(source(kernel), from, to);
@@ -1027,6 +1047,16 @@ fn a_misplaced_barrier_or_a_wider_step_is_noticed() {
     ];
     for (from, to, word) in faults {
         assert_refused(check_barriers(&edit(evaluate, from, to)), &format!("{from:?} made {to:?}"), word);
+    }
+    let hessian = SOURCES[Kernel::Hessian as usize];
+    let faults = [
+        ("left[lane] = vec4(0.0)", "left[lane / 2u] = vec4(0.0)", "race"),
+        ("right[lane] = vec4(0.0)", "right[lane ^ 1u] = vec4(0.0)", "race"),
+        ("var step_row = part_row;", "var step_row = part_row + 4u * load_rows;", "reach together"),
+        ("let part_end = min(", "let part_end = lane + min(", "reach together"),
+    ];
+    for (from, to, word) in faults {
+        assert_refused(check_barriers(&edit(hessian, from, to)), &format!("{from:?} made {to:?}"), word);
     }
     let second = edit(evaluate, "tile_residuals[lane] = residual;", "tile_residuals[lane] = residual + scratch[lane];");
     assert_refused(check_one_tree(&second), "a second user of the tree's memory", "users");

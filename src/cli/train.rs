@@ -52,7 +52,7 @@ pub(super) struct Train {
     /// The method
     #[arg(long, value_name = "NAME", default_value = "cg", help_heading = "Solver")]
     solver: SolverName,
-    /// What stands in for the inverse Hessian in conjugate gradient
+    /// What stands in for the inverse Hessian
     #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Solver")]
     preconditioner: PreconditionerName,
     /// Distance to the optimum, in standard errors, that counts as converged
@@ -83,11 +83,15 @@ enum SolverName {
     Cg,
     /// Newton's method: a Hessian pass an iteration
     Newton,
+    /// Limited-memory BFGS
+    Lbfgs,
+    /// Gradient descent, for comparison
+    GradientDescent,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum PreconditionerName {
-    /// The Hessian
+    /// What suits the solver: the Hessian for cg, nothing for lbfgs
     Auto,
     /// Nothing: plain conjugate gradient
     None,
@@ -136,11 +140,14 @@ impl Train {
             solver: match self.solver {
                 SolverName::Cg => Solver::Cg,
                 SolverName::Newton => Solver::Newton,
+                SolverName::Lbfgs => Solver::Lbfgs,
+                SolverName::GradientDescent => Solver::GradientDescent,
             },
             preconditioner: match self.preconditioner {
-                PreconditionerName::Auto | PreconditionerName::Hessian => Preconditioner::Hessian,
-                PreconditionerName::None => Preconditioner::None,
-                PreconditionerName::Diagonal => Preconditioner::Diagonal,
+                PreconditionerName::Auto => None,
+                PreconditionerName::None => Some(Preconditioner::None),
+                PreconditionerName::Diagonal => Some(Preconditioner::Diagonal),
+                PreconditionerName::Hessian => Some(Preconditioner::Hessian),
             },
             tolerance: self.tolerance,
             gradient_tolerance: self.gradient_tolerance,

@@ -97,7 +97,7 @@ impl Method for Run {
         let speculation_holds = first.slope.abs() <= ACCEPTABLE * slope.abs();
         let found = if speculation_holds { Some(first) } else { search(&mut *line, slope)? };
         let Some(probe) = found else { return Ok(Progress::LineSearchFailed) };
-        let refreshes = !speculation_holds && settings.preconditioner != Choice::None;
+        let refreshes = !speculation_holds && settings.preconditioner == Choice::Hessian;
         let here = line.accept(probe.step, if refreshes { Need::Hessian } else { Need::Gradient })?;
         self.at.take(here, &direction, probe.step);
         if refreshes {
@@ -156,7 +156,7 @@ mod tests {
     use crate::matrix::Symmetric;
     use crate::monitor::Silent;
     use crate::objective::{Evaluation, Line, Passes, Probe};
-    use crate::solve::{Status, newton};
+    use crate::solve::{Status, gradient_descent, lbfgs, newton};
 
     /// `sum_j c_j (cosh(q_j - j) - 1)`: convex, far from quadratic, minimum at `q_j = j`.
     struct Cosh {
@@ -256,7 +256,7 @@ mod tests {
     fn every_method_reaches_the_minimum_and_says_so() {
         for preconditioner in [Choice::None, Choice::Diagonal, Choice::Hessian] {
             let settings = Settings { preconditioner, tolerance: 1e-6, ..Settings::new(1) };
-            for solver in [conjugate_gradient as Solver, newton] {
+            for solver in [conjugate_gradient as Solver, newton, lbfgs, gradient_descent] {
                 let outcome = solve(solver, &[1.0, 3.0, 0.2, 5.0], &settings);
                 assert_eq!(outcome.status, Status::Converged, "{preconditioner:?}");
                 for (j, q) in outcome.parameters.iter().enumerate() {

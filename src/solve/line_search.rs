@@ -24,6 +24,7 @@ pub(super) fn search(line: &mut dyn Line, slope: f64) -> Result<Option<Probe>> {
     let mut high = f64::INFINITY;
     let mut best: Option<Probe> = None;
     let mut here = line.first();
+    let mut last_slope = f64::INFINITY;
     for _ in 0..MAX_PROBES {
         if here.slope.is_finite() && here.curvature.is_finite() {
             if best.is_none_or(|best| here.slope.abs() < best.slope.abs()) {
@@ -41,7 +42,11 @@ pub(super) fn search(line: &mut dyn Line, slope: f64) -> Result<Option<Probe>> {
             high = here.step; // too far for the arithmetic
         }
         let newton = here.step - here.slope / here.curvature;
-        let next = if newton > low && newton < high && newton.is_finite() {
+        // Newton's step must keep halving the slope, and where the line rises steeper than it fell at 0 it may take
+        // long to come back; inside a bracket bisection is the way out.
+        let slow = high.is_finite() && (here.slope.abs() > 0.5 * last_slope || here.slope > slope.abs());
+        last_slope = here.slope.abs();
+        let next = if newton > low && newton < high && newton.is_finite() && !slow {
             if high.is_finite() { newton } else { newton.min(EXPANSION * low.max(here.step)) }
         } else if high.is_finite() {
             0.5 * (low + high)

@@ -4,13 +4,17 @@
 mod aliasing;
 mod conjugate_gradient;
 mod descent;
+mod gradient_descent;
 mod judge;
+mod lbfgs;
 mod line_search;
 mod newton;
 mod preconditioner;
 
 pub use aliasing::aliased;
 pub use conjugate_gradient::conjugate_gradient;
+pub use gradient_descent::gradient_descent;
+pub use lbfgs::lbfgs;
 pub use newton::newton;
 pub use preconditioner::Choice as Preconditioner;
 

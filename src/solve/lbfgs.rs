@@ -1,0 +1,121 @@
+//! Limited-memory BFGS.
+
+use std::collections::VecDeque;
+
+use crate::error::Result;
+use crate::monitor::Monitor;
+use crate::objective::{Need, Objective};
+use crate::solve::descent::{Descent, Method, Progress, descend};
+use crate::solve::line_search::{ACCEPTABLE, search};
+use crate::solve::preconditioner::{Choice, Preconditioner};
+use crate::solve::{History, Outcome, Settings, Start, dot};
+
+/// Pairs of steps and gradient changes that are kept.
+const MEMORY: usize = 10;
+
+/// Minimises `objective` by limited-memory BFGS with ten pairs, the full step where its slope is small enough and a line
+/// search on `phi'` where it is not. With a preconditioner its inverse at the start is the initial matrix.
+///
+/// # Requirements
+/// A smooth convex objective that stands at `start`.
+///
+/// # Cost
+/// One pass over the data an iteration when the full step is good, two otherwise; and one fresh evaluation before
+/// convergence is claimed.
+///
+/// # Reference
+/// Nocedal and Wright, *Numerical Optimization*, algorithms 7.4 and 7.5.
+pub fn lbfgs(
+    objective: &mut dyn Objective,
+    start: Start,
+    settings: &Settings,
+    monitor: &dyn Monitor,
+    history: &mut History<'_>,
+) -> Result<Outcome> {
+    let initial = match (&start.evaluation.hessian, settings.preconditioner) {
+        (Some(hessian), choice) => Preconditioner::new(choice, hessian),
+        (None, _) => Preconditioner::new(Choice::None, &crate::matrix::Symmetric::zero(0)),
+    };
+    let run = Run { at: Descent::new(start, settings), initial, pairs: VecDeque::new() };
+    descend(objective, settings, monitor, history, run)
+}
+
+/// A step `s`, the change of the gradient `y` along it, and `s.y`.
+struct Pair {
+    step: Vec<f64>,
+    change: Vec<f64>,
+    product: f64,
+}
+
+struct Run {
+    at: Descent,
+    initial: Preconditioner,
+    /// The latest last.
+    pairs: VecDeque<Pair>,
+}
+
+impl Method for Run {
+    fn descent(&mut self) -> &mut Descent {
+        &mut self.at
+    }
+
+    fn refresh(&mut self, _: &Settings) {}
+
+    fn iterate(&mut self, objective: &mut dyn Objective, _: &Settings) -> Result<Progress> {
+        let gradient = self.at.here.gradient.clone();
+        let mut direction: Vec<f64> = self.apply(&gradient).iter().map(|step| -step).collect();
+        let mut line = objective.line(&mut direction, 1.0)?;
+        let slope = dot(&gradient, &direction);
+        let first = line.first();
+        let found =
+            if first.slope.abs() <= ACCEPTABLE * slope.abs() { Some(first) } else { search(&mut *line, slope)? };
+        let Some(probe) = found else {
+            // The next try, from a fresh evaluation, goes down the gradient.
+            self.pairs.clear();
+            return Ok(Progress::LineSearchFailed);
+        };
+        let here = line.accept(probe.step, Need::Gradient)?;
+        let change: Vec<f64> = here.gradient.iter().zip(&gradient).map(|(new, old)| new - old).collect();
+        let step: Vec<f64> = direction.iter().map(|p| probe.step * p).collect();
+        let product = dot(&step, &change);
+        self.at.take(here, &direction, probe.step);
+        if product > 0.0 {
+            if self.pairs.len() == MEMORY {
+                self.pairs.pop_front();
+            }
+            self.pairs.push_back(Pair { step, change, product });
+        }
+        Ok(Progress::Moved(probe.step))
+    }
+}
+
+impl Run {
+    /// The inverse Hessian of the pairs, times the gradient: the two-loop recursion.
+    fn apply(&self, gradient: &[f64]) -> Vec<f64> {
+        let mut q = gradient.to_vec();
+        let mut shares = Vec::with_capacity(self.pairs.len());
+        for pair in self.pairs.iter().rev() {
+            let share = dot(&pair.step, &q) / pair.product;
+            for (q, y) in q.iter_mut().zip(&pair.change) {
+                *q -= share * y;
+            }
+            shares.push(share);
+        }
+        let mut r = match (&self.initial, self.pairs.back()) {
+            (Preconditioner::None, Some(pair)) => {
+                let scale = pair.product / dot(&pair.change, &pair.change);
+                q.iter().map(|q| scale * q).collect()
+            }
+            // A standardised column has a curvature of 1/4 at most.
+            (Preconditioner::None, None) => q.iter().map(|q| 4.0 * q).collect(),
+            (initial, _) => initial.apply(&q),
+        };
+        for (pair, share) in self.pairs.iter().zip(shares.into_iter().rev()) {
+            let back = dot(&pair.change, &r) / pair.product;
+            for (r, s) in r.iter_mut().zip(&pair.step) {
+                *r += (share - back) * s;
+            }
+        }
+        r
+    }
+}
