@@ -48,7 +48,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         if (lane < 4u) {
             add_to_slot(slot + lane, sums[lane], tile == first_row);
         }
-        // The gradient: LANES invocations share four columns and walk down the rows of the tile,
+        // The gradient: LANES invocations share four columns and walk down the rows of the tile (every read of
+        // a residual comes before a tree, whose barriers come before the next tile),
         // which the cache still holds.
         let tile_vectors = (min(TILE, last_row - tile) + 3u) / 4u;
         for (var first_column = 0u; first_column < pass_.features; first_column += COLUMNS) {
@@ -71,7 +72,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 add_to_slot(slot + 4u + column, sum[lane % LANES], tile == first_row);
             }
         }
-        workgroupBarrier();
     }
 }
 

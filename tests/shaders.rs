@@ -963,9 +963,6 @@ fn check_one_tree(source: &str) -> Result<(), String> {
     expect(users == [TREE], || format!("users of the tree's memory: {users:?}"))
 }
 
-/// Barriers that the walk finds superfluous, by source and place among the barriers of the text.
-const SUPERFLUOUS: &[(&str, usize)] = &[("evaluate", 3)];
-
 #[test]
 fn barriers_suffice() {
     for (kernel, source) in sources() {
@@ -993,7 +990,7 @@ fn a_missing_barrier_is_noticed() {
     }
     assert!(checked > 0);
     assert_eq!(checked, SOURCES.iter().map(|source| source.matches("workgroupBarrier").count()).sum::<usize>());
-    assert_eq!(superfluous, SUPERFLUOUS, "barriers whose absence goes unnoticed");
+    assert!(superfluous.is_empty(), "barriers whose absence goes unnoticed: {superfluous:?}");
 }
 
 #[test]

@@ -7,7 +7,6 @@
 //! standard errors.
 
 use crate::error::Result;
-use crate::logistic::softplus;
 use crate::matrix::{Factor, Symmetric};
 use crate::objective::{Evaluation, Need, Objective};
 use crate::solve::preconditioner::factor;
@@ -124,7 +123,8 @@ impl Judge {
         let Some(reach) = &self.settings.reach else { return false };
         let size: f64 = point.iter().zip(reach).map(|(q, reach)| (q * reach).abs()).sum();
         let rounding = (point.len() as f64 + 8.0) * 2.0_f64.powi(-24) * size;
-        value * self.settings.rows < softplus(-rounding)
+        // ln(1 + exp(-rounding)): the loss of a row whose margin is just that.
+        value * self.settings.rows < (-rounding).exp().ln_1p()
     }
 
     /// Quasi-complete separation: the Hessian has lost a direction that the columns span, because every row that

@@ -189,8 +189,10 @@ pub(crate) struct Reference {
 pub(crate) struct Fit {
     pub(crate) intercept: f64,
     pub(crate) coefficients: Vec<f64>,
-    /// Of the coefficients; they mean something without a penalty only.
+    /// Of the coefficients, from the Hessian with the penalty.
     pub(crate) standard_errors: Vec<f64>,
+    /// Of the intercept; 0 without one.
+    pub(crate) intercept_standard_error: f64,
 }
 
 impl Reference {
@@ -239,15 +241,16 @@ impl Reference {
                 break;
             }
         }
-        let standard_errors = (0..features)
+        let mut standard_errors: Vec<f64> = (0..size)
             .map(|j| {
                 let unit: Vec<f64> = (0..size).map(|i| f64::from(u8::from(i == j))).collect();
                 (solve(&hessian, &unit)[j] / n).sqrt()
             })
             .collect();
-        let intercept = if self.intercept { q[features] } else { 0.0 };
-        q.truncate(features);
-        Fit { intercept, coefficients: q, standard_errors }
+        // What comes after the coefficients belongs to the intercept, if there is one.
+        let after = |values: &mut Vec<f64>| values.split_off(features).first().copied().unwrap_or(0.0);
+        let (intercept, intercept_standard_error) = (after(&mut q), after(&mut standard_errors));
+        Fit { intercept, coefficients: q, standard_errors, intercept_standard_error }
     }
 }
 
