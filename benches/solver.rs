@@ -32,6 +32,9 @@ struct Set {
 
 struct Random(ChaCha8Rng);
 
+/// Columns, and the true margins of their rows.
+type Draw = (Vec<Vec<f64>>, Vec<f64>);
+
 impl Random {
     fn normal(&mut self) -> f64 {
         StandardNormal.sample(&mut self.0)
@@ -99,7 +102,7 @@ fn margins(columns: &[Vec<f64>], spread: f64, intercept: f64, random: &mut Rando
 fn sets(folder: &Path) -> Vec<Set> {
     let mut sets = Vec::new();
     let mut seed = 0;
-    let mut add = |name: &'static str, expected, make: &dyn Fn(&mut Random) -> (Vec<Vec<f64>>, Vec<f64>)| {
+    let mut add = |name: &'static str, expected, make: &dyn Fn(&mut Random) -> Draw| {
         seed += 1;
         let mut random = Random(ChaCha8Rng::seed_from_u64(seed));
         let path = folder.join(format!("{name}.parquet"));
@@ -125,7 +128,9 @@ fn sets(folder: &Path) -> Vec<Set> {
             let z = margins(&columns, 1.5, 0.0, random);
             for (j, column) in columns.iter_mut().enumerate().filter(|_| raw) {
                 let scale = 10.0_f64.powf(-3.0 + 7.0 * j as f64 / 19.0);
-                column.iter_mut().for_each(|x| *x = scale * (*x + 3.0 * (j % 5) as f64));
+                for x in column {
+                    *x = scale * (*x + 3.0 * (j % 5) as f64);
+                }
             }
             (columns, z)
         });

@@ -1,5 +1,5 @@
 // Hessian, gradient and loss of a chunk in one pass over its features, from the cached margins: the product of the
-// left columns (S x_1 .. S x_d, S, r, loss) with the right ones (x_1 .. x_d, 1), of which the part on and below the
+// left columns (S x_1 .. S x_d, S, r, loss; for the scatter of the gradients r^2 in place of S) with the right ones (x_1 .. x_d, 1), of which the part on and below the
 // diagonal is needed, in square pieces of EDGE x EDGE columns. A workgroup takes one
 // Hessian block of rows (group.x) and one piece on or below the diagonal (group.y, row by row: (0,0), (1,0),
 // (1,1), ...); each of its 16 x 16 invocations holds two columns of both sides. An accumulator runs over PART
@@ -99,5 +99,10 @@ fn left_column(column: u32, k: u32) -> vec4<f32> {
     if (column == pass_.features + 2u) {
         return loss_of(margins[k], labels[k]);
     }
-    return logistic_curvature(margins[k]) * right_column(column, k);
+    var weight = logistic_curvature(margins[k]);
+    if (pass_.squares_residuals == 1u) {
+        let r = residual_of(margins[k], labels[k]);
+        weight = r * r;
+    }
+    return weight * right_column(column, k);
 }

@@ -15,7 +15,7 @@ struct Pass {
     reads_direction: u32, // 1: compute direction margins u = X p; 0: there is no direction, u = 0
     intercept: f32,       // the direction's intercept
     first_block: u32,     // block that the first workgroup takes (the Hessian's dispatches are several)
-    unused: u32,
+    squares_residuals: u32, // 1: the Hessian's product weighs rows with r^2; 0: with S
     steps: vec4<f32>,     // up to four steps to probe; an evaluation uses the first
 }
 

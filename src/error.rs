@@ -104,6 +104,11 @@ impl Error {
         )
     }
 
+    /// No file can stand at `path`.
+    pub fn place(path: &Path, cause: impl fmt::Display) -> Self {
+        Self::new(Kind::Output, format!("{} cannot be written: {cause}", path.display()), "Choose another place.")
+    }
+
     /// The user interrupted the run.
     pub fn interrupted() -> Self {
         Self::new(Kind::Interrupted, "interrupted; no file was written", "")

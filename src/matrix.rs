@@ -60,6 +60,22 @@ impl Symmetric {
         self.entries.gemm(1.0, &a.transpose(), &b, 1.0);
     }
 
+    /// `M B M`.
+    #[must_use]
+    pub fn congruence(&self, inner: &Self) -> Self {
+        Self { entries: &self.entries * &inner.entries * &self.entries }
+    }
+
+    /// `v'M v`.
+    pub fn quadratic(&self, v: &[f64]) -> f64 {
+        self.times(v).iter().zip(v).map(|(a, b)| a * b).sum()
+    }
+
+    /// `a'M b`.
+    pub fn bilinear(&self, a: &[f64], b: &[f64]) -> f64 {
+        self.times(b).iter().zip(a).map(|(x, y)| x * y).sum()
+    }
+
     /// `M v`.
     pub fn times(&self, v: &[f64]) -> Vec<f64> {
         (&self.entries * DVector::from_column_slice(v)).iter().copied().collect()

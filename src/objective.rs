@@ -77,6 +77,10 @@ pub trait Objective {
     /// If the objective does not stand anywhere yet, or `direction` has another length.
     fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>>;
 
+    /// The scatter of the rows' gradients where the objective stands, the mean of `r^2 x x'`, `[dimension x dimension]`:
+    /// the middle of White's sandwich. A Hessian pass.
+    fn scatter(&mut self) -> Result<Symmetric>;
+
     /// What the calls so far have cost.
     fn passes(&self) -> Passes;
 }

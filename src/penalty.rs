@@ -1,6 +1,7 @@
 //! The L2 penalty as a decorator, once, on the host, for every backend.
 
 use crate::error::Result;
+use crate::matrix::Symmetric;
 use crate::objective::{Evaluation, Line, Need, Objective, Passes, Probe};
 
 /// On which scale the weights are penalised.
@@ -112,6 +113,10 @@ impl Objective for Penalized<'_> {
         };
         let direction = direction.to_vec();
         Ok(Box::new(PenalizedLine { line, quadratic, penalty: &self.penalty, point: &mut self.point, direction }))
+    }
+
+    fn scatter(&mut self) -> Result<Symmetric> {
+        self.loss.scatter()
     }
 
     fn passes(&self) -> Passes {

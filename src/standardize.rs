@@ -262,6 +262,10 @@ impl Objective for Standardized<'_> {
         Ok(Box::new(StandardizedLine { line, coordinates: &self.coordinates }))
     }
 
+    fn scatter(&mut self) -> Result<Symmetric> {
+        Ok(self.coordinates.hessian(&self.device.scatter()?))
+    }
+
     fn passes(&self) -> Passes {
         self.device.passes()
     }

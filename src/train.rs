@@ -5,6 +5,8 @@ use std::time::{Instant, UNIX_EPOCH};
 use crate::backend::{Backend, Device, Selection};
 use crate::data::{Kind, Loaded, Request, Table, load};
 use crate::error::Result;
+use crate::matrix::Symmetric;
+use crate::model::inference::{Inference, InferenceInfo, Likelihood, covariance};
 use crate::model::{FORMAT, FeatureInfo, FileInfo, LabelInfo, Model, Seconds, Training, VERSION};
 use crate::monitor::Monitor;
 use crate::objective::{Need, Objective};
@@ -64,6 +66,17 @@ pub struct Job {
     pub gradient_tolerance: Option<f64>,
     /// Iterations at most.
     pub max_iterations: u64,
+    /// If given, standard errors and what follows from them.
+    pub inference: Option<InferenceJob>,
+}
+
+/// What to infer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InferenceJob {
+    /// Probability that an interval covers, in 0..1.
+    pub confidence: f64,
+    /// White's sandwich (HC0) instead of the inverse information.
+    pub robust: bool,
 }
 
 impl Job {
@@ -80,6 +93,7 @@ impl Job {
             tolerance: DEFAULT_TOLERANCE,
             gradient_tolerance: None,
             max_iterations: DEFAULT_MAX_ITERATIONS,
+            inference: None,
         }
     }
 }
@@ -112,6 +126,8 @@ struct Fit {
     /// Mean loss without the penalty.
     loss: f64,
     settings: Settings,
+    /// Of the estimates, in the solver's coordinates.
+    covariance: Option<Symmetric>,
 }
 
 fn fit(
@@ -160,14 +176,26 @@ fn fit(
     let mut standardized = Standardized::new(&mut *backend, coordinates.clone());
     let (mut objective, evaluation) = Penalized::standing(&mut standardized, penalty.clone(), &point, evaluation);
     let start = Start { point, evaluation };
-    let outcome = match job.solver {
+    let mut outcome = match job.solver {
         Solver::Cg => conjugate_gradient(&mut objective, start, &settings, monitor, history)?,
         Solver::Newton => newton(&mut objective, start, &settings, monitor, history)?,
         Solver::Lbfgs => lbfgs(&mut objective, start, &settings, monitor, history)?,
         Solver::GradientDescent => gradient_descent(&mut objective, start, &settings, monitor, history)?,
     };
     let loss = outcome.value - penalty.value(&outcome.parameters);
-    Ok(Fit { coordinates, aliased: aliased_columns, outcome, loss, settings })
+    let mut found = None;
+    if let Some(inference) = job.inference
+        && !matches!(outcome.status, Status::Separated | Status::NonFinite)
+    {
+        // A run that ended at a fresh evaluation has its Hessian and stands there; another one goes there.
+        if outcome.hessian.is_none() {
+            outcome.hessian = objective.move_to(&outcome.parameters, Need::Hessian)?.hessian;
+        }
+        let scatter = if inference.robust { Some(objective.scatter()?) } else { None };
+        found = outcome.hessian.as_ref().and_then(|hessian| covariance(hessian, scatter.as_ref(), settings.rows));
+        outcome.passes = objective.passes();
+    }
+    Ok(Fit { coordinates, aliased: aliased_columns, outcome, loss, settings, covariance: found })
 }
 
 /// All weights 0, and the intercept at the log odds of the classes.
@@ -184,6 +212,12 @@ fn starting_point(coordinates: &Coordinates, counts: [u64; 2]) -> Vec<f64> {
 fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, seconds: Seconds) -> Model {
     let Fit { coordinates, outcome, .. } = fit;
     let (weights, intercept) = coordinates.to_original(&outcome.parameters);
+    // A coefficient on the original scale is linear in the solver's parameters, and so is its variance quadratic.
+    let infer = |coefficient: f64, index: Option<usize>| {
+        let variance = fit.covariance.as_ref()?.quadratic(&coordinates.coefficient_map(index));
+        Some(Inference::new(coefficient, variance.sqrt(), job.inference?.confidence))
+    };
+    let counts = loaded.label.counts;
     let [negative, positive] = loaded.label.classes;
     let features: Vec<FeatureInfo> = loaded
         .features
@@ -197,6 +231,11 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
             mean: feature.scale.mean,
             scale: feature.scale.scale,
             aliased: fit.aliased.contains(&index),
+            inference: coordinates
+                .active()
+                .iter()
+                .position(|&column| column == index)
+                .and_then(|active| infer(coefficient, Some(active))),
         })
         .collect();
     let mut notes = loaded.notes;
@@ -210,6 +249,11 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
         ));
     }
     let mut warnings = Vec::new();
+    if job.inference.is_some() && fit.covariance.is_none() {
+        warnings.push(
+            "no standard errors: the Hessian at the end has no inverse, or the run ended without estimates".into(),
+        );
+    }
     if outcome.status != Status::Converged {
         warnings.push(format!("{}: {}", outcome.status.name(), outcome.status.advice()));
     }
@@ -221,9 +265,10 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
         version: VERSION,
         label: LabelInfo { column: loaded.label.column, positive: positive.clone(), classes: [negative, positive] },
         intercept,
+        intercept_inference: if job.intercept { infer(intercept, None) } else { None },
         training: Training {
             rows: table.rows,
-            positives: loaded.label.counts[1],
+            positives: counts[1],
             loss: fit.loss,
             solver: job.solver.name(),
             status: outcome.status,
@@ -234,6 +279,19 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
             tolerance: job.tolerance,
             gradient_norm: outcome.gradient_norm(),
             gradient_tolerance: job.gradient_tolerance,
+            inference: job.inference.filter(|_| fit.covariance.is_some()).map(|inference| InferenceInfo {
+                kind: match (inference.robust, job.l2 > 0.0) {
+                    (true, _) => "robust (HC0)",
+                    (false, true) => "penalised",
+                    (false, false) => "maximum likelihood",
+                },
+                confidence: inference.confidence,
+            }),
+            likelihood: job.inference.map(|_| {
+                // A mean of f32 terms holds about seven digits; the CPU's is in f64.
+                let digits = (fit.settings.delta_floor > 0.0).then_some(7);
+                Likelihood::new(fit.loss, counts, job.intercept, coordinates.dimension(), digits)
+            }),
             device,
             l2: job.l2,
             penalty_scale: job.penalty_scale,

@@ -26,6 +26,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rayon", &["backend/", "cli/", "data/"]),
     ("serde", &[]),
     ("serde_json", &[]),
+    ("statrs", &["model/"]),
     ("tempfile", &["model/"]),
     ("thiserror", &[]),
     ("wgpu", &["backend/gpu/"]),
@@ -51,14 +52,14 @@ const MODULES: &[Module] = &[
     module("objective", &["error", "matrix"]),
     module("monitor", &["error"]),
     // Decorators of an objective.
-    module("penalty", &["error", "objective"]),
+    module("penalty", &["error", "matrix", "objective"]),
     module("standardize", &["error", "matrix", "objective"]),
     // A solver sees an objective, never a table or a device; the Hessian that it gets is a matrix.
     Module { name: "solve", uses: &["error", "matrix", "monitor", "objective"], tests: &["logistic"] },
     // Of `standardize`, a table only fills in the scales of its columns.
     module("data", &["error", "logistic", "monitor", "standardize::ColumnScale"]),
     module("backend", &["data", "error", "logistic", "matrix", "objective"]),
-    module("model", &["data", "error", "objective", "penalty", "solve"]),
+    module("model", &["data", "error", "matrix", "objective", "penalty", "solve"]),
     module("report", &["model"]),
     // The parts are put together once, for every caller.
     module(

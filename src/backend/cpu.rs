@@ -191,13 +191,14 @@ impl Cpu {
     /// One pass over the features, with the Hessian if it is needed.
     fn evaluation(&mut self, at: At<'_>, need: Need) -> Evaluation {
         let sums = self.evaluate(at);
-        let hessian = (need == Need::Hessian).then(|| self.hessian());
+        let hessian = (need == Need::Hessian).then(|| self.product(|z, _| terms(z, 0.0).curvature));
         Evaluation { value: sums.loss, gradient: sums.gradient, hessian }
     }
 
-    /// `X'SX / n` where the rows stand, x extended by 1; part of a pass that `evaluate` has counted. Each run of
-    /// blocks that are summed together is a job of its own, and their sums are added in order.
-    fn hessian(&mut self) -> Symmetric {
+    /// `X'WX / n` where the rows stand, x extended by 1, with a weight for each row from its margin and label; part of
+    /// a pass that the caller has counted. Each run of blocks that are summed together is a job of its own, and their
+    /// sums are added in order.
+    fn product(&mut self, weight: impl Fn(f64, f64) -> f64 + Sync) -> Symmetric {
         self.passes.hessian += 1;
         let n = self.layout.features + 1;
         let together = self.layout.hessian_rows / self.layout.block_rows;
@@ -205,7 +206,7 @@ impl Cpu {
         // A few jobs at a time: each holds a matrix of its own.
         let mut blocks = self.blocks();
         for few in blocks.chunks_mut(together * 2 * rayon::current_num_threads()) {
-            let partial: Vec<Symmetric> = few.par_chunks_mut(together).map(|run| hessian(run, n)).collect();
+            let partial: Vec<Symmetric> = few.par_chunks_mut(together).map(|run| product(run, n, &weight)).collect();
             for part in &partial {
                 sum.add(part);
             }
@@ -291,15 +292,16 @@ fn evaluate(block: &mut Block<'_>, at: At<'_>) -> Sums {
 /// Rows of a Hessian's product: their columns in f64 stay in the cache.
 const PRODUCT_ROWS: usize = 256;
 
-/// `X'SX` of neighbouring blocks, x extended by 1.
-fn hessian(blocks: &mut [Block<'_>], n: usize) -> Symmetric {
+/// `X'WX` of neighbouring blocks, x extended by 1.
+fn product(blocks: &mut [Block<'_>], n: usize, weight: impl Fn(f64, f64) -> f64) -> Symmetric {
     let mut sum = Symmetric::zero(n);
     let mut columns = Vec::with_capacity(PRODUCT_ROWS * n);
     let mut weighted = Vec::with_capacity(PRODUCT_ROWS * n);
     for block in blocks {
         for (index, margins) in block.margins.chunks(PRODUCT_ROWS).enumerate() {
             let first = block.first + index * PRODUCT_ROWS;
-            let curvatures: Vec<f64> = margins.iter().map(|z| terms(*z, 0.0).curvature).collect();
+            let labels = &block.labels[index * PRODUCT_ROWS..];
+            let weights: Vec<f64> = margins.iter().zip(labels).map(|(z, t)| weight(*z, f64::from(*t))).collect();
             columns.clear();
             for column in block.features {
                 columns.extend(column[first..first + margins.len()].iter().map(|x| f64::from(*x)));
@@ -307,7 +309,7 @@ fn hessian(blocks: &mut [Block<'_>], n: usize) -> Symmetric {
             columns.resize(margins.len() * n, 1.0);
             weighted.clear();
             for column in columns.chunks(margins.len()) {
-                weighted.extend(column.iter().zip(&curvatures).map(|(x, s)| x * s));
+                weighted.extend(column.iter().zip(&weights).map(|(x, w)| x * w));
             }
             sum.add_product(margins.len(), &weighted, &columns);
         }
@@ -356,6 +358,11 @@ impl Objective for Cpu {
         self.last_step = first_step;
         let first = Probe { step: first_step, value: sums.loss, slope: sums.slope, curvature: sums.curvature };
         Ok(Box::new(CpuLine { cpu: self, first, gradient: sums.gradient }))
+    }
+
+    fn scatter(&mut self) -> Result<Symmetric> {
+        self.passes.data += 1;
+        Ok(self.product(|z, t| terms(z, t).residual.powi(2)))
     }
 
     fn passes(&self) -> Passes {

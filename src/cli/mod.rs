@@ -48,9 +48,12 @@ struct Global {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: ColorChoice,
     /// Threads to use [default: all cores]
-    #[arg(long, global = true, value_name = "N", env = "GPU_LOGREG_THREADS")]
+    #[arg(long, global = true, value_name = "N", env = "GPU_LOGREG_THREADS", allow_hyphen_values = true)]
     threads: Option<usize>,
 }
+
+/// More threads than any machine has cores only wait for each other.
+const MAX_THREADS: usize = 1024;
 
 /// Exit code of a run that did not converge, under `--strict`.
 const NOT_CONVERGED: u8 = 4;
@@ -78,10 +81,10 @@ pub fn run() -> ExitCode {
 
 fn set_up(global: &Global) -> Result<()> {
     if let Some(threads) = global.threads {
-        if threads == 0 {
+        if !(1..=MAX_THREADS).contains(&threads) {
             return Err(Error::usage(
-                "--threads 0 cannot do anything",
-                "Give at least 1, or leave it out for all cores.",
+                format!("--threads {threads} is out of range"),
+                format!("Give a number from 1 to {MAX_THREADS}, or leave it out for all cores."),
             ));
         }
         rayon::ThreadPoolBuilder::new()
@@ -97,8 +100,8 @@ fn refuse(error: &clap::Error) -> ExitCode {
     let json = std::env::args().any(|argument| argument == "--json");
     if json && error.use_stderr() {
         let text = error.render().to_string();
-        let fact = text.trim().trim_start_matches("error: ");
-        report(&Error::usage(fact, ""), true, ColorChoice::Never);
+        let (fact, help) = text.trim().trim_start_matches("error: ").split_once("\n\n").unwrap_or((text.trim(), ""));
+        report(&Error::usage(fact, help), true, ColorChoice::Never);
     } else {
         // Nothing is left to do if the terminal is gone.
         let _ = error.print();
@@ -115,10 +118,11 @@ fn report(error: &Error, json: bool, color: ColorChoice) {
             "help": error.way_out,
             "exit_code": error.kind.exit_code(),
         }});
-        let _ = print(&format!("{document:#}\n"));
-    } else {
-        eprintln!("{} {error}", tag("error:", "31", color));
+        if print(&format!("{document:#}\n")).is_ok() {
+            return;
+        }
     }
+    tell(&format!("{} {error}", tag("error:", "31", color)));
 }
 
 /// A tag in bold and the colour with this ANSI code, where colour is wanted.
@@ -136,13 +140,36 @@ fn tag(text: &str, code: &str, color: ColorChoice) -> String {
 impl Global {
     fn note(&self, text: &str) {
         if !self.quiet {
-            eprintln!("{} {text}", tag("note:", "36", self.color));
+            tell(&format!("{} {text}", tag("note:", "36", self.color)));
         }
     }
 
     fn warn(&self, text: &str) {
-        eprintln!("{} {text}", tag("warning:", "33", self.color));
+        tell(&format!("{} {text}", tag("warning:", "33", self.color)));
     }
+}
+
+/// Prints a line to stderr; if nobody reads it any more, the run goes on.
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// An error if two of the files that a run reads or writes are the same.
+fn check_distinct(files: &[(&str, &std::path::Path)]) -> Result<()> {
+    let real = |path: &std::path::Path| {
+        std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
+    };
+    for (index, (a, path)) in files.iter().enumerate() {
+        for (b, other) in &files[index + 1..] {
+            if real(path) == real(other) {
+                return Err(Error::usage(
+                    format!("{a} and {b} are the same file, {}", path.display()),
+                    "One would destroy the other; choose another place.",
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Prints a result to stdout. A reader that left early (`| head`) is no error.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::cli::progress::Progress;
-use crate::cli::{Global, print};
+use crate::cli::{Global, check_distinct, print};
 use crate::data::synth::{Recipe, write};
 use crate::error::Result;
 use crate::model::file::Pending;
@@ -54,6 +54,9 @@ pub(super) fn run(arguments: &Synth, global: &Global) -> Result<ExitCode> {
         seed: arguments.seed,
     };
     recipe.check()?;
+    if let Some(truth) = &arguments.truth {
+        check_distinct(&[("-o", &arguments.output), ("--truth", truth)])?;
+    }
     let mut pending = Pending::create(&arguments.output)?;
     let truth_file = arguments.truth.as_deref().map(Pending::create).transpose()?;
     let monitor = Progress::new(global);

@@ -8,16 +8,17 @@ use clap::{Args, ValueEnum};
 
 use crate::backend::Selection;
 use crate::cli::progress::Progress;
-use crate::cli::{Global, NOT_CONVERGED, print};
+use crate::cli::{Global, NOT_CONVERGED, check_distinct, print};
 use crate::data::{Request, Table};
 use crate::error::{Error, Result};
 use crate::model::file::Pending;
 use crate::penalty::PenaltyScale;
 use crate::report;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Iteration, Preconditioner};
-use crate::train::{Job, Solver, train};
+use crate::train::{InferenceJob, Job, Solver, train};
 
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags are what a command line has")]
 pub(super) struct Train {
     /// The Parquet file
     data: PathBuf,
@@ -64,6 +65,15 @@ pub(super) struct Train {
     /// Iterations at most
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_ITERATIONS, help_heading = "Solver")]
     max_iterations: u64,
+    /// Standard errors, z, p, confidence limits, odds ratios and the likelihood
+    #[arg(long, help_heading = "Results")]
+    inference: bool,
+    /// Standard errors that hold if the model is wrong (White's sandwich, HC0); implies --inference
+    #[arg(long, help_heading = "Results")]
+    robust: bool,
+    /// Probability that a confidence interval covers
+    #[arg(long, value_name = "P", default_value_t = 0.95, help_heading = "Results")]
+    confidence: f64,
     /// Write one JSON line for each iteration to this file
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     history: Option<PathBuf>,
@@ -123,12 +133,18 @@ impl Train {
                 return Err(Error::usage(format!("{flag} {value} can never be met"), "Give a positive number."));
             }
         }
+        if !(self.confidence > 0.0 && self.confidence < 1.0) {
+            return Err(Error::usage(
+                format!("--confidence {} is no probability", self.confidence),
+                "Give a number between 0 and 1, such as 0.95.",
+            ));
+        }
         Ok(Job {
             request: Request {
                 label: self.label.clone(),
                 positive: self.positive.clone(),
-                features: self.features.clone(),
-                ignore: self.ignore.clone(),
+                features: names("--features", &self.features)?,
+                ignore: names("--ignore", &self.ignore)?,
             },
             device: self.device.clone(),
             l2: self.l2,
@@ -152,12 +168,30 @@ impl Train {
             tolerance: self.tolerance,
             gradient_tolerance: self.gradient_tolerance,
             max_iterations: self.max_iterations,
+            inference: (self.inference || self.robust)
+                .then_some(InferenceJob { confidence: self.confidence, robust: self.robust }),
         })
     }
 }
 
+/// The names of a list, without the blanks around them.
+fn names(flag: &str, list: &[String]) -> Result<Vec<String>> {
+    let names: Vec<String> = list.iter().map(|name| name.trim().to_owned()).collect();
+    if names.iter().any(String::is_empty) {
+        return Err(Error::usage(format!("{flag} has an empty name"), "Separate the names with single commas."));
+    }
+    Ok(names)
+}
+
 pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let job = arguments.job()?;
+    let files = [
+        ("the data", Some(&arguments.data)),
+        ("-o", arguments.output.as_ref()),
+        ("--history", arguments.history.as_ref()),
+    ];
+    let files: Vec<_> = files.into_iter().filter_map(|(name, path)| Some((name, path?.as_path()))).collect();
+    check_distinct(&files)?;
     let table = Table::open(&arguments.data)?;
     // Before the work: a place that cannot be written to should not cost a training.
     let pending = arguments.output.as_deref().map(Pending::create).transpose()?;
@@ -167,18 +201,18 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let begin = Instant::now();
     let mut model = train(&table, &job, &monitor, &mut |iteration| lines += &line(iteration, begin))?;
     model.training.command = std::env::args().collect();
-    for note in &model.training.notes {
-        global.note(note);
-    }
-    for warning in &model.training.warnings {
-        global.warn(warning);
-    }
     let json = model.to_json();
     if let Some(pending) = pending {
         pending.finish(json.as_bytes())?;
     }
     if let Some(history) = history {
         history.finish(lines.as_bytes())?;
+    }
+    for note in &model.training.notes {
+        global.note(note);
+    }
+    for warning in &model.training.warnings {
+        global.warn(warning);
     }
     if global.json {
         print(&json)?;

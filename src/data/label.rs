@@ -106,9 +106,11 @@ impl Values {
     fn list(&self) -> String {
         let mut sorted = self.counts.clone();
         sorted.sort_by(|a, b| a.0.partial_cmp(&b.0).unwrap_or(std::cmp::Ordering::Equal));
-        let mut texts: Vec<String> = sorted.iter().map(|(class, count)| format!("{class} ({count} rows)")).collect();
-        if self.others > 0 {
-            texts.push(format!("others ({} rows)", self.others));
+        let (shown, rest) = sorted.split_at(if self.others > 0 { 3 } else { sorted.len() });
+        let mut texts: Vec<String> = shown.iter().map(|(class, count)| format!("{class} ({count} rows)")).collect();
+        let others = self.others + rest.iter().map(|(_, count)| count).sum::<u64>();
+        if others > 0 {
+            texts.push(format!("others ({others} rows)"));
         }
         texts.join(", ")
     }
@@ -154,7 +156,13 @@ impl LabelPlan {
             let found = candidates(table);
             let way_out = found.first().map_or_else(
                 || "Name it with --label COL.".into(),
-                |(field, ..)| format!("For example: gpu-logreg train {} --label {}", table.path.display(), field.name),
+                |(field, ..)| {
+                    format!(
+                        "For example: gpu-logreg train {} --label {}",
+                        quoted(&table.path.display().to_string()),
+                        quoted(&field.name)
+                    )
+                },
             );
             return Err(Error::usage(
                 format!("which column is the label? --label is missing; {}", describe(&found)),
@@ -325,7 +333,21 @@ fn candidates(table: &Table) -> Vec<(&Field, Values)> {
         (values.counts.len() == 2 && values.missing == 0).then_some(values)
     };
     let usable = table.fields.iter().enumerate().filter(|(_, field)| field.kind != Kind::Unusable);
-    usable.filter_map(|(column, field)| Some((field, examine((column, field))?))).take(10).collect()
+    let mut found: Vec<(&Field, Values)> =
+        usable.filter_map(|(column, field)| Some((field, examine((column, field))?))).collect();
+    // The likeliest first: booleans, then the most balanced.
+    found.sort_by_key(|(field, values)| {
+        let fewer = values.counts.iter().map(|(_, count)| *count).min();
+        (field.kind != Kind::Boolean, std::cmp::Reverse(fewer))
+    });
+    found.truncate(10);
+    found
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 fn describe(candidates: &[(&Field, Values)]) -> String {

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::decode::{BATCH_ROWS, Job, decode, decode_all, jobs, to_f64};
 use super::label::{Label, LabelPlan};
-use super::scale::{Moments, Narrowing, sample_runs};
+use super::scale::{Moments, Narrowing, middle_half, sample_runs};
 use super::table::{Field, Kind, Table};
 use super::{Column, Store};
 use crate::error::{Error, Result};
@@ -149,7 +149,8 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
     monitor.begin("reading", Some((table.rows * (plan.features.len() + 1)) as u64));
     // The label first: it is one column, and what is wrong with it shows before the rest is read.
     let label = plan.label.load(table, store, monitor)?;
-    let mut narrowings = sample(table, &plan.features, monitor)?;
+    let samples = sample(table, &plan.features, monitor)?;
+    let mut narrowings: Vec<Narrowing> = samples.iter().map(|sample| sample.narrowing).collect();
     let mut columns: Vec<Option<Read>> = vec![None; plan.features.len()];
     let mut pending: Vec<usize> = (0..plan.features.len()).collect();
     let mut notes = plan.notes.clone();
@@ -180,7 +181,9 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
     let mut features = Vec::with_capacity(columns.len());
     for ((column, &index), narrowing) in columns.iter().flatten().zip(&plan.features).zip(&narrowings) {
         let field = &table.fields[index];
-        features.push(Feature { name: field.name.clone(), kind: field.kind, scale: column.scale(field, *narrowing)? });
+        let scale = column.scale(field, *narrowing)?;
+        samples[features.len()].check_outliers(field, scale)?;
+        features.push(Feature { name: field.name.clone(), kind: field.kind, scale });
     }
     let constant: Vec<String> = features
         .iter()
@@ -248,8 +251,37 @@ impl Read {
     }
 }
 
-/// Narrowings of all features from a sample of rows.
-fn sample(table: &Table, features: &[usize], monitor: &dyn Monitor) -> Result<Vec<Narrowing>> {
+/// What a sample of its rows says of a feature.
+struct Sample {
+    narrowing: Narrowing,
+    /// Where the middle half of the values lies.
+    middle: Option<(f64, f64)>,
+}
+
+/// Least spread of the middle half, in standard deviations, that f32 still resolves to a percent.
+const LEAST_SPREAD: f64 = 1e-6;
+
+impl Sample {
+    /// An error if a few far outliers make the standard deviation so large that the rest of the column collapses.
+    fn check_outliers(&self, field: &Field, scale: ColumnScale) -> Result<()> {
+        let Some((low, high)) = self.middle else { return Ok(()) };
+        let spread = high - low;
+        if spread > 0.0 && spread < LEAST_SPREAD * scale.scale {
+            return Err(Error::data(
+                format!(
+                    "column `{}` has outliers: half of its values lie between {low:e} and {high:e}, its standard deviation \
+                     is {:e}; on one scale the bulk cannot be told apart",
+                    field.name, scale.scale
+                ),
+                "Check those values; clip or transform the column upstream (a logarithm?), or leave it out with --ignore.",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Samples of all features.
+fn sample(table: &Table, features: &[usize], monitor: &dyn Monitor) -> Result<Vec<Sample>> {
     let runs = sample_runs(table.rows);
     let groups = table.metadata.metadata().row_groups();
     let work: Vec<(Job, RowSelection)> = jobs(table, features)
@@ -283,7 +315,10 @@ fn sample(table: &Table, features: &[usize], monitor: &dyn Monitor) -> Result<Ve
         let index = features.iter().position(|&column| column == job.column).expect("jobs are for these features");
         by_feature[index].extend(values);
     }
-    Ok(by_feature.iter().map(|values| Narrowing::of_sample(values)).collect())
+    Ok(by_feature
+        .iter()
+        .map(|values| Sample { narrowing: Narrowing::of_sample(values), middle: middle_half(values) })
+        .collect())
 }
 
 /// Decodes the features `pending` (indices into the plan), narrows them into `store` and gives what was found

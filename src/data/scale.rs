@@ -55,6 +55,13 @@ impl Narrowing {
     }
 }
 
+/// Where the middle half of a sample lies, `(low, high)`; `None` for an empty one.
+pub(super) fn middle_half(values: &[f64]) -> Option<(f64, f64)> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    Some((*sorted.get(sorted.len() / 4)?, *sorted.get(sorted.len() * 3 / 4)?))
+}
+
 fn positive(scale: f64) -> f64 {
     if scale > 0.0 && scale.is_finite() { scale } else { 1.0 }
 }

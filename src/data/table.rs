@@ -82,6 +82,12 @@ impl Table {
         if about.is_dir() {
             return Err(Error::data(format!("{shown} is a folder"), "Name one Parquet file."));
         }
+        if !about.is_file() {
+            return Err(Error::data(
+                format!("{shown} is no regular file"),
+                "Parquet is read from both ends; save it as a file.",
+            ));
+        }
         // The embedded arrow schema may turn text into dictionaries; the Parquet types say all we need.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let loaded = super::decode::without_panic(|| ArrowReaderMetadata::load(&file, options));

@@ -15,14 +15,22 @@ pub struct Pending {
 }
 
 impl Pending {
-    /// Begins a file for `path`. Fails early if the folder does not exist or takes no files.
+    /// Begins a file for `path`; a link is followed. Fails early if the folder does not exist or takes no files, or if
+    /// what stands there is no regular file.
     pub fn create(path: &Path) -> Result<Self> {
-        let folder = match path.parent() {
+        let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let folder = match target.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        if path.is_dir() {
-            return Err(Error::output(path, "it is a folder"));
+        if !folder.is_dir() {
+            return Err(Error::place(path, format!("the folder {} does not exist", folder.display())));
+        }
+        if target.is_dir() {
+            return Err(Error::place(path, "it is a folder"));
+        }
+        if target.exists() && !target.is_file() {
+            return Err(Error::place(path, "it is no regular file"));
         }
         let mut builder = tempfile::Builder::new();
         builder.prefix(".gpu-logreg-").suffix(".tmp");
@@ -33,7 +41,7 @@ impl Pending {
             builder.permissions(std::fs::Permissions::from_mode(0o666));
         }
         let file = builder.tempfile_in(folder).map_err(|cause| Error::output(path, cause))?;
-        Ok(Self { file, path: path.to_owned() })
+        Ok(Self { file, path: target })
     }
 
     /// Where to write.

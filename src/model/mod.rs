@@ -1,10 +1,12 @@
 //! The fitted model: coefficients on the original scale of the columns, and how they came about.
 
 pub mod file;
+pub mod inference;
 
 use serde::Serialize;
 
 use crate::data::Class;
+use crate::model::inference::{Inference, InferenceInfo, Likelihood};
 use crate::objective::Passes;
 use crate::penalty::PenaltyScale;
 use crate::solve::Status;
@@ -25,6 +27,9 @@ pub struct Model {
     pub label: LabelInfo,
     /// The intercept on the original scale; 0 if the model has none.
     pub intercept: f64,
+    /// What is inferred of the intercept, with `--inference`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intercept_inference: Option<Inference>,
     /// The features, in the order in which they were asked for.
     pub features: Vec<FeatureInfo>,
     /// How the model came about.
@@ -58,6 +63,9 @@ pub struct FeatureInfo {
     /// The columns before it explain it completely; it was dropped.
     #[serde(skip_serializing_if = "is_false")]
     pub aliased: bool,
+    /// What is inferred of the coefficient, with `--inference`.
+    #[serde(flatten)]
+    pub inference: Option<Inference>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -93,6 +101,12 @@ pub struct Training {
     pub gradient_norm: f64,
     /// What it had to come down to, if that was asked for instead.
     pub gradient_tolerance: Option<f64>,
+    /// What the standard errors are, with `--inference`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inference: Option<InferenceInfo>,
+    /// The likelihood, with `--inference`.
+    #[serde(flatten)]
+    pub likelihood: Option<Likelihood>,
     /// Where the passes ran.
     pub device: String,
     /// Strength of the L2 penalty on the mean loss.

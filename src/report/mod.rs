@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::model::Model;
+use crate::model::inference::Inference;
 
 /// The model as a table for a terminal.
 pub fn table(model: &Model) -> String {
@@ -45,21 +46,67 @@ pub fn table(model: &Model) -> String {
     }
     let seconds = training.seconds;
     line("seconds", format!("{:.3} read, {:.3} solve, {:.3} in all", seconds.read, seconds.solve, seconds.total));
-    let width = model.features.iter().map(|feature| feature.name.chars().count()).max().unwrap_or(0).max(9);
-    let mut row = |name: &str, cells: [String; 3]| {
-        writeln!(text, "{name:<width$} {:>14} {:>14} {:>14}", cells[0], cells[1], cells[2])
-            .expect("writing to a string");
+    if let (Some(inference), Some(likelihood)) = (&training.inference, &training.likelihood) {
+        line(
+            "likelihood",
+            format!(
+                "log {}, deviance {} (null {}), AIC {}, McFadden R2 {:.4}",
+                digits(likelihood.log_likelihood),
+                digits(likelihood.residual_deviance),
+                digits(likelihood.null_deviance),
+                digits(likelihood.aic),
+                likelihood.mcfadden_r2
+            ),
+        );
+        line("errors", format!("{}, limits at {} %", inference.kind, 100.0 * inference.confidence));
+    }
+    text.push('\n');
+    text += &coefficients(model);
+    text
+}
+
+/// One line for each coefficient.
+fn coefficients(model: &Model) -> String {
+    let inferred = model.training.inference.is_some();
+    let head: &[&str] = if inferred {
+        &["coefficient", "std. error", "z", "p", "low", "high"]
+    } else {
+        &["coefficient", "mean", "scale"]
     };
-    row("", ["", "", ""].map(String::from));
-    row("", ["coefficient", "mean", "scale"].map(String::from));
-    if training.fit_intercept {
-        row("intercept", [digits(model.intercept), String::new(), String::new()]);
+    let mut rows = vec![(String::new(), head.iter().map(ToString::to_string).collect::<Vec<_>>())];
+    let cells = |coefficient: f64, inference: Option<&Inference>, place: [String; 2]| {
+        let mut cells = vec![digits(coefficient)];
+        match inference {
+            Some(i) => cells.extend([
+                digits(i.standard_error),
+                format!("{:.3}", i.z),
+                if i.p < 1e-4 { format!("{:.1e}", i.p) } else { format!("{:.4}", i.p) },
+                digits(i.low),
+                digits(i.high),
+            ]),
+            None if inferred => {}
+            None => cells.extend(place),
+        }
+        cells
+    };
+    if model.training.fit_intercept {
+        let inference = model.intercept_inference.as_ref();
+        rows.push(("intercept".into(), cells(model.intercept, inference, [String::new(), String::new()])));
     }
     for feature in &model.features {
-        row(&feature.name, [digits(feature.coefficient), digits(feature.mean), digits(feature.scale)]);
+        let place = [digits(feature.mean), digits(feature.scale)];
+        rows.push((feature.name.clone(), cells(feature.coefficient, feature.inference.as_ref(), place)));
     }
-    // The padding of the last cells is of no use to anyone.
-    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n") + "\n"
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (name, cells) in rows {
+        let mut line = format!("{name:<width$}");
+        for cell in cells {
+            write!(line, " {cell:>14}").expect("writing to a string");
+        }
+        writeln!(text, "{}", line.trim_end()).expect("writing to a string");
+    }
+    text
 }
 
 /// Seven significant digits, in the shorter of the two notations.

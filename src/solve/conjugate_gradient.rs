@@ -198,6 +198,10 @@ mod tests {
             Ok(Box::new(CoshLine { first: first_step, direction: direction.to_vec(), on: self }))
         }
 
+        fn scatter(&mut self) -> Result<Symmetric> {
+            unreachable!("no solver asks for it")
+        }
+
         fn passes(&self) -> Passes {
             self.passes
         }

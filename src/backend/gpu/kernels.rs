@@ -45,8 +45,8 @@ pub struct Pass {
     pub intercept: f32,
     /// Block that the first workgroup takes.
     pub first_block: u32,
-    /// To the alignment of `steps`.
-    pub unused: u32,
+    /// 1: the Hessian's product weighs rows with `r^2`; 0: with `S`.
+    pub squares_residuals: u32,
     /// Steps to probe; an evaluation uses the first.
     pub steps: [f32; PROBES],
 }

@@ -144,7 +144,7 @@ impl GpuObjective {
 
     /// Loss, gradient and Hessian where the rows stand: one pass over the features. Slots are drained in the order of
     /// their blocks, a bounded number at a time.
-    fn hessian(&mut self) -> Result<Evaluation> {
+    fn hessian(&mut self, squares_residuals: bool) -> Result<Evaluation> {
         self.passes.data += 1;
         self.passes.hessian += 1;
         let features = self.layout.features;
@@ -161,6 +161,7 @@ impl GpuObjective {
                     features: features as u32,
                     block_rows: self.layout.hessian_rows as u32,
                     first_block: first_block as u32,
+                    squares_residuals: squares_residuals.into(),
                     ..Pass::default()
                 };
                 let mut encoder = self.encode(Kernel::Hessian, chunk, &pass, [blocks, pieces]);
@@ -195,7 +196,7 @@ impl GpuObjective {
     fn here(&mut self, need: Need) -> Result<Evaluation> {
         match need {
             Need::Gradient => Ok(self.evaluate(Dispatch::default())?.into()),
-            Need::Hessian => self.hessian(),
+            Need::Hessian => self.hessian(false),
         }
     }
 
@@ -240,7 +241,7 @@ impl Objective for GpuObjective {
             ..Dispatch::default()
         })?;
         self.advance(1.0);
-        if need == Need::Hessian { self.hessian() } else { Ok(means.into()) }
+        if need == Need::Hessian { self.hessian(false) } else { Ok(means.into()) }
     }
 
     fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {
@@ -255,6 +256,11 @@ impl Objective for GpuObjective {
         let first =
             self.evaluate(Dispatch { reads_direction: true, intercept: *intercept, steps, ..Dispatch::default() })?;
         Ok(Box::new(GpuLine { gpu: self, first }))
+    }
+
+    fn scatter(&mut self) -> Result<Symmetric> {
+        let product = self.hessian(true)?.hessian;
+        product.ok_or_else(|| Error::internal("a Hessian pass came without its product"))
     }
 
     fn passes(&self) -> Passes {

@@ -1,0 +1,138 @@
+//! How sure the coefficients are: standard errors, tests, limits, and the likelihood.
+
+use serde::Serialize;
+use statrs::distribution::{ContinuousCDF, Normal};
+use statrs::function::erf::erfc;
+
+use crate::matrix::Symmetric;
+
+/// What is inferred of one coefficient.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Inference {
+    /// Standard error.
+    pub standard_error: f64,
+    /// Coefficient over standard error.
+    pub z: f64,
+    /// Two-sided probability of such a z if the coefficient were 0 (normal approximation).
+    pub p: f64,
+    /// Lower confidence limit.
+    pub low: f64,
+    /// Upper confidence limit.
+    pub high: f64,
+    /// `exp(coefficient)`: the factor on the odds for one unit of the column.
+    pub odds_ratio: f64,
+    /// Its lower confidence limit.
+    pub odds_low: f64,
+    /// Its upper confidence limit.
+    pub odds_high: f64,
+}
+
+impl Inference {
+    /// From a coefficient, its standard error and a confidence in 0..1.
+    pub fn new(coefficient: f64, standard_error: f64, confidence: f64) -> Self {
+        let quantile = Normal::standard().inverse_cdf(0.5 + 0.5 * confidence);
+        let z = coefficient / standard_error;
+        let (low, high) = (coefficient - quantile * standard_error, coefficient + quantile * standard_error);
+        Self {
+            standard_error,
+            z,
+            p: erfc(z.abs() * std::f64::consts::FRAC_1_SQRT_2),
+            low,
+            high,
+            odds_ratio: coefficient.exp(),
+            odds_low: low.exp(),
+            odds_high: high.exp(),
+        }
+    }
+}
+
+/// What the standard errors are.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct InferenceInfo {
+    /// `maximum likelihood`: the inverse of the information. `penalised`: the inverse of the penalised curvature; the
+    /// coefficients are shrunk, so these are no frequentist standard errors. `robust (HC0)`: the sandwich.
+    pub kind: &'static str,
+    /// Probability that an interval covers.
+    pub confidence: f64,
+}
+
+/// The likelihood of a model and what is made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Likelihood {
+    /// `-n loss`.
+    pub log_likelihood: f64,
+    /// Twice the distance to a saturated model: `2 n loss`.
+    pub residual_deviance: f64,
+    /// The same for the model without features.
+    pub null_deviance: f64,
+    /// `2 k - 2 log_likelihood` with k fitted coefficients.
+    pub aic: f64,
+    /// `McFadden`'s R^2: `1 - log_likelihood / null log_likelihood`.
+    pub mcfadden_r2: f64,
+}
+
+impl Likelihood {
+    /// From the mean loss of `counts` rows of the negative and the positive class with `fitted` coefficients.
+    /// `digits` is how many digits of the loss hold: the rest are rounded away.
+    pub fn new(loss: f64, counts: [u64; 2], intercept: bool, fitted: usize, digits: Option<usize>) -> Self {
+        let [negative, positive] = counts.map(|count| count as f64);
+        let n = negative + positive;
+        let null = if intercept {
+            -(negative * (negative / n).ln() + positive * (positive / n).ln())
+        } else {
+            n * std::f64::consts::LN_2
+        };
+        let total = n * loss;
+        let total = digits.map_or(total, |digits| rounded(total, digits));
+        Self {
+            log_likelihood: -total,
+            residual_deviance: 2.0 * total,
+            null_deviance: 2.0 * null,
+            aic: 2.0 * fitted as f64 + 2.0 * total,
+            mcfadden_r2: 1.0 - total / null,
+        }
+    }
+}
+
+/// `x` to so many significant digits.
+fn rounded(x: f64, digits: usize) -> f64 {
+    format!("{x:.*e}", digits.saturating_sub(1)).parse().unwrap_or(x)
+}
+
+/// The covariance of the estimates in the solver's coordinates: `H^-1 / n`, or with the scatter `B` of the rows'
+/// gradients White's sandwich `H^-1 B H^-1 / n` (HC0). `None` if the Hessian is singular.
+///
+/// # Reference
+/// White (1982), "Maximum likelihood estimation of misspecified models", Econometrica 50(1), 1-25.
+pub fn covariance(hessian: &Symmetric, scatter: Option<&Symmetric>, n: f64) -> Option<Symmetric> {
+    let inverse = hessian.factor()?.inverse();
+    let mut covariance = match scatter {
+        None => inverse,
+        Some(scatter) => inverse.congruence(scatter),
+    };
+    covariance.scale(1.0 / n);
+    Some(covariance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_and_p_are_those_of_the_normal_distribution() {
+        // Abramowitz and Stegun, table 26.1: P(|Z| > 1.96) = 0.0499958, 97.5 % quantile 1.959964.
+        let inference = Inference::new(1.96, 1.0, 0.95);
+        assert!((inference.p - 0.049_995_8).abs() <= 1e-7);
+        assert!((inference.high - (1.96 + 1.959_964)).abs() <= 1e-6);
+        assert!((inference.odds_ratio - 1.96_f64.exp()).abs() <= 1e-12);
+    }
+
+    #[test]
+    fn the_likelihood_of_spector() {
+        // Greene, Econometric Analysis, 8th ed., table 17.1: log-likelihood -12.890, null -20.592.
+        let likelihood = Likelihood::new(12.889_634_2 / 32.0, [21, 11], true, 4, None);
+        assert!((likelihood.null_deviance / 2.0 - 20.5917).abs() <= 1e-4);
+        assert!((likelihood.aic - (8.0 + 25.779_268)).abs() <= 1e-5);
+        assert!((likelihood.mcfadden_r2 - 0.374).abs() <= 1e-3);
+    }
+}
