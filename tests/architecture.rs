@@ -58,7 +58,8 @@ const MODULES: &[Module] = &[
     Module { name: "solve", uses: &["error", "matrix", "monitor", "objective"], tests: &["logistic"] },
     // Of `standardize`, a table only fills in the scales of its columns.
     module("data", &["error", "logistic", "monitor", "standardize::ColumnScale"]),
-    module("backend", &["data", "error", "logistic", "matrix", "objective"]),
+    // The exact pass reads the file itself: it reports to a monitor, and needs to know where the columns lie.
+    module("backend", &["data", "error", "logistic", "matrix", "monitor", "objective", "standardize::ColumnScale"]),
     module("model", &["data", "error", "matrix", "objective", "penalty", "solve"]),
     module("report", &["model"]),
     // The parts are put together once, for every caller.

@@ -644,10 +644,48 @@ fn a_place_for_the_model_that_does_not_exist_is_refused_before_training() {
     let place = with_label(booleans(&[true; 30]));
     let run = place.run("train data.parquet --label y -o nowhere/model.json");
     assert_eq!((run.code, run.stdout.as_str()), (Some(6), ""), "{run:?}");
-    assert_says(&run.stderr, &["error:", "nowhere/model.json", "could not be written", "help:", "-o"]);
+    assert_says(&run.stderr, &["error:", "nowhere/model.json", "cannot be written", "nowhere does not exist", "help:"]);
     let error = place.run("train data.parquet --label y -o nowhere/model.json --json").json()["error"].clone();
     assert_eq!((&error["kind"], &error["exit_code"]), (&json!("output"), &json!(6)));
     assert_eq!(place.files(), ["data.parquet"]);
+}
+
+#[test]
+fn a_file_that_is_read_is_not_overwritten() {
+    let place = sample_place();
+    let before = place.read("data.parquet");
+    for arguments in [
+        "train data.parquet --label y -o data.parquet",
+        "train data.parquet --label y --history ./data.parquet",
+        "train data.parquet --label y -o model.json --history model.json",
+        "synth -o data.parquet --rows 10 --features 1 --truth data.parquet",
+    ] {
+        let run = place.run(arguments);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{arguments}: {run:?}");
+        assert_says(&run.stderr, &["same file"]);
+        assert_eq!(place.files(), ["data.parquet"], "{arguments}");
+        assert!(place.read("data.parquet") == before, "{arguments}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_is_written_through() {
+    let place = sample_place();
+    fs::write(place.path("real.json"), "old model").expect("writes");
+    std::os::unix::fs::symlink("real.json", place.path("link.json")).expect("links");
+    place.done("train data.parquet --label y -o link.json --device cpu");
+    assert!(fs::symlink_metadata(place.path("link.json")).expect("is there").is_symlink());
+    assert_eq!(place.json_file("real.json")["format"], "gpu-logreg/model");
+}
+
+#[test]
+fn a_number_of_threads_out_of_range_is_refused() {
+    for threads in ["0", "100000"] {
+        let run = sample_place().run(&format!("train data.parquet --label y --threads {threads}"));
+        assert_eq!(run.code, Some(2), "{run:?}");
+        assert_says(&run.stderr, &["--threads", threads, "1024"]);
+    }
 }
 
 #[test]

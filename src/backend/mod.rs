@@ -1,6 +1,8 @@
-//! Where the passes over the data run: the CPU backend, the GPU backend, and the choice between them.
+//! Where the passes over the data run: the CPU backend, the GPU backend, and the choice between them; and the
+//! exact pass over the file that either can be held against.
 
 pub mod cpu;
+pub mod exact;
 pub mod gpu;
 pub mod layout;
 

@@ -1,4 +1,4 @@
-//! Decode jobs: one column of one row group, in batches, with panics of the decoder caught.
+//! Decode jobs: one column of one row group, or several together, in batches, with panics of the decoder caught.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -11,6 +11,7 @@ use arrow::datatypes::{
     DataType, Decimal32Type, Decimal64Type, Decimal128Type, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type,
     Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
+use arrow::record_batch::RecordBatch;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection};
 
@@ -48,14 +49,39 @@ pub(super) fn decode(
     selection: Option<RowSelection>,
     mut take: impl FnMut(usize, &ArrayRef) -> Result<()>,
 ) -> Result<usize> {
+    let part = Part { row_group: job.row_group, first_row: job.first_row, batch_rows: BATCH_ROWS };
+    decode_together(table, part, &[job.column], selection, |rows, batch| take(rows, batch.column(0)))
+}
+
+/// Where columns are decoded together, and how many rows at a time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) row_group: usize,
+    /// Position in the table of the first row, for messages.
+    pub(super) first_row: usize,
+    pub(super) batch_rows: usize,
+}
+
+/// Decodes `columns` of a row group side by side, or the `selection` of its rows. `take` gets the number of rows
+/// before a batch and the batch, whose columns lie in the order of the file. Counts the rows that came out.
+pub(super) fn decode_together(
+    table: &Table,
+    part: Part,
+    columns: &[usize],
+    selection: Option<RowSelection>,
+    mut take: impl FnMut(usize, &RecordBatch) -> Result<()>,
+) -> Result<usize> {
     let damaged = |cause: String| {
+        let what = match columns {
+            [column] => format!("column `{}`", table.fields[*column].name),
+            _ => format!("one of {} columns", columns.len()),
+        };
         Error::data(
             format!(
-                "{}: column `{}`, row group {} (rows from {}) cannot be decoded: {cause}",
+                "{}: {what}, row group {} (rows from {}) cannot be decoded: {cause}",
                 table.path.display(),
-                table.fields[job.column].name,
-                job.row_group,
-                job.first_row
+                part.row_group,
+                part.first_row
             ),
             "The file is truncated or damaged; write or copy it again.",
         )
@@ -63,8 +89,9 @@ pub(super) fn decode(
     let file = File::open(&table.path).map_err(|cause| damaged(cause.to_string()))?;
     let mut reader = without_panic(|| {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, table.metadata.clone());
-        let mask = ProjectionMask::roots(builder.parquet_schema(), [job.column]);
-        let builder = builder.with_row_groups(vec![job.row_group]).with_projection(mask).with_batch_size(BATCH_ROWS);
+        let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
+        let builder = builder.with_row_groups(vec![part.row_group]).with_projection(mask);
+        let builder = builder.with_batch_size(part.batch_rows);
         match selection {
             Some(selection) => builder.with_row_selection(selection).build(),
             None => builder.build(),
@@ -78,7 +105,7 @@ pub(super) fn decode(
             None => return Ok(rows),
             Some(batch) => batch.map_err(|cause| damaged(cause.to_string()))?,
         };
-        take(rows, batch.column(0))?;
+        take(rows, &batch)?;
         rows += batch.num_rows();
     }
 }

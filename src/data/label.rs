@@ -117,7 +117,7 @@ impl Values {
 }
 
 /// Goes through a batch: `each` gets the row within the batch and its class, `None` where it is missing.
-fn for_each_class(array: &ArrayRef, kind: Kind, mut each: impl FnMut(usize, Option<Class>)) -> Result<()> {
+pub(super) fn for_each_class(array: &ArrayRef, kind: Kind, mut each: impl FnMut(usize, Option<Class>)) -> Result<()> {
     match kind {
         Kind::Text => {
             let texts = array.as_string::<i32>();

@@ -53,9 +53,9 @@ pub struct Loaded {
 /// A request that was checked against a table's schema.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    label: LabelPlan,
+    pub(super) label: LabelPlan,
     /// Indices of the feature columns.
-    features: Vec<usize>,
+    pub(super) features: Vec<usize>,
     notes: Vec<String>,
 }
 

@@ -2,16 +2,19 @@
 //!
 //! A file is decoded in jobs of one column of one row group each. A job hands its values to a
 //! [`Store`], narrowed and scaled; no table ever exists on the host as a whole unless the store keeps it.
+//! What must see the file's own f64 values goes through it with [`fold_rows`], a block of whole rows at a time.
 
 mod decode;
 mod label;
 mod load;
+mod rows;
 mod scale;
 pub mod synth;
 mod table;
 
 pub use label::{Class, Label};
 pub use load::{Feature, Loaded, Plan, Request, load};
+pub use rows::{Block, fold_rows};
 pub use table::{Field, Kind, Table};
 
 use crate::error::Result;

@@ -1,0 +1,204 @@
+//! The exact pass: loss and gradient in f64 over the values of the file itself, none of them narrowed to f32, with
+//! sums that lose nothing. It is what `evaluate` of either backend approximates.
+//!
+//! Standardised coordinates throughout (see [`standardize`](crate::standardize)): `z = sum w~_j (x_j - m_j) / s_j + b~`.
+//! The large part of a column with a large mean is gone before anything is multiplied, so nothing cancels.
+
+use crate::data::{Block, Label, Plan, Table, fold_rows};
+use crate::error::Result;
+use crate::logistic::terms;
+use crate::monitor::Monitor;
+use crate::standardize::ColumnScale;
+
+/// Loss and gradient at a point, as exact as f64 has them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exact {
+    /// Mean cross-entropy.
+    pub loss: f64,
+    /// By the standardised weights of all features of the plan and the standardised intercept, `[features + 1]`, the
+    /// intercept last: `1/n sum r_k (x_kj - m_j) / s_j` and `1/n sum r_k`. 0 for a constant column.
+    pub gradient: Vec<f64>,
+}
+
+/// One pass over the file of `table`: mean loss and gradient of the unpenalised model with the standardised
+/// `weights` `w~_j = w_j s_j` `[features]` and the standardised `intercept` `b~ = b + sum w_j m_j`.
+///
+/// `scales` `[features]` says where the columns lie: of each only `mean` and `scale` are used, and a column with
+/// scale 0 adds nothing. A model without an intercept still has its `b~`, of which its constant columns are a part.
+///
+/// The same bits every time, whatever the threads. The sums' rounding is far below that of their terms.
+///
+/// # Panics
+/// If `weights` and `scales` are not as many as the plan's features.
+pub fn evaluate_file(
+    table: &Table,
+    plan: &Plan,
+    label: &Label,
+    scales: &[ColumnScale],
+    weights: &[f64],
+    intercept: f64,
+    monitor: &dyn Monitor,
+) -> Result<Exact> {
+    let features = plan.features();
+    assert_eq!((weights.len(), scales.len()), (features, features), "weights and scales of the plan's features");
+    monitor.begin("exact pass", Some(table.rows as u64));
+    let zero = || Sums { loss: Sum::default(), gradient: vec![Sum::default(); features + 1] };
+    let ranges = fold_rows(table, plan, label, monitor, zero, |sums: &mut Sums, block| {
+        sums.take(block, scales, weights, intercept);
+    })?;
+    monitor.end();
+    let mut sums = zero();
+    for range in &ranges {
+        sums.loss.merge(range.loss);
+        for (sum, more) in sums.gradient.iter_mut().zip(&range.gradient) {
+            sum.merge(*more);
+        }
+    }
+    let n = table.rows as f64;
+    Ok(Exact { loss: sums.loss.value() / n, gradient: sums.gradient.iter().map(|sum| sum.value() / n).collect() })
+}
+
+/// A sum and what its additions have rounded away (Neumaier, by Knuth's two-sum).
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    sum: f64,
+    lost: f64,
+}
+
+impl Sum {
+    #[inline]
+    fn add(&mut self, term: f64) {
+        let sum = self.sum + term;
+        let added = sum - self.sum;
+        self.lost += (self.sum - (sum - added)) + (term - added);
+        self.sum = sum;
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.add(other.sum);
+        self.lost += other.lost;
+    }
+
+    fn value(self) -> f64 {
+        self.sum + self.lost
+    }
+}
+
+/// Sums over the rows of a range.
+struct Sums {
+    loss: Sum,
+    /// `[features + 1]`, the intercept last.
+    gradient: Vec<Sum>,
+}
+
+impl Sums {
+    /// Adds the rows of a block, whose features are standardised on the way.
+    fn take(&mut self, block: &mut Block<'_>, scales: &[ColumnScale], weights: &[f64], intercept: f64) {
+        // Margins first, residuals later.
+        let mut rows = vec![intercept; block.labels.len()];
+        for ((column, place), weight) in block.features.iter_mut().zip(scales).zip(weights) {
+            if place.scale > 0.0 {
+                for (z, x) in rows.iter_mut().zip(column) {
+                    *x = (*x - place.mean) / place.scale;
+                    *z += weight * *x;
+                }
+            }
+        }
+        let (of_intercept, of_weights) = self.gradient.split_last_mut().expect("the intercept is always there");
+        for (z, t) in rows.iter_mut().zip(block.labels) {
+            let row = terms(*z, *t);
+            self.loss.add(row.loss);
+            of_intercept.add(row.residual);
+            *z = row.residual;
+        }
+        for ((sum, column), place) in of_weights.iter_mut().zip(&*block.features).zip(scales) {
+            if place.scale > 0.0 {
+                for (x, r) in column.chunks(PLAIN_ROWS).zip(rows.chunks(PLAIN_ROWS)) {
+                    sum.add(dot(x, r));
+                }
+            }
+        }
+    }
+}
+
+/// Rows whose products are added plainly, 16 in each of eight accumulators: their rounding is that of a few terms.
+const PLAIN_ROWS: usize = 128;
+
+/// `x . r` in eight accumulators, which the compiler may keep in vector registers, and those in pairs.
+fn dot(x: &[f64], r: &[f64]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (x, x_rest) = x.as_chunks::<8>();
+    let (r, r_rest) = r.as_chunks::<8>();
+    for (x, r) in x.iter().zip(r) {
+        for lane in 0..8 {
+            sums[lane] += x[lane] * r[lane];
+        }
+    }
+    for ((sum, x), r) in sums.iter_mut().zip(x_rest).zip(r_rest) {
+        *sum += x * r;
+    }
+    let [a, b, c, d, e, f, g, h] = sums;
+    ((a + b) + (c + d)) + ((e + f) + (g + h))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_keeps_what_plain_addition_loses() {
+        let terms = [1e16, 1.0, -1e16, 1e-9, 3.0, -4.0];
+        let mut sum = Sum::default();
+        terms.iter().for_each(|&term| sum.add(term));
+        assert_eq!(sum.value(), 1e-9);
+        assert_ne!(terms.iter().sum::<f64>(), 1e-9, "the control: plain addition loses it");
+        // The same from parts.
+        let mut parts = Sum::default();
+        for part in terms.chunks(2) {
+            let mut of_part = Sum::default();
+            part.iter().for_each(|&term| of_part.add(term));
+            parts.merge(of_part);
+        }
+        assert_eq!(parts.value(), 1e-9);
+    }
+
+    #[test]
+    fn a_dot_product_takes_every_row() {
+        for rows in [0, 1, 7, 8, 9, 127, 128] {
+            let x: Vec<f64> = (0..rows).map(f64::from).collect();
+            let r: Vec<f64> = (0..rows).map(|row| f64::from(row % 5) - 1.0).collect();
+            // Small integers: exact in any order.
+            assert_eq!(dot(&x, &r), x.iter().zip(&r).map(|(x, r)| x * r).sum::<f64>());
+        }
+    }
+
+    /// A column with mean 1e12 and its twin with mean 0 lead to the same sums, a constant one to none.
+    #[test]
+    fn nothing_cancels_and_constants_add_nothing() {
+        let place = |mean, scale| ColumnScale { mean, scale, device_mean: 0.0, device_scale: 1.0, reach: 1.0 };
+        let values: Vec<f64> = (0..1_000).map(|row| f64::from(row * 37 % 101) - 50.0).collect();
+        let labels: Vec<f64> = (0..1_000).map(|row| f64::from(u8::from(row * 7 % 11 < 4))).collect();
+        let sums = |offset: f64| {
+            let mut features = vec![values.iter().map(|x| x + offset).collect(), vec![4.0; 1_000]];
+            let mut sums = Sums { loss: Sum::default(), gradient: vec![Sum::default(); 3] };
+            let mut block = Block { first_row: 0, features: &mut features, labels: &labels };
+            sums.take(&mut block, &[place(offset, 29.0), place(4.0, 0.0)], &[1.5, 9.0], -0.25);
+            (sums.loss.value(), sums.gradient.iter().map(|sum| sum.value()).collect::<Vec<_>>())
+        };
+        let (loss, gradient) = sums(0.0);
+        assert_eq!((loss, gradient.clone()), sums(1e12));
+        assert!(loss > 0.0 && gradient[0] != 0.0 && gradient[1] == 0.0 && gradient[2] != 0.0);
+        // The control: the same sums the plain way.
+        let (mut plain_loss, mut plain) = (0.0, [0.0; 3]);
+        for (x, t) in values.iter().zip(&labels) {
+            let row = terms(1.5 * (x / 29.0) - 0.25, *t);
+            plain_loss += row.loss;
+            plain[0] += row.residual * (x / 29.0);
+            plain[2] += row.residual;
+        }
+        assert!((loss - plain_loss).abs() <= 1e-13 * loss, "{loss} {plain_loss}");
+        for (sum, plain) in gradient.iter().zip(plain) {
+            assert!((sum - plain).abs() <= 1e-11, "{gradient:?} {plain:?}");
+        }
+    }
+}

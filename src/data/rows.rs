@@ -1,0 +1,362 @@
+//! Going through a table row by row: the features and the label of the same rows together, as the file has them,
+//! in f64.
+//!
+//! The work is cut into ranges of rows that depend on the file alone, each decoded by one thread from its own file
+//! handle, and a range into blocks. What blocks lead to is therefore the same whatever the threads do.
+
+use rayon::prelude::*;
+
+use super::decode::{BATCH_ROWS, Part, decode_together, to_f64};
+use super::label::{Label, for_each_class};
+use super::load::Plan;
+use super::table::Table;
+use crate::error::{Error, Kind, Result};
+use crate::monitor::Monitor;
+use arrow::record_batch::RecordBatch;
+use parquet::arrow::arrow_reader::RowSelection;
+
+/// Neighbouring rows of a table, complete.
+#[derive(Debug)]
+pub struct Block<'a> {
+    /// Position in the table of the first row.
+    pub first_row: usize,
+    /// The values as in the file, `[features]` in the order of the plan, each `[rows]`. Nobody reads them after the
+    /// one who was given the block, who may overwrite them.
+    pub features: &'a mut [Vec<f64>],
+    /// 1 for the positive class, 0 for the other, `[rows]`.
+    pub labels: &'a [f64],
+}
+
+/// Cells of a block at most, if it has more than the fewest rows: 4 MiB, which a core's cache nearly holds.
+const BLOCK_CELLS: usize = 1 << 19;
+/// Fewest and most rows of a block.
+const BLOCK_ROWS: [usize; 2] = [1_024, BATCH_ROWS];
+/// Fewest and most rows of a range. A range decodes the dictionaries, and the page in which it begins, afresh: a
+/// range of fewer rows than a page usually has would decode most of them for nothing.
+const RANGE_ROWS: [usize; 2] = [32_768, 131_072];
+/// Ranges that a table is cut into if they are not too small or too large then: some for each core.
+const RANGES: usize = 32;
+/// Memory for all pages that are decoded at the same time.
+const PAGES_BYTES: u64 = 4 << 30;
+/// What writers give a page, and its dictionary another time.
+const PAGE_BYTES: u64 = 1 << 20;
+
+/// Rows of one row group that one thread decodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Range {
+    row_group: usize,
+    /// Rows of the row group before this range.
+    before: usize,
+    /// Position in the table of the first row.
+    first_row: usize,
+    rows: usize,
+}
+
+/// The ranges of row groups with `groups` rows, in the order of the rows.
+fn ranges(groups: &[usize]) -> Vec<Range> {
+    let [fewest, most] = RANGE_ROWS;
+    let length = groups.iter().sum::<usize>().div_ceil(RANGES).clamp(fewest, most);
+    let mut ranges = Vec::new();
+    let mut first_row = 0;
+    for (row_group, &group_rows) in groups.iter().enumerate() {
+        for before in (0..group_rows).step_by(length) {
+            let rows = length.min(group_rows - before);
+            ranges.push(Range { row_group, before, first_row: first_row + before, rows });
+        }
+        first_row += group_rows;
+    }
+    ranges
+}
+
+/// Rows of a block of a table with that many columns.
+fn block_rows(columns: usize) -> usize {
+    let [fewest, most] = BLOCK_ROWS;
+    (BLOCK_CELLS / columns).clamp(fewest, most)
+}
+
+/// Goes through all rows of the columns of `plan`, in ranges: `work` gets each block of a range in the order of the
+/// rows, beside what `start` made for the range. Gives what became of it, range by range in the order of the rows.
+///
+/// Ranges and blocks depend on the file and the plan alone. A row group of more than 32,768 to 131,072 rows makes
+/// several ranges; pages before a range are skipped without being decoded. At a time each thread holds one block,
+/// a batch of the decoder and the current page of each column.
+///
+/// `label` is what [`load`](super::load()) found for the same plan. The file must not have changed since the table
+/// was opened, and its features must be finite numbers, which `load` has proved.
+pub fn fold_rows<T: Send>(
+    table: &Table,
+    plan: &Plan,
+    label: &Label,
+    monitor: &dyn Monitor,
+    start: impl Fn() -> T + Sync,
+    work: impl Fn(&mut T, &mut Block<'_>) + Sync,
+) -> Result<Vec<T>> {
+    let groups: Vec<usize> = table
+        .metadata
+        .metadata()
+        .row_groups()
+        .iter()
+        .map(|group| usize::try_from(group.num_rows()).unwrap_or(0))
+        .collect();
+    let ranges = ranges(&groups);
+    let reader = Reader::new(table, plan, label);
+    let fold = |buffers: &mut Buffers, range: &Range| {
+        let mut state = start();
+        let selection = (range.rows < groups[range.row_group]).then(|| {
+            let rows = range.before..range.before + range.rows;
+            RowSelection::from_consecutive_ranges(std::iter::once(rows), groups[range.row_group])
+        });
+        let part = Part { row_group: range.row_group, first_row: range.first_row, batch_rows: reader.block_rows };
+        let rows = decode_together(table, part, &reader.columns, selection, |before, batch| {
+            monitor.check()?;
+            let first_row = range.first_row + before;
+            reader.fill(buffers, first_row, batch)?;
+            work(&mut state, &mut Block { first_row, features: &mut buffers.features, labels: &buffers.labels });
+            monitor.advance(batch.num_rows() as u64);
+            Ok(())
+        })?;
+        if rows == range.rows {
+            return Ok(state);
+        }
+        Err(Error::data(
+            format!(
+                "{}: {rows} rows from {} on came out of row group {}, its footer says {}",
+                table.path.display(),
+                range.first_row,
+                range.row_group,
+                range.rows
+            ),
+            "The file is truncated or damaged; write or copy it again.",
+        ))
+    };
+    let mut states = Vec::with_capacity(ranges.len());
+    for some in ranges.chunks(ranges_at_once(table, &reader.columns)) {
+        let new = || Buffers { features: vec![Vec::new(); plan.features.len()], labels: Vec::new() };
+        match some.par_iter().map_init(new, fold).collect::<Result<Vec<T>>>() {
+            Ok(more) => states.extend(more),
+            Err(error) if error.kind == Kind::Interrupted => return Err(error),
+            Err(error) => {
+                // A file that is being overwritten looks damaged; say what it is.
+                table.check_unchanged()?;
+                return Err(error);
+            }
+        }
+    }
+    table.check_unchanged()?;
+    Ok(states)
+}
+
+/// How many ranges may be decoded at the same time, by the pages that they hold: all of them, but for tables with
+/// thousands of columns.
+fn ranges_at_once(table: &Table, columns: &[usize]) -> usize {
+    let pages = |group: &parquet::file::metadata::RowGroupMetaData| -> u64 {
+        let sizes = columns.iter().filter_map(|&column| group.columns().get(column));
+        sizes.map(|chunk| u64::try_from(chunk.uncompressed_size()).unwrap_or(0).min(2 * PAGE_BYTES)).sum()
+    };
+    let largest = table.metadata.metadata().row_groups().iter().map(pages).max().unwrap_or(0);
+    let fit = usize::try_from(PAGES_BYTES / largest.max(1)).unwrap_or(usize::MAX).max(1);
+    if fit >= rayon::current_num_threads() { usize::MAX } else { fit }
+}
+
+/// A block's columns; their memory serves one block after the other.
+struct Buffers {
+    features: Vec<Vec<f64>>,
+    labels: Vec<f64>,
+}
+
+/// What is to be found where in a batch.
+struct Reader<'a> {
+    table: &'a Table,
+    plan: &'a Plan,
+    label: &'a Label,
+    /// All columns, in the order of the file.
+    columns: Vec<usize>,
+    /// Where each feature lies in `columns`.
+    places: Vec<usize>,
+    label_place: usize,
+    block_rows: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(table: &'a Table, plan: &'a Plan, label: &'a Label) -> Self {
+        let mut columns: Vec<usize> = plan.features.iter().copied().chain([plan.label.column]).collect();
+        columns.sort_unstable();
+        let place = |column: &usize| columns.binary_search(column).expect("it is one of them");
+        let places = plan.features.iter().map(place).collect();
+        let label_place = place(&plan.label.column);
+        Self { table, plan, label, block_rows: block_rows(columns.len()), columns, places, label_place }
+    }
+
+    /// Brings a batch, which begins at the table's `first_row`, into `buffers`.
+    fn fill(&self, buffers: &mut Buffers, first_row: usize, batch: &RecordBatch) -> Result<()> {
+        let other = |row: usize, column: usize, what: &str| {
+            Error::data(
+                format!(
+                    "{}: column `{}` has {what} in row {}, from 0, where there was none when it was read",
+                    self.table.path.display(),
+                    self.table.fields[column].name,
+                    first_row + row
+                ),
+                "The file was changed in between; wait until it is written, then run again.",
+            )
+        };
+        for ((column, values), &place) in self.plan.features.iter().zip(&mut buffers.features).zip(&self.places) {
+            values.clear();
+            to_f64(batch.column(place), values)?;
+            // Without a way out of the loop, so that the compiler may use vector registers.
+            if !values.iter().fold(true, |finite, x| finite & x.is_finite()) {
+                let row = values.iter().position(|x| !x.is_finite()).unwrap_or(0);
+                return Err(other(row, *column, "no finite number"));
+            }
+        }
+        let [negative, positive] = &self.label.classes;
+        let column = self.plan.label.column;
+        let mut unknown = None;
+        buffers.labels.clear();
+        for_each_class(batch.column(self.label_place), self.table.fields[column].kind, |row, class| {
+            let is_positive = class.as_ref() == Some(positive);
+            if !is_positive && class.as_ref() != Some(negative) {
+                unknown = unknown.or(Some(row));
+            }
+            buffers.labels.push(f64::from(u8::from(is_positive)));
+        })?;
+        match unknown {
+            Some(row) => Err(other(row, column, "another class")),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int32Array, StringArray};
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::properties::WriterProperties;
+
+    use super::super::{Class, Request};
+    use super::*;
+    use crate::monitor::Silent;
+
+    /// The label is `yes` in every third row; feature a is the row, b its negative.
+    fn write(path: &Path, rows: usize, group: usize, more: &[(&str, ArrayRef)]) {
+        let count = i32::try_from(rows).expect("few rows");
+        let mut columns: Vec<(&str, ArrayRef)> = vec![
+            ("b", Arc::new((0..count).map(|row| Some(f64::from(-row))).collect::<Float64Array>())),
+            (
+                "t",
+                Arc::new((0..count).map(|row| Some(if row % 3 == 0 { "yes" } else { "no" })).collect::<StringArray>()),
+            ),
+            ("a", Arc::new(Int32Array::from_iter_values(0..count))),
+        ];
+        columns.extend(more.iter().cloned());
+        let batch = RecordBatch::try_from_iter(columns).expect("columns of one length");
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group)).build();
+        let file = File::create(path).expect("the file is created");
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).expect("a schema");
+        writer.write(&batch).expect("the rows are written");
+        writer.close().expect("the footer is written");
+    }
+
+    fn label() -> Label {
+        let class = |text: &str| Class::Text(text.into());
+        Label { column: "t".into(), classes: [class("no"), class("yes")], counts: [0, 0] }
+    }
+
+    fn plan(table: &Table, features: &[&str]) -> Plan {
+        let features = features.iter().map(|&name| name.to_owned()).collect();
+        let request = Request { label: Some("t".into()), positive: Some("yes".into()), features, ignore: Vec::new() };
+        request.check(table).expect("the columns are there")
+    }
+
+    #[test]
+    fn every_row_comes_once_complete_and_in_order() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("rows.parquet");
+        let sizes = [(1, 1), (5_000, 700), (16_385, 16_384), (70_000, 40_000), (300_001, usize::MAX)];
+        for (rows, group) in sizes {
+            write(&path, rows, group, &[]);
+            let table = Table::open(&path).expect("the table opens");
+            let plan = plan(&table, &["a", "b"]);
+            let seen = |state: &mut Vec<(usize, Vec<f64>)>, block: &mut Block<'_>| {
+                let rows = block.labels.len();
+                assert!(rows > 0 && rows <= BATCH_ROWS);
+                for k in 0..rows {
+                    let row = (block.first_row + k) as f64;
+                    assert_eq!((block.features[0][k], block.features[1][k]), (row, -row));
+                    assert_eq!(block.labels[k], f64::from(u8::from((block.first_row + k).is_multiple_of(3))));
+                }
+                assert!(block.features.iter().all(|column| column.len() == rows));
+                state.push((block.first_row, block.features[0].clone()));
+                block.features[0].fill(f64::NAN); // what is left behind must not come back
+            };
+            let run = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+                pool.install(|| fold_rows(&table, &plan, &label(), &Silent, Vec::new, seen)).expect("the rows are read")
+            };
+            let one = run(1);
+            assert_eq!(one, run(3), "blocks of {rows} rows");
+            let firsts: Vec<usize> = one.iter().flatten().map(|(first, _)| *first).collect();
+            assert!(firsts.is_sorted());
+            let all: Vec<f64> = one.into_iter().flatten().flat_map(|(_, rows)| rows).collect();
+            assert!(all.iter().copied().eq((0..rows).map(|row| row as f64)), "{rows} rows");
+        }
+    }
+
+    #[test]
+    fn a_large_row_group_is_cut() {
+        assert_eq!(ranges(&[300_000]).len(), 10);
+        assert_eq!(ranges(&[8 << 20]).len(), 64);
+        assert_eq!(ranges(&[10, 40_000, 1]).iter().map(|range| range.rows).collect::<Vec<_>>(), [10, 32_768, 7_232, 1]);
+        assert_eq!(ranges(&[10, 40_000, 1])[2], Range { row_group: 1, before: 32_768, first_row: 32_778, rows: 7_232 });
+        assert_eq!([1, 100, 100_000].map(block_rows), [16_384, 5_242, 1_024]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("rows.parquet");
+        let holes: ArrayRef = Arc::new((0..9_000).map(|row| (row != 4_321).then_some(1.0)).collect::<Float64Array>());
+        let flags: ArrayRef = Arc::new((0..9_000).map(|row| Some(row == 5)).collect::<BooleanArray>());
+        write(&path, 9_000, 1_000, &[("holes", holes), ("flags", flags)]);
+        let table = Table::open(&path).expect("the table opens");
+        let read = |features: &[&str], label: &Label| {
+            let nothing = |(): &mut (), _: &mut Block<'_>| {};
+            fold_rows(&table, &plan(&table, features), label, &Silent, || (), nothing)
+        };
+        assert_eq!(read(&["flags", "a"], &label()).expect("the rows are read").len(), 9);
+        let error = read(&["a", "holes"], &label()).expect_err("a null");
+        assert!(error.fact.contains("`holes` has no finite number in row 4321"), "{error}");
+        let mut other = label();
+        other.classes[0] = Class::Text("never".into());
+        let error = read(&["a"], &other).expect_err("a class of its own");
+        assert!(error.fact.contains("`t` has another class in row"), "{error}");
+        let bytes = std::fs::read(&path).expect("the file is there");
+        std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("the file is cut");
+        let error = read(&["a"], &label()).expect_err("half a file");
+        assert!(error.kind == Kind::Data && error.fact.contains("was changed while"), "{error}");
+    }
+
+    #[test]
+    fn an_interrupt_ends_it() {
+        struct Stop;
+        impl Monitor for Stop {
+            fn begin(&self, _: &str, _: Option<u64>) {}
+            fn advance(&self, _: u64) {}
+            fn say(&self, _: &str) {}
+            fn end(&self) {}
+            fn interrupted(&self) -> bool {
+                true
+            }
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("rows.parquet");
+        write(&path, 100, 100, &[]);
+        let table = Table::open(&path).expect("the table opens");
+        let done = fold_rows(&table, &plan(&table, &["a"]), &label(), &Stop, || (), |(), _| {});
+        assert_eq!(done.map_err(|error| error.kind), Err(Kind::Interrupted));
+    }
+}
