@@ -2,16 +2,16 @@
 //! suite can fail. GPU checks show as ignored where there is no adapter, and fail there under
 //! `GPU_LOGREG_REQUIRE_GPU=1`.
 
+mod harness;
+#[allow(dead_code, reason = "each test file uses its part of the oracle")]
 mod oracle;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gpu_logreg::backend::cpu::CpuTable;
 use gpu_logreg::backend::gpu::kernels::{SOURCES, Sources};
-use gpu_logreg::backend::gpu::{Adapter, Gpu, adapters};
+use gpu_logreg::backend::gpu::{Adapter, Gpu};
 use gpu_logreg::backend::{Backend, Loading, RowTerms, Selection};
 use gpu_logreg::data::synth::{Recipe, write};
 use gpu_logreg::data::{Column, Request, Table, load};
@@ -20,10 +20,8 @@ use gpu_logreg::objective::{Evaluation, Need, Objective};
 use gpu_logreg::solve::Status;
 use gpu_logreg::standardize::{ColumnScale, Coordinates, Standardized};
 use gpu_logreg::train::{Job, train};
-use libtest_mimic::{Arguments, Failed, Trial};
+use harness::{Check, Suite, close};
 use oracle::Rows;
-
-type Check = Result<(), String>;
 
 /// A backend under test: how it takes a table, and how exact its arithmetic is.
 #[derive(Clone)]
@@ -106,19 +104,6 @@ fn fixture(rows: usize, features: usize) -> (Rows, Vec<f64>, Vec<f64>) {
     };
     let (point, direction) = (parameters(2.0), parameters(1.0));
     (Rows { columns, labels }, point, direction)
-}
-
-fn close(what: &str, found: &[f64], expected: &[f64], tolerance: impl Fn(usize) -> f64) -> Check {
-    if found.len() != expected.len() {
-        return Err(format!("{what}: {} values, expected {}", found.len(), expected.len()));
-    }
-    for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
-        let (error, allowed) = ((found - expected).abs(), tolerance(index));
-        if error.is_nan() || error > allowed {
-            return Err(format!("{what}[{index}] = {found}, expected {expected} +- {allowed:.1e}"));
-        }
-    }
-    Ok(())
 }
 
 fn split(parameters: &[f64]) -> (&[f64], f64) {
@@ -640,62 +625,21 @@ fn a_race_is_noticed(adapter: &Adapter, text: &str, index: usize, replacement: &
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let required = std::env::var_os("GPU_LOGREG_REQUIRE_GPU").is_some_and(|value| value == "1");
-    let mut found = adapters();
-    found.sort_by_key(|adapter| !adapter.is_hardware());
-    let adapter = found.into_iter().find(|adapter| adapter.obstacle().is_none()).map(Arc::new);
-    let done = Arc::new(AtomicUsize::new(0));
-    let mut trials = Vec::new();
+    let mut suite = Suite::new();
+    let on = |adapter: &Adapter| Gpu::open(adapter).map(Subject::gpu).map_err(|e| e.to_string());
     for (name, check) in SUITE {
-        trials.push(Trial::test(format!("cpu::{name}"), move || check(&Subject::cpu()).map_err(Failed::from)));
+        suite.cpu(name, move || check(&Subject::cpu()));
+        suite.gpu(name, move |adapter| check(&on(adapter)?));
     }
-    let mut gpu_checks = 0;
-    let mut gpu_trial = |name: String, hardware_only: bool, check: Box<dyn Fn(&Adapter) -> Check + Send + Sync>| {
-        let adapter = adapter.clone();
-        let done = done.clone();
-        // On a software adapter a hardware check cannot fail, so it is not run.
-        let runs = adapter.as_ref().map_or(required, |adapter| !hardware_only || adapter.is_hardware());
-        gpu_checks += usize::from(runs);
-        trials.push(
-            Trial::test(format!("gpu::{name}"), move || {
-                let adapter = adapter.as_ref().ok_or("no usable adapter, and GPU_LOGREG_REQUIRE_GPU=1")?;
-                check(adapter)?;
-                done.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            })
-            .with_ignored_flag(!runs),
-        );
-    };
-    for (name, check) in SUITE {
-        gpu_trial(
-            name.into(),
-            false,
-            Box::new(move |a| check(&Subject::gpu(Gpu::open(a).map_err(|e| e.to_string())?))),
-        );
-    }
-    for (name, check) in [
-        ("low_halves_count", low_halves_count as Test),
-        ("blocks_of_several_tiles_are_summed", blocks_of_several_tiles_are_summed),
-    ] {
-        gpu_trial(
-            name.into(),
-            false,
-            Box::new(move |a| check(&Subject::gpu(Gpu::open(a).map_err(|e| e.to_string())?))),
-        );
-    }
+    suite.gpu("low_halves_count", move |adapter| low_halves_count(&on(adapter)?));
+    suite.gpu("blocks_of_several_tiles_are_summed", move |adapter| blocks_of_several_tiles_are_summed(&on(adapter)?));
     for (name, kernel, text, replacement) in EDITS {
         let name = format!("notices_the_edit::{}", name.replace([' ', '\''], "_"));
-        gpu_trial(name, false, Box::new(move |adapter| an_edit_is_noticed(adapter, kernel, text, replacement)));
+        suite.gpu(&name, move |adapter| an_edit_is_noticed(adapter, kernel, text, replacement));
     }
     for (name, text, index, replacement) in RACES {
         let name = format!("notices_the_race::{}", name.replace(' ', "_"));
-        gpu_trial(name, true, Box::new(move |adapter| a_race_is_noticed(adapter, text, index, replacement)));
+        suite.hardware(&name, move |adapter| a_race_is_noticed(adapter, text, index, replacement));
     }
-    let device =
-        adapter.as_ref().map_or("none".to_owned(), |adapter| format!("{} ({})", adapter.name(), adapter.kind()));
-    println!("adapter: {device}; GPU checks to run: {gpu_checks}");
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    println!("adapter: {device}; GPU checks passed: {}", done.load(Ordering::Relaxed));
-    conclusion.exit_code()
+    suite.run()
 }

@@ -146,28 +146,32 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "numbers that f64 holds exactly")]
     fn a_sum_keeps_what_plain_addition_loses() {
-        let terms = [1e16, 1.0, -1e16, 1e-9, 3.0, -4.0];
-        let mut sum = Sum::default();
-        terms.iter().for_each(|&term| sum.add(term));
-        assert_eq!(sum.value(), 1e-9);
-        assert_ne!(terms.iter().sum::<f64>(), 1e-9, "the control: plain addition loses it");
-        // The same from parts.
-        let mut parts = Sum::default();
+        let small = 0.5_f64.powi(30);
+        let terms = [1e16, 1.0, -1e16, small, 3.0, -4.0];
+        let sum_of = |terms: &[f64]| {
+            let mut sum = Sum::default();
+            for &term in terms {
+                sum.add(term);
+            }
+            sum
+        };
+        assert_eq!(sum_of(&terms).value(), small);
+        assert_ne!(terms.iter().sum::<f64>(), small, "the control: plain addition loses it");
+        let mut of_parts = Sum::default();
         for part in terms.chunks(2) {
-            let mut of_part = Sum::default();
-            part.iter().for_each(|&term| of_part.add(term));
-            parts.merge(of_part);
+            of_parts.merge(sum_of(part));
         }
-        assert_eq!(parts.value(), 1e-9);
+        assert_eq!(of_parts.value(), small);
     }
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "sums of small integers are exact in any order")]
     fn a_dot_product_takes_every_row() {
         for rows in [0, 1, 7, 8, 9, 127, 128] {
             let x: Vec<f64> = (0..rows).map(f64::from).collect();
             let r: Vec<f64> = (0..rows).map(|row| f64::from(row % 5) - 1.0).collect();
-            // Small integers: exact in any order.
             assert_eq!(dot(&x, &r), x.iter().zip(&r).map(|(x, r)| x * r).sum::<f64>());
         }
     }

@@ -4,6 +4,9 @@
 //! The work is cut into ranges of rows that depend on the file alone, each decoded by one thread from its own file
 //! handle, and a range into blocks. What blocks lead to is therefore the same whatever the threads do.
 
+use arrow::record_batch::RecordBatch;
+use parquet::arrow::arrow_reader::RowSelection;
+use parquet::file::metadata::RowGroupMetaData;
 use rayon::prelude::*;
 
 use super::decode::{BATCH_ROWS, Part, decode_together, to_f64};
@@ -12,16 +15,14 @@ use super::load::Plan;
 use super::table::Table;
 use crate::error::{Error, Kind, Result};
 use crate::monitor::Monitor;
-use arrow::record_batch::RecordBatch;
-use parquet::arrow::arrow_reader::RowSelection;
 
 /// Neighbouring rows of a table, complete.
 #[derive(Debug)]
 pub struct Block<'a> {
     /// Position in the table of the first row.
     pub first_row: usize,
-    /// The values as in the file, `[features]` in the order of the plan, each `[rows]`. Nobody reads them after the
-    /// one who was given the block, who may overwrite them.
+    /// The values as in the file, `[features]` in the order of the plan, each `[rows]`. Free to be overwritten:
+    /// nobody else reads them.
     pub features: &'a mut [Vec<f64>],
     /// 1 for the positive class, 0 for the other, `[rows]`.
     pub labels: &'a [f64],
@@ -149,7 +150,7 @@ pub fn fold_rows<T: Send>(
 /// How many ranges may be decoded at the same time, by the pages that they hold: all of them, but for tables with
 /// thousands of columns.
 fn ranges_at_once(table: &Table, columns: &[usize]) -> usize {
-    let pages = |group: &parquet::file::metadata::RowGroupMetaData| -> u64 {
+    let pages = |group: &RowGroupMetaData| -> u64 {
         let sizes = columns.iter().filter_map(|&column| group.columns().get(column));
         sizes.map(|chunk| u64::try_from(chunk.uncompressed_size()).unwrap_or(0).min(2 * PAGE_BYTES)).sum()
     };
@@ -229,82 +230,7 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
-    use std::path::Path;
-    use std::sync::Arc;
-
-    use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int32Array, StringArray};
-    use parquet::arrow::ArrowWriter;
-    use parquet::file::properties::WriterProperties;
-
-    use super::super::{Class, Request};
     use super::*;
-    use crate::monitor::Silent;
-
-    /// The label is `yes` in every third row; feature a is the row, b its negative.
-    fn write(path: &Path, rows: usize, group: usize, more: &[(&str, ArrayRef)]) {
-        let count = i32::try_from(rows).expect("few rows");
-        let mut columns: Vec<(&str, ArrayRef)> = vec![
-            ("b", Arc::new((0..count).map(|row| Some(f64::from(-row))).collect::<Float64Array>())),
-            (
-                "t",
-                Arc::new((0..count).map(|row| Some(if row % 3 == 0 { "yes" } else { "no" })).collect::<StringArray>()),
-            ),
-            ("a", Arc::new(Int32Array::from_iter_values(0..count))),
-        ];
-        columns.extend(more.iter().cloned());
-        let batch = RecordBatch::try_from_iter(columns).expect("columns of one length");
-        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group)).build();
-        let file = File::create(path).expect("the file is created");
-        let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).expect("a schema");
-        writer.write(&batch).expect("the rows are written");
-        writer.close().expect("the footer is written");
-    }
-
-    fn label() -> Label {
-        let class = |text: &str| Class::Text(text.into());
-        Label { column: "t".into(), classes: [class("no"), class("yes")], counts: [0, 0] }
-    }
-
-    fn plan(table: &Table, features: &[&str]) -> Plan {
-        let features = features.iter().map(|&name| name.to_owned()).collect();
-        let request = Request { label: Some("t".into()), positive: Some("yes".into()), features, ignore: Vec::new() };
-        request.check(table).expect("the columns are there")
-    }
-
-    #[test]
-    fn every_row_comes_once_complete_and_in_order() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("rows.parquet");
-        let sizes = [(1, 1), (5_000, 700), (16_385, 16_384), (70_000, 40_000), (300_001, usize::MAX)];
-        for (rows, group) in sizes {
-            write(&path, rows, group, &[]);
-            let table = Table::open(&path).expect("the table opens");
-            let plan = plan(&table, &["a", "b"]);
-            let seen = |state: &mut Vec<(usize, Vec<f64>)>, block: &mut Block<'_>| {
-                let rows = block.labels.len();
-                assert!(rows > 0 && rows <= BATCH_ROWS);
-                for k in 0..rows {
-                    let row = (block.first_row + k) as f64;
-                    assert_eq!((block.features[0][k], block.features[1][k]), (row, -row));
-                    assert_eq!(block.labels[k], f64::from(u8::from((block.first_row + k).is_multiple_of(3))));
-                }
-                assert!(block.features.iter().all(|column| column.len() == rows));
-                state.push((block.first_row, block.features[0].clone()));
-                block.features[0].fill(f64::NAN); // what is left behind must not come back
-            };
-            let run = |threads| {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-                pool.install(|| fold_rows(&table, &plan, &label(), &Silent, Vec::new, seen)).expect("the rows are read")
-            };
-            let one = run(1);
-            assert_eq!(one, run(3), "blocks of {rows} rows");
-            let firsts: Vec<usize> = one.iter().flatten().map(|(first, _)| *first).collect();
-            assert!(firsts.is_sorted());
-            let all: Vec<f64> = one.into_iter().flatten().flat_map(|(_, rows)| rows).collect();
-            assert!(all.iter().copied().eq((0..rows).map(|row| row as f64)), "{rows} rows");
-        }
-    }
 
     #[test]
     fn a_large_row_group_is_cut() {
@@ -313,50 +239,5 @@ mod tests {
         assert_eq!(ranges(&[10, 40_000, 1]).iter().map(|range| range.rows).collect::<Vec<_>>(), [10, 32_768, 7_232, 1]);
         assert_eq!(ranges(&[10, 40_000, 1])[2], Range { row_group: 1, before: 32_768, first_row: 32_778, rows: 7_232 });
         assert_eq!([1, 100, 100_000].map(block_rows), [16_384, 5_242, 1_024]);
-    }
-
-    #[test]
-    fn what_does_not_fit_is_an_error() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("rows.parquet");
-        let holes: ArrayRef = Arc::new((0..9_000).map(|row| (row != 4_321).then_some(1.0)).collect::<Float64Array>());
-        let flags: ArrayRef = Arc::new((0..9_000).map(|row| Some(row == 5)).collect::<BooleanArray>());
-        write(&path, 9_000, 1_000, &[("holes", holes), ("flags", flags)]);
-        let table = Table::open(&path).expect("the table opens");
-        let read = |features: &[&str], label: &Label| {
-            let nothing = |(): &mut (), _: &mut Block<'_>| {};
-            fold_rows(&table, &plan(&table, features), label, &Silent, || (), nothing)
-        };
-        assert_eq!(read(&["flags", "a"], &label()).expect("the rows are read").len(), 9);
-        let error = read(&["a", "holes"], &label()).expect_err("a null");
-        assert!(error.fact.contains("`holes` has no finite number in row 4321"), "{error}");
-        let mut other = label();
-        other.classes[0] = Class::Text("never".into());
-        let error = read(&["a"], &other).expect_err("a class of its own");
-        assert!(error.fact.contains("`t` has another class in row"), "{error}");
-        let bytes = std::fs::read(&path).expect("the file is there");
-        std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("the file is cut");
-        let error = read(&["a"], &label()).expect_err("half a file");
-        assert!(error.kind == Kind::Data && error.fact.contains("was changed while"), "{error}");
-    }
-
-    #[test]
-    fn an_interrupt_ends_it() {
-        struct Stop;
-        impl Monitor for Stop {
-            fn begin(&self, _: &str, _: Option<u64>) {}
-            fn advance(&self, _: u64) {}
-            fn say(&self, _: &str) {}
-            fn end(&self) {}
-            fn interrupted(&self) -> bool {
-                true
-            }
-        }
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("rows.parquet");
-        write(&path, 100, 100, &[]);
-        let table = Table::open(&path).expect("the table opens");
-        let done = fold_rows(&table, &plan(&table, &["a"]), &label(), &Stop, || (), |(), _| {});
-        assert_eq!(done.map_err(|error| error.kind), Err(Kind::Interrupted));
     }
 }

@@ -40,7 +40,9 @@ impl Judge {
 
     /// Takes the Hessian at the start, where all rows have the same curvature, as the measure of spread.
     pub(super) fn take_spread(&mut self, hessian: &Symmetric) {
-        self.spread = Some(pivots(hessian));
+        let diagonal = hessian.diagonal();
+        let sure = |(pivot, own): (f64, f64)| if pivot > NOISE * own { pivot } else { f64::NAN };
+        self.spread = Some(Pivots::of(hessian).pivots.into_iter().zip(diagonal).map(sure).collect());
     }
 
     /// Takes the Hessian near the point as the measure of distance.
@@ -129,31 +131,73 @@ impl Judge {
 
     /// Quasi-complete separation: the Hessian has lost a direction that the columns span, because every row that
     /// moves along it is saturated. Each pivot is compared with that of the start, where all rows weigh the same.
-    /// Gives the columns of the lost directions.
+    /// Gives the parameters that make up the lost direction.
     pub(super) fn saturated(&self, hessian: &Symmetric) -> Vec<usize> {
         let (Some(_), Some(spread)) = (&self.settings.reach, &self.spread) else { return Vec::new() };
-        let shares: Vec<f64> = pivots(hessian).iter().zip(spread).map(|(now, spread)| now / spread).collect();
+        let factored = Pivots::of(hessian);
+        let shares: Vec<f64> = factored.pivots.iter().zip(spread).map(|(now, spread)| now / spread).collect();
         let most = shares.iter().fold(0.0, |most: f64, share| most.max(*share));
-        (0..shares.len()).filter(|&i| shares[i] < SATURATED * most).collect()
+        let Some(lost) = shares.iter().position(|share| *share < SATURATED * most) else { return Vec::new() };
+        let direction = factored.unexplained(lost);
+        let largest = largest(&direction);
+        (0..direction.len()).filter(|&j| direction[j].abs() >= 0.1 * largest).collect()
     }
 }
 
-/// The pivots of the Cholesky factor, column after column: the curvature along each column that the columns before it
-/// do not explain. 0 where rounding left nothing; that column explains nothing of the later ones.
-pub(super) fn pivots(matrix: &Symmetric) -> Vec<f64> {
-    let n = matrix.size();
-    let mut lower = vec![vec![0.0; n]; n];
-    for i in 0..n {
-        for j in 0..=i {
-            let sum = matrix.get(i, j) - dot(&lower[i][..j], &lower[j][..j]);
-            lower[i][j] = if i == j {
-                sum.max(0.0).sqrt()
-            } else if lower[j][j] > 0.0 {
-                sum / lower[j][j]
-            } else {
-                0.0
-            };
+/// A start pivot below this share of its diagonal says nothing: sums in f32 leave about 1e-7 of it.
+const NOISE: f64 = 1e-5;
+
+/// The Cholesky factor column after column, whatever its sign: the curvature along each column that the columns
+/// before it do not explain, 0 where rounding left nothing.
+struct Pivots {
+    lower: Vec<Vec<f64>>,
+    pivots: Vec<f64>,
+}
+
+impl Pivots {
+    fn of(matrix: &Symmetric) -> Self {
+        let n = matrix.size();
+        let mut lower = vec![vec![0.0; n]; n];
+        for i in 0..n {
+            for j in 0..=i {
+                let sum = matrix.get(i, j) - dot(&lower[i][..j], &lower[j][..j]);
+                lower[i][j] = if i == j {
+                    sum.max(0.0).sqrt()
+                } else if lower[j][j] > 0.0 {
+                    sum / lower[j][j]
+                } else {
+                    0.0 // a column that is explained itself explains nothing
+                };
+            }
         }
+        let pivots = (0..n).map(|i| lower[i][i] * lower[i][i]).collect();
+        Self { lower, pivots }
     }
-    (0..n).map(|i| lower[i][i] * lower[i][i]).collect()
+
+    /// What the columns before `i` leave of it: 1 for itself, minus their shares.
+    fn unexplained(&self, i: usize) -> Vec<f64> {
+        let mut direction = vec![0.0; self.pivots.len()];
+        direction[i] = 1.0;
+        for j in (0..i).rev() {
+            let rest: f64 = (j + 1..i).map(|k| self.lower[k][j] * direction[k]).sum();
+            // L'c = l with c = -direction.
+            direction[j] = if self.lower[j][j] > 0.0 { -(self.lower[i][j] + rest) / self.lower[j][j] } else { 0.0 };
+        }
+        direction
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unexplained_part_of_a_column_is_orthogonal_to_those_before() {
+        let matrix = Symmetric::from_lower(3, |i, j| [[4.0, 0.0, 0.0], [2.0, 3.0, 0.0], [1.0, -1.0, 5.0]][i][j]);
+        let pivots = Pivots::of(&matrix);
+        let direction = pivots.unexplained(2);
+        let product = matrix.times(&direction);
+        assert!(product[0].abs() <= 1e-14 && product[1].abs() <= 1e-14, "{product:?}");
+        assert!((product[2] - pivots.pivots[2]).abs() <= 1e-14);
+    }
 }

@@ -92,6 +92,27 @@ impl Rows {
         (sums, absolute)
     }
 
+    /// White's standard errors (HC0) at `at`: features, then the intercept.
+    pub(crate) fn sandwich_errors(&self, at: &[f64]) -> Vec<f64> {
+        let size = at.len();
+        let (weights, intercept) = at.split_at(size - 1);
+        let (hessian, _) = self.hessian(weights, intercept[0]);
+        let residuals = self.evaluate(weights, intercept[0]).residuals;
+        let n = self.len() as f64;
+        let x = |k: usize, j: usize| if j < size - 1 { self.columns[j][k] } else { 1.0 };
+        (0..size)
+            .map(|j| {
+                let unit: Vec<f64> = (0..size).map(|i| f64::from(u8::from(i == j))).collect();
+                // Row j of the inverse Hessian, then the variance of its product with the rows' gradients.
+                let row = solve(hessian.clone(), &unit);
+                let variance: f64 = (0..self.len())
+                    .map(|k| (residuals[k] * (0..size).map(|i| row[i] * x(k, i)).sum::<f64>()).powi(2))
+                    .sum();
+                variance.sqrt() / n
+            })
+            .collect()
+    }
+
     /// Mean and standard deviation (divisor n) of each column, in two sweeps.
     pub(crate) fn moments(&self) -> Vec<(f64, f64)> {
         let n = self.len() as f64;
@@ -195,4 +216,22 @@ pub(crate) fn read(path: &Path, features: &[&str], label: &str) -> Rows {
         rows.labels.extend(numbers(label));
     }
     rows
+}
+
+/// Reads the named features as numbers and a text column.
+pub(crate) fn read_texts(path: &Path, features: &[&str], text: &str) -> (Vec<Vec<f64>>, Vec<String>) {
+    let file = std::fs::File::open(path).expect("the file opens");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("a Parquet file").build().expect("a reader");
+    let (mut columns, mut texts) = (vec![Vec::new(); features.len()], Vec::new());
+    for batch in reader {
+        let batch = batch.expect("the file decodes");
+        for (column, name) in columns.iter_mut().zip(features) {
+            let array =
+                cast(batch.column_by_name(name).expect("the column is there"), &DataType::Float64).expect("numbers");
+            column.extend_from_slice(array.as_primitive::<Float64Type>().values());
+        }
+        let array = cast(batch.column_by_name(text).expect("the column is there"), &DataType::Utf8).expect("texts");
+        texts.extend(array.as_string::<i32>().iter().map(|text| text.expect("no nulls").to_owned()));
+    }
+    (columns, texts)
 }

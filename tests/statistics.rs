@@ -1,0 +1,343 @@
+//! Whether the answers are right, and whether the program knows when they are not: reference answers, separation,
+//! collinear columns and awkward scales, on both backends.
+
+mod harness;
+#[allow(dead_code, reason = "each test file uses its part of the oracle")]
+mod oracle;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Float64Array};
+use arrow::record_batch::RecordBatch;
+use gpu_logreg::backend::Selection;
+use gpu_logreg::data::{Request, Table};
+use gpu_logreg::model::Model;
+use gpu_logreg::monitor::Silent;
+use gpu_logreg::solve::{Preconditioner, Status};
+use gpu_logreg::train::{InferenceJob, Job, Solver, train};
+use harness::{Check, Suite, close};
+use oracle::Rows;
+use parquet::arrow::ArrowWriter;
+
+fn example(name: &str) -> PathBuf {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples")).join(name)
+}
+
+fn strings(names: &[&str]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+/// A job with the defaults and standard errors.
+fn job(device: &Selection, label: &str, features: &[&str]) -> Job {
+    let request = Request { label: Some(label.into()), features: strings(features), ..Request::default() };
+    Job { inference: Some(InferenceJob { confidence: 0.95, robust: false }), ..Job::new(request, device.clone()) }
+}
+
+fn fit(path: &Path, job: &Job) -> Result<Model, String> {
+    let table = Table::open(path).map_err(|e| e.to_string())?;
+    train(&table, job, &Silent, &mut |_| {}).map_err(|e| e.to_string())
+}
+
+/// Writes rows as columns x1, x2, ... and the label y, and fits them.
+fn fit_rows(rows: &Rows, change: impl FnOnce(&mut Job), device: &Selection) -> Result<Model, String> {
+    let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let path = folder.path().join("rows.parquet");
+    let mut columns: Vec<(String, ArrayRef)> = rows
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(j, column)| (format!("x{}", j + 1), Arc::new(Float64Array::from(column.clone())) as ArrayRef))
+        .collect();
+    let labels: BooleanArray = rows.labels.iter().map(|t| Some(*t > 0.5)).collect();
+    columns.push(("y".into(), Arc::new(labels)));
+    let batch = RecordBatch::try_from_iter(columns).map_err(|e| e.to_string())?;
+    let file = std::fs::File::create(&path).map_err(|e| e.to_string())?;
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).map_err(|e| e.to_string())?;
+    writer.write(&batch).map_err(|e| e.to_string())?;
+    writer.close().map_err(|e| e.to_string())?;
+    let mut job = job(device, "y", &[]);
+    change(&mut job);
+    fit(&path, &job)
+}
+
+fn status(model: &Model, expected: Status) -> Check {
+    if model.training.status == expected {
+        return Ok(());
+    }
+    Err(format!("{:?} instead of {expected:?}, {:?}", model.training.status, model.training.delta))
+}
+
+fn coefficients(model: &Model) -> Vec<f64> {
+    model.features.iter().map(|feature| feature.coefficient).chain([model.intercept]).collect()
+}
+
+fn standard_errors(model: &Model) -> Vec<f64> {
+    let of = |inference: &Option<gpu_logreg::model::inference::Inference>| {
+        inference.map_or(f64::NAN, |inference| inference.standard_error)
+    };
+    model.features.iter().map(|feature| of(&feature.inference)).chain([of(&model.intercept_inference)]).collect()
+}
+
+/// The three published models: coefficients within 1e-4 standard errors, standard errors within 1e-5, and the loss.
+fn reference_answers(device: &Selection) -> Check {
+    let text = std::fs::read_to_string(example("reference.json")).map_err(|e| e.to_string())?;
+    let reference: serde_json::Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+    let mut checked = 0;
+    for (name, answer) in reference.as_object().ok_or("no object")? {
+        let file = name.split(':').next().ok_or("no file")?;
+        let features: Vec<&str> =
+            answer["coefficients"].as_object().ok_or("no coefficients")?.keys().map(String::as_str).collect();
+        let label = answer["label"].as_str().ok_or("no label")?;
+        let model = fit(&example(&format!("{file}.parquet")), &job(device, label, &features))?;
+        status(&model, Status::Converged)?;
+        let numbers = |part: &str, last: &str| -> Vec<f64> {
+            let of = |value: &serde_json::Value| value.as_f64().unwrap_or(f64::NAN);
+            features.iter().map(|feature| of(&answer[part][feature])).chain([of(&answer[last])]).collect()
+        };
+        let errors = numbers("standard_errors", "intercept_standard_error");
+        let expected = numbers("coefficients", "intercept");
+        close(name, &coefficients(&model), &expected, |j| 1e-4 * errors[j])?;
+        close(&format!("{name}, errors"), &standard_errors(&model), &errors, |j| 1e-5 * errors[j])?;
+        let loss = answer["mean_loss"].as_f64().ok_or("no loss")?;
+        close(&format!("{name}, loss"), &[model.training.loss], &[loss], |_| 1e-6 * loss)?;
+        // The check itself can fail.
+        if close(name, &coefficients(&model), &expected, |j| 1e-12 * errors[j]).is_ok() {
+            return Err("the tolerance means nothing".into());
+        }
+        checked += 1;
+    }
+    if checked == 3 { Ok(()) } else { Err(format!("{checked} models were checked")) }
+}
+
+/// Every solver and preconditioner gives the same answer.
+fn solvers_agree(device: &Selection) -> Check {
+    let path = example("weather.parquet");
+    let features = ["temp_max", "temp_min", "wind"];
+    let expected = fit(&path, &Job { tolerance: 1e-6, ..job(&Selection::Cpu, "rain", &features) })?;
+    let errors = standard_errors(&expected);
+    for (solver, preconditioner) in [
+        (Solver::Cg, None),
+        (Solver::Cg, Some(Preconditioner::None)),
+        (Solver::Cg, Some(Preconditioner::Diagonal)),
+        (Solver::Newton, None),
+        (Solver::Lbfgs, None),
+        (Solver::Lbfgs, Some(Preconditioner::Hessian)),
+        (Solver::GradientDescent, None),
+    ] {
+        let model = fit(&path, &Job { solver, preconditioner, ..job(device, "rain", &features) })?;
+        status(&model, Status::Converged).map_err(|fault| format!("{solver:?}, {preconditioner:?}: {fault}"))?;
+        close(&format!("{solver:?}, {preconditioner:?}"), &coefficients(&model), &coefficients(&expected), |j| {
+            2e-4 * errors[j]
+        })?;
+    }
+    Ok(())
+}
+
+/// Iris: setosa against versicolor is completely separable by every petal measure.
+fn iris_without_virginica() -> Rows {
+    let rows = oracle::read_texts(
+        &example("iris.parquet"),
+        &["sepal_length", "sepal_width", "petal_length", "petal_width"],
+        "species",
+    );
+    let kept: Vec<usize> = (0..rows.1.len()).filter(|&k| rows.1[k] != "virginica").collect();
+    Rows {
+        columns: rows.0.iter().map(|column| kept.iter().map(|&k| column[k]).collect()).collect(),
+        labels: kept.iter().map(|&k| f64::from(u8::from(rows.1[k] == "versicolor"))).collect(),
+    }
+}
+
+fn complete_separation_is_said(device: &Selection) -> Check {
+    let iris = iris_without_virginica();
+    if iris.len() != 100 {
+        return Err(format!("{} rows of iris", iris.len()));
+    }
+    let model = fit_rows(&iris, |_| {}, device)?;
+    status(&model, Status::Separated)?;
+    let warnings = model.training.warnings.join("\n");
+    if !warnings.contains("--l2") || !warnings.contains("x3") || model.training.likelihood.is_none() {
+        return Err(format!("the warnings do not help: {warnings}"));
+    }
+    if standard_errors(&model).iter().any(|error| !error.is_nan()) {
+        return Err("a separated model has standard errors".into());
+    }
+    let cancer = example("breast_cancer.parquet");
+    status(&fit(&cancer, &job(device, "malignant", &[]))?, Status::Separated)?;
+    status(&fit(&cancer, &Job { l2: 1e-3, ..job(device, "malignant", &[]) })?, Status::Converged)?;
+    // A penalty makes the answer finite, and the same as the oracle's.
+    let mut scaled = iris.clone();
+    for (column, (m, s)) in scaled.columns.iter_mut().zip(iris.moments()) {
+        column.iter_mut().for_each(|x| *x = (*x - m) / s);
+    }
+    let expected = scaled.newton(0.01);
+    let model = fit_rows(&iris, |job| job.l2 = 0.01, device)?;
+    status(&model, Status::Converged)?;
+    let found: Vec<f64> = model.features.iter().map(|feature| feature.coefficient * feature.scale).collect();
+    close("penalised", &found, &expected[..4], |j| 1e-4 * expected[j].abs())
+}
+
+/// A repeatable stream of numbers in 0..1 (splitmix64).
+fn uniform(seed: u64) -> impl FnMut() -> f64 {
+    let mut state = seed;
+    move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = state;
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((x ^ (x >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+/// `n` rows of `d` uniform columns with labels from a moderate model.
+fn moderate(n: usize, d: usize, seed: u64) -> Rows {
+    let mut uniform = uniform(seed);
+    let columns: Vec<Vec<f64>> = (0..d).map(|_| (0..n).map(|_| 4.0 * uniform() - 2.0).collect()).collect();
+    let labels = (0..n)
+        .map(|k| {
+            let z: f64 = columns.iter().enumerate().map(|(j, c)| c[k] * (0.8 - 0.5 * j as f64)).sum::<f64>() - 0.3;
+            f64::from(u8::from(uniform() < 1.0 / (1.0 + (-z).exp())))
+        })
+        .collect();
+    Rows { columns, labels }
+}
+
+/// A level whose rows are all positive: its coefficient has no finite estimate, the others do.
+fn quasi_complete_separation_is_said(device: &Selection) -> Check {
+    let mut rows = moderate(5_000, 2, 3);
+    let level: Vec<f64> = (0..5_000).map(|k| f64::from(u8::from(k % 50 == 0 && rows.labels[k] > 0.5))).collect();
+    if level.iter().sum::<f64>() < 10.0 {
+        return Err("too few rows of the level".into());
+    }
+    status(&fit_rows(&rows, |_| {}, device)?, Status::Converged)?;
+    rows.columns.push(level);
+    let model = fit_rows(&rows, |_| {}, device)?;
+    status(&model, Status::Separated)?;
+    let warnings = model.training.warnings.join("\n");
+    if warnings.contains("separate: x3") { Ok(()) } else { Err(format!("the column is not named: {warnings}")) }
+}
+
+/// A duplicate, a sum, and a full set of dummies beside the intercept: the last of each goes, the rest is as without it.
+fn collinear_columns_are_named_and_dropped(device: &Selection) -> Check {
+    let plain = moderate(4_000, 3, 11);
+    let expected = fit_rows(&plain, |_| {}, device)?;
+    let errors = standard_errors(&expected);
+    let duplicate = plain.columns[0].clone();
+    let sum: Vec<f64> = plain.columns[1].iter().zip(&plain.columns[2]).map(|(a, b)| 3.0 * a - b + 7.0).collect();
+    for extra in [duplicate, sum] {
+        let mut rows = plain.clone();
+        rows.columns.push(extra);
+        let model = fit_rows(&rows, |_| {}, device)?;
+        status(&model, Status::Converged)?;
+        let aliased: Vec<bool> = model.features.iter().map(|feature| feature.aliased).collect();
+        if aliased != [false, false, false, true] || model.features[3].coefficient != 0.0 {
+            return Err(format!("aliased: {aliased:?}"));
+        }
+        let mut found = coefficients(&model);
+        found.remove(3);
+        close("beside an aliased column", &found, &coefficients(&expected), |j| 2e-4 * errors[j])?;
+    }
+    // Three levels, all of them as columns.
+    let mut dummies = plain.clone();
+    for level in 0..3 {
+        dummies.columns.push((0..4_000).map(|k| f64::from(u8::from((k * 7 + k / 13) % 3 == level))).collect());
+    }
+    let model = fit_rows(&dummies, |_| {}, device)?;
+    status(&model, Status::Converged)?;
+    let aliased: Vec<bool> = model.features.iter().map(|feature| feature.aliased).collect();
+    if aliased != [false, false, false, false, false, true] {
+        return Err(format!("aliased of the dummies: {aliased:?}"));
+    }
+    // An inflation factor of 1e8 is no alias.
+    let mut nearly = plain.clone();
+    let mut noise = uniform(5);
+    nearly.columns.push(plain.columns[0].iter().map(|x| x + 4e-4 * (noise() - 0.5)).collect());
+    let model = fit_rows(&nearly, |_| {}, device)?;
+    if model.features.iter().any(|feature| feature.aliased) {
+        return Err("a column of inflation factor 1e8 was dropped".into());
+    }
+    if model.training.status.is_success() { Ok(()) } else { Err(format!("{:?}", model.training.status)) }
+}
+
+/// Far means and scales of 1e-12 and 1e12 side by side change nothing but the units.
+fn awkward_scales_change_nothing(device: &Selection) -> Check {
+    let plain = moderate(3_000, 3, 17);
+    let expected = fit_rows(&plain, |_| {}, device)?;
+    let errors = standard_errors(&expected);
+    let units = [1e-12, 1e12, 1.0];
+    let mut rows = plain.clone();
+    for ((column, unit), offset) in rows.columns.iter_mut().zip(units).zip([0.0, 0.0, 1e6]) {
+        column.iter_mut().for_each(|x| *x = *x * unit + offset);
+    }
+    let model = fit_rows(&rows, |_| {}, device)?;
+    status(&model, Status::Converged)?;
+    let found: Vec<f64> = model.features.iter().zip(units).map(|(feature, unit)| feature.coefficient * unit).collect();
+    close("in other units", &found, &coefficients(&expected)[..3], |j| 2e-4 * errors[j])
+}
+
+/// One positive in 200,000: finite, with the slope that Newton's method finds, or said not to be.
+fn one_positive_in_many_is_finite(device: &Selection) -> Check {
+    let mut rows = moderate(200_000, 2, 23);
+    rows.labels = vec![0.0; 200_000];
+    rows.labels[77_777] = 1.0;
+    // In the middle of the other rows, so that nothing separates it.
+    rows.columns[0][77_777] = 0.5;
+    rows.columns[1][77_777] = -0.25;
+    let model = fit_rows(&rows, |_| {}, device)?;
+    status(&model, Status::Converged)?;
+    let expected = rows.newton(0.0);
+    let errors = standard_errors(&model);
+    close("coefficients", &coefficients(&model), &expected, |j| 2e-4 * errors[j])
+}
+
+/// HC0 standard errors against the sandwich computed row by row.
+fn robust_errors_are_the_sandwich(device: &Selection) -> Check {
+    let rows = moderate(2_000, 3, 29);
+    let at = rows.newton(0.0);
+    let expected = rows.sandwich_errors(&at);
+    let model = fit_rows(&rows, |job| job.inference = Some(InferenceJob { confidence: 0.9, robust: true }), device)?;
+    close("robust", &standard_errors(&model), &expected, |j| 2e-5 * expected[j])?;
+    let plain = fit_rows(&rows, |_| {}, device)?;
+    match close("robust", &standard_errors(&plain), &expected, |j| 2e-5 * expected[j]) {
+        Err(_) => Ok(()),
+        Ok(()) => Err("the plain errors are as good: the check means nothing".into()),
+    }
+}
+
+/// Statuses of runs that are cut short.
+fn statuses_are_honest(device: &Selection) -> Check {
+    let rows = moderate(2_000, 3, 31);
+    status(&fit_rows(&rows, |job| job.max_iterations = 1, device)?, Status::MaxIterations)?;
+    let strict = fit_rows(&rows, |job| job.tolerance = 1e-13, device)?;
+    if strict.training.status == Status::Converged && *device != Selection::Cpu {
+        return Err("f32 claims 1e-13 standard errors".into());
+    }
+    if strict.training.delta.is_none_or(|delta| delta.is_nan() || delta > 1e-3) {
+        return Err(format!("the run ended far away: {:?}", strict.training.delta));
+    }
+    status(&fit_rows(&rows, |job| job.gradient_tolerance = Some(1e-6), device)?, Status::Converged)
+}
+
+type Test = fn(&Selection) -> Check;
+
+const SUITE: [(&str, Test); 9] = [
+    ("reference_answers", reference_answers),
+    ("solvers_agree", solvers_agree),
+    ("complete_separation_is_said", complete_separation_is_said),
+    ("quasi_complete_separation_is_said", quasi_complete_separation_is_said),
+    ("collinear_columns_are_named_and_dropped", collinear_columns_are_named_and_dropped),
+    ("awkward_scales_change_nothing", awkward_scales_change_nothing),
+    ("one_positive_in_many_is_finite", one_positive_in_many_is_finite),
+    ("robust_errors_are_the_sandwich", robust_errors_are_the_sandwich),
+    ("statuses_are_honest", statuses_are_honest),
+];
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    for (name, check) in SUITE {
+        suite.cpu(name, move || check(&Selection::Cpu));
+        suite.gpu(name, move |_| check(&Selection::Gpu));
+    }
+    suite.run()
+}
