@@ -46,7 +46,9 @@ impl Penalty {
         self.strength.iter().zip(a.iter().zip(b)).map(|(l, (a, b))| if *l == 0.0 { 0.0 } else { l * a * b }).sum()
     }
 
-    fn add_to(&self, mut evaluation: Evaluation, point: &[f64]) -> Evaluation {
+    /// Adds the penalty at `point` to value, gradient and Hessian.
+    #[must_use]
+    pub fn add_to(&self, mut evaluation: Evaluation, point: &[f64]) -> Evaluation {
         evaluation.value += self.value(point);
         for ((g, l), q) in evaluation.gradient.iter_mut().zip(&self.strength).zip(point) {
             if *l != 0.0 {

@@ -58,6 +58,17 @@ impl Coordinates {
         Self { columns, active, intercept }
     }
 
+    /// These coordinates for a device whose columns are standardised exactly: the pass over the file is one.
+    #[must_use]
+    pub fn exact(&self) -> Self {
+        let exact = |column: &ColumnScale| ColumnScale {
+            device_mean: column.mean,
+            device_scale: if column.scale > 0.0 { column.scale } else { 1.0 },
+            ..*column
+        };
+        Self { columns: self.columns.iter().map(exact).collect(), ..self.clone() }
+    }
+
     /// Parameters of the solver: one for each active column, and the intercept last if there is one.
     pub fn dimension(&self) -> usize {
         self.active.len() + usize::from(self.intercept)
@@ -147,7 +158,7 @@ impl Coordinates {
     }
 
     /// The device's gradient `[columns + 1]` to the solver's `[dimension]`: the transposed map.
-    fn gradient(&self, device: &[f64]) -> Vec<f64> {
+    pub fn gradient(&self, device: &[f64]) -> Vec<f64> {
         let intercept = device[self.columns.len()];
         let mut solver: Vec<f64> = self
             .active

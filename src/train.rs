@@ -2,18 +2,19 @@
 
 use std::time::{Instant, UNIX_EPOCH};
 
+use crate::backend::exact::evaluate_file;
 use crate::backend::{Backend, Device, Selection};
-use crate::data::{Kind, Loaded, Request, Table, load};
+use crate::data::{Kind, Loaded, Plan, Request, Table, load};
 use crate::error::Result;
 use crate::matrix::Symmetric;
 use crate::model::inference::{Inference, InferenceInfo, Likelihood, covariance};
-use crate::model::{FORMAT, FeatureInfo, FileInfo, LabelInfo, Model, Seconds, Training, VERSION};
+use crate::model::{FORMAT, FeatureInfo, FileInfo, LabelInfo, Model, Seconds, Training, VERSION, Verified};
 use crate::monitor::Monitor;
-use crate::objective::{Need, Objective};
+use crate::objective::{Evaluation, Need, Objective};
 use crate::penalty::{Penalized, Penalty, PenaltyScale};
 use crate::solve::{
     DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, History, Outcome, Preconditioner, Settings, Start, Status, aliased,
-    conjugate_gradient, gradient_descent, lbfgs, newton,
+    conjugate_gradient, gradient_descent, lbfgs, newton, refine,
 };
 use crate::standardize::{Coordinates, Standardized};
 
@@ -68,6 +69,20 @@ pub struct Job {
     pub max_iterations: u64,
     /// If given, standard errors and what follows from them.
     pub inference: Option<InferenceJob>,
+    /// What a pass in f64 over the file is for.
+    pub exact: ExactJob,
+}
+
+/// What passes in double precision over the file, not the narrowed copy, are for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExactJob {
+    /// There are none.
+    #[default]
+    None,
+    /// One, to see loss, gradient and distance as the file sees them.
+    Verify,
+    /// A few, to refine the coefficients to the double-precision answer.
+    Refine,
 }
 
 /// What to infer.
@@ -94,6 +109,7 @@ impl Job {
             gradient_tolerance: None,
             max_iterations: DEFAULT_MAX_ITERATIONS,
             inference: None,
+            exact: ExactJob::None,
         }
     }
 }
@@ -111,9 +127,15 @@ pub fn train(table: &Table, job: &Job, monitor: &dyn Monitor, history: &mut Hist
     let mut backend = store.finish()?;
     let upload = uploading.elapsed().as_secs_f64();
     let solving = Instant::now();
-    let fit = fit(&mut *backend, &loaded, table.rows, job, device.bias()?, monitor, history)?;
+    let mut fit = fit(&mut *backend, &loaded, table.rows, job, device.bias()?, monitor, history)?;
     let solve = solving.elapsed().as_secs_f64();
-    let seconds = Seconds { read, upload, solve, total: start.elapsed().as_secs_f64() };
+    let verifying = Instant::now();
+    let mut verify = 0.0;
+    if job.exact != ExactJob::None {
+        verify_on_file(table, &plan, &loaded, job, &mut fit, monitor)?;
+        verify = verifying.elapsed().as_secs_f64();
+    }
+    let seconds = Seconds { read, upload, solve, verify, total: start.elapsed().as_secs_f64() };
     Ok(model(table, job, loaded, &fit, device.describe(), seconds))
 }
 
@@ -128,6 +150,8 @@ struct Fit {
     settings: Settings,
     /// Of the estimates, in the solver's coordinates.
     covariance: Option<Symmetric>,
+    penalty: Penalty,
+    verified: Option<Verified>,
 }
 
 fn fit(
@@ -184,18 +208,73 @@ fn fit(
     };
     let loss = outcome.value - penalty.value(&outcome.parameters);
     let mut found = None;
-    if let Some(inference) = job.inference
-        && !matches!(outcome.status, Status::Separated | Status::NonFinite)
-    {
-        // A run that ended at a fresh evaluation has its Hessian and stands there; another one goes there.
-        if outcome.hessian.is_none() {
-            outcome.hessian = objective.move_to(&outcome.parameters, Need::Hessian)?.hessian;
-        }
+    let has_estimates = !matches!(outcome.status, Status::Separated | Status::NonFinite);
+    // A run that ended at a fresh evaluation has its Hessian and stands there; another one goes there.
+    if has_estimates && outcome.hessian.is_none() && (job.inference.is_some() || job.exact != ExactJob::None) {
+        outcome.hessian = objective.move_to(&outcome.parameters, Need::Hessian)?.hessian;
+    }
+    if has_estimates && let Some(inference) = job.inference {
         let scatter = if inference.robust { Some(objective.scatter()?) } else { None };
         found = outcome.hessian.as_ref().and_then(|hessian| covariance(hessian, scatter.as_ref(), settings.rows));
-        outcome.passes = objective.passes();
     }
-    Ok(Fit { coordinates, aliased: aliased_columns, outcome, loss, settings, covariance: found })
+    outcome.passes = objective.passes();
+    Ok(Fit {
+        coordinates,
+        aliased: aliased_columns,
+        outcome,
+        loss,
+        settings,
+        covariance: found,
+        penalty,
+        verified: None,
+    })
+}
+
+/// Looks at the fit with passes in f64 over the file itself, and refines it if that is asked for.
+fn verify_on_file(
+    table: &Table,
+    plan: &Plan,
+    loaded: &Loaded,
+    job: &Job,
+    fit: &mut Fit,
+    monitor: &dyn Monitor,
+) -> Result<()> {
+    let Some(hessian) = &fit.outcome.hessian else { return Ok(()) };
+    let scales: Vec<_> = loaded.features.iter().map(|feature| feature.scale).collect();
+    let coordinates = fit.coordinates.exact();
+    let penalty = &fit.penalty;
+    let evaluate = |point: &[f64]| {
+        let parameters = coordinates.to_device(point);
+        let (intercept, weights) = parameters.split_last().expect("the intercept is always there");
+        let exact = evaluate_file(table, plan, &loaded.label, &scales, weights, *intercept, monitor)?;
+        let gradient = coordinates.gradient(&exact.gradient);
+        Ok(penalty.add_to(Evaluation { value: exact.loss, gradient, hessian: None }, point))
+    };
+    let improve = job.exact == ExactJob::Refine && fit.outcome.status != Status::MaxIterations;
+    let Some(refined) = refine(&fit.outcome.parameters, hessian, fit.settings.rows, improve, evaluate)? else {
+        return Ok(());
+    };
+    fit.loss = refined.evaluation.value - penalty.value(&refined.parameters);
+    fit.verified = Some(Verified {
+        loss: fit.loss,
+        gradient_norm: refined.gradient_norm(),
+        delta: refined.delta,
+        passes: refined.evaluations,
+        refined: improve,
+    });
+    // What double precision sees on the file decides, either way.
+    fit.outcome.status =
+        match fit.outcome.status {
+            Status::Converged | Status::F32Limit if job.gradient_tolerance.is_none() => {
+                if refined.delta <= job.tolerance { Status::Converged } else { Status::F32Limit }
+            }
+            status => status,
+        };
+    fit.outcome.delta = Some(refined.delta);
+    fit.settings.delta_floor = 0.0;
+    fit.outcome.gradient = refined.evaluation.gradient;
+    fit.outcome.parameters = refined.parameters;
+    Ok(())
 }
 
 /// All weights 0, and the intercept at the log odds of the classes.
@@ -287,6 +366,7 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
                 },
                 confidence: inference.confidence,
             }),
+            verified: fit.verified,
             likelihood: job.inference.map(|_| {
                 // A mean of f32 terms holds about seven digits; the CPU's is in f64.
                 let digits = (fit.settings.delta_floor > 0.0).then_some(7);

@@ -16,7 +16,7 @@ use gpu_logreg::data::{Request, Table};
 use gpu_logreg::model::Model;
 use gpu_logreg::monitor::Silent;
 use gpu_logreg::solve::{Preconditioner, Status};
-use gpu_logreg::train::{InferenceJob, Job, Solver, train};
+use gpu_logreg::train::{ExactJob, InferenceJob, Job, Solver, train};
 use harness::{Check, Suite, close};
 use oracle::Rows;
 use parquet::arrow::ArrowWriter;
@@ -319,9 +319,75 @@ fn statuses_are_honest(device: &Selection) -> Check {
     status(&fit_rows(&rows, |job| job.gradient_tolerance = Some(1e-6), device)?, Status::Converged)
 }
 
+/// `--refine` gives the digits of double-precision Newton, from f32 too; `--verify` sees what is there.
+fn refinement_reaches_double_precision(device: &Selection) -> Check {
+    let mut checked = 0;
+    for (file, label, features) in [
+        ("weather.parquet", "rain", vec!["temp_max", "temp_min", "wind"]),
+        ("spector.parquet", "GRADE", vec!["GPA", "TUCE", "PSI"]),
+    ] {
+        let rows = oracle::read(&example(file), &features, label);
+        let mut scaled = rows.clone();
+        let moments = rows.moments();
+        for (column, (m, s)) in scaled.columns.iter_mut().zip(&moments) {
+            column.iter_mut().for_each(|x| *x = (*x - m) / s);
+        }
+        let at = scaled.newton(0.0);
+        let weights: Vec<f64> = at.iter().zip(&moments).map(|(w, (_, s))| w / s).collect();
+        let intercept = at[3] - weights.iter().zip(&moments).map(|(w, (m, _))| w * m).sum::<f64>();
+        let expected: Vec<f64> = weights.into_iter().chain([intercept]).collect();
+        let plain = Job { exact: ExactJob::Verify, ..job(device, label, &features) };
+        let refined = fit(&example(file), &Job { exact: ExactJob::Refine, ..plain.clone() })?;
+        close(file, &coefficients(&refined), &expected, |j| 1e-11 * expected[j].abs())?;
+        // Without refinement the pass only looks: its gradient is that of the oracle there, and not zero.
+        let model = fit(&example(file), &plain)?;
+        if close(file, &coefficients(&model), &expected, |j| 1e-11 * expected[j].abs()).is_ok() {
+            return Err("the coefficients were exact before: the check means nothing".into());
+        }
+        let there = coefficients(&model);
+        let seen = rows.evaluate(&there[..3], there[3]);
+        let verified = model.training.verified.ok_or("nothing was verified")?;
+        close("verified loss", &[verified.loss], &[seen.loss], |_| 1e-13)?;
+        let gradient = (0..3).map(|j| ((seen.gradient[j] - seen.gradient[3] * moments[j].0) / moments[j].1).abs());
+        let largest = gradient.fold(seen.gradient[3].abs(), f64::max);
+        close("verified gradient", &[verified.gradient_norm], &[largest], |_| 1e-12)?;
+        checked += 1;
+    }
+    // With a penalty, and without an intercept.
+    let rows = moderate(3_000, 3, 41);
+    let penalised = fit_rows(
+        &rows,
+        |job| {
+            job.exact = ExactJob::Refine;
+            job.l2 = 0.05;
+        },
+        device,
+    )?;
+    let mut scaled = rows.clone();
+    let moments = rows.moments();
+    for (column, (m, s)) in scaled.columns.iter_mut().zip(&moments) {
+        column.iter_mut().for_each(|x| *x = (*x - m) / s);
+    }
+    let expected: Vec<f64> = scaled.newton(0.05).iter().zip(&moments).map(|(w, (_, s))| w / s).collect();
+    close("penalised", &coefficients(&penalised)[..3], &expected[..3], |j| 1e-11 * expected[j].abs())?;
+    let without = fit_rows(
+        &rows,
+        |job| {
+            job.exact = ExactJob::Refine;
+            job.intercept = false;
+        },
+        device,
+    )?;
+    let found = coefficients(&without);
+    let gradient = rows.evaluate(&found[..3], 0.0).gradient;
+    close("without an intercept", &gradient[..3], &[0.0; 3], |_| 1e-14)?;
+    if checked == 2 { Ok(()) } else { Err(format!("{checked} models were checked")) }
+}
+
 type Test = fn(&Selection) -> Check;
 
-const SUITE: [(&str, Test); 9] = [
+const SUITE: [(&str, Test); 10] = [
+    ("refinement_reaches_double_precision", refinement_reaches_double_precision),
     ("reference_answers", reference_answers),
     ("solvers_agree", solvers_agree),
     ("complete_separation_is_said", complete_separation_is_said),

@@ -15,7 +15,7 @@ use crate::model::file::Pending;
 use crate::penalty::PenaltyScale;
 use crate::report;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Iteration, Preconditioner};
-use crate::train::{InferenceJob, Job, Solver, train};
+use crate::train::{ExactJob, InferenceJob, Job, Solver, train};
 
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags are what a command line has")]
@@ -74,6 +74,12 @@ pub(super) struct Train {
     /// Probability that a confidence interval covers
     #[arg(long, value_name = "P", default_value_t = 0.95, help_heading = "Results")]
     confidence: f64,
+    /// One more pass, in double precision over the file itself: loss, gradient and distance as the file sees them
+    #[arg(long, help_heading = "Results")]
+    verify: bool,
+    /// Refine the coefficients with passes in double precision until its last digit is reached; implies --verify
+    #[arg(long, help_heading = "Results")]
+    refine: bool,
     /// Write one JSON line for each iteration to this file
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     history: Option<PathBuf>,
@@ -170,6 +176,11 @@ impl Train {
             max_iterations: self.max_iterations,
             inference: (self.inference || self.robust)
                 .then_some(InferenceJob { confidence: self.confidence, robust: self.robust }),
+            exact: match (self.refine, self.verify) {
+                (true, _) => ExactJob::Refine,
+                (false, true) => ExactJob::Verify,
+                (false, false) => ExactJob::None,
+            },
         })
     }
 }

@@ -69,6 +69,11 @@ pub struct FeatureInfo {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(seconds: &f64) -> bool {
+    *seconds == 0.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_false(flag: &bool) -> bool {
     !flag
 }
@@ -104,6 +109,9 @@ pub struct Training {
     /// What the standard errors are, with `--inference`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inference: Option<InferenceInfo>,
+    /// What a pass in double precision over the file found, with `--verify` or `--refine`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified: Option<Verified>,
     /// The likelihood, with `--inference`.
     #[serde(flatten)]
     pub likelihood: Option<Likelihood>,
@@ -129,6 +137,21 @@ pub struct Training {
     pub warnings: Vec<String>,
 }
 
+/// The model as the file itself sees it, in double precision.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Verified {
+    /// Mean cross-entropy, without the penalty.
+    pub loss: f64,
+    /// The largest component of the gradient, penalty included, on exactly standardised columns.
+    pub gradient_norm: f64,
+    /// The distance to the optimum in standard errors.
+    pub delta: f64,
+    /// Passes over the file.
+    pub passes: u64,
+    /// Whether the coefficients were refined with those passes.
+    pub refined: bool,
+}
+
 /// Where the time of a run went, in seconds.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Seconds {
@@ -138,6 +161,9 @@ pub struct Seconds {
     pub upload: f64,
     /// The solver.
     pub solve: f64,
+    /// Passes in double precision over the file.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub verify: f64,
     /// All of it.
     pub total: f64,
 }

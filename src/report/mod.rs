@@ -38,6 +38,16 @@ pub fn table(model: &Model) -> String {
         },
     );
     line("loss", format!("{} (mean cross-entropy)", digits(training.loss)));
+    if let Some(verified) = &training.verified {
+        let what = if verified.refined { "refined" } else { "verified" };
+        line(
+            what,
+            format!(
+                "on the file in double precision, {} passes; gradient {:.1e}",
+                verified.passes, verified.gradient_norm
+            ),
+        );
+    }
     if training.l2 > 0.0 {
         line(
             "penalty",

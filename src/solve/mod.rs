@@ -10,6 +10,7 @@ mod lbfgs;
 mod line_search;
 mod newton;
 mod preconditioner;
+mod refine;
 
 pub use aliasing::aliased;
 pub use conjugate_gradient::conjugate_gradient;
@@ -17,6 +18,7 @@ pub use gradient_descent::gradient_descent;
 pub use lbfgs::lbfgs;
 pub use newton::newton;
 pub use preconditioner::Choice as Preconditioner;
+pub use refine::{Refined, refine};
 
 use crate::matrix::Symmetric;
 use crate::objective::{Evaluation, Passes};
