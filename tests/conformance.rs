@@ -475,14 +475,9 @@ fn two_million_rows_train_to_the_double_precision_answer(subject: &Subject) -> C
         return Err(format!("stopped as {:?}", model.training.status));
     }
     let names: Vec<String> = (1..=28).map(|j| format!("x{j}")).collect();
-    let mut rows = oracle::read(&path, &names.iter().map(String::as_str).collect::<Vec<_>>(), "y");
+    let rows = oracle::read(&path, &names.iter().map(String::as_str).collect::<Vec<_>>(), "y");
     let moments = rows.moments();
-    for (column, (m, s)) in rows.columns.iter_mut().zip(&moments) {
-        for x in column {
-            *x = (*x - m) / s;
-        }
-    }
-    let expected = rows.newton(0.0);
+    let expected = rows.standardized().newton(0.0);
     let found: Vec<f64> = model.features.iter().zip(&moments).map(|(f, (_, s))| f.coefficient * s).collect();
     if found.len() != 28 || expected.len() != 29 {
         return Err(format!("{} coefficients, {} expected", found.len(), expected.len()));

@@ -167,11 +167,7 @@ fn complete_separation_is_said(device: &Selection) -> Check {
     status(&fit(&cancer, &job(device, "malignant", &[]))?, Status::Separated)?;
     status(&fit(&cancer, &Job { l2: 1e-3, ..job(device, "malignant", &[]) })?, Status::Converged)?;
     // A penalty makes the answer finite, and the same as the oracle's.
-    let mut scaled = iris.clone();
-    for (column, (m, s)) in scaled.columns.iter_mut().zip(iris.moments()) {
-        column.iter_mut().for_each(|x| *x = (*x - m) / s);
-    }
-    let expected = scaled.newton(0.01);
+    let expected = iris.standardized().newton(0.01);
     let model = fit_rows(&iris, |job| job.l2 = 0.01, device)?;
     status(&model, Status::Converged)?;
     let found: Vec<f64> = model.features.iter().map(|feature| feature.coefficient * feature.scale).collect();
@@ -268,7 +264,9 @@ fn awkward_scales_change_nothing(device: &Selection) -> Check {
     let units = [1e-12, 1e12, 1.0];
     let mut rows = plain.clone();
     for ((column, unit), offset) in rows.columns.iter_mut().zip(units).zip([0.0, 0.0, 1e6]) {
-        column.iter_mut().for_each(|x| *x = *x * unit + offset);
+        for x in column {
+            *x = *x * unit + offset;
+        }
     }
     let model = fit_rows(&rows, |_| {}, device)?;
     status(&model, Status::Converged)?;
@@ -327,11 +325,7 @@ fn refinement_reaches_double_precision(device: &Selection) -> Check {
         ("spector.parquet", "GRADE", vec!["GPA", "TUCE", "PSI"]),
     ] {
         let rows = oracle::read(&example(file), &features, label);
-        let mut scaled = rows.clone();
-        let moments = rows.moments();
-        for (column, (m, s)) in scaled.columns.iter_mut().zip(&moments) {
-            column.iter_mut().for_each(|x| *x = (*x - m) / s);
-        }
+        let (scaled, moments) = (rows.standardized(), rows.moments());
         let at = scaled.newton(0.0);
         let weights: Vec<f64> = at.iter().zip(&moments).map(|(w, (_, s))| w / s).collect();
         let intercept = at[3] - weights.iter().zip(&moments).map(|(w, (m, _))| w * m).sum::<f64>();
@@ -363,11 +357,7 @@ fn refinement_reaches_double_precision(device: &Selection) -> Check {
         },
         device,
     )?;
-    let mut scaled = rows.clone();
-    let moments = rows.moments();
-    for (column, (m, s)) in scaled.columns.iter_mut().zip(&moments) {
-        column.iter_mut().for_each(|x| *x = (*x - m) / s);
-    }
+    let (scaled, moments) = (rows.standardized(), rows.moments());
     let expected: Vec<f64> = scaled.newton(0.05).iter().zip(&moments).map(|(w, (_, s))| w / s).collect();
     close("penalised", &coefficients(&penalised)[..3], &expected[..3], |j| 1e-11 * expected[j].abs())?;
     let without = fit_rows(

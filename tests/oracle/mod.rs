@@ -126,6 +126,17 @@ impl Rows {
             .collect()
     }
 
+    /// The same rows, each column with mean 0 and standard deviation 1.
+    pub(crate) fn standardized(&self) -> Self {
+        let mut scaled = self.clone();
+        for (column, (m, s)) in scaled.columns.iter_mut().zip(self.moments()) {
+            for x in column {
+                *x = (*x - m) / s;
+            }
+        }
+        scaled
+    }
+
     /// Maximum likelihood by Newton's method, on the columns as they are (standardise them before): weights, and
     /// the intercept last. `l2` penalises the weights.
     pub(crate) fn newton(&self, l2: f64) -> Vec<f64> {
