@@ -25,10 +25,18 @@ var<workgroup> right: array<vec4<f32>, GROUP>;
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     var piece_row = 0u;
-    while ((piece_row + 1u) * (piece_row + 2u) / 2u <= group.y) {
-        piece_row += 1u;
+    var piece_column = 0u;
+    if (pass_.product == 2u) {
+        // The pieces on the diagonal, then those of the row of the intercept.
+        let edges = pass_.features / EDGE + 1u;
+        piece_row = min(group.y, edges - 1u);
+        piece_column = select(group.y - edges, group.y, group.y < edges);
+    } else {
+        while ((piece_row + 1u) * (piece_row + 2u) / 2u <= group.y) {
+            piece_row += 1u;
+        }
+        piece_column = group.y - piece_row * (piece_row + 1u) / 2u;
     }
-    let piece_column = group.y - piece_row * (piece_row + 1u) / 2u;
     let first_row = (pass_.first_block + group.x) * pass_.block_rows;
     let last_row = min(first_row + pass_.block_rows, pass_.rows);
     // As a loader, an invocation has one column of each side and four rows; as an adder, two columns of each.
@@ -100,7 +108,7 @@ fn left_column(column: u32, k: u32) -> vec4<f32> {
         return loss_of(margins[k], labels[k]);
     }
     var weight = logistic_curvature(margins[k]);
-    if (pass_.squares_residuals == 1u) {
+    if (pass_.product == 1u) {
         let r = residual_of(margins[k], labels[k]);
         weight = r * r;
     }

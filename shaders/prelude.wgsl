@@ -15,7 +15,7 @@ struct Pass {
     reads_direction: u32, // 1: compute direction margins u = X p; 0: there is no direction, u = 0
     intercept: f32,       // the direction's intercept
     first_block: u32,     // block that the first workgroup takes (the Hessian's dispatches are several)
-    squares_residuals: u32, // 1: the Hessian's product weighs rows with r^2; 0: with S
+    product: u32,         // of the Hessian kernel: 0 Hessian, 1 scatter (r^2 for S), 2 diagonal and intercept
     steps: vec4<f32>,     // up to four steps to probe; an evaluation uses the first
 }
 

@@ -3,7 +3,7 @@
 //!
 //! The way of the data, the files and the rules are in `ARCHITECTURE.md`. In short: [`data`] reads columns
 //! into a [`backend`], which is an [`objective::Objective`]; [`solve`] minimises it, seen through the decorators
-//! [`standardize`] and [`penalty`]; [`train`](fn@train) puts the parts together and gives a [`model::Model`].
+//! [`standardize`] and [`penalty`]; [`train::train`] puts the parts together and gives a [`model::Model`].
 
 pub mod backend;
 pub mod cli;
@@ -18,6 +18,7 @@ pub mod penalty;
 pub mod report;
 pub mod solve;
 pub mod standardize;
+pub mod subsample;
 pub mod train;
 
 pub use error::{Error, Result};

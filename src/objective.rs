@@ -14,8 +14,19 @@ use crate::matrix::Symmetric;
 pub enum Need {
     /// Value and gradient.
     Gradient,
+    /// The diagonal of the Hessian too.
+    Diagonal,
     /// The Hessian too.
     Hessian,
+}
+
+/// The diagonal of a Hessian, and what maps it to other coordinates: its row of the intercept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagonal {
+    /// The diagonal, `[dimension]`.
+    pub own: Vec<f64>,
+    /// The row of the intercept, `[dimension]`.
+    pub with_intercept: Vec<f64>,
 }
 
 /// Value and gradient at a point; they come from one pass and travel together.
@@ -25,6 +36,8 @@ pub struct Evaluation {
     pub value: f64,
     /// The gradient, `[dimension]`.
     pub gradient: Vec<f64>,
+    /// The diagonal of the Hessian, if that was needed.
+    pub diagonal: Option<Diagonal>,
     /// The Hessian, `[dimension x dimension]`, if it was needed.
     pub hessian: Option<Symmetric>,
 }

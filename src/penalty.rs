@@ -55,6 +55,11 @@ impl Penalty {
                 *g += l * q;
             }
         }
+        if let Some(diagonal) = &mut evaluation.diagonal {
+            for (own, l) in diagonal.own.iter_mut().zip(&self.strength) {
+                *own += l;
+            }
+        }
         if let Some(hessian) = &mut evaluation.hessian {
             hessian.add_diagonal(&self.strength);
         }

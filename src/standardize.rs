@@ -16,7 +16,7 @@
 
 use crate::error::Result;
 use crate::matrix::Symmetric;
-use crate::objective::{Evaluation, Line, Need, Objective, Passes, Probe};
+use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Probe};
 
 /// Where one column lies, exactly and on the device.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -178,14 +178,14 @@ impl Coordinates {
         Evaluation {
             value: device.value,
             gradient: self.gradient(&device.gradient),
+            diagonal: device.diagonal.as_ref().map(|diagonal| self.diagonal(diagonal)),
             hessian: device.hessian.as_ref().map(|hessian| self.hessian(hessian)),
         }
     }
 
-    /// The device's Hessian to the solver's: `T'HT` with the linear map `T`.
-    fn hessian(&self, device: &Symmetric) -> Symmetric {
-        let last = self.columns.len();
-        // Column a of T has the entry `ratio` in the row of its column and `pull` in that of the intercept.
+    /// The linear map `T` from the solver's parameters to the device's: parameter a has the entry `ratio` in the row of
+    /// its column and `pull` in that of the intercept.
+    fn map(&self) -> Vec<(usize, f64, f64)> {
         let mut map: Vec<(usize, f64, f64)> = self
             .active
             .iter()
@@ -195,8 +195,28 @@ impl Coordinates {
             })
             .collect();
         if self.intercept {
-            map.push((last, 0.0, 1.0));
+            map.push((self.columns.len(), 0.0, 1.0));
         }
+        map
+    }
+
+    /// The diagonal of `T'HT`.
+    fn diagonal(&self, device: &Diagonal) -> Diagonal {
+        let last = self.columns.len();
+        let map = self.map();
+        let row = |(j, ratio, pull): (usize, f64, f64)| ratio * device.with_intercept[j] + pull * device.own[last];
+        let own = |(j, ratio, pull): (usize, f64, f64)| {
+            ratio * ratio * device.own[j]
+                + 2.0 * ratio * pull * device.with_intercept[j]
+                + pull * pull * device.own[last]
+        };
+        Diagonal { own: map.iter().copied().map(own).collect(), with_intercept: map.iter().copied().map(row).collect() }
+    }
+
+    /// The device's Hessian to the solver's: `T'HT`.
+    fn hessian(&self, device: &Symmetric) -> Symmetric {
+        let last = self.columns.len();
+        let map = self.map();
         Symmetric::from_lower(map.len(), |a, b| {
             let ((i, ratio_i, pull_i), (j, ratio_j, pull_j)) = (map[a], map[b]);
             ratio_i * ratio_j * device.get(i, j)

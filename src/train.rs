@@ -3,12 +3,12 @@
 use std::time::{Instant, UNIX_EPOCH};
 
 use crate::backend::exact::evaluate_file;
-use crate::backend::{Backend, Device, Selection};
+use crate::backend::{Backend, Device, Loading, Selection};
 use crate::data::{Kind, Loaded, Plan, Request, Table, load};
 use crate::error::Result;
 use crate::matrix::Symmetric;
 use crate::model::inference::{Inference, InferenceInfo, Likelihood, covariance};
-use crate::model::{FORMAT, FeatureInfo, FileInfo, LabelInfo, Model, Seconds, Training, VERSION, Verified};
+use crate::model::{Covariance, FORMAT, FeatureInfo, FileInfo, LabelInfo, Model, Seconds, Training, VERSION, Verified};
 use crate::monitor::Monitor;
 use crate::objective::{Evaluation, Need, Objective};
 use crate::penalty::{Penalized, Penalty, PenaltyScale};
@@ -17,6 +17,7 @@ use crate::solve::{
     conjugate_gradient, gradient_descent, lbfgs, newton, refine,
 };
 use crate::standardize::{Coordinates, Standardized};
+use crate::subsample::{HESSIAN_FEATURES, Sampling, Subsampled};
 
 /// A solver, by the name in the model file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,13 +122,20 @@ pub fn train(table: &Table, job: &Job, monitor: &dyn Monitor, history: &mut Hist
     let device = Device::open(&job.device)?;
     let store = device.reserve(table.rows, plan.features())?;
     let reading = Instant::now();
-    let loaded = load(table, &plan, store.as_store(), monitor)?;
+    let subsamples = job.preconditioner == Some(Preconditioner::Subsample)
+        || plan.features() > HESSIAN_FEATURES && job.preconditioner != Some(Preconditioner::Hessian);
+    let sampling = subsamples.then(|| Sampling::new(store.as_store(), table.rows, plan.features()));
+    let loaded = match &sampling {
+        Some(sampling) => load(table, &plan, sampling, monitor)?,
+        None => load(table, &plan, store.as_store(), monitor)?,
+    };
+    let mut kept = sampling.map(|sampling| Box::new(sampling.into_kept()).finish()).transpose()?;
     let read = reading.elapsed().as_secs_f64();
     let uploading = Instant::now();
     let mut backend = store.finish()?;
     let upload = uploading.elapsed().as_secs_f64();
     let solving = Instant::now();
-    let mut fit = fit(&mut *backend, &loaded, table.rows, job, device.bias()?, monitor, history)?;
+    let mut fit = fit(&mut *backend, kept.as_deref_mut(), &loaded, table.rows, job, device.bias()?, monitor, history)?;
     let solve = solving.elapsed().as_secs_f64();
     let verifying = Instant::now();
     let mut verify = 0.0;
@@ -154,8 +162,10 @@ struct Fit {
     verified: Option<Verified>,
 }
 
+#[expect(clippy::too_many_arguments, reason = "the parts of a run, brought together once")]
 fn fit(
     backend: &mut dyn Backend,
+    kept: Option<&mut (dyn Backend + 'static)>,
     loaded: &Loaded,
     rows: usize,
     job: &Job,
@@ -166,13 +176,19 @@ fn fit(
     let scales = loaded.features.iter().map(|feature| feature.scale).collect();
     let mut coordinates = Coordinates::new(scales, job.intercept);
     let mut point = starting_point(&coordinates, loaded.label.counts);
+    let mut kept_rows = kept.map(|kept| Standardized::new(kept, coordinates.clone()));
+    let approximate = kept_rows.is_some();
     let mut evaluation = {
-        let mut objective = Standardized::new(&mut *backend, coordinates.clone());
-        objective.move_to(&point, Need::Hessian)?
+        let mut all = Standardized::new(&mut *backend, coordinates.clone());
+        match &mut kept_rows {
+            Some(kept) => Subsampled::new(&mut all, kept).move_to(&point, Need::Hessian)?,
+            None => all.move_to(&point, Need::Hessian)?,
+        }
     };
     let mut aliased_columns = Vec::new();
-    // A penalty makes the answer unique whatever the columns are.
+    // A penalty makes the answer unique whatever the columns are, and a subsample cannot tell.
     if job.l2 == 0.0
+        && !approximate
         && let Some(hessian) = &evaluation.hessian
     {
         let mut objective = Standardized::new(&mut *backend, coordinates.clone());
@@ -187,18 +203,27 @@ fn fit(
     let penalty = Penalty::new(job.l2, job.penalty_scale, &coordinates.active_scales(), job.intercept);
     let settings = Settings {
         tolerance: job.tolerance,
+        // A standard error moves by about as many parts as the point is standard errors away.
+        goal: if job.inference.is_some() { 0.05 * job.tolerance } else { job.tolerance },
         gradient_tolerance: job.gradient_tolerance,
         max_iterations: job.max_iterations,
-        preconditioner: job.preconditioner.unwrap_or(match job.solver {
-            Solver::Cg | Solver::Newton => Preconditioner::Hessian,
-            Solver::Lbfgs | Solver::GradientDescent => Preconditioner::None,
-        }),
+        preconditioner: match (job.preconditioner, job.solver) {
+            (Some(Preconditioner::Subsample), _) | (None, Solver::Cg | Solver::Newton) => Preconditioner::Hessian,
+            (Some(preconditioner), _) => preconditioner,
+            (None, Solver::Lbfgs | Solver::GradientDescent) => Preconditioner::None,
+        },
+        approximate,
         rows: rows as f64,
         delta_floor: bias * (rows as f64).sqrt(),
         reach: (job.l2 == 0.0).then(|| coordinates.reach()),
     };
-    let mut standardized = Standardized::new(&mut *backend, coordinates.clone());
-    let (mut objective, evaluation) = Penalized::standing(&mut standardized, penalty.clone(), &point, evaluation);
+    let mut all = Standardized::new(&mut *backend, coordinates.clone());
+    let mut subsampled = kept_rows.as_mut().map(|kept| Subsampled::standing(&mut all, kept, &point));
+    let loss: &mut dyn Objective = match &mut subsampled {
+        Some(subsampled) => subsampled,
+        None => &mut all,
+    };
+    let (mut objective, evaluation) = Penalized::standing(loss, penalty.clone(), &point, evaluation);
     let start = Start { point, evaluation };
     let mut outcome = match job.solver {
         Solver::Cg => conjugate_gradient(&mut objective, start, &settings, monitor, history)?,
@@ -207,6 +232,12 @@ fn fit(
         Solver::GradientDescent => gradient_descent(&mut objective, start, &settings, monitor, history)?,
     };
     let loss = outcome.value - penalty.value(&outcome.parameters);
+    // Standard errors and refinement take the Hessian of all the data.
+    let mut all = Standardized::new(&mut *backend, coordinates.clone());
+    let mut objective = Penalized::new(&mut all, penalty.clone());
+    if approximate {
+        outcome.hessian = None;
+    }
     let mut found = None;
     let has_estimates = !matches!(outcome.status, Status::Separated | Status::NonFinite);
     // A run that ended at a fresh evaluation has its Hessian and stands there; another one goes there.
@@ -248,7 +279,7 @@ fn verify_on_file(
         let (intercept, weights) = parameters.split_last().expect("the intercept is always there");
         let exact = evaluate_file(table, plan, &loaded.label, &scales, weights, *intercept, monitor)?;
         let gradient = coordinates.gradient(&exact.gradient);
-        Ok(penalty.add_to(Evaluation { value: exact.loss, gradient, hessian: None }, point))
+        Ok(penalty.add_to(Evaluation { value: exact.loss, gradient, diagonal: None, hessian: None }, point))
     };
     let improve = job.exact == ExactJob::Refine && fit.outcome.status != Status::MaxIterations;
     let Some(refined) = refine(&fit.outcome.parameters, hessian, fit.settings.rows, improve, evaluate)? else {
@@ -339,7 +370,26 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
     if outcome.status == Status::Separated {
         warnings.push(format!("the columns that separate: {}", names(&mut separating(fit).into_iter())));
     }
+    let kind = match (job.inference.is_some_and(|inference| inference.robust), job.l2 > 0.0) {
+        (true, _) => "robust (HC0)",
+        (false, true) => "penalised",
+        (false, false) => "maximum likelihood",
+    };
     Model {
+        covariance: fit.covariance.as_ref().map(|covariance| {
+            let intercept = coordinates.has_intercept().then_some(None);
+            let order = || intercept.into_iter().chain((0..coordinates.active().len()).map(Some));
+            let maps: Vec<Vec<f64>> = order().map(|index| coordinates.coefficient_map(index)).collect();
+            Covariance {
+                coefficients: order()
+                    .map(|index| {
+                        index.map_or("(intercept)".into(), |index| features[coordinates.active()[index]].name.clone())
+                    })
+                    .collect(),
+                kind,
+                covariance: maps.iter().map(|a| maps.iter().map(|b| covariance.bilinear(a, b)).collect()).collect(),
+            }
+        }),
         format: FORMAT,
         version: VERSION,
         label: LabelInfo { column: loaded.label.column, positive: positive.clone(), classes: [negative, positive] },
@@ -354,18 +404,15 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
             iterations: outcome.iterations,
             passes: outcome.passes,
             delta: outcome.delta,
+            delta_is_approximate: fit.settings.approximate && fit.verified.is_none(),
             delta_floor: fit.settings.delta_floor,
             tolerance: job.tolerance,
             gradient_norm: outcome.gradient_norm(),
             gradient_tolerance: job.gradient_tolerance,
-            inference: job.inference.filter(|_| fit.covariance.is_some()).map(|inference| InferenceInfo {
-                kind: match (inference.robust, job.l2 > 0.0) {
-                    (true, _) => "robust (HC0)",
-                    (false, true) => "penalised",
-                    (false, false) => "maximum likelihood",
-                },
-                confidence: inference.confidence,
-            }),
+            inference: job
+                .inference
+                .filter(|_| fit.covariance.is_some())
+                .map(|inference| InferenceInfo { kind, confidence: inference.confidence }),
             verified: fit.verified,
             likelihood: job.inference.map(|_| {
                 // A mean of f32 terms holds about seven digits; the CPU's is in f64.

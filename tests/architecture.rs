@@ -54,6 +54,8 @@ const MODULES: &[Module] = &[
     // Decorators of an objective.
     module("penalty", &["error", "matrix", "objective"]),
     module("standardize", &["error", "matrix", "objective"]),
+    // A decorator too, with a table of its own in memory, which it fills while the file is read.
+    module("subsample", &["backend::cpu::CpuTable", "data", "error", "matrix", "objective"]),
     // A solver sees an objective, never a table or a device; the Hessian that it gets is a matrix.
     Module { name: "solve", uses: &["error", "matrix", "monitor", "objective"], tests: &["logistic"] },
     // Of `standardize`, a table only fills in the scales of its columns.
@@ -78,6 +80,7 @@ const MODULES: &[Module] = &[
             "report",
             "solve",
             "standardize",
+            "subsample",
         ],
     ),
     module(
@@ -95,6 +98,7 @@ const MODULES: &[Module] = &[
             "report",
             "solve",
             "standardize",
+            "subsample",
             "train",
         ],
     ),

@@ -159,6 +159,18 @@ fn hessian_agrees(subject: &Subject, rows: &Rows, at: &[f64], evaluation: &Evalu
     Ok(())
 }
 
+/// Compares the diagonal of a Hessian and its row of the intercept with the oracle's.
+fn diagonal_agrees(subject: &Subject, rows: &Rows, at: &[f64], evaluation: &Evaluation) -> Check {
+    let found = evaluation.diagonal.as_ref().ok_or("no diagonal came")?;
+    let (weights, intercept) = split(at);
+    let (expected, absolute) = rows.hessian(weights, intercept);
+    let n = weights.len() + 1;
+    let relative = ((n as f64 + (rows.len() as f64).log2() + 20.0) * 4.0 * subject.unit).max(rows.len() as f64 * 1e-16);
+    let diagonal: Vec<f64> = (0..n).map(|i| expected[i][i]).collect();
+    close("diagonal", &found.own, &diagonal, |j| relative * absolute[j][j] + 1e-30)?;
+    close("row of the intercept", &found.with_intercept, &expected[n - 1], |j| relative * absolute[n - 1][j] + 1e-30)
+}
+
 fn along(point: &[f64], step: f64, direction: &[f64]) -> Vec<f64> {
     point.iter().zip(direction).map(|(q, p)| q + step * p).collect()
 }
@@ -212,6 +224,8 @@ fn matches_the_oracle(subject: &Subject, rows: &Rows, point: &[f64], direction: 
         agree(subject, rows, &at, &evaluation, &terms, &terms.margins)?;
         if need == Need::Hessian {
             hessian_agrees(subject, rows, &at, &evaluation)?;
+            let diagonal = backend.move_to(&at, Need::Diagonal).map_err(fail)?;
+            diagonal_agrees(subject, rows, &at, &diagonal)?;
         }
     }
     Ok(())
@@ -506,7 +520,7 @@ const SUITE: [(&str, Test); 10] = [
 
 /// Edits of the shader texts that the suite must notice: shader file, text, replacement. The index is that of
 /// `Kernel::ALL`: 0 margin, 1 evaluate, 2 probe, 3 advance, 4 hessian.
-const EDITS: [(&str, usize, &str, &str); 15] = [
+const EDITS: [(&str, usize, &str, &str); 16] = [
     ("tree stops one level early", 1, "half > 0u", "half > 1u"),
     ("last row skipped", 1, "vec4(0u, 1u, 2u, 3u) < vec4(rows)", "vec4(1u, 2u, 3u, 4u) < vec4(rows)"),
     ("one row too many", 1, "vec4(0u, 1u, 2u, 3u) < vec4(rows)", "vec4(0u, 1u, 2u, 3u) <= vec4(rows)"),
@@ -534,6 +548,12 @@ const EDITS: [(&str, usize, &str, &str); 15] = [
         "((part >> level) & 1u) == 1u) {\n            total",
         "((part >> level) & 1u) == 1u && level > 0u) {\n            total",
     ),
+    (
+        "border's row is another one",
+        4,
+        "piece_row = min(group.y, edges - 1u);",
+        "piece_row = min(group.y, edges - 2u);",
+    ),
     ("Hessian without the intercept", 4, "select(0.0, 1.0, column == pass_.features)", "0.0"),
     (
         "Hessian counts the rows beyond the last",
@@ -557,11 +577,11 @@ fn an_edit_is_noticed(adapter: &Adapter, kernel: usize, text: &str, replacement:
     let subject = Subject::gpu(gpu);
     // A point with more digits than one f32 has, and blocks of several tiles (beyond four million rows they
     // have two), need checks of their own.
-    let (rows, mut point, direction) = fixture(3_073, 5);
+    let (rows, mut point, direction) = fixture(3_073, 35);
     for q in &mut point {
         *q *= 1.0 + 2e-8;
     }
-    let mut checks = vec![matches_the_oracle(&subject, &rows, &point, &direction, chunks_of(2, 5))];
+    let mut checks = vec![matches_the_oracle(&subject, &rows, &point, &direction, chunks_of(2, 35))];
     checks.push(low_halves_count(&subject));
     checks.push(blocks_of_several_tiles_are_summed(&subject));
     checks.into_iter().find_map(Result::err).map(|_| ()).ok_or_else(|| "the suite does not notice it".to_owned())

@@ -37,4 +37,4 @@ if adapter_found; then
     export GPU_LOGREG_REQUIRE_GPU=1
 fi
 
-cargo test --release "$@"
+cargo test --release --no-fail-fast "$@"

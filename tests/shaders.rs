@@ -212,7 +212,7 @@ fn type_of<T: Wgsl>(_: &T) -> TypeInner {
 /// Names, types, offsets and size of the struct `Pass`.
 fn check_pass(module: &Module) -> Result<(), String> {
     // A field more or less on the host does not compile here.
-    let Pass { rows, stride, features, block_rows, reads_direction, intercept, first_block, squares_residuals, steps } =
+    let Pass { rows, stride, features, block_rows, reads_direction, intercept, first_block, product, steps } =
         Pass::default();
     let host = [
         ("rows", type_of(&rows), offset_of!(Pass, rows)),
@@ -222,7 +222,7 @@ fn check_pass(module: &Module) -> Result<(), String> {
         ("reads_direction", type_of(&reads_direction), offset_of!(Pass, reads_direction)),
         ("intercept", type_of(&intercept), offset_of!(Pass, intercept)),
         ("first_block", type_of(&first_block), offset_of!(Pass, first_block)),
-        ("squares_residuals", type_of(&squares_residuals), offset_of!(Pass, squares_residuals)),
+        ("product", type_of(&product), offset_of!(Pass, product)),
         ("steps", type_of(&steps), offset_of!(Pass, steps)),
     ];
     let (_, pass) = module
@@ -365,7 +365,7 @@ fn a_layout_that_is_not_the_hosts_is_refused() {
             "",
             "8 members of Pass",
         ),
-        (Kernel::Margin, "    squares_residuals: u32,", "    squares_residuals: f32,", "squares_residuals"),
+        (Kernel::Margin, "    product: u32,", "    product: f32,", "product"),
         (Kernel::Margin, "steps: vec4<f32>,", "steps: vec4<f32>, more: u32,", "members of Pass"),
         (Kernel::Margin, "var<storage, read> weights", "var<storage, read_write> weights", "weights is"),
         (Kernel::Margin, "@binding(2)", "@binding(9)", "instead of 2"),

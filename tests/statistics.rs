@@ -121,6 +121,7 @@ fn solvers_agree(device: &Selection) -> Check {
         (Solver::Cg, None),
         (Solver::Cg, Some(Preconditioner::None)),
         (Solver::Cg, Some(Preconditioner::Diagonal)),
+        (Solver::Cg, Some(Preconditioner::Subsample)),
         (Solver::Newton, None),
         (Solver::Lbfgs, None),
         (Solver::Lbfgs, Some(Preconditioner::Hessian)),

@@ -13,7 +13,7 @@ use crate::data::{Column, Store};
 use crate::error::Result;
 use crate::logistic::terms;
 use crate::matrix::Symmetric;
-use crate::objective::{Evaluation, Line, Need, Objective, Passes, Probe};
+use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Probe};
 
 /// Memory of a chunk; small enough that locks on it are rarely contended while it is filled.
 const CHUNK_BYTES: usize = 16 << 20;
@@ -191,8 +191,25 @@ impl Cpu {
     /// One pass over the features, with the Hessian if it is needed.
     fn evaluation(&mut self, at: At<'_>, need: Need) -> Evaluation {
         let sums = self.evaluate(at);
+        let diagonal = (need == Need::Diagonal).then(|| self.diagonal());
         let hessian = (need == Need::Hessian).then(|| self.product(|z, _| terms(z, 0.0).curvature));
-        Evaluation { value: sums.loss, gradient: sums.gradient, hessian }
+        Evaluation { value: sums.loss, gradient: sums.gradient, diagonal, hessian }
+    }
+
+    /// The diagonal of `X'SX / n` and its row of the intercept, where the rows stand; part of a pass that `evaluate`
+    /// has counted.
+    fn diagonal(&mut self) -> Diagonal {
+        let n = self.layout.rows as f64;
+        let size = self.layout.features + 1;
+        let partial: Vec<Diagonal> = self.blocks().par_iter_mut().map(|block| diagonal(block)).collect();
+        let mut sum = Diagonal { own: vec![0.0; size], with_intercept: vec![0.0; size] };
+        for part in &partial {
+            for j in 0..size {
+                sum.own[j] += part.own[j] / n;
+                sum.with_intercept[j] += part.with_intercept[j] / n;
+            }
+        }
+        sum
     }
 
     /// `X'WX / n` where the rows stand, x extended by 1, with a weight for each row from its margin and label; part of
@@ -286,6 +303,22 @@ fn evaluate(block: &mut Block<'_>, at: At<'_>) -> Sums {
         *sum = dot(column, &residuals);
     }
     sums.gradient[block.features.len()] = residuals.iter().sum();
+    sums
+}
+
+/// Sums of `S x_j^2` and `S x_j` of a block, x extended by 1.
+fn diagonal(block: &Block<'_>) -> Diagonal {
+    let curvatures: Vec<f64> = block.margins.iter().map(|z| terms(*z, 0.0).curvature).collect();
+    let total: f64 = curvatures.iter().sum();
+    let mut sums = Diagonal { own: Vec::new(), with_intercept: Vec::new() };
+    for column in block.features {
+        let column = &column[block.first..block.first + curvatures.len()];
+        let weighted: Vec<f64> = column.iter().zip(&curvatures).map(|(x, s)| s * f64::from(*x)).collect();
+        sums.own.push(dot(column, &weighted));
+        sums.with_intercept.push(weighted.iter().sum());
+    }
+    sums.own.push(total);
+    sums.with_intercept.push(total);
     sums
 }
 
@@ -391,7 +424,7 @@ impl Line for CpuLine<'_> {
         self.cpu.advance(step);
         self.cpu.last_step = 0.0;
         if step == self.first.step && need == Need::Gradient {
-            return Ok(Evaluation { value: self.first.value, gradient: self.gradient, hessian: None });
+            return Ok(Evaluation { value: self.first.value, gradient: self.gradient, diagonal: None, hessian: None });
         }
         Ok(self.cpu.evaluation(At::Here, need))
     }

@@ -74,6 +74,9 @@ pub(super) struct Train {
     /// Probability that a confidence interval covers
     #[arg(long, value_name = "P", default_value_t = 0.95, help_heading = "Results")]
     confidence: f64,
+    /// Write the covariance of the estimates to this file, as JSON; implies --inference
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    covariance: Option<PathBuf>,
     /// One more pass, in double precision over the file itself: loss, gradient and distance as the file sees them
     #[arg(long, help_heading = "Results")]
     verify: bool,
@@ -107,7 +110,7 @@ enum SolverName {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum PreconditionerName {
-    /// What suits the solver: the Hessian for cg, nothing for lbfgs
+    /// What suits the solver: for cg the Hessian, beyond 1024 features that of a subsample; for lbfgs nothing
     Auto,
     /// Nothing: plain conjugate gradient
     None,
@@ -115,6 +118,8 @@ enum PreconditionerName {
     Diagonal,
     /// The Cholesky factor of the Hessian
     Hessian,
+    /// That of a subsample of the rows (at most 64 MiB), with the diagonal of all
+    Subsample,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -170,11 +175,12 @@ impl Train {
                 PreconditionerName::None => Some(Preconditioner::None),
                 PreconditionerName::Diagonal => Some(Preconditioner::Diagonal),
                 PreconditionerName::Hessian => Some(Preconditioner::Hessian),
+                PreconditionerName::Subsample => Some(Preconditioner::Subsample),
             },
             tolerance: self.tolerance,
             gradient_tolerance: self.gradient_tolerance,
             max_iterations: self.max_iterations,
-            inference: (self.inference || self.robust)
+            inference: (self.inference || self.robust || self.covariance.is_some())
                 .then_some(InferenceJob { confidence: self.confidence, robust: self.robust }),
             exact: match (self.refine, self.verify) {
                 (true, _) => ExactJob::Refine,
@@ -200,6 +206,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         ("the data", Some(&arguments.data)),
         ("-o", arguments.output.as_ref()),
         ("--history", arguments.history.as_ref()),
+        ("--covariance", arguments.covariance.as_ref()),
     ];
     let files: Vec<_> = files.into_iter().filter_map(|(name, path)| Some((name, path?.as_path()))).collect();
     check_distinct(&files)?;
@@ -207,6 +214,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     // Before the work: a place that cannot be written to should not cost a training.
     let pending = arguments.output.as_deref().map(Pending::create).transpose()?;
     let monitor = Progress::new(global);
+    let covariance = arguments.covariance.as_deref().map(Pending::create).transpose()?;
     let history = arguments.history.as_deref().map(Pending::create).transpose()?;
     let mut lines = String::new();
     let begin = Instant::now();
@@ -215,6 +223,11 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let json = model.to_json();
     if let Some(pending) = pending {
         pending.finish(json.as_bytes())?;
+    }
+    if let (Some(file), Some(covariance)) = (covariance, &model.covariance) {
+        let text = serde_json::to_string_pretty(covariance)
+            .map_err(|cause| Error::internal(format!("the covariance has no JSON form: {cause}")))?;
+        file.finish(format!("{text}\n").as_bytes())?;
     }
     if let Some(history) = history {
         history.finish(lines.as_bytes())?;

@@ -34,6 +34,20 @@ pub struct Model {
     pub features: Vec<FeatureInfo>,
     /// How the model came about.
     pub training: Training,
+    /// Covariance of the estimates on the original scale, with `--inference`; a file of its own.
+    #[serde(skip)]
+    pub covariance: Option<Covariance>,
+}
+
+/// Covariance of the estimates on the original scale, the intercept first if there is one.
+#[derive(Clone, Debug, Serialize)]
+pub struct Covariance {
+    /// `(intercept)` and the names of the columns that were fitted.
+    pub coefficients: Vec<String>,
+    /// What it is the covariance of, as in [`InferenceInfo::kind`].
+    pub kind: &'static str,
+    /// `[coefficients x coefficients]`, row by row.
+    pub covariance: Vec<Vec<f64>>,
 }
 
 /// The label of a model.
@@ -98,6 +112,9 @@ pub struct Training {
     /// The distance to the optimum in standard errors, `sqrt(n g'M^-1 g)`; with a penalty M includes it, so it is in
     /// units of the penalised curvature.
     pub delta: Option<f64>,
+    /// Whether the Hessian in it is that of a subsample.
+    #[serde(skip_serializing_if = "is_false")]
+    pub delta_is_approximate: bool,
     /// The distance that the bias of the device's functions alone can make.
     pub delta_floor: f64,
     /// What both together had to come down to.

@@ -27,6 +27,9 @@ pub fn table(model: &Model) -> String {
     line(
         "distance",
         match training.delta {
+            Some(delta) if training.delta_is_approximate => {
+                format!("about {delta:.1e} standard errors to the optimum (by a subsample's Hessian)")
+            }
             Some(delta) if training.delta_floor > 0.0 => {
                 format!(
                     "{delta:.1e} standard errors to the optimum (this device resolves {:.1e})",

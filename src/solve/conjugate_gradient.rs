@@ -184,6 +184,7 @@ mod tests {
             Evaluation {
                 value: terms().map(|(j, (c, q))| c * ((q - j as f64).cosh() - 1.0)).sum(),
                 gradient: terms().map(|(j, (c, q))| c * (q - j as f64).sinh()).collect(),
+                diagonal: None,
                 hessian: Some(Symmetric::from_lower(point.len(), |i, j| {
                     if i == j { self.scales[i] * (point[i] - i as f64).cosh() } else { 0.0 }
                 })),
@@ -268,7 +269,7 @@ mod tests {
     #[test]
     fn every_method_reaches_the_minimum_and_says_so() {
         for preconditioner in [Choice::None, Choice::Diagonal, Choice::Hessian] {
-            let settings = Settings { preconditioner, tolerance: 1e-6, ..Settings::new(1) };
+            let settings = Settings { preconditioner, tolerance: 1e-6, goal: 1e-6, ..Settings::new(1) };
             for solver in [conjugate_gradient as Solver, newton, lbfgs, gradient_descent] {
                 let outcome = solve(solver, &[1.0, 3.0, 0.2, 5.0], &settings);
                 assert_eq!(outcome.status, Status::Converged, "{preconditioner:?}");

@@ -64,7 +64,9 @@ impl Judge {
         // Without a Hessian: as if every direction had the largest curvature of a single column, 1/4. That is
         // early rather than late, and the confirmation brings the Hessian.
         let delta = self.delta(gradient).unwrap_or_else(|| (4.0 * self.settings.rows * dot(gradient, gradient)).sqrt());
-        delta + self.settings.delta_floor <= self.settings.tolerance || delta <= 0.5 * self.settings.tolerance
+        // Where the floor is high, going far below it gains nothing.
+        delta <= self.settings.goal
+            && delta <= (self.settings.tolerance - self.settings.delta_floor).max(0.5 * self.settings.tolerance)
     }
 
     /// Evaluates afresh at `point`; a status if the run is over there.

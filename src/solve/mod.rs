@@ -89,6 +89,9 @@ impl Status {
 pub struct Settings {
     /// Distance to the optimum, in standard errors, that counts as converged.
     pub tolerance: f64,
+    /// Distance at which the iterations stop, at most `tolerance`: what is made of the Hessian at the end is as near to
+    /// that of the optimum as the point is.
+    pub goal: f64,
     /// If given, the largest component of the gradient that counts as zero, instead of `tolerance`.
     pub gradient_tolerance: Option<f64>,
     /// Iterations at most.
@@ -99,6 +102,8 @@ pub struct Settings {
     pub rows: f64,
     /// The distance, in standard errors, that the bias of the device's functions alone can make.
     pub delta_floor: f64,
+    /// The Hessian is that of a subsample: good for directions and distances, not for what has no curvature.
+    pub approximate: bool,
     /// How far each parameter reaches into a margin: the largest absolute value of its column, `[dimension]`. Given,
     /// the objective is watched for separation; a penalised one has a minimum anyway and needs none.
     pub reach: Option<Vec<f64>>,
@@ -109,11 +114,13 @@ impl Settings {
     pub fn new(rows: usize) -> Self {
         Self {
             tolerance: DEFAULT_TOLERANCE,
+            goal: DEFAULT_TOLERANCE,
             gradient_tolerance: None,
             max_iterations: DEFAULT_MAX_ITERATIONS,
             preconditioner: Preconditioner::Hessian,
             rows: rows as f64,
             delta_floor: 0.0,
+            approximate: false,
             reach: None,
         }
     }

@@ -11,6 +11,8 @@ pub enum Choice {
     Diagonal,
     /// The Cholesky factor of the Hessian.
     Hessian,
+    /// The Cholesky factor of the Hessian of a subsample; to a solver it is the Hessian.
+    Subsample,
 }
 
 /// Turns a gradient into a direction of descent, `M^-1 g`.
@@ -30,7 +32,9 @@ impl Preconditioner {
         match choice {
             Choice::None => Self::None,
             Choice::Diagonal => Self::diagonal(hessian),
-            Choice::Hessian => factor(hessian).map_or_else(|| Self::diagonal(hessian), Self::Factor),
+            Choice::Hessian | Choice::Subsample => {
+                factor(hessian).map_or_else(|| Self::diagonal(hessian), Self::Factor)
+            }
         }
     }
 

@@ -76,7 +76,12 @@ mod tests {
         let hessian = Symmetric::from_lower(1, |_, _| 2.002);
         let evaluate = |q: &[f64]| {
             let x = q[0] - 1.0 / 3.0;
-            Ok(Evaluation { value: x * x + x.powi(4), gradient: vec![2.0 * x + 4.0 * x.powi(3)], hessian: None })
+            Ok(Evaluation {
+                value: x * x + x.powi(4),
+                gradient: vec![2.0 * x + 4.0 * x.powi(3)],
+                diagonal: None,
+                hessian: None,
+            })
         };
         let refined = refine(&[0.334], &hessian, 1.0, true, evaluate).expect("nothing fails").expect("it is definite");
         assert!((refined.parameters[0] - 1.0 / 3.0).abs() <= 1e-16);

@@ -45,10 +45,21 @@ pub struct Pass {
     pub intercept: f32,
     /// Block that the first workgroup takes.
     pub first_block: u32,
-    /// 1: the Hessian's product weighs rows with `r^2`; 0: with `S`.
-    pub squares_residuals: u32,
+    /// Which [`Product`] the Hessian kernel makes.
+    pub product: u32,
     /// Steps to probe; an evaluation uses the first.
     pub steps: [f32; PROBES],
+}
+
+/// What the Hessian kernel makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Product {
+    /// `X'SX` with gradient and loss.
+    Hessian = 0,
+    /// `X'R^2X`, the scatter of the rows' gradients.
+    Scatter = 1,
+    /// The pieces on the diagonal of `X'SX` and those of the row of the intercept.
+    Border = 2,
 }
 
 /// The kernels, each one shader file with one entry point `main`.

@@ -1,13 +1,13 @@
 //! The objective on the device: which kernels a call runs, and how their slots become sums.
 
 use crate::backend::gpu::Gpu;
-use crate::backend::gpu::kernels::{EDGE, GROUP, Kernel, PROBES, Pass, SLOT_HEAD};
-use crate::backend::gpu::table::{Chunk, Shared, buffer, hessian_pieces, slot_len};
+use crate::backend::gpu::kernels::{EDGE, GROUP, Kernel, PROBES, Pass, Product, SLOT_HEAD};
+use crate::backend::gpu::table::{Chunk, Shared, border_edges, buffer, hessian_pieces, slot_len};
 use crate::backend::layout::Layout;
 use crate::backend::{Backend, RowTerms};
 use crate::error::{Error, Result};
 use crate::matrix::Symmetric;
-use crate::objective::{Evaluation, Line, Need, Objective, Passes, Probe};
+use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Probe};
 
 /// The GPU backend with a table.
 pub(super) struct GpuObjective {
@@ -29,7 +29,7 @@ struct Means {
 
 impl From<Means> for Evaluation {
     fn from(means: Means) -> Self {
-        Self { value: means.probe.value, gradient: means.gradient, hessian: None }
+        Self { value: means.probe.value, gradient: means.gradient, diagonal: None, hessian: None }
     }
 }
 
@@ -142,13 +142,11 @@ impl GpuObjective {
         Ok(Means { probe: Probe { step: f64::from(dispatch.steps[0]), value, slope, curvature }, gradient })
     }
 
-    /// Loss, gradient and Hessian where the rows stand: one pass over the features. Slots are drained in the order of
-    /// their blocks, a bounded number at a time.
-    fn hessian(&mut self, squares_residuals: bool) -> Result<Evaluation> {
+    /// Sums of the pieces of a product of columns where the rows stand: one pass over the features. Slots are drained in
+    /// the order of their blocks, a bounded number at a time. `[pieces][256][4]`, divided by the rows.
+    fn product(&mut self, product: Product, pieces: usize) -> Result<Vec<f64>> {
         self.passes.data += 1;
         self.passes.hessian += 1;
-        let features = self.layout.features;
-        let pieces = hessian_pieces(features);
         let slot = pieces * EDGE * EDGE;
         let in_flight = (self.shared.pieces.size() / 4) as usize / slot;
         let mut sums = vec![0.0_f64; slot];
@@ -158,10 +156,10 @@ impl GpuObjective {
                 let pass = Pass {
                     rows: chunk.rows as u32,
                     stride: chunk.stride() as u32,
-                    features: features as u32,
+                    features: self.layout.features as u32,
                     block_rows: self.layout.hessian_rows as u32,
                     first_block: first_block as u32,
-                    squares_residuals: squares_residuals.into(),
+                    product: product as u32,
                     ..Pass::default()
                 };
                 let mut encoder = self.encode(Kernel::Hessian, chunk, &pass, [blocks, pieces]);
@@ -177,18 +175,36 @@ impl GpuObjective {
             }
         }
         let n = self.layout.rows as f64;
-        let product = |i: usize, j: usize| {
+        for sum in &mut sums {
+            *sum /= n;
+        }
+        Ok(sums)
+    }
+
+    /// Loss, gradient and Hessian, or with the scatter that in place of the Hessian, where the rows stand: one pass.
+    fn hessian(&mut self, product: Product) -> Result<Evaluation> {
+        let features = self.layout.features;
+        let sums = self.product(product, hessian_pieces(features))?;
+        let entry = |i: usize, j: usize| {
             let (row, column) = (i / EDGE, j / EDGE);
-            let (a, b) = (i % EDGE, j % EDGE);
-            // The invocation that holds the columns a and b, and which of its four products theirs is.
-            let piece = row * (row + 1) / 2 + column;
-            let invocation = a / 2 * 16 + b / 2;
-            sums[(piece * GROUP as usize + invocation) * 4 + a % 2 * 2 + b % 2] / n
+            sums[place(row * (row + 1) / 2 + column, i, j)]
         };
         Ok(Evaluation {
-            value: product(features + 2, features),
-            gradient: (0..=features).map(|j| product(features + 1, j)).collect(),
-            hessian: Some(Symmetric::from_lower(features + 1, product)),
+            value: entry(features + 2, features),
+            gradient: (0..=features).map(|j| entry(features + 1, j)).collect(),
+            diagonal: None,
+            hessian: Some(Symmetric::from_lower(features + 1, entry)),
+        })
+    }
+
+    /// The diagonal of the Hessian and its row of the intercept where the rows stand: one pass.
+    fn diagonal(&mut self) -> Result<Diagonal> {
+        let features = self.layout.features;
+        let edges = border_edges(features);
+        let sums = self.product(Product::Border, 2 * edges)?;
+        Ok(Diagonal {
+            own: (0..=features).map(|j| sums[place(j / EDGE, j, j)]).collect(),
+            with_intercept: (0..=features).map(|j| sums[place(edges + j / EDGE, features, j)]).collect(),
         })
     }
 
@@ -196,13 +212,25 @@ impl GpuObjective {
     fn here(&mut self, need: Need) -> Result<Evaluation> {
         match need {
             Need::Gradient => Ok(self.evaluate(Dispatch::default())?.into()),
-            Need::Hessian => self.hessian(false),
+            Need::Diagonal => {
+                let means = self.evaluate(Dispatch::default())?;
+                Ok(Evaluation { diagonal: Some(self.diagonal()?), ..means.into() })
+            }
+            Need::Hessian => self.hessian(Product::Hessian),
         }
     }
 
     fn advance(&self, step: f32) {
         self.run(Kernel::Advance, Dispatch { steps: [step, 0.0, 0.0, 0.0], ..Dispatch::default() });
     }
+}
+
+/// Where a slot has the product of the columns i and j, in the given piece.
+fn place(piece: usize, i: usize, j: usize) -> usize {
+    let (a, b) = (i % EDGE, j % EDGE);
+    // The invocation that holds both columns, and which of its four products theirs is.
+    let invocation = a / 2 * 16 + b / 2;
+    (piece * GROUP as usize + invocation) * 4 + a % 2 * 2 + b % 2
 }
 
 /// Splits weights and intercept of a point into two f32 halves: 48 bits of the 53.
@@ -241,7 +269,11 @@ impl Objective for GpuObjective {
             ..Dispatch::default()
         })?;
         self.advance(1.0);
-        if need == Need::Hessian { self.hessian(false) } else { Ok(means.into()) }
+        match need {
+            Need::Gradient => Ok(means.into()),
+            Need::Diagonal => Ok(Evaluation { diagonal: Some(self.diagonal()?), ..means.into() }),
+            Need::Hessian => self.hessian(Product::Hessian),
+        }
     }
 
     fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {
@@ -259,7 +291,7 @@ impl Objective for GpuObjective {
     }
 
     fn scatter(&mut self) -> Result<Symmetric> {
-        let product = self.hessian(true)?.hessian;
+        let product = self.hessian(Product::Scatter)?.hessian;
         product.ok_or_else(|| Error::internal("a Hessian pass came without its product"))
     }
 

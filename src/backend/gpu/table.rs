@@ -60,6 +60,11 @@ pub(super) fn hessian_pieces(features: usize) -> usize {
     edges * (edges + 1) / 2
 }
 
+/// Edges of the Hessian itself; its border has as many pieces on the diagonal, and as many in the intercept's row.
+pub(super) fn border_edges(features: usize) -> usize {
+    features / EDGE + 1
+}
+
 /// A table being filled.
 pub struct GpuTable {
     gpu: Gpu,
@@ -82,7 +87,8 @@ pub(super) fn slot_len(kernel: Kernel, features: usize) -> usize {
 impl GpuTable {
     pub(super) fn new(gpu: Gpu, layout: Layout) -> Result<Self> {
         let parameters = buffer(&gpu, "parameters", (layout.features * 4).max(16), wgpu::BufferUsages::COPY_DST)?;
-        let slot = hessian_pieces(layout.features) * EDGE * EDGE * 4;
+        let pieces = hessian_pieces(layout.features).max(2 * border_edges(layout.features));
+        let slot = pieces * EDGE * EDGE * 4;
         let most = (0..layout.chunks()).map(|chunk| layout.hessian_blocks_of(chunk)).max().unwrap_or(1);
         let slots = (PIECES_BYTES / slot).clamp(1, most);
         let pieces = buffer(&gpu, "pieces", slot * slots, wgpu::BufferUsages::COPY_SRC)?;
