@@ -1,9 +1,6 @@
 //! Decode jobs: one column of one row group, or several together, in batches, with panics of the decoder caught.
 
-use std::cell::Cell;
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
@@ -15,6 +12,7 @@ use arrow::record_batch::RecordBatch;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection};
 
+use super::panics::without_panic;
 use super::table::Table;
 use crate::error::{Error, Result};
 
@@ -126,31 +124,6 @@ pub(super) fn decode_all(table: &Table, job: Job, take: impl FnMut(usize, &Array
         ),
         "The file is truncated or damaged; write or copy it again.",
     ))
-}
-
-thread_local! {
-    static CATCHING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs `work` and turns a panic of the decoder (damaged files can cause one) into its message, without
-/// the panic being printed.
-pub(super) fn without_panic<T>(work: impl FnOnce() -> T) -> std::result::Result<T, String> {
-    static QUIET: Once = Once::new();
-    QUIET.call_once(|| {
-        let loud = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !CATCHING.get() {
-                loud(info);
-            }
-        }));
-    });
-    CATCHING.set(true);
-    let result = catch_unwind(AssertUnwindSafe(work));
-    CATCHING.set(false);
-    result.map_err(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "the decoder panicked".into())
-    })
 }
 
 /// The values of a numeric or boolean array in f64, appended to `out`; a null gives NaN, and its place is

@@ -7,6 +7,7 @@
 mod decode;
 mod label;
 mod load;
+mod panics;
 mod rows;
 mod scale;
 pub mod synth;

@@ -90,7 +90,7 @@ impl Table {
         }
         // The embedded arrow schema may turn text into dictionaries; the Parquet types say all we need.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let loaded = super::decode::without_panic(|| ArrowReaderMetadata::load(&file, options));
+        let loaded = super::panics::without_panic(|| ArrowReaderMetadata::load(&file, options));
         let metadata = loaded.and_then(|result| result.map_err(|cause| cause.to_string())).map_err(|cause| {
             Error::data(
                 format!(

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::monitor::Monitor;
 use crate::objective::{Need, Objective, round_step};
 use crate::solve::descent::{Descent, Method, Progress, descend};
-use crate::solve::line_search::{ACCEPTABLE, search};
+use crate::solve::line_search::{ACCEPTABLE, Taken, first_or_search};
 use crate::solve::preconditioner::{Choice, Preconditioner};
 use crate::solve::{History, Outcome, Settings, Start, dot};
 
@@ -98,15 +98,14 @@ impl Method for Run {
         let mut line = objective.line(&mut direction, predicted)?;
         // The direction came back as the device rounded it.
         let slope = dot(&gradient, &direction);
-        let first = line.first();
         let enough = match self.preconditioner {
             Preconditioner::Factor(_) => SPECULATION,
             Preconditioner::None | Preconditioner::Diagonal(_) => ACCEPTABLE,
         };
-        let speculation_holds = first.slope.abs() <= enough * slope.abs();
-        let found = if speculation_holds { Some(first) } else { search(&mut *line, slope)? };
-        let Some(probe) = found else { return Ok(Progress::LineSearchFailed) };
-        let refreshes = !speculation_holds && settings.preconditioner == Choice::Hessian;
+        let Some(Taken { probe, as_predicted }) = first_or_search(&mut *line, slope, enough)? else {
+            return Ok(Progress::LineSearchFailed);
+        };
+        let refreshes = !as_predicted && settings.preconditioner == Choice::Hessian;
         let here = line.accept(probe.step, if refreshes { Need::Hessian } else { Need::Gradient })?;
         self.at.take(here, &direction, probe.step);
         if refreshes {

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::monitor::Monitor;
 use crate::objective::{Need, Objective};
 use crate::solve::descent::{Descent, Method, Progress, descend};
-use crate::solve::line_search::{ACCEPTABLE, search};
+use crate::solve::line_search::{ACCEPTABLE, Taken, first_or_search};
 use crate::solve::preconditioner::{Choice, Preconditioner};
 use crate::solve::{History, Outcome, Settings, Start, dot};
 
@@ -66,10 +66,7 @@ impl Method for Run {
         let mut direction: Vec<f64> = self.apply(&gradient).iter().map(|step| -step).collect();
         let mut line = objective.line(&mut direction, 1.0)?;
         let slope = dot(&gradient, &direction);
-        let first = line.first();
-        let found =
-            if first.slope.abs() <= ACCEPTABLE * slope.abs() { Some(first) } else { search(&mut *line, slope)? };
-        let Some(probe) = found else {
+        let Some(Taken { probe, .. }) = first_or_search(&mut *line, slope, ACCEPTABLE)? else {
             // The next try, from a fresh evaluation, goes down the gradient.
             self.pairs.clear();
             return Ok(Progress::LineSearchFailed);

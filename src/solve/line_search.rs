@@ -17,9 +17,25 @@ const MAX_PROBES: usize = 20;
 /// How far one step beyond the bracket may reach.
 const EXPANSION: f64 = 10.0;
 
+/// What came of a line: the probe to accept, and whether it is the predicted step, which costs nothing more.
+pub(super) struct Taken {
+    pub(super) probe: Probe,
+    pub(super) as_predicted: bool,
+}
+
+/// Takes the first step of the line if its slope is at most `enough` of `slope`, that at 0, and searches otherwise.
+/// `None` if no step is acceptable.
+pub(super) fn first_or_search(line: &mut dyn Line, slope: f64, enough: f64) -> Result<Option<Taken>> {
+    let first = line.first();
+    if first.slope.abs() <= enough * slope.abs() {
+        return Ok(Some(Taken { probe: first, as_predicted: true }));
+    }
+    Ok(search(line, slope)?.map(|probe| Taken { probe, as_predicted: false }))
+}
+
 /// Searches the line for a step where the slope vanishes. `slope` is `phi'(0)`, negative. Gives the best probe
 /// if its slope is acceptable.
-pub(super) fn search(line: &mut dyn Line, slope: f64) -> Result<Option<Probe>> {
+fn search(line: &mut dyn Line, slope: f64) -> Result<Option<Probe>> {
     let mut low = 0.0;
     let mut high = f64::INFINITY;
     let mut best: Option<Probe> = None;

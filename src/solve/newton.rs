@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::monitor::Monitor;
 use crate::objective::{Need, Objective};
 use crate::solve::descent::{Descent, Method, Progress, descend};
-use crate::solve::line_search::{ACCEPTABLE, search};
+use crate::solve::line_search::{ACCEPTABLE, Taken, first_or_search};
 use crate::solve::preconditioner::{Choice, Preconditioner};
 use crate::solve::{History, Outcome, Settings, Start, dot};
 
@@ -53,10 +53,9 @@ impl Method for Run {
         let mut direction: Vec<f64> = self.metric.apply(&gradient).iter().map(|step| -step).collect();
         let mut line = objective.line(&mut direction, 1.0)?;
         let slope = dot(&gradient, &direction);
-        let first = line.first();
-        let found =
-            if first.slope.abs() <= ACCEPTABLE * slope.abs() { Some(first) } else { search(&mut *line, slope)? };
-        let Some(probe) = found else { return Ok(Progress::LineSearchFailed) };
+        let Some(Taken { probe, .. }) = first_or_search(&mut *line, slope, ACCEPTABLE)? else {
+            return Ok(Progress::LineSearchFailed);
+        };
         let here = line.accept(probe.step, Need::Hessian)?;
         self.at.take(here, &direction, probe.step);
         self.refresh(settings);

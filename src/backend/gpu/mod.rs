@@ -1,5 +1,6 @@
 //! The GPU backend: adapters, the open device, and its errors. Only this folder knows wgpu.
 
+mod chunk;
 pub mod kernels;
 mod objective;
 mod table;

@@ -1,8 +1,8 @@
 //! The objective on the device: which kernels a call runs, and how their slots become sums.
 
 use crate::backend::gpu::Gpu;
+use crate::backend::gpu::chunk::{Chunk, Shared, border_edges, buffer, hessian_pieces, slot_len};
 use crate::backend::gpu::kernels::{EDGE, GROUP, Kernel, PROBES, Pass, Product, SLOT_HEAD};
-use crate::backend::gpu::table::{Chunk, Shared, border_edges, buffer, hessian_pieces, slot_len};
 use crate::backend::layout::Layout;
 use crate::backend::{Backend, RowTerms};
 use crate::error::{Error, Result};
@@ -149,6 +149,12 @@ impl GpuObjective {
         self.passes.hessian += 1;
         let slot = pieces * EDGE * EDGE;
         let in_flight = (self.shared.pieces.size() / 4) as usize / slot;
+        if in_flight == 0 {
+            return Err(Error::device(
+                format!("the Hessian of {} features needs {} MiB in one buffer", self.layout.features, slot >> 18),
+                "Use --preconditioner subsample, or --device cpu.",
+            ));
+        }
         let mut sums = vec![0.0_f64; slot];
         for chunk in &self.chunks {
             for first_block in (0..chunk.hessian_blocks).step_by(in_flight) {
