@@ -5,7 +5,7 @@ use std::time::{Instant, UNIX_EPOCH};
 use crate::backend::exact::evaluate_file;
 use crate::backend::{Backend, Device, Loading, Selection};
 use crate::data::{Kind, Loaded, Plan, Request, Table, load};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::matrix::Symmetric;
 use crate::model::inference::{Inference, InferenceInfo, Likelihood, covariance};
 use crate::model::{Covariance, FORMAT, FeatureInfo, FileInfo, LabelInfo, Model, Seconds, Training, VERSION, Verified};
@@ -175,6 +175,12 @@ fn fit(
 ) -> Result<Fit> {
     let scales = loaded.features.iter().map(|feature| feature.scale).collect();
     let mut coordinates = Coordinates::new(scales, job.intercept);
+    if coordinates.dimension() == 0 {
+        return Err(Error::data(
+            "there is nothing to fit: every feature is always 0, and there is no intercept",
+            "Leave --no-intercept out, or name other features.",
+        ));
+    }
     let mut point = starting_point(&coordinates, loaded.label.counts);
     let mut kept_rows = kept.map(|kept| Standardized::new(kept, coordinates.clone()));
     let approximate = kept_rows.is_some();

@@ -304,6 +304,15 @@ fn robust_errors_are_the_sandwich(device: &Selection) -> Check {
     }
 }
 
+/// A model without parameters is refused, not iterated on.
+fn nothing_to_fit_is_refused(device: &Selection) -> Check {
+    let rows = Rows { columns: vec![vec![0.0; 20]], labels: (0..20).map(|k| f64::from(k % 2)).collect() };
+    match fit_rows(&rows, |job| job.intercept = false, device) {
+        Err(error) if error.contains("nothing to fit") => Ok(()),
+        other => Err(format!("{:?}", other.map(|model| model.training.status))),
+    }
+}
+
 /// Statuses of runs that are cut short.
 fn statuses_are_honest(device: &Selection) -> Check {
     let rows = moderate(2_000, 3, 31);
@@ -377,7 +386,8 @@ fn refinement_reaches_double_precision(device: &Selection) -> Check {
 
 type Test = fn(&Selection) -> Check;
 
-const SUITE: [(&str, Test); 10] = [
+const SUITE: [(&str, Test); 11] = [
+    ("nothing_to_fit_is_refused", nothing_to_fit_is_refused),
     ("refinement_reaches_double_precision", refinement_reaches_double_precision),
     ("reference_answers", reference_answers),
     ("solvers_agree", solvers_agree),
