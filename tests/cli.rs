@@ -1048,6 +1048,100 @@ fn strict_turns_a_run_that_does_not_converge_into_exit_code_4() {
     place.done(&format!("{WEATHER} --strict"));
 }
 
+#[test]
+fn a_separated_model_is_written_as_such_and_fails_under_strict() {
+    let place = Place::with_example("breast_cancer.parquet");
+    let arguments = "train breast_cancer.parquet --label malignant --device cpu --inference -o model.json";
+    let run = place.run(&format!("{arguments} --strict"));
+    assert_eq!(run.code, Some(4), "{run:?}");
+    assert_says(&run.stderr, &["separated", "--l2", "worst_"]);
+    let model = place.json_file("model.json");
+    assert_eq!(model["training"]["status"], "separated");
+    assert!(model["features"][0].get("standard_error").is_none(), "no estimate has an error here");
+    place.done(&format!("{arguments} --strict --l2 0.001"));
+}
+
+// ---- inference, refinement, history ---------------------------------------------------------------------------
+
+#[test]
+fn inference_adds_its_fields_to_every_coefficient() {
+    let place = Place::with_example("spector.parquet");
+    let model = place.model("spector.parquet --label GRADE --inference --confidence 0.9");
+    let inferred = ["high", "low", "odds_high", "odds_low", "odds_ratio", "p", "standard_error", "z"];
+    assert_eq!(fields(&model["intercept_inference"]), inferred);
+    for feature in model["features"].as_array().expect("features") {
+        for name in inferred {
+            assert!(number(feature, &format!("/{name}")).is_finite(), "{name} of {feature}");
+        }
+        let (coefficient, error) = (number(feature, "/coefficient"), number(feature, "/standard_error"));
+        // 90 %: 1.6449 standard errors to either side (Abramowitz and Stegun, table 26.5).
+        assert!((number(feature, "/high") - (coefficient + 1.644_854 * error)).abs() <= 1e-6 * error);
+        assert!((number(feature, "/odds_ratio") / coefficient.exp() - 1.0).abs() <= 1e-12);
+    }
+    let training = &model["training"];
+    assert_eq!(training["inference"], json!({ "kind": "maximum likelihood", "confidence": 0.9 }));
+    for name in ["log_likelihood", "residual_deviance", "null_deviance", "aic", "mcfadden_r2"] {
+        assert!(number(training, &format!("/{name}")).is_finite(), "{name}");
+    }
+    let penalised = place.model("spector.parquet --label GRADE --inference --l2 0.01");
+    assert_eq!(penalised["training"]["inference"]["kind"], "penalised");
+    let robust = place.model("spector.parquet --label GRADE --robust");
+    assert_eq!(robust["training"]["inference"]["kind"], "robust (HC0)");
+    for confidence in ["0", "1", "95"] {
+        let run = place.run(&format!("train spector.parquet --label GRADE --inference --confidence {confidence}"));
+        assert_eq!(run.code, Some(2), "{run:?}");
+    }
+}
+
+#[test]
+fn the_covariance_has_the_standard_errors_on_its_diagonal() {
+    let place = Place::with_example("spector.parquet");
+    let model = place.model("spector.parquet --label GRADE --covariance covariance.json");
+    let document = place.json_file("covariance.json");
+    assert_eq!(document["coefficients"], json!(["(intercept)", "GPA", "TUCE", "PSI"]));
+    let entry = |i: usize, j: usize| document["covariance"][i][j].as_f64().expect("a number");
+    let errors: Vec<f64> = std::iter::once(&model["intercept_inference"])
+        .chain(model["features"].as_array().expect("features"))
+        .map(|part| number(part, "/standard_error"))
+        .collect();
+    assert_eq!(errors.len(), 4);
+    for (i, error) in errors.iter().enumerate() {
+        assert!((entry(i, i).sqrt() / error - 1.0).abs() <= 1e-12);
+        for j in 0..4 {
+            assert!((entry(i, j) - entry(j, i)).abs() <= 1e-12 * error * errors[j]);
+        }
+    }
+}
+
+#[test]
+fn verify_and_refine_say_what_double_precision_saw() {
+    let place = Place::with_example("spector.parquet");
+    let verified = place.model("spector.parquet --label GRADE --verify")["training"].clone();
+    assert_eq!((&verified["verified"]["passes"], &verified["verified"]["refined"]), (&json!(1), &json!(false)));
+    assert_eq!(verified["delta"], verified["verified"]["delta"]);
+    let refined = place.model("spector.parquet --label GRADE --refine")["training"].clone();
+    assert_eq!(refined["verified"]["refined"], true);
+    assert!(number(&refined, "/delta") <= 1e-12, "{refined}");
+    assert!(number(&verified, "/delta") > 1e-12, "{verified}");
+    let plain = place.model("spector.parquet --label GRADE")["training"].clone();
+    assert!(plain.get("verified").is_none());
+}
+
+#[test]
+fn the_history_has_a_line_for_each_iteration() {
+    let place = Place::with_example("weather.parquet");
+    let training = place.done(&format!("{WEATHER} --history history.jsonl --json")).json()["training"].clone();
+    let text = String::from_utf8(place.read("history.jsonl")).expect("text");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.len() as u64, training["iterations"].as_u64().expect("a count") + 1);
+    for (index, line) in lines.iter().enumerate() {
+        assert_eq!(fields(line), ["delta", "gradient_norm", "iteration", "loss", "passes", "seconds", "step"]);
+        assert_eq!(line["iteration"], index);
+    }
+    let losses: Vec<f64> = lines.iter().map(|line| number(line, "/loss")).collect();
+    assert!(losses.windows(2).all(|pair| pair[1] <= pair[0]), "{losses:?}");
+}
+
 // ---- the same bits --------------------------------------------------------------------------------------------
 
 fn assert_same_bits_twice(device: &str) {

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::model::Model;
 use crate::model::inference::Inference;
+use crate::model::{Model, Training};
 
 /// The model as a table for a terminal.
 pub fn table(model: &Model) -> String {
@@ -24,22 +24,7 @@ pub fn table(model: &Model) -> String {
             training.passes.line,
         ),
     );
-    line(
-        "distance",
-        match training.delta {
-            Some(delta) if training.delta_is_approximate => {
-                format!("about {delta:.1e} standard errors to the optimum (by a subsample's Hessian)")
-            }
-            Some(delta) if training.delta_floor > 0.0 => {
-                format!(
-                    "{delta:.1e} standard errors to the optimum (this device resolves {:.1e})",
-                    training.delta_floor
-                )
-            }
-            Some(delta) => format!("{delta:.1e} standard errors to the optimum"),
-            None => format!("gradient {:.1e}", training.gradient_norm),
-        },
-    );
+    line("distance", distance(training));
     line("loss", format!("{} (mean cross-entropy)", digits(training.loss)));
     if let Some(verified) = &training.verified {
         let what = if verified.refined { "refined" } else { "verified" };
@@ -76,6 +61,20 @@ pub fn table(model: &Model) -> String {
     text.push('\n');
     text += &coefficients(model);
     text
+}
+
+/// How far from the optimum the run ended, and in which units.
+fn distance(training: &Training) -> String {
+    let Some(delta) = training.delta else { return format!("gradient {:.1e}", training.gradient_norm) };
+    // With a penalty the unit is the inverse of the penalised curvature, smaller than a standard error.
+    let unit = if training.l2 > 0.0 { "penalised standard errors" } else { "standard errors" };
+    if training.delta_is_approximate {
+        return format!("about {delta:.1e} {unit} to the optimum (by a subsample's Hessian)");
+    }
+    if training.delta_floor > 0.0 {
+        return format!("{delta:.1e} {unit} to the optimum (this device resolves {:.1e})", training.delta_floor);
+    }
+    format!("{delta:.1e} {unit} to the optimum")
 }
 
 /// One line for each coefficient.
