@@ -1107,8 +1107,8 @@ fn the_covariance_has_the_standard_errors_on_its_diagonal() {
     assert_eq!(errors.len(), 4);
     for (i, error) in errors.iter().enumerate() {
         assert!((entry(i, i).sqrt() / error - 1.0).abs() <= 1e-12);
-        for j in 0..4 {
-            assert!((entry(i, j) - entry(j, i)).abs() <= 1e-12 * error * errors[j]);
+        for (j, other) in errors.iter().enumerate() {
+            assert!((entry(i, j) - entry(j, i)).abs() <= 1e-12 * error * other);
         }
     }
 }
