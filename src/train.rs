@@ -245,7 +245,7 @@ fn fit(
         outcome.hessian = None;
     }
     let mut found = None;
-    let has_estimates = !matches!(outcome.status, Status::Separated | Status::NonFinite);
+    let has_estimates = outcome.status.has_estimates();
     // A run that ended at a fresh evaluation has its Hessian and stands there; another one goes there.
     if has_estimates && outcome.hessian.is_none() && (job.inference.is_some() || job.exact != ExactJob::None) {
         outcome.hessian = objective.move_to(&outcome.parameters, Need::Hessian)?.hessian;
@@ -276,7 +276,9 @@ fn verify_on_file(
     fit: &mut Fit,
     monitor: &dyn Monitor,
 ) -> Result<()> {
-    let Some(hessian) = &fit.outcome.hessian else { return Ok(()) };
+    let Some(hessian) = fit.outcome.hessian.as_ref().filter(|_| fit.outcome.status.has_estimates()) else {
+        return Ok(());
+    };
     let scales: Vec<_> = loaded.features.iter().map(|feature| feature.scale).collect();
     let coordinates = fit.coordinates.exact();
     let penalty = &fit.penalty;
@@ -365,6 +367,10 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
         ));
     }
     let mut warnings = Vec::new();
+    if job.exact != ExactJob::None && fit.verified.is_none() {
+        warnings
+            .push("not verified: the run ended without estimates, so there is nothing to hold against the file".into());
+    }
     if job.inference.is_some() && fit.covariance.is_none() {
         warnings.push(
             "no standard errors: the Hessian at the end has no inverse, or the run ended without estimates".into(),

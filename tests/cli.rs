@@ -1051,10 +1051,10 @@ fn strict_turns_a_run_that_does_not_converge_into_exit_code_4() {
 #[test]
 fn a_separated_model_is_written_as_such_and_fails_under_strict() {
     let place = Place::with_example("breast_cancer.parquet");
-    let arguments = "train breast_cancer.parquet --label malignant --device cpu --inference -o model.json";
+    let arguments = "train breast_cancer.parquet --label malignant --device cpu --inference --verify -o model.json";
     let run = place.run(&format!("{arguments} --strict"));
     assert_eq!(run.code, Some(4), "{run:?}");
-    assert_says(&run.stderr, &["separated", "--l2", "worst_"]);
+    assert_says(&run.stderr, &["separated", "--l2", "worst_", "not verified", "no standard errors"]);
     let model = place.json_file("model.json");
     assert_eq!(model["training"]["status"], "separated");
     assert!(model["features"][0].get("standard_error").is_none(), "no estimate has an error here");

@@ -179,40 +179,53 @@ impl Cpu {
     /// One pass over the features: loss, slope, curvature and gradient, summed in block order.
     fn evaluate(&mut self, at: At<'_>) -> Sums {
         self.passes.data += 1;
-        let features = self.layout.features;
-        let partial: Vec<Sums> = self
-            .blocks()
-            .par_iter_mut()
-            .map(|block| {
-                in_vectors(
-                    #[inline(always)]
-                    || evaluate(block, at),
-                )
-            })
-            .collect();
-        let mut sums = partial.iter().fold(Sums::zero(features), Sums::add);
+        let partial: Vec<Sums> = self.blocks().par_iter_mut().map(|block| evaluate_in_vectors(block, at)).collect();
+        self.mean(&partial)
+    }
+
+    /// The sums of all blocks, in their order, over the rows.
+    fn mean(&self, partial: &[Sums]) -> Sums {
+        let mut sums = partial.iter().fold(Sums::zero(self.layout.features), Sums::add);
         let n = self.layout.rows as f64;
         sums.loss /= n;
         sums.slope /= n;
         sums.curvature /= n;
-        sums.gradient.iter_mut().for_each(|g| *g /= n);
+        for g in &mut sums.gradient {
+            *g /= n;
+        }
         sums
     }
 
-    /// One pass over the features, with the Hessian if it is needed.
+    /// One pass over the features, with what is needed of the Hessian: each block gives it while the cache holds its
+    /// columns, so that the pass still streams them once.
     fn evaluation(&mut self, at: At<'_>, need: Need) -> Evaluation {
-        let sums = self.evaluate(at);
-        let diagonal = (need == Need::Diagonal).then(|| self.diagonal());
-        let hessian = (need == Need::Hessian).then(|| self.product(|z, _| terms(z, 0.0).curvature));
+        let (sums, diagonal, hessian) = match need {
+            Need::Gradient => (self.evaluate(at), None, None),
+            Need::Diagonal => {
+                let (sums, diagonal) = self.evaluate_with_diagonal(at);
+                (sums, Some(diagonal), None)
+            }
+            Need::Hessian => {
+                let (sums, hessian) = self.product(Some(at), |z, _| terms(z, 0.0).curvature);
+                (sums, None, Some(hessian))
+            }
+        };
         Evaluation { value: sums.loss, gradient: sums.gradient, diagonal, hessian }
     }
 
-    /// The diagonal of `X'SX / n` and its row of the intercept, where the rows stand; part of a pass that `evaluate`
-    /// has counted.
-    fn diagonal(&mut self) -> Diagonal {
+    /// [`Cpu::evaluate`], with the diagonal of `X'SX / n` and its row of the intercept where the rows then stand.
+    fn evaluate_with_diagonal(&mut self, at: At<'_>) -> (Sums, Diagonal) {
+        self.passes.data += 1;
         let n = self.layout.rows as f64;
         let size = self.layout.features + 1;
-        let partial: Vec<Diagonal> = self.blocks().par_iter_mut().map(|block| diagonal(block)).collect();
+        let (sums, partial): (Vec<Sums>, Vec<Diagonal>) = self
+            .blocks()
+            .par_iter_mut()
+            .map(|block| {
+                let sums = evaluate_in_vectors(block, at);
+                (sums, diagonal(block))
+            })
+            .unzip();
         let mut sum = Diagonal { own: vec![0.0; size], with_intercept: vec![0.0; size] };
         for part in &partial {
             for j in 0..size {
@@ -220,27 +233,42 @@ impl Cpu {
                 sum.with_intercept[j] += part.with_intercept[j] / n;
             }
         }
-        sum
+        (self.mean(&sums), sum)
     }
 
-    /// `X'WX / n` where the rows stand, x extended by 1, with a weight for each row from its margin and label; part of
-    /// a pass that the caller has counted. Each run of blocks that are summed together is a job of its own, and their
-    /// sums are added in order.
-    fn product(&mut self, weight: impl Fn(f64, f64) -> f64 + Sync) -> Symmetric {
+    /// One pass over the features: `X'WX / n` where the rows stand, x extended by 1, with a weight for each row from
+    /// its margin and label; first an evaluation `at` a point, if there is one. Each run of blocks that are summed
+    /// together is a job of its own, and their sums are added in order.
+    fn product(&mut self, at: Option<At<'_>>, weight: impl Fn(f64, f64) -> f64 + Sync) -> (Sums, Symmetric) {
+        self.passes.data += 1;
         self.passes.hessian += 1;
         let n = self.layout.features + 1;
         let together = self.layout.hessian_rows / self.layout.block_rows;
         let mut sum = Symmetric::zero(n);
+        let mut sums = Vec::new();
         // A few jobs at a time: each holds a matrix of its own.
         let mut blocks = self.blocks();
         for few in blocks.chunks_mut(together * 2 * rayon::current_num_threads()) {
-            let partial: Vec<Symmetric> = few.par_chunks_mut(together).map(|run| product(run, n, &weight)).collect();
-            for part in &partial {
-                sum.add(part);
+            let partial: Vec<(Vec<Sums>, Symmetric)> = few
+                .par_chunks_mut(together)
+                .map(|run| {
+                    let mut product = Symmetric::zero(n);
+                    let mut sums = Vec::new();
+                    for block in run {
+                        sums.extend(at.map(|at| evaluate_in_vectors(block, at)));
+                        add_product(&mut product, block, &weight);
+                    }
+                    (sums, product)
+                })
+                .collect();
+            for (part, product) in partial {
+                sums.extend(part);
+                sum.add(&product);
             }
         }
+        drop(blocks);
         sum.scale(1.0 / self.layout.rows as f64);
-        sum
+        (self.mean(&sums), sum)
     }
 
     /// `phi`, `phi'`, `phi''` at `step`, from the cached margins alone.
@@ -293,6 +321,13 @@ fn in_vectors<T>(work: impl FnOnce() -> T) -> T {
         }
     }
     work()
+}
+
+fn evaluate_in_vectors(block: &mut Block<'_>, at: At<'_>) -> Sums {
+    in_vectors(
+        #[inline(always)]
+        || evaluate(block, at),
+    )
 }
 
 /// Evaluates one block; two sweeps over its columns, the second from the cache.
@@ -376,29 +411,26 @@ fn diagonal(block: &Block<'_>) -> Diagonal {
 /// Rows of a Hessian's product: their columns in f64 stay in the cache.
 const PRODUCT_ROWS: usize = 256;
 
-/// `X'WX` of neighbouring blocks, x extended by 1.
-fn product(blocks: &mut [Block<'_>], n: usize, weight: impl Fn(f64, f64) -> f64) -> Symmetric {
-    let mut sum = Symmetric::zero(n);
+/// Adds `X'WX` of a block, x extended by 1.
+fn add_product(sum: &mut Symmetric, block: &Block<'_>, weight: impl Fn(f64, f64) -> f64) {
+    let n = sum.size();
     let mut columns = Vec::with_capacity(PRODUCT_ROWS * n);
     let mut weighted = Vec::with_capacity(PRODUCT_ROWS * n);
-    for block in blocks {
-        for (index, margins) in block.margins.chunks(PRODUCT_ROWS).enumerate() {
-            let first = block.first + index * PRODUCT_ROWS;
-            let labels = &block.labels[index * PRODUCT_ROWS..];
-            let weights: Vec<f64> = margins.iter().zip(labels).map(|(z, t)| weight(*z, f64::from(*t))).collect();
-            columns.clear();
-            for column in block.features {
-                columns.extend(column[first..first + margins.len()].iter().map(|x| f64::from(*x)));
-            }
-            columns.resize(margins.len() * n, 1.0);
-            weighted.clear();
-            for column in columns.chunks(margins.len()) {
-                weighted.extend(column.iter().zip(&weights).map(|(x, w)| x * w));
-            }
-            sum.add_product(margins.len(), &weighted, &columns);
+    for (index, margins) in block.margins.chunks(PRODUCT_ROWS).enumerate() {
+        let first = block.first + index * PRODUCT_ROWS;
+        let labels = &block.labels[index * PRODUCT_ROWS..];
+        let weights: Vec<f64> = margins.iter().zip(labels).map(|(z, t)| weight(*z, f64::from(*t))).collect();
+        columns.clear();
+        for column in block.features {
+            columns.extend(column[first..first + margins.len()].iter().map(|x| f64::from(*x)));
         }
+        columns.resize(margins.len() * n, 1.0);
+        weighted.clear();
+        for column in columns.chunks(margins.len()) {
+            weighted.extend(column.iter().zip(&weights).map(|(x, w)| x * w));
+        }
+        sum.add_product(margins.len(), &weighted, &columns);
     }
-    sum
 }
 
 /// `target += factor * column`.
@@ -463,8 +495,8 @@ impl Objective for Cpu {
     }
 
     fn scatter(&mut self) -> Result<Symmetric> {
-        self.passes.data += 1;
-        Ok(self.product(|z, t| terms(z, t).residual.powi(2)))
+        let (_, scatter) = self.product(None, |z, t| terms(z, t).residual.powi(2));
+        Ok(scatter)
     }
 
     fn passes(&self) -> Passes {

@@ -62,6 +62,11 @@ impl Status {
         matches!(self, Self::Converged | Self::F32Limit)
     }
 
+    /// Whether the parameters estimate anything: a separated likelihood has no maximum.
+    pub fn has_estimates(self) -> bool {
+        !matches!(self, Self::Separated | Self::NonFinite)
+    }
+
     /// What a status other than `converged` means for the user; empty for `converged`.
     pub fn advice(self) -> &'static str {
         match self {
