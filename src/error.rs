@@ -109,6 +109,11 @@ impl Error {
         Self::new(Kind::Output, format!("{} cannot be written: {cause}", path.display()), "Choose another place.")
     }
 
+    /// The scratch file cannot be made or used.
+    pub fn scratch(fact: impl Into<String>, way_out: impl Into<String>) -> Self {
+        Self::new(Kind::Output, fact, way_out)
+    }
+
     /// The user interrupted the run.
     pub fn interrupted() -> Self {
         Self::new(Kind::Interrupted, "interrupted; no file was written", "")

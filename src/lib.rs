@@ -6,6 +6,7 @@
 //! [`standardize`] and [`penalty`]; [`train::train`] puts the parts together and gives a [`model::Model`].
 
 pub mod backend;
+pub mod bench;
 pub mod cli;
 pub mod data;
 pub mod error;
@@ -20,5 +21,6 @@ pub mod solve;
 pub mod standardize;
 pub mod subsample;
 pub mod train;
+pub mod vectors;
 
 pub use error::{Error, Result};

@@ -4,7 +4,6 @@
 //! reading change nothing. Their Hessian is f64 on the host; its diagonal is replaced by that of all the data (one
 //! pass), so that a column that no kept row has does not make it singular.
 
-use crate::backend::cpu::CpuTable;
 use crate::data::{Column, Store};
 use crate::error::Result;
 use crate::matrix::Symmetric;
@@ -18,28 +17,28 @@ pub const HESSIAN_FEATURES: usize = 1024;
 
 /// A store that passes everything on and keeps a subsample of the rows.
 pub struct Sampling<'s> {
-    all: &'s dyn Store,
+    all: Box<dyn Store + 's>,
     /// Positions of the kept rows, ascending.
-    rows: Vec<usize>,
-    kept: CpuTable,
+    rows: &'s [usize],
+    kept: Box<dyn Store + 's>,
 }
 
 impl<'s> Sampling<'s> {
-    /// Keeps as many of `rows` x `features` as fit into 64 MiB.
-    pub fn new(all: &'s dyn Store, rows: usize, features: usize) -> Self {
-        let most = (SAMPLE_BYTES / 4 / features.max(1)).max(1);
-        let threshold = (most as f64 / rows as f64 * u64::MAX as f64) as u64;
-        let mut kept: Vec<usize> = (0..rows).filter(|&row| most >= rows || hash(row as u64) < threshold).collect();
-        if kept.is_empty() {
-            kept.push(0);
-        }
-        Self { all, kept: CpuTable::new(kept.len(), features), rows: kept }
+    /// Passes everything on to `all`, and of each column the values of `rows` to `kept`.
+    pub fn new(all: Box<dyn Store + 's>, rows: &'s [usize], kept: Box<dyn Store + 's>) -> Self {
+        Self { all, rows, kept }
     }
+}
 
-    /// The kept rows as a table.
-    pub fn into_kept(self) -> CpuTable {
-        self.kept
+/// Positions of the rows to keep, as many of `rows` x `features` as fit into 64 MiB, ascending.
+pub fn kept_rows(rows: usize, features: usize) -> Vec<usize> {
+    let most = (SAMPLE_BYTES / 4 / features.max(1)).max(1);
+    let threshold = (most as f64 / rows as f64 * u64::MAX as f64) as u64;
+    let mut kept: Vec<usize> = (0..rows).filter(|&row| most >= rows || hash(row as u64) < threshold).collect();
+    if kept.is_empty() {
+        kept.push(0);
     }
+    kept
 }
 
 /// Steele, Lea and Flood (2014), "Fast splittable pseudorandom number generators": the finaliser of `SplitMix64`.

@@ -3,6 +3,8 @@
 use std::time::{Instant, UNIX_EPOCH};
 
 use crate::backend::exact::evaluate_file;
+use crate::backend::cpu::CpuTable;
+use crate::backend::storage::Limits;
 use crate::backend::{Backend, Device, Loading, Selection};
 use crate::data::{Kind, Loaded, Plan, Request, Table, load};
 use crate::error::{Error, Result};
@@ -17,7 +19,7 @@ use crate::solve::{
     conjugate_gradient, gradient_descent, lbfgs, newton, refine,
 };
 use crate::standardize::{Coordinates, Standardized};
-use crate::subsample::{HESSIAN_FEATURES, Sampling, Subsampled};
+use crate::subsample::{HESSIAN_FEATURES, Sampling, Subsampled, kept_rows};
 
 /// A solver, by the name in the model file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct Job {
     pub request: Request,
     /// On which device.
     pub device: Selection,
+    /// How much of the table may be kept where.
+    pub limits: Limits,
     /// Strength of the L2 penalty on the mean loss, at least 0.
     pub l2: f64,
     /// On which scale the weights are penalised.
@@ -101,6 +105,7 @@ impl Job {
         Self {
             request,
             device,
+            limits: Limits::default(),
             l2: 0.0,
             penalty_scale: PenaltyScale::default(),
             intercept: true,
@@ -120,19 +125,23 @@ pub fn train(table: &Table, job: &Job, monitor: &dyn Monitor, history: &mut Hist
     let start = Instant::now();
     let plan = job.request.check(table)?;
     let device = Device::open(&job.device)?;
-    let store = device.reserve(table.rows, plan.features())?;
+    let mut loading = device.reserve(table.rows, plan.features(), &job.limits)?;
     let reading = Instant::now();
     let subsamples = job.preconditioner == Some(Preconditioner::Subsample)
         || plan.features() > HESSIAN_FEATURES && job.preconditioner != Some(Preconditioner::Hessian);
-    let sampling = subsamples.then(|| Sampling::new(store.as_store(), table.rows, plan.features()));
-    let loaded = match &sampling {
-        Some(sampling) => load(table, &plan, sampling, monitor)?,
-        None => load(table, &plan, store.as_store(), monitor)?,
+    let (loaded, mut kept) = if subsamples {
+        let rows = kept_rows(table.rows, plan.features());
+        let mut kept = Box::new(CpuTable::new(rows.len(), plan.features())?);
+        let sampling = Sampling::new(loading.as_store(), &rows, kept.as_store());
+        let loaded = load(table, &plan, &sampling, monitor)?;
+        drop(sampling);
+        (loaded, Some(kept.finish()?))
+    } else {
+        (load(table, &plan, &*loading.as_store(), monitor)?, None)
     };
-    let mut kept = sampling.map(|sampling| Box::new(sampling.into_kept()).finish()).transpose()?;
     let read = reading.elapsed().as_secs_f64();
     let uploading = Instant::now();
-    let mut backend = store.finish()?;
+    let mut backend = loading.finish()?;
     let upload = uploading.elapsed().as_secs_f64();
     let solving = Instant::now();
     let mut fit = fit(&mut *backend, kept.as_deref_mut(), &loaded, table.rows, job, device.bias()?, monitor, history)?;

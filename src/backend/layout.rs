@@ -44,7 +44,11 @@ impl Layout {
     /// Cuts `rows` x `features` into blocks, and chunks of at most `max_chunk_bytes` of f32 features
     /// (and at most that many bytes of one f32 a row).
     pub fn new(rows: usize, features: usize, max_chunk_bytes: usize) -> Self {
-        let block_rows = block_rows(rows, features);
+        Self::of_blocks(rows, features, block_rows(rows, features), max_chunk_bytes)
+    }
+
+    /// As [`Layout::new`], in blocks of `block_rows`.
+    pub fn of_blocks(rows: usize, features: usize, block_rows: usize, max_chunk_bytes: usize) -> Self {
         let hessian_rows = hessian_rows(block_rows, features);
         let fitting = max_chunk_bytes / 4 / features.max(1);
         let most = (MAX_CHUNK_BLOCKS / (hessian_rows / block_rows)).max(1);

@@ -5,15 +5,20 @@ pub mod cpu;
 pub mod exact;
 pub mod gpu;
 pub mod layout;
+pub mod storage;
 
-use crate::data::Store;
+use crate::backend::storage::{Limits, Placement};
+use crate::data::{Column, Store};
 use crate::error::{Error, Result};
 use crate::objective::{Need, Objective};
 
 /// A table on its way to a device: columns are written to it, then it becomes an objective.
-pub trait Loading: Store {
+pub trait Loading {
     /// The table as a store, to write columns to.
-    fn as_store(&self) -> &dyn Store;
+    fn as_store(&mut self) -> Box<dyn Store + '_>;
+
+    /// Where its chunks are kept.
+    fn placement(&self) -> Placement;
 
     /// All columns are written; from here on the table does not change.
     fn finish(self: Box<Self>) -> Result<Box<dyn Backend>>;
@@ -137,15 +142,23 @@ impl Device {
     pub fn bias(&self) -> Result<f64> {
         match self {
             Self::Cpu => Ok(0.0),
-            Self::Gpu(gpu) => logistic_bias(Box::new(gpu.reserve(BIAS_ROWS, 1)?)),
+            Self::Gpu(gpu) => logistic_bias(Box::new(gpu.reserve(BIAS_ROWS, 1, &Limits::default())?)),
         }
     }
 
-    /// Reserves memory for a table of `rows` x `features`.
-    pub fn reserve(&self, rows: usize, features: usize) -> Result<Box<dyn Loading>> {
+    /// Bytes a second: of reading from memory for the CPU, of reading and writing in a copy for a GPU.
+    pub fn bandwidth(&self) -> Result<f64> {
+        match self {
+            Self::Cpu => Ok(crate::bench::read_bandwidth()),
+            Self::Gpu(gpu) => gpu.copy_bandwidth(),
+        }
+    }
+
+    /// Reserves room for a table of `rows` x `features` within `limits`.
+    pub fn reserve(&self, rows: usize, features: usize, limits: &Limits) -> Result<Box<dyn Loading>> {
         Ok(match self {
-            Self::Cpu => Box::new(cpu::CpuTable::new(rows, features)),
-            Self::Gpu(gpu) => Box::new(gpu.reserve(rows, features)?),
+            Self::Cpu => Box::new(cpu::CpuTable::within(rows, features, limits)?),
+            Self::Gpu(gpu) => Box::new(gpu.reserve(rows, features, limits)?),
         })
     }
 }
@@ -163,12 +176,13 @@ const BIAS_ROWS: usize = 4_096;
 
 /// Mean error of the residual against f64 over margins that spread evenly over -8..8, in units of the standard error
 /// of one row, `1 / sqrt(mean S)`. A fresh evaluation on the same device repeats this error, so no evaluation shows it.
-pub fn logistic_bias(table: Box<dyn Loading>) -> Result<f64> {
-    use crate::data::Column;
+pub fn logistic_bias(mut table: Box<dyn Loading>) -> Result<f64> {
     let margins: Vec<f32> = (0..BIAS_ROWS).map(|k| (k as f32 + 0.5) / 256.0 - 8.0).collect();
     let labels: Vec<f32> = (0..BIAS_ROWS).map(|k| f32::from(u8::from((k * 7) % 13 < 6))).collect();
-    table.as_store().write(Column::Feature(0), 0, &margins)?;
-    table.as_store().write(Column::Label, 0, &labels)?;
+    let store = table.as_store();
+    store.write(Column::Feature(0), 0, &margins)?;
+    store.write(Column::Label, 0, &labels)?;
+    drop(store);
     let mut backend = table.finish()?;
     backend.move_to(&[1.0, 0.0], Need::Gradient)?;
     let found = backend.row_terms()?.residuals;
@@ -189,14 +203,16 @@ pub fn logistic_bias(table: Box<dyn Loading>) -> Result<f64> {
 pub fn self_test(reserve: impl FnOnce(usize, usize) -> Result<Box<dyn Loading>>) -> Result<()> {
     const ROWS: usize = 5_003; // several blocks, the last one not full
     const FEATURES: usize = 5;
-    let table = reserve(ROWS, FEATURES)?;
+    let mut table = reserve(ROWS, FEATURES)?;
+    let store = table.as_store();
     let cell = |row: usize, feature: usize| ((row * (feature + 2)) % (feature + 7)) as f32;
     let label = |row: usize| f32::from(u8::from(row.is_multiple_of(3)));
     for feature in 0..FEATURES {
         let column: Vec<f32> = (0..ROWS).map(|row| cell(row, feature)).collect();
-        table.write(crate::data::Column::Feature(feature), 0, &column)?;
+        store.write(Column::Feature(feature), 0, &column)?;
     }
-    table.write(crate::data::Column::Label, 0, &(0..ROWS).map(label).collect::<Vec<f32>>())?;
+    store.write(Column::Label, 0, &(0..ROWS).map(label).collect::<Vec<f32>>())?;
+    drop(store);
     let found = table.finish()?.move_to(&[0.0; FEATURES + 1], Need::Gradient)?;
     let mut expected: Vec<f64> = (0..FEATURES)
         .map(|feature| {

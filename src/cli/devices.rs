@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
+use crate::backend::storage::Limits;
 use crate::backend::gpu::{Adapter, Gpu, adapters};
 use crate::backend::{Loading, self_test};
 use crate::cli::{Global, print};
@@ -104,5 +105,5 @@ pub(super) fn run(arguments: &Devices, global: &Global) -> Result<ExitCode> {
 
 fn self_test_of(adapter: &Adapter) -> Result<()> {
     let gpu = Gpu::open(adapter)?;
-    self_test(|rows, features| Ok(Box::new(gpu.reserve(rows, features)?) as Box<dyn Loading>))
+    self_test(|rows, features| Ok(Box::new(gpu.reserve(rows, features, &Limits::default())?) as Box<dyn Loading>))
 }

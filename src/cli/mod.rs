@@ -1,6 +1,8 @@
 //! The command line: the only place that knows clap. Flags become checked settings here.
 
+mod bench;
 mod devices;
+mod limits;
 mod progress;
 mod synth;
 mod train;
@@ -29,6 +31,8 @@ enum Command {
     Devices(devices::Devices),
     /// Write seeded data of any size, with the true coefficients if you like
     Synth(synth::Synth),
+    /// Time every stage on each device, beside the bandwidth of its memory
+    Bench(bench::Bench),
 }
 
 /// Flags of every sub-command.
@@ -69,6 +73,7 @@ pub fn run() -> ExitCode {
         Command::Train(train) => train::run(train, global),
         Command::Devices(devices) => devices::run(devices, global),
         Command::Synth(synth) => synth::run(synth, global),
+        Command::Bench(bench) => bench::run(bench, global),
     });
     match result {
         Ok(code) => code,

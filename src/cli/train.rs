@@ -7,6 +7,7 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 
 use crate::backend::Selection;
+use crate::cli::limits::LimitFlags;
 use crate::cli::progress::Progress;
 use crate::cli::{Global, NOT_CONVERGED, check_distinct, print};
 use crate::data::{Request, Table};
@@ -94,6 +95,8 @@ pub(super) struct Train {
     /// `gpu-logreg devices`
     #[arg(long, value_name = "WHICH", default_value = "auto", env = "GPU_LOGREG_DEVICE", help_heading = "Device")]
     device: Selection,
+    #[command(flatten)]
+    limits: LimitFlags,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -158,6 +161,7 @@ impl Train {
                 ignore: names("--ignore", &self.ignore)?,
             },
             device: self.device.clone(),
+            limits: self.limits.check()?,
             l2: self.l2,
             penalty_scale: match self.penalty_scale {
                 Scale::Standardized => PenaltyScale::Standardized,

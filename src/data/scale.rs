@@ -1,7 +1,11 @@
 //! Where a column lies: an estimate from a sample of rows, the exact moments from all of them, and the
 //! narrowing to f32 in between.
 
+#![expect(clippy::inline_always, reason = "what is not inlined into `in_vectors` is not compiled for its registers")]
+
 use std::ops::Range;
+
+use crate::vectors::{LANES, in_vectors};
 
 /// Tables of up to this many rows are their own sample.
 const SAMPLE_ROWS: usize = 4096;
@@ -136,26 +140,29 @@ impl Moments {
     ) {
         let Narrowing { mean, scale } = self.narrowing;
         // 0 x is 0 for a finite x and NaN otherwise: one sum tells whether any cell is bad.
-        if lanes(values, |x| 0.0 * x) != 0.0 {
+        let has_bad_cells = in_vectors(
+            #[inline(always)]
+            || lanes(values, |x| 0.0 * x) != 0.0,
+        );
+        if has_bad_cells {
             for (row, &value) in values.iter().enumerate().filter(|(_, x)| !x.is_finite()) {
                 self.bad.add(first_row + row, value, is_null(row));
             }
             values.iter_mut().filter(|x| !x.is_finite()).for_each(|x| *x = mean);
         }
-        for x in values.iter() {
-            self.min = if *x < self.min { *x } else { self.min };
-            self.max = if *x > self.max { *x } else { self.max };
-        }
         narrowed.clear();
-        narrowed.extend(values.iter_mut().map(|x| {
-            *x = (*x - mean) / scale;
-            *x as f32
-        }));
-        self.overflowed |= narrowed.iter().map(|v| 0.0 * v).sum::<f32>() != 0.0;
-        let count = values.len() as f64;
-        let mean = lanes(values, |v| v) / count;
-        let squares = lanes(values, |v| (v - mean) * (v - mean));
-        self.combine(count, mean, squares);
+        narrowed.resize(values.len(), 0.0);
+        for (values, narrowed) in values.chunks_mut(CACHED_ROWS).zip(narrowed.chunks_mut(CACHED_ROWS)) {
+            let count = values.len() as f64;
+            let part = in_vectors(
+                #[inline(always)]
+                || narrow(values, narrowed, mean, scale),
+            );
+            self.min = self.min.min(part.min);
+            self.max = self.max.max(part.max);
+            self.overflowed |= part.overflowed;
+            self.combine(count, part.mean, part.squares);
+        }
     }
 
     /// Chan, Golub and `LeVeque` (1983), "Algorithms for computing the sample variance", eq. 2.1.
@@ -227,12 +234,67 @@ impl Moments {
     }
 }
 
-/// A sum over `values` in eight accumulators, so that the compiler may use vector registers.
-fn lanes(values: &[f64], term: impl Fn(f64) -> f64) -> f64 {
-    let (eights, rest) = values.as_chunks::<8>();
-    let mut sums = [0.0; 8];
+/// Values that are narrowed in one go, in the first-level cache.
+const CACHED_ROWS: usize = 1024;
+
+/// What was seen of values while they were narrowed.
+struct Narrowed {
+    min: f64,
+    max: f64,
+    /// Of the narrowed values.
+    mean: f64,
+    /// Of the narrowed values, about their mean.
+    squares: f64,
+    overflowed: bool,
+}
+
+/// Replaces finite `values` by `v = (x - mean) / scale` in f64 and puts `v` in f32 into `narrowed`.
+#[inline(always)]
+fn narrow(values: &mut [f64], narrowed: &mut [f32], mean: f64, scale: f64) -> Narrowed {
+    let (mut mins, mut maxs) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
+    let (eights, rest) = values.as_chunks::<LANES>();
     for eight in eights {
-        for lane in 0..8 {
+        for lane in 0..LANES {
+            mins[lane] = if eight[lane] < mins[lane] { eight[lane] } else { mins[lane] };
+            maxs[lane] = if eight[lane] > maxs[lane] { eight[lane] } else { maxs[lane] };
+        }
+    }
+    for &x in rest {
+        mins[0] = mins[0].min(x);
+        maxs[0] = maxs[0].max(x);
+    }
+    let inverse = 1.0 / scale;
+    if inverse.is_normal() {
+        for x in values.iter_mut() {
+            *x = (*x - mean) * inverse;
+        }
+    } else {
+        for x in values.iter_mut() {
+            *x = (*x - mean) / scale;
+        }
+    }
+    for (v, x) in narrowed.iter_mut().zip(&*values) {
+        *v = *x as f32;
+    }
+    let center = lanes(values, |v| v) / values.len() as f64;
+    let largest = f64::from(f32::MAX);
+    Narrowed {
+        min: mins.into_iter().fold(f64::INFINITY, f64::min),
+        max: maxs.into_iter().fold(f64::NEG_INFINITY, f64::max),
+        mean: center,
+        squares: lanes(values, |v| (v - center) * (v - center)),
+        // What rounds to a finite f32 is not far above the largest one.
+        overflowed: lanes(values, |v| if v.abs() <= largest { 0.0 } else { 1.0 }) > 0.0,
+    }
+}
+
+/// A sum over `values` in [`LANES`] accumulators.
+#[inline(always)]
+fn lanes(values: &[f64], term: impl Fn(f64) -> f64) -> f64 {
+    let (eights, rest) = values.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for eight in eights {
+        for lane in 0..LANES {
             sums[lane] += term(eight[lane]);
         }
     }

@@ -12,6 +12,7 @@ use arrow::array::{ArrayRef, BooleanArray, Float32Array};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -51,6 +52,21 @@ pub struct Truth {
     pub intercept: f64,
     /// The coefficients of `x1`, `x2`, ...
     pub coefficients: Vec<f64>,
+}
+
+impl Default for Recipe {
+    /// A million rows of 28 independent features, half of them positive.
+    fn default() -> Self {
+        Self {
+            rows: 1_000_000,
+            features: 28,
+            correlation: 0.0,
+            positives: 0.5,
+            separable: false,
+            nulls: 0.0,
+            seed: 0,
+        }
+    }
 }
 
 impl Recipe {
@@ -134,9 +150,10 @@ pub fn write(recipe: &Recipe, out: impl Write + Send, path: &Path, monitor: &dyn
         (1..=recipe.features).map(|j| Field::new(format!("x{j}"), DataType::Float32, nullable)).collect();
     fields.push(Field::new("y", DataType::Boolean, false));
     let schema = Arc::new(Schema::new(fields));
-    // Random floats neither repeat nor compress.
+    // Random floats neither repeat nor compress; Snappy is what most files have all the same.
     let properties = WriterProperties::builder()
         .set_dictionary_enabled(false)
+        .set_compression(Compression::SNAPPY)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .build();
     let mut writer =

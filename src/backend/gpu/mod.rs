@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::backend::gpu::kernels::Kernels;
 use crate::backend::layout::Layout;
+use crate::backend::storage::Limits;
 use crate::error::{Error, Result};
 
 pub use table::GpuTable;
@@ -182,13 +183,35 @@ impl Gpu {
     }
 
     /// Reserves memory on the device for a table of `rows` x `features`.
-    pub fn reserve(&self, rows: usize, features: usize) -> Result<GpuTable> {
+    pub fn reserve(&self, rows: usize, features: usize, _limits: &Limits) -> Result<GpuTable> {
         self.reserve_chunked(rows, features, self.chunk_bytes)
     }
 
     /// As [`Gpu::reserve`], in chunks of at most `chunk_bytes`; no result depends on it.
     pub fn reserve_chunked(&self, rows: usize, features: usize, chunk_bytes: usize) -> Result<GpuTable> {
         GpuTable::new(self.clone(), Layout::new(rows, features, chunk_bytes.min(self.chunk_bytes)))
+    }
+
+    /// Bytes a second that copies on the device read and write.
+    pub fn copy_bandwidth(&self) -> Result<f64> {
+        const COPIES: usize = 8;
+        let bytes = self.chunk_bytes;
+        let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let source = chunk::buffer(self, "source", bytes, usage)?;
+        let target = chunk::buffer(self, "target", bytes, usage)?;
+        let mut seconds = Vec::new();
+        for _ in 0..5 {
+            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            for _ in 0..COPIES {
+                encoder.copy_buffer_to_buffer(&source, 0, &target, 0, bytes as u64);
+            }
+            let begin = std::time::Instant::now();
+            self.queue.submit([encoder.finish()]);
+            self.wait()?;
+            seconds.push(begin.elapsed().as_secs_f64());
+        }
+        seconds.sort_by(f64::total_cmp);
+        Ok((2 * COPIES * bytes) as f64 / seconds[2])
     }
 
     /// Waits until the device has done all that was submitted.

@@ -7,6 +7,7 @@ use crate::backend::gpu::Gpu;
 use crate::backend::gpu::chunk::{Chunk, Shared, chunk};
 use crate::backend::gpu::objective::GpuObjective;
 use crate::backend::layout::Layout;
+use crate::backend::storage::Placement;
 use crate::backend::{Backend, Loading};
 use crate::data::{Column, Store};
 use crate::error::Result;
@@ -71,7 +72,7 @@ impl GpuTable {
     }
 }
 
-impl Store for GpuTable {
+impl Store for &GpuTable {
     fn write(&self, column: Column, first_row: usize, values: &[f32]) -> Result<()> {
         let mut values = values;
         for (chunk, rows) in self.layout.pieces(first_row, values.len()) {
@@ -84,8 +85,12 @@ impl Store for GpuTable {
 }
 
 impl Loading for GpuTable {
-    fn as_store(&self) -> &dyn Store {
-        self
+    fn as_store(&mut self) -> Box<dyn Store + '_> {
+        Box::new(&*self)
+    }
+
+    fn placement(&self) -> Placement {
+        Placement::default()
     }
 
     fn finish(self: Box<Self>) -> Result<Box<dyn Backend>> {

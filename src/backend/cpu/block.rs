@@ -1,0 +1,303 @@
+//! The arithmetic of a block of rows, in tiles that stay in the cache: a pass reads the features from memory once.
+//!
+//! Everything here runs inside [`in_vectors`](crate::vectors::in_vectors). Sums go in [`LANES`] accumulators, over the
+//! rows of a tile and then from tile to tile, whatever the registers are, so every processor gets the same bits.
+
+#![expect(clippy::inline_always, reason = "what is not inlined into `in_vectors` is not compiled for its registers")]
+
+use crate::backend::cpu::dots::{EIGHT, eight_dots};
+use crate::logistic::terms;
+use crate::objective::Diagonal;
+use crate::vectors::LANES;
+
+/// Rows of a block at most.
+const BLOCK_ROWS: usize = 4096;
+
+/// Rows of a tile at most; their terms are made 256 at a time.
+const TILE_ROWS: usize = 1024;
+
+/// Features of a tile, f32 each: with their state they stay in a second-level cache of 1 MiB.
+const TILE_CELLS: usize = 128 << 10;
+
+/// Rows whose terms are made in one go, in the first-level cache.
+const TERM_ROWS: usize = 256;
+
+/// Columns that one sweep over the rows takes side by side, for margins.
+const COLUMNS: usize = 4;
+
+/// Rows of a tile of `features` columns: a power of two from 32 to 1024.
+pub(super) fn tile_rows(features: usize) -> usize {
+    let fitting = TILE_CELLS / features.max(1);
+    if fitting >= TILE_ROWS { TILE_ROWS } else { (fitting + 1).next_power_of_two().max(64) / 2 }
+}
+
+/// Rows of a block of `features` columns, a power of two: whole tiles, at most 8 MiB of features.
+pub(super) fn block_rows(features: usize) -> usize {
+    let tile = tile_rows(features);
+    let mut rows = BLOCK_ROWS;
+    while rows > tile && rows * features > (8 << 20) / 4 {
+        rows /= 2;
+    }
+    rows
+}
+
+/// Columns of neighbouring rows: column j from `j * stride + first` on.
+#[derive(Clone, Copy)]
+pub(super) struct Columns<'a> {
+    pub(super) features: usize,
+    pub(super) values: &'a [f32],
+    pub(super) stride: usize,
+    pub(super) first: usize,
+    pub(super) rows: usize,
+}
+
+impl<'a> Columns<'a> {
+    #[inline(always)]
+    pub(super) fn column(&self, index: usize) -> &'a [f32] {
+        &self.values[index * self.stride + self.first..][..self.rows]
+    }
+
+    #[inline(always)]
+    pub(super) fn part(&self, first: usize, rows: usize) -> Self {
+        Self { first: self.first + first, rows, ..*self }
+    }
+}
+
+/// A block of rows, the unit of work.
+pub(super) struct Block<'a> {
+    pub(super) columns: Columns<'a>,
+    pub(super) labels: &'a [f32],
+    pub(super) margins: &'a mut [f64],
+    pub(super) direction_margins: &'a mut [f64],
+}
+
+/// Where the margins of an evaluation come from.
+#[derive(Clone, Copy)]
+pub(super) enum At<'a> {
+    /// Afresh from a point `[features + 1]`; the rows stand there afterwards.
+    Point(&'a [f64]),
+    /// From where the rows stand, along a direction `[features + 1]`, at a step.
+    Along(&'a [f64], f64),
+    /// From where the rows stand.
+    Here,
+}
+
+/// Sums over rows, in f64.
+#[derive(Clone)]
+pub(super) struct Sums {
+    pub(super) loss: f64,
+    pub(super) slope: f64,
+    pub(super) curvature: f64,
+    /// `[features + 1]`, the intercept last.
+    pub(super) gradient: Vec<f64>,
+}
+
+impl Sums {
+    pub(super) fn zero(features: usize) -> Self {
+        Self { loss: 0.0, slope: 0.0, curvature: 0.0, gradient: vec![0.0; features + 1] }
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.loss += other.loss;
+        self.slope += other.slope;
+        self.curvature += other.curvature;
+        for (sum, term) in self.gradient.iter_mut().zip(&other.gradient) {
+            *sum += term;
+        }
+    }
+}
+
+/// What is made of each tile of an evaluation beside its sums, while the cache holds it.
+pub(super) trait Beside {
+    fn take(&mut self, columns: Columns<'_>, labels: &[f32], margins: &[f64]);
+}
+
+/// Nothing beside.
+pub(super) struct Nothing;
+
+impl Beside for Nothing {
+    #[inline(always)]
+    fn take(&mut self, _: Columns<'_>, _: &[f32], _: &[f64]) {}
+}
+
+impl Block<'_> {
+    /// Evaluates the block; two sweeps over the columns of each tile, the second from the cache.
+    #[inline(always)]
+    pub(super) fn evaluate(&mut self, at: At<'_>, beside: &mut impl Beside) -> Sums {
+        let features = self.columns.features;
+        let mut sums = Sums::zero(features);
+        let mut residuals = [0.0; TILE_ROWS];
+        let tile = tile_rows(features);
+        for first in (0..self.labels.len()).step_by(tile) {
+            let rows = tile.min(self.labels.len() - first);
+            let columns = self.columns.part(first, rows);
+            let labels = &self.labels[first..first + rows];
+            let margins = &mut self.margins[first..first + rows];
+            let direction_margins = &mut self.direction_margins[first..first + rows];
+            let residuals = &mut residuals[..rows];
+            if let At::Point(weights) | At::Along(weights, _) = at {
+                columns.margins(weights, direction_margins);
+            }
+            let step = match at {
+                At::Point(_) => {
+                    margins.copy_from_slice(direction_margins);
+                    direction_margins.fill(0.0);
+                    0.0
+                }
+                At::Along(_, step) => step,
+                At::Here => 0.0,
+            };
+            let [loss, slope, curvature] = row_sums(margins, direction_margins, step, labels, residuals);
+            sums.loss += loss;
+            sums.slope += slope;
+            sums.curvature += curvature;
+            columns.add_products(residuals, &mut sums.gradient);
+            sums.gradient[features] += sum(residuals);
+            beside.take(columns, labels, margins);
+        }
+        sums
+    }
+
+    /// Hands every tile to `beside`, where the rows stand.
+    #[inline(always)]
+    pub(super) fn visit(&self, beside: &mut impl Beside) {
+        let tile = tile_rows(self.columns.features);
+        for first in (0..self.labels.len()).step_by(tile) {
+            let rows = tile.min(self.labels.len() - first);
+            let range = first..first + rows;
+            beside.take(self.columns.part(first, rows), &self.labels[range.clone()], &self.margins[range]);
+        }
+    }
+
+    /// Sums of loss, slope and curvature at `step`, from the cached margins alone.
+    #[inline(always)]
+    pub(super) fn probe(&self, step: f64) -> [f64; 3] {
+        let mut residuals = [0.0; TILE_ROWS];
+        let mut sums = [0.0; 3];
+        for first in (0..self.labels.len()).step_by(TILE_ROWS) {
+            let range = first..(first + TILE_ROWS).min(self.labels.len());
+            let residuals = &mut residuals[..range.len()];
+            let (z, u) = (&self.margins[range.clone()], &self.direction_margins[range.clone()]);
+            let tile = row_sums(z, u, step, &self.labels[range], residuals);
+            for (sum, term) in sums.iter_mut().zip(tile) {
+                *sum += term;
+            }
+        }
+        sums
+    }
+
+    /// `z += step u`: the rows stand at the step now.
+    #[inline(always)]
+    pub(super) fn advance(&mut self, step: f64) {
+        for (z, u) in self.margins.iter_mut().zip(&*self.direction_margins) {
+            *z += step * u;
+        }
+    }
+}
+
+impl Columns<'_> {
+    /// `X w + b` of the rows, for weights `[features + 1]`, the intercept last.
+    #[inline(always)]
+    fn margins(&self, weights: &[f64], margins: &mut [f64]) {
+        let (intercept, weights) = weights.split_last().expect("the intercept is always there");
+        margins.fill(*intercept);
+        let (fours, rest) = weights.as_chunks::<COLUMNS>();
+        let n = margins.len();
+        for (index, w) in fours.iter().enumerate() {
+            let [a, b, c, d] = std::array::from_fn(|k| &self.column(index * COLUMNS + k)[..n]);
+            for i in 0..n {
+                margins[i] += (w[0] * f64::from(a[i]) + w[1] * f64::from(b[i]))
+                    + (w[2] * f64::from(c[i]) + w[3] * f64::from(d[i]));
+            }
+        }
+        for (index, w) in rest.iter().enumerate() {
+            for (z, x) in margins.iter_mut().zip(self.column(fours.len() * COLUMNS + index)) {
+                *z += w * f64::from(*x);
+            }
+        }
+    }
+
+    /// Adds `X'r` of the rows to the first sums.
+    #[inline(always)]
+    fn add_products(&self, residuals: &[f64], sums: &mut [f64]) {
+        for (index, sums) in sums[..self.features].chunks_mut(EIGHT).enumerate() {
+            // What is missing to eight columns is the last one again, and its sum is left.
+            let columns = std::array::from_fn(|k| self.column((index * EIGHT + k).min(self.features - 1)));
+            for (sum, product) in sums.iter_mut().zip(eight_dots(columns, residuals)) {
+                *sum += product;
+            }
+        }
+    }
+}
+
+/// Sums of loss, slope and curvature of rows with margins `z + step u`, and their residuals. Term by term in one loop
+/// and sum by sum in others: the compiler may put the first into vector registers.
+#[inline(always)]
+fn row_sums(
+    margins: &[f64],
+    direction_margins: &[f64],
+    step: f64,
+    labels: &[f32],
+    residuals: &mut [f64],
+) -> [f64; 3] {
+    let [mut losses, mut slopes, mut curvatures] = [[0.0; TERM_ROWS]; 3];
+    let mut sums = [0.0; 3];
+    let states = margins.chunks(TERM_ROWS).zip(direction_margins.chunks(TERM_ROWS));
+    for (((z, u), t), residuals) in states.zip(labels.chunks(TERM_ROWS)).zip(residuals.chunks_mut(TERM_ROWS)) {
+        let n = z.len();
+        let (u, t, residuals) = (&u[..n], &t[..n], &mut residuals[..n]);
+        let (losses, slopes, curvatures) = (&mut losses[..n], &mut slopes[..n], &mut curvatures[..n]);
+        for i in 0..n {
+            let row = terms(z[i] + step * u[i], f64::from(t[i]));
+            losses[i] = row.loss;
+            slopes[i] = row.residual * u[i];
+            curvatures[i] = row.curvature * u[i] * u[i];
+            residuals[i] = row.residual;
+        }
+        sums[0] += sum(losses);
+        sums[1] += sum(slopes);
+        sums[2] += sum(curvatures);
+    }
+    sums
+}
+
+/// The sum of `values`.
+#[inline(always)]
+fn sum(values: &[f64]) -> f64 {
+    let (eights, rest) = values.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for eight in eights {
+        for lane in 0..LANES {
+            sums[lane] += eight[lane];
+        }
+    }
+    for (sum, value) in sums.iter_mut().zip(rest) {
+        *sum += value;
+    }
+    sums.iter().sum()
+}
+
+/// Sums of `S x_j^2` and `S x_j`, x extended by 1.
+impl Beside for Diagonal {
+    #[inline(always)]
+    fn take(&mut self, columns: Columns<'_>, _: &[f32], margins: &[f64]) {
+        let mut curvatures = [0.0; TILE_ROWS];
+        let curvatures = &mut curvatures[..margins.len()];
+        for (s, z) in curvatures.iter_mut().zip(margins) {
+            *s = terms(*z, 0.0).curvature;
+        }
+        let [mut weighted, mut squares] = [[0.0; TILE_ROWS]; 2];
+        let (weighted, squares) = (&mut weighted[..margins.len()], &mut squares[..margins.len()]);
+        for j in 0..columns.features {
+            for (((w, q), s), x) in weighted.iter_mut().zip(&mut *squares).zip(&*curvatures).zip(columns.column(j)) {
+                *w = s * f64::from(*x);
+                *q = *w * f64::from(*x);
+            }
+            self.own[j] += sum(squares);
+            self.with_intercept[j] += sum(weighted);
+        }
+        let total = sum(curvatures);
+        self.own[columns.features] += total;
+        self.with_intercept[columns.features] += total;
+    }
+}

@@ -1,0 +1,173 @@
+//! Products of eight columns with one vector, side by side.
+//!
+//! Here the compiler does not find the vector registers by itself, so they are named. Every variant adds the same
+//! numbers in the same order, in [`LANES`] sums a column, so every processor gets the same bits.
+
+use crate::vectors::LANES;
+
+/// Columns side by side: eight sums of 512 bits, and one register for the vector.
+pub(super) const EIGHT: usize = 8;
+
+/// An entry of a column.
+pub(super) trait Entry: Copy + Into<f64> {
+    /// The sums of the lanes over the rows that fill all [`LANES`].
+    fn sums(columns: [&[Self]; EIGHT], vector: &[f64]) -> [[f64; LANES]; EIGHT];
+}
+
+/// The products of each of eight columns with `vector`, `[rows]` each.
+pub(super) fn eight_dots<T: Entry>(columns: [&[T]; EIGHT], vector: &[f64]) -> [f64; EIGHT] {
+    let mut sums = T::sums(columns, vector);
+    let rest = vector.as_chunks::<LANES>().1;
+    let first = vector.len() - rest.len();
+    for (sums, column) in sums.iter_mut().zip(columns) {
+        for ((sum, x), v) in sums.iter_mut().zip(&column[first..]).zip(rest) {
+            *sum += (*x).into() * v;
+        }
+    }
+    let [a, b, c, d, e, f, g, h] = sums;
+    [total(a), total(b), total(c), total(d), total(e), total(f), total(g), total(h)]
+}
+
+/// The sum of the lanes.
+pub(super) fn total([a, b, c, d, e, f, g, h]: [f64; LANES]) -> f64 {
+    ((a + b) + (c + d)) + ((e + f) + (g + h))
+}
+
+macro_rules! entry {
+    ($entry:ty, $in_512_bits:ident, $in_256_bits:ident) => {
+        impl Entry for $entry {
+            fn sums(columns: [&[Self]; EIGHT], vector: &[f64]) -> [[f64; LANES]; EIGHT] {
+                #[cfg(target_arch = "x86_64")]
+                {
+                    if std::arch::is_x86_feature_detected!("avx512f") {
+                        #[expect(unsafe_code, reason = "the processor was asked for the feature just before")]
+                        return unsafe { x86::$in_512_bits(columns, vector) };
+                    }
+                    if std::arch::is_x86_feature_detected!("avx2") {
+                        #[expect(unsafe_code, reason = "the processor was asked for the feature just before")]
+                        return unsafe { x86::$in_256_bits(columns, vector) };
+                    }
+                }
+                portable(columns, vector)
+            }
+        }
+    };
+}
+
+entry!(f32, f32_in_512_bits, f32_in_256_bits);
+entry!(f64, f64_in_512_bits, f64_in_256_bits);
+
+/// [`Entry::sums`] in the registers of any processor.
+fn portable<T: Entry>(columns: [&[T]; EIGHT], vector: &[f64]) -> [[f64; LANES]; EIGHT] {
+    columns.map(|column| {
+        let mut sums = [0.0; LANES];
+        for (x, v) in column.as_chunks::<LANES>().0.iter().zip(vector.as_chunks::<LANES>().0) {
+            for lane in 0..LANES {
+                sums[lane] += x[lane].into() * v[lane];
+            }
+        }
+        sums
+    })
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::{
+        __m256d, __m512d, _mm256_add_pd, _mm256_cvtps_pd, _mm256_mul_pd, _mm256_setzero_pd, _mm512_add_pd,
+        _mm512_cvtps_pd, _mm512_mul_pd, _mm512_setzero_pd,
+    };
+
+    use super::{EIGHT, LANES};
+
+    /// [`Entry::sums`](super::Entry::sums) in registers of `$width` numbers: as many sweeps as make [`LANES`].
+    macro_rules! sums {
+        ($name:ident, $feature:literal, $entry:ty, $register:ty, $width:literal, $zero:ident, $add:ident, $mul:ident, $load:ident) => {
+            #[target_feature(enable = $feature)]
+            pub(super) fn $name(columns: [&[$entry]; EIGHT], vector: &[f64]) -> [[f64; LANES]; EIGHT] {
+                const SWEEPS: usize = LANES / $width;
+                let rows = vector.len() / LANES * SWEEPS;
+                let vector = &vector.as_chunks::<$width>().0[..rows];
+                let mut chunks: [&[[$entry; $width]]; EIGHT] = [&[]; EIGHT];
+                for (chunks, column) in chunks.iter_mut().zip(columns) {
+                    *chunks = &column.as_chunks().0[..rows];
+                }
+                let [a, b, c, d, e, f, g, h] = chunks;
+                let mut sums = [[0.0; LANES]; EIGHT];
+                for sweep in 0..SWEEPS {
+                    let [mut sa, mut sb, mut sc, mut sd, mut se, mut sf, mut sg, mut sh] = [$zero(); EIGHT];
+                    for i in (sweep..rows).step_by(SWEEPS) {
+                        let v: $register = bytemuck::cast(vector[i]);
+                        sa = $add(sa, $mul($load(a[i]), v));
+                        sb = $add(sb, $mul($load(b[i]), v));
+                        sc = $add(sc, $mul($load(c[i]), v));
+                        sd = $add(sd, $mul($load(d[i]), v));
+                        se = $add(se, $mul($load(e[i]), v));
+                        sf = $add(sf, $mul($load(f[i]), v));
+                        sg = $add(sg, $mul($load(g[i]), v));
+                        sh = $add(sh, $mul($load(h[i]), v));
+                    }
+                    for (sums, register) in sums.iter_mut().zip([sa, sb, sc, sd, se, sf, sg, sh]) {
+                        let lanes: [f64; $width] = bytemuck::cast(register);
+                        sums[sweep * $width..][..$width].copy_from_slice(&lanes);
+                    }
+                }
+                sums
+            }
+        };
+    }
+
+    #[inline]
+    fn load<A: bytemuck::Pod, R: bytemuck::Pod>(entries: A) -> R {
+        bytemuck::cast(entries)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn widen_512(entries: [f32; 8]) -> __m512d {
+        _mm512_cvtps_pd(bytemuck::cast(entries))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn widen_256(entries: [f32; 4]) -> __m256d {
+        _mm256_cvtps_pd(bytemuck::cast(entries))
+    }
+
+    sums!(f64_in_512_bits, "avx512f", f64, __m512d, 8, _mm512_setzero_pd, _mm512_add_pd, _mm512_mul_pd, load);
+    sums!(f64_in_256_bits, "avx2", f64, __m256d, 4, _mm256_setzero_pd, _mm256_add_pd, _mm256_mul_pd, load);
+    sums!(f32_in_512_bits, "avx512f", f32, __m512d, 8, _mm512_setzero_pd, _mm512_add_pd, _mm512_mul_pd, widen_512);
+    sums!(f32_in_256_bits, "avx2", f32, __m256d, 4, _mm256_setzero_pd, _mm256_add_pd, _mm256_mul_pd, widen_256);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every variant that this processor has, bit for bit, and the right sums of whole and of broken lengths.
+    #[test]
+    fn registers_change_no_bit() {
+        for rows in [0, 1, 7, 8, 64, 71] {
+            let column = |k: usize| -> Vec<f32> { (0..rows).map(|i| ((i * (k + 3)) as f32 * 0.7).sin()).collect() };
+            let narrow: [Vec<f32>; EIGHT] = std::array::from_fn(column);
+            let wide: [Vec<f64>; EIGHT] = std::array::from_fn(|k| narrow[k].iter().map(|x| f64::from(*x)).collect());
+            let narrow: [&[f32]; EIGHT] = std::array::from_fn(|k| narrow[k].as_slice());
+            let wide: [&[f64]; EIGHT] = std::array::from_fn(|k| wide[k].as_slice());
+            let vector: Vec<f64> = (0..rows).map(|i| (i as f64).cos()).collect();
+            let bits = |sums: [[f64; LANES]; EIGHT]| sums.map(|sums| sums.map(f64::to_bits));
+            let expected = bits(portable(wide, &vector));
+            assert_eq!(expected, bits(portable(narrow, &vector)));
+            assert_eq!(expected, bits(f64::sums(wide, &vector)));
+            assert_eq!(expected, bits(f32::sums(narrow, &vector)));
+            #[cfg(target_arch = "x86_64")]
+            if std::arch::is_x86_feature_detected!("avx2") {
+                #[expect(unsafe_code, reason = "the processor was asked for the feature just before")]
+                let found = unsafe { (x86::f64_in_256_bits(wide, &vector), x86::f32_in_256_bits(narrow, &vector)) };
+                assert_eq!((expected, expected), (bits(found.0), bits(found.1)));
+            }
+            for (k, found) in eight_dots(narrow, &vector).into_iter().enumerate() {
+                let plain: f64 = wide[k].iter().zip(&vector).map(|(x, v)| x * v).sum();
+                assert!((found - plain).abs() <= 1e-13, "{rows} rows, column {k}: {found} {plain}");
+            }
+        }
+    }
+}

@@ -1,0 +1,462 @@
+//! The CPU backend: f64 arithmetic over f32 columns, on all cores, the same bits every time.
+//!
+//! It is the reference that the GPU is checked against, so it is plain: one function for a block, the
+//! same blocks and the same order of their sums whatever the threads do and wherever the chunks are kept.
+
+mod block;
+mod dots;
+mod product;
+
+use std::sync::Mutex;
+
+use rayon::prelude::*;
+
+use crate::backend::layout::Layout;
+use crate::backend::storage::{HostRecords, Limits, Part, Placement, RecordLayout, Scratch, chunk_bytes, record_of};
+use crate::backend::{Backend, Loading, RowTerms};
+use crate::data::{Column, Store};
+use crate::error::Result;
+use crate::logistic::terms;
+use crate::matrix::Symmetric;
+use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Probe};
+use crate::vectors::in_vectors;
+
+use block::{At, Beside, Block, Columns, Nothing, Sums, block_rows};
+use product::Product;
+
+/// A table being filled.
+pub struct CpuTable {
+    layout: Layout,
+    records: HostRecords,
+}
+
+impl CpuTable {
+    /// Reserves memory for `rows` x `features`.
+    pub fn new(rows: usize, features: usize) -> Result<Self> {
+        Self::within(rows, features, &Limits::default())
+    }
+
+    /// Reserves room for `rows` x `features` within `limits`.
+    pub fn within(rows: usize, features: usize, limits: &Limits) -> Result<Self> {
+        Self::with_chunk_bytes(rows, features, chunk_bytes(limits.host_bytes()), limits)
+    }
+
+    /// As [`CpuTable::within`], in chunks of at most `chunk_bytes`; no result depends on it.
+    pub fn with_chunk_bytes(rows: usize, features: usize, chunk_bytes: usize, limits: &Limits) -> Result<Self> {
+        let layout = Layout::of_blocks(rows, features, block_rows(features), chunk_bytes);
+        let record = record_of(&layout, size_of::<f64>());
+        Ok(Self { layout, records: HostRecords::new(layout.chunks(), record, limits)? })
+    }
+}
+
+impl Loading for CpuTable {
+    fn as_store(&mut self) -> Box<dyn Store + '_> {
+        let record = self.records.layout;
+        let chunks = self.records.memory.iter_mut().map(|bytes| {
+            let (features, rest) = bytes.split_at_mut(record.range(Part::Features).end);
+            let labels = &mut rest[..record.stride * 4];
+            let columns = bytemuck::cast_slice_mut(features).chunks_exact_mut(record.stride).map(Mutex::new);
+            ChunkColumns { features: columns.collect(), labels: Mutex::new(bytemuck::cast_slice_mut(labels)) }
+        });
+        Box::new(CpuStore {
+            layout: self.layout,
+            record,
+            chunks: chunks.collect(),
+            scratch: self.records.scratch.as_ref().map(|(file, _)| file),
+        })
+    }
+
+    fn placement(&self) -> Placement {
+        self.records.placement()
+    }
+
+    fn finish(self: Box<Self>) -> Result<Box<dyn Backend>> {
+        Ok(Box::new(Cpu { layout: self.layout, records: self.records, passes: Passes::default(), last_step: 0.0 }))
+    }
+}
+
+/// The columns of a chunk, each with a lock of its own: several threads write different ones.
+struct ChunkColumns<'t> {
+    /// `[features]`, each `[stride]`.
+    features: Vec<Mutex<&'t mut [f32]>>,
+    /// `[stride]`.
+    labels: Mutex<&'t mut [f32]>,
+}
+
+/// Takes the columns of a table.
+struct CpuStore<'t> {
+    layout: Layout,
+    record: RecordLayout,
+    /// Those in memory.
+    chunks: Vec<ChunkColumns<'t>>,
+    /// Of the others.
+    scratch: Option<&'t Scratch>,
+}
+
+impl Store for CpuStore<'_> {
+    fn write(&self, column: Column, first_row: usize, values: &[f32]) -> Result<()> {
+        let mut values = values;
+        for (chunk, rows) in self.layout.pieces(first_row, values.len()) {
+            let (here, rest) = values.split_at(rows.len());
+            values = rest;
+            match (self.chunks.get(chunk), self.scratch) {
+                (Some(columns), _) => {
+                    let target = match column {
+                        Column::Feature(index) => &columns.features[index],
+                        Column::Label => &columns.labels,
+                    };
+                    target.lock().expect("no writer panics while it copies")[rows].copy_from_slice(here);
+                }
+                (None, scratch) => {
+                    let first = match column {
+                        Column::Feature(index) => index * self.record.stride * 4,
+                        Column::Label => self.record.range(Part::Labels).start,
+                    };
+                    let scratch = scratch.expect("a chunk is in memory or in the scratch file");
+                    scratch.write(chunk - self.chunks.len(), first + rows.start * 4, bytemuck::cast_slice(here))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The CPU backend with a table.
+pub struct Cpu {
+    layout: Layout,
+    records: HostRecords,
+    passes: Passes,
+    /// The step of the last evaluation from where the objective stands.
+    last_step: f64,
+}
+
+/// The blocks of the chunk in a record.
+fn blocks<'a>(
+    layout: &Layout,
+    record: &RecordLayout,
+    chunk: usize,
+    bytes: &'a mut [u8],
+) -> impl Iterator<Item = Block<'a>> + use<'a> {
+    let rows = layout.rows_of(chunk);
+    let block_rows = layout.block_rows;
+    let (features, stride) = (record.features, record.stride);
+    let (floats, state) = bytes.split_at_mut(record.range(Part::Labels).end);
+    let (values, labels) = bytemuck::cast_slice::<u8, f32>(floats).split_at(features * stride);
+    let (margins, direction_margins) = bytemuck::cast_slice_mut::<u8, f64>(state).split_at_mut(stride);
+    labels[..rows]
+        .chunks(block_rows)
+        .zip(margins[..rows].chunks_mut(block_rows))
+        .zip(direction_margins[..rows].chunks_mut(block_rows))
+        .enumerate()
+        .map(move |(index, ((labels, margins), direction_margins))| Block {
+            columns: Columns { features, values, stride, first: index * block_rows, rows: labels.len() },
+            labels,
+            margins,
+            direction_margins,
+        })
+}
+
+/// How the blocks of a pass become jobs.
+#[derive(Clone, Copy)]
+struct Jobs {
+    /// Blocks of a job.
+    blocks: usize,
+    /// Jobs at a time, because each holds memory of its own.
+    at_a_time: usize,
+}
+
+/// A job a block, all of them at once.
+const BLOCK_BY_BLOCK: Jobs = Jobs { blocks: 1, at_a_time: usize::MAX };
+
+/// Which parts of a record a pass reads and writes.
+type Touched = [&'static [Part]; 2];
+
+const PROBE: Touched = [&[Part::Labels, Part::Margins, Part::DirectionMargins], &[]];
+const ADVANCE: Touched = [&[Part::Margins, Part::DirectionMargins], &[Part::Margins]];
+const FROM_MARGINS: Touched = [&[Part::Features, Part::Labels, Part::Margins], &[]];
+
+/// What an evaluation touches.
+fn touched(at: At<'_>) -> Touched {
+    match at {
+        At::Point(_) => [&[Part::Features, Part::Labels], &[Part::Margins, Part::DirectionMargins]],
+        At::Along(..) => [&[Part::Features, Part::Labels, Part::Margins], &[Part::DirectionMargins]],
+        At::Here => FROM_MARGINS,
+    }
+}
+
+impl Cpu {
+    /// Runs `work` on every block of the table, and hands what it makes to `take` in the order of the blocks.
+    fn pass<T: Send>(
+        &mut self,
+        touched: Touched,
+        jobs: Jobs,
+        work: impl Fn(&mut [Block<'_>]) -> T + Sync,
+        mut take: impl FnMut(T),
+    ) -> Result<()> {
+        let layout = self.layout;
+        let record = self.records.layout;
+        let mut run = |mut blocks: Vec<Block<'_>>| {
+            for few in blocks.chunks_mut(jobs.blocks.saturating_mul(jobs.at_a_time)) {
+                let made: Vec<T> = few.par_chunks_mut(jobs.blocks).map(&work).collect();
+                made.into_iter().for_each(&mut take);
+            }
+        };
+        let in_memory = self.records.memory.iter_mut().enumerate();
+        run(in_memory.flat_map(|(chunk, bytes)| blocks(&layout, &record, chunk, bytes)).collect());
+        if let Some((scratch, staging)) = &mut self.records.scratch {
+            let first = self.records.in_memory;
+            scratch.stream(self.records.in_scratch, staging, touched, |index, bytes| {
+                run(blocks(&layout, &record, first + index, bytes).collect());
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// One pass over the features: loss, slope, curvature and gradient, summed in block order.
+    fn evaluate(&mut self, at: At<'_>) -> Result<Sums> {
+        let (sums, _) = self.evaluate_beside(at, || Nothing)?;
+        Ok(sums)
+    }
+
+    /// One pass over the features, with what `beside` makes of each block.
+    fn evaluate_beside<B: Beside + Send>(
+        &mut self,
+        at: At<'_>,
+        beside: impl Fn() -> B + Sync,
+    ) -> Result<(Sums, Vec<B>)> {
+        self.passes.data += 1;
+        let mut sums = Sums::zero(self.layout.features);
+        let mut made = Vec::new();
+        self.pass(
+            touched(at),
+            BLOCK_BY_BLOCK,
+            |blocks| {
+                let mut beside = beside();
+                (evaluate(&mut blocks[0], at, &mut beside), beside)
+            },
+            |(part, beside)| {
+                sums.add(&part);
+                made.push(beside);
+            },
+        )?;
+        self.mean(&mut sums);
+        Ok((sums, made))
+    }
+
+    /// Sums over the rows become means.
+    fn mean(&self, sums: &mut Sums) {
+        let n = self.layout.rows as f64;
+        sums.loss /= n;
+        sums.slope /= n;
+        sums.curvature /= n;
+        for g in &mut sums.gradient {
+            *g /= n;
+        }
+    }
+
+    /// One pass over the features, with what is needed of the Hessian: each tile gives it while the cache holds its
+    /// columns, so that the pass still streams them once.
+    fn evaluation(&mut self, at: At<'_>, need: Need) -> Result<Evaluation> {
+        let (sums, diagonal, hessian) = match need {
+            Need::Gradient => (self.evaluate(at)?, None, None),
+            Need::Diagonal => {
+                let (sums, diagonal) = self.evaluate_with_diagonal(at)?;
+                (sums, Some(diagonal), None)
+            }
+            Need::Hessian => {
+                let (sums, hessian) = self.product(Some(at), |z, _| terms(z, 0.0).curvature)?;
+                (sums, None, Some(hessian))
+            }
+        };
+        Ok(Evaluation { value: sums.loss, gradient: sums.gradient, diagonal, hessian })
+    }
+
+    /// [`Cpu::evaluate`], with the diagonal of `X'SX / n` and its row of the intercept where the rows then stand.
+    fn evaluate_with_diagonal(&mut self, at: At<'_>) -> Result<(Sums, Diagonal)> {
+        let n = self.layout.rows as f64;
+        let size = self.layout.features + 1;
+        let zero = || Diagonal { own: vec![0.0; size], with_intercept: vec![0.0; size] };
+        let (sums, partial) = self.evaluate_beside(at, zero)?;
+        let mut sum = zero();
+        for part in &partial {
+            for j in 0..size {
+                sum.own[j] += part.own[j] / n;
+                sum.with_intercept[j] += part.with_intercept[j] / n;
+            }
+        }
+        Ok((sums, sum))
+    }
+
+    /// One pass over the features: `X'WX / n` where the rows stand, x extended by 1, with a weight for each row from
+    /// its margin and label; first an evaluation `at` a point, if there is one. Each run of blocks that are summed
+    /// together is a job of its own, and their sums are added in order.
+    fn product(
+        &mut self,
+        at: Option<At<'_>>,
+        weight: impl Fn(f64, f64) -> f64 + Copy + Sync + Send,
+    ) -> Result<(Sums, Symmetric)> {
+        self.passes.data += 1;
+        self.passes.hessian += 1;
+        let features = self.layout.features;
+        let mut sums = Sums::zero(features);
+        let mut product = Product::new(features, weight);
+        // Each job holds a matrix of its own.
+        let jobs = Jobs {
+            blocks: self.layout.hessian_rows / self.layout.block_rows,
+            at_a_time: 4 * rayon::current_num_threads(),
+        };
+        self.pass(
+            at.map_or(FROM_MARGINS, touched),
+            jobs,
+            |run| {
+                let mut product = Product::new(features, weight);
+                let mut sums = Sums::zero(features);
+                for block in run {
+                    match at {
+                        Some(at) => sums.add(&evaluate(block, at, &mut product)),
+                        None => in_vectors(
+                            #[inline(always)]
+                            || block.visit(&mut product),
+                        ),
+                    }
+                }
+                (sums, product)
+            },
+            |(part, of_run)| {
+                sums.add(&part);
+                product.add(&of_run);
+            },
+        )?;
+        self.mean(&mut sums);
+        let n = self.layout.rows as f64;
+        Ok((sums, Symmetric::from_lower(features + 1, |i, j| product.entry(i, j) / n)))
+    }
+
+    /// `phi`, `phi'`, `phi''` at `step`, from the cached margins alone.
+    fn probe(&mut self, step: f64) -> Result<Probe> {
+        self.passes.line += 1;
+        let mut sums = [0.0; 3];
+        self.pass(
+            PROBE,
+            BLOCK_BY_BLOCK,
+            |blocks| {
+                in_vectors(
+                    #[inline(always)]
+                    || blocks[0].probe(step),
+                )
+            },
+            |block| {
+                for (sum, term) in sums.iter_mut().zip(block) {
+                    *sum += term;
+                }
+            },
+        )?;
+        let [value, slope, curvature] = sums.map(|sum| sum / self.layout.rows as f64);
+        Ok(Probe { step, value, slope, curvature })
+    }
+
+    /// `z += step u`: the rows stand at the step now.
+    fn advance(&mut self, step: f64) -> Result<()> {
+        self.pass(
+            ADVANCE,
+            BLOCK_BY_BLOCK,
+            |blocks| {
+                in_vectors(
+                    #[inline(always)]
+                    || blocks[0].advance(step),
+                );
+            },
+            |()| {},
+        )
+    }
+}
+
+/// [`Block::evaluate`] in vector registers.
+fn evaluate(block: &mut Block<'_>, at: At<'_>, beside: &mut impl Beside) -> Sums {
+    in_vectors(
+        #[inline(always)]
+        || block.evaluate(at, beside),
+    )
+}
+
+impl Objective for Cpu {
+    fn dimension(&self) -> usize {
+        self.layout.features + 1
+    }
+
+    fn move_to(&mut self, point: &[f64], need: Need) -> Result<Evaluation> {
+        assert_eq!(point.len(), self.dimension(), "parameters of the point and of the table");
+        self.last_step = 0.0;
+        self.evaluation(At::Point(point), need)
+    }
+
+    fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {
+        assert_eq!(direction.len(), self.dimension(), "parameters of the direction and of the table");
+        let sums = self.evaluate(At::Along(direction, first_step))?;
+        self.last_step = first_step;
+        let first = Probe { step: first_step, value: sums.loss, slope: sums.slope, curvature: sums.curvature };
+        Ok(Box::new(CpuLine { cpu: self, first, gradient: sums.gradient }))
+    }
+
+    fn scatter(&mut self) -> Result<Symmetric> {
+        let (_, scatter) = self.product(None, |z, t| terms(z, t).residual.powi(2))?;
+        Ok(scatter)
+    }
+
+    fn passes(&self) -> Passes {
+        self.passes
+    }
+}
+
+struct CpuLine<'a> {
+    cpu: &'a mut Cpu,
+    first: Probe,
+    /// Of the evaluation at the first step.
+    gradient: Vec<f64>,
+}
+
+impl Line for CpuLine<'_> {
+    fn first(&self) -> Probe {
+        self.first
+    }
+
+    fn probe(&mut self, steps: &[f64]) -> Result<Vec<Probe>> {
+        steps.iter().map(|&step| self.cpu.probe(step)).collect()
+    }
+
+    #[expect(clippy::float_cmp, reason = "the very step that was evaluated, not one near it")]
+    fn accept(self: Box<Self>, step: f64, need: Need) -> Result<Evaluation> {
+        self.cpu.advance(step)?;
+        self.cpu.last_step = 0.0;
+        if step == self.first.step && need == Need::Gradient {
+            return Ok(Evaluation { value: self.first.value, gradient: self.gradient, diagonal: None, hessian: None });
+        }
+        self.cpu.evaluation(At::Here, need)
+    }
+}
+
+impl Backend for Cpu {
+    fn row_terms(&mut self) -> Result<RowTerms> {
+        let mut rows = RowTerms::default();
+        let step = self.last_step;
+        self.pass(
+            PROBE,
+            BLOCK_BY_BLOCK,
+            |blocks| {
+                let block = &blocks[0];
+                let (z, u) = (block.margins.to_vec(), block.direction_margins.to_vec());
+                let states = z.iter().zip(&u).zip(block.labels);
+                let residuals: Vec<f64> =
+                    states.map(|((z, u), t)| terms(z + step * u, f64::from(*t)).residual).collect();
+                (z, u, residuals)
+            },
+            |(margins, direction_margins, residuals)| {
+                rows.margins.extend(margins);
+                rows.direction_margins.extend(direction_margins);
+                rows.residuals.extend(residuals);
+            },
+        )?;
+        Ok(rows)
+    }
+}

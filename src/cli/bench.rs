@@ -1,0 +1,113 @@
+//! `gpu-logreg bench`.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::backend::Selection;
+use crate::backend::storage::human;
+use crate::bench::{Figures, bench};
+use crate::cli::limits::LimitFlags;
+use crate::cli::progress::Progress;
+use crate::cli::{Global, print};
+use crate::data::synth::{Recipe, write};
+use crate::data::{Request, Table};
+use crate::error::{Error, Result};
+use crate::train::Job;
+
+#[derive(Args)]
+pub(super) struct Bench {
+    /// A Parquet file to measure on [default: seeded data of the given size]
+    #[arg(requires = "label")]
+    data: Option<PathBuf>,
+    /// The label of that file
+    #[arg(long, value_name = "COL", requires = "data")]
+    label: Option<String>,
+    /// Rows of the seeded data
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    rows: usize,
+    /// Features of the seeded data
+    #[arg(long, value_name = "D", default_value_t = 28)]
+    features: usize,
+    /// The devices, as for --device [default: cpu, and gpu if there is a hardware one]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    compare: Vec<String>,
+    /// Runs of each stage; their medians are printed
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    runs: usize,
+    #[command(flatten)]
+    limits: LimitFlags,
+}
+
+pub(super) fn run(arguments: &Bench, global: &Global) -> Result<ExitCode> {
+    if arguments.runs == 0 {
+        return Err(Error::usage("--runs 0 measures nothing", "Give a number from 1 on."));
+    }
+    let monitor = Progress::new(global);
+    let folder = tempfile::tempdir()
+        .map_err(|cause| Error::place(&std::env::temp_dir(), format!("no temporary folder can be made: {cause}")))?;
+    let (path, label) = match (&arguments.data, &arguments.label) {
+        (Some(data), Some(label)) => (data.clone(), label.clone()),
+        _ => {
+            let path = folder.path().join("seeded.parquet");
+            let recipe =
+                Recipe { rows: arguments.rows, features: arguments.features, ..Recipe::default() };
+            recipe.check()?;
+            let file = std::fs::File::create(&path).map_err(|cause| Error::place(&path, cause))?;
+            write(&recipe, std::io::BufWriter::new(file), &path, &monitor)?;
+            (path, "y".to_owned())
+        }
+    };
+    let table = Table::open(&path)?;
+    let request = Request { label: Some(label), ..Request::default() };
+    let mut names = arguments.compare.clone();
+    if names.is_empty() {
+        names.push("cpu".into());
+        if crate::backend::gpu::adapters().iter().any(crate::backend::gpu::Adapter::is_hardware) {
+            names.push("gpu".into());
+        }
+    }
+    let devices = names
+        .into_iter()
+        .map(|name| {
+            let device: Selection = name
+                .parse()
+                .map_err(|cause| Error::usage(format!("--compare {name}: {cause}"), "For example: --compare cpu,gpu"))?;
+            let limits = arguments.limits.check()?;
+            Ok((name, Job { limits, ..Job::new(request.clone(), device) }))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let figures = bench(&table, &request, &devices, arguments.runs, &monitor)?;
+    if global.json {
+        print(&format!("{:#}\n", serde_json::to_value(&figures).unwrap_or_default()))?;
+    } else {
+        print(&text(&figures))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(figures: &Figures) -> String {
+    let mut text = format!("{} rows, {} features, medians of {} runs\n", figures.rows, figures.features, figures.runs);
+    let mut line = |line: std::fmt::Arguments<'_>| writeln!(text, "{line}").expect("writing to a string");
+    for machine in &figures.machines {
+        line(format_args!("{}: {}, memory at {:.1} GB/s", machine.device, machine.description, machine.bandwidth / 1e9));
+    }
+    line(format_args!("\n{:<10} {:<8} {:>10} {:>21} {:>10} {:>8} {:>10}", "stage", "device", "ms", "fastest - slowest", "bytes", "GB/s", "bandwidth"));
+    for stage in &figures.stages {
+        let share = stage.share.map_or_else(String::new, |share| format!("{:.0} %", 100.0 * share));
+        line(format_args!(
+            "{:<10} {:<8} {:>10.2} {:>10.2} -{:>9.2} {:>10} {:>8.2} {:>10}",
+            stage.stage,
+            stage.device,
+            1e3 * stage.seconds,
+            1e3 * stage.fastest,
+            1e3 * stage.slowest,
+            human(stage.bytes),
+            stage.bytes as f64 / stage.seconds / 1e9,
+            share
+        ));
+    }
+    text
+}

@@ -1,0 +1,41 @@
+//! Loops in the widest vector registers that the processor has, from one portable binary.
+
+/// Runs `work`, compiled for AVX-512 or AVX2 where the processor has them (NEON is always there on 64-bit ARM). The
+/// operations are the same in any case, more of them at a time, and none are fused, so the bits are the same too.
+///
+/// What `work` calls takes part only if it is inlined: mark it, and the closure, `#[inline(always)]`.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(clippy::inline_always, reason = "a call would keep the loop out of its caller's registers")
+)]
+#[cfg_attr(not(target_arch = "x86_64"), inline(always))]
+pub fn in_vectors<T>(work: impl FnOnce() -> T) -> T {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+        fn in_512_bits<T>(work: impl FnOnce() -> T) -> T {
+            work()
+        }
+        #[target_feature(enable = "avx2")]
+        fn in_256_bits<T>(work: impl FnOnce() -> T) -> T {
+            work()
+        }
+        let has_512_bits = std::arch::is_x86_feature_detected!("avx512f")
+            && std::arch::is_x86_feature_detected!("avx512bw")
+            && std::arch::is_x86_feature_detected!("avx512dq")
+            && std::arch::is_x86_feature_detected!("avx512vl");
+        if has_512_bits {
+            #[expect(unsafe_code, reason = "the processor was asked for these features just before")]
+            return unsafe { in_512_bits(work) };
+        }
+        if std::arch::is_x86_feature_detected!("avx2") {
+            #[expect(unsafe_code, reason = "the processor was asked for the feature just before")]
+            return unsafe { in_256_bits(work) };
+        }
+    }
+    work()
+}
+
+/// Numbers that are added side by side in a sum, so that the compiler may use vector registers: it must not reorder a
+/// floating-point sum by itself.
+pub const LANES: usize = 8;
