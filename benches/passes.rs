@@ -3,28 +3,34 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use gpu_logreg::backend::gpu::{Gpu, adapters};
+use gpu_logreg::backend::storage::Limits;
 use gpu_logreg::backend::{Backend, Loading, cpu::CpuTable};
 use gpu_logreg::data::Column;
 use gpu_logreg::objective::Need;
 
 const SHAPES: [(usize, usize); 2] = [(1_000_000, 28), (100_000, 200)];
 
-fn fill(table: Box<dyn Loading>, rows: usize, features: usize) -> Box<dyn Backend> {
+fn fill(mut table: Box<dyn Loading>, rows: usize, features: usize) -> Box<dyn Backend> {
+    let store = table.as_store();
     for j in 0..features {
         let column: Vec<f32> = (0..rows).map(|k| ((k * (j + 3)) % 101) as f32 / 50.0 - 1.0).collect();
-        table.as_store().write(Column::Feature(j), 0, &column).expect("writes");
+        store.write(Column::Feature(j), 0, &column).expect("writes");
     }
     let labels: Vec<f32> = (0..rows).map(|k| f32::from(u8::from(k % 3 == 0))).collect();
-    table.as_store().write(Column::Label, 0, &labels).expect("writes");
+    store.write(Column::Label, 0, &labels).expect("writes");
+    drop(store);
     table.finish().expect("the table is whole")
 }
 
 fn passes(criterion: &mut Criterion) {
     for (rows, features) in SHAPES {
-        let mut backends = vec![("cpu".to_owned(), fill(Box::new(CpuTable::new(rows, features)), rows, features))];
+        let mut backends = vec![(
+            "cpu".to_owned(),
+            fill(Box::new(CpuTable::new(rows, features).expect("the host has room")), rows, features),
+        )];
         for adapter in adapters().iter().filter(|adapter| adapter.obstacle().is_none()) {
             let gpu = Gpu::open(adapter).expect("opens");
-            let table = gpu.reserve(rows, features).expect("the device has room");
+            let table = gpu.reserve(rows, features, &Limits::default()).expect("the device has room");
             backends.push((adapter.name(), fill(Box::new(table), rows, features)));
         }
         let shape = format!("{rows}x{features}");

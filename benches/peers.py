@@ -406,8 +406,9 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
     chosen = [name.strip() for name in args.peers.split(",") if name.strip()]
     if unknown := [name for name in chosen if name not in PEERS]:
         raise Failed(f"unknown peer: {', '.join(unknown)}; known: {', '.join(PEERS)}")
-    if not shutil.which(args.program):
+    if not (program := shutil.which(args.program)):
         raise Failed(f"there is no program {args.program}: run `cargo build --release`, or name it with --program")
+    args.program = shutil.copy2(program, folder)  # a build meanwhile must not change it between two runs
     versions = {}
     for package in ("numpy", "pyarrow", *(PEERS[name].package for name in chosen)):
         try:

@@ -100,7 +100,13 @@ pub fn bench(
         let mut loading = device.reserve(rows, features, &job.limits)?;
         load(table, &plan, &*loading.as_store(), &Silent)?;
         let backend = loading.finish()?;
-        subjects.push(Subject { name, device, bandwidth: Vec::new(), backend, seconds: vec![Vec::new(); STAGES.len()] });
+        subjects.push(Subject {
+            name,
+            device,
+            bandwidth: Vec::new(),
+            backend,
+            seconds: vec![Vec::new(); STAGES.len()],
+        });
     }
     monitor.begin("bench", Some(((runs + 1) * subjects.len() * STAGES.len()) as u64));
     let point = vec![0.01; features + 1];
@@ -116,7 +122,11 @@ pub fn bench(
                     "evaluate" => {
                         subject.backend.move_to(&point, Need::Gradient)?;
                         let mut direction = point.clone();
-                        timed(|| subject.backend.line(&mut direction, 0.5).map(|line| { std::hint::black_box(line.first()); }))?
+                        timed(|| {
+                            subject.backend.line(&mut direction, 0.5).map(|line| {
+                                std::hint::black_box(line.first());
+                            })
+                        })?
                     }
                     "probe" => {
                         let mut direction = point.clone();
@@ -184,9 +194,9 @@ fn upload(device: &Device, rows: usize, features: usize, limits: &Limits) -> Res
     timed(move || {
         let store = loading.as_store();
         (0..features).into_par_iter().try_for_each(|feature| {
-            (0..rows).step_by(PIECE).try_for_each(|first| {
-                store.write(Column::Feature(feature), first, &values[..PIECE.min(rows - first)])
-            })
+            (0..rows)
+                .step_by(PIECE)
+                .try_for_each(|first| store.write(Column::Feature(feature), first, &values[..PIECE.min(rows - first)]))
         })?;
         let labels = vec![1.0; rows];
         store.write(Column::Label, 0, &labels)?;

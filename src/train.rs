@@ -2,8 +2,8 @@
 
 use std::time::{Instant, UNIX_EPOCH};
 
-use crate::backend::exact::evaluate_file;
 use crate::backend::cpu::CpuTable;
+use crate::backend::exact::evaluate_file;
 use crate::backend::storage::Limits;
 use crate::backend::{Backend, Device, Loading, Selection};
 use crate::data::{Kind, Loaded, Plan, Request, Table, load};

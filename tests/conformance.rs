@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use gpu_logreg::backend::cpu::CpuTable;
 use gpu_logreg::backend::gpu::kernels::{SOURCES, Sources};
 use gpu_logreg::backend::gpu::{Adapter, Gpu};
+use gpu_logreg::backend::storage::Limits;
 use gpu_logreg::backend::{Backend, Loading, RowTerms, Selection};
 use gpu_logreg::data::synth::{Recipe, write};
 use gpu_logreg::data::{Column, Request, Table, load};
@@ -30,6 +31,8 @@ struct Subject {
     gpu: Option<Gpu>,
     /// Relative rounding of one operation.
     unit: f64,
+    /// Where the table may be kept.
+    limits: Limits,
 }
 
 const CPU_UNIT: f64 = 1.2e-16;
@@ -37,18 +40,21 @@ const GPU_UNIT: f64 = 6e-8;
 
 impl Subject {
     fn cpu() -> Self {
-        Self { name: "cpu", gpu: None, unit: CPU_UNIT }
+        Self { name: "cpu", gpu: None, unit: CPU_UNIT, limits: Limits::default() }
     }
 
     fn gpu(gpu: Gpu) -> Self {
-        Self { name: "gpu", gpu: Some(gpu), unit: GPU_UNIT }
+        Self { name: "gpu", gpu: Some(gpu), unit: GPU_UNIT, limits: Limits::default() }
     }
 
     fn reserve(&self, rows: usize, features: usize, chunk_bytes: usize) -> Box<dyn Loading> {
         match &self.gpu {
-            None => Box::new(CpuTable::with_chunk_bytes(rows, features, chunk_bytes)),
+            None => Box::new(
+                CpuTable::with_chunk_bytes(rows, features, chunk_bytes, &self.limits).expect("the host has room"),
+            ),
             Some(gpu) => {
-                let table = gpu.reserve_chunked(rows, features, chunk_bytes).expect("the device has room");
+                let table =
+                    gpu.reserve_chunked(rows, features, chunk_bytes, &self.limits).expect("the device has room");
                 // What is not written must not be read: NaN in every padding would show.
                 table.poison().expect("the device works");
                 Box::new(table)
@@ -57,15 +63,17 @@ impl Subject {
     }
 
     fn load(&self, rows: &Rows, chunk_bytes: usize) -> Box<dyn Backend> {
-        let table = self.reserve(rows.len(), rows.columns.len(), chunk_bytes);
+        let mut table = self.reserve(rows.len(), rows.columns.len(), chunk_bytes);
+        let store = table.as_store();
         let narrow = |column: &[f64]| column.iter().map(|&x| x as f32).collect::<Vec<f32>>();
         for (index, column) in rows.columns.iter().enumerate() {
             // In two pieces, the later first: stores take them in any order.
             let cut = rows.len() / 3;
-            table.as_store().write(Column::Feature(index), cut, &narrow(&column[cut..])).expect("writes");
-            table.as_store().write(Column::Feature(index), 0, &narrow(&column[..cut])).expect("writes");
+            store.write(Column::Feature(index), cut, &narrow(&column[cut..])).expect("writes");
+            store.write(Column::Feature(index), 0, &narrow(&column[..cut])).expect("writes");
         }
-        table.as_store().write(Column::Label, 0, &narrow(&rows.labels)).expect("writes");
+        store.write(Column::Label, 0, &narrow(&rows.labels)).expect("writes");
+        drop(store);
         table.finish().expect("the table is whole")
     }
 }
@@ -335,6 +343,7 @@ fn large_margins_stay_finite(subject: &Subject) -> Check {
 }
 
 /// Bits of all that a run gives: two evaluations, a line, probes, and the state of the rows.
+/// And of the passes for a diagonal and for the scatter.
 fn bits(subject: &Subject, rows: &Rows, point: &[f64], direction: &[f64], chunk_bytes: usize) -> Vec<u64> {
     let mut backend = subject.load(rows, chunk_bytes);
     let first = backend.move_to(point, Need::Gradient).expect("evaluates");
@@ -343,8 +352,14 @@ fn bits(subject: &Subject, rows: &Rows, point: &[f64], direction: &[f64], chunk_
     let probes = line.probe(&[0.1, 0.2, 0.3]).expect("probes");
     let second = line.accept(0.3, Need::Hessian).expect("accepts");
     let hessian = second.hessian.expect("it was needed");
-    let entries = (0..hessian.size()).flat_map(|i| (0..=i).map(|j| hessian.get(i, j)).collect::<Vec<_>>());
     let terms = backend.row_terms().expect("reads back");
+    let scatter = backend.scatter().expect("evaluates");
+    let start = backend.move_to(&vec![0.0; point.len()], Need::Diagonal).expect("evaluates");
+    let diagonal = start.diagonal.expect("it was needed");
+    let entries = [hessian, scatter].into_iter().flat_map(|matrix| {
+        (0..matrix.size()).flat_map(|i| (0..=i).map(|j| matrix.get(i, j)).collect::<Vec<_>>()).collect::<Vec<_>>()
+    });
+    let entries = entries.chain(diagonal.own).chain(diagonal.with_intercept).chain(start.gradient);
     let numbers = [first.value, second.value].into_iter().chain(first.gradient).chain(second.gradient).chain(entries);
     let probes = probes.into_iter().flat_map(|p| [p.value, p.slope, p.curvature]);
     numbers.chain(probes).chain(terms.margins).chain(terms.residuals).map(f64::to_bits).collect()
@@ -371,6 +386,54 @@ fn the_same_run_gives_the_same_bits_whatever_the_chunks(subject: &Subject) -> Ch
 }
 
 /// Means do not depend on the order of the rows, nor on every row being there twice.
+/// On the device, in memory, in the scratch file, or some here and some there: the chunks give the same bits.
+fn the_bits_do_not_depend_on_where_the_chunks_are_kept(subject: &Subject) -> Check {
+    let (rows, point, direction) = fixture(20_481, 13);
+    let chunk = chunks_of(4, 13);
+    let placed = |subject: &Subject| subject.reserve(rows.len(), rows.columns.len(), chunk).placement();
+    let expected = bits(subject, &rows, &point, &direction, chunk);
+    let within = |device: Option<u64>, host: Option<u64>| Limits { device, host, scratch: None };
+    let all = placed(&Subject { limits: within(Some(0), Some(0)), ..subject.clone() });
+    let record = all.scratch_bytes / all.scratch_chunks as u64;
+    let on_gpu = subject.gpu.is_some();
+    let mut ways: Vec<(&str, Limits, [bool; 3])> = vec![
+        ("all in the scratch file", within(Some(0), Some(0)), [false, false, true]),
+        ("in memory and in the scratch file", within(Some(0), Some(5 * record + record / 2)), [false, true, true]),
+    ];
+    if on_gpu {
+        ways.push(("all in memory", within(Some(0), None), [false, true, false]));
+        ways.push(("on the device and in memory", within(Some(4 * record), None), [true, true, false]));
+        ways.push(("everywhere", within(Some(4 * record), Some(5 * record + record / 2)), [true, true, true]));
+    }
+    for (way, limits, places) in ways {
+        let elsewhere = Subject { limits, ..subject.clone() };
+        let placement = placed(&elsewhere);
+        let chunks = [placement.device_chunks, placement.memory_chunks, placement.scratch_chunks];
+        if chunks.map(|chunks| chunks > 0) != places {
+            return Err(format!("{way}: the chunks are kept so: {placement:?}"));
+        }
+        let found = bits(&elsewhere, &rows, &point, &direction, chunk);
+        if let Some(place) = found.iter().zip(&expected).position(|(a, b)| a != b) {
+            return Err(format!("{way}: number {place} of {} has other bits", expected.len()));
+        }
+    }
+    // A device that refuses memory: a tenth of what it gave goes back, the rest streams.
+    if let Some(gpu) = &subject.gpu {
+        let small = gpu.clone().with_memory(70 << 20);
+        let table = small.reserve_chunked(2_000_000, 13, 4 << 20, &Limits::default()).map_err(|e| e.to_string())?;
+        let placement = table.placement();
+        if placement.device_chunks < 5 || placement.memory_chunks < 5 {
+            return Err(format!("a device that refuses memory: {placement:?}"));
+        }
+        let small = Subject { gpu: Some(gpu.clone().with_memory(2 * record)), ..subject.clone() };
+        let refused = small.gpu.as_ref().map(|gpu| gpu.reserve(4_000_000, 60, &Limits::default()).is_err());
+        if refused != Some(true) {
+            return Err("a device without room for two chunks does not say so".into());
+        }
+    }
+    Ok(())
+}
+
 fn row_order_and_duplicates_change_nothing(subject: &Subject) -> Check {
     let (rows, point, _) = fixture(5_000, 6);
     let expected = subject.load(&rows, 1 << 20).move_to(&point, Need::Gradient).map_err(|e| e.to_string())?;
@@ -430,8 +493,8 @@ fn a_file_matches_the_oracle(subject: &Subject) -> Check {
         ..Request::default()
     };
     let plan = request.check(&table).map_err(|e| e.to_string())?;
-    let store = subject.reserve(table.rows, plan.features(), 1 << 20);
-    let loaded = load(&table, &plan, store.as_store(), &Silent).map_err(|e| e.to_string())?;
+    let mut store = subject.reserve(table.rows, plan.features(), 1 << 20);
+    let loaded = load(&table, &plan, &*store.as_store(), &Silent).map_err(|e| e.to_string())?;
     let mut backend = store.finish().map_err(|e| e.to_string())?;
     let moments = rows.moments();
     let scales: Vec<ColumnScale> = loaded.features.iter().map(|feature| feature.scale).collect();
@@ -505,13 +568,14 @@ fn two_million_rows_train_to_the_double_precision_answer(subject: &Subject) -> C
 
 type Test = fn(&Subject) -> Check;
 
-const SUITE: [(&str, Test); 10] = [
+const SUITE: [(&str, Test); 11] = [
     ("every_shape_matches_the_oracle", every_shape_matches_the_oracle),
     ("planted_faults_are_noticed", planted_faults_are_noticed),
     ("loss_at_zero_is_ln_2", loss_at_zero_is_ln_2),
     ("gradient_matches_finite_differences", gradient_matches_finite_differences),
     ("large_margins_stay_finite", large_margins_stay_finite),
     ("the_same_run_gives_the_same_bits_whatever_the_chunks", the_same_run_gives_the_same_bits_whatever_the_chunks),
+    ("the_bits_do_not_depend_on_where_the_chunks_are_kept", the_bits_do_not_depend_on_where_the_chunks_are_kept),
     ("row_order_and_duplicates_change_nothing", row_order_and_duplicates_change_nothing),
     ("probes_match_evaluations", probes_match_evaluations),
     ("a_file_matches_the_oracle", a_file_matches_the_oracle),
@@ -600,7 +664,7 @@ fn low_halves_count(subject: &Subject) -> Check {
 /// Beyond 4 x 1024^2 rows a block has several tiles, whose sums join in its slot.
 fn blocks_of_several_tiles_are_summed(subject: &Subject) -> Check {
     const ROWS: usize = 4 * 1024 * 1024 + 4_097;
-    let table = subject.reserve(ROWS, 1, 1 << 25);
+    let mut table = subject.reserve(ROWS, 1, 1 << 25);
     let mut column = vec![0.0_f32; ROWS];
     for (k, x) in column.iter_mut().enumerate() {
         *x = (k % 5) as f32;

@@ -13,6 +13,7 @@ use arrow::array::{ArrayRef, BooleanArray, Float32Array, Float64Array, Int16Arra
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
+use gpu_logreg::backend::Loading;
 use gpu_logreg::backend::cpu::CpuTable;
 use gpu_logreg::backend::exact::{Exact, evaluate_file};
 use gpu_logreg::data::{Loaded, Plan, Request, Table, load};
@@ -46,8 +47,8 @@ impl Subject {
         let request =
             Request { label: Some(label.into()), positive: None, features: names(features), ignore: names(ignore) };
         let plan = request.check(&table).expect("the columns are there");
-        let store = CpuTable::new(table.rows, plan.features());
-        let loaded = load(&table, &plan, &store, &Silent).expect("the table loads");
+        let mut store = CpuTable::new(table.rows, plan.features()).expect("there is room");
+        let loaded = load(&table, &plan, &*store.as_store(), &Silent).expect("the table loads");
         let features: Vec<&str> = loaded.features.iter().map(|feature| feature.name.as_str()).collect();
         let rows = oracle::read(path, &features, label);
         Self { table, plan, loaded, rows }

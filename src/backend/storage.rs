@@ -7,11 +7,13 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::mpsc::channel;
 
 use memmap2::MmapMut;
 
 use crate::backend::layout::Layout;
+use crate::data::Column;
 use crate::error::{Error, Result};
 
 /// How much of a table may be kept where.
@@ -153,6 +155,17 @@ impl Records {
     }
 }
 
+/// A record on its way through a pass.
+pub struct Visit<'s> {
+    /// Which record.
+    pub index: usize,
+    /// Its bytes.
+    pub record: &'s mut [u8],
+}
+
+/// Which parts of a record a pass reads, and which of them it changes.
+pub type Touched = [&'static [Part]; 2];
+
 /// A file of records.
 pub struct Scratch {
     file: File,
@@ -209,18 +222,19 @@ impl Scratch {
         (record * self.layout.bytes() + offset) as u64
     }
 
-    /// Streams `count` records through `staging`: reads the parts `reads` of each, hands it to `work`, and writes the
-    /// parts `writes` back. Reading ahead and writing behind have a thread each, so that the disk and `work` overlap.
-    pub fn stream(
+    /// Streams `count` records through `staging`: reads the parts of each that `touched` names, hands it to `work`, and
+    /// writes back what was changed once `work` gives it up. Reading ahead and writing behind have a thread each, so that
+    /// the disk and `work` overlap.
+    fn stream<'s>(
         &self,
         count: usize,
-        staging: &mut Records,
-        [reads, writes]: [&[Part]; 2],
-        mut work: impl FnMut(usize, &mut [u8]) -> Result<()>,
+        staging: &'s mut Records,
+        [reads, writes]: Touched,
+        work: &mut impl FnMut(Option<Visit<'s>>) -> Result<Option<Visit<'s>>>,
     ) -> Result<()> {
         let (give_back, free) = channel::<&mut [u8]>();
-        let (hand_over, ready) = channel::<(usize, &mut [u8])>();
-        let (put_away, done) = channel::<(usize, &mut [u8])>();
+        let (hand_over, ready) = channel::<Visit<'s>>();
+        let (put_away, done) = channel::<Visit<'s>>();
         for record in staging.iter_mut() {
             give_back.send(record).expect("the receiver is here");
         }
@@ -233,32 +247,39 @@ impl Scratch {
                         let range = self.layout.range(part);
                         self.read(index, range.start, &mut record[range])?;
                     }
-                    if hand_over.send((index, record)).is_err() {
+                    if hand_over.send(Visit { index, record }).is_err() {
                         break;
                     }
                 }
                 Ok(())
             });
             let writer = scope.spawn(move || {
-                for (index, record) in done {
+                for Visit { index, record } in done {
                     for &part in writes {
                         let range = self.layout.range(part);
                         self.write(index, range.start, &record[range])?;
                     }
-                    if give_back.send(record).is_err() {
-                        break;
-                    }
+                    // A reader that has read all there is takes no more buffers; what is left is written all the same.
+                    let _ = give_back.send(record);
                 }
                 Ok(())
             });
             let mut worked = Ok(());
-            for (index, record) in ready {
-                worked = work(index, record);
-                if worked.is_err() || put_away.send((index, record)).is_err() {
-                    break;
+            // After the last one, once more with nothing, for what `work` still holds.
+            for visit in ready.iter().map(Some).chain([None]) {
+                match work(visit) {
+                    Ok(finished) => {
+                        if finished.is_some_and(|finished| put_away.send(finished).is_err()) {
+                            break;
+                        }
+                    }
+                    Err(error) => {
+                        worked = Err(error);
+                        break;
+                    }
                 }
             }
-            drop(put_away);
+            drop((ready, put_away));
             let written = writer.join().expect("the writer does not panic");
             let read = reader.join().expect("the reader does not panic");
             worked.and(read).and(written)
@@ -302,35 +323,32 @@ fn read_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()>
     Ok(())
 }
 
-/// Records of a table that are in memory, those that are in the scratch file, and the buffers between.
+/// The chunks of a table that are kept on the host: the first ones in memory, the others in a scratch file.
 pub struct HostRecords {
     /// How a record lies.
     pub layout: RecordLayout,
-    /// The first chunks.
-    pub memory: Records,
-    /// How many those are.
-    pub in_memory: usize,
-    /// The other chunks, if there are any.
-    pub scratch: Option<(Scratch, Records)>,
-    /// How many those are.
-    pub in_scratch: usize,
+    memory: Records,
+    in_memory: usize,
+    /// The file, and the buffers between it and the device.
+    scratch: Option<(Scratch, Records)>,
+    in_scratch: usize,
 }
 
-/// Records between the scratch file and the processor: one is read, one worked on, one written.
-const STAGED: usize = 3;
+/// Records between the scratch file and the device: one is read, two are worked on, one is written.
+const STAGED: usize = 4;
 
 impl HostRecords {
-    /// Places `chunks` records: as many as the limit allows in memory, the rest in the scratch file.
-    pub fn new(chunks: usize, layout: RecordLayout, limits: &Limits) -> Result<Self> {
+    /// Places `count` records: as many as the limit allows in memory, the rest in the scratch file.
+    pub fn new(count: usize, layout: RecordLayout, limits: &Limits) -> Result<Self> {
         let most = limits.host_bytes();
         let record = layout.bytes() as u64;
-        let in_memory = if chunks as u64 * record <= most {
-            chunks
+        let in_memory = if count as u64 * record <= most {
+            count
         } else {
             // What streams needs buffers too.
-            ((most / record) as usize).saturating_sub(STAGED).min(chunks)
+            ((most / record) as usize).saturating_sub(STAGED).min(count)
         };
-        let in_scratch = chunks - in_memory;
+        let in_scratch = count - in_memory;
         let scratch = if in_scratch > 0 {
             let file = Scratch::create(&limits.folder(), in_scratch, layout)?;
             Some((file, Records::new(STAGED.min(in_scratch), layout)?))
@@ -338,6 +356,16 @@ impl HostRecords {
             None
         };
         Ok(Self { layout, memory: Records::new(in_memory, layout)?, in_memory, scratch, in_scratch })
+    }
+
+    /// The number of records.
+    pub fn len(&self) -> usize {
+        self.in_memory + self.in_scratch
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// What is kept where.
@@ -350,6 +378,96 @@ impl HostRecords {
             scratch_bytes: self.in_scratch as u64 * record,
             ..Placement::default()
         }
+    }
+
+    /// What takes the columns of the records.
+    pub fn columns(&mut self) -> RecordColumns<'_> {
+        let layout = self.layout;
+        let in_memory = self.memory.iter_mut().map(|bytes| {
+            let (features, rest) = bytes.split_at_mut(layout.range(Part::Features).end);
+            let labels = &mut rest[..layout.stride * 4];
+            let columns = bytemuck::cast_slice_mut(features).chunks_exact_mut(layout.stride).map(Mutex::new);
+            ChunkColumns { features: columns.collect(), labels: Mutex::new(bytemuck::cast_slice_mut(labels)) }
+        });
+        RecordColumns { layout, in_memory: in_memory.collect(), scratch: self.scratch.as_ref().map(|(file, _)| file) }
+    }
+
+    /// The records in memory, in their order.
+    pub fn in_memory(&mut self) -> impl Iterator<Item = &mut [u8]> {
+        self.memory.iter_mut()
+    }
+
+    /// Hands every record in the scratch file to `work` in order, with its index among all records, and once more
+    /// nothing; `work` gives back each record when it is done with it.
+    pub fn stream_scratch<'s>(
+        &'s mut self,
+        touched: Touched,
+        mut work: impl FnMut(Option<Visit<'s>>) -> Result<Option<Visit<'s>>>,
+    ) -> Result<()> {
+        let Some((file, staging)) = &mut self.scratch else { return Ok(()) };
+        let first = self.in_memory;
+        file.stream(self.in_scratch, staging, touched, &mut |visit| {
+            let visit = visit.map(|visit| Visit { index: first + visit.index, ..visit });
+            Ok(work(visit)?.map(|visit| Visit { index: visit.index - first, ..visit }))
+        })
+    }
+
+    /// As [`HostRecords::stream_scratch`], for all records.
+    pub fn stream<'s>(
+        &'s mut self,
+        touched: Touched,
+        mut work: impl FnMut(Option<Visit<'s>>) -> Result<Option<Visit<'s>>>,
+    ) -> Result<()> {
+        for (index, record) in self.memory.iter_mut().enumerate() {
+            work(Some(Visit { index, record }))?;
+        }
+        let Some((file, staging)) = &mut self.scratch else {
+            work(None)?;
+            return Ok(());
+        };
+        let first = self.in_memory;
+        file.stream(self.in_scratch, staging, touched, &mut |visit| {
+            let visit = visit.map(|visit| Visit { index: first + visit.index, ..visit });
+            // What comes back may still be a record in memory, which needs no writing.
+            let finished = work(visit)?.filter(|finished| finished.index >= first);
+            Ok(finished.map(|visit| Visit { index: visit.index - first, ..visit }))
+        })
+    }
+}
+
+/// The columns of a chunk, each with a lock of its own: several threads write different ones.
+struct ChunkColumns<'t> {
+    /// `[features]`, each `[stride]`.
+    features: Vec<Mutex<&'t mut [f32]>>,
+    /// `[stride]`.
+    labels: Mutex<&'t mut [f32]>,
+}
+
+/// Takes columns for records.
+pub struct RecordColumns<'t> {
+    layout: RecordLayout,
+    in_memory: Vec<ChunkColumns<'t>>,
+    scratch: Option<&'t Scratch>,
+}
+
+impl RecordColumns<'_> {
+    /// Writes `values` to the rows of a column from `first_row` of the record on.
+    pub fn write(&self, record: usize, column: Column, first_row: usize, values: &[f32]) -> Result<()> {
+        if let Some(columns) = self.in_memory.get(record) {
+            let target = match column {
+                Column::Feature(index) => &columns.features[index],
+                Column::Label => &columns.labels,
+            };
+            let mut target = target.lock().expect("no writer panics while it copies");
+            target[first_row..first_row + values.len()].copy_from_slice(values);
+            return Ok(());
+        }
+        let start = match column {
+            Column::Feature(index) => index * self.layout.stride * 4,
+            Column::Label => self.layout.range(Part::Labels).start,
+        };
+        let scratch = self.scratch.expect("a record is in memory or in the scratch file");
+        scratch.write(record - self.in_memory.len(), start + first_row * 4, bytemuck::cast_slice(values))
     }
 }
 

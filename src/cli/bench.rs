@@ -52,8 +52,7 @@ pub(super) fn run(arguments: &Bench, global: &Global) -> Result<ExitCode> {
         (Some(data), Some(label)) => (data.clone(), label.clone()),
         _ => {
             let path = folder.path().join("seeded.parquet");
-            let recipe =
-                Recipe { rows: arguments.rows, features: arguments.features, ..Recipe::default() };
+            let recipe = Recipe { rows: arguments.rows, features: arguments.features, ..Recipe::default() };
             recipe.check()?;
             let file = std::fs::File::create(&path).map_err(|cause| Error::place(&path, cause))?;
             write(&recipe, std::io::BufWriter::new(file), &path, &monitor)?;
@@ -72,9 +71,9 @@ pub(super) fn run(arguments: &Bench, global: &Global) -> Result<ExitCode> {
     let devices = names
         .into_iter()
         .map(|name| {
-            let device: Selection = name
-                .parse()
-                .map_err(|cause| Error::usage(format!("--compare {name}: {cause}"), "For example: --compare cpu,gpu"))?;
+            let device: Selection = name.parse().map_err(|cause| {
+                Error::usage(format!("--compare {name}: {cause}"), "For example: --compare cpu,gpu")
+            })?;
             let limits = arguments.limits.check()?;
             Ok((name, Job { limits, ..Job::new(request.clone(), device) }))
         })
@@ -92,9 +91,17 @@ fn text(figures: &Figures) -> String {
     let mut text = format!("{} rows, {} features, medians of {} runs\n", figures.rows, figures.features, figures.runs);
     let mut line = |line: std::fmt::Arguments<'_>| writeln!(text, "{line}").expect("writing to a string");
     for machine in &figures.machines {
-        line(format_args!("{}: {}, memory at {:.1} GB/s", machine.device, machine.description, machine.bandwidth / 1e9));
+        line(format_args!(
+            "{}: {}, memory at {:.1} GB/s",
+            machine.device,
+            machine.description,
+            machine.bandwidth / 1e9
+        ));
     }
-    line(format_args!("\n{:<10} {:<8} {:>10} {:>21} {:>10} {:>8} {:>10}", "stage", "device", "ms", "fastest - slowest", "bytes", "GB/s", "bandwidth"));
+    line(format_args!(
+        "\n{:<10} {:<8} {:>10} {:>21} {:>10} {:>8} {:>10}",
+        "stage", "device", "ms", "fastest - slowest", "bytes", "GB/s", "bandwidth"
+    ));
     for stage in &figures.stages {
         let share = stage.share.map_or_else(String::new, |share| format!("{:.0} %", 100.0 * share));
         line(format_args!(

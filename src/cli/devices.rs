@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use crate::backend::storage::Limits;
 use crate::backend::gpu::{Adapter, Gpu, adapters};
+use crate::backend::storage::Limits;
 use crate::backend::{Loading, self_test};
 use crate::cli::{Global, print};
 use crate::error::{Error, Result};

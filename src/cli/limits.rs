@@ -57,7 +57,9 @@ fn size(flag: &str, text: &str) -> Result<u64> {
     };
     match number.parse::<f64>().map(|number| number * factor) {
         Ok(bytes) if bytes.is_finite() && bytes >= 0.0 => Ok(bytes as u64),
-        _ => Err(Error::usage(format!("{flag} {text} is no size"), "Give a number with a unit, such as 6GB or 512MiB.")),
+        _ => {
+            Err(Error::usage(format!("{flag} {text} is no size"), "Give a number with a unit, such as 6GB or 512MiB."))
+        }
     }
 }
 
@@ -67,7 +69,9 @@ mod tests {
 
     #[test]
     fn sizes_have_units() {
-        for (text, bytes) in [("0", 0), ("17", 17), ("1.5GB", 1_500_000_000), ("512MiB", 512 << 20), (" 2 gib ", 2 << 30)] {
+        for (text, bytes) in
+            [("0", 0), ("17", 17), ("1.5GB", 1_500_000_000), ("512MiB", 512 << 20), (" 2 gib ", 2 << 30)]
+        {
             assert_eq!(size("--host-memory", text).expect("a size"), bytes, "{text}");
         }
         for text in ["", "GB", "-1GB", "1XB", "1.2.3", "nan", "inf"] {

@@ -57,15 +57,7 @@ pub struct Truth {
 impl Default for Recipe {
     /// A million rows of 28 independent features, half of them positive.
     fn default() -> Self {
-        Self {
-            rows: 1_000_000,
-            features: 28,
-            correlation: 0.0,
-            positives: 0.5,
-            separable: false,
-            nulls: 0.0,
-            seed: 0,
-        }
+        Self { rows: 1_000_000, features: 28, correlation: 0.0, positives: 0.5, separable: false, nulls: 0.0, seed: 0 }
     }
 }
 

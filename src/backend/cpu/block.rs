@@ -233,13 +233,7 @@ impl Columns<'_> {
 /// Sums of loss, slope and curvature of rows with margins `z + step u`, and their residuals. Term by term in one loop
 /// and sum by sum in others: the compiler may put the first into vector registers.
 #[inline(always)]
-fn row_sums(
-    margins: &[f64],
-    direction_margins: &[f64],
-    step: f64,
-    labels: &[f32],
-    residuals: &mut [f64],
-) -> [f64; 3] {
+fn row_sums(margins: &[f64], direction_margins: &[f64], step: f64, labels: &[f32], residuals: &mut [f64]) -> [f64; 3] {
     let [mut losses, mut slopes, mut curvatures] = [[0.0; TERM_ROWS]; 3];
     let mut sums = [0.0; 3];
     let states = margins.chunks(TERM_ROWS).zip(direction_margins.chunks(TERM_ROWS));

@@ -7,12 +7,12 @@ mod block;
 mod dots;
 mod product;
 
-use std::sync::Mutex;
-
 use rayon::prelude::*;
 
 use crate::backend::layout::Layout;
-use crate::backend::storage::{HostRecords, Limits, Part, Placement, RecordLayout, Scratch, chunk_bytes, record_of};
+use crate::backend::storage::{
+    HostRecords, Limits, Part, Placement, RecordColumns, RecordLayout, Touched, chunk_bytes, record_of,
+};
 use crate::backend::{Backend, Loading, RowTerms};
 use crate::data::{Column, Store};
 use crate::error::Result;
@@ -51,19 +51,7 @@ impl CpuTable {
 
 impl Loading for CpuTable {
     fn as_store(&mut self) -> Box<dyn Store + '_> {
-        let record = self.records.layout;
-        let chunks = self.records.memory.iter_mut().map(|bytes| {
-            let (features, rest) = bytes.split_at_mut(record.range(Part::Features).end);
-            let labels = &mut rest[..record.stride * 4];
-            let columns = bytemuck::cast_slice_mut(features).chunks_exact_mut(record.stride).map(Mutex::new);
-            ChunkColumns { features: columns.collect(), labels: Mutex::new(bytemuck::cast_slice_mut(labels)) }
-        });
-        Box::new(CpuStore {
-            layout: self.layout,
-            record,
-            chunks: chunks.collect(),
-            scratch: self.records.scratch.as_ref().map(|(file, _)| file),
-        })
+        Box::new(CpuStore { layout: self.layout, columns: self.records.columns() })
     }
 
     fn placement(&self) -> Placement {
@@ -75,22 +63,10 @@ impl Loading for CpuTable {
     }
 }
 
-/// The columns of a chunk, each with a lock of its own: several threads write different ones.
-struct ChunkColumns<'t> {
-    /// `[features]`, each `[stride]`.
-    features: Vec<Mutex<&'t mut [f32]>>,
-    /// `[stride]`.
-    labels: Mutex<&'t mut [f32]>,
-}
-
 /// Takes the columns of a table.
 struct CpuStore<'t> {
     layout: Layout,
-    record: RecordLayout,
-    /// Those in memory.
-    chunks: Vec<ChunkColumns<'t>>,
-    /// Of the others.
-    scratch: Option<&'t Scratch>,
+    columns: RecordColumns<'t>,
 }
 
 impl Store for CpuStore<'_> {
@@ -99,23 +75,7 @@ impl Store for CpuStore<'_> {
         for (chunk, rows) in self.layout.pieces(first_row, values.len()) {
             let (here, rest) = values.split_at(rows.len());
             values = rest;
-            match (self.chunks.get(chunk), self.scratch) {
-                (Some(columns), _) => {
-                    let target = match column {
-                        Column::Feature(index) => &columns.features[index],
-                        Column::Label => &columns.labels,
-                    };
-                    target.lock().expect("no writer panics while it copies")[rows].copy_from_slice(here);
-                }
-                (None, scratch) => {
-                    let first = match column {
-                        Column::Feature(index) => index * self.record.stride * 4,
-                        Column::Label => self.record.range(Part::Labels).start,
-                    };
-                    let scratch = scratch.expect("a chunk is in memory or in the scratch file");
-                    scratch.write(chunk - self.chunks.len(), first + rows.start * 4, bytemuck::cast_slice(here))?;
-                }
-            }
+            self.columns.write(chunk, column, rows.start, here)?;
         }
         Ok(())
     }
@@ -168,9 +128,6 @@ struct Jobs {
 /// A job a block, all of them at once.
 const BLOCK_BY_BLOCK: Jobs = Jobs { blocks: 1, at_a_time: usize::MAX };
 
-/// Which parts of a record a pass reads and writes.
-type Touched = [&'static [Part]; 2];
-
 const PROBE: Touched = [&[Part::Labels, Part::Margins, Part::DirectionMargins], &[]];
 const ADVANCE: Touched = [&[Part::Margins, Part::DirectionMargins], &[Part::Margins]];
 const FROM_MARGINS: Touched = [&[Part::Features, Part::Labels, Part::Margins], &[]];
@@ -201,16 +158,14 @@ impl Cpu {
                 made.into_iter().for_each(&mut take);
             }
         };
-        let in_memory = self.records.memory.iter_mut().enumerate();
+        let in_memory = self.records.in_memory().enumerate();
         run(in_memory.flat_map(|(chunk, bytes)| blocks(&layout, &record, chunk, bytes)).collect());
-        if let Some((scratch, staging)) = &mut self.records.scratch {
-            let first = self.records.in_memory;
-            scratch.stream(self.records.in_scratch, staging, touched, |index, bytes| {
-                run(blocks(&layout, &record, first + index, bytes).collect());
-                Ok(())
-            })?;
-        }
-        Ok(())
+        self.records.stream_scratch(touched, |visit| {
+            Ok(visit.map(|visit| {
+                run(blocks(&layout, &record, visit.index, visit.record).collect());
+                visit
+            }))
+        })
     }
 
     /// One pass over the features: loss, slope, curvature and gradient, summed in block order.

@@ -1,9 +1,10 @@
 //! The GPU backend: adapters, the open device, and its errors. Only this folder knows wgpu.
 
-mod chunk;
 pub mod kernels;
 mod objective;
+mod seat;
 mod table;
+mod upload;
 
 use std::sync::{Arc, Mutex};
 
@@ -128,12 +129,38 @@ pub struct Gpu {
     queue: wgpu::Queue,
     kernels: Arc<Kernels>,
     trouble: Trouble,
+    memory: Memory,
     description: String,
     chunk_bytes: usize,
 }
 
-/// A chunk of features takes at most this much, so that no dispatch runs into a watchdog.
-const MAX_CHUNK_BYTES: u64 = 512 << 20;
+/// Memory of the device, as far as it is known: only a test pretends that there is an end.
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<Option<u64>>>);
+
+impl Memory {
+    /// Takes `bytes`, if they are there.
+    fn take(&self, bytes: u64) -> bool {
+        let mut left = self.0.lock().expect("nothing panics while it holds this lock");
+        match &mut *left {
+            Some(left) if *left < bytes => false,
+            Some(left) => {
+                *left -= bytes;
+                true
+            }
+            None => true,
+        }
+    }
+
+    fn give_back(&self, bytes: u64) {
+        if let Some(left) = &mut *self.0.lock().expect("nothing panics while it holds this lock") {
+            *left += bytes;
+        }
+    }
+}
+
+/// A chunk takes at most this much: what every device can bind, and what may wait on the host.
+const MAX_CHUNK_BYTES: u64 = 128 << 20;
 
 impl Gpu {
     /// Opens `adapter` with the shaders of this crate.
@@ -174,7 +201,7 @@ impl Gpu {
         });
         let kernels = Arc::new(Kernels::new(&device, sources));
         trouble.check()?;
-        Ok(Self { device, queue, kernels, trouble, description, chunk_bytes })
+        Ok(Self { device, queue, kernels, trouble, memory: Memory::default(), description, chunk_bytes })
     }
 
     /// What the user is told about the device.
@@ -182,14 +209,38 @@ impl Gpu {
         self.description.clone()
     }
 
-    /// Reserves memory on the device for a table of `rows` x `features`.
-    pub fn reserve(&self, rows: usize, features: usize, _limits: &Limits) -> Result<GpuTable> {
-        self.reserve_chunked(rows, features, self.chunk_bytes)
+    /// As if the device had only `bytes` of memory; the tests' way to see it refuse.
+    #[must_use]
+    pub fn with_memory(self, bytes: u64) -> Self {
+        Self { memory: Memory(Arc::new(Mutex::new(Some(bytes)))), ..self }
+    }
+
+    /// Reserves room for a table of `rows` x `features` within `limits`: on the device as far as it goes, the rest on
+    /// the host.
+    pub fn reserve(&self, rows: usize, features: usize, limits: &Limits) -> Result<GpuTable> {
+        // Where the table does not fit, the two chunks that visit in turn should be a small part of the device.
+        let share = limits.device.map_or(self.chunk_bytes, |most| (most / 16).max(1 << 20) as usize);
+        self.reserve_chunked(rows, features, share, limits)
     }
 
     /// As [`Gpu::reserve`], in chunks of at most `chunk_bytes`; no result depends on it.
-    pub fn reserve_chunked(&self, rows: usize, features: usize, chunk_bytes: usize) -> Result<GpuTable> {
-        GpuTable::new(self.clone(), Layout::new(rows, features, chunk_bytes.min(self.chunk_bytes)))
+    pub fn reserve_chunked(
+        &self,
+        rows: usize,
+        features: usize,
+        chunk_bytes: usize,
+        limits: &Limits,
+    ) -> Result<GpuTable> {
+        // A record has four numbers a row beside the features, and goes through one buffer.
+        let chunk_bytes = chunk_bytes.min(self.chunk_bytes / (features + 5) * features.max(1));
+        GpuTable::new(self.clone(), Layout::new(rows, features, chunk_bytes), limits)
+    }
+
+    /// Drops the last `count` seats and waits until their memory is free.
+    fn give_back(&self, seats: &mut Vec<seat::Seat>, count: usize) {
+        for seat in seats.drain(seats.len() - count..) {
+            self.memory.give_back(seat.bytes());
+        }
     }
 
     /// Bytes a second that copies on the device read and write.
@@ -197,8 +248,8 @@ impl Gpu {
         const COPIES: usize = 8;
         let bytes = self.chunk_bytes;
         let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let source = chunk::buffer(self, "source", bytes, usage)?;
-        let target = chunk::buffer(self, "target", bytes, usage)?;
+        let source = seat::buffer(self, "source", bytes, usage)?;
+        let target = seat::buffer(self, "target", bytes, usage)?;
         let mut seconds = Vec::new();
         for _ in 0..5 {
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -217,6 +268,15 @@ impl Gpu {
     /// Waits until the device has done all that was submitted.
     fn wait(&self) -> Result<()> {
         let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
+        self.trouble.check()?;
+        polled.map(|_| ()).map_err(|cause| {
+            Error::device(format!("the GPU did not answer: {cause}"), "Run again or use --device cpu.")
+        })
+    }
+
+    /// Waits until the device has done what was submitted up to `submission`.
+    fn wait_for(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
+        let polled = self.device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
         self.trouble.check()?;
         polled.map(|_| ()).map_err(|cause| {
             Error::device(format!("the GPU did not answer: {cause}"), "Run again or use --device cpu.")

@@ -1,9 +1,10 @@
 //! The objective on the device: which kernels a call runs, and how their slots become sums.
 
 use crate::backend::gpu::Gpu;
-use crate::backend::gpu::chunk::{Chunk, Shared, border_edges, buffer, hessian_pieces, slot_len};
 use crate::backend::gpu::kernels::{EDGE, GROUP, Kernel, PROBES, Pass, Product, SLOT_HEAD};
+use crate::backend::gpu::seat::{Seat, Shared, Visitor, border_edges, buffer, hessian_pieces, slot_len};
 use crate::backend::layout::Layout;
+use crate::backend::storage::{HostRecords, Part, Touched};
 use crate::backend::{Backend, RowTerms};
 use crate::error::{Error, Result};
 use crate::matrix::Symmetric;
@@ -11,14 +12,32 @@ use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Prob
 
 /// The GPU backend with a table.
 pub(super) struct GpuObjective {
+    core: Core,
+    /// Of the first chunks, which stay on the device.
+    seats: Vec<Seat>,
+    /// The other chunks.
+    away: Option<Away>,
+    passes: Passes,
+}
+
+/// Chunks that are kept on the host and visit the device in every pass.
+pub(super) struct Away {
+    pub(super) records: HostRecords,
+    /// While the device works on one, the host fills the other.
+    pub(super) visitors: Vec<Visitor>,
+}
+
+/// What every dispatch needs.
+struct Core {
     gpu: Gpu,
     layout: Layout,
-    chunks: Vec<Chunk>,
     shared: Shared,
     /// The slots of all chunks, and row state for [`Backend::row_terms`], on their way to the host.
     readback: wgpu::Buffer,
-    passes: Passes,
 }
+
+/// Features that one submission goes through at most, so that none runs into a watchdog.
+const SUBMISSION_BYTES: usize = 2 << 30;
 
 /// Sums of an evaluation over all rows, divided by their number.
 struct Means {
@@ -43,57 +62,31 @@ struct Dispatch {
     steps: [f32; PROBES],
 }
 
-impl GpuObjective {
-    pub(super) fn new(gpu: Gpu, layout: Layout, chunks: Vec<Chunk>, shared: Shared) -> Result<Self> {
-        let slots: u64 = chunks.iter().map(|chunk| chunk.slots.size()).sum();
-        let rows = chunks.iter().map(|chunk| chunk.margins.size()).max().unwrap_or(0);
-        let largest = slots.max(rows).max(shared.pieces.size());
-        let readback =
-            buffer(&gpu, "readback", largest as usize, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
-        Ok(Self { gpu, layout, chunks, shared, readback, passes: Passes::default() })
+impl Core {
+    fn encoder(&self) -> wgpu::CommandEncoder {
+        self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("logreg") })
     }
 
     fn write_parameters(&self, parameters: &[f32]) {
         self.gpu.queue.write_buffer(&self.shared.parameters, 0, bytemuck::cast_slice(parameters));
     }
 
-    /// A dispatch of `kernel` over a chunk, ready for more commands and the submission.
-    fn encode(&self, kernel: Kernel, chunk: &Chunk, pass: &Pass, groups: [usize; 2]) -> wgpu::CommandEncoder {
+    /// Adds a dispatch of `kernel` over the chunk in a seat.
+    fn dispatch(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        kernel: Kernel,
+        seat: &Seat,
+        pass: &Pass,
+        groups: [usize; 2],
+    ) {
         let pipeline = self.gpu.kernels.get(kernel);
-        self.gpu.queue.write_buffer(&chunk.pass, 0, bytemuck::bytes_of(pass));
-        let mut encoder =
-            self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(&pipeline.label) });
+        self.gpu.queue.write_buffer(&seat.pass, 0, bytemuck::bytes_of(pass));
         let mut compute = encoder
             .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(&pipeline.label), timestamp_writes: None });
         compute.set_pipeline(&pipeline.compute);
-        compute.set_bind_group(0, chunk.bind_group(kernel), &[]);
+        compute.set_bind_group(0, seat.bind_group(kernel), &[]);
         compute.dispatch_workgroups(groups[0] as u32, groups[1] as u32, 1);
-        drop(compute);
-        encoder
-    }
-
-    /// Runs `kernel` over every chunk, a submission each, and copies its slots to the readback buffer.
-    fn run(&self, kernel: Kernel, dispatch: Dispatch) {
-        let mut copied = 0;
-        for chunk in &self.chunks {
-            let pass = Pass {
-                rows: chunk.rows as u32,
-                stride: chunk.stride() as u32,
-                features: dispatch.features as u32,
-                block_rows: self.layout.block_rows as u32,
-                reads_direction: dispatch.reads_direction.into(),
-                intercept: dispatch.intercept,
-                steps: dispatch.steps,
-                ..Pass::default()
-            };
-            let mut encoder = self.encode(kernel, chunk, &pass, [chunk.blocks, 1]);
-            let bytes = (chunk.blocks * slot_len(kernel, self.layout.features) * 4) as u64;
-            if bytes > 0 {
-                encoder.copy_buffer_to_buffer(&chunk.slots, 0, &self.readback, copied, bytes);
-                copied += bytes;
-            }
-            self.gpu.queue.submit([encoder.finish()]);
-        }
     }
 
     /// Waits for the device and hands the first `len` f32s of the readback buffer to `read`.
@@ -115,7 +108,7 @@ impl GpuObjective {
     /// Adds the slots of all blocks in their order, in f64.
     fn sum_slots(&self, kernel: Kernel) -> Result<Vec<f64>> {
         let slot = slot_len(kernel, self.layout.features);
-        let blocks: usize = self.chunks.iter().map(|chunk| chunk.blocks).sum();
+        let blocks: usize = (0..self.layout.chunks()).map(|chunk| self.layout.blocks_of(chunk)).sum();
         let mut sums = self.read_back(blocks * slot, |slots| {
             let mut sums = vec![0.0; slot];
             for block in slots.chunks_exact(slot) {
@@ -130,12 +123,122 @@ impl GpuObjective {
         }
         Ok(sums)
     }
+}
+
+impl Away {
+    /// Takes every chunk to the device in its order, with the parts that are `touched`, and has `work` add to the
+    /// commands that go with it: seat, chunk, encoder.
+    fn visit(
+        &mut self,
+        core: &Core,
+        touched: Touched,
+        work: &mut impl FnMut(&Seat, usize, wgpu::CommandEncoder) -> Result<wgpu::CommandEncoder>,
+    ) -> Result<()> {
+        let [reads, writes] = touched;
+        let Self { records, visitors } = self;
+        let layout = records.layout;
+        let first_chunk = core.layout.chunks() - records.len();
+        let mut turns = visitors.iter().cycle();
+        let mut waiting = None;
+        records.stream(touched, |next| {
+            let started = match next {
+                None => None,
+                Some(visit) => {
+                    let visitor = turns.next().expect("there are two visitors");
+                    let mut encoder = core.encoder();
+                    visitor.send(&mut encoder, layout, reads, visit.record)?;
+                    let mut encoder = work(&visitor.seat, first_chunk + visit.index, encoder)?;
+                    visitor.bring_back(&mut encoder, layout, writes);
+                    let submission = core.gpu.queue.submit([encoder.finish()]);
+                    visitor.map(!writes.is_empty());
+                    Some((visitor, submission, visit))
+                }
+            };
+            // Only now that the device has more to do: the chunk before.
+            let finished = match std::mem::replace(&mut waiting, started) {
+                None => None,
+                Some((visitor, submission, visit)) => {
+                    core.gpu.wait_for(submission)?;
+                    visitor.receive(layout, writes, visit.record)?;
+                    Some(visit)
+                }
+            };
+            Ok(finished)
+        })
+    }
+}
+
+/// Parts of a record that a dispatch of `kernel` reads and changes.
+fn touched(kernel: Kernel, dispatch: Dispatch) -> Touched {
+    use Part::{DirectionMargins, Features, Labels, Margins, Residuals};
+    match kernel {
+        Kernel::Margin if dispatch.features == 0 => [&[], &[Margins]],
+        Kernel::Margin => [&[Features], &[Margins]],
+        Kernel::Evaluate if dispatch.reads_direction => [&[Features, Labels, Margins], &[DirectionMargins, Residuals]],
+        Kernel::Evaluate | Kernel::Hessian => [&[Features, Labels, Margins], &[Residuals]],
+        Kernel::Probe => [&[Labels, Margins, DirectionMargins], &[]],
+        Kernel::Advance => [&[Margins, DirectionMargins], &[Margins]],
+    }
+}
+
+impl GpuObjective {
+    pub(super) fn new(gpu: Gpu, layout: Layout, seats: Vec<Seat>, shared: Shared, away: Option<Away>) -> Result<Self> {
+        let slot = slot_len(Kernel::Evaluate, layout.features).max(slot_len(Kernel::Probe, layout.features));
+        let slots = (0..layout.chunks()).map(|chunk| layout.blocks_of(chunk)).sum::<usize>() * slot * 4;
+        let rows = seats.iter().map(|seat| seat.margins.size() as usize).max().unwrap_or(0);
+        let largest = slots.max(rows).max(shared.pieces.size() as usize);
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let readback = buffer(&gpu, "readback", largest, usage)?;
+        Ok(Self { core: Core { gpu, layout, shared, readback }, seats, away, passes: Passes::default() })
+    }
+
+    /// Runs `kernel` over every chunk, and copies their slots to the readback buffer.
+    fn run(&mut self, kernel: Kernel, dispatch: Dispatch) -> Result<()> {
+        let Self { core, seats, away, .. } = self;
+        let layout = core.layout;
+        let slot_bytes = slot_len(kernel, layout.features) * 4;
+        let mut copied = 0;
+        let mut add = |encoder: &mut wgpu::CommandEncoder, seat: &Seat, chunk: usize| {
+            let blocks = layout.blocks_of(chunk);
+            let pass = Pass {
+                rows: layout.rows_of(chunk) as u32,
+                stride: seat.stride as u32,
+                features: dispatch.features as u32,
+                block_rows: layout.block_rows as u32,
+                reads_direction: dispatch.reads_direction.into(),
+                intercept: dispatch.intercept,
+                steps: dispatch.steps,
+                ..Pass::default()
+            };
+            core.dispatch(encoder, kernel, seat, &pass, [blocks, 1]);
+            if slot_bytes > 0 {
+                let bytes = (blocks * slot_bytes) as u64;
+                encoder.copy_buffer_to_buffer(&seat.slots, 0, &core.readback, copied, bytes);
+                copied += bytes;
+            }
+        };
+        let together = (SUBMISSION_BYTES / (layout.chunk_rows * layout.features * 4)).max(1);
+        for (first, few) in seats.chunks(together).enumerate() {
+            let mut encoder = core.encoder();
+            for (index, seat) in few.iter().enumerate() {
+                add(&mut encoder, seat, first * together + index);
+            }
+            core.gpu.queue.submit([encoder.finish()]);
+        }
+        if let Some(away) = away {
+            away.visit(core, touched(kernel, dispatch), &mut |seat, chunk, mut encoder| {
+                add(&mut encoder, seat, chunk);
+                Ok(encoder)
+            })?;
+        }
+        Ok(())
+    }
 
     /// One pass over the features: loss, slope, curvature and gradient.
     fn evaluate(&mut self, dispatch: Dispatch) -> Result<Means> {
         self.passes.data += 1;
-        self.run(Kernel::Evaluate, Dispatch { features: self.layout.features, ..dispatch });
-        let sums = self.sum_slots(Kernel::Evaluate)?;
+        self.run(Kernel::Evaluate, Dispatch { features: self.core.layout.features, ..dispatch })?;
+        let sums = self.core.sum_slots(Kernel::Evaluate)?;
         let [value, slope, curvature, residual] = *sums.first_chunk::<SLOT_HEAD>().expect("a slot has its head");
         let mut gradient = sums[SLOT_HEAD..].to_vec();
         gradient.push(residual);
@@ -148,30 +251,34 @@ impl GpuObjective {
         self.passes.data += 1;
         self.passes.hessian += 1;
         let slot = pieces * EDGE * EDGE;
-        let in_flight = (self.shared.pieces.size() / 4) as usize / slot;
+        let Self { core, seats, away, .. } = self;
+        let layout = core.layout;
+        let in_flight = (core.shared.pieces.size() / 4) as usize / slot;
         if in_flight == 0 {
             return Err(Error::device(
-                format!("the Hessian of {} features needs {} MiB in one buffer", self.layout.features, slot >> 18),
+                format!("the Hessian of {} features needs {} MiB in one buffer", layout.features, slot >> 18),
                 "Use --preconditioner subsample, or --device cpu.",
             ));
         }
         let mut sums = vec![0.0_f64; slot];
-        for chunk in &self.chunks {
-            for first_block in (0..chunk.hessian_blocks).step_by(in_flight) {
-                let blocks = in_flight.min(chunk.hessian_blocks - first_block);
+        let mut work = |seat: &Seat, chunk: usize, mut encoder: wgpu::CommandEncoder| {
+            let hessian_blocks = layout.hessian_blocks_of(chunk);
+            for first_block in (0..hessian_blocks).step_by(in_flight) {
+                let blocks = in_flight.min(hessian_blocks - first_block);
                 let pass = Pass {
-                    rows: chunk.rows as u32,
-                    stride: chunk.stride() as u32,
-                    features: self.layout.features as u32,
-                    block_rows: self.layout.hessian_rows as u32,
+                    rows: layout.rows_of(chunk) as u32,
+                    stride: seat.stride as u32,
+                    features: layout.features as u32,
+                    block_rows: layout.hessian_rows as u32,
                     first_block: first_block as u32,
                     product: product as u32,
                     ..Pass::default()
                 };
-                let mut encoder = self.encode(Kernel::Hessian, chunk, &pass, [blocks, pieces]);
-                encoder.copy_buffer_to_buffer(&self.shared.pieces, 0, &self.readback, 0, (blocks * slot * 4) as u64);
-                self.gpu.queue.submit([encoder.finish()]);
-                self.read_back(blocks * slot, |slots| {
+                core.dispatch(&mut encoder, Kernel::Hessian, seat, &pass, [blocks, pieces]);
+                let bytes = (blocks * slot * 4) as u64;
+                encoder.copy_buffer_to_buffer(&core.shared.pieces, 0, &core.readback, 0, bytes);
+                core.gpu.queue.submit([std::mem::replace(&mut encoder, core.encoder()).finish()]);
+                core.read_back(blocks * slot, |slots| {
                     for block in slots.chunks_exact(slot) {
                         for (sum, term) in sums.iter_mut().zip(block) {
                             *sum += f64::from(*term);
@@ -179,8 +286,15 @@ impl GpuObjective {
                     }
                 })?;
             }
+            Ok(encoder)
+        };
+        for (chunk, seat) in seats.iter().enumerate() {
+            work(seat, chunk, core.encoder())?;
         }
-        let n = self.layout.rows as f64;
+        if let Some(away) = away {
+            away.visit(core, touched(Kernel::Hessian, Dispatch::default()), &mut work)?;
+        }
+        let n = layout.rows as f64;
         for sum in &mut sums {
             *sum /= n;
         }
@@ -189,7 +303,7 @@ impl GpuObjective {
 
     /// Loss, gradient and Hessian, or with the scatter that in place of the Hessian, where the rows stand: one pass.
     fn hessian(&mut self, product: Product) -> Result<Evaluation> {
-        let features = self.layout.features;
+        let features = self.core.layout.features;
         let sums = self.product(product, hessian_pieces(features))?;
         let entry = |i: usize, j: usize| {
             let (row, column) = (i / EDGE, j / EDGE);
@@ -205,7 +319,7 @@ impl GpuObjective {
 
     /// The diagonal of the Hessian and its row of the intercept where the rows stand: one pass.
     fn diagonal(&mut self) -> Result<Diagonal> {
-        let features = self.layout.features;
+        let features = self.core.layout.features;
         let edges = border_edges(features);
         let sums = self.product(Product::Border, 2 * edges)?;
         Ok(Diagonal {
@@ -226,8 +340,8 @@ impl GpuObjective {
         }
     }
 
-    fn advance(&self, step: f32) {
-        self.run(Kernel::Advance, Dispatch { steps: [step, 0.0, 0.0, 0.0], ..Dispatch::default() });
+    fn advance(&mut self, step: f32) -> Result<()> {
+        self.run(Kernel::Advance, Dispatch { steps: [step, 0.0, 0.0, 0.0], ..Dispatch::default() })
     }
 }
 
@@ -248,7 +362,7 @@ fn split(point: &[f64]) -> (Vec<f32>, Vec<f32>) {
 
 impl Objective for GpuObjective {
     fn dimension(&self) -> usize {
-        self.layout.features + 1
+        self.core.layout.features + 1
     }
 
     fn move_to(&mut self, point: &[f64], need: Need) -> Result<Evaluation> {
@@ -259,14 +373,14 @@ impl Objective for GpuObjective {
         let is_zero = |weights: &[f32]| weights.iter().all(|w| *w == 0.0);
         if is_zero(low_weights) && is_zero(high_weights) {
             // A start at zero: the margins are the intercept, and no pass over the features is needed for them.
-            self.run(Kernel::Margin, Dispatch { intercept: *high_intercept, ..Dispatch::default() });
+            self.run(Kernel::Margin, Dispatch { intercept: *high_intercept, ..Dispatch::default() })?;
             return self.here(need);
         }
-        let features = if is_zero(low_weights) { 0 } else { self.layout.features };
+        let features = if is_zero(low_weights) { 0 } else { self.core.layout.features };
         self.passes.data += u64::from(features > 0);
-        self.write_parameters(low_weights);
-        self.run(Kernel::Margin, Dispatch { features, intercept: *low_intercept, ..Dispatch::default() });
-        self.write_parameters(high_weights);
+        self.core.write_parameters(low_weights);
+        self.run(Kernel::Margin, Dispatch { features, intercept: *low_intercept, ..Dispatch::default() })?;
+        self.core.write_parameters(high_weights);
         let steps = [1.0, 0.0, 0.0, 0.0];
         let means = self.evaluate(Dispatch {
             reads_direction: true,
@@ -274,7 +388,7 @@ impl Objective for GpuObjective {
             steps,
             ..Dispatch::default()
         })?;
-        self.advance(1.0);
+        self.advance(1.0)?;
         match need {
             Need::Gradient => Ok(means.into()),
             Need::Diagonal => Ok(Evaluation { diagonal: Some(self.diagonal()?), ..means.into() }),
@@ -289,7 +403,7 @@ impl Objective for GpuObjective {
             *p = f64::from(*rounded);
         }
         let (intercept, weights) = rounded.split_last().expect("the intercept is always there");
-        self.write_parameters(weights);
+        self.core.write_parameters(weights);
         let steps = [first_step as f32, 0.0, 0.0, 0.0];
         let first =
             self.evaluate(Dispatch { reads_direction: true, intercept: *intercept, steps, ..Dispatch::default() })?;
@@ -324,8 +438,8 @@ impl Line for GpuLine<'_> {
             for (slot, step) in padded.iter_mut().zip(few) {
                 *slot = *step as f32;
             }
-            self.gpu.run(Kernel::Probe, Dispatch { steps: padded, ..Dispatch::default() });
-            let sums = self.gpu.sum_slots(Kernel::Probe)?;
+            self.gpu.run(Kernel::Probe, Dispatch { steps: padded, ..Dispatch::default() })?;
+            let sums = self.gpu.core.sum_slots(Kernel::Probe)?;
             for (index, step) in padded[..few.len()].iter().enumerate() {
                 probes.push(Probe {
                     step: f64::from(*step),
@@ -340,7 +454,7 @@ impl Line for GpuLine<'_> {
 
     #[expect(clippy::float_cmp, reason = "the very step that was evaluated, not one near it")]
     fn accept(self: Box<Self>, step: f64, need: Need) -> Result<Evaluation> {
-        self.gpu.advance(step as f32);
+        self.gpu.advance(step as f32)?;
         if f64::from(step as f32) == self.first.probe.step && need == Need::Gradient {
             return Ok(self.first.into());
         }
@@ -350,19 +464,41 @@ impl Line for GpuLine<'_> {
 
 impl Backend for GpuObjective {
     fn row_terms(&mut self) -> Result<RowTerms> {
+        let Self { core, seats, away, .. } = self;
+        let layout = core.layout;
         let mut rows = RowTerms::default();
-        for chunk in &self.chunks {
+        for (chunk, seat) in seats.iter().enumerate() {
             let vectors = [
-                (&chunk.margins, &mut rows.margins),
-                (&chunk.direction_margins, &mut rows.direction_margins),
-                (&chunk.residuals, &mut rows.residuals),
+                (&seat.margins, &mut rows.margins),
+                (&seat.direction_margins, &mut rows.direction_margins),
+                (&seat.residuals, &mut rows.residuals),
             ];
             for (source, target) in vectors {
-                let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-                encoder.copy_buffer_to_buffer(source, 0, &self.readback, 0, source.size());
-                self.gpu.queue.submit([encoder.finish()]);
-                self.read_back(chunk.rows, |values| target.extend(values.iter().map(|&v| f64::from(v))))?;
+                let mut encoder = core.encoder();
+                encoder.copy_buffer_to_buffer(source, 0, &core.readback, 0, source.size());
+                core.gpu.queue.submit([encoder.finish()]);
+                core.read_back(layout.rows_of(chunk), |values| target.extend(values.iter().map(|&v| f64::from(v))))?;
             }
+        }
+        if let Some(Away { records, .. }) = away {
+            let record_layout = records.layout;
+            let first_chunk = seats.len();
+            const STATE: Touched = [&[Part::Margins, Part::DirectionMargins, Part::Residuals], &[]];
+            records.stream(STATE, |visit| {
+                if let Some(visit) = &visit {
+                    let vectors = [
+                        (Part::Margins, &mut rows.margins),
+                        (Part::DirectionMargins, &mut rows.direction_margins),
+                        (Part::Residuals, &mut rows.residuals),
+                    ];
+                    for (part, target) in vectors {
+                        let values: &[f32] = bytemuck::cast_slice(&visit.record[record_layout.range(part)]);
+                        let here = &values[..layout.rows_of(first_chunk + visit.index)];
+                        target.extend(here.iter().map(|&v| f64::from(v)));
+                    }
+                }
+                Ok(visit)
+            })?;
         }
         Ok(rows)
     }

@@ -1,48 +1,98 @@
-//! A table on the device: the buffers of each chunk, filled column by column while the file is read.
-
-use std::ops::Range;
-use std::sync::Mutex;
+//! A table on its way to the device: seats and records, filled column by column while the file is read.
 
 use crate::backend::gpu::Gpu;
-use crate::backend::gpu::chunk::{Chunk, Shared, chunk};
-use crate::backend::gpu::objective::GpuObjective;
+use crate::backend::gpu::objective::{Away, GpuObjective};
+use crate::backend::gpu::seat::{Seat, Shared, Visitor, seat, seat_bytes};
+use crate::backend::gpu::upload::Upload;
 use crate::backend::layout::Layout;
-use crate::backend::storage::Placement;
+use crate::backend::storage::{HostRecords, Limits, Placement, RecordColumns, RecordLayout, record_of};
 use crate::backend::{Backend, Loading};
 use crate::data::{Column, Store};
-use crate::error::Result;
-
-/// Bytes handed to the queue before it is flushed, so that its own staging memory stays bounded.
-const FLUSH_BYTES: usize = 64 << 20;
+use crate::error::{Error, Result};
 
 /// A table being filled.
 pub struct GpuTable {
     gpu: Gpu,
     layout: Layout,
-    chunks: Vec<Chunk>,
+    /// Of the first chunks, which stay on the device.
+    seats: Vec<Seat>,
     shared: Shared,
-    /// Bytes handed to the queue since it was flushed.
-    pending: Mutex<usize>,
+    /// The other chunks, if there are any.
+    away: Option<Away>,
+    upload: Upload,
 }
 
 impl GpuTable {
-    pub(super) fn new(gpu: Gpu, layout: Layout) -> Result<Self> {
+    pub(super) fn new(gpu: Gpu, layout: Layout, limits: &Limits) -> Result<Self> {
         let shared = Shared::new(&gpu, &layout)?;
-        let chunks = (0..layout.chunks()).map(|index| chunk(&gpu, &layout, index, &shared)).collect::<Result<_>>()?;
-        Ok(Self { gpu, layout, chunks, shared, pending: Mutex::new(0) })
+        let record = record_of(&layout, size_of::<f32>());
+        let visitors = 2 * seat_bytes(&layout, record.stride);
+        let chunks = layout.chunks();
+        let sizes = (0..chunks).map(|chunk| seat_bytes(&layout, layout.rows_of(chunk)));
+        let wanted = match limits.device {
+            None => chunks,
+            Some(most) if sizes.clone().sum::<u64>() <= most => chunks,
+            Some(most) => sizes
+                .scan(visitors, |taken, bytes| {
+                    *taken += bytes;
+                    Some(*taken)
+                })
+                .take_while(|&taken| taken <= most)
+                .count(),
+        };
+        let mut seats = Vec::new();
+        while seats.len() < wanted {
+            match seat(&gpu, &layout, layout.rows_of(seats.len()), &shared)? {
+                Some(seat) => seats.push(seat),
+                None => {
+                    // A device filled to the brim is slow, and other programs want some of it.
+                    let spare = seats.len().div_ceil(10);
+                    gpu.give_back(&mut seats, spare);
+                    break;
+                }
+            }
+        }
+        let away = if seats.len() < chunks {
+            Some(Self::away(&gpu, &layout, &mut seats, record, &shared, limits)?)
+        } else {
+            None
+        };
+        let upload = Upload::new(&gpu);
+        Ok(Self { gpu, layout, seats, shared, away, upload })
+    }
+
+    /// The records of the chunks that have no seat, and the two seats that they visit in turn.
+    fn away(
+        gpu: &Gpu,
+        layout: &Layout,
+        seats: &mut Vec<Seat>,
+        record: RecordLayout,
+        shared: &Shared,
+        limits: &Limits,
+    ) -> Result<Away> {
+        let mut visitors = Vec::new();
+        while visitors.len() < 2 {
+            match Visitor::new(gpu, layout, record, shared)? {
+                Some(visitor) => visitors.push(visitor),
+                // The visitors need room too.
+                None if !seats.is_empty() => gpu.give_back(seats, 1),
+                None => {
+                    return Err(Error::device(
+                        format!("{} has no room for two chunks of {} MiB", gpu.describe(), record.bytes() >> 20),
+                        "Use --device cpu (the same answer), or fewer columns (--features).",
+                    ));
+                }
+            }
+        }
+        Ok(Away { records: HostRecords::new(layout.chunks() - seats.len(), record, limits)?, visitors })
     }
 
     /// Fills every buffer, padding included, with NaN: what is not written must not be read.
     pub fn poison(&self) -> Result<()> {
-        for chunk in &self.chunks {
-            let buffers = [
-                &chunk.features,
-                &chunk.labels,
-                &chunk.margins,
-                &chunk.direction_margins,
-                &chunk.residuals,
-                &chunk.slots,
-            ];
+        let visitors = self.away.iter().flat_map(|away| &away.visitors).map(|visitor| &visitor.seat);
+        for seat in self.seats.iter().chain(visitors) {
+            let buffers =
+                [&seat.features, &seat.labels, &seat.margins, &seat.direction_margins, &seat.residuals, &seat.slots];
             for buffer in buffers {
                 let nan = vec![f32::NAN; (buffer.size() / 4) as usize];
                 self.gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&nan));
@@ -52,33 +102,33 @@ impl GpuTable {
         }
         Ok(())
     }
-
-    fn write_piece(&self, column: Column, chunk: usize, rows: &Range<usize>, values: &[f32]) -> Result<()> {
-        let chunk = &self.chunks[chunk];
-        let (target, first) = match column {
-            Column::Feature(index) => (&chunk.features, index * chunk.stride() * 4),
-            Column::Label => (&chunk.labels, 0),
-        };
-        let offset = ((first + rows.start) * 4) as u64;
-        self.gpu.queue.write_buffer(target, offset, bytemuck::cast_slice(values));
-        let mut pending = self.pending.lock().expect("nothing panics while it holds this lock");
-        *pending += size_of_val(values);
-        if *pending >= FLUSH_BYTES {
-            *pending = 0;
-            self.gpu.queue.submit([]);
-            self.gpu.wait()?;
-        }
-        Ok(())
-    }
 }
 
-impl Store for &GpuTable {
+/// Takes the columns of a table.
+struct GpuStore<'t> {
+    layout: Layout,
+    seats: &'t [Seat],
+    upload: &'t Upload,
+    away: Option<RecordColumns<'t>>,
+}
+
+impl Store for GpuStore<'_> {
     fn write(&self, column: Column, first_row: usize, values: &[f32]) -> Result<()> {
         let mut values = values;
         for (chunk, rows) in self.layout.pieces(first_row, values.len()) {
             let (here, rest) = values.split_at(rows.len());
             values = rest;
-            self.write_piece(column, chunk, &rows, here)?;
+            match (self.seats.get(chunk), &self.away) {
+                (Some(seat), _) => {
+                    let (target, first) = match column {
+                        Column::Feature(index) => (&seat.features, index * seat.stride * 4),
+                        Column::Label => (&seat.labels, 0),
+                    };
+                    self.upload.write(target, first + rows.start, here)?;
+                }
+                (None, Some(away)) => away.write(chunk - self.seats.len(), column, rows.start, here)?,
+                (None, None) => return Err(Error::internal(format!("chunk {chunk} is kept nowhere"))),
+            }
         }
         Ok(())
     }
@@ -86,16 +136,25 @@ impl Store for &GpuTable {
 
 impl Loading for GpuTable {
     fn as_store(&mut self) -> Box<dyn Store + '_> {
-        Box::new(&*self)
+        Box::new(GpuStore {
+            layout: self.layout,
+            seats: &self.seats,
+            upload: &self.upload,
+            away: self.away.as_mut().map(|away| away.records.columns()),
+        })
     }
 
     fn placement(&self) -> Placement {
-        Placement::default()
+        let chunks = 0..self.seats.len();
+        Placement {
+            device_chunks: self.seats.len(),
+            device_bytes: chunks.map(|chunk| seat_bytes(&self.layout, self.layout.rows_of(chunk))).sum(),
+            ..self.away.as_ref().map(|away| away.records.placement()).unwrap_or_default()
+        }
     }
 
     fn finish(self: Box<Self>) -> Result<Box<dyn Backend>> {
-        self.gpu.queue.submit([]);
-        self.gpu.wait()?;
-        Ok(Box::new(GpuObjective::new(self.gpu, self.layout, self.chunks, self.shared)?))
+        self.upload.finish()?;
+        Ok(Box::new(GpuObjective::new(self.gpu, self.layout, self.seats, self.shared, self.away)?))
     }
 }
