@@ -1,7 +1,17 @@
-// One pass over the features of a chunk. Map: margins, probabilities L_k, per-row loss, residual and
-// gradient terms at margins z + step u, with u = X p computed here if the pass reads a direction, and 0 if not.
-// Reduce: a tree for each sum of each tile. A workgroup takes one block and writes one slot:
+// One pass over the features of a chunk, each read from memory once. Map: margins, probabilities L_k, per-row loss,
+// residual and gradient terms at margins z + step u, with u = X p computed here if the pass reads a direction, and 0
+// if not. Reduce: a tree for each sum of each part. A workgroup takes one block and writes one slot:
 // [sum loss, sum r u, sum S u^2, sum r, sum r x_1 .. sum r x_d]: phi, phi', phi'' and the gradient.
+//
+// An invocation has a row lane and a column lane, neighbours a row lane apart so that loads coalesce. Of a tile it
+// holds four rows and up to eight columns in registers, for u first and then for the gradient. The column lanes are
+// as many as the columns need; the row lanes are the rest of the group. Where 128 column lanes are too few (beyond
+// 1024 columns) the columns come in panels of 1024, and all but the last are read again for the gradient, backwards:
+// from the cache if it still holds eight rows of X for each workgroup in flight.
+
+const HELD: u32 = 8u;          // columns that an invocation holds: two matrices of four
+const COLUMN_LEVELS: u32 = 7u; // 2^7 column lanes at most, so that two row lanes read 32 neighbouring bytes
+const PART: u32 = 256u;        // rows of an accumulator
 
 @group(0) @binding(0) var<uniform> pass_: Pass;
 @group(0) @binding(1) var<storage, read> features: array<vec4<f32>>;
@@ -19,63 +29,117 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first_row = group.x * pass_.block_rows;
     let last_row = min(first_row + pass_.block_rows, pass_.rows);
     let slot = group.x * (pass_.features + 4u);
-    for (var tile = first_row; tile < last_row; tile += TILE) {
-        let row = tile + 4u * lane;
-        let k = row / 4u;
+    let row_lanes = GROUP >> min(32u - countLeadingZeros((pass_.features - 1u) / HELD), COLUMN_LEVELS);
+    let column_lanes = GROUP / row_lanes;
+    let row_lane = lane % row_lanes;
+    let column_lane = lane / row_lanes;
+    let last_panel = (pass_.features - 1u) / (HELD * column_lanes) * (HELD * column_lanes);
+    let held = last_panel + column_lane;
+    let weights_low = four_weights(held, column_lanes);
+    let weights_high = four_weights(held + 4u * column_lanes, column_lanes);
+    // Accumulators are those of the last panel: of several, each tile is a part of its own.
+    let tile_rows = 4u * row_lanes;
+    let part_rows = select(tile_rows, tile_rows * (PART / 4u), last_panel == 0u);
+    for (var part = first_row; part < last_row; part += part_rows) {
+        let part_end = min(part + part_rows, last_row);
         var terms = vec4(0.0);
-        var residual = vec4(0.0);
-        if (row < last_row) {
+        var gradient_low = vec4(0.0);
+        var gradient_high = vec4(0.0);
+        for (var tile = part; tile < part_end; tile += tile_rows) {
+            let row = tile + 4u * row_lane;
+            let k = row / 4u;
             let here = holds_data(row, last_row);
+            // What is done once a row is done by the first column lane, whose row lanes are the first invocations;
+            // its loads start with those of the features.
+            let first_lane = lane < select(0u, row_lanes, here.x);
+            var z = vec4(0.0);
+            var t = vec4(0.0);
+            if (first_lane) {
+                z = select(vec4(0.0), margins[k], here);
+                t = select(vec4(0.0), labels[k], here);
+            }
             var u = vec4(0.0);
             if (pass_.reads_direction == 1u) {
-                u = vec4(pass_.intercept);
-                for (var j = 0u; j < pass_.features; j++) {
-                    u += direction[j] * features[j * pass_.stride + k];
+                for (var j = column_lane; j < held; j += 4u * column_lanes) {
+                    u += four_columns(j, column_lanes, here, k) * four_weights(j, column_lanes);
                 }
-                u = select(vec4(0.0), u, here);
-                direction_margins[k] = u;
             }
-            let z = select(vec4(0.0), margins[k] + pass_.steps.x * u, here);
-            let t = select(vec4(0.0), labels[k], here);
-            residual = select(vec4(0.0), residual_of(z, t), here);
-            residuals[k] = residual;
-            let loss = select(vec4(0.0), loss_of(z, t), here);
-            terms = vec4(sum_of_rows(loss), sum_of_rows(residual * u),
-                sum_of_rows(logistic_curvature(z) * u * u), sum_of_rows(residual));
+            let low = four_columns(held, column_lanes, here, k);
+            let high = four_columns(held + 4u * column_lanes, column_lanes, here, k);
+            u = tree_sum(lane, GROUP, row_lanes, u + low * weights_low + high * weights_high);
+            var residual = vec4(0.0);
+            if (first_lane) {
+                u = select(vec4(0.0), u + pass_.intercept, here & vec4(pass_.reads_direction == 1u));
+                if (pass_.reads_direction == 1u) {
+                    direction_margins[k] = u;
+                }
+                z += pass_.steps.x * u;
+                residual = select(vec4(0.0), residual_of(z, t), here);
+                residuals[k] = residual;
+                let loss = select(vec4(0.0), loss_of(z, t), here);
+                terms += vec4(sum_of_rows(loss), sum_of_rows(residual * u),
+                    sum_of_rows(logistic_curvature(z) * u * u), sum_of_rows(residual));
+            }
+            if (lane < row_lanes) {
+                tile_residuals[lane] = residual;
+            }
+            workgroupBarrier();
+            let r = tile_residuals[row_lane];
+            gradient_low += r * low;
+            gradient_high += r * high;
+            for (var end = last_panel; end > 0u; end -= 4u * column_lanes) {
+                let j = end - 4u * column_lanes + column_lane;
+                join_columns(lane, row_lanes, slot, j, r * four_columns(j, column_lanes, here, k), part == first_row);
+            }
         }
-        tile_residuals[lane] = residual;
-        let sums = tree_sum(lane, GROUP, terms);
+        join_columns(lane, row_lanes, slot, held, gradient_low, part == first_row);
+        join_columns(lane, row_lanes, slot, held + 4u * column_lanes, gradient_high, part == first_row);
+        let sums = tree_sum(lane, GROUP, 1u, terms);
         if (lane < 4u) {
-            add_to_slot(slot + lane, sums[lane], tile == first_row);
-        }
-        // The gradient: LANES invocations share four columns and walk down the rows of the tile (every read of
-        // a residual comes before a tree, whose barriers come before the next tile),
-        // which the cache still holds.
-        let tile_vectors = (min(TILE, last_row - tile) + 3u) / 4u;
-        for (var first_column = 0u; first_column < pass_.features; first_column += COLUMNS) {
-            let j = first_column + lane / LANES * 4u;
-            // Lanes beyond the last column walk down it once more and leave their sum unused.
-            let columns = min(vec4(j, j + 1u, j + 2u, j + 3u), vec4(pass_.features - 1u)) * pass_.stride + tile / 4u;
-            var gradient = vec4(0.0);
-            for (var i = lane % LANES; i < tile_vectors; i += LANES) {
-                let here = holds_data(tile + 4u * i, last_row);
-                let r = tile_residuals[i];
-                gradient += vec4(
-                    dot(r, select(vec4(0.0), features[columns.x + i], here)),
-                    dot(r, select(vec4(0.0), features[columns.y + i], here)),
-                    dot(r, select(vec4(0.0), features[columns.z + i], here)),
-                    dot(r, select(vec4(0.0), features[columns.w + i], here)));
-            }
-            let sum = tree_sum(lane, LANES, gradient);
-            let column = j + lane % LANES;
-            if (lane % LANES < 4u && column < pass_.features) {
-                add_to_slot(slot + 4u + column, sum[lane % LANES], tile == first_row);
-            }
+            add_to_slot(slot + lane, sums[lane], part == first_row);
         }
     }
 }
 
-// Each slot entry belongs to one invocation, which adds its tiles in their order.
+// Adds the sums over the row lanes to the slot, for the columns j, j + column lanes, .. of an invocation.
+fn join_columns(lane: u32, row_lanes: u32, slot: u32, j: u32, gradient: vec4<f32>, first: bool) {
+    let sums = tree_sum(lane, row_lanes, 1u, gradient);
+    for (var i = lane % row_lanes; i < 4u; i += row_lanes) {
+        let column = j + i * (GROUP / row_lanes);
+        if (column < pass_.features) {
+            add_to_slot(slot + 4u + column, sums[i], first);
+        }
+    }
+}
+
+// Four rows of the columns j, j + apart, .. of which there are, as the columns of a matrix; 0 beyond the last row.
+fn four_columns(j: u32, apart: u32, here: vec4<bool>, k: u32) -> mat4x4<f32> {
+    let columns = select(0u, pass_.features, here.x);
+    return mat4x4(four_rows(j, columns, here, k), four_rows(j + apart, columns, here, k),
+        four_rows(j + 2u * apart, columns, here, k), four_rows(j + 3u * apart, columns, here, k));
+}
+
+fn four_rows(j: u32, columns: u32, here: vec4<bool>, k: u32) -> vec4<f32> {
+    var x = vec4(0.0);
+    if (j < columns) {
+        x = features[j * pass_.stride + k];
+    }
+    return select(vec4(0.0), x, here);
+}
+
+// Weights of the columns j, j + apart, .. of which there are.
+fn four_weights(j: u32, apart: u32) -> vec4<f32> {
+    return vec4(weight(j), weight(j + apart), weight(j + 2u * apart), weight(j + 3u * apart));
+}
+
+fn weight(j: u32) -> f32 {
+    if (j < pass_.features) {
+        return direction[j];
+    }
+    return 0.0;
+}
+
+// Each slot entry belongs to one invocation, which adds its parts in their order.
 fn add_to_slot(entry: u32, sum: f32, first: bool) {
     if (first) {
         slots[entry] = sum;

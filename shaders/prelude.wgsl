@@ -1,10 +1,8 @@
 // Constants, the pass description, the logistic functions and the tree reduction. No bindings here.
 // Rows are handled four at a time: a vec4 holds the same quantity of four neighbouring rows.
 
-const GROUP: u32 = 256u;  // invocations of a workgroup
-const TILE: u32 = 1024u;  // rows of a tile: four for each invocation
-const LANES: u32 = 32u;   // invocations that share a column in the gradient
-const COLUMNS: u32 = 32u; // columns in one tree: four for each group of LANES
+const GROUP: u32 = 256u; // invocations of a workgroup
+const TILE: u32 = 1024u; // rows that a group handles at once: four for each invocation
 
 // What one dispatch over one chunk needs to know. Rows and blocks are those of the chunk.
 struct Pass {
@@ -65,18 +63,19 @@ fn sum_of_rows(v: vec4<f32>) -> f32 {
 
 var<workgroup> scratch: array<vec4<f32>, GROUP>;
 
-// The one tree reduction: the sum of `value` over each `width` neighbouring invocations (a power of
-// two), returned to all of them. All invocations of the workgroup must call it.
-fn tree_sum(lane: u32, width: u32, value: vec4<f32>) -> vec4<f32> {
+// The one tree reduction: the sum of `value` over the invocations of each `span` neighbouring ones that are
+// `stride` apart (powers of two), returned to all of them. All invocations of the workgroup must call it.
+fn tree_sum(lane: u32, span: u32, stride: u32, value: vec4<f32>) -> vec4<f32> {
     scratch[lane] = value;
     workgroupBarrier();
-    for (var half = width / 2u; half > 0u; half = half / 2u) {
-        if (lane % width < half) {
+    let place = lane % span;
+    for (var half = span / 2u; half >= stride; half = half / 2u) {
+        if (place < half) {
             scratch[lane] = scratch[lane] + scratch[lane + half];
         }
         workgroupBarrier();
     }
-    let sum = scratch[lane - lane % width];
+    let sum = scratch[lane - place + lane % stride];
     workgroupBarrier();
     return sum;
 }

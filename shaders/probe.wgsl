@@ -28,9 +28,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             curvature[p] += sum_of_rows(logistic_curvature(at) * u * u);
         }
     }
-    let losses = tree_sum(lane, GROUP, loss);
-    let slopes = tree_sum(lane, GROUP, slope);
-    let curvatures = tree_sum(lane, GROUP, curvature);
+    let losses = tree_sum(lane, GROUP, 1u, loss);
+    let slopes = tree_sum(lane, GROUP, 1u, slope);
+    let curvatures = tree_sum(lane, GROUP, 1u, curvature);
     if (lane == 0u) {
         slots[3u * group.x] = losses;
         slots[3u * group.x + 1u] = slopes;

@@ -244,18 +244,26 @@ fn chunks_of(blocks: usize, features: usize) -> usize {
     blocks * 1024 * features * 4
 }
 
-/// Awkward shapes, never square: around a group, a tile and a block, and several chunks with a last one of one row.
+/// Awkward shapes, never square: around a group, a tile and a block, and several chunks with a last one of one row;
+/// columns on both sides of what the column lanes of `evaluate` hold, and beyond what one panel does.
 fn every_shape_matches_the_oracle(subject: &Subject) -> Check {
     let mut checked = 0;
-    for features in [1, 3, 33, 257] {
-        for rows in [1, 2, 255, 256, 257, 1023, 1024, 1025, 3073] {
-            let (table, point, direction) = fixture(rows, features);
-            matches_the_oracle(subject, &table, &point, &direction, chunks_of(2, features))
-                .map_err(|fault| format!("{rows} x {features}: {fault}"))?;
-            checked += 1;
+    let shapes: [(&[usize], &[usize]); 3] = [
+        (&[1, 3, 33, 257], &[1, 2, 255, 256, 257, 1023, 1024, 1025, 3073]),
+        (&[8, 9, 28, 65], &[31, 1025]),
+        (&[1024, 1025, 2050], &[9, 67]),
+    ];
+    for (columns, rows) in shapes {
+        for &features in columns {
+            for &rows in rows {
+                let (table, point, direction) = fixture(rows, features);
+                matches_the_oracle(subject, &table, &point, &direction, chunks_of(2, features))
+                    .map_err(|fault| format!("{rows} x {features}: {fault}"))?;
+                checked += 1;
+            }
         }
     }
-    if checked == 36 { Ok(()) } else { Err(format!("{checked} shapes were checked")) }
+    if checked == 50 { Ok(()) } else { Err(format!("{checked} shapes were checked")) }
 }
 
 /// The suite must notice a wrong weight, a dropped last row and swapped columns.
@@ -584,19 +592,27 @@ const SUITE: [(&str, Test); 11] = [
 
 /// Edits of the shader texts that the suite must notice: shader file, text, replacement. The index is that of
 /// `Kernel::ALL`: 0 margin, 1 evaluate, 2 probe, 3 advance, 4 hessian.
-const EDITS: [(&str, usize, &str, &str); 16] = [
-    ("tree stops one level early", 1, "half > 0u", "half > 1u"),
+const EDITS: [(&str, usize, &str, &str); 24] = [
+    ("tree stops one level early", 1, "half >= stride", "half > stride"),
+    (
+        "tree over the column lanes has another stride",
+        1,
+        "tree_sum(lane, GROUP, row_lanes,",
+        "tree_sum(lane, GROUP, 1u,",
+    ),
     ("last row skipped", 1, "vec4(0u, 1u, 2u, 3u) < vec4(rows)", "vec4(1u, 2u, 3u, 4u) < vec4(rows)"),
     ("one row too many", 1, "vec4(0u, 1u, 2u, 3u) < vec4(rows)", "vec4(0u, 1u, 2u, 3u) <= vec4(rows)"),
-    (
-        "last vector of a tile skipped",
-        1,
-        "(min(TILE, last_row - tile) + 3u) / 4u",
-        "(min(TILE, last_row - tile) - 1u) / 4u",
-    ),
-    ("direction's intercept left out", 1, "u = vec4(pass_.intercept);", "u = vec4(0.0);"),
+    ("features beyond the last row not masked", 1, "return select(vec4(0.0), x, here);", "return x;"),
+    ("last tile of a part skipped", 1, "tile < part_end;", "tile + tile_rows < part_end;"),
+    ("last column skipped", 1, "if (j < columns)", "if (j + 1u < columns)"),
+    ("last column held left out", 1, "four_rows(j + 3u * apart, columns, here, k)", "vec4(0.0)"),
+    ("second four columns left out of the gradient", 1, "gradient_high += r * high;", ""),
+    ("residuals of other rows", 1, "let r = tile_residuals[row_lane];", "let r = tile_residuals[row_lane ^ 1u];"),
+    ("direction's intercept left out", 1, "u + pass_.intercept", "u"),
+    ("panels before the last left out of the margin", 1, "j < held;", "j + 4u * column_lanes < held;"),
+    ("first panel left out of the gradient", 1, "end > 0u;", "end > 4u * column_lanes;"),
     ("residual with the other sign", 1, "return -s * sigmoid(-s * z);", "return s * sigmoid(-s * z);"),
-    ("tiles beyond the first not added", 1, "slots[entry] += sum;", "slots[entry] = sum;"),
+    ("parts beyond the first not added", 1, "slots[entry] += sum;", "slots[entry] = sum;"),
     ("low half of the point forgotten", 0, "z += weights[j] * features[j * pass_.stride + k];", ""),
     ("probes beyond the first ignore their step", 2, "pass_.steps[p]", "pass_.steps[0]"),
     (
@@ -639,16 +655,45 @@ fn an_edit_is_noticed(adapter: &Adapter, kernel: usize, text: &str, replacement:
     sources[kernel] = &edited;
     let gpu = Gpu::open_with(adapter, sources).map_err(|e| format!("the edited shader does not compile: {e}"))?;
     let subject = Subject::gpu(gpu);
-    // A point with more digits than one f32 has, and blocks of several tiles (beyond four million rows they
-    // have two), need checks of their own.
+    // A point with more digits than one f32 has, and columns in several panels, need checks of their own.
     let (rows, mut point, direction) = fixture(3_073, 35);
     for q in &mut point {
         *q *= 1.0 + 2e-8;
     }
-    let mut checks = vec![matches_the_oracle(&subject, &rows, &point, &direction, chunks_of(2, 35))];
-    checks.push(low_halves_count(&subject));
-    checks.push(blocks_of_several_tiles_are_summed(&subject));
-    checks.into_iter().find_map(Result::err).map(|_| ()).ok_or_else(|| "the suite does not notice it".to_owned())
+    let checks: [&dyn Fn() -> Check; 3] = [
+        &|| matches_the_oracle(&subject, &rows, &point, &direction, chunks_of(2, 35)),
+        &|| low_halves_count(&subject),
+        &|| several_panels_are_summed(&subject),
+    ];
+    if checks.iter().any(|check| check().is_err()) { Ok(()) } else { Err("the suite does not notice it".into()) }
+}
+
+/// Beyond 1024 columns a margin and a gradient come in panels, and each tile joins its slot on its own.
+fn several_panels_are_summed(subject: &Subject) -> Check {
+    let (rows, point, _) = fixture(67, 2_050);
+    let mut backend = subject.load(&rows, chunks_of(1, 2_050));
+    let evaluation = backend.move_to(&point, Need::Gradient).map_err(|e| e.to_string())?;
+    let terms = backend.row_terms().map_err(|e| e.to_string())?;
+    agree(subject, &rows, &point, &evaluation, &terms, &terms.margins)
+}
+
+/// A block has several parts beyond some gigabytes only. With parts of two tiles in place of 64 a small one has, and
+/// their sums join in its slot; without the joining that is noticed.
+fn blocks_of_several_parts_are_summed(adapter: &Adapter) -> Check {
+    let short = SOURCES[1].replace("PART: u32 = 256u", "PART: u32 = 8u");
+    let (rows, point, direction) = fixture(3_073, 35);
+    let with = |text: &str| {
+        let mut sources: Sources<'_> = SOURCES;
+        sources[1] = text;
+        let gpu = Gpu::open_with(adapter, sources).map_err(|e| format!("the edited shader does not compile: {e}"))?;
+        matches_the_oracle(&Subject::gpu(gpu), &rows, &point, &direction, chunks_of(2, 35))
+    };
+    if short == SOURCES[1] {
+        return Err("parts have another length".into());
+    }
+    with(&short)?;
+    let forgetful = short.replace("slots[entry] += sum;", "slots[entry] = sum;");
+    with(&forgetful).err().map(|_| ()).ok_or_else(|| "parts that are not joined go unnoticed".to_owned())
 }
 
 /// A margin is `x high + x low`: where the high half cancels against the intercept, the low one is all there is.
@@ -661,7 +706,7 @@ fn low_halves_count(subject: &Subject) -> Check {
     close("margin", &margins, &[2.0_f64.powi(-20); 7], |_| 1e-9)
 }
 
-/// Beyond 4 x 1024^2 rows a block has several tiles, whose sums join in its slot.
+/// Beyond 4 x 1024^2 rows every kernel's workgroup takes several tiles one after the other.
 fn blocks_of_several_tiles_are_summed(subject: &Subject) -> Check {
     const ROWS: usize = 4 * 1024 * 1024 + 4_097;
     let mut table = subject.reserve(ROWS, 1, 1 << 25);
@@ -680,11 +725,12 @@ fn blocks_of_several_tiles_are_summed(subject: &Subject) -> Check {
 const BARRIER: &str = "workgroupBarrier();";
 
 /// Edits that make a race: a software adapter, which runs a workgroup in step, cannot show them. For hardware.
-const RACES: [(&str, &str, usize, &str); 4] = [
+const RACES: [(&str, &str, usize, &str); 5] = [
     ("tree without its first barrier", BARRIER, 0, ""),
     ("tree without its inner barrier", BARRIER, 1, ""),
     ("tree without its last barrier", BARRIER, 2, ""),
-    ("tree adds one invocation too many", "if (lane % width < half)", 0, "if (lane % width <= half)"),
+    ("residuals read before they are there", BARRIER, 3, ""),
+    ("tree adds one invocation too many", "if (place < half)", 0, "if (place <= half)"),
 ];
 
 fn a_race_is_noticed(adapter: &Adapter, text: &str, index: usize, replacement: &str) -> Check {
@@ -711,6 +757,8 @@ fn main() -> ExitCode {
         suite.gpu(name, move |adapter| check(&on(adapter)?));
     }
     suite.gpu("low_halves_count", move |adapter| low_halves_count(&on(adapter)?));
+    suite.gpu("several_panels_are_summed", move |adapter| several_panels_are_summed(&on(adapter)?));
+    suite.gpu("blocks_of_several_parts_are_summed", blocks_of_several_parts_are_summed);
     suite.gpu("blocks_of_several_tiles_are_summed", move |adapter| blocks_of_several_tiles_are_summed(&on(adapter)?));
     for (name, kernel, text, replacement) in EDITS {
         let name = format!("notices_the_edit::{}", name.replace([' ', '\''], "_"));

@@ -12,11 +12,11 @@ use std::path::Path;
 use gpu_logreg::backend::gpu::kernels::{
     Binding, EDGE, GROUP, Kernel, LEVELS, PART, PROBES, Pass, SLOT_HEAD, SOURCES, STORAGE_BUFFERS, WORKGROUP_BYTES,
 };
-use gpu_logreg::backend::layout::TILE;
+use gpu_logreg::backend::layout::{COLUMN_LEVELS, HELD, TILE, tile_rows};
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
 use naga::{
-    AddressSpace, BinaryOperator, Block, BuiltIn, Expression, Function, Handle, Literal, LocalVariable, Module, Scalar,
-    ShaderStage, Statement, StorageAccess, TypeInner, VectorSize,
+    AddressSpace, BinaryOperator, Block, BuiltIn, Expression, Function, Handle, Literal, LocalVariable, MathFunction,
+    Module, Scalar, ShaderStage, Statement, StorageAccess, TypeInner, VectorSize,
 };
 
 const PRELUDE: &str = include_str!("../shaders/prelude.wgsl");
@@ -137,12 +137,16 @@ fn constant(module: &Module, name: &str) -> Result<u64, String> {
 fn check_constants(module: &Module) -> Result<(), String> {
     let (group, tile) = (constant(module, "GROUP")?, constant(module, "TILE")?);
     expect(group == u64::from(GROUP), || format!("GROUP is {group} there and {GROUP} here"))?;
-    expect(tile == TILE as u64, || format!("TILE is {tile} there and {TILE} here"))?;
-    // GROUP / LANES sets of invocations take four columns each, which they find by `lane % LANES < 4`.
-    let (lanes, columns) = (constant(module, "LANES")?, constant(module, "COLUMNS")?);
-    expect(lanes >= 4 && group % lanes == 0 && columns == 4 * (group / lanes), || {
-        format!("{lanes} LANES and {columns} COLUMNS do not fill a GROUP of {group}")
-    })
+    expect(tile == TILE as u64, || format!("TILE is {tile} there and {TILE} here"))
+}
+
+/// Constants that a kernel has of its own.
+fn check_own_constants(module: &Module, host: &[(&str, u64)]) -> Result<(), String> {
+    for &(name, host) in host {
+        let there = constant(module, name)?;
+        expect(there == host, || format!("{name} is {there} there and {host} here"))?;
+    }
+    Ok(())
 }
 
 /// Order, names and access of the bindings, and that the kernel uses each of them as it says.
@@ -251,6 +255,58 @@ fn literal(module: &Module, function: &Function, expression: Handle<Expression>)
     }
 }
 
+/// What an expression of whole numbers is for a table of that many `features`; `None` beyond what is known here.
+fn number(module: &Module, function: &Function, expression: Handle<Expression>, features: u32) -> Option<u32> {
+    let of = |operand| number(module, function, operand, features);
+    if let Some(number) = literal(module, function, expression) {
+        return Some(number);
+    }
+    match function.expressions[expression] {
+        Expression::Load { pointer } => is_features(module, function, pointer).then_some(features),
+        Expression::Binary { op, left, right } => {
+            let (left, right) = (of(left)?, of(right)?);
+            match op {
+                BinaryOperator::Subtract => left.checked_sub(right),
+                BinaryOperator::Divide => left.checked_div(right),
+                BinaryOperator::ShiftRight => left.checked_shr(right),
+                _ => None,
+            }
+        }
+        Expression::Math { fun: MathFunction::Min, arg, arg1: Some(other), .. } => Some(of(arg)?.min(of(other)?)),
+        Expression::Math { fun: MathFunction::CountLeadingZeros, arg, .. } => Some(of(arg)?.leading_zeros()),
+        _ => None,
+    }
+}
+
+/// Whether a pointer is to `pass_.features`.
+fn is_features(module: &Module, function: &Function, pointer: Handle<Expression>) -> bool {
+    let Expression::AccessIndex { base, index } = function.expressions[pointer] else { return false };
+    let Expression::GlobalVariable(pass) = function.expressions[base] else { return false };
+    match &module.types[module.global_variables[pass].ty].inner {
+        TypeInner::Struct { members, .. } => members[index as usize].name.as_deref() == Some("features"),
+        _ => false,
+    }
+}
+
+/// The tiles of `evaluate` are the host's, whatever the number of columns, and its accumulators run as far.
+fn check_tiles(module: &Module) -> Result<(), String> {
+    let levels = u64::from(COLUMN_LEVELS);
+    check_own_constants(module, &[("HELD", HELD as u64), ("PART", PART as u64), ("COLUMN_LEVELS", levels)])?;
+    let main = &module.entry_points[0].function;
+    let (&row_lanes, _) = main
+        .named_expressions
+        .iter()
+        .find(|(_, name)| *name == "row_lanes")
+        .ok_or_else(|| "no row_lanes".to_owned())?;
+    for features in 1..=3_000 {
+        let (there, here) = (number(module, main, row_lanes, features), tile_rows(features as usize) / 4);
+        expect(there == Some(here as u32), || {
+            format!("the row lanes of {features} columns are {there:?} there and {here} here")
+        })?;
+    }
+    Ok(())
+}
+
 /// A slot of `evaluate` has `SLOT_HEAD` entries before the gradient: `slot = group.x * (features + head)`.
 fn check_slot_head(module: &Module) -> Result<(), String> {
     let main = &module.entry_points[0].function;
@@ -292,10 +348,7 @@ fn check_probes(module: &Module) -> Result<(), String> {
 /// products, and in each step one column of each side and four rows.
 fn check_hessian(module: &Module) -> Result<(), String> {
     let group = u64::from(GROUP);
-    for (name, host) in [("EDGE", EDGE as u64), ("PART", PART as u64), ("LEVELS", u64::from(LEVELS))] {
-        let there = constant(module, name)?;
-        expect(there == host, || format!("{name} is {there} there and {host} here"))?;
-    }
+    check_own_constants(module, &[("EDGE", EDGE as u64), ("PART", PART as u64), ("LEVELS", u64::from(LEVELS))])?;
     let (edge, step) = (constant(module, "EDGE")?, constant(module, "STEP")?);
     expect(edge * edge == 4 * group, || format!("a piece of {edge} columns is not {group} times four products"))?;
     expect(step * edge == 4 * group && (PART as u64).is_multiple_of(step), || {
@@ -313,7 +366,7 @@ fn check_layout(source: &str, kernel: Kernel) -> Result<(), String> {
     expect(buffers <= STORAGE_BUFFERS, || format!("{buffers} storage buffers, more than {STORAGE_BUFFERS}"))?;
     expect(bytes <= WORKGROUP_BYTES, || format!("{bytes} bytes of workgroup memory, more than {WORKGROUP_BYTES}"))?;
     match kernel {
-        Kernel::Evaluate => check_slot_head(&module),
+        Kernel::Evaluate => check_slot_head(&module).and_then(|()| check_tiles(&module)),
         Kernel::Probe => check_probes(&module),
         Kernel::Hessian => check_hessian(&module),
         Kernel::Margin | Kernel::Advance => Ok(()),
@@ -348,7 +401,6 @@ fn a_layout_that_is_not_the_hosts_is_refused() {
     let faults = [
         (Kernel::Margin, "TILE: u32 = 1024u", "TILE: u32 = 512u", "TILE"),
         (Kernel::Margin, "GROUP: u32 = 256u", "GROUP: u32 = 128u", "GROUP"),
-        (Kernel::Margin, "LANES: u32 = 32u", "LANES: u32 = 64u", "LANES"),
         (Kernel::Margin, "fn main(", "fn other(", "called other"),
         (Kernel::Margin, "@workgroup_size(256)", "@workgroup_size(128)", "workgroup size"),
         (Kernel::Margin, "@workgroup_size(256)", "@workgroup_size(16, 16)", "workgroup size"),
@@ -384,6 +436,11 @@ fn a_layout_that_is_not_the_hosts_is_refused() {
             "var<workgroup> tile_residuals: array<vec4<f32>, TILE>",
             "bytes of workgroup memory",
         ),
+        (Kernel::Evaluate, "HELD: u32 = 8u", "HELD: u32 = 4u", "HELD"),
+        (Kernel::Evaluate, "PART: u32 = 256u", "PART: u32 = 512u", "PART"),
+        (Kernel::Evaluate, "COLUMN_LEVELS: u32 = 7u", "COLUMN_LEVELS: u32 = 6u", "COLUMN_LEVELS"),
+        (Kernel::Evaluate, "(pass_.features - 1u) / HELD)", "pass_.features / HELD)", "row lanes of 8 columns"),
+        (Kernel::Evaluate, "32u - countLeadingZeros", "31u - countLeadingZeros", "row lanes of"),
         (Kernel::Probe, "p < 4u", "p < 3u", "bounds of p"),
         (Kernel::Hessian, "EDGE: u32 = 32u", "EDGE: u32 = 16u", "EDGE"),
         (Kernel::Hessian, "PART: u32 = 256u", "PART: u32 = 512u", "PART"),
@@ -415,8 +472,8 @@ fn a_layout_that_is_not_the_hosts_is_refused() {
 //
 // Two elements are known to differ for two reasons only:
 // - `Own`: the index is the invocation's own number, so no two invocations share an element;
-// - `Partner`: the step of the tree. Invocations with `lane % width < half` read `lane + half` and store
-//   `lane`. As 2 half <= width, the remainder of `lane + half` is at least `half`: no invocation of the
+// - `Partner`: the step of the tree. Invocations with `lane % span < half` read `lane + half` and store
+//   `lane`. As 2 half <= span, the remainder of `lane + half` is at least `half`: no invocation of the
 //   step stores there. This holds for one value of `half`, so only inside one run of the guarded block.
 // All other indices may be any element.
 //
@@ -428,6 +485,8 @@ fn a_layout_that_is_not_the_hosts_is_refused() {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Value {
     Constant(u32),
+    /// A uniform power of two from 1 to [`GROUP`].
+    Power,
     Uniform,
     /// The invocation's number.
     Lane,
@@ -436,7 +495,14 @@ enum Value {
 
 impl Value {
     fn is_uniform(self) -> bool {
-        matches!(self, Self::Constant(_) | Self::Uniform)
+        matches!(self, Self::Constant(_) | Self::Power | Self::Uniform)
+    }
+
+    fn is_power(self) -> bool {
+        match self {
+            Self::Constant(value) => value.is_power_of_two() && value <= GROUP,
+            _ => self == Self::Power,
+        }
     }
 
     /// Either of the two.
@@ -644,7 +710,7 @@ impl<'a> Walk<'a> {
                 }
                 let values: Vec<Value> = arguments.iter().map(|&argument| self.value(frame, argument)).collect();
                 if called.name.as_deref() == Some(TREE) && !is_tree_call(&values) {
-                    self.fault(frame, &format!("{TREE} of {values:?}: not the lane, or not a power of two"));
+                    self.fault(frame, &format!("{TREE} of {values:?}: not the lane, or not powers of two that fit"));
                 }
                 let depth = self.varying;
                 self.varying += usize::from(frame.returns_at_odds);
@@ -725,6 +791,23 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Whether `value >> shift` is a power of two: that constant is one, `shift` is `min(uniform, constant)`, and the
+    /// constant leaves 1 at least.
+    fn is_shifted_power(&self, frame: &Frame<'_>, value: Handle<Expression>, shift: Handle<Expression>) -> bool {
+        let Expression::Math { fun: MathFunction::Min, arg, arg1: Some(most), .. } = frame.function.expressions[shift]
+        else {
+            return false;
+        };
+        match (self.value(frame, value), self.value(frame, most)) {
+            (Value::Constant(value), Value::Constant(most)) => {
+                Value::Constant(value).is_power()
+                    && value.checked_shr(most).is_some_and(|least| least > 0)
+                    && self.value(frame, arg).is_uniform()
+            }
+            _ => false,
+        }
+    }
+
     /// Notes an access if the pointer is to workgroup memory, and each race with what is pending.
     fn access(&mut self, frame: &Frame<'_>, pointer: Handle<Expression>, store: bool, pending: &mut Pending) {
         let Some((Root::Global(variable), index)) = root(frame.function, pointer) else { return };
@@ -766,24 +849,24 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The `half` of a condition `lane % width < half` for which 2 half <= width: all that is ever stored
-    /// to `half` is `width / 2` or `half / 2`, and before that it is zero.
+    /// The `half` of a condition `lane % span < half` for which 2 half <= span: all that is ever stored
+    /// to `half` is `span / 2` or `half / 2`, and before that it is zero.
     fn tree_guard(&self, frame: &Frame<'_>, condition: Handle<Expression>) -> Option<Handle<LocalVariable>> {
         let expressions = &frame.function.expressions;
         let Expression::Binary { op: BinaryOperator::Less, left, right } = expressions[condition] else { return None };
-        let Expression::Binary { op: BinaryOperator::Modulo, left: lane, right: width } = expressions[left] else {
+        let Expression::Binary { op: BinaryOperator::Modulo, left: lane, right: span } = expressions[left] else {
             return None;
         };
         let half = loaded_local(frame.function, right)?;
         let halves = |value: Handle<Expression>| match expressions[value] {
             Expression::Binary { op: BinaryOperator::Divide, left, right } => {
-                (left == width || loaded_local(frame.function, left) == Some(half))
+                (left == span || loaded_local(frame.function, left) == Some(half))
                     && literal(self.module, frame.function, right) == Some(2)
             }
             _ => false,
         };
         let stores = stores_to(frame.function, &frame.function.body, half);
-        let common = self.value(frame, width).is_uniform() && self.value(frame, right).is_uniform();
+        let common = self.value(frame, span).is_uniform() && self.value(frame, right).is_uniform();
         let fits = frame.function.local_variables[half].init.is_none()
             && !stores.is_empty()
             && stores.into_iter().all(|value| value.is_some_and(halves));
@@ -836,6 +919,11 @@ impl<'a> Walk<'a> {
             Expression::Swizzle { vector, .. } => of(&[vector]),
             Expression::Compose { ref components, .. } => of(components),
             Expression::Unary { expr, .. } | Expression::As { expr, .. } => of(&[expr]),
+            Expression::Binary { op: BinaryOperator::ShiftRight, left, right }
+                if self.is_shifted_power(frame, left, right) =>
+            {
+                Value::Power
+            }
             Expression::Binary { left, right, .. } => of(&[left, right]),
             Expression::Select { condition, accept, reject } => of(&[condition, accept, reject]),
             Expression::Math { arg, arg1, arg2, arg3, .. } => {
@@ -853,8 +941,10 @@ impl Place {
     }
 }
 
+/// The lane itself, and powers of two of which the second is not the larger one.
 fn is_tree_call(values: &[Value]) -> bool {
-    matches!(values, &[Value::Lane, Value::Constant(width), _] if width.is_power_of_two() && width <= GROUP)
+    let &[Value::Lane, span, stride, _] = values else { return false };
+    span.is_power() && stride.is_power() && (span == Value::Constant(GROUP) || stride == Value::Constant(1))
 }
 
 enum Root {
@@ -921,8 +1011,9 @@ fn check_barriers(source: &str) -> Result<Met, String> {
         .iter()
         .find(|(_, function)| function.name.as_deref() == Some(TREE))
         .ok_or_else(|| format!("no function {TREE}"))?;
-    for width in [constant(&module, "GROUP")?, constant(&module, "LANES")?] {
-        let arguments = vec![Value::Lane, Value::Constant(width as u32), Value::Varying];
+    let (whole, one) = (Value::Constant(constant(&module, "GROUP")? as u32), Value::Constant(1));
+    for (span, stride) in [(whole, one), (whole, Value::Power), (Value::Power, one)] {
+        let arguments = vec![Value::Lane, span, stride, Value::Varying];
         expect(tree.arguments.len() == arguments.len(), || format!("{TREE} takes other arguments"))?;
         let mut pending = Pending::new();
         for _ in 0..2 {
@@ -1001,24 +1092,35 @@ fn a_missing_barrier_is_noticed() {
 #[test]
 fn a_misplaced_barrier_or_a_wider_step_is_noticed() {
     let evaluate = SOURCES[Kernel::Evaluate as usize];
-    let step =
-        "if (lane % width < half) {\n            scratch[lane] = scratch[lane] + scratch[lane + half];\n        }";
+    let step = "if (place < half) {\n            scratch[lane] = scratch[lane] + scratch[lane + half];\n        }";
     let faults = [
-        ("lane % width < half", "lane % width <= half", "race"),
-        ("lane % width < half", "lane < half", "race"),
-        ("lane % width < half", "true", "race"),
+        ("place < half", "place <= half", "race"),
+        ("place < half", "lane < half", "race"),
+        ("place < half", "true", "race"),
+        ("place = lane % span", "place = lane % stride", "race"),
         ("scratch[lane + half]", "scratch[lane + half + 1u]", "race"),
-        ("scratch[lane + half]", "scratch[lane + width / 2u]", "race"),
-        ("var half = width / 2u", "var half = width", "race"),
+        ("scratch[lane + half]", "scratch[lane + span / 2u]", "race"),
+        ("var half = span / 2u", "var half = span", "race"),
         ("half = half / 2u", "half = half - 1u", "race"),
-        ("scratch[lane] = scratch[lane] +", "scratch[lane - lane % width] = scratch[lane] +", "race"),
+        ("scratch[lane] = scratch[lane] +", "scratch[lane - place] = scratch[lane] +", "race"),
         ("    scratch[lane] = value;", "    scratch[lane / 2u] = value;", "race"),
-        ("tile_residuals[lane] = residual;", "tile_residuals[lane % LANES] = residual;", "race"),
+        ("tile_residuals[lane] = residual;", "tile_residuals[row_lane] = residual;", "race"),
+        (
+            "if (lane < row_lanes) {\n                tile_residuals",
+            "{\n                tile_residuals[lane ^ 1u] = residual;\n tile_residuals",
+            "race",
+        ),
+        // The tree of the next tile is what parts its residuals from the reads of these.
+        (
+            "u = tree_sum(lane, GROUP, row_lanes, u +",
+            "if (pass_.reads_direction == 1u) { u = tree_sum(lane, GROUP, row_lanes, u); }\n            u = (u +",
+            "race",
+        ),
         // A step that runs twice between two barriers, and a barrier of the wrong memory.
         (step, &format!("{step}\n        {step}"), "race"),
         (
-            "let sum = scratch[lane - lane % width];\n    workgroupBarrier",
-            "let sum = scratch[lane - lane % width];\n    storageBarrier",
+            "let sum = scratch[lane - place + lane % stride];\n    workgroupBarrier",
+            "let sum = scratch[lane - place + lane % stride];\n    storageBarrier",
             "race",
         ),
         // Barriers that some invocations miss.
@@ -1027,25 +1129,18 @@ fn a_misplaced_barrier_or_a_wider_step_is_noticed() {
             "scratch[lane] = value;\n    if (lane < 4u) { workgroupBarrier(); }",
             "reach together",
         ),
-        (
-            "    var terms = vec4(0.0);",
-            "    if (row >= last_row) { break; }\n        var terms = vec4(0.0);",
-            "reach together",
-        ),
-        (
-            "    var terms = vec4(0.0);",
-            "    if (row >= last_row) { continue; }\n        var terms = vec4(0.0);",
-            "reach together",
-        ),
-        (
-            "    var terms = vec4(0.0);",
-            "    if (row >= last_row) { return; }\n        var terms = vec4(0.0);",
-            "reach together",
-        ),
-        ("for (var tile = first_row;", "for (var tile = first_row + lane;", "reach together"),
-        ("tree_sum(lane, LANES, gradient)", "tree_sum(lane, 24u, gradient)", "power of two"),
-        ("tree_sum(lane, LANES, gradient)", "tree_sum(lane ^ 1u, LANES, gradient)", "not the lane"),
-        ("tree_sum(lane, LANES, gradient)", "tree_sum(lane, min(lane, LANES), gradient)", "reach together"),
+        ("var z = vec4(0.0);", "if (row >= last_row) { break; }\n            var z = vec4(0.0);", "reach together"),
+        ("var z = vec4(0.0);", "if (row >= last_row) { continue; }\n            var z = vec4(0.0);", "reach together"),
+        ("var z = vec4(0.0);", "if (row >= last_row) { return; }\n            var z = vec4(0.0);", "reach together"),
+        ("for (var tile = part;", "for (var tile = part + lane;", "reach together"),
+        ("for (var end = last_panel;", "for (var end = held;", "reach together"),
+        ("tree_sum(lane, row_lanes, 1u, gradient)", "tree_sum(lane, 24u, 1u, gradient)", "powers of two"),
+        ("tree_sum(lane, row_lanes, 1u, gradient)", "tree_sum(lane, row_lanes, 2u, gradient)", "powers of two"),
+        ("tree_sum(lane, row_lanes, 1u, gradient)", "tree_sum(lane ^ 1u, row_lanes, 1u, gradient)", "not the lane"),
+        ("tree_sum(lane, row_lanes, 1u, gradient)", "tree_sum(lane, min(lane, 8u), 1u, gradient)", "reach together"),
+        ("tree_sum(lane, GROUP, row_lanes,", "tree_sum(lane, GROUP, tile_rows / 4u,", "powers of two"),
+        ("COLUMN_LEVELS: u32 = 7u", "COLUMN_LEVELS: u32 = 9u", "powers of two"),
+        ("let row_lanes = GROUP", "let row_lanes = TILE", "powers of two"),
     ];
     for (from, to, word) in faults {
         assert_refused(check_barriers(&edit(evaluate, from, to)), &format!("{from:?} made {to:?}"), word);

@@ -7,23 +7,37 @@
 
 use std::ops::Range;
 
-/// Rows whose residuals a workgroup holds at once; the smallest unit of a block.
+/// Rows that a workgroup handles at once where it reads no features: four for each of its 256 invocations.
 pub const TILE: usize = 1024;
+
+/// Columns that an invocation of `evaluate` holds at a time.
+pub const HELD: usize = 8;
+
+/// `evaluate` has at most `1 << COLUMN_LEVELS` column lanes.
+pub const COLUMN_LEVELS: u32 = 7;
+
+/// Rows of an accumulator, before it joins a tree.
+pub const PART: usize = 256;
 
 /// A block of this many bytes of f32 features must fit every device: the binding limit that WebGPU
 /// guarantees.
 const MAX_BLOCK_BYTES: usize = 128 << 20;
 
-/// Blocks that a small table is cut into at most, before blocks grow.
+/// Blocks that a table is cut into at most, before blocks grow: several for each place that a large GPU has for a
+/// workgroup (132 processors with three each).
 const FEW_BLOCKS: usize = 4096;
+
+/// Rows of a block at least, if that many fit. A slot is then 1/512 of the features: the host adds slots about 500
+/// times slower than such a GPU reads features, and the kernels without features still find work for half a group.
+const MIN_BLOCK_ROWS: usize = 512;
+
+/// Rows of a block at most. A slot is then 1/16384 of the features, so reading slots back is never
+/// what a pass waits for.
+pub const MAX_BLOCK_ROWS: usize = 16 * TILE;
 
 /// A Hessian's slot has about d^2 / 2 entries: blocks of this many rows for each column keep it at 1/32 of the
 /// features it stands for.
 const HESSIAN_ROWS_A_COLUMN: usize = 16;
-
-/// Tiles of a block at most. A slot is then 1/16384 of the features, so reading slots back is never
-/// what a pass waits for.
-const MAX_TILES: usize = 16;
 
 /// The cut of a table into blocks and chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +46,7 @@ pub struct Layout {
     pub rows: usize,
     /// Feature columns, d.
     pub features: usize,
-    /// Rows of a block, a multiple of 4; a multiple of [`TILE`] unless one tile is too large.
+    /// Rows of a block, a power of two from 4 on.
     pub block_rows: usize,
     /// Rows of a block of the Hessian, a multiple of `block_rows`.
     pub hessian_rows: usize,
@@ -93,9 +107,6 @@ impl Layout {
     }
 }
 
-/// Rows of a block at most.
-pub const MAX_BLOCK_ROWS: usize = TILE * MAX_TILES;
-
 /// A dispatch has at most 65535 workgroups, one for each block.
 const MAX_CHUNK_BLOCKS: usize = 65_535;
 
@@ -104,23 +115,28 @@ fn largest(features: usize) -> usize {
     MAX_BLOCK_BYTES / 4 / features.max(1)
 }
 
+/// Rows of a tile of `evaluate`: its invocations are row lanes of four rows each, times as many column lanes as the
+/// columns need, [`HELD`] for each.
+pub fn tile_rows(features: usize) -> usize {
+    let column_lanes = features.max(1).div_ceil(HELD).next_power_of_two();
+    TILE / column_lanes.min(1 << COLUMN_LEVELS)
+}
+
 fn hessian_rows(block_rows: usize, features: usize) -> usize {
     let mut rows = block_rows;
-    while rows < HESSIAN_ROWS_A_COLUMN * features && 2 * rows <= largest(features).min(MAX_BLOCK_ROWS) {
+    while rows < (HESSIAN_ROWS_A_COLUMN * features).max(TILE) && 2 * rows <= largest(features).min(MAX_BLOCK_ROWS) {
         rows *= 2;
     }
     rows
 }
 
 fn block_rows(rows: usize, features: usize) -> usize {
-    let largest = largest(features);
-    if largest < TILE {
-        // More than 32768 columns: part of a tile, still a multiple of the four rows of a vec4.
-        return (largest / 4 * 4).max(4);
-    }
-    let tiles = rows.div_ceil(TILE * FEW_BLOCKS).next_power_of_two().min(MAX_TILES);
-    let mut block = tiles * TILE;
-    while block > largest {
+    let tile = tile_rows(features);
+    // Where an invocation cannot hold its columns, each tile joins the slot on its own: no more of them than an
+    // accumulator has.
+    let most = if features > HELD << COLUMN_LEVELS { tile * (PART / 4) } else { MAX_BLOCK_ROWS };
+    let mut block = rows.div_ceil(FEW_BLOCKS).next_power_of_two().clamp(MIN_BLOCK_ROWS.max(tile), most);
+    while block > largest(features) && block > 4 {
         block /= 2;
     }
     block
@@ -132,13 +148,13 @@ mod tests {
 
     #[test]
     fn blocks_depend_on_rows_and_columns_alone_and_fit() {
-        for features in [1, 3, 28, 257, 2_000, 40_000, 200_000] {
+        for features in [1, 3, 28, 257, 1_024, 1_025, 40_000, 200_000] {
             for rows in [1, 255, 1_025, 2_000_000, 100_000_000] {
                 let small = Layout::new(rows, features, 1 << 20);
                 let large = Layout::new(rows, features, 1 << 30);
                 assert_eq!(small.block_rows, large.block_rows);
                 assert!(small.block_rows * features * 4 <= MAX_BLOCK_BYTES, "{small:?}");
-                assert_eq!(small.block_rows % 4, 0);
+                assert!(small.block_rows.is_power_of_two() && small.block_rows >= 4, "{small:?}");
                 assert_eq!(small.hessian_rows, large.hessian_rows);
                 assert!(small.hessian_rows * features * 4 <= MAX_BLOCK_BYTES, "{small:?}");
                 assert_eq!(small.hessian_rows % small.block_rows, 0);
@@ -148,6 +164,17 @@ mod tests {
                 assert!((0..small.chunks()).all(|c| small.blocks_of(c) <= MAX_CHUNK_BLOCKS));
             }
         }
+    }
+
+    #[test]
+    fn blocks_grow_with_the_rows_up_to_what_accumulators_allow() {
+        let block = |rows, features| Layout::new(rows, features, 1 << 20).block_rows;
+        assert_eq!([1, 8, 9, 28, 200, 257, 1_024, 1_025].map(tile_rows), [1_024, 1_024, 512, 256, 32, 16, 8, 8]);
+        assert_eq!([1, 8, 9, 1_024, 1_025].map(|features| block(1_000, features)), [1_024, 1_024, 512, 512, 512]);
+        assert_eq!([1 << 21, (1 << 21) + 1, 1 << 30].map(|rows| block(rows, 28)), [512, 1_024, 16_384]);
+        assert_eq!([1_024, 1_025].map(|features| block(1 << 30, features)), [16_384, 512]);
+        // Half of 256 rows fit.
+        assert_eq!(block(1_000, 200_000), 128);
     }
 
     #[test]

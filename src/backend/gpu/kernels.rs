@@ -17,15 +17,15 @@ pub const PROBES: usize = 4;
 pub const LEFT_EXTRA: usize = 3;
 /// Columns of a piece of the Hessian.
 pub const EDGE: usize = 32;
-/// Rows that an accumulator of the Hessian runs over.
-pub const PART: usize = 256;
+/// Rows that an accumulator runs over.
+pub const PART: usize = layout::PART;
 /// Levels of the Hessian's tree over parts.
 pub const LEVELS: u32 = 8;
 /// Entries of an evaluation's slot before the gradient: loss, slope, curvature, sum of residuals.
 pub const SLOT_HEAD: usize = 4;
 
 const _: () = assert!(layout::MAX_BLOCK_ROWS <= PART << (LEVELS - 1), "the tree over parts has room for a block");
-const _: () = assert!(layout::TILE == 4 * GROUP as usize, "a tile has four rows for each invocation");
+const _: () = assert!(layout::TILE == 4 * GROUP as usize, "a group handles four rows for each invocation");
 
 /// What one dispatch over one chunk needs to know; the struct `Pass` of the prelude.
 #[repr(C)]
