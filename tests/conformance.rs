@@ -397,7 +397,7 @@ fn the_same_run_gives_the_same_bits_whatever_the_chunks(subject: &Subject) -> Ch
 /// On the device, in memory, in the scratch file, or some here and some there: the chunks give the same bits.
 fn the_bits_do_not_depend_on_where_the_chunks_are_kept(subject: &Subject) -> Check {
     let (rows, point, direction) = fixture(20_481, 13);
-    let chunk = chunks_of(4, 13);
+    let chunk = chunks_of(2, 13);
     let placed = |subject: &Subject| subject.reserve(rows.len(), rows.columns.len(), chunk).placement();
     let expected = bits(subject, &rows, &point, &direction, chunk);
     let within = |device: Option<u64>, host: Option<u64>| Limits { device, host, scratch: None };
