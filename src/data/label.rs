@@ -194,20 +194,22 @@ impl LabelPlan {
             .into_par_iter()
             .map(|job| {
                 let mut values = Values::default();
-                let mut labels = Vec::new();
+                let (mut numbers, mut labels) = (Vec::new(), Vec::new());
                 decode_all(table, job, |before, array| {
                     monitor.check()?;
                     labels.clear();
-                    for_each_class(array, field.kind, |row, class| match class {
-                        None => {
-                            labels.push(0.0);
-                            values.add_missing(job.first_row + before + row);
-                        }
-                        Some(class) => {
-                            labels.push(f32::from(u8::from(self.is_positive(&class))));
-                            values.add(&class, 1);
-                        }
-                    })?;
+                    if !self.take_two_numbers(array, field.kind, &mut numbers, &mut values, &mut labels)? {
+                        for_each_class(array, field.kind, |row, class| match class {
+                            None => {
+                                labels.push(0.0);
+                                values.add_missing(job.first_row + before + row);
+                            }
+                            Some(class) => {
+                                labels.push(f32::from(u8::from(self.is_positive(&class))));
+                                values.add(&class, 1);
+                            }
+                        })?;
+                    }
                     monitor.advance(labels.len() as u64);
                     store.write(Column::Label, job.first_row + before, &labels)
                 })?;
@@ -216,6 +218,42 @@ impl LabelPlan {
             .collect::<Result<_>>()?;
         let values = values.iter().fold(Values::default(), Values::merge);
         self.check(field, &values)
+    }
+
+    /// Takes a batch of booleans or numbers with at most two values and no missing ones, which is what labels nearly
+    /// always are, without a look at each class; `false` and nothing taken if it is another one.
+    fn take_two_numbers(
+        &self,
+        array: &ArrayRef,
+        kind: Kind,
+        numbers: &mut Vec<f64>,
+        values: &mut Values,
+        labels: &mut Vec<f32>,
+    ) -> Result<bool> {
+        let class = |number: f64| match kind {
+            Kind::Boolean => Class::Boolean(number == 1.0),
+            _ => Class::Number(number + 0.0),
+        };
+        if !matches!(kind, Kind::Boolean | Kind::Numeric) || array.null_count() > 0 {
+            return Ok(false);
+        }
+        numbers.clear();
+        to_f64(array, numbers)?;
+        let Some(&first) = numbers.first() else { return Ok(true) };
+        let other = numbers.iter().copied().find(|&number| number != first);
+        let count = |value: f64| numbers.iter().filter(|&&number| number == value).count();
+        let counts = [count(first), other.map_or(0, count)];
+        if counts[0] + counts[1] != numbers.len() {
+            return Ok(false);
+        }
+        let label = |number| f32::from(u8::from(self.is_positive(&class(number))));
+        let (of_first, of_other) = (label(first), other.map_or(0.0, label));
+        labels.extend(numbers.iter().map(|&number| if number == first { of_first } else { of_other }));
+        values.add(&class(first), counts[0] as u64);
+        if let Some(other) = other {
+            values.add(&class(other), counts[1] as u64);
+        }
+        Ok(true)
     }
 
     fn is_positive(&self, class: &Class) -> bool {

@@ -10,33 +10,35 @@ pub(super) const EIGHT: usize = 8;
 
 /// An entry of a column.
 pub(super) trait Entry: Copy + Into<f64> {
-    /// The sums of the lanes over the rows that fill all [`LANES`].
-    fn sums(columns: [&[Self]; EIGHT], vector: &[f64]) -> [[f64; LANES]; EIGHT];
+    /// The products over the rows that fill all [`LANES`].
+    fn products(columns: [&[Self]; EIGHT], vector: &[f64]) -> [f64; EIGHT];
 }
 
 /// The products of each of eight columns with `vector`, `[rows]` each.
 pub(super) fn eight_dots<T: Entry>(columns: [&[T]; EIGHT], vector: &[f64]) -> [f64; EIGHT] {
-    let mut sums = T::sums(columns, vector);
+    let mut products = T::products(columns, vector);
     let rest = vector.as_chunks::<LANES>().1;
     let first = vector.len() - rest.len();
-    for (sums, column) in sums.iter_mut().zip(columns) {
-        for ((sum, x), v) in sums.iter_mut().zip(&column[first..]).zip(rest) {
-            *sum += (*x).into() * v;
+    for (product, column) in products.iter_mut().zip(columns) {
+        for (x, v) in column[first..].iter().zip(rest) {
+            *product += (*x).into() * v;
         }
     }
-    let [a, b, c, d, e, f, g, h] = sums;
-    [total(a), total(b), total(c), total(d), total(e), total(f), total(g), total(h)]
+    products
 }
 
-/// The sum of the lanes.
-pub(super) fn total([a, b, c, d, e, f, g, h]: [f64; LANES]) -> f64 {
-    ((a + b) + (c + d)) + ((e + f) + (g + h))
+/// The sum of the lanes, by halves.
+#[inline]
+fn total([a, b, c, d, e, f, g, h]: [f64; LANES]) -> f64 {
+    let four = [a + e, b + f, c + g, d + h];
+    let two = [four[0] + four[2], four[1] + four[3]];
+    two[0] + two[1]
 }
 
 macro_rules! entry {
     ($entry:ty, $in_512_bits:ident, $in_256_bits:ident) => {
         impl Entry for $entry {
-            fn sums(columns: [&[Self]; EIGHT], vector: &[f64]) -> [[f64; LANES]; EIGHT] {
+            fn products(columns: [&[Self]; EIGHT], vector: &[f64]) -> [f64; EIGHT] {
                 #[cfg(target_arch = "x86_64")]
                 {
                     if std::arch::is_x86_feature_detected!("avx512f") {
@@ -57,8 +59,8 @@ macro_rules! entry {
 entry!(f32, f32_in_512_bits, f32_in_256_bits);
 entry!(f64, f64_in_512_bits, f64_in_256_bits);
 
-/// [`Entry::sums`] in the registers of any processor.
-fn portable<T: Entry>(columns: [&[T]; EIGHT], vector: &[f64]) -> [[f64; LANES]; EIGHT] {
+/// [`Entry::products`] in the registers of any processor.
+fn portable<T: Entry>(columns: [&[T]; EIGHT], vector: &[f64]) -> [f64; EIGHT] {
     columns.map(|column| {
         let mut sums = [0.0; LANES];
         for (x, v) in column.as_chunks::<LANES>().0.iter().zip(vector.as_chunks::<LANES>().0) {
@@ -66,7 +68,7 @@ fn portable<T: Entry>(columns: [&[T]; EIGHT], vector: &[f64]) -> [[f64; LANES]; 
                 sums[lane] += x[lane].into() * v[lane];
             }
         }
-        sums
+        total(sums)
     })
 }
 
@@ -77,13 +79,13 @@ mod x86 {
         _mm512_cvtps_pd, _mm512_mul_pd, _mm512_setzero_pd,
     };
 
-    use super::{EIGHT, LANES};
+    use super::{EIGHT, LANES, total};
 
-    /// [`Entry::sums`](super::Entry::sums) in registers of `$width` numbers: as many sweeps as make [`LANES`].
-    macro_rules! sums {
+    /// [`Entry::products`](super::Entry::products) in registers of `$width` numbers: as many sweeps as make [`LANES`].
+    macro_rules! products {
         ($name:ident, $feature:literal, $entry:ty, $register:ty, $width:literal, $zero:ident, $add:ident, $mul:ident, $load:ident) => {
             #[target_feature(enable = $feature)]
-            pub(super) fn $name(columns: [&[$entry]; EIGHT], vector: &[f64]) -> [[f64; LANES]; EIGHT] {
+            pub(super) fn $name(columns: [&[$entry]; EIGHT], vector: &[f64]) -> [f64; EIGHT] {
                 const SWEEPS: usize = LANES / $width;
                 let rows = vector.len() / LANES * SWEEPS;
                 let vector = &vector.as_chunks::<$width>().0[..rows];
@@ -111,7 +113,8 @@ mod x86 {
                         sums[sweep * $width..][..$width].copy_from_slice(&lanes);
                     }
                 }
-                sums
+                let [a, b, c, d, e, f, g, h] = sums;
+                [total(a), total(b), total(c), total(d), total(e), total(f), total(g), total(h)]
             }
         };
     }
@@ -133,10 +136,10 @@ mod x86 {
         _mm256_cvtps_pd(bytemuck::cast(entries))
     }
 
-    sums!(f64_in_512_bits, "avx512f", f64, __m512d, 8, _mm512_setzero_pd, _mm512_add_pd, _mm512_mul_pd, load);
-    sums!(f64_in_256_bits, "avx2", f64, __m256d, 4, _mm256_setzero_pd, _mm256_add_pd, _mm256_mul_pd, load);
-    sums!(f32_in_512_bits, "avx512f", f32, __m512d, 8, _mm512_setzero_pd, _mm512_add_pd, _mm512_mul_pd, widen_512);
-    sums!(f32_in_256_bits, "avx2", f32, __m256d, 4, _mm256_setzero_pd, _mm256_add_pd, _mm256_mul_pd, widen_256);
+    products!(f64_in_512_bits, "avx512f", f64, __m512d, 8, _mm512_setzero_pd, _mm512_add_pd, _mm512_mul_pd, load);
+    products!(f64_in_256_bits, "avx2", f64, __m256d, 4, _mm256_setzero_pd, _mm256_add_pd, _mm256_mul_pd, load);
+    products!(f32_in_512_bits, "avx512f", f32, __m512d, 8, _mm512_setzero_pd, _mm512_add_pd, _mm512_mul_pd, widen_512);
+    products!(f32_in_256_bits, "avx2", f32, __m256d, 4, _mm256_setzero_pd, _mm256_add_pd, _mm256_mul_pd, widen_256);
 }
 
 #[cfg(test)]
@@ -153,11 +156,11 @@ mod tests {
             let narrow: [&[f32]; EIGHT] = std::array::from_fn(|k| narrow[k].as_slice());
             let wide: [&[f64]; EIGHT] = std::array::from_fn(|k| wide[k].as_slice());
             let vector: Vec<f64> = (0..rows).map(|i| (i as f64).cos()).collect();
-            let bits = |sums: [[f64; LANES]; EIGHT]| sums.map(|sums| sums.map(f64::to_bits));
+            let bits = |products: [f64; EIGHT]| products.map(f64::to_bits);
             let expected = bits(portable(wide, &vector));
             assert_eq!(expected, bits(portable(narrow, &vector)));
-            assert_eq!(expected, bits(f64::sums(wide, &vector)));
-            assert_eq!(expected, bits(f32::sums(narrow, &vector)));
+            assert_eq!(expected, bits(f64::products(wide, &vector)));
+            assert_eq!(expected, bits(f32::products(narrow, &vector)));
             #[cfg(target_arch = "x86_64")]
             if std::arch::is_x86_feature_detected!("avx2") {
                 #[expect(unsafe_code, reason = "the processor was asked for the feature just before")]
