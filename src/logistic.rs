@@ -31,13 +31,33 @@ pub struct Terms {
 /// a loop over rows runs in vector registers.
 #[inline(always)]
 pub fn terms(z: f64, t: f64) -> Terms {
+    let row = odds(z, t);
+    Terms { loss: row.excess + ln_1p_of_unit(row.e), residual: row.residual, curvature: row.curvature }
+}
+
+/// What a row is made of before its logarithm is taken: the loss is `excess + ln(1 + e)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Odds {
+    /// `exp(-|z|)`, in 0..1.
+    pub e: f64,
+    /// `max(-s z, 0)`: how far the row is on the wrong side.
+    pub excess: f64,
+    /// As in [`Terms`].
+    pub residual: f64,
+    /// As in [`Terms`].
+    pub curvature: f64,
+}
+
+/// [`terms`] without the logarithm, which several rows can share: `sum ln(1 + e_k) = ln prod (1 + e_k)`.
+#[inline(always)]
+pub fn odds(z: f64, t: f64) -> Odds {
     let s = 2.0 * t - 1.0;
     let against = -s * z; // positive where the row is on the wrong side
     let e = exp_of_negative(-z.abs());
     let whole = 1.0 / (1.0 + e);
     let sigmoid_against = if against >= 0.0 { whole } else { e * whole };
-    let positive = if against > 0.0 { against } else { 0.0 };
-    Terms { loss: positive + ln_1p_of_unit(e), residual: -s * sigmoid_against, curvature: e * whole * whole }
+    let excess = if against > 0.0 { against } else { 0.0 };
+    Odds { e, excess, residual: -s * sigmoid_against, curvature: e * whole * whole }
 }
 
 /// `exp(x)` for `x <= 0`, to about one unit in the last place; 0 below -708. `x = k ln 2 + r` with ln 2 in two parts
@@ -81,7 +101,7 @@ fn exp_of_negative(x: f64) -> f64 {
 /// `ln(1 + e)` for `e` in 0..1, to about two units in the last place, and with the relative precision of a tiny `e`:
 /// `2 artanh(w)` with `w = e / (2 + e)` in 0..1/3, whose series to `w^35` leaves less than 1e-17 of it.
 #[inline(always)]
-fn ln_1p_of_unit(e: f64) -> f64 {
+pub fn ln_1p_of_unit(e: f64) -> f64 {
     /// `1 / (2 i + 1)`, the highest first.
     const SERIES: [f64; 18] = [
         1.0 / 35.0,

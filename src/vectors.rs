@@ -39,3 +39,37 @@ pub fn in_vectors<T>(work: impl FnOnce() -> T) -> T {
 /// Numbers that are added side by side in a sum, so that the compiler may use vector registers: it must not reorder a
 /// floating-point sum by itself.
 pub const LANES: usize = 8;
+
+/// [`LANES`] numbers in one line of the cache: a register that is loaded from two lines costs twice.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Line(pub [f64; LANES]);
+
+/// Numbers, a multiple of [`LANES`], from the start of a line on.
+#[derive(Clone, Debug)]
+pub struct Aligned(Vec<Line>);
+
+impl Aligned {
+    /// `len` zeros.
+    ///
+    /// # Panics
+    /// If `len` is no multiple of [`LANES`].
+    pub fn zeros(len: usize) -> Self {
+        assert!(len.is_multiple_of(LANES), "{len} numbers do not fill lines of {LANES}");
+        Self(vec![Line::default(); len / LANES])
+    }
+}
+
+impl std::ops::Deref for Aligned {
+    type Target = [f64];
+
+    fn deref(&self) -> &[f64] {
+        bytemuck::cast_slice(&self.0)
+    }
+}
+
+impl std::ops::DerefMut for Aligned {
+    fn deref_mut(&mut self) -> &mut [f64] {
+        bytemuck::cast_slice_mut(&mut self.0)
+    }
+}

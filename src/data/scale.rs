@@ -251,18 +251,8 @@ struct Narrowed {
 /// Replaces finite `values` by `v = (x - mean) / scale` in f64 and puts `v` in f32 into `narrowed`.
 #[inline(always)]
 fn narrow(values: &mut [f64], narrowed: &mut [f32], mean: f64, scale: f64) -> Narrowed {
-    let (mut mins, mut maxs) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES]);
-    let (eights, rest) = values.as_chunks::<LANES>();
-    for eight in eights {
-        for lane in 0..LANES {
-            mins[lane] = if eight[lane] < mins[lane] { eight[lane] } else { mins[lane] };
-            maxs[lane] = if eight[lane] > maxs[lane] { eight[lane] } else { maxs[lane] };
-        }
-    }
-    for &x in rest {
-        mins[0] = mins[0].min(x);
-        maxs[0] = maxs[0].max(x);
-    }
+    let min = extreme(values, f64::INFINITY, |a, b| if b < a { b } else { a });
+    let max = extreme(values, f64::NEG_INFINITY, |a, b| if b > a { b } else { a });
     let inverse = 1.0 / scale;
     if inverse.is_normal() {
         for x in values.iter_mut() {
@@ -279,13 +269,26 @@ fn narrow(values: &mut [f64], narrowed: &mut [f32], mean: f64, scale: f64) -> Na
     let center = lanes(values, |v| v) / values.len() as f64;
     let largest = f64::from(f32::MAX);
     Narrowed {
-        min: mins.into_iter().fold(f64::INFINITY, f64::min),
-        max: maxs.into_iter().fold(f64::NEG_INFINITY, f64::max),
+        min,
+        max,
         mean: center,
         squares: lanes(values, |v| (v - center) * (v - center)),
         // What rounds to a finite f32 is not far above the largest one.
         overflowed: lanes(values, |v| if v.abs() <= largest { 0.0 } else { 1.0 }) > 0.0,
     }
+}
+
+/// The extreme of `values` in [`LANES`] accumulators, from `start` on.
+#[inline(always)]
+fn extreme(values: &[f64], start: f64, choose: impl Fn(f64, f64) -> f64) -> f64 {
+    let (eights, rest) = values.as_chunks::<LANES>();
+    let mut found = [start; LANES];
+    for eight in eights {
+        for lane in 0..LANES {
+            found[lane] = choose(found[lane], eight[lane]);
+        }
+    }
+    found.into_iter().chain(rest.iter().copied()).fold(start, choose)
 }
 
 /// A sum over `values` in [`LANES`] accumulators.

@@ -6,7 +6,7 @@
 #![expect(clippy::inline_always, reason = "what is not inlined into `in_vectors` is not compiled for its registers")]
 
 use crate::backend::cpu::dots::{EIGHT, eight_dots};
-use crate::logistic::terms;
+use crate::logistic::{ln_1p_of_unit, odds, terms};
 use crate::objective::Diagonal;
 use crate::vectors::LANES;
 
@@ -14,7 +14,7 @@ use crate::vectors::LANES;
 const BLOCK_ROWS: usize = 4096;
 
 /// Rows of a tile at most; their terms are made 256 at a time.
-const TILE_ROWS: usize = 1024;
+const TILE_ROWS: usize = 256;
 
 /// Features of a tile, f32 each: with their state they stay in a second-level cache of 1 MiB.
 const TILE_CELLS: usize = 128 << 10;
@@ -127,6 +127,7 @@ impl Block<'_> {
         let features = self.columns.features;
         let mut sums = Sums::zero(features);
         let mut residuals = [0.0; TILE_ROWS];
+        let mut scratch = Scratch::default();
         let tile = tile_rows(features);
         for first in (0..self.labels.len()).step_by(tile) {
             let rows = tile.min(self.labels.len() - first);
@@ -147,7 +148,7 @@ impl Block<'_> {
                 At::Along(_, step) => step,
                 At::Here => 0.0,
             };
-            let [loss, slope, curvature] = row_sums(margins, direction_margins, step, labels, residuals);
+            let [loss, slope, curvature] = row_sums(margins, direction_margins, step, labels, residuals, &mut scratch);
             sums.loss += loss;
             sums.slope += slope;
             sums.curvature += curvature;
@@ -173,12 +174,13 @@ impl Block<'_> {
     #[inline(always)]
     pub(super) fn probe(&self, step: f64) -> [f64; 3] {
         let mut residuals = [0.0; TILE_ROWS];
+        let mut scratch = Scratch::default();
         let mut sums = [0.0; 3];
         for first in (0..self.labels.len()).step_by(TILE_ROWS) {
             let range = first..(first + TILE_ROWS).min(self.labels.len());
             let residuals = &mut residuals[..range.len()];
             let (z, u) = (&self.margins[range.clone()], &self.direction_margins[range.clone()]);
-            let tile = row_sums(z, u, step, &self.labels[range], residuals);
+            let tile = row_sums(z, u, step, &self.labels[range], residuals, &mut scratch);
             for (sum, term) in sums.iter_mut().zip(tile) {
                 *sum += term;
             }
@@ -230,29 +232,69 @@ impl Columns<'_> {
     }
 }
 
+/// Terms of rows on their way to a sum.
+struct Scratch([[f64; TERM_ROWS]; 4]);
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self([[0.0; TERM_ROWS]; 4])
+    }
+}
+
 /// Sums of loss, slope and curvature of rows with margins `z + step u`, and their residuals. Term by term in one loop
 /// and sum by sum in others: the compiler may put the first into vector registers.
 #[inline(always)]
-fn row_sums(margins: &[f64], direction_margins: &[f64], step: f64, labels: &[f32], residuals: &mut [f64]) -> [f64; 3] {
-    let [mut losses, mut slopes, mut curvatures] = [[0.0; TERM_ROWS]; 3];
+fn row_sums(
+    margins: &[f64],
+    direction_margins: &[f64],
+    step: f64,
+    labels: &[f32],
+    residuals: &mut [f64],
+    scratch: &mut Scratch,
+) -> [f64; 3] {
+    let Scratch([exponentials, excesses, slopes, curvatures]) = scratch;
     let mut sums = [0.0; 3];
     let states = margins.chunks(TERM_ROWS).zip(direction_margins.chunks(TERM_ROWS));
     for (((z, u), t), residuals) in states.zip(labels.chunks(TERM_ROWS)).zip(residuals.chunks_mut(TERM_ROWS)) {
         let n = z.len();
         let (u, t, residuals) = (&u[..n], &t[..n], &mut residuals[..n]);
-        let (losses, slopes, curvatures) = (&mut losses[..n], &mut slopes[..n], &mut curvatures[..n]);
+        let (exponentials, excesses) = (&mut exponentials[..n], &mut excesses[..n]);
+        let (slopes, curvatures) = (&mut slopes[..n], &mut curvatures[..n]);
         for i in 0..n {
-            let row = terms(z[i] + step * u[i], f64::from(t[i]));
-            losses[i] = row.loss;
+            let row = odds(z[i] + step * u[i], f64::from(t[i]));
+            exponentials[i] = row.e;
+            excesses[i] = row.excess;
             slopes[i] = row.residual * u[i];
             curvatures[i] = row.curvature * u[i] * u[i];
             residuals[i] = row.residual;
         }
-        sums[0] += sum(losses);
+        sums[0] += sum(excesses) + sum_of_logarithms(exponentials);
         sums[1] += sum(slopes);
         sums[2] += sum(curvatures);
     }
     sums
+}
+
+/// `sum ln(1 + e_k)` of at most [`TERM_ROWS`] numbers in 0..1, as the logarithm of one product, which f64 has room for:
+/// at most 2^256. The product rounds each factor to 1e-16, so where that could be felt (a sum below ln 256) the
+/// logarithms are taken one by one.
+#[inline(always)]
+fn sum_of_logarithms(exponentials: &mut [f64]) -> f64 {
+    let (eights, rest) = exponentials.as_chunks::<LANES>();
+    let mut products = [1.0; LANES];
+    for eight in eights {
+        for lane in 0..LANES {
+            products[lane] *= 1.0 + eight[lane];
+        }
+    }
+    let product = products.iter().product::<f64>() * rest.iter().map(|e| 1.0 + e).product::<f64>();
+    if product > 256.0 {
+        return product.ln();
+    }
+    for e in exponentials.iter_mut() {
+        *e = ln_1p_of_unit(*e);
+    }
+    sum(exponentials)
 }
 
 /// The sum of `values`.

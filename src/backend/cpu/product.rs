@@ -4,39 +4,30 @@
 
 use crate::backend::cpu::block::{Beside, Columns};
 use crate::backend::cpu::dots::{EIGHT, eight_dots};
-use crate::vectors::LANES;
+use crate::vectors::{Aligned, LANES};
 
-/// Rows of the product at once at most; their columns in f64 stay in the cache.
-const PRODUCT_ROWS: usize = 128;
+/// Rows of the product at once at most: eight columns of them fill half of a first-level cache.
+const PRODUCT_ROWS: usize = 256;
 
-/// `X'WX` of rows, x extended by 1, with a weight for each row from its margin and label: the part on and below the
-/// diagonal.
+/// `X'WX` of rows, x extended by 1, with a weight of at least 0 for each row from its margin and label: the part on and
+/// below the diagonal. It is `A'A` with `A = W^1/2 X`, so only one side is kept.
 pub(super) struct Product<W> {
     weight: W,
-    /// Columns of a side: features, the 1 and what fills the last piece.
+    /// Columns of `A`: features, the 1 and what fills the last eight.
     edge: usize,
     rows: usize,
-    /// `[edge][edge]`; only the pieces on and below the diagonal are used.
+    /// `[edge][edge]`; only what is on and below the diagonal is used.
     sums: Vec<f64>,
-    /// `[edge][rows]`
-    columns: Vec<f64>,
-    /// One column times the weights, `[rows]`.
-    weighted: Vec<f64>,
+    /// `A`, `[edge][rows]`.
+    columns: Aligned,
 }
 
 impl<W: Fn(f64, f64) -> f64> Product<W> {
     pub(super) fn new(features: usize, weight: W) -> Self {
         let edge = (features + 1).next_multiple_of(EIGHT);
-        // 512 KiB of columns at most, and at least a few rows.
-        let rows = ((64 << 10) / edge).next_power_of_two().clamp(2 * LANES, PRODUCT_ROWS);
-        Self {
-            weight,
-            edge,
-            rows,
-            sums: vec![0.0; edge * edge],
-            columns: vec![0.0; edge * rows],
-            weighted: vec![0.0; rows],
-        }
+        // 512 KiB of columns at most, which a second-level cache holds, and at least a few rows.
+        let rows = ((64 << 10) / edge).next_power_of_two().clamp(4 * LANES, PRODUCT_ROWS);
+        Self { weight, edge, rows, sums: vec![0.0; edge * edge], columns: Aligned::zeros(edge * rows) }
     }
 
     /// The entry in row i and column j, `j <= i`.
@@ -51,18 +42,14 @@ impl<W: Fn(f64, f64) -> f64> Product<W> {
         }
     }
 
-    /// Adds the rows whose columns are in `self.columns`, with their weights `[rows]`.
-    #[inline(always)]
-    fn multiply(&mut self, features: usize, weights: &[f64]) {
+    /// Adds the rows whose columns are in `self.columns`.
+    fn multiply(&mut self, features: usize) {
         let rows = self.rows;
-        for i in 0..=features {
-            let column = &self.columns[i * rows..][..rows];
-            for ((w, x), s) in self.weighted.iter_mut().zip(column).zip(weights) {
-                *w = x * s;
-            }
-            for j in (0..=i).step_by(EIGHT) {
-                let right: [&[f64]; EIGHT] = std::array::from_fn(|k| &self.columns[(j + k) * rows..][..rows]);
-                let products = eight_dots(right, &self.weighted);
+        // Eight columns stay in the first-level cache while all the others pass by.
+        for j in (0..=features).step_by(EIGHT) {
+            let eight: [&[f64]; EIGHT] = std::array::from_fn(|k| &self.columns[(j + k) * rows..][..rows]);
+            for i in j..=features {
+                let products = eight_dots(eight, &self.columns[i * rows..][..rows]);
                 for (sum, product) in self.sums[i * self.edge + j..].iter_mut().zip(products) {
                     *sum += product;
                 }
@@ -75,24 +62,27 @@ impl<W: Fn(f64, f64) -> f64> Beside for Product<W> {
     #[inline(always)]
     fn take(&mut self, columns: Columns<'_>, labels: &[f32], margins: &[f64]) {
         let features = columns.features;
-        let mut weights = [0.0; PRODUCT_ROWS];
-        let weights = &mut weights[..self.rows];
+        let mut roots = [0.0; PRODUCT_ROWS];
+        let roots = &mut roots[..self.rows];
         for first in (0..margins.len()).step_by(self.rows) {
             let rows = self.rows.min(margins.len() - first);
             let columns = columns.part(first, rows);
+            let (z, t) = (&margins[first..first + rows], &labels[first..first + rows]);
+            for ((root, z), t) in roots.iter_mut().zip(z).zip(t) {
+                *root = (self.weight)(*z, f64::from(*t)).sqrt();
+            }
+            // Beyond the last row the columns hold zeros.
             for j in 0..features {
                 let target = &mut self.columns[j * self.rows..][..self.rows];
-                for (x, value) in target.iter_mut().zip(columns.column(j)) {
-                    *x = f64::from(*value);
+                for ((a, x), root) in target.iter_mut().zip(columns.column(j)).zip(&*roots) {
+                    *a = f64::from(*x) * root;
                 }
-                // What stood there before is finite, and its weight is 0.
+                target[rows..].fill(0.0);
             }
-            self.columns[features * self.rows..][..self.rows].fill(1.0);
-            weights.fill(0.0);
-            for ((w, z), t) in weights.iter_mut().zip(&margins[first..]).zip(&labels[first..]).take(rows) {
-                *w = (self.weight)(*z, f64::from(*t));
-            }
-            self.multiply(features, weights);
+            let ones = &mut self.columns[features * self.rows..][..self.rows];
+            ones[..rows].copy_from_slice(&roots[..rows]);
+            ones[rows..].fill(0.0);
+            self.multiply(features);
         }
     }
 }
