@@ -15,7 +15,6 @@ use crate::error::Result;
 use crate::monitor::{Monitor, Silent};
 use crate::objective::Need;
 use crate::train::{Job, train};
-use crate::vectors::{LANES, in_vectors};
 
 /// What one stage costs on one device.
 #[derive(Clone, Debug, Serialize)]
@@ -216,45 +215,6 @@ fn median(values: &[f64]) -> f64 {
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
     if sorted.len().is_multiple_of(2) { 0.5 * (sorted[middle - 1] + sorted[middle]) } else { sorted[middle] }
-}
-
-/// Bytes a second at which all cores read memory that no cache holds.
-pub(crate) fn read_bandwidth() -> f64 {
-    const BYTES: usize = 1 << 30;
-    let values = vec![1.0_f32; BYTES / 4];
-    let read = || -> f32 {
-        let piece = values.len().div_ceil(4 * rayon::current_num_threads());
-        values
-            .par_chunks(piece)
-            .map(|piece| {
-                in_vectors(
-                    #[inline(always)]
-                    || sum(piece),
-                )
-            })
-            .sum()
-    };
-    let seconds: Vec<f64> = (0..5)
-        .map(|_| {
-            let begin = Instant::now();
-            std::hint::black_box(read());
-            begin.elapsed().as_secs_f64()
-        })
-        .collect();
-    BYTES as f64 / median(&seconds)
-}
-
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "what is not inlined into `in_vectors` is not compiled for its registers")]
-fn sum(values: &[f32]) -> f32 {
-    // Enough accumulators that memory is waited for, not the adders.
-    let mut sums = [0.0; 16 * LANES];
-    for part in values.as_chunks::<{ 16 * LANES }>().0 {
-        for (sum, value) in sums.iter_mut().zip(part) {
-            *sum += value;
-        }
-    }
-    sums.iter().sum()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::time::{Instant, UNIX_EPOCH};
 
 use crate::backend::cpu::CpuTable;
 use crate::backend::exact::evaluate_file;
-use crate::backend::storage::Limits;
+use crate::backend::storage::{Limits, Placement};
 use crate::backend::{Backend, Device, Loading, Selection};
 use crate::data::{Kind, Loaded, Plan, Request, Table, load};
 use crate::error::{Error, Result};
@@ -100,6 +100,16 @@ pub struct InferenceJob {
 }
 
 impl Job {
+    /// Passes that the methods needed on the nine data sets of `docs/solver.md`, the confirming evaluation included.
+    fn usual_passes(&self) -> Option<[u64; 2]> {
+        let preconditioned = matches!(self.preconditioner, None | Some(Preconditioner::Hessian));
+        match self.solver {
+            Solver::Cg if preconditioned => Some([6, 19]),
+            Solver::Newton => Some([11, 18]),
+            Solver::Cg | Solver::Lbfgs | Solver::GradientDescent => None,
+        }
+    }
+
     /// Maximum likelihood with the defaults.
     pub fn new(request: Request, device: Selection) -> Self {
         Self {
@@ -120,12 +130,66 @@ impl Job {
     }
 }
 
-/// Fits a logistic regression to `table`. `history` hears of every iteration.
-pub fn train(table: &Table, job: &Job, monitor: &dyn Monitor, history: &mut History<'_>) -> Result<Model> {
+/// What a run is going to do, known before it reads the data.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct RunPlan {
+    /// Rows of the table.
+    pub rows: usize,
+    /// Feature columns.
+    pub features: usize,
+    /// The device.
+    pub device: String,
+    /// Where the table is kept.
+    pub placement: Placement,
+    /// Passes over the data that the method needs as a rule, from and to; `None` where that depends on the data too
+    /// much to say.
+    pub passes: Option<[u64; 2]>,
+}
+
+/// A job whose columns are found, whose device is open and whose room is reserved.
+pub struct Prepared<'j> {
+    table: &'j Table,
+    job: &'j Job,
+    plan: Plan,
+    device: Device,
+    loading: Box<dyn Loading>,
+    start: Instant,
+}
+
+/// Checks a job, opens its device and reserves the room that the table needs.
+pub fn prepare<'j>(table: &'j Table, job: &'j Job) -> Result<Prepared<'j>> {
     let start = Instant::now();
     let plan = job.request.check(table)?;
     let device = Device::open(&job.device)?;
-    let mut loading = device.reserve(table.rows, plan.features(), &job.limits)?;
+    let loading = device.reserve(table.rows, plan.features(), &job.limits)?;
+    Ok(Prepared { table, job, plan, device, loading, start })
+}
+
+impl Prepared<'_> {
+    /// What the run is going to do.
+    pub fn plan(&self) -> RunPlan {
+        RunPlan {
+            rows: self.table.rows,
+            features: self.plan.features(),
+            device: self.device.describe(),
+            placement: self.loading.placement(),
+            passes: self.job.usual_passes(),
+        }
+    }
+
+    /// Fits the model. `history` hears of every iteration.
+    pub fn train(self, monitor: &dyn Monitor, history: &mut History<'_>) -> Result<Model> {
+        train_prepared(self, monitor, history)
+    }
+}
+
+/// Fits a logistic regression to `table`. `history` hears of every iteration.
+pub fn train(table: &Table, job: &Job, monitor: &dyn Monitor, history: &mut History<'_>) -> Result<Model> {
+    prepare(table, job)?.train(monitor, history)
+}
+
+fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut History<'_>) -> Result<Model> {
+    let Prepared { table, job, plan, device, mut loading, start } = prepared;
     let reading = Instant::now();
     let subsamples = job.preconditioner == Some(Preconditioner::Subsample)
         || plan.features() > HESSIAN_FEATURES && job.preconditioner != Some(Preconditioner::Hessian);

@@ -13,21 +13,24 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// Where each dependency may be named: files and folders under `src/`. No home: everywhere.
 const HOMES: &[(&str, &[&str])] = &[
     ("arrow", &["data/"]),
-    ("bytemuck", &["backend/gpu/"]),
+    ("bytemuck", &["backend/", "vectors.rs"]),
     ("clap", &["cli/"]),
     ("ctrlc", &["cli/"]),
+    ("fs4", &["backend/storage.rs"]),
     ("indicatif", &["cli/"]),
+    ("memmap2", &["backend/storage.rs"]),
     ("nalgebra", &["matrix.rs"]),
     ("parquet", &["data/"]),
     ("pollster", &["backend/gpu/"]),
     ("rand", &["data/synth.rs"]),
     ("rand_chacha", &["data/synth.rs"]),
     ("rand_distr", &["data/synth.rs"]),
-    ("rayon", &["backend/", "cli/", "data/"]),
+    ("rayon", &["backend/", "bench.rs", "cli/", "data/"]),
     ("serde", &[]),
     ("serde_json", &[]),
     ("statrs", &["model/"]),
-    ("tempfile", &["model/"]),
+    ("sysinfo", &["backend/storage.rs"]),
+    ("tempfile", &["backend/storage.rs", "cli/bench.rs", "model/"]),
     ("thiserror", &[]),
     ("wgpu", &["backend/gpu/"]),
 ];
@@ -51,6 +54,7 @@ const MODULES: &[Module] = &[
     module("matrix", &[]),
     module("objective", &["error", "matrix"]),
     module("monitor", &["error"]),
+    module("vectors", &[]),
     // Decorators of an objective.
     module("penalty", &["error", "matrix", "objective"]),
     module("standardize", &["error", "matrix", "objective"]),
@@ -59,11 +63,16 @@ const MODULES: &[Module] = &[
     // A solver sees an objective, never a table or a device; the Hessian that it gets is a matrix.
     Module { name: "solve", uses: &["error", "matrix", "monitor", "objective"], tests: &["logistic"] },
     // Of `standardize`, a table only fills in the scales of its columns.
-    module("data", &["error", "logistic", "monitor", "standardize::ColumnScale"]),
+    module("data", &["error", "logistic", "monitor", "standardize::ColumnScale", "vectors"]),
     // The exact pass reads the file itself: it reports to a monitor, and needs to know where the columns lie.
-    module("backend", &["data", "error", "logistic", "matrix", "monitor", "objective", "standardize::ColumnScale"]),
+    module(
+        "backend",
+        &["data", "error", "logistic", "matrix", "monitor", "objective", "standardize::ColumnScale", "vectors"],
+    ),
     module("model", &["data", "error", "matrix", "objective", "penalty", "solve"]),
-    module("report", &["model"]),
+    // Of a run it tells what is planned and what came out.
+    module("report", &["backend::storage", "model", "train::RunPlan"]),
+    module("bench", &["backend", "data", "error", "monitor", "objective", "train"]),
     // The parts are put together once, for every caller.
     module(
         "train",
@@ -77,7 +86,6 @@ const MODULES: &[Module] = &[
             "monitor",
             "objective",
             "penalty",
-            "report",
             "solve",
             "standardize",
             "subsample",
@@ -87,6 +95,7 @@ const MODULES: &[Module] = &[
         "cli",
         &[
             "backend",
+            "bench",
             "data",
             "error",
             "logistic",

@@ -149,7 +149,7 @@ impl Device {
     /// Bytes a second: of reading from memory for the CPU, of reading and writing in a copy for a GPU.
     pub fn bandwidth(&self) -> Result<f64> {
         match self {
-            Self::Cpu => Ok(crate::bench::read_bandwidth()),
+            Self::Cpu => Ok(cpu::read_bandwidth()),
             Self::Gpu(gpu) => gpu.copy_bandwidth(),
         }
     }

@@ -16,7 +16,7 @@ use crate::model::file::Pending;
 use crate::penalty::PenaltyScale;
 use crate::report;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Iteration, Preconditioner};
-use crate::train::{ExactJob, InferenceJob, Job, Solver, train};
+use crate::train::{ExactJob, InferenceJob, Job, Solver, prepare};
 
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags are what a command line has")]
@@ -87,6 +87,9 @@ pub(super) struct Train {
     /// Write one JSON line for each iteration to this file
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     history: Option<PathBuf>,
+    /// Print what the run would do, and where the table would be kept, and do nothing
+    #[arg(long, help_heading = "Memory")]
+    dry_run: bool,
     /// Exit with code 4 if the solver did not converge
     #[arg(long, help_heading = "Solver")]
     strict: bool,
@@ -215,14 +218,25 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let files: Vec<_> = files.into_iter().filter_map(|(name, path)| Some((name, path?.as_path()))).collect();
     check_distinct(&files)?;
     let table = Table::open(&arguments.data)?;
+    let prepared = prepare(&table, &job)?;
+    let plan = prepared.plan();
+    if arguments.dry_run {
+        print(&if global.json {
+            format!("{:#}\n", serde_json::json!({ "plan": plan }))
+        } else {
+            format!("{}\n", report::plan(&plan))
+        })?;
+        return Ok(ExitCode::SUCCESS);
+    }
     // Before the work: a place that cannot be written to should not cost a training.
     let pending = arguments.output.as_deref().map(Pending::create).transpose()?;
     let monitor = Progress::new(global);
     let covariance = arguments.covariance.as_deref().map(Pending::create).transpose()?;
     let history = arguments.history.as_deref().map(Pending::create).transpose()?;
     let mut lines = String::new();
+    global.note(&report::plan(&plan));
     let begin = Instant::now();
-    let mut model = train(&table, &job, &monitor, &mut |iteration| lines += &line(iteration, begin))?;
+    let mut model = prepared.train(&monitor, &mut |iteration| lines += &line(iteration, begin))?;
     model.training.command = std::env::args().collect();
     let json = model.to_json();
     if let Some(pending) = pending {

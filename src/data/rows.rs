@@ -238,6 +238,6 @@ mod tests {
         assert_eq!(ranges(&[8 << 20]).len(), 64);
         assert_eq!(ranges(&[10, 40_000, 1]).iter().map(|range| range.rows).collect::<Vec<_>>(), [10, 32_768, 7_232, 1]);
         assert_eq!(ranges(&[10, 40_000, 1])[2], Range { row_group: 1, before: 32_768, first_row: 32_778, rows: 7_232 });
-        assert_eq!([1, 100, 100_000].map(block_rows), [16_384, 5_242, 1_024]);
+        assert_eq!([1, 100, 100_000].map(block_rows), [BATCH_ROWS, 5_242, 1_024]);
     }
 }

@@ -2,8 +2,29 @@
 
 use std::fmt::Write;
 
+use crate::backend::storage::{Placement, human};
 use crate::model::inference::Inference;
 use crate::model::{Model, Training};
+use crate::train::RunPlan;
+
+/// What a run is going to do, in a line.
+pub fn plan(plan: &RunPlan) -> String {
+    let Placement { device_bytes, memory_bytes, scratch_bytes, device_chunks, memory_chunks, scratch_chunks } =
+        plan.placement;
+    let places: Vec<String> = [
+        (device_chunks, device_bytes, "on the device"),
+        (memory_chunks, memory_bytes, "in memory"),
+        (scratch_chunks, scratch_bytes, "in a scratch file, streamed in every pass"),
+    ]
+    .into_iter()
+    .filter(|(chunks, ..)| *chunks > 0)
+    .map(|(_, bytes, place)| format!("{} {place}", human(bytes)))
+    .collect();
+    let passes = plan
+        .passes
+        .map_or("as many passes as it takes".into(), |[from, to]| format!("{from} to {to} passes as a rule"));
+    format!("{} rows x {} features on {}: {}; {passes}", plan.rows, plan.features, plan.device, places.join(", "))
+}
 
 /// The model as a table for a terminal.
 pub fn table(model: &Model) -> String {

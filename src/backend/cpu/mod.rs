@@ -3,6 +3,7 @@
 //! It is the reference that the GPU is checked against, so it is plain: one function for a block, the
 //! same blocks and the same order of their sums whatever the threads do and wherever the chunks are kept.
 
+mod bandwidth;
 mod block;
 mod dots;
 mod product;
@@ -21,6 +22,7 @@ use crate::matrix::Symmetric;
 use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Probe};
 use crate::vectors::in_vectors;
 
+pub(super) use bandwidth::read_bandwidth;
 use block::{At, Beside, Block, Columns, Nothing, Sums, block_rows};
 use product::Product;
 
