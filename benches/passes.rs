@@ -44,6 +44,15 @@ fn passes(criterion: &mut Criterion) {
             });
         }
         group.finish();
+        let mut group = criterion.benchmark_group("hessian");
+        group.sample_size(10).throughput(Throughput::Bytes((rows * features * 4) as u64));
+        for (name, backend) in &mut backends {
+            backend.move_to(&point, Need::Gradient).expect("evaluates");
+            group.bench_function(BenchmarkId::new(name.as_str(), &shape), |bencher| {
+                bencher.iter(|| backend.scatter().expect("evaluates"));
+            });
+        }
+        group.finish();
         let mut group = criterion.benchmark_group("probe");
         group.sample_size(10).throughput(Throughput::Bytes((rows * 3 * 4) as u64));
         for (name, backend) in &mut backends {

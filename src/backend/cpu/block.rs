@@ -13,7 +13,7 @@ use crate::vectors::LANES;
 /// Rows of a block at most.
 const BLOCK_ROWS: usize = 4096;
 
-/// Rows of a tile at most; their terms are made 256 at a time.
+/// Rows of a tile at most: few, so that the processor reads ahead in every column while it computes.
 const TILE_ROWS: usize = 256;
 
 /// Features of a tile, f32 each: with their state they stay in a second-level cache of 1 MiB.
@@ -25,7 +25,7 @@ const TERM_ROWS: usize = 256;
 /// Columns that one sweep over the rows takes side by side, for margins.
 const COLUMNS: usize = 4;
 
-/// Rows of a tile of `features` columns: a power of two from 32 to 1024.
+/// Rows of a tile of `features` columns: a power of two from 32 to 256.
 pub(super) fn tile_rows(features: usize) -> usize {
     let fitting = TILE_CELLS / features.max(1);
     if fitting >= TILE_ROWS { TILE_ROWS } else { (fitting + 1).next_power_of_two().max(64) / 2 }
@@ -335,5 +335,40 @@ impl Beside for Diagonal {
         let total = sum(curvatures);
         self.own[columns.features] += total;
         self.with_intercept[columns.features] += total;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whole and broken lengths, and sums on both sides of the threshold, nearly separated rows among them.
+    #[test]
+    fn one_logarithm_stands_for_many() {
+        for rows in [1, 7, 8, 255, TERM_ROWS] {
+            for scale in [0.0, 1e-20, 1e-9, 1e-3, 0.02, 0.5, 1.0] {
+                let exponentials: Vec<f64> =
+                    (0..rows).map(|k| scale * (1.0 - 0.9 * (k * 37 % 101) as f64 / 101.0)).collect();
+                let expected: f64 = exponentials.iter().map(|e| e.ln_1p()).sum();
+                let found = sum_of_logarithms(&mut exponentials.clone());
+                assert!((found - expected).abs() <= 2e-14 * expected, "{rows} x {scale}: {found} {expected}");
+            }
+        }
+        assert!(sum_of_logarithms(&mut [f64::NAN; 3]).is_nan());
+        // The control: where the product is not allowed, it would be felt.
+        let tiny = [1e-17_f64; TERM_ROWS];
+        let by_product = tiny.iter().map(|e| 1.0 + e).product::<f64>().ln();
+        assert!(by_product == 0.0 && sum_of_logarithms(&mut tiny.clone()) > 2e-15);
+    }
+
+    #[test]
+    fn blocks_are_whole_tiles_and_fit() {
+        for features in [1, 28, 512, 513, 1_024, 5_000, 40_000, 200_000] {
+            let (tile, block) = (tile_rows(features), block_rows(features));
+            assert!(tile.is_power_of_two() && (32..=TILE_ROWS).contains(&tile), "{features}: {tile}");
+            assert!(block.is_power_of_two() && block >= tile && block <= BLOCK_ROWS, "{features}: {block}");
+            assert!(block == tile || block * features * 4 <= 8 << 20, "{features}: {block}");
+        }
+        assert_eq!([1, 28, 512, 1_024].map(tile_rows), [256, 256, 256, 128]);
     }
 }

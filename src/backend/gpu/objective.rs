@@ -1,5 +1,7 @@
 //! The objective on the device: which kernels a call runs, and how their slots become sums.
 
+use rayon::prelude::*;
+
 use crate::backend::gpu::Gpu;
 use crate::backend::gpu::kernels::{EDGE, GROUP, Kernel, PROBES, Pass, Product, SLOT_HEAD};
 use crate::backend::gpu::seat::{Seat, Shared, Visitor, border_edges, buffer, hessian_pieces, slot_len};
@@ -111,11 +113,7 @@ impl Core {
         let blocks: usize = (0..self.layout.chunks()).map(|chunk| self.layout.blocks_of(chunk)).sum();
         let mut sums = self.read_back(blocks * slot, |slots| {
             let mut sums = vec![0.0; slot];
-            for block in slots.chunks_exact(slot) {
-                for (sum, term) in sums.iter_mut().zip(block) {
-                    *sum += f64::from(*term);
-                }
-            }
+            add_slots(slots, &mut sums);
             sums
         })?;
         for sum in &mut sums {
@@ -278,13 +276,7 @@ impl GpuObjective {
                 let bytes = (blocks * slot * 4) as u64;
                 encoder.copy_buffer_to_buffer(&core.shared.pieces, 0, &core.readback, 0, bytes);
                 core.gpu.queue.submit([std::mem::replace(&mut encoder, core.encoder()).finish()]);
-                core.read_back(blocks * slot, |slots| {
-                    for block in slots.chunks_exact(slot) {
-                        for (sum, term) in sums.iter_mut().zip(block) {
-                            *sum += f64::from(*term);
-                        }
-                    }
-                })?;
+                core.read_back(blocks * slot, |slots| add_slots(slots, &mut sums))?;
             }
             Ok(encoder)
         };
@@ -343,6 +335,20 @@ impl GpuObjective {
     fn advance(&mut self, step: f32) -> Result<()> {
         self.run(Kernel::Advance, Dispatch { steps: [step, 0.0, 0.0, 0.0], ..Dispatch::default() })
     }
+}
+
+/// Adds slots to `sums`, one after the other in f64; different entries on different threads.
+fn add_slots(slots: &[f32], sums: &mut [f64]) {
+    /// Entries of a thread's share: whole lines of the cache.
+    const SHARE: usize = 64;
+    let slot = sums.len();
+    sums.par_chunks_mut(SHARE).enumerate().for_each(|(index, sums)| {
+        for block in slots.chunks_exact(slot) {
+            for (sum, term) in sums.iter_mut().zip(&block[index * SHARE..]) {
+                *sum += f64::from(*term);
+            }
+        }
+    });
 }
 
 /// Where a slot has the product of the columns i and j, in the given piece.
