@@ -38,13 +38,47 @@ impl Limits {
     }
 }
 
-/// Bytes of memory that are available to this process, its control group's limit included.
+/// Bytes of memory that are available to this process, the limits of its control groups included.
 pub fn available_memory() -> u64 {
     let system = sysinfo::System::new_with_specifics(
         sysinfo::RefreshKind::nothing().with_memory(sysinfo::MemoryRefreshKind::nothing().with_ram()),
     );
-    let available = system.available_memory();
-    system.cgroup_limits().map_or(available, |group| available.min(group.free_memory))
+    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let within_groups = room_in_groups(Path::new("/sys/fs/cgroup"), &groups);
+    within_groups.map_or(system.available_memory(), |room| room.min(system.available_memory()))
+}
+
+/// The least room that the control groups leave which `groups` lists (the text of `/proc/self/cgroup`), each with all
+/// that it lies in, under the mount point `root`; of both versions of the interface. `None` without any limit.
+fn room_in_groups(root: &Path, groups: &str) -> Option<u64> {
+    let number = |path: PathBuf| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let room = |group: &Path, limit: &str, usage: &str, cache: &str| {
+        let limit = number(group.join(limit))?;
+        let statistics = std::fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
+        let reclaimable = statistics.lines().find_map(|line| line.strip_prefix(cache)?.trim().parse::<u64>().ok());
+        let used = number(group.join(usage))?.saturating_sub(reclaimable.unwrap_or(0));
+        Some(limit.saturating_sub(used))
+    };
+    groups
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.splitn(3, ':').skip(1);
+            let (controllers, group) = (fields.next()?, fields.next()?.trim_start_matches('/'));
+            let is_second_version = controllers.is_empty();
+            let top = if is_second_version {
+                root.to_owned()
+            } else {
+                controllers.split(',').find(|controller| *controller == "memory").map(|memory| root.join(memory))?
+            };
+            let all = Path::new(group).ancestors().map(|group| top.join(group));
+            if is_second_version {
+                all.filter_map(|group| room(&group, "memory.max", "memory.current", "inactive_file ")).min()
+            } else {
+                let names = ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "];
+                all.filter_map(|group| room(&group, names[0], names[1], names[2])).min()
+            }
+        })
+        .min()
 }
 
 /// Which chunks are kept where, in their order: first those on the device, then those in memory, then those in the
@@ -489,4 +523,50 @@ pub fn human(bytes: u64) -> String {
 /// Whether `layout` cuts a table so that a record can hold its chunks.
 pub fn record_of(layout: &Layout, state_bytes: usize) -> RecordLayout {
     RecordLayout::new(layout.chunk_rows.min(layout.rows), layout.features, state_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_narrowest_control_group_decides() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let write = |path: &str, text: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("is made");
+            std::fs::write(path, text).expect("is written");
+        };
+        let room = |groups: &str| room_in_groups(root.path(), groups);
+        assert_eq!(room("0::/a/b\n"), None);
+        // The second version of the interface: the outer group is the narrower one, and cached files can go.
+        write("a/memory.max", "1000\n");
+        write("a/memory.current", "700\n");
+        write("a/memory.stat", "anon 300\ninactive_file 400\n");
+        write("a/b/memory.max", "max\n");
+        write("a/b/memory.current", "700\n");
+        assert_eq!(room("0::/a/b\n"), Some(700));
+        write("a/b/memory.max", "900\n");
+        assert_eq!(room("0::/a/b\n"), Some(200));
+        assert_eq!(room("0::/\n"), None);
+        // The first: every controller has a tree of its own.
+        write("memory/x/memory.limit_in_bytes", "500\n");
+        write("memory/x/memory.usage_in_bytes", "450\n");
+        write("memory/x/memory.stat", "inactive_file 1\ntotal_inactive_file 50\n");
+        assert_eq!(room("5:cpu,cpuacct:/x\n4:memory:/x\n0::/\n"), Some(100));
+        assert_eq!(room("4:cpuset:/x\n"), None);
+    }
+
+    #[test]
+    fn columns_of_a_record_lie_in_different_sets_of_a_cache() {
+        for (rows, features) in [(1, 1), (4_096, 3), (131_072, 32), (149_504, 28)] {
+            let layout = RecordLayout::new(rows, features, 8);
+            assert!(layout.stride >= rows && layout.stride % 16 == 0, "{layout:?}");
+            assert!(layout.stride <= rows + 16 * (2 * TILE_LINES + 1), "{layout:?}");
+            assert_eq!(layout.bytes(), layout.stride * (4 * features + 4 + 16));
+            if rows > 100_000 {
+                assert_eq!(layout.stride / 16 % (2 * TILE_LINES), TILE_LINES + 1, "{layout:?}");
+            }
+        }
+    }
 }
