@@ -561,7 +561,7 @@ mod tests {
     fn columns_of_a_record_lie_in_different_sets_of_a_cache() {
         for (rows, features) in [(1, 1), (4_096, 3), (131_072, 32), (149_504, 28)] {
             let layout = RecordLayout::new(rows, features, 8);
-            assert!(layout.stride >= rows && layout.stride % 16 == 0, "{layout:?}");
+            assert!(layout.stride >= rows && layout.stride.is_multiple_of(16), "{layout:?}");
             assert!(layout.stride <= rows + 16 * (2 * TILE_LINES + 1), "{layout:?}");
             assert_eq!(layout.bytes(), layout.stride * (4 * features + 4 + 16));
             if rows > 100_000 {

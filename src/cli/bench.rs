@@ -48,16 +48,15 @@ pub(super) fn run(arguments: &Bench, global: &Global) -> Result<ExitCode> {
     let monitor = Progress::new(global);
     let folder = tempfile::tempdir()
         .map_err(|cause| Error::place(&std::env::temp_dir(), format!("no temporary folder can be made: {cause}")))?;
-    let (path, label) = match (&arguments.data, &arguments.label) {
-        (Some(data), Some(label)) => (data.clone(), label.clone()),
-        _ => {
-            let path = folder.path().join("seeded.parquet");
-            let recipe = Recipe { rows: arguments.rows, features: arguments.features, ..Recipe::default() };
-            recipe.check()?;
-            let file = std::fs::File::create(&path).map_err(|cause| Error::place(&path, cause))?;
-            write(&recipe, std::io::BufWriter::new(file), &path, &monitor)?;
-            (path, "y".to_owned())
-        }
+    let (path, label) = if let (Some(data), Some(label)) = (&arguments.data, &arguments.label) {
+        (data.clone(), label.clone())
+    } else {
+        let path = folder.path().join("seeded.parquet");
+        let recipe = Recipe { rows: arguments.rows, features: arguments.features, ..Recipe::default() };
+        recipe.check()?;
+        let file = std::fs::File::create(&path).map_err(|cause| Error::place(&path, cause))?;
+        write(&recipe, std::io::BufWriter::new(file), &path, &monitor)?;
+        (path, "y".to_owned())
     };
     let table = Table::open(&path)?;
     let request = Request { label: Some(label), ..Request::default() };

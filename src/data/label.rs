@@ -222,6 +222,7 @@ impl LabelPlan {
 
     /// Takes a batch of booleans or numbers with at most two values and no missing ones, which is what labels nearly
     /// always are, without a look at each class; `false` and nothing taken if it is another one.
+    #[expect(clippy::float_cmp, reason = "classes are the very numbers of the column")]
     fn take_two_numbers(
         &self,
         array: &ArrayRef,

@@ -162,11 +162,11 @@ impl Cpu {
         };
         let in_memory = self.records.in_memory().enumerate();
         run(in_memory.flat_map(|(chunk, bytes)| blocks(&layout, &record, chunk, bytes)).collect());
-        self.records.stream_scratch(touched, |visit| {
-            Ok(visit.map(|visit| {
+        self.records.stream_scratch(touched, |mut visit| {
+            if let Some(visit) = &mut visit {
                 run(blocks(&layout, &record, visit.index, visit.record).collect());
-                visit
-            }))
+            }
+            Ok(visit)
         })
     }
 

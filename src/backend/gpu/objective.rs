@@ -489,8 +489,7 @@ impl Backend for GpuObjective {
         if let Some(Away { records, .. }) = away {
             let record_layout = records.layout;
             let first_chunk = seats.len();
-            const STATE: Touched = [&[Part::Margins, Part::DirectionMargins, Part::Residuals], &[]];
-            records.stream(STATE, |visit| {
+            records.stream([&[Part::Margins, Part::DirectionMargins, Part::Residuals], &[]], |visit| {
                 if let Some(visit) = &visit {
                     let vectors = [
                         (Part::Margins, &mut rows.margins),

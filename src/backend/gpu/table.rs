@@ -42,15 +42,13 @@ impl GpuTable {
         };
         let mut seats = Vec::new();
         while seats.len() < wanted {
-            match seat(&gpu, &layout, layout.rows_of(seats.len()), &shared)? {
-                Some(seat) => seats.push(seat),
-                None => {
-                    // A device filled to the brim is slow, and other programs want some of it.
-                    let spare = seats.len().div_ceil(10);
-                    gpu.give_back(&mut seats, spare);
-                    break;
-                }
-            }
+            let Some(seat) = seat(&gpu, &layout, layout.rows_of(seats.len()), &shared)? else {
+                // A device filled to the brim is slow, and other programs want some of it.
+                let spare = seats.len().div_ceil(10);
+                gpu.give_back(&mut seats, spare);
+                break;
+            };
+            seats.push(seat);
         }
         let away = if seats.len() < chunks {
             Some(Self::away(&gpu, &layout, &mut seats, record, &shared, limits)?)
