@@ -16,7 +16,7 @@ trap 'rm -rf "$folder"' EXIT
 limits=()
 [ -z "${MEMORY:-}" ] || limits=(--host-memory "$MEMORY")
 
-echo "| rows | features | read s | solve s | whole run s | us a row | passes | peak memory MB |"
+echo "| rows | features | read s | solve s | in all s | us a row | passes | peak memory MB |"
 echo "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
 for n in "${rows[@]}"; do
     "$program" synth -o "$folder/data.parquet" --rows "$n" --features "$features" --seed 1 --quiet > "$folder/synth"
@@ -24,7 +24,7 @@ for n in "${rows[@]}"; do
     for run in $(seq "${RUNS:-3}"); do
         /usr/bin/time -f %M -o "$folder/memory" "$program" train "$folder/data.parquet" --label y \
             --device "${DEVICE:-cpu}" "${limits[@]}" --json --quiet > "$folder/model.json" 2> "$folder/errors"
-        value() { grep -m1 "\"$1\":" "$folder/model.json" | tr -dc '0-9.e-'; }
+        value() { sed -nE "s/.*\"$1\": *([-0-9.e]+).*/\1/p" "$folder/model.json" | head -1; }
         # `read`, `solve` and `total` stand in `seconds`, `data` in `passes`.
         echo "$(value total) $(value read) $(value solve) $(value data) $(cat "$folder/memory")"
     done | sort -g | awk -v n="$n" -v d="$features" '{ line[NR] = $0 } END {
