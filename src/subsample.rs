@@ -57,6 +57,11 @@ impl Store for Sampling<'_> {
         self.kept.write(column, first, &kept)?;
         self.all.write(column, first_row, values)
     }
+
+    fn settle(&self) -> Result<()> {
+        self.kept.settle()?;
+        self.all.settle()
+    }
 }
 
 /// An objective whose Hessian is that of the subsample, with the diagonal of all the data.

@@ -353,7 +353,10 @@ fn large_margins_stay_finite(subject: &Subject) -> Check {
 /// Bits of all that a run gives: two evaluations, a line, probes, and the state of the rows.
 /// And of the passes for a diagonal and for the scatter.
 fn bits(subject: &Subject, rows: &Rows, point: &[f64], direction: &[f64], chunk_bytes: usize) -> Vec<u64> {
-    let mut backend = subject.load(rows, chunk_bytes);
+    bits_of(&mut *subject.load(rows, chunk_bytes), point, direction)
+}
+
+fn bits_of(backend: &mut dyn Backend, point: &[f64], direction: &[f64]) -> Vec<u64> {
     let first = backend.move_to(point, Need::Gradient).expect("evaluates");
     let mut direction = direction.to_vec();
     let mut line = backend.line(&mut direction, 0.75).expect("evaluates");
@@ -440,6 +443,36 @@ fn the_bits_do_not_depend_on_where_the_chunks_are_kept(subject: &Subject) -> Che
         }
     }
     Ok(())
+}
+
+/// Columns written by several threads and, once settled, written again: the last ones count.
+fn what_is_written_again_counts(subject: &Subject) -> Check {
+    const PIECE: usize = 1_000;
+    let (rows, point, direction) = fixture(300_000, 9);
+    let expected = bits(subject, &rows, &point, &direction, 1 << 20);
+    let mut table = subject.reserve(rows.len(), rows.columns.len(), 1 << 20);
+    let store = table.as_store();
+    let write_all = |sign: f64| {
+        std::thread::scope(|scope| {
+            for (index, column) in rows.columns.iter().enumerate() {
+                let store = &store;
+                scope.spawn(move || {
+                    for (piece, values) in column.chunks(PIECE).enumerate() {
+                        let values: Vec<f32> = values.iter().map(|&x| (sign * x) as f32).collect();
+                        store.write(Column::Feature(index), piece * PIECE, &values).expect("writes");
+                    }
+                });
+            }
+        });
+    };
+    write_all(-1.0);
+    store.settle().map_err(|e| e.to_string())?;
+    write_all(1.0);
+    let labels: Vec<f32> = rows.labels.iter().map(|&t| t as f32).collect();
+    store.write(Column::Label, 0, &labels).map_err(|e| e.to_string())?;
+    drop(store);
+    let found = bits_of(&mut *table.finish().map_err(|e| e.to_string())?, &point, &direction);
+    if found == expected { Ok(()) } else { Err("columns written before count after all".into()) }
 }
 
 fn row_order_and_duplicates_change_nothing(subject: &Subject) -> Check {
@@ -576,7 +609,7 @@ fn two_million_rows_train_to_the_double_precision_answer(subject: &Subject) -> C
 
 type Test = fn(&Subject) -> Check;
 
-const SUITE: [(&str, Test); 11] = [
+const SUITE: [(&str, Test); 12] = [
     ("every_shape_matches_the_oracle", every_shape_matches_the_oracle),
     ("planted_faults_are_noticed", planted_faults_are_noticed),
     ("loss_at_zero_is_ln_2", loss_at_zero_is_ln_2),
@@ -584,6 +617,7 @@ const SUITE: [(&str, Test); 11] = [
     ("large_margins_stay_finite", large_margins_stay_finite),
     ("the_same_run_gives_the_same_bits_whatever_the_chunks", the_same_run_gives_the_same_bits_whatever_the_chunks),
     ("the_bits_do_not_depend_on_where_the_chunks_are_kept", the_bits_do_not_depend_on_where_the_chunks_are_kept),
+    ("what_is_written_again_counts", what_is_written_again_counts),
     ("row_order_and_duplicates_change_nothing", row_order_and_duplicates_change_nothing),
     ("probes_match_evaluations", probes_match_evaluations),
     ("a_file_matches_the_oracle", a_file_matches_the_oracle),

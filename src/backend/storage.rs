@@ -520,7 +520,7 @@ pub fn human(bytes: u64) -> String {
     }
 }
 
-/// Whether `layout` cuts a table so that a record can hold its chunks.
+/// The records that hold the chunks of `layout`, with margins `state_bytes` wide.
 pub fn record_of(layout: &Layout, state_bytes: usize) -> RecordLayout {
     RecordLayout::new(layout.chunk_rows.min(layout.rows), layout.features, state_bytes)
 }

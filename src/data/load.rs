@@ -170,6 +170,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
         for (index, narrowing) in corrections {
             narrowings[index] = narrowing;
         }
+        store.settle()?;
         let names: Vec<&str> = pending.iter().map(|&index| table.fields[plan.features[index]].name.as_str()).collect();
         notes.push(format!(
             "decoded once more, because a sample of their rows did not show their scale: {}",

@@ -30,8 +30,13 @@ pub enum Column {
 }
 
 /// Takes the columns of a table, piece by piece, from several threads, in no particular order. A piece
-/// may be written again (a column whose scale had to be corrected); the last one counts.
+/// may be written again (a column whose scale had to be corrected) after [`Store::settle`]; the last one counts.
 pub trait Store: Sync {
     /// Writes `values` to the rows of `column` from `first_row` on.
     fn write(&self, column: Column, first_row: usize, values: &[f32]) -> Result<()>;
+
+    /// What was written so far comes before what is written from here on.
+    fn settle(&self) -> Result<()> {
+        Ok(())
+    }
 }

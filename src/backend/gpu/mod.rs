@@ -237,10 +237,11 @@ impl Gpu {
     }
 
     /// Drops the last `count` seats and waits until their memory is free.
-    fn give_back(&self, seats: &mut Vec<seat::Seat>, count: usize) {
+    fn give_back(&self, seats: &mut Vec<seat::Seat>, count: usize) -> Result<()> {
         for seat in seats.drain(seats.len() - count..) {
             self.memory.give_back(seat.bytes());
         }
+        self.wait()
     }
 
     /// Bytes a second that copies on the device read and write.

@@ -45,7 +45,7 @@ impl GpuTable {
             let Some(seat) = seat(&gpu, &layout, layout.rows_of(seats.len()), &shared)? else {
                 // A device filled to the brim is slow, and other programs want some of it.
                 let spare = seats.len().div_ceil(10);
-                gpu.give_back(&mut seats, spare);
+                gpu.give_back(&mut seats, spare)?;
                 break;
             };
             seats.push(seat);
@@ -73,7 +73,7 @@ impl GpuTable {
             match Visitor::new(gpu, layout, record, shared)? {
                 Some(visitor) => visitors.push(visitor),
                 // The visitors need room too.
-                None if !seats.is_empty() => gpu.give_back(seats, 1),
+                None if !seats.is_empty() => gpu.give_back(seats, 1)?,
                 None => {
                     return Err(Error::device(
                         format!("{} has no room for two chunks of {} MiB", gpu.describe(), record.bytes() >> 20),
@@ -129,6 +129,11 @@ impl Store for GpuStore<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Pieces wait in several staging buffers, which are submitted in any order.
+    fn settle(&self) -> Result<()> {
+        self.upload.finish()
     }
 }
 

@@ -9,6 +9,9 @@ use crate::error::{Error, Result};
 /// Bytes of a staging buffer: enough that a submission is rare, few enough that many threads can have one each.
 const STAGING_BYTES: usize = 4 << 20;
 
+/// Staging buffers at most: 128 MiB of the host.
+const MOST: usize = 32;
+
 /// A staging buffer, mapped, with the copies that it waits for.
 struct Staging {
     buffer: wgpu::Buffer,
@@ -43,13 +46,14 @@ struct State {
 
 impl Upload {
     pub(super) fn new(gpu: &Gpu) -> Self {
-        // One for each thread that decodes, and as many that the device copies from.
-        let to_make = 2 * rayon::current_num_threads();
+        // One for each thread that decodes, and a few that the device copies from; beyond that threads wait for it.
+        let to_make = (rayon::current_num_threads() + 4).min(MOST);
         let state = Mutex::new(State { free: Vec::new(), to_make });
         Self { gpu: gpu.clone(), shared: Arc::new(Pool { state, returned: Condvar::new() }) }
     }
 
-    /// Writes `values` to `target` from its f32 number `first` on; done for sure after [`Upload::finish`].
+    /// Writes `values` to `target` from its f32 number `first` on; done for sure after [`Upload::finish`], and until
+    /// then in any order.
     pub(super) fn write(&self, target: &wgpu::Buffer, first: usize, values: &[f32]) -> Result<()> {
         let mut done = 0;
         while done < values.len() {
