@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::backend::storage::Limits;
 use crate::backend::{Backend, Device};
-use crate::data::{Column, Request, Store, Table, load};
+use crate::data::{Column, Request, Store, Table, decode_only, load};
 use crate::error::Result;
 use crate::monitor::{Monitor, Silent};
 use crate::objective::Need;
@@ -19,7 +19,7 @@ use crate::train::{Job, train};
 /// What one stage costs on one device.
 #[derive(Clone, Debug, Serialize)]
 pub struct Stage {
-    /// decode, upload, evaluate, probe, hessian, train.
+    /// decode, read, upload, evaluate, probe, hessian, train.
     pub stage: &'static str,
     /// The device, as `--compare` names it.
     pub device: String,
@@ -71,7 +71,7 @@ struct Subject<'d> {
     seconds: Vec<Vec<f64>>,
 }
 
-/// Takes columns and forgets them: what is left of reading is the decoding.
+/// Takes columns and forgets them: what is left is decoding, sample, moments and narrowing.
 struct Nowhere;
 
 impl Store for Nowhere {
@@ -81,7 +81,7 @@ impl Store for Nowhere {
     }
 }
 
-const STAGES: [&str; 6] = ["decode", "upload", "evaluate", "probe", "hessian", "train"];
+const STAGES: [&str; 7] = ["decode", "read", "upload", "evaluate", "probe", "hessian", "train"];
 
 /// Measures `devices` (names and selections) on `table`, `runs` times each after one run that does not count.
 pub fn bench(
@@ -116,7 +116,8 @@ pub fn bench(
                 monitor.check()?;
                 monitor.say(&format!("{stage} on {}", subject.name));
                 let seconds = match *stage {
-                    "decode" => timed(|| load(table, &plan, &Nowhere, &Silent).map(drop))?,
+                    "decode" => timed(|| decode_only(table, &plan))?,
+                    "read" => timed(|| load(table, &plan, &Nowhere, &Silent).map(drop))?,
                     "upload" => upload(&subject.device, rows, features, &job.limits)?,
                     "evaluate" => {
                         subject.backend.move_to(&point, Need::Gradient)?;

@@ -1,5 +1,10 @@
 //! The program: everything is in the library, so that tests and other programs can use it.
 
+// Pages of a Parquet file are megabytes that come and go. The system's allocators hand such blocks back at once and
+// have the next one cleared by the kernel; this one keeps them, which takes an eighth off a whole run.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[expect(unsafe_code, reason = "no other thread runs yet, so nothing reads the environment meanwhile")]
 fn main() -> std::process::ExitCode {
     // Mesa's device-selection layer looks for a display whenever adapters are listed. Without one, as on every

@@ -294,7 +294,9 @@ fn fit(
         approximate,
         rows: rows as f64,
         delta_floor: bias * (rows as f64).sqrt(),
-        reach: (job.l2 == 0.0).then(|| coordinates.reach()),
+        reach: coordinates.reach(),
+        may_separate: job.l2 == 0.0,
+        hessian_at_end: job.inference.is_some() || job.exact != ExactJob::None,
     };
     let mut all = Standardized::new(&mut *backend, coordinates.clone());
     let mut subsampled = kept_rows.as_mut().map(|kept| Subsampled::standing(&mut all, kept, &point));

@@ -19,6 +19,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("fs4", &["backend/storage.rs"]),
     ("indicatif", &["cli/"]),
     ("memmap2", &["backend/storage.rs"]),
+    ("mimalloc", &["main.rs"]),
     ("nalgebra", &["matrix.rs"]),
     ("parquet", &["data/"]),
     ("pollster", &["backend/gpu/"]),

@@ -1,8 +1,8 @@
 //! Reading a table into a store: the label, a sample, then every feature in one decode of the file.
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{max, min};
-use arrow::datatypes::{DataType, Int64Type, UInt64Type};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, UInt64Type};
 use parquet::arrow::arrow_reader::RowSelection;
 use rayon::prelude::*;
 
@@ -197,6 +197,17 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
     Ok(Loaded { label, features, notes })
 }
 
+/// Decodes the columns of `plan` and forgets them: what a benchmark of the decoder alone measures.
+pub fn decode_only(table: &Table, plan: &Plan) -> Result<()> {
+    let columns: Vec<usize> = plan.features.iter().copied().chain([plan.label.column]).collect();
+    jobs(table, &columns).into_par_iter().try_for_each(|job| {
+        decode_all(table, job, |_, array| {
+            std::hint::black_box(array);
+            Ok(())
+        })
+    })
+}
+
 /// What one feature's jobs found.
 #[derive(Clone, Debug)]
 struct Read {
@@ -213,6 +224,34 @@ impl Read {
             (a, b) => a.or(b),
         };
         self
+    }
+
+    /// Narrows the rows of `array`, which begins at `first_row`, into `narrowed`. `values` is scratch.
+    fn take(
+        &mut self,
+        first_row: usize,
+        array: &ArrayRef,
+        values: &mut Vec<f64>,
+        narrowed: &mut Vec<f32>,
+    ) -> Result<()> {
+        match (array.data_type(), array.nulls()) {
+            // As they lie in the array, without a copy in f64 in between.
+            (DataType::Float32, None) => {
+                let values = array.as_primitive::<Float32Type>().values();
+                self.moments.take(first_row, values, |_| false, narrowed);
+            }
+            (DataType::Float64, None) => {
+                let values = array.as_primitive::<Float64Type>().values();
+                self.moments.take(first_row, values, |_| false, narrowed);
+            }
+            (_, nulls) => {
+                values.clear();
+                to_f64(array, values)?;
+                let is_null = |row| nulls.is_some_and(|nulls| nulls.is_null(row));
+                self.moments.take(first_row, values, is_null, narrowed);
+            }
+        }
+        Ok(())
     }
 
     /// The column's scale, or why it cannot be used.
@@ -344,15 +383,11 @@ fn read(
                 let mut read = Read { moments: Moments::new(narrowings[index]), integers: None };
                 decode_all(table, *job, |before, array| {
                     monitor.check()?;
-                    values.clear();
-                    to_f64(array, values)?;
                     read.note_integers(array);
-                    let nulls = array.nulls();
                     let first_row = job.first_row + before;
-                    let is_null = |row| nulls.is_some_and(|nulls| nulls.is_null(row));
-                    read.moments.take(first_row, values, is_null, narrowed);
+                    read.take(first_row, array, values, narrowed)?;
                     store.write(Column::Feature(index), first_row, narrowed)?;
-                    monitor.advance(values.len() as u64);
+                    monitor.advance(narrowed.len() as u64);
                     Ok(())
                 })?;
                 Ok(read)
@@ -373,7 +408,7 @@ fn read(
 const EXACT_INTEGERS: i128 = 1 << 53;
 
 impl Read {
-    fn note_integers(&mut self, array: &arrow::array::ArrayRef) {
+    fn note_integers(&mut self, array: &ArrayRef) {
         let range = match array.data_type() {
             DataType::Int64 => {
                 let array = array.as_primitive::<Int64Type>();

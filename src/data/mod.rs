@@ -14,7 +14,7 @@ pub mod synth;
 mod table;
 
 pub use label::{Class, Label};
-pub use load::{Feature, Loaded, Plan, Request, load};
+pub use load::{Feature, Loaded, Plan, Request, decode_only, load};
 pub use rows::{Block, fold_rows};
 pub use table::{Field, Kind, Table};
 

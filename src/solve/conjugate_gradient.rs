@@ -196,10 +196,11 @@ mod tests {
             self.scales.len()
         }
 
-        fn move_to(&mut self, point: &[f64], _: Need) -> Result<Evaluation> {
+        fn move_to(&mut self, point: &[f64], need: Need) -> Result<Evaluation> {
             self.passes.data += 1;
             self.point = point.to_vec();
-            Ok(self.at(point))
+            let here = self.at(point);
+            Ok(Evaluation { hessian: here.hessian.filter(|_| need == Need::Hessian), ..here })
         }
 
         fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {
@@ -249,18 +250,25 @@ mod tests {
             Ok(steps.iter().map(|&step| self.at(step).1).collect())
         }
 
-        fn accept(self: Box<Self>, step: f64, _: Need) -> Result<Evaluation> {
+        fn accept(self: Box<Self>, step: f64, need: Need) -> Result<Evaluation> {
             let (point, _) = self.at(step);
-            self.on.point = point;
-            Ok(self.on.at(&self.on.point))
+            self.on.move_to(&point, need)
         }
+    }
+
+    /// A reach of 1: the curvature of cosh changes by a factor of `exp(|dq|)` at most.
+    fn settings() -> Settings {
+        Settings::new(1, vec![1.0; 4])
     }
 
     type Solver = fn(&mut dyn Objective, Start, &Settings, &dyn Monitor, &mut History<'_>) -> Result<Outcome>;
 
     fn solve(solver: Solver, scales: &[f64], settings: &Settings) -> Outcome {
+        solve_from(vec![0.0; scales.len()], solver, scales, settings)
+    }
+
+    fn solve_from(point: Vec<f64>, solver: Solver, scales: &[f64], settings: &Settings) -> Outcome {
         let mut objective = Cosh::new(scales);
-        let point = vec![0.0; scales.len()];
         let evaluation = objective.move_to(&point, Need::Hessian).expect("nothing fails");
         solver(&mut objective, Start { point, evaluation }, settings, &Silent, &mut |_| {}).expect("nothing fails")
     }
@@ -268,7 +276,7 @@ mod tests {
     #[test]
     fn every_method_reaches_the_minimum_and_says_so() {
         for preconditioner in [Choice::None, Choice::Diagonal, Choice::Hessian] {
-            let settings = Settings { preconditioner, tolerance: 1e-6, goal: 1e-6, ..Settings::new(1) };
+            let settings = Settings { preconditioner, tolerance: 1e-6, goal: 1e-6, ..settings() };
             for solver in [conjugate_gradient as Solver, newton, lbfgs, gradient_descent] {
                 let outcome = solve(solver, &[1.0, 3.0, 0.2, 5.0], &settings);
                 assert_eq!(outcome.status, Status::Converged, "{preconditioner:?}");
@@ -280,15 +288,39 @@ mod tests {
     }
 
     #[test]
+    fn a_distance_measured_from_nearby_is_a_bound() {
+        let scales = [1.0, 3.0, 0.2, 5.0];
+        let mut bounded = 0;
+        for tolerance in [1e-1, 1e-2, 1e-3, 1e-4] {
+            let settings = Settings { tolerance, goal: tolerance, ..settings() };
+            // From where every curvature is larger than at the minimum, by half a percent.
+            let outcome = solve_from(vec![0.1, 1.1, 1.9, 3.1], conjugate_gradient, &scales, &settings);
+            let here = Cosh::new(&scales).at(&outcome.parameters);
+            let step = crate::solve::preconditioner::factor(&here.hessian.expect("it has one")).expect("definite");
+            let exact = dot(&step.solve(&here.gradient), &here.gradient).sqrt();
+            let delta = outcome.delta.expect("a Hessian was at hand");
+            assert!(exact <= delta * (1.0 + 1e-9) && delta <= tolerance, "{exact:e} of at most {delta:e}");
+            bounded += u32::from(outcome.hessian.is_none());
+        }
+        assert!(bounded >= 2, "only {bounded} runs ended without a Hessian of their own");
+    }
+
+    #[test]
+    fn whoever_wants_the_hessian_gets_it() {
+        let settings = Settings { hessian_at_end: true, ..settings() };
+        assert!(solve(conjugate_gradient, &[1.0, 3.0, 0.2, 5.0], &settings).hessian.is_some());
+    }
+
+    #[test]
     fn running_out_of_iterations_is_no_convergence() {
-        let settings = Settings { max_iterations: 2, ..Settings::new(1) };
+        let settings = Settings { max_iterations: 2, ..settings() };
         let outcome = solve(conjugate_gradient, &[1.0, 3.0, 0.2, 5.0], &settings);
         assert_eq!((outcome.status, outcome.iterations), (Status::MaxIterations, 2));
     }
 
     #[test]
     fn a_value_that_is_not_finite_ends_the_run() {
-        let outcome = solve(conjugate_gradient, &[1.0, f64::NAN], &Settings::new(1));
+        let outcome = solve(conjugate_gradient, &[1.0, f64::NAN], &Settings::new(1, vec![1.0; 2]));
         assert_eq!(outcome.status, Status::NonFinite);
     }
 }

@@ -45,7 +45,7 @@ impl Descent {
             if !settings.approximate {
                 judge.take_spread(hessian);
             }
-            judge.take_metric(hessian);
+            judge.take_metric(hessian, &start.point);
         }
         Self { point: start.point, here: start.evaluation, fresh: true, judge, iterations: 0 }
     }
@@ -56,7 +56,7 @@ impl Descent {
             *q += step * p;
         }
         if let Some(hessian) = &here.hessian {
-            self.judge.take_metric(hessian);
+            self.judge.take_metric(hessian, &self.point);
         }
         self.here = here;
         self.fresh = false;
@@ -64,7 +64,7 @@ impl Descent {
 
     /// Evaluates afresh; a status if the run is over.
     fn confirm(&mut self, objective: &mut dyn Objective) -> Result<Option<Status>> {
-        let (here, status) = self.judge.confirm(objective, &self.point)?;
+        let (here, status) = self.judge.confirm(objective, &self.point, self.separation().is_some())?;
         self.here = here;
         self.fresh = true;
         Ok(self.separation().or(status))
@@ -77,7 +77,7 @@ impl Descent {
     }
 
     fn is_suspect(&self) -> bool {
-        self.judge.is_small(&self.here.gradient) || self.separation().is_some()
+        self.judge.is_small(&self.here.gradient, &self.point) || self.separation().is_some()
     }
 }
 
@@ -93,7 +93,7 @@ pub(super) fn descend(
     let mut step = 0.0;
     let status = loop {
         let at = method.descent();
-        let delta = at.judge.delta(&at.here.gradient);
+        let delta = at.judge.delta(&at.here.gradient, &at.point);
         let gradient_norm = largest(&at.here.gradient);
         let passes = objective.passes();
         let distance = delta.map_or_else(
@@ -132,7 +132,7 @@ pub(super) fn descend(
                 let at = method.descent();
                 // Margins that were carried along may have drifted; afresh, a failure is a failure.
                 if at.fresh {
-                    break at.judge.of_failure(&at.here.gradient);
+                    break at.judge.of_failure(&at.here.gradient, &at.point);
                 }
                 if let Some(status) = at.confirm(objective)? {
                     break status;
@@ -150,7 +150,7 @@ pub(super) fn descend(
         value: at.here.value,
         gradient: at.here.gradient.clone(),
         hessian: if at.fresh { at.here.hessian.take() } else { None },
-        delta: at.judge.delta(&at.here.gradient),
+        delta: at.judge.delta(&at.here.gradient, &at.point),
         status,
         iterations: at.iterations,
         passes: objective.passes(),

@@ -5,6 +5,11 @@
 //! further than `delta` of its own standard errors from the optimum (to second order). It does not depend on the
 //! scale of anything, where a gradient tolerance does: at |g| <= 1e-5 the error was seen anywhere from 5e-6 to 0.8
 //! standard errors.
+//!
+//! `M` need not be taken anew at the end. The weight of a row in the Hessian, `S(z) = L(1 - L)`, changes by a factor of
+//! `exp(|dz|)` at most when its margin changes by `dz`, because `|d ln S / dz| = |1 - 2L| <= 1`. So if no margin can have
+//! moved by more than `rho` since, `exp(-rho) M <= H <= exp(rho) M`, and `delta` is at most `exp(rho / 2)` times what `M`
+//! says.
 
 use crate::error::Result;
 use crate::matrix::{Factor, Symmetric};
@@ -18,6 +23,9 @@ const PATIENCE: u32 = 3;
 /// A distance that still counts as the limit of the arithmetic; beyond it the run has stalled.
 const NEAR: f64 = 0.05;
 
+/// How far a margin may have moved since the Hessian was taken that still measures the distance: a factor of 1.28.
+const DRIFT: f64 = 0.5;
+
 /// A direction with less than this share of the curvature that its spread alone would give: the rows that move along
 /// it are saturated.
 const SATURATED: f64 = 1e-6;
@@ -27,6 +35,8 @@ pub(super) struct Judge {
     settings: Settings,
     /// The factor of the Hessian near the point.
     metric: Option<Factor>,
+    /// Where that was.
+    metric_point: Vec<f64>,
     /// Curvatures along the columns at the start, by their spread alone.
     spread: Option<Vec<f64>>,
     best: f64,
@@ -35,7 +45,14 @@ pub(super) struct Judge {
 
 impl Judge {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self { settings: settings.clone(), metric: None, spread: None, best: f64::INFINITY, unimproved: 0 }
+        Self {
+            settings: settings.clone(),
+            metric: None,
+            metric_point: Vec::new(),
+            spread: None,
+            best: f64::INFINITY,
+            unimproved: 0,
+        }
     }
 
     /// Takes the Hessian at the start, where all rows have the same curvature, as the measure of spread.
@@ -45,28 +62,48 @@ impl Judge {
         self.spread = Some(Pivots::of(hessian).pivots.into_iter().zip(diagonal).map(sure).collect());
     }
 
-    /// Takes the Hessian near the point as the measure of distance.
-    pub(super) fn take_metric(&mut self, hessian: &Symmetric) {
+    /// Takes the Hessian at `point` as the measure of distance.
+    pub(super) fn take_metric(&mut self, hessian: &Symmetric, point: &[f64]) {
         self.metric = factor(hessian);
+        self.metric_point = point.to_vec();
     }
 
-    /// `sqrt(N g'M^-1 g)`, where a Hessian is at hand.
-    pub(super) fn delta(&self, gradient: &[f64]) -> Option<f64> {
+    /// The most that any margin can have moved between where the metric was taken and `point`.
+    fn drift(&self, point: &[f64]) -> f64 {
+        let moved = point.iter().zip(&self.metric_point).zip(&self.settings.reach);
+        moved.map(|((q, before), reach)| (q - before).abs() * reach).sum()
+    }
+
+    /// `sqrt(N g'H^-1 g)` at `point`, where a Hessian is at hand: a bound if that was taken near, an estimate if not.
+    pub(super) fn delta(&self, gradient: &[f64], point: &[f64]) -> Option<f64> {
         let step = self.metric.as_ref()?.solve(gradient);
-        Some((self.settings.rows * dot(&step, gradient)).max(0.0).sqrt())
+        let drift = self.drift(point);
+        let factor = if drift <= DRIFT { (0.5 * drift).exp() } else { 1.0 };
+        Some(factor * (self.settings.rows * dot(&step, gradient)).max(0.0).sqrt())
     }
 
     /// Whether the gradient, as carried along, looks near enough for a fresh evaluation.
-    pub(super) fn is_small(&self, gradient: &[f64]) -> bool {
+    pub(super) fn is_small(&self, gradient: &[f64], point: &[f64]) -> bool {
         if let Some(tolerance) = self.settings.gradient_tolerance {
             return largest(gradient) <= tolerance;
         }
         // Without a Hessian: as if every direction had the largest curvature of a single column, 1/4. That is
         // early rather than late, and the confirmation brings the Hessian.
-        let delta = self.delta(gradient).unwrap_or_else(|| (4.0 * self.settings.rows * dot(gradient, gradient)).sqrt());
+        let delta =
+            self.delta(gradient, point).unwrap_or_else(|| (4.0 * self.settings.rows * dot(gradient, gradient)).sqrt());
         // Where the floor is high, going far below it gains nothing.
         delta <= self.settings.goal
             && delta <= (self.settings.tolerance - self.settings.delta_floor).max(0.5 * self.settings.tolerance)
+    }
+
+    /// What the evaluation that ends a run must bring.
+    fn need(&self, point: &[f64], looks_separated: bool) -> Need {
+        let known = self.metric.is_some() && self.drift(point) <= DRIFT && !looks_separated;
+        if self.settings.gradient_tolerance.is_some() || known && !self.settings.hessian_at_end {
+            Need::Gradient
+        } else {
+            Need::Hessian
+        }
     }
 
     /// Evaluates afresh at `point`; a status if the run is over there.
@@ -74,35 +111,35 @@ impl Judge {
         &mut self,
         objective: &mut dyn Objective,
         point: &[f64],
+        looks_separated: bool,
     ) -> Result<(Evaluation, Option<Status>)> {
-        let need = if self.settings.gradient_tolerance.is_some() { Need::Gradient } else { Need::Hessian };
-        let evaluation = objective.move_to(point, need)?;
+        let evaluation = objective.move_to(point, self.need(point, looks_separated))?;
         if !evaluation.is_finite() {
             return Ok((evaluation, Some(Status::NonFinite)));
         }
         if let Some(hessian) = &evaluation.hessian {
-            self.take_metric(hessian);
+            self.take_metric(hessian, point);
         }
-        let status = self.of_fresh(&evaluation.gradient);
+        let status = self.of_fresh(&evaluation.gradient, point);
         Ok((evaluation, status))
     }
 
     /// The status of a run whose line search failed from a fresh evaluation.
-    pub(super) fn of_failure(&self, gradient: &[f64]) -> Status {
-        match self.delta(gradient) {
+    pub(super) fn of_failure(&self, gradient: &[f64], point: &[f64]) -> Status {
+        match self.delta(gradient, point) {
             Some(delta) if delta <= NEAR => Status::F32Limit,
             _ => Status::LineSearchFailed,
         }
     }
 
-    fn of_fresh(&mut self, gradient: &[f64]) -> Option<Status> {
+    fn of_fresh(&mut self, gradient: &[f64], point: &[f64]) -> Option<Status> {
         let (distance, near) = if let Some(tolerance) = self.settings.gradient_tolerance {
             if largest(gradient) <= tolerance {
                 return Some(Status::Converged);
             }
             (largest(gradient), 0.0)
         } else {
-            let delta = self.delta(gradient).unwrap_or(f64::INFINITY);
+            let delta = self.delta(gradient, point).unwrap_or(f64::INFINITY);
             if delta + self.settings.delta_floor <= self.settings.tolerance {
                 return Some(Status::Converged);
             }
@@ -124,8 +161,10 @@ impl Judge {
     /// the features tell the classes apart. On top, every margin must be larger than its rounding in f32,
     /// `(d + 8) 2^-24 (|b| + sum |w_j x_kj|)`.
     pub(super) fn is_separated(&self, value: f64, point: &[f64]) -> bool {
-        let Some(reach) = &self.settings.reach else { return false };
-        let size: f64 = point.iter().zip(reach).map(|(q, reach)| (q * reach).abs()).sum();
+        if !self.settings.may_separate {
+            return false;
+        }
+        let size: f64 = point.iter().zip(&self.settings.reach).map(|(q, reach)| (q * reach).abs()).sum();
         let rounding = (point.len() as f64 + 8.0) * 2.0_f64.powi(-24) * size;
         // ln(1 + exp(-rounding)): the loss of a row whose margin is just that.
         value * self.settings.rows < (-rounding).exp().ln_1p()
@@ -135,7 +174,7 @@ impl Judge {
     /// moves along it is saturated. Each pivot is compared with that of the start, where all rows weigh the same.
     /// Gives the parameters that make up the lost direction.
     pub(super) fn saturated(&self, hessian: &Symmetric) -> Vec<usize> {
-        let (Some(_), Some(spread)) = (&self.settings.reach, &self.spread) else { return Vec::new() };
+        let (true, Some(spread)) = (self.settings.may_separate, &self.spread) else { return Vec::new() };
         let factored = Pivots::of(hessian);
         let shares: Vec<f64> = factored.pivots.iter().zip(spread).map(|(now, spread)| now / spread).collect();
         let most = shares.iter().fold(0.0, |most: f64, share| most.max(*share));

@@ -109,14 +109,17 @@ pub struct Settings {
     pub delta_floor: f64,
     /// The Hessian is that of a subsample: good for directions and distances, not for what has no curvature.
     pub approximate: bool,
-    /// How far each parameter reaches into a margin: the largest absolute value of its column, `[dimension]`. Given,
-    /// the objective is watched for separation; a penalised one has a minimum anyway and needs none.
-    pub reach: Option<Vec<f64>>,
+    /// How far each parameter reaches into a margin: the largest absolute value of its column, `[dimension]`.
+    pub reach: Vec<f64>,
+    /// Watch for separation; a penalised objective has a minimum anyway.
+    pub may_separate: bool,
+    /// Whoever asked wants the Hessian where the run ends.
+    pub hessian_at_end: bool,
 }
 
 impl Settings {
-    /// The defaults, for a mean over `rows`.
-    pub fn new(rows: usize) -> Self {
+    /// The defaults, for a mean over `rows` of parameters that reach so far into a margin.
+    pub fn new(rows: usize, reach: Vec<f64>) -> Self {
         Self {
             tolerance: DEFAULT_TOLERANCE,
             goal: DEFAULT_TOLERANCE,
@@ -126,7 +129,9 @@ impl Settings {
             rows: rows as f64,
             delta_floor: 0.0,
             approximate: false,
-            reach: None,
+            reach,
+            may_separate: false,
+            hessian_at_end: false,
         }
     }
 }
@@ -176,11 +181,11 @@ pub struct Outcome {
     pub value: f64,
     /// The gradient there.
     pub gradient: Vec<f64>,
-    /// The Hessian of the last confirmation, if there was one.
+    /// The Hessian where the run ended, if the last confirmation took one.
     pub hessian: Option<Symmetric>,
     /// Parameters along which the rows are saturated, if the run ended as separated.
     pub saturated: Vec<usize>,
-    /// The distance to the optimum in standard errors, `sqrt(N g'M^-1 g)`, where a Hessian was at hand.
+    /// The distance to the optimum in standard errors at most, `sqrt(N g'H^-1 g)`, where a Hessian was at hand.
     pub delta: Option<f64>,
     /// How it stopped.
     pub status: Status,
