@@ -17,6 +17,7 @@ pub mod monitor;
 pub mod objective;
 pub mod penalty;
 pub mod report;
+pub mod score;
 pub mod solve;
 pub mod standardize;
 pub mod subsample;

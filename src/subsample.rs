@@ -4,7 +4,7 @@
 //! reading change nothing. Their Hessian is f64 on the host; its diagonal is replaced by that of all the data (one
 //! pass), so that a column that no kept row has does not make it singular.
 
-use crate::data::{Column, Store};
+use crate::data::{Column, Store, hash};
 use crate::error::Result;
 use crate::matrix::Symmetric;
 use crate::objective::{Evaluation, Line, Need, Objective, Passes, Probe};
@@ -39,14 +39,6 @@ pub fn kept_rows(rows: usize, features: usize) -> Vec<usize> {
         kept.push(0);
     }
     kept
-}
-
-/// Steele, Lea and Flood (2014), "Fast splittable pseudorandom number generators": the finaliser of `SplitMix64`.
-fn hash(row: u64) -> u64 {
-    let mut x = row.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }
 
 impl Store for Sampling<'_> {

@@ -6,7 +6,7 @@ use crate::backend::cpu::CpuTable;
 use crate::backend::exact::evaluate_file;
 use crate::backend::storage::{Limits, Placement};
 use crate::backend::{Backend, Device, Loading, Selection};
-use crate::data::{Kind, Loaded, Plan, Request, Table, load};
+use crate::data::{Loaded, Plan, Request, Table, load};
 use crate::error::{Error, Result};
 use crate::matrix::Symmetric;
 use crate::model::inference::{Inference, InferenceInfo, Likelihood, covariance};
@@ -148,7 +148,7 @@ pub struct RunPlan {
 
 /// A job whose columns are found, whose device is open and whose room is reserved.
 pub struct Prepared<'j> {
-    table: &'j Table,
+    table: Table,
     job: &'j Job,
     plan: Plan,
     device: Device,
@@ -157,9 +157,9 @@ pub struct Prepared<'j> {
 }
 
 /// Checks a job, opens its device and reserves the room that the table needs.
-pub fn prepare<'j>(table: &'j Table, job: &'j Job) -> Result<Prepared<'j>> {
+pub fn prepare<'j>(table: Table, job: &'j Job, monitor: &dyn Monitor) -> Result<Prepared<'j>> {
     let start = Instant::now();
-    let plan = job.request.check(table)?;
+    let (table, plan) = job.request.resolve(table, monitor)?;
     let device = Device::open(&job.device)?;
     let loading = device.reserve(table.rows, plan.features(), &job.limits)?;
     Ok(Prepared { table, job, plan, device, loading, start })
@@ -185,11 +185,12 @@ impl Prepared<'_> {
 
 /// Fits a logistic regression to `table`. `history` hears of every iteration.
 pub fn train(table: &Table, job: &Job, monitor: &dyn Monitor, history: &mut History<'_>) -> Result<Model> {
-    prepare(table, job)?.train(monitor, history)
+    prepare(table.clone(), job, monitor)?.train(monitor, history)
 }
 
 fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut History<'_>) -> Result<Model> {
     let Prepared { table, job, plan, device, mut loading, start } = prepared;
+    let table = &table;
     let reading = Instant::now();
     let subsamples = job.preconditioner == Some(Preconditioner::Subsample)
         || plan.features() > HESSIAN_FEATURES && job.preconditioner != Some(Preconditioner::Hessian);
@@ -213,6 +214,7 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let verifying = Instant::now();
     let mut verify = 0.0;
     if job.exact != ExactJob::None {
+        let plan = plan.filled(loaded.features.iter().map(|feature| feature.fill));
         verify_on_file(table, &plan, &loaded, job, &mut fit, monitor)?;
         verify = verifying.elapsed().as_secs_f64();
     }
@@ -419,7 +421,11 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
         .enumerate()
         .map(|(index, (feature, coefficient))| FeatureInfo {
             name: feature.name,
-            kind: if feature.kind == Kind::Boolean { "boolean" } else { "numeric" },
+            kind: feature.kind.name(),
+            unit: feature.unit.map(Into::into),
+            indicates: feature.indicates,
+            fill: feature.fill,
+            missing: feature.missing,
             coefficient,
             mean: feature.scale.mean,
             scale: feature.scale.scale,
@@ -481,6 +487,7 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
         version: VERSION,
         label: LabelInfo { column: loaded.label.column, positive: positive.clone(), classes: [negative, positive] },
         intercept,
+        nulls: job.request.nulls,
         intercept_inference: if job.intercept { infer(intercept, None) } else { None },
         training: Training {
             rows: table.rows,
@@ -511,11 +518,15 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
             penalty_scale: job.penalty_scale,
             fit_intercept: job.intercept,
             seconds,
-            files: vec![FileInfo {
-                path: table.path.display().to_string(),
-                bytes: table.bytes,
-                modified: table.modified.and_then(|time| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())),
-            }],
+            files: table
+                .files
+                .iter()
+                .map(|file| FileInfo {
+                    path: file.path.display().to_string(),
+                    bytes: file.bytes,
+                    modified: file.modified.and_then(|time| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())),
+                })
+                .collect(),
             program: concat!("gpu-logreg ", env!("CARGO_PKG_VERSION")),
             command: Vec::new(),
             notes,

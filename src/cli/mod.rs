@@ -4,6 +4,7 @@ mod bench;
 mod devices;
 mod limits;
 mod progress;
+mod rows;
 mod synth;
 mod train;
 

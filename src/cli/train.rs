@@ -9,8 +9,9 @@ use clap::{Args, ValueEnum};
 use crate::backend::Selection;
 use crate::cli::limits::LimitFlags;
 use crate::cli::progress::Progress;
+use crate::cli::rows::RowFlags;
 use crate::cli::{Global, NOT_CONVERGED, check_distinct, print};
-use crate::data::{Request, Table};
+use crate::data::{Nulls, Request, Table};
 use crate::error::{Error, Result};
 use crate::model::file::Pending;
 use crate::penalty::PenaltyScale;
@@ -21,8 +22,9 @@ use crate::train::{ExactJob, InferenceJob, Job, Solver, prepare};
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags are what a command line has")]
 pub(super) struct Train {
-    /// The Parquet file
-    data: PathBuf,
+    /// Parquet files, folders of them, or patterns; all with the same columns
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
     /// Where to write the model [default: only print it]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -33,12 +35,18 @@ pub(super) struct Train {
     /// The value of the label that counts as positive
     #[arg(long, value_name = "VALUE", help_heading = "Columns", allow_hyphen_values = true)]
     positive: Option<String>,
-    /// The features, separated by commas [default: all numbers and booleans]
+    /// The features, separated by commas; `*` and `?` stand for any characters [default: all numbers and booleans]
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Columns")]
     features: Vec<String>,
     /// Columns to leave out, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Columns")]
     ignore: Vec<String>,
+    /// What is done about missing values, nulls and NaN
+    #[arg(long, value_name = "POLICY", default_value = "error", help_heading = "Columns")]
+    nulls: NullsName,
+
+    #[command(flatten)]
+    rows: RowFlags,
 
     /// Strength of the L2 penalty on the mean loss; never on the intercept
     #[arg(long, value_name = "X", default_value_t = 0.0, help_heading = "Model", allow_hyphen_values = true)]
@@ -103,6 +111,18 @@ pub(super) struct Train {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+enum NullsName {
+    /// They are an error
+    Error,
+    /// A row with a missing value is left out
+    DropRow,
+    /// The mean of the column's other values stands in
+    Mean,
+    /// As mean, and a feature of its own says where
+    Indicator,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 enum SolverName {
     /// Preconditioned nonlinear conjugate gradient: fewest passes
     Cg,
@@ -162,6 +182,12 @@ impl Train {
                 positive: self.positive.clone(),
                 features: names("--features", &self.features)?,
                 ignore: names("--ignore", &self.ignore)?,
+                nulls: match self.nulls {
+                    NullsName::Error => Nulls::Error,
+                    NullsName::DropRow => Nulls::DropRow,
+                    NullsName::Mean => Nulls::Mean,
+                    NullsName::Indicator => Nulls::Indicator,
+                },
             },
             device: self.device.clone(),
             limits: self.limits.check()?,
@@ -209,16 +235,22 @@ fn names(flag: &str, list: &[String]) -> Result<Vec<String>> {
 
 pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let job = arguments.job()?;
-    let files = [
-        ("the data", Some(&arguments.data)),
+    let rows = arguments.rows.check(None)?;
+    let outputs = [
         ("-o", arguments.output.as_ref()),
         ("--history", arguments.history.as_ref()),
         ("--covariance", arguments.covariance.as_ref()),
     ];
-    let files: Vec<_> = files.into_iter().filter_map(|(name, path)| Some((name, path?.as_path()))).collect();
-    check_distinct(&files)?;
-    let table = Table::open(&arguments.data)?;
-    let prepared = prepare(&table, &job)?;
+    let outputs: Vec<_> = outputs.into_iter().filter_map(|(name, path)| Some((name, path?.as_path()))).collect();
+    check_distinct(&outputs)?;
+    let table = Table::open_all(&arguments.data)?;
+    for output in &outputs {
+        for file in &table.files {
+            check_distinct(&[("the data", &file.path), *output])?;
+        }
+    }
+    let monitor = Progress::new(global);
+    let prepared = prepare(rows.select(table, &monitor)?.training, &job, &monitor)?;
     let plan = prepared.plan();
     if arguments.dry_run {
         print(&if global.json {
@@ -230,7 +262,6 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     }
     // Before the work: a place that cannot be written to should not cost a training.
     let pending = arguments.output.as_deref().map(Pending::create).transpose()?;
-    let monitor = Progress::new(global);
     let covariance = arguments.covariance.as_deref().map(Pending::create).transpose()?;
     let history = arguments.history.as_deref().map(Pending::create).transpose()?;
     let mut lines = String::new();

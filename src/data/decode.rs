@@ -1,129 +1,215 @@
 //! Decode jobs: one column of one row group, or several together, in batches, with panics of the decoder caught.
 
 use std::fs::File;
+use std::ops::Range;
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::compute::cast;
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::{cast, filter};
 use arrow::datatypes::{
-    DataType, Decimal32Type, Decimal64Type, Decimal128Type, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type,
-    Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    DataType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Float16Type, Float32Type,
+    Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection};
 
+use super::field::Source;
 use super::panics::without_panic;
-use super::table::Table;
+use super::table::{Group, Table};
 use crate::error::{Error, Result};
 
 /// Rows of a batch: large enough to hide the cost of a call, small enough for the second-level cache.
 pub(super) const BATCH_ROWS: usize = 8_192;
 
-/// One column of one row group.
-#[derive(Clone, Copy, Debug)]
+/// Columns of one row group that are decoded together, because they lie in the same column of the file.
+#[derive(Clone, Debug)]
 pub(super) struct Job {
-    pub(super) row_group: usize,
-    pub(super) column: usize,
+    /// By its place in the table.
+    pub(super) group: usize,
+    /// Places in the caller's list of columns.
+    pub(super) places: Range<usize>,
     /// Position in the table of the row group's first row.
     pub(super) first_row: usize,
 }
 
-/// The jobs for `columns`, row group by row group: neighbours in this list read different columns.
+/// The jobs for `columns`, row group by row group: neighbours in this list read different columns. Neighbouring columns
+/// out of one column of the file (elements of a list, leaves of a struct) are one job.
 pub(super) fn jobs(table: &Table, columns: &[usize]) -> Vec<Job> {
-    let mut first_row = 0;
-    let mut jobs = Vec::new();
-    for (row_group, about) in table.metadata.metadata().row_groups().iter().enumerate() {
-        jobs.extend(columns.iter().map(|&column| Job { row_group, column, first_row }));
-        first_row += usize::try_from(about.num_rows()).unwrap_or(0);
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for place in 0..columns.len() {
+        let root = |place: usize| table.fields[columns[place]].root();
+        match runs.last_mut() {
+            Some(run) if root(place).is_some() && root(run.start) == root(place) => run.end = place + 1,
+            _ => runs.push(place..place + 1),
+        }
     }
-    jobs
+    let of_group = |(group, about): (usize, &Group)| {
+        let first_row = about.first_row;
+        runs.iter().map(move |places| Job { group, places: places.clone(), first_row }).collect::<Vec<_>>()
+    };
+    table.groups.iter().enumerate().flat_map(of_group).collect()
 }
 
-/// Decodes a job, or the `selection` of its rows, and hands each batch to `take` with the number of rows
-/// before it. Counts the rows that came out.
-pub(super) fn decode(
-    table: &Table,
-    job: Job,
-    selection: Option<RowSelection>,
-    mut take: impl FnMut(usize, &ArrayRef) -> Result<()>,
-) -> Result<usize> {
-    let part = Part { row_group: job.row_group, first_row: job.first_row, batch_rows: BATCH_ROWS };
-    decode_together(table, part, &[job.column], selection, |rows, batch| take(rows, batch.column(0)))
-}
-
-/// Where columns are decoded together, and how many rows at a time.
-#[derive(Clone, Copy, Debug)]
+/// Which rows of a row group are decoded, and how many at a time.
+#[derive(Clone, Debug)]
 pub(super) struct Part {
-    pub(super) row_group: usize,
-    /// Position in the table of the first row, for messages.
-    pub(super) first_row: usize,
+    /// By its place in the table.
+    pub(super) group: usize,
+    /// Rows of the file's row group, ascending; `None` for all. Of those, what belongs to the table comes out.
+    pub(super) rows: Option<Vec<Range<usize>>>,
     pub(super) batch_rows: usize,
 }
 
-/// Decodes `columns` of a row group side by side, or the `selection` of its rows. `take` gets the number of rows
-/// before a batch and the batch, whose columns lie in the order of the file. Counts the rows that came out.
-pub(super) fn decode_together(
+impl Part {
+    /// All rows of a row group.
+    pub(super) fn whole(group: usize) -> Self {
+        Self { group, rows: None, batch_rows: BATCH_ROWS }
+    }
+}
+
+/// Decodes `columns` of a row group side by side. `take` gets the number of rows before a batch and the columns, in the
+/// order of `columns`. Proves that as many rows came out of the file as its footer says, and counts those of the table.
+pub(super) fn decode(
     table: &Table,
-    part: Part,
+    part: &Part,
     columns: &[usize],
-    selection: Option<RowSelection>,
-    mut take: impl FnMut(usize, &RecordBatch) -> Result<()>,
+    mut take: impl FnMut(usize, &[ArrayRef]) -> Result<()>,
 ) -> Result<usize> {
-    let damaged = |cause: String| {
-        let what = match columns {
-            [column] => format!("column `{}`", table.fields[*column].name),
-            _ => format!("one of {} columns", columns.len()),
+    let group = &table.groups[part.group];
+    let kept = match (&part.rows, &group.keep) {
+        (_, None) => None,
+        (None, Some(keep)) => Some(keep.clone()),
+        (Some(ranges), Some(keep)) => {
+            let mut of_ranges = BooleanBufferBuilder::new(keep.len());
+            ranges.iter().for_each(|range| of_ranges.append_buffer(&keep.slice(range.start, range.len())));
+            Some(of_ranges.build())
+        }
+    };
+    // Nothing behind the last row of the table is worth decoding.
+    let expected = part.rows.as_ref().map_or(group.file_rows, |ranges| ranges.iter().map(Range::len).sum());
+    let end = kept.as_ref().map_or(expected, |kept| kept.set_slices().last().map_or(0, |(_, end)| end));
+    let mut taken = 0;
+    let mut seen = 0;
+    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(columns.len());
+    let mut reader = Roots::open(table, part, columns, end)?;
+    while seen < end {
+        let Some(rows) = reader.next(seen)? else { break };
+        let rows_of_batch = rows;
+        let keep = kept.as_ref().map(|kept| kept.slice(seen, rows_of_batch.min(kept.len() - seen)));
+        let rows = keep.as_ref().map_or(rows_of_batch, BooleanBuffer::count_set_bits);
+        if rows > 0 {
+            arrays.clear();
+            for &column in columns {
+                arrays.push(reader.column(column, seen)?);
+            }
+            if let Some(keep) = keep.filter(|_| rows < rows_of_batch) {
+                let keep = BooleanArray::new(keep, None);
+                for array in &mut arrays {
+                    *array = filter(array, &keep)
+                        .map_err(|cause| Error::internal(format!("rows could not be left out: {cause}")))?;
+                }
+            }
+            take(taken, &arrays)?;
+            taken += rows;
+        }
+        seen += rows_of_batch;
+    }
+    if seen < end {
+        return Err(reader.damaged(&format!("{seen} rows came out of it, its footer says {expected}")));
+    }
+    Ok(taken)
+}
+
+/// The columns of a row group's file that hold some columns of a table, batch by batch.
+struct Roots<'t> {
+    table: &'t Table,
+    group: &'t Group,
+    columns: &'t [usize],
+    /// Places in the file, ascending.
+    roots: Vec<usize>,
+    reader: Option<ParquetRecordBatchReader>,
+    batch: Option<RecordBatch>,
+    /// Rows of the batch.
+    rows: usize,
+    batch_rows: usize,
+    end: usize,
+}
+
+impl<'t> Roots<'t> {
+    fn open(table: &'t Table, part: &Part, columns: &'t [usize], end: usize) -> Result<Self> {
+        let group = &table.groups[part.group];
+        let file = &table.files[group.file];
+        let mut roots: Vec<usize> =
+            columns.iter().filter_map(|&column| Some(file.roots[table.fields[column].root()?])).collect();
+        roots.sort_unstable();
+        roots.dedup();
+        let batch_rows = part.batch_rows;
+        let mut opened = Self { table, group, columns, roots, reader: None, batch: None, rows: 0, batch_rows, end };
+        if opened.roots.is_empty() || end == 0 {
+            return Ok(opened);
+        }
+        let input = File::open(&file.path).map_err(|cause| opened.damaged(&cause.to_string()))?;
+        let reader = without_panic(|| {
+            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(input, file.metadata.clone());
+            let mask = ProjectionMask::roots(builder.parquet_schema(), opened.roots.iter().copied());
+            let builder = builder.with_row_groups(vec![group.index]).with_projection(mask);
+            let builder = builder.with_batch_size(batch_rows);
+            match &part.rows {
+                Some(ranges) => builder
+                    .with_row_selection(RowSelection::from_consecutive_ranges(ranges.iter().cloned(), group.file_rows))
+                    .build(),
+                None => builder.build(),
+            }
+        })
+        .and_then(|reader| reader.map_err(|cause| cause.to_string()))
+        .map_err(|cause| opened.damaged(&cause))?;
+        opened.reader = Some(reader);
+        Ok(opened)
+    }
+
+    /// Goes to the next batch; its rows, or `None` at the end.
+    fn next(&mut self, seen: usize) -> Result<Option<usize>> {
+        let Some(reader) = &mut self.reader else {
+            // Folder names alone: as many as asked for.
+            self.rows = self.batch_rows.min(self.end - seen);
+            return Ok(Some(self.rows));
+        };
+        let next = without_panic(|| reader.next()).and_then(|batch| batch.transpose().map_err(|cause| cause.to_string()));
+        self.batch = next.map_err(|cause| self.damaged(&cause))?;
+        self.rows = self.batch.as_ref().map_or(0, RecordBatch::num_rows);
+        Ok(self.batch.as_ref().map(|_| self.rows))
+    }
+
+    /// A column of the table in this batch.
+    fn column(&self, column: usize, seen: usize) -> Result<ArrayRef> {
+        let field = &self.table.fields[column];
+        let file = &self.table.files[self.group.file];
+        match (&field.source, field.root(), &self.batch) {
+            (Source::Partition(key), ..) => file.constants[*key].rows(self.rows),
+            (_, Some(root), Some(batch)) => {
+                let place = self.roots.binary_search(&file.roots[root]).expect("it was projected");
+                field.extract(batch.column(place), seen)
+            }
+            _ => Err(Error::internal(format!("column `{}` is in no file", field.name))),
+        }
+    }
+
+    fn damaged(&self, cause: &str) -> Error {
+        let what = match self.columns {
+            [column] => format!("column `{}`", self.table.fields[*column].name),
+            columns => format!("one of {} columns", columns.len()),
         };
         Error::data(
             format!(
                 "{}: {what}, row group {} (rows from {}) cannot be decoded: {cause}",
-                table.path.display(),
-                part.row_group,
-                part.first_row
+                self.table.files[self.group.file].path.display(),
+                self.group.index,
+                self.group.file_first_row
             ),
             "The file is truncated or damaged; write or copy it again.",
         )
-    };
-    let file = File::open(&table.path).map_err(|cause| damaged(cause.to_string()))?;
-    let mut reader = without_panic(|| {
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, table.metadata.clone());
-        let mask = ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied());
-        let builder = builder.with_row_groups(vec![part.row_group]).with_projection(mask);
-        let builder = builder.with_batch_size(part.batch_rows);
-        match selection {
-            Some(selection) => builder.with_row_selection(selection).build(),
-            None => builder.build(),
-        }
-    })
-    .and_then(|reader| reader.map_err(|cause| cause.to_string()))
-    .map_err(damaged)?;
-    let mut rows = 0;
-    loop {
-        let batch = match without_panic(|| reader.next()).map_err(damaged)? {
-            None => return Ok(rows),
-            Some(batch) => batch.map_err(|cause| damaged(cause.to_string()))?,
-        };
-        take(rows, &batch)?;
-        rows += batch.num_rows();
     }
-}
-
-/// Decodes a whole job and proves that as many rows came out as the footer says.
-pub(super) fn decode_all(table: &Table, job: Job, take: impl FnMut(usize, &ArrayRef) -> Result<()>) -> Result<()> {
-    let rows = decode(table, job, None, take)?;
-    let expected = table.metadata.metadata().row_group(job.row_group).num_rows();
-    if usize::try_from(expected).ok() == Some(rows) {
-        return Ok(());
-    }
-    Err(Error::data(
-        format!(
-            "{}: column `{}` has {rows} rows in row group {}, the footer says {expected}",
-            table.path.display(),
-            table.fields[job.column].name,
-            job.row_group
-        ),
-        "The file is truncated or damaged; write or copy it again.",
-    ))
 }
 
 /// The values of a numeric or boolean array in f64, appended to `out`; a null gives NaN, and its place is
@@ -165,6 +251,22 @@ pub(super) fn to_f64(array: &ArrayRef, out: &mut Vec<f64>) -> Result<()> {
                 out.extend((0..64).map(|bit| f64::from((word >> bit & 1) as u32)));
             }
             out.truncate(before + flags.len());
+        }
+        DataType::Date32 => values!(Date32Type, exact),
+        DataType::Date64 => {
+            out.extend(array.as_primitive::<Date64Type>().values().iter().map(|&v| v as f64 / 86_400_000.0));
+        }
+        DataType::Timestamp(unit, _) | DataType::Time32(unit) | DataType::Time64(unit) | DataType::Duration(unit) => {
+            let per_second = match unit {
+                TimeUnit::Second => 1.0,
+                TimeUnit::Millisecond => 1e3,
+                TimeUnit::Microsecond => 1e6,
+                TimeUnit::Nanosecond => 1e9,
+            };
+            // Their integers, of 32 or 64 bits.
+            let ticks = cast(array, &DataType::Int64)
+                .map_err(|cause| Error::internal(format!("times could not be read as integers: {cause}")))?;
+            out.extend(ticks.as_primitive::<Int64Type>().values().iter().map(|&v| v as f64 / per_second));
         }
         DataType::Decimal32(_, scale) => values!(Decimal32Type, decimal * scale),
         DataType::Decimal64(_, scale) => values!(Decimal64Type, decimal * scale),

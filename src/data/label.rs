@@ -3,12 +3,12 @@
 use std::fmt;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::decode::{decode, decode_all, jobs, to_f64};
-use super::table::{Field, Kind, Table};
+use super::decode::{Part, decode, jobs, to_f64};
+use super::field::{Field, Kind};
+use super::table::Table;
 use super::{Column, Store};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
@@ -131,7 +131,7 @@ pub(super) fn for_each_class(array: &ArrayRef, kind: Kind, mut each: impl FnMut(
                 each(row, flags.is_valid(row).then(|| Class::Boolean(flags.value(row))));
             }
         }
-        Kind::Numeric | Kind::Unusable => {
+        Kind::Numeric | Kind::Time | Kind::Unusable => {
             let mut values = Vec::with_capacity(array.len());
             to_f64(array, &mut values)?;
             for (row, value) in values.into_iter().enumerate() {
@@ -159,7 +159,7 @@ impl LabelPlan {
                 |(field, ..)| {
                     format!(
                         "For example: gpu-logreg train {} --label {}",
-                        quoted(&table.path.display().to_string()),
+                        quoted(&table.files[0].path.display().to_string()),
                         quoted(&field.name)
                     )
                 },
@@ -172,12 +172,12 @@ impl LabelPlan {
         let Some(column) = table.find(name) else {
             let found = candidates(table);
             return Err(Error::data(
-                format!("{} has no column `{name}` for the label; {}", table.path.display(), describe(&found)),
+                format!("{} has no column `{name}` for the label; {}", table.name(), describe(&found)),
                 format!("The columns are: {}", table.names()),
             ));
         };
         let field = &table.fields[column];
-        if field.kind == Kind::Unusable {
+        if matches!(field.kind, Kind::Unusable | Kind::Time) {
             return Err(Error::data(
                 format!("the label `{name}` is of type {}, which has no classes", field.data_type),
                 "Use a column of booleans, numbers or texts with two values.",
@@ -195,7 +195,8 @@ impl LabelPlan {
             .map(|job| {
                 let mut values = Values::default();
                 let (mut numbers, mut labels) = (Vec::new(), Vec::new());
-                decode_all(table, job, |before, array| {
+                decode(table, &Part::whole(job.group), &[self.column], |before, arrays| {
+                    let array = &arrays[0];
                     monitor.check()?;
                     labels.clear();
                     if !self.take_two_numbers(array, field.kind, &mut numbers, &mut values, &mut labels)? {
@@ -217,7 +218,7 @@ impl LabelPlan {
             })
             .collect::<Result<_>>()?;
         let values = values.iter().fold(Values::default(), Values::merge);
-        self.check(field, &values)
+        self.check(table, field, &values)
     }
 
     /// Takes a batch of booleans or numbers with at most two values and no missing ones, which is what labels nearly
@@ -264,17 +265,16 @@ impl LabelPlan {
         }
     }
 
-    fn check(&self, field: &Field, values: &Values) -> Result<Label> {
+    fn check(&self, table: &Table, field: &Field, values: &Values) -> Result<Label> {
         let name = &field.name;
         if values.missing > 0 {
-            let rows: Vec<String> = values.first_missing.iter().map(ToString::to_string).collect();
             return Err(Error::data(
                 format!(
                     "the label `{name}` is missing (null or NaN) in {} rows, from 0: {}",
                     values.missing,
-                    rows.join(", ")
+                    table.row_names(&values.first_missing)
                 ),
-                "Remove those rows upstream; a row without its label teaches nothing.",
+                "Leave those rows out with --nulls drop-row; a row without its label teaches nothing.",
             ));
         }
         let [(a, count_a), (b, count_b)] = values.counts.as_slice() else {
@@ -333,7 +333,7 @@ fn parse_class(text: &str, field: &Field) -> Result<Class> {
             "false" | "0" => Some(Class::Boolean(false)),
             _ => None,
         },
-        Kind::Numeric | Kind::Unusable => text.parse().ok().map(Class::Number),
+        Kind::Numeric | Kind::Time | Kind::Unusable => text.parse().ok().map(Class::Number),
     };
     class.ok_or_else(|| {
         Error::usage(
@@ -358,11 +358,10 @@ fn candidates(table: &Table) -> Vec<(&Field, Values)> {
             if job.first_row >= CANDIDATE_ROWS {
                 break;
             }
-            let rows = usize::try_from(table.metadata.metadata().row_group(job.row_group).num_rows()).ok()?;
-            let taken = rows.min(CANDIDATE_ROWS - job.first_row);
-            let selection = RowSelection::from(vec![RowSelector::select(taken), RowSelector::skip(rows - taken)]);
-            decode(table, job, Some(selection), |_, array| {
-                for_each_class(array, field.kind, |row, class| match class {
+            let group = &table.groups[job.group];
+            let rows = vec![group.file_range(0..group.rows.min(CANDIDATE_ROWS - job.first_row))];
+            decode(table, &Part { rows: Some(rows), ..Part::whole(job.group) }, &[column], |_, arrays| {
+                for_each_class(&arrays[0], field.kind, |row, class| match class {
                     None => values.add_missing(row),
                     Some(class) => values.add(&class, 1),
                 })
@@ -371,7 +370,7 @@ fn candidates(table: &Table) -> Vec<(&Field, Values)> {
         }
         (values.counts.len() == 2 && values.missing == 0).then_some(values)
     };
-    let usable = table.fields.iter().enumerate().filter(|(_, field)| field.kind != Kind::Unusable);
+    let usable = table.fields.iter().enumerate().filter(|(_, field)| !matches!(field.kind, Kind::Unusable | Kind::Time));
     let mut found: Vec<(&Field, Values)> =
         usable.filter_map(|(column, field)| Some((field, examine((column, field))?))).collect();
     // The likeliest first: booleans, then the most balanced.

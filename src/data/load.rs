@@ -3,30 +3,18 @@
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{max, min};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, UInt64Type};
-use parquet::arrow::arrow_reader::RowSelection;
 use rayon::prelude::*;
 
-use super::decode::{BATCH_ROWS, Job, decode, decode_all, jobs, to_f64};
-use super::label::{Label, LabelPlan};
-use super::scale::{Moments, Narrowing, middle_half, sample_runs};
-use super::table::{Field, Kind, Table};
+use super::decode::{BATCH_ROWS, Job, Part, decode, jobs};
+use super::field::{Field, Kind};
+use super::label::Label;
+use super::plan::{FeaturePlan, Nulls, Plan, Takes};
+use super::scale::{Missing, Moments, Narrowing, middle_half, sample_runs};
+use super::table::Table;
 use super::{Column, Store};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 use crate::standardize::ColumnScale;
-
-/// Which columns the user asked for.
-#[derive(Clone, Debug, Default)]
-pub struct Request {
-    /// The label column.
-    pub label: Option<String>,
-    /// The value of the label that counts as positive.
-    pub positive: Option<String>,
-    /// The features; if empty, all usable columns.
-    pub features: Vec<String>,
-    /// Columns to leave out.
-    pub ignore: Vec<String>,
-}
 
 /// A feature as it was read.
 #[derive(Clone, Debug)]
@@ -35,6 +23,14 @@ pub struct Feature {
     pub name: String,
     /// What it is.
     pub kind: Kind,
+    /// What one unit of a date or time is.
+    pub unit: Option<&'static str>,
+    /// 1 where this column is missing, 0 elsewhere.
+    pub indicates: Option<String>,
+    /// What stands in for a missing value: the mean of the others.
+    pub fill: Option<f64>,
+    /// Rows that it stands in for.
+    pub missing: u64,
     /// Where it lies, exactly and in the store.
     pub scale: ColumnScale,
 }
@@ -50,112 +46,23 @@ pub struct Loaded {
     pub notes: Vec<String>,
 }
 
-/// A request that was checked against a table's schema.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    pub(super) label: LabelPlan,
-    /// Indices of the feature columns.
-    pub(super) features: Vec<usize>,
-    notes: Vec<String>,
-}
-
-impl Request {
-    /// Checks the request against the schema of `table`.
-    pub fn check(&self, table: &Table) -> Result<Plan> {
-        let label = LabelPlan::new(table, self.label.as_deref(), self.positive.as_deref())?;
-        let label_name = &table.fields[label.column].name;
-        let mut notes = Vec::new();
-        if let Some(name) = self.ignore.iter().find(|name| table.find(name).is_none()) {
-            return Err(Error::data(
-                format!("--ignore {name}: there is no such column"),
-                format!("The columns are: {}", table.names()),
-            ));
-        }
-        let features = if self.features.is_empty() {
-            let (usable, left_out): (Vec<usize>, Vec<usize>) = (0..table.fields.len())
-                .filter(|&column| column != label.column && !self.ignore.contains(&table.fields[column].name))
-                .partition(|&column| table.fields[column].is_feature());
-            if !left_out.is_empty() {
-                let columns: Vec<String> = left_out
-                    .iter()
-                    .map(|&c| format!("{} ({})", table.fields[c].name, table.fields[c].data_type))
-                    .collect();
-                notes.push(format!("not numbers, left out: {}", columns.join(", ")));
-            }
-            usable
-        } else {
-            let mut columns = Vec::with_capacity(self.features.len());
-            for name in &self.features {
-                let column = table.find(name).ok_or_else(|| {
-                    Error::data(
-                        format!("there is no feature column `{name}`"),
-                        format!("The columns are: {}", table.names()),
-                    )
-                })?;
-                check_feature(&table.fields[column], label_name, columns.contains(&column))?;
-                if !self.ignore.contains(name) {
-                    columns.push(column);
-                }
-            }
-            columns
-        };
-        if features.is_empty() {
-            return Err(Error::data(
-                format!("no feature is left beside the label `{label_name}`"),
-                format!("Name some with --features; the columns are: {}", table.names()),
-            ));
-        }
-        let names: Vec<&str> = features.iter().map(|&column| table.fields[column].name.as_str()).collect();
-        let mut sorted = names.clone();
-        sorted.sort_unstable();
-        if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]) {
-            return Err(Error::data(
-                format!("the file has two columns called `{twice}`"),
-                "Rename one of them upstream.",
-            ));
-        }
-        Ok(Plan { label, features, notes })
-    }
-}
-
-fn check_feature(field: &Field, label: &str, again: bool) -> Result<()> {
-    if field.name == label {
-        return Err(Error::usage(
-            format!("`{label}` is the label and cannot be a feature too"),
-            "Take it out of --features.",
-        ));
-    }
-    if again {
-        return Err(Error::usage(format!("--features names `{}` twice", field.name), "Name it once."));
-    }
-    if !field.is_feature() {
-        return Err(Error::data(
-            format!("column `{}` is of type {}, which cannot be a feature", field.name, field.data_type),
-            format!("Leave it out, or {}.", field.advice()),
-        ));
-    }
-    Ok(())
-}
-
-impl Plan {
-    /// The number of features, d.
-    pub fn features(&self) -> usize {
-        self.features.len()
-    }
-}
-
-/// Reads the columns of `plan` into `store`: each decoded once, and once more where its sample misled.
+/// Reads the columns of `plan` into `store`: each decoded once, and once more where its sample misled or where missing
+/// values are to be filled with a mean that is known only then.
 pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor) -> Result<Loaded> {
     monitor.begin("reading", Some((table.rows * (plan.features.len() + 1)) as u64));
     // The label first: it is one column, and what is wrong with it shows before the rest is read.
     let label = plan.label.load(table, store, monitor)?;
     let samples = sample(table, &plan.features, monitor)?;
     let mut narrowings: Vec<Narrowing> = samples.iter().map(|sample| sample.narrowing).collect();
+    let mut fills: Vec<Option<f64>> = vec![None; plan.features.len()];
     let mut columns: Vec<Option<Read>> = vec![None; plan.features.len()];
     let mut pending: Vec<usize> = (0..plan.features.len()).collect();
+    let mut missing = vec![0; plan.features.len()];
     let mut notes = plan.notes.clone();
-    for attempt in 0..3 {
-        let read = read(table, plan, &pending, &narrowings, store, monitor)?;
+    for attempt in 0..4 {
+        let how: Vec<How> =
+            pending.iter().map(|&index| How::new(plan, index, narrowings[index], fills[index])).collect();
+        let read = read(table, &how, store, monitor)?;
         for (&index, column) in pending.iter().zip(read) {
             columns[index] = Some(column);
         }
@@ -163,28 +70,66 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
         check_cells(table, plan, &all)?;
         let corrections: Vec<(usize, Narrowing)> =
             pending.iter().filter_map(|&index| Some((index, all[index].moments.correction()?))).collect();
-        pending = corrections.iter().map(|&(index, _)| index).collect();
-        if pending.is_empty() || attempt == 2 {
+        let filled: Vec<(usize, f64)> = pending
+            .iter()
+            .filter(|&&index| all[index].moments.missing > 0)
+            .map(|&index| Ok((index, mean_of_others(&table.fields[plan.features[index].column], &all[index].moments)?)))
+            .collect::<Result<_>>()?;
+        for &(index, _) in &filled {
+            missing[index] = all[index].moments.missing;
+        }
+        let name = |index: usize| table.fields[plan.features[index].column].name.as_str();
+        if !corrections.is_empty() && attempt < 3 {
+            let names: Vec<&str> = corrections.iter().map(|&(index, _)| name(index)).collect();
+            notes.push(format!(
+                "decoded once more, because a sample of their rows did not show their scale: {}",
+                names.join(", ")
+            ));
+        }
+        let misled = |index: &usize| corrections.iter().any(|(other, _)| other == index);
+        let to_fill = |index: &usize| filled.iter().any(|(other, _)| other == index);
+        pending.retain(|index| misled(index) || to_fill(index));
+        if pending.is_empty() || attempt == 3 {
             break;
         }
         for (index, narrowing) in corrections {
             narrowings[index] = narrowing;
         }
+        for (index, mean) in filled {
+            fills[index] = Some(mean);
+        }
         store.settle()?;
-        let names: Vec<&str> = pending.iter().map(|&index| table.fields[plan.features[index]].name.as_str()).collect();
-        notes.push(format!(
-            "decoded once more, because a sample of their rows did not show their scale: {}",
-            names.join(", ")
-        ));
     }
     monitor.end();
     table.check_unchanged()?;
     let mut features = Vec::with_capacity(columns.len());
-    for ((column, &index), narrowing) in columns.iter().flatten().zip(&plan.features).zip(&narrowings) {
-        let field = &table.fields[index];
-        let scale = column.scale(field, *narrowing)?;
-        samples[features.len()].check_outliers(field, scale)?;
-        features.push(Feature { name: field.name.clone(), kind: field.kind, scale });
+    for (index, column) in columns.iter().flatten().enumerate() {
+        let FeaturePlan { column: place, takes, .. } = plan.features[index];
+        let field = &table.fields[place];
+        let scale = column.scale(field, narrowings[index])?;
+        samples[index].check_outliers(field, scale)?;
+        // What nobody is missing here may be missing where the model is applied.
+        let fill = (plan.nulls.fills() && takes == Takes::Value).then(|| fills[index].unwrap_or(scale.mean));
+        features.push(match takes {
+            Takes::Value => Feature {
+                name: field.name.clone(),
+                kind: field.kind,
+                unit: field.unit,
+                indicates: None,
+                fill,
+                missing: missing[index],
+                scale,
+            },
+            Takes::Missing => Feature {
+                name: format!("{} is missing", field.name),
+                kind: Kind::Boolean,
+                unit: None,
+                indicates: Some(field.name.clone()),
+                fill: None,
+                missing: 0,
+                scale,
+            },
+        });
     }
     let constant: Vec<String> = features
         .iter()
@@ -194,17 +139,38 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
     if !constant.is_empty() {
         notes.push(format!("constant: {}", constant.join(", ")));
     }
+    let filled: Vec<String> = features
+        .iter()
+        .filter(|feature| feature.missing > 0)
+        .map(|feature| format!("{} ({} rows: {:.6})", feature.name, feature.missing, feature.fill.unwrap_or(f64::NAN)))
+        .collect();
+    if !filled.is_empty() {
+        notes.push(format!("missing values filled with the mean of the others: {}", filled.join(", ")));
+    }
     Ok(Loaded { label, features, notes })
+}
+
+/// What stands in for the missing values of a column.
+fn mean_of_others(field: &Field, moments: &Moments) -> Result<f64> {
+    let mean = moments.exact().mean;
+    if moments.has_values() {
+        return Ok(mean);
+    }
+    Err(Error::data(
+        format!("column `{}` is missing (null or NaN) in all rows", field.name),
+        "Leave it out with --ignore: it says nothing.",
+    ))
 }
 
 /// Decodes the columns of `plan` and forgets them: what a benchmark of the decoder alone measures.
 pub fn decode_only(table: &Table, plan: &Plan) -> Result<()> {
-    let columns: Vec<usize> = plan.features.iter().copied().chain([plan.label.column]).collect();
+    let columns: Vec<usize> = plan.columns().collect();
     jobs(table, &columns).into_par_iter().try_for_each(|job| {
-        decode_all(table, job, |_, array| {
-            std::hint::black_box(array);
+        decode(table, &Part::whole(job.group), &columns[job.places], |_, arrays| {
+            std::hint::black_box(arrays);
             Ok(())
         })
+        .map(drop)
     })
 }
 
@@ -231,24 +197,25 @@ impl Read {
         &mut self,
         first_row: usize,
         array: &ArrayRef,
+        how: How,
         values: &mut Vec<f64>,
         narrowed: &mut Vec<f32>,
     ) -> Result<()> {
-        match (array.data_type(), array.nulls()) {
+        match (array.data_type(), array.nulls(), how.takes) {
             // As they lie in the array, without a copy in f64 in between.
-            (DataType::Float32, None) => {
+            (DataType::Float32, None, Takes::Value) => {
                 let values = array.as_primitive::<Float32Type>().values();
-                self.moments.take(first_row, values, |_| false, narrowed);
+                self.moments.take(first_row, values, |_| false, how.missing, narrowed);
             }
-            (DataType::Float64, None) => {
+            (DataType::Float64, None, Takes::Value) => {
                 let values = array.as_primitive::<Float64Type>().values();
-                self.moments.take(first_row, values, |_| false, narrowed);
+                self.moments.take(first_row, values, |_| false, how.missing, narrowed);
             }
-            (_, nulls) => {
+            (_, nulls, takes) => {
                 values.clear();
-                to_f64(array, values)?;
+                takes.values(array, values)?;
                 let is_null = |row| nulls.is_some_and(|nulls| nulls.is_null(row));
-                self.moments.take(first_row, values, is_null, narrowed);
+                self.moments.take(first_row, values, is_null, how.missing, narrowed);
             }
         }
         Ok(())
@@ -321,39 +288,39 @@ impl Sample {
 }
 
 /// Samples of all features.
-fn sample(table: &Table, features: &[usize], monitor: &dyn Monitor) -> Result<Vec<Sample>> {
+fn sample(table: &Table, features: &[FeaturePlan], monitor: &dyn Monitor) -> Result<Vec<Sample>> {
+    let columns: Vec<usize> = features.iter().map(|feature| feature.column).collect();
     let runs = sample_runs(table.rows);
-    let groups = table.metadata.metadata().row_groups();
-    let work: Vec<(Job, RowSelection)> = jobs(table, features)
-        .into_iter()
-        .filter_map(|job| {
-            let rows = usize::try_from(groups[job.row_group].num_rows()).ok()?;
-            let here = job.first_row..job.first_row + rows;
-            let ranges: Vec<_> = runs
-                .iter()
-                .map(|run| run.start.max(here.start)..run.end.min(here.end))
-                .filter(|run| !run.is_empty())
-                .map(|run| run.start - here.start..run.end - here.start)
-                .collect();
-            (!ranges.is_empty()).then(|| (job, RowSelection::from_consecutive_ranges(ranges.into_iter(), rows)))
-        })
-        .collect();
-    let samples: Vec<Vec<f64>> = work
+    let of_group = |group: usize| -> Vec<std::ops::Range<usize>> {
+        let about = &table.groups[group];
+        let here = about.first_row..about.first_row + about.rows;
+        runs.iter()
+            .map(|run| run.start.max(here.start)..run.end.min(here.end))
+            .filter(|run| !run.is_empty())
+            .map(|run| about.file_range(run.start - here.start..run.end - here.start))
+            .collect()
+    };
+    let ranges: Vec<_> = (0..table.groups.len()).map(of_group).collect();
+    let work: Vec<Job> = jobs(table, &columns).into_iter().filter(|job| !ranges[job.group].is_empty()).collect();
+    let samples: Vec<Vec<Vec<f64>>> = work
         .par_iter()
-        .map(|(job, selection)| {
-            let mut values = Vec::new();
-            decode(table, *job, Some(selection.clone()), |_, array| {
+        .map(|job| {
+            let mut values = vec![Vec::new(); job.places.len()];
+            let part = Part { rows: Some(ranges[job.group].clone()), ..Part::whole(job.group) };
+            decode(table, &part, &columns[job.places.clone()], |_, arrays| {
                 monitor.check()?;
-                to_f64(array, &mut values)
+                let places = job.places.clone().zip(arrays).zip(&mut values);
+                places.into_iter().try_for_each(|((place, array), values)| features[place].takes.values(array, values))
             })?;
-            values.retain(|x| x.is_finite());
+            values.iter_mut().for_each(|values| values.retain(|x| x.is_finite()));
             Ok(values)
         })
         .collect::<Result<_>>()?;
     let mut by_feature: Vec<Vec<f64>> = vec![Vec::new(); features.len()];
-    for ((job, _), values) in work.iter().zip(samples) {
-        let index = features.iter().position(|&column| column == job.column).expect("jobs are for these features");
-        by_feature[index].extend(values);
+    for (job, values) in work.iter().zip(samples) {
+        for (of_feature, values) in by_feature[job.places.clone()].iter_mut().zip(values) {
+            of_feature.extend(values);
+        }
     }
     Ok(by_feature
         .iter()
@@ -361,47 +328,65 @@ fn sample(table: &Table, features: &[usize], monitor: &dyn Monitor) -> Result<Ve
         .collect())
 }
 
-/// Decodes the features `pending` (indices into the plan), narrows them into `store` and gives what was found
-/// of each, in the same order.
-fn read(
-    table: &Table,
-    plan: &Plan,
-    pending: &[usize],
-    narrowings: &[Narrowing],
-    store: &dyn Store,
-    monitor: &dyn Monitor,
-) -> Result<Vec<Read>> {
-    let columns: Vec<usize> = pending.iter().map(|&index| plan.features[index]).collect();
+/// How a feature is to be read.
+#[derive(Clone, Copy)]
+struct How {
+    /// Its index in the store.
+    index: usize,
+    /// Its column of the table.
+    column: usize,
+    takes: Takes,
+    narrowing: Narrowing,
+    missing: Missing,
+}
+
+impl How {
+    fn new(plan: &Plan, index: usize, narrowing: Narrowing, fill: Option<f64>) -> Self {
+        let FeaturePlan { column, takes, .. } = plan.features[index];
+        let missing = match (plan.nulls, fill) {
+            (_, Some(fill)) => Missing::Fill(fill),
+            (Nulls::Error | Nulls::DropRow, None) => Missing::Refuse,
+            (Nulls::Mean | Nulls::Indicator, None) => Missing::LeaveOut,
+        };
+        Self { index, column, takes, narrowing, missing }
+    }
+}
+
+/// Decodes features, narrows them into `store` and gives what was found of each, in the same order.
+fn read(table: &Table, how: &[How], store: &dyn Store, monitor: &dyn Monitor) -> Result<Vec<Read>> {
+    let columns: Vec<usize> = how.iter().map(|how| how.column).collect();
     let jobs = jobs(table, &columns);
-    let found: Vec<Read> = jobs
+    let found: Vec<Vec<Read>> = jobs
         .par_iter()
-        .enumerate()
         .map_init(
             || (Vec::with_capacity(BATCH_ROWS), Vec::with_capacity(BATCH_ROWS)),
-            |(values, narrowed), (position, job)| {
-                let index = pending[position % pending.len()];
-                let mut read = Read { moments: Moments::new(narrowings[index]), integers: None };
-                decode_all(table, *job, |before, array| {
+            |(values, narrowed), job| {
+                let how = &how[job.places.clone()];
+                let mut reads: Vec<Read> =
+                    how.iter().map(|how| Read { moments: Moments::new(how.narrowing), integers: None }).collect();
+                decode(table, &Part::whole(job.group), &columns[job.places.clone()], |before, arrays| {
                     monitor.check()?;
-                    read.note_integers(array);
-                    let first_row = job.first_row + before;
-                    read.take(first_row, array, values, narrowed)?;
-                    store.write(Column::Feature(index), first_row, narrowed)?;
-                    monitor.advance(narrowed.len() as u64);
+                    for ((read, how), array) in reads.iter_mut().zip(how).zip(arrays) {
+                        read.note_integers(array);
+                        let first_row = job.first_row + before;
+                        read.take(first_row, array, *how, values, narrowed)?;
+                        store.write(Column::Feature(how.index), first_row, narrowed)?;
+                        monitor.advance(narrowed.len() as u64);
+                    }
                     Ok(())
                 })?;
-                Ok(read)
+                Ok(reads)
             },
         )
         .collect::<Result<_>>()?;
-    // Jobs are row group by row group, and within one in the order of `pending`: merge in row order.
-    Ok((0..pending.len())
-        .map(|position| {
-            let mut of_column = found.iter().skip(position).step_by(pending.len());
-            let first = of_column.next().expect("a table with rows has a row group").clone();
-            of_column.fold(first, Read::merge)
-        })
-        .collect())
+    // Jobs are row group by row group, and within one in the order of `how`: merge in row order.
+    let mut found = found.into_iter().flatten();
+    let mut merged: Vec<Read> = found.by_ref().take(how.len()).collect();
+    for (position, read) in found.enumerate() {
+        let column = &mut merged[position % how.len()];
+        *column = column.clone().merge(&read);
+    }
+    Ok(merged)
 }
 
 /// 2^53: from here on f64 skips integers.
@@ -435,19 +420,18 @@ fn check_cells(table: &Table, plan: &Plan, columns: &[&Read]) -> Result<()> {
         .iter()
         .zip(&plan.features)
         .filter(|(read, _)| read.moments.bad.any())
-        .map(|(read, &column)| {
+        .map(|(read, feature)| {
             let cells = &read.moments.bad;
             let counts: Vec<String> = [(cells.nulls, "null"), (cells.nans, "NaN"), (cells.infinities, "infinite")]
                 .iter()
                 .filter(|(count, _)| *count > 0)
                 .map(|(count, what)| format!("{count} {what}"))
                 .collect();
-            let rows: Vec<String> = cells.first_rows.iter().map(ToString::to_string).collect();
             format!(
                 "\n    {}: {}; first rows, from 0: {}",
-                table.fields[column].name,
+                table.fields[feature.column].name,
                 counts.join(", "),
-                rows.join(", ")
+                table.row_names(&cells.first_rows)
             )
         })
         .collect();
@@ -457,6 +441,6 @@ fn check_cells(table: &Table, plan: &Plan, columns: &[&Read]) -> Result<()> {
     let shown = if bad.len() > 20 { format!("{}\n    ...", bad[..20].concat()) } else { bad.concat() };
     Err(Error::data(
         format!("{} of {} feature columns have cells that are no finite numbers:{shown}", bad.len(), columns.len()),
-        "Leave those columns out with --ignore, or fill or drop those rows upstream.",
+        "Leave those columns out with --ignore, or say what to do about missing values: --nulls drop-row, mean or indicator.",
     ))
 }

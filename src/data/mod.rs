@@ -4,19 +4,32 @@
 //! [`Store`], narrowed and scaled; no table ever exists on the host as a whole unless the store keeps it.
 //! What must see the file's own f64 values goes through it with [`fold_rows`], a block of whole rows at a time.
 
+mod apply;
 mod decode;
+mod field;
+mod files;
 mod label;
 mod load;
 mod panics;
+mod plan;
+mod predicate;
+mod predictions;
 mod rows;
 mod scale;
+mod select;
 pub mod synth;
 mod table;
 
+pub use apply::{Inputs, Kept, Piece, Wanted, for_each_piece};
+pub use field::{Field, Kind};
 pub use label::{Class, Label};
-pub use load::{Feature, Loaded, Plan, Request, decode_only, load};
+pub use load::{Feature, Loaded, decode_only, load};
+pub use plan::{Nulls, Plan, Request};
+pub use predicate::Predicate;
+pub use predictions::{Form, Predicted, Predictions};
 pub use rows::{Block, fold_rows};
-pub use table::{Field, Kind, Table};
+pub use select::{Rows, Selected, hash};
+pub use table::{DataFile, Table};
 
 use crate::error::Result;
 

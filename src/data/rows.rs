@@ -4,15 +4,13 @@
 //! The work is cut into ranges of rows that depend on the file alone, each decoded by one thread from its own file
 //! handle, and a range into blocks. What blocks lead to is therefore the same whatever the threads do.
 
-use arrow::record_batch::RecordBatch;
-use parquet::arrow::arrow_reader::RowSelection;
-use parquet::file::metadata::RowGroupMetaData;
+use arrow::array::ArrayRef;
 use rayon::prelude::*;
 
-use super::decode::{BATCH_ROWS, Part, decode_together, to_f64};
+use super::decode::{BATCH_ROWS, Part, decode};
 use super::label::{Label, for_each_class};
-use super::load::Plan;
-use super::table::Table;
+use super::plan::Plan;
+use super::table::{Group, Table};
 use crate::error::{Error, Kind, Result};
 use crate::monitor::Monitor;
 
@@ -43,34 +41,34 @@ const PAGES_BYTES: u64 = 4 << 30;
 const PAGE_BYTES: u64 = 1 << 20;
 
 /// Rows of one row group that one thread decodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Range {
-    row_group: usize,
-    /// Rows of the row group before this range.
-    before: usize,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Range {
+    /// By its place in the table.
+    pub(super) group: usize,
+    /// Rows of the file's row group.
+    pub(super) file_rows: std::ops::Range<usize>,
     /// Position in the table of the first row.
-    first_row: usize,
+    pub(super) first_row: usize,
     rows: usize,
 }
 
-/// The ranges of row groups with `groups` rows, in the order of the rows.
-fn ranges(groups: &[usize]) -> Vec<Range> {
+/// The ranges of row groups, in the order of the rows.
+pub(super) fn ranges(groups: &[Group]) -> Vec<Range> {
     let [fewest, most] = RANGE_ROWS;
-    let length = groups.iter().sum::<usize>().div_ceil(RANGES).clamp(fewest, most);
+    let length = groups.iter().map(|group| group.rows).sum::<usize>().div_ceil(RANGES).clamp(fewest, most);
     let mut ranges = Vec::new();
-    let mut first_row = 0;
-    for (row_group, &group_rows) in groups.iter().enumerate() {
-        for before in (0..group_rows).step_by(length) {
-            let rows = length.min(group_rows - before);
-            ranges.push(Range { row_group, before, first_row: first_row + before, rows });
+    for (group, about) in groups.iter().enumerate() {
+        for before in (0..about.rows).step_by(length) {
+            let rows = length.min(about.rows - before);
+            let file_rows = about.file_range(before..before + rows);
+            ranges.push(Range { group, file_rows, first_row: about.first_row + before, rows });
         }
-        first_row += group_rows;
     }
     ranges
 }
 
 /// Rows of a block of a table with that many columns.
-fn block_rows(columns: usize) -> usize {
+pub(super) fn block_rows(columns: usize) -> usize {
     let [fewest, most] = BLOCK_ROWS;
     (BLOCK_CELLS / columns).clamp(fewest, most)
 }
@@ -92,43 +90,27 @@ pub fn fold_rows<T: Send>(
     start: impl Fn() -> T + Sync,
     work: impl Fn(&mut T, &mut Block<'_>) + Sync,
 ) -> Result<Vec<T>> {
-    let groups: Vec<usize> = table
-        .metadata
-        .metadata()
-        .row_groups()
-        .iter()
-        .map(|group| usize::try_from(group.num_rows()).unwrap_or(0))
-        .collect();
-    let ranges = ranges(&groups);
+    let ranges = ranges(&table.groups);
     let reader = Reader::new(table, plan, label);
     let fold = |buffers: &mut Buffers, range: &Range| {
         let mut state = start();
-        let selection = (range.rows < groups[range.row_group]).then(|| {
-            let rows = range.before..range.before + range.rows;
-            RowSelection::from_consecutive_ranges(std::iter::once(rows), groups[range.row_group])
-        });
-        let part = Part { row_group: range.row_group, first_row: range.first_row, batch_rows: reader.block_rows };
-        let rows = decode_together(table, part, &reader.columns, selection, |before, batch| {
+        let part = Part {
+            group: range.group,
+            rows: (range.file_rows.len() < table.groups[range.group].file_rows).then(|| vec![range.file_rows.clone()]),
+            batch_rows: reader.block_rows,
+        };
+        let rows = decode(table, &part, &reader.columns, |before, arrays| {
             monitor.check()?;
             let first_row = range.first_row + before;
-            reader.fill(buffers, first_row, batch)?;
+            reader.fill(buffers, first_row, arrays)?;
             work(&mut state, &mut Block { first_row, features: &mut buffers.features, labels: &buffers.labels });
-            monitor.advance(batch.num_rows() as u64);
+            monitor.advance(buffers.labels.len() as u64);
             Ok(())
         })?;
         if rows == range.rows {
             return Ok(state);
         }
-        Err(Error::data(
-            format!(
-                "{}: {rows} rows from {} on came out of row group {}, its footer says {}",
-                table.path.display(),
-                range.first_row,
-                range.row_group,
-                range.rows
-            ),
-            "The file is truncated or damaged; write or copy it again.",
-        ))
+        Err(Error::internal(format!("{rows} rows from {} on came out where {} belong", range.first_row, range.rows)))
     };
     let mut states = Vec::with_capacity(ranges.len());
     for some in ranges.chunks(ranges_at_once(table, &reader.columns)) {
@@ -150,11 +132,16 @@ pub fn fold_rows<T: Send>(
 /// How many ranges may be decoded at the same time, by the pages that they hold: all of them, but for tables with
 /// thousands of columns.
 fn ranges_at_once(table: &Table, columns: &[usize]) -> usize {
-    let pages = |group: &RowGroupMetaData| -> u64 {
-        let sizes = columns.iter().filter_map(|&column| group.columns().get(column));
-        sizes.map(|chunk| u64::try_from(chunk.uncompressed_size()).unwrap_or(0).min(2 * PAGE_BYTES)).sum()
+    let pages = |group: &Group| -> u64 {
+        let file = &table.files[group.file];
+        let about = file.metadata.metadata().row_group(group.index);
+        let schema = file.metadata.parquet_schema();
+        let roots: Vec<usize> =
+            columns.iter().filter_map(|&column| Some(file.roots[table.fields[column].root()?])).collect();
+        let leaves = (0..about.num_columns()).filter(|&leaf| roots.contains(&schema.get_column_root_idx(leaf)));
+        leaves.map(|leaf| u64::try_from(about.column(leaf).uncompressed_size()).unwrap_or(0).min(2 * PAGE_BYTES)).sum()
     };
-    let largest = table.metadata.metadata().row_groups().iter().map(pages).max().unwrap_or(0);
+    let largest = table.groups.iter().map(pages).max().unwrap_or(0);
     let fit = usize::try_from(PAGES_BYTES / largest.max(1)).unwrap_or(usize::MAX).max(1);
     if fit >= rayon::current_num_threads() { usize::MAX } else { fit }
 }
@@ -170,51 +157,51 @@ struct Reader<'a> {
     table: &'a Table,
     plan: &'a Plan,
     label: &'a Label,
-    /// All columns, in the order of the file.
+    /// The features' columns and the label's.
     columns: Vec<usize>,
-    /// Where each feature lies in `columns`.
-    places: Vec<usize>,
-    label_place: usize,
     block_rows: usize,
 }
 
 impl<'a> Reader<'a> {
     fn new(table: &'a Table, plan: &'a Plan, label: &'a Label) -> Self {
-        let mut columns: Vec<usize> = plan.features.iter().copied().chain([plan.label.column]).collect();
-        columns.sort_unstable();
-        let place = |column: &usize| columns.binary_search(column).expect("it is one of them");
-        let places = plan.features.iter().map(place).collect();
-        let label_place = place(&plan.label.column);
-        Self { table, plan, label, block_rows: block_rows(columns.len()), columns, places, label_place }
+        let features = plan.features.iter().map(|feature| feature.column);
+        let columns: Vec<usize> = features.chain([plan.label.column]).collect();
+        Self { table, plan, label, block_rows: block_rows(columns.len()), columns }
     }
 
     /// Brings a batch, which begins at the table's `first_row`, into `buffers`.
-    fn fill(&self, buffers: &mut Buffers, first_row: usize, batch: &RecordBatch) -> Result<()> {
+    fn fill(&self, buffers: &mut Buffers, first_row: usize, arrays: &[ArrayRef]) -> Result<()> {
         let other = |row: usize, column: usize, what: &str| {
             Error::data(
                 format!(
                     "{}: column `{}` has {what} in row {}, from 0, where there was none when it was read",
-                    self.table.path.display(),
+                    self.table.name(),
                     self.table.fields[column].name,
-                    first_row + row
+                    self.table.row_names(&[first_row + row])
                 ),
                 "The file was changed in between; wait until it is written, then run again.",
             )
         };
-        for ((column, values), &place) in self.plan.features.iter().zip(&mut buffers.features).zip(&self.places) {
+        let (labels, features) = arrays.split_last().expect("the label is always there");
+        for ((feature, values), array) in self.plan.features.iter().zip(&mut buffers.features).zip(features) {
             values.clear();
-            to_f64(batch.column(place), values)?;
+            feature.takes.values(array, values)?;
             // Without a way out of the loop, so that the compiler may use vector registers.
-            if !values.iter().fold(true, |finite, x| finite & x.is_finite()) {
-                let row = values.iter().position(|x| !x.is_finite()).unwrap_or(0);
-                return Err(other(row, *column, "no finite number"));
+            if values.iter().fold(true, |finite, x| finite & x.is_finite()) {
+                continue;
+            }
+            if let Some(fill) = feature.fill {
+                values.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = fill);
+            }
+            if let Some(row) = values.iter().position(|x| !x.is_finite()) {
+                return Err(other(row, feature.column, "no finite number"));
             }
         }
         let [negative, positive] = &self.label.classes;
         let column = self.plan.label.column;
         let mut unknown = None;
         buffers.labels.clear();
-        for_each_class(batch.column(self.label_place), self.table.fields[column].kind, |row, class| {
+        for_each_class(labels, self.table.fields[column].kind, |row, class| {
             let is_positive = class.as_ref() == Some(positive);
             if !is_positive && class.as_ref() != Some(negative) {
                 unknown = unknown.or(Some(row));
@@ -232,12 +219,32 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
 
+    fn groups(rows: &[usize]) -> Vec<Group> {
+        let mut first_row = 0;
+        let mut group = |(index, &rows): (usize, &usize)| {
+            let group = Group {
+                file: 0,
+                index,
+                first_row,
+                rows,
+                file_rows: rows,
+                file_first_row: first_row,
+                keep: None,
+            };
+            first_row += rows;
+            group
+        };
+        rows.iter().enumerate().map(&mut group).collect()
+    }
+
     #[test]
     fn a_large_row_group_is_cut() {
-        assert_eq!(ranges(&[300_000]).len(), 10);
-        assert_eq!(ranges(&[8 << 20]).len(), 64);
-        assert_eq!(ranges(&[10, 40_000, 1]).iter().map(|range| range.rows).collect::<Vec<_>>(), [10, 32_768, 7_232, 1]);
-        assert_eq!(ranges(&[10, 40_000, 1])[2], Range { row_group: 1, before: 32_768, first_row: 32_778, rows: 7_232 });
+        let rows = |of: &[usize]| ranges(&groups(of)).iter().map(|range| range.rows).collect::<Vec<_>>();
+        assert_eq!(rows(&[300_000]).len(), 10);
+        assert_eq!(rows(&[8 << 20]).len(), 64);
+        assert_eq!(rows(&[10, 40_000, 1]), [10, 32_768, 7_232, 1]);
+        let third = Range { group: 1, file_rows: 32_768..40_000, first_row: 32_778, rows: 7_232 };
+        assert_eq!(ranges(&groups(&[10, 40_000, 1]))[2], third);
         assert_eq!([1, 100, 100_000].map(block_rows), [BATCH_ROWS, 5_242, 1_024]);
     }
 }

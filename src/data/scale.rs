@@ -99,6 +99,17 @@ impl BadCells {
     }
 }
 
+/// What is made of values that are missing: nulls and NaN.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Missing {
+    /// They are bad cells.
+    Refuse,
+    /// They are counted and left out of the moments, and 0 is written: their fill is not known yet.
+    LeaveOut,
+    /// This value stands in for them.
+    Fill(f64),
+}
+
 /// What is known of a column after its rows were seen; merged in the order of the rows.
 #[derive(Clone, Debug)]
 pub(super) struct Moments {
@@ -112,6 +123,8 @@ pub(super) struct Moments {
     max: f64,
     /// A narrowed value was not finite in f32.
     overflowed: bool,
+    /// Rows that were left out because they hold no value.
+    pub(super) missing: u64,
     pub(super) bad: BadCells,
 }
 
@@ -125,17 +138,19 @@ impl Moments {
             min: f64::INFINITY,
             max: f64::NEG_INFINITY,
             overflowed: false,
+            missing: 0,
             bad: BadCells::default(),
         }
     }
 
     /// Takes the values of consecutive rows from `first_row` on and puts them, narrowed, into `narrowed`. `is_null`
-    /// tells which rows hold no value; there, and wherever else a value is not finite, the mean stands in for it.
+    /// tells which rows hold no value; `missing`, what is made of those and of NaN. Infinities are bad cells always.
     pub(super) fn take<T: Copy + Into<f64>>(
         &mut self,
         first_row: usize,
         values: &[T],
         is_null: impl Fn(usize) -> bool,
+        missing: Missing,
         narrowed: &mut Vec<f32>,
     ) {
         // Every value is written below: what stood there need not be cleared.
@@ -143,29 +158,57 @@ impl Moments {
         let pieces = values.chunks(CACHED_ROWS).zip(narrowed.chunks_mut(CACHED_ROWS));
         for (piece, (values, narrowed)) in pieces.enumerate() {
             let part = self.narrowing.apply(values, narrowed);
-            let part = if part.sum.is_finite() {
-                part
-            } else {
-                let first = piece * CACHED_ROWS;
-                let fill = |(row, &value): (usize, &T)| -> f64 {
-                    let value = value.into();
-                    if value.is_finite() {
-                        return value;
+            if part.sum.is_finite() {
+                self.add(part, values.len());
+                continue;
+            }
+            // Some cell is no finite number. What stands in for it counts if it is a fill, or the error to come is all.
+            let first = piece * CACHED_ROWS;
+            let mut counted = Vec::with_capacity(values.len());
+            let fill = |(row, &value): (usize, &T)| -> f64 {
+                let value: f64 = value.into();
+                let value = match (value.is_finite(), value.is_nan(), missing) {
+                    (true, ..) => value,
+                    (false, true, Missing::Fill(fill)) => fill,
+                    (false, true, Missing::LeaveOut) => {
+                        self.missing += 1;
+                        return self.narrowing.mean;
                     }
-                    self.bad.add(first_row + first + row, value, is_null(first + row));
-                    self.narrowing.mean
+                    _ => {
+                        self.bad.add(first_row + first + row, value, is_null(first + row));
+                        self.narrowing.mean
+                    }
                 };
-                let filled: Vec<f64> = values.iter().enumerate().map(fill).collect();
-                self.narrowing.apply(&filled, narrowed)
+                counted.push(value);
+                value
             };
-            self.min = self.min.min(part.min);
-            self.max = self.max.max(part.max);
-            // What rounds to a finite f32 is not far above the largest one.
-            self.overflowed |= [part.min, part.max].iter().any(|&x| self.narrowing.of(x).abs() > f64::from(f32::MAX));
-            let count = values.len() as f64;
-            let from_origin = part.sum / count;
-            self.combine(count, part.origin + from_origin, (part.squares - part.sum * from_origin).max(0.0));
+            let filled: Vec<f64> = values.iter().enumerate().map(fill).collect();
+            let part = self.narrowing.apply(&filled, narrowed);
+            if counted.len() == filled.len() {
+                self.add(part, filled.len());
+            } else {
+                let part = self.narrowing.apply(&counted, &mut vec![0.0; counted.len()]);
+                self.add(part, counted.len());
+            }
         }
+    }
+
+    fn add(&mut self, part: Narrowed, count: usize) {
+        if count == 0 {
+            return;
+        }
+        self.min = self.min.min(part.min);
+        self.max = self.max.max(part.max);
+        // What rounds to a finite f32 is not far above the largest one.
+        self.overflowed |= [part.min, part.max].iter().any(|&x| self.narrowing.of(x).abs() > f64::from(f32::MAX));
+        let from_origin = part.sum / count as f64;
+        let squares = (part.squares - part.sum * from_origin).max(0.0);
+        self.combine(count as f64, part.origin + from_origin, squares);
+    }
+
+    /// Whether any value was there.
+    pub(super) fn has_values(&self) -> bool {
+        self.count > 0.0
     }
 
     /// Chan, Golub and `LeVeque` (1983), "Algorithms for computing the sample variance", eq. 2.1.
@@ -185,6 +228,7 @@ impl Moments {
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
         self.overflowed |= other.overflowed;
+        self.missing += other.missing;
         self.bad.nulls += other.bad.nulls;
         self.bad.nans += other.bad.nans;
         self.bad.infinities += other.bad.infinities;
@@ -224,6 +268,9 @@ impl Moments {
     /// Whether the sample misled: a narrowed value is not finite, the mean is more than 1000 scales off,
     /// or the scale more than 1000 times too large or small. Then, how to narrow instead.
     pub(super) fn correction(&self) -> Option<Narrowing> {
+        if !self.has_values() {
+            return None;
+        }
         if self.is_constant() {
             return (self.overflowed || self.mean != 0.0).then_some(Narrowing { mean: self.min, scale: 1.0 });
         }
@@ -346,7 +393,7 @@ mod tests {
         for (piece, part) in values.chunks(cut).enumerate() {
             let mut moments = Moments::new(narrowing);
             let mut narrowed = Vec::new();
-            moments.take(piece * cut, part, |_| false, &mut narrowed);
+            moments.take(piece * cut, part, |_| false, Missing::Refuse, &mut narrowed);
             all.extend(narrowed);
             total = total.merge(&moments);
         }
@@ -392,7 +439,7 @@ mod tests {
         let values = [1.0, f64::NAN, f64::INFINITY, f64::NAN, 5.0];
         let mut moments = Moments::new(Narrowing { mean: 0.0, scale: 1.0 });
         let mut narrowed = Vec::new();
-        moments.take(10, &values, |row| row == 3, &mut narrowed);
+        moments.take(10, &values, |row| row == 3, Missing::Refuse, &mut narrowed);
         assert_eq!((moments.bad.nulls, moments.bad.nans, moments.bad.infinities), (1, 1, 1));
         assert_eq!(moments.bad.first_rows, [11, 12, 13]);
     }

@@ -3,9 +3,11 @@
 pub mod file;
 pub mod inference;
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
-use crate::data::Class;
+use crate::data::{Class, Nulls};
 use crate::model::inference::{Inference, InferenceInfo, Likelihood};
 use crate::objective::Passes;
 use crate::penalty::PenaltyScale;
@@ -27,6 +29,9 @@ pub struct Model {
     pub label: LabelInfo,
     /// The intercept on the original scale; 0 if the model has none.
     pub intercept: f64,
+    /// What is done about missing values.
+    #[serde(default, skip_serializing_if = "is_error")]
+    pub nulls: Nulls,
     /// What is inferred of the intercept, with `--inference`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intercept_inference: Option<Inference>,
@@ -66,7 +71,7 @@ pub struct LabelInfo {
 pub struct FeatureInfo {
     /// The column's name.
     pub name: String,
-    /// `numeric` or `boolean`.
+    /// `numeric`, `boolean` or `time`.
     pub kind: &'static str,
     /// Change of the log odds for one unit of the column.
     pub coefficient: f64,
@@ -74,6 +79,18 @@ pub struct FeatureInfo {
     pub mean: f64,
     /// Standard deviation of the column (divisor n).
     pub scale: f64,
+    /// What one unit of a date or time is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Cow<'static, str>>,
+    /// The column that this feature is 1 for where it is missing, and 0 elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub indicates: Option<String>,
+    /// What stands in for a missing value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fill: Option<f64>,
+    /// Rows that it stood in for.
+    #[serde(default, skip_serializing_if = "is_none_missing")]
+    pub missing: u64,
     /// The columns before it explain it completely; it was dropped.
     #[serde(skip_serializing_if = "is_false")]
     pub aliased: bool,
@@ -83,8 +100,18 @@ pub struct FeatureInfo {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_error(nulls: &Nulls) -> bool {
+    *nulls == Nulls::Error
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_zero(seconds: &f64) -> bool {
     *seconds == 0.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_none_missing(rows: &u64) -> bool {
+    *rows == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]

@@ -1,0 +1,132 @@
+//! `gpu-logreg predict`.
+
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::progress::Progress;
+use crate::cli::rows::RowFlags;
+use crate::cli::{Global, check_distinct};
+use crate::data::{Class, Form, Predictions, Table};
+use crate::error::{Error, Result};
+use crate::model::file::{self, Pending};
+use crate::score::{Output, inputs, predict};
+
+#[derive(Args)]
+pub(super) struct Predict {
+    /// The model that `train` wrote
+    #[arg(short, long, value_name = "FILE")]
+    model: PathBuf,
+    /// Parquet files, folders of them, or patterns; only the model's columns are read
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
+    /// Where to write, by the ending: .parquet, .csv or .jsonl; `-` for standard output
+    #[arg(short, long, value_name = "FILE")]
+    output_file: PathBuf,
+    /// What to write for each row
+    #[arg(long, value_name = "WHAT", default_value = "probability")]
+    output: What,
+    /// The probability from which on the label is the positive class
+    #[arg(long, value_name = "P", default_value_t = 0.5, allow_hyphen_values = true)]
+    threshold: f64,
+    /// Columns of the data to write beside the prediction, separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    keep: Vec<String>,
+    /// How to write, if the ending does not say it [default for standard output: csv]
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<FormName>,
+    #[command(flatten)]
+    rows: RowFlags,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum What {
+    /// The probability of the positive class
+    Probability,
+    /// The likelier class (see --threshold)
+    Label,
+    /// The log odds
+    Margin,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum FormName {
+    Parquet,
+    Csv,
+    Jsonl,
+}
+
+impl Predict {
+    /// How to write to the output.
+    fn form(&self) -> Result<Form> {
+        let ending = self.output_file.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        Ok(match (self.format, ending.as_deref()) {
+            (Some(FormName::Parquet), _) | (None, Some("parquet" | "parq" | "pq")) => Form::Parquet,
+            (Some(FormName::Csv), _) | (None, Some("csv")) => Form::Csv,
+            (Some(FormName::Jsonl), _) | (None, Some("jsonl" | "ndjson")) => Form::JsonLines,
+            (None, None) if self.output_file == Path::new("-") => Form::Csv,
+            (None, _) => {
+                return Err(Error::usage(
+                    format!("-o {}: the ending does not say how to write", self.output_file.display()),
+                    "End the name in .parquet, .csv or .jsonl, or give --format.",
+                ));
+            }
+        })
+    }
+}
+
+pub(super) fn run(arguments: &Predict, global: &Global) -> Result<ExitCode> {
+    if !(0.0..=1.0).contains(&arguments.threshold) {
+        return Err(Error::usage(
+            format!("--threshold {} is no probability", arguments.threshold),
+            "Give a number from 0 to 1.",
+        ));
+    }
+    let output = match arguments.output {
+        What::Probability => Output::Probability,
+        What::Label => Output::Label(arguments.threshold),
+        What::Margin => Output::Margin,
+    };
+    let form = arguments.form()?;
+    let path = arguments.output_file.as_path();
+    let rows = arguments.rows.check(None)?;
+    let model = file::read(&arguments.model)?;
+    let table = Table::open_all(&arguments.data)?;
+    let to_stdout = path == Path::new("-");
+    if !to_stdout {
+        check_distinct(&[("the model", &arguments.model), ("-o", path)])?;
+        for file in &table.files {
+            check_distinct(&[("the data", &file.path), ("-o", path)])?;
+        }
+    }
+    let monitor = Progress::new(global);
+    let table = rows.select(table, &monitor)?.training;
+    let inputs = inputs(&model, &table, None, &arguments.keep)?;
+    let example = match output {
+        Output::Label(_) => model.label.positive.clone(),
+        Output::Probability | Output::Margin => Class::Number(0.0),
+    };
+    let column = (output.name(), &example);
+    let counts = if to_stdout {
+        let out = BufWriter::new(std::io::stdout());
+        let out = Predictions::new(out, Path::new("standard output"), form, &table, &inputs, column)?;
+        predict(&model, &table, &inputs, output, out, &monitor)?
+    } else {
+        let mut pending = Pending::create(path)?;
+        let out = Predictions::new(BufWriter::new(pending.writer()), path, form, &table, &inputs, column)?;
+        let counts = predict(&model, &table, &inputs, output, out, &monitor)?;
+        pending.commit()?;
+        global.note(&format!("{} predictions are in {}", counts.rows, path.display()));
+        counts
+    };
+    if counts.without > 0 {
+        global.warn(&format!(
+            "{} of {} rows have no prediction: a value that the model needs is missing there, and it was trained with \
+             --nulls drop-row",
+            counts.without, counts.rows
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}

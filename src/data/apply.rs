@@ -1,0 +1,188 @@
+//! The columns that a model needs, found in another table by their names, and that table's rows piece by piece in their
+//! order, whatever the threads.
+
+use arrow::array::{Array, ArrayRef};
+use rayon::prelude::*;
+
+use super::decode::{Part, decode};
+use super::field::Kind;
+use super::label::{Class, for_each_class};
+use super::plan::{FeaturePlan, Takes};
+use super::rows::{Range, block_rows, ranges};
+use super::table::Table;
+use crate::error::{Error, Result};
+use crate::monitor::Monitor;
+
+/// A feature of a model, as it is looked for in a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'m> {
+    /// The column's name.
+    pub column: &'m str,
+    /// The kind that the column had when the model was trained, as [`Kind::name`] has it.
+    pub kind: &'m str,
+    /// 1 where the column is missing, instead of its value.
+    pub indicates: bool,
+    /// What stands in for a missing value.
+    pub fill: Option<f64>,
+}
+
+/// The columns of a table that a model is applied to.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    features: Vec<FeaturePlan>,
+    label: Option<usize>,
+    keep: Vec<usize>,
+}
+
+/// Columns that pass through as they are.
+pub struct Kept(pub(super) Vec<ArrayRef>);
+
+/// Neighbouring rows of a table.
+pub struct Piece {
+    /// Position in the table of the first row.
+    pub first_row: usize,
+    /// The values, `[features]`, each `[rows]`; NaN where one is missing and nothing stands in for it.
+    pub features: Vec<Vec<f64>>,
+    /// The classes `[rows]`, `None` where they are missing; empty without a label.
+    pub labels: Vec<Option<Class>>,
+    /// The number of rows.
+    pub rows: usize,
+    /// The columns to keep.
+    pub kept: Kept,
+}
+
+impl Inputs {
+    /// Looks for the features `wanted`, the label, if there is one, and the columns to keep. All that are missing are
+    /// named together, and so are those whose type is another one now.
+    pub fn find<'m>(
+        table: &Table,
+        wanted: impl Iterator<Item = Wanted<'m>>,
+        label: Option<&str>,
+        keep: &[String],
+    ) -> Result<Self> {
+        let mut features = Vec::new();
+        let (mut missing, mut others) = (Vec::new(), Vec::new());
+        for Wanted { column: name, kind, indicates, fill } in wanted {
+            let Some(column) = table.find(name) else {
+                missing.push(name);
+                continue;
+            };
+            let field = &table.fields[column];
+            let takes = if indicates { Takes::Missing } else { Takes::Value };
+            // A boolean may come as 0 and 1 and the other way round; a time, text or struct is something else.
+            let numbers = |kind: &str| kind == Kind::Numeric.name() || kind == Kind::Boolean.name();
+            if field.kind.name() != kind && !(numbers(kind) && numbers(field.kind.name())) {
+                others.push(format!("{name} ({}, {kind} in the model)", field.data_type));
+            }
+            features.push(FeaturePlan { column, takes, fill });
+        }
+        let label = match label {
+            None => None,
+            Some(name) => match table.find(name) {
+                Some(column) => Some(column),
+                None => {
+                    missing.push(name);
+                    None
+                }
+            },
+        };
+        let mut kept = Vec::new();
+        for name in keep {
+            match table.find(name) {
+                Some(column) => kept.push(column),
+                None => missing.push(name),
+            }
+        }
+        missing.dedup();
+        let columns = |n: usize| if n == 1 { "the column" } else { "the columns" };
+        if !missing.is_empty() {
+            return Err(Error::data(
+                format!("{} has not {} {}", table.name(), columns(missing.len()), missing.join(", ")),
+                format!("The columns are: {}", table.names()),
+            ));
+        }
+        if !others.is_empty() {
+            return Err(Error::data(
+                format!("{}: {} of another type: {}", table.name(), columns(others.len()), others.join(", ")),
+                "Write them as they were when the model was trained, or train it again.",
+            ));
+        }
+        Ok(Self { features, label, keep: kept })
+    }
+
+    /// The names of the features that are missing in row `row` of a piece, for messages.
+    pub fn missing_in(&self, table: &Table, piece: &Piece, row: usize) -> String {
+        let names = self.features.iter().zip(&piece.features).filter(|(_, values)| values[row].is_nan());
+        let names: Vec<&str> = names.map(|(feature, _)| table.fields[feature.column].name.as_str()).collect();
+        names.join(", ")
+    }
+
+    /// The names and types of the columns to keep.
+    pub(super) fn kept<'t>(&'t self, table: &'t Table) -> impl Iterator<Item = &'t super::Field> {
+        self.keep.iter().map(|&column| &table.fields[column])
+    }
+}
+
+/// Ranges of rows that are worked on at the same time, for each thread: what comes out waits for its turn.
+const WINDOW: usize = 2;
+
+/// Goes through the rows of `table`: `work` gets pieces from several threads, `sink` what became of them in the order of
+/// the rows. Memory is that of a few pieces, whatever the table has.
+pub fn for_each_piece<T: Send>(
+    table: &Table,
+    inputs: &Inputs,
+    monitor: &dyn Monitor,
+    work: impl Fn(Piece) -> Result<T> + Sync,
+    mut sink: impl FnMut(T) -> Result<()>,
+) -> Result<()> {
+    let of_features = inputs.features.iter().map(|feature| feature.column);
+    let columns: Vec<usize> = of_features.chain(inputs.label).chain(inputs.keep.iter().copied()).collect();
+    let batch_rows = block_rows(columns.len());
+    let work_on = |range: &Range| {
+        let part = Part {
+            group: range.group,
+            rows: (range.file_rows.len() < table.groups[range.group].file_rows).then(|| vec![range.file_rows.clone()]),
+            batch_rows,
+        };
+        let mut done = Vec::new();
+        decode(table, &part, &columns, |before, arrays| {
+            monitor.check()?;
+            let piece = inputs.piece(table, range.first_row + before, arrays)?;
+            monitor.advance(piece.rows as u64);
+            done.push(work(piece)?);
+            Ok(())
+        })?;
+        Ok(done)
+    };
+    for window in ranges(&table.groups).chunks(WINDOW * rayon::current_num_threads()) {
+        let done: Vec<Vec<T>> = window.par_iter().map(work_on).collect::<Result<_>>()?;
+        done.into_iter().flatten().try_for_each(&mut sink)?;
+    }
+    table.check_unchanged()
+}
+
+impl Inputs {
+    fn piece(&self, table: &Table, first_row: usize, arrays: &[ArrayRef]) -> Result<Piece> {
+        let rows = arrays.first().map_or(0, |array| array.len());
+        let (of_features, others) = arrays.split_at(self.features.len());
+        let mut features = Vec::with_capacity(self.features.len());
+        for (feature, array) in self.features.iter().zip(of_features) {
+            let mut values = Vec::with_capacity(rows);
+            feature.takes.values(array, &mut values)?;
+            if let Some(fill) = feature.fill {
+                values.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = fill);
+            }
+            features.push(values);
+        }
+        let mut labels = Vec::new();
+        let kept = match self.label {
+            Some(column) => {
+                let (label, kept) = others.split_first().expect("the label was decoded");
+                for_each_class(label, table.fields[column].kind, |_, class| labels.push(class))?;
+                kept
+            }
+            None => others,
+        };
+        Ok(Piece { first_row, features, labels, rows, kept: Kept(kept.to_vec()) })
+    }
+}

@@ -1,0 +1,250 @@
+//! What the columns of a table are: how each is found in a file, and what it can be used for.
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray};
+use arrow::buffer::NullBuffer;
+use arrow::compute::{cast, nullif, take};
+use arrow::datatypes::{DataType, Field as ArrowField, UInt32Type};
+
+use crate::error::{Error, Result};
+
+/// What a column can be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A number: a feature, or a label with two values.
+    Numeric,
+    /// True or false: a feature (1 and 0) or a label.
+    Boolean,
+    /// A date or a time, as a number of its unit: a feature if it is named.
+    Time,
+    /// Text: a label with two values.
+    Text,
+    /// A map, an interval, bytes, ...: nothing that a linear model could use as it stands.
+    Unusable,
+}
+
+impl Kind {
+    /// The name in the model file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Numeric => "numeric",
+            Self::Boolean => "boolean",
+            Self::Time => "time",
+            Self::Text => "text",
+            Self::Unusable => "unusable",
+        }
+    }
+}
+
+/// Where the values of a column come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A root column of the first file's schema, or what lies below it: the field indices on the way through structs.
+    Leaf { root: usize, path: Vec<usize> },
+    /// Element `index` of lists that all have `length` elements.
+    Element { root: usize, path: Vec<usize>, index: usize, length: usize },
+    /// The folder names of the files, `key=value`, by the index of the key.
+    Partition(usize),
+}
+
+/// A column of a table. Structs and lists of one length are several.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// The column's name: `a.b` for a leaf of a struct, `a[3]` for an element of a list.
+    pub name: String,
+    /// What it can be used for.
+    pub kind: Kind,
+    /// The type as the file has it.
+    pub data_type: String,
+    /// What one unit of a date or time is: `days since 1970-01-01`, `seconds`.
+    pub unit: Option<&'static str>,
+    pub(super) source: Source,
+    pub(super) arrow_type: DataType,
+}
+
+impl Field {
+    /// A column of this type.
+    pub(super) fn new(name: String, arrow_type: &DataType, source: Source) -> Self {
+        let (kind, unit) = kind_of(arrow_type);
+        Self { name, kind, data_type: arrow_type.to_string(), unit, source, arrow_type: arrow_type.clone() }
+    }
+
+    /// Whether the column can be a feature.
+    pub fn is_feature(&self) -> bool {
+        matches!(self.kind, Kind::Numeric | Kind::Boolean | Kind::Time)
+    }
+
+    /// Whether the column is a feature although nobody names it. Dates and times usually tell when a row was written,
+    /// not what it is about.
+    pub(super) fn is_default_feature(&self) -> bool {
+        matches!(self.kind, Kind::Numeric | Kind::Boolean)
+    }
+
+    /// What can be done with a column that cannot be a feature.
+    pub(super) fn advice(&self) -> &'static str {
+        match self.kind {
+            Kind::Text => "encode it upstream, one 0/1 column for each level but one",
+            _ => "turn it into numbers upstream, one column each",
+        }
+    }
+
+    /// The root column of the first file that holds it, if a file does.
+    pub(super) fn root(&self) -> Option<usize> {
+        match self.source {
+            Source::Leaf { root, .. } | Source::Element { root, .. } => Some(root),
+            Source::Partition(_) => None,
+        }
+    }
+
+    /// The column's values out of its decoded root column. `first_row` is for messages.
+    pub(super) fn extract(&self, root: &ArrayRef, first_row: usize) -> Result<ArrayRef> {
+        match &self.source {
+            Source::Leaf { path, .. } if path.is_empty() => Ok(root.clone()),
+            Source::Leaf { path, .. } => below(root, path),
+            Source::Element { path, index, length, .. } => {
+                self.element(&below(root, path)?, *index, *length, first_row)
+            }
+            Source::Partition(_) => Err(Error::internal("a folder name came to be decoded")),
+        }
+    }
+
+    /// Element `index` of each list; null where the list is.
+    fn element(&self, lists: &ArrayRef, index: usize, length: usize, first_row: usize) -> Result<ArrayRef> {
+        let lists = lists.as_list::<i32>();
+        let other = (0..lists.len()).find(|&row| lists.is_valid(row) && lists.value_length(row) as usize != length);
+        if let Some(row) = other {
+            return Err(Error::data(
+                format!(
+                    "the lists of `{}` have {length} elements in the first row and {} in row {}, from 0",
+                    self.name.split('[').next().unwrap_or_default(),
+                    lists.value_length(row),
+                    first_row + row
+                ),
+                "Only lists of one length are features; leave the column out with --ignore, or make them equal upstream.",
+            ));
+        }
+        let at = |row: usize| lists.is_valid(row).then(|| lists.value_offsets()[row] as u32 + index as u32);
+        let indices: PrimitiveArray<UInt32Type> = (0..lists.len()).map(at).collect();
+        take(lists.values(), &indices, None)
+            .map_err(|cause| Error::internal(format!("elements of `{}` could not be taken: {cause}", self.name)))
+    }
+}
+
+/// What lies below a struct, null where a struct on the way is.
+fn below(root: &ArrayRef, path: &[usize]) -> Result<ArrayRef> {
+    let mut array = root.clone();
+    for &index in path {
+        let parent = array.as_struct();
+        let child = parent.column(index).clone();
+        array = match parent.nulls() {
+            None => child,
+            Some(nulls) => nullif(&child, &BooleanArray::new(!nulls.inner(), None))
+                .map_err(|cause| Error::internal(format!("the nulls of a struct could not be passed on: {cause}")))?,
+        };
+    }
+    Ok(array)
+}
+
+/// The columns of a root column of this type: one, or the leaves of a struct. Lists appear as they are.
+pub(super) fn leaves(root: usize, field: &ArrowField) -> Vec<Field> {
+    fn walk(name: &str, field: &ArrowField, root: usize, path: &[usize], found: &mut Vec<Field>) {
+        if let DataType::Struct(children) = field.data_type() {
+            for (index, child) in children.iter().enumerate() {
+                let path: Vec<usize> = path.iter().copied().chain([index]).collect();
+                walk(&format!("{name}.{}", child.name()), child, root, &path, found);
+            }
+        } else {
+            found.push(Field::new(name.to_owned(), field.data_type(), Source::Leaf { root, path: path.to_vec() }));
+        }
+    }
+    let mut found = Vec::new();
+    walk(field.name(), field, root, &[], &mut found);
+    found
+}
+
+impl Field {
+    /// The type of the elements, if this is a list of numbers or booleans.
+    pub(super) fn list_of(&self) -> Option<&DataType> {
+        let DataType::List(element) = &self.arrow_type else { return None };
+        matches!(kind_of(element.data_type()).0, Kind::Numeric | Kind::Boolean).then(|| element.data_type())
+    }
+
+    /// The elements as columns of their own, for lists of `length` elements.
+    pub(super) fn elements(&self, length: usize) -> Vec<Self> {
+        let (Some(element), Source::Leaf { root, path }) = (self.list_of(), &self.source) else { return Vec::new() };
+        let column = |index| {
+            let source = Source::Element { root: *root, path: path.clone(), index, length };
+            Self::new(format!("{}[{index}]", self.name), element, source)
+        };
+        (0..length).map(column).collect()
+    }
+
+    /// The length of the list in row 0 of the decoded root column; `None` if there is none.
+    pub(super) fn list_length(&self, root: &ArrayRef) -> Result<Option<usize>> {
+        let Source::Leaf { path, .. } = &self.source else { return Ok(None) };
+        let lists = below(root, path)?;
+        let lists = lists.as_list::<i32>();
+        Ok((0..lists.len()).find(|&row| lists.is_valid(row)).map(|row| lists.value_length(row) as usize))
+    }
+}
+
+fn kind_of(data_type: &DataType) -> (Kind, Option<&'static str>) {
+    match data_type {
+        DataType::Boolean => (Kind::Boolean, None),
+        DataType::Float16
+        | DataType::Float32
+        | DataType::Float64
+        | DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::UInt8
+        | DataType::UInt16
+        | DataType::UInt32
+        | DataType::UInt64
+        | DataType::Decimal32(..)
+        | DataType::Decimal64(..)
+        | DataType::Decimal128(..)
+        | DataType::Decimal256(..) => (Kind::Numeric, None),
+        DataType::Date32 | DataType::Date64 => (Kind::Time, Some("days since 1970-01-01")),
+        DataType::Timestamp(..) => (Kind::Time, Some("seconds since 1970-01-01T00:00:00")),
+        DataType::Time32(_) | DataType::Time64(_) => (Kind::Time, Some("seconds since midnight")),
+        DataType::Duration(_) => (Kind::Time, Some("seconds")),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => (Kind::Text, None),
+        _ => (Kind::Unusable, None),
+    }
+}
+
+/// The values of one folder name, in all rows of a file.
+#[derive(Clone, Debug)]
+pub(super) struct Constant {
+    value: Option<String>,
+    data_type: DataType,
+}
+
+impl Constant {
+    /// The values of a key in all files: numbers if every one is, else text.
+    pub(super) fn of_files(values: Vec<Option<String>>) -> Vec<Self> {
+        let number = |value: &String| value.parse::<f64>().is_ok_and(f64::is_finite);
+        let numbers = values.iter().flatten().all(number) && values.iter().any(Option::is_some);
+        let data_type = if numbers { DataType::Float64 } else { DataType::Utf8 };
+        values.into_iter().map(|value| Self { value, data_type: data_type.clone() }).collect()
+    }
+
+    pub(super) fn data_type(&self) -> &DataType {
+        &self.data_type
+    }
+
+    /// So many rows of it.
+    pub(super) fn rows(&self, rows: usize) -> Result<ArrayRef> {
+        let text: ArrayRef = std::sync::Arc::new(arrow::array::StringArray::from(vec![self.value.as_deref(); rows]));
+        cast(&text, &self.data_type)
+            .map_err(|cause| Error::internal(format!("a folder name could not be read as a number: {cause}")))
+    }
+}
+
+/// Whether a value is missing in each row: null, or NaN in a column of floats.
+pub(super) fn missing(array: &ArrayRef, values: &[f64]) -> Option<NullBuffer> {
+    let nan = matches!(array.data_type(), DataType::Float16 | DataType::Float32 | DataType::Float64)
+        && values.iter().any(|x| x.is_nan());
+    if nan { Some(values.iter().map(|x| !x.is_nan()).collect::<Vec<bool>>().into()) } else { array.nulls().cloned() }
+}

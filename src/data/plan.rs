@@ -1,0 +1,370 @@
+//! Which columns of a table are used, and how: a request of the user, checked against the table.
+
+use std::sync::Mutex;
+
+use arrow::array::{Array, ArrayRef};
+use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::DataType;
+use glob::Pattern;
+use parquet::file::statistics::Statistics;
+use rayon::prelude::*;
+
+use super::decode::{Part, decode, jobs, to_f64};
+use super::field::{Field, missing};
+use super::label::LabelPlan;
+use super::table::{Group, Table};
+use crate::error::{Error, Result};
+use crate::monitor::Monitor;
+
+/// What is done about missing values: nulls, and NaN in columns of floats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Nulls {
+    /// They are an error.
+    #[default]
+    Error,
+    /// A row is left out if any column that is used is missing there, the label included.
+    DropRow,
+    /// The mean of the column's other values stands in for them.
+    Mean,
+    /// As `Mean`, and a feature of its own says where.
+    Indicator,
+}
+
+impl Nulls {
+    /// Whether a model trained so has a value for what is missing.
+    pub(super) fn fills(self) -> bool {
+        matches!(self, Self::Mean | Self::Indicator)
+    }
+}
+
+/// Which columns the user asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The label column.
+    pub label: Option<String>,
+    /// The value of the label that counts as positive.
+    pub positive: Option<String>,
+    /// The features, by name or pattern (`*`, `?`); if empty, all numbers and booleans.
+    pub features: Vec<String>,
+    /// Columns to leave out, by name or pattern.
+    pub ignore: Vec<String>,
+    /// What is done about missing values.
+    pub nulls: Nulls,
+}
+
+/// What a feature takes from its column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Takes {
+    /// The value.
+    Value,
+    /// 1 where the value is missing, 0 elsewhere.
+    Missing,
+}
+
+impl Takes {
+    /// Appends what the feature takes from `array` to `values`; NaN where it is missing.
+    pub(super) fn values(self, array: &ArrayRef, values: &mut Vec<f64>) -> Result<()> {
+        let before = values.len();
+        to_f64(array, values)?;
+        if self == Self::Missing {
+            values[before..].iter_mut().for_each(|x| *x = f64::from(u8::from(x.is_nan())));
+        }
+        Ok(())
+    }
+}
+
+/// A feature of a plan.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FeaturePlan {
+    /// Index of its column in the table.
+    pub(super) column: usize,
+    pub(super) takes: Takes,
+    /// What stands in for a missing value, once that is known.
+    pub(super) fill: Option<f64>,
+}
+
+/// A request that was checked against a table.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub(super) label: LabelPlan,
+    pub(super) features: Vec<FeaturePlan>,
+    pub(super) nulls: Nulls,
+    pub(super) notes: Vec<String>,
+}
+
+impl Plan {
+    /// The number of features, d.
+    pub fn features(&self) -> usize {
+        self.features.len()
+    }
+
+    /// The columns of the table that are read, each once.
+    pub(super) fn columns(&self) -> impl Iterator<Item = usize> {
+        let values = self.features.iter().filter(|feature| feature.takes == Takes::Value);
+        values.map(|feature| feature.column).chain([self.label.column])
+    }
+
+    /// The plan with what [`load`](super::load()) found to stand in for missing values `[features]`.
+    #[must_use]
+    pub fn filled(&self, fills: impl IntoIterator<Item = Option<f64>>) -> Self {
+        let mut plan = self.clone();
+        for (feature, fill) in plan.features.iter_mut().zip(fills) {
+            feature.fill = fill;
+        }
+        plan
+    }
+}
+
+impl Request {
+    /// Checks the request against the columns of `table`. With [`Nulls::DropRow`] and [`Nulls::Indicator`] the missing
+    /// values are looked up too, in a decode of the columns that may have any: the table without the rows that are left
+    /// out comes with the plan.
+    pub fn resolve(&self, table: Table, monitor: &dyn Monitor) -> Result<(Table, Plan)> {
+        let mut plan = self.check(&table)?;
+        if !matches!(self.nulls, Nulls::DropRow | Nulls::Indicator) {
+            return Ok((table, plan));
+        }
+        let label = plan.label.column;
+        let columns: Vec<usize> = match self.nulls {
+            Nulls::DropRow => plan.columns().collect(),
+            _ => plan.columns().filter(|&column| column != label).collect(),
+        };
+        let census = Census::of(&table, &columns, monitor)?;
+        if self.nulls == Nulls::Indicator {
+            let features = std::mem::take(&mut plan.features);
+            for feature in features {
+                plan.features.push(feature);
+                if census.missing_in(feature.column) > 0 {
+                    plan.features.push(FeaturePlan { takes: Takes::Missing, ..feature });
+                }
+            }
+            return Ok((table, plan));
+        }
+        let before = table.rows;
+        let (table, list) = census.complete_rows(table)?;
+        if table.rows < before {
+            plan.notes.push(format!("{} rows with missing values left out: {list}", before - table.rows));
+        }
+        Ok((table, plan))
+    }
+
+    /// Checks the request against the columns of `table`.
+    pub fn check(&self, table: &Table) -> Result<Plan> {
+        let label = LabelPlan::new(table, self.label.as_deref(), self.positive.as_deref())?;
+        let label_name = &table.fields[label.column].name;
+        let mut notes = Vec::new();
+        let mut ignored = Vec::new();
+        for name in &self.ignore {
+            ignored.extend(matching(table, name).ok_or_else(|| {
+                Error::data(
+                    format!("--ignore {name}: there is no such column"),
+                    format!("The columns are: {}", table.names()),
+                )
+            })?);
+        }
+        let columns = if self.features.is_empty() {
+            let (usable, left_out): (Vec<usize>, Vec<usize>) = (0..table.fields.len())
+                .filter(|&column| column != label.column && !ignored.contains(&column))
+                .partition(|&column| table.fields[column].is_default_feature());
+            notes.extend(notes_on(left_out.iter().map(|&column| &table.fields[column])));
+            usable
+        } else {
+            let mut columns = Vec::with_capacity(self.features.len());
+            for name in &self.features {
+                let named = matching(table, name).ok_or_else(|| {
+                    Error::data(
+                        format!("there is no feature column `{name}`"),
+                        format!("The columns are: {}", table.names()),
+                    )
+                })?;
+                // A pattern takes what is usable; a name is taken at its word.
+                let by_name = named.len() == 1 && table.fields[named[0]].name == *name;
+                for column in named {
+                    if by_name {
+                        check_feature(&table.fields[column], label_name, columns.contains(&column))?;
+                    } else if column == label.column
+                        || columns.contains(&column)
+                        || !table.fields[column].is_feature()
+                    {
+                        continue;
+                    }
+                    if !ignored.contains(&column) {
+                        columns.push(column);
+                    }
+                }
+            }
+            columns
+        };
+        if columns.is_empty() {
+            return Err(Error::data(
+                format!("no feature is left beside the label `{label_name}`"),
+                format!("Name some with --features; the columns are: {}", table.names()),
+            ));
+        }
+        let mut sorted: Vec<&str> = columns.iter().map(|&column| table.fields[column].name.as_str()).collect();
+        sorted.sort_unstable();
+        if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]) {
+            return Err(Error::data(
+                format!("the file has two columns called `{twice}`"),
+                "Rename one of them upstream.",
+            ));
+        }
+        let features = columns.into_iter().map(|column| FeaturePlan { column, takes: Takes::Value, fill: None });
+        Ok(Plan { label, features: features.collect(), nulls: self.nulls, notes })
+    }
+}
+
+/// The columns that a name or a pattern means, in the table's order; `None` if there are none.
+fn matching(table: &Table, name: &str) -> Option<Vec<usize>> {
+    if let Some(column) = table.find(name) {
+        return Some(vec![column]);
+    }
+    let pattern = Pattern::new(name).ok().filter(|_| name.contains(['*', '?']))?;
+    let found: Vec<usize> =
+        (0..table.fields.len()).filter(|&column| pattern.matches(&table.fields[column].name)).collect();
+    (!found.is_empty()).then_some(found)
+}
+
+/// What is said of columns that nobody named and that are left out.
+fn notes_on<'f>(left_out: impl Iterator<Item = &'f Field>) -> Vec<String> {
+    let (times, others): (Vec<&Field>, Vec<&Field>) = left_out.partition(|field| field.is_feature());
+    let list = |fields: &[&Field]| {
+        let texts: Vec<String> = fields.iter().map(|field| format!("{} ({})", field.name, field.data_type)).collect();
+        texts.join(", ")
+    };
+    let mut notes = Vec::new();
+    if !others.is_empty() {
+        notes.push(format!("not numbers, left out: {}", list(&others)));
+    }
+    if !times.is_empty() {
+        notes.push(format!("dates and times, left out unless --features names them: {}", list(&times)));
+    }
+    notes
+}
+
+fn check_feature(field: &Field, label: &str, again: bool) -> Result<()> {
+    if field.name == label {
+        return Err(Error::usage(
+            format!("`{label}` is the label and cannot be a feature too"),
+            "Take it out of --features.",
+        ));
+    }
+    if again {
+        return Err(Error::usage(format!("--features names `{}` twice", field.name), "Name it once."));
+    }
+    if !field.is_feature() {
+        return Err(Error::data(
+            format!("column `{}` is of type {}, which cannot be a feature", field.name, field.data_type),
+            format!("Leave it out, or {}.", field.advice()),
+        ));
+    }
+    Ok(())
+}
+
+/// Where values are missing.
+struct Census {
+    /// Columns and in how many rows each is missing.
+    missing: Vec<(usize, String, u64)>,
+    /// For each row group of the table, which of its rows have all columns.
+    complete: Vec<BooleanBuffer>,
+}
+
+impl Census {
+    /// Looks at `columns` of `table`; those whose statistics exclude missing values are not decoded.
+    fn of(table: &Table, columns: &[usize], monitor: &dyn Monitor) -> Result<Self> {
+        let uncertain: Vec<usize> = columns
+            .iter()
+            .copied()
+            .filter(|&column| table.groups.iter().any(|group| may_miss(table, group, &table.fields[column])))
+            .collect();
+        monitor.begin("missing values", Some((table.rows * uncertain.len()) as u64));
+        let complete: Vec<Mutex<BooleanBuffer>> =
+            table.groups.iter().map(|group| Mutex::new(BooleanBuffer::new_set(group.rows))).collect();
+        let counts: Vec<(std::ops::Range<usize>, Vec<u64>)> = jobs(table, &uncertain)
+            .into_par_iter()
+            .map(|job| {
+                let mut counts = vec![0; job.places.len()];
+                let mut values = Vec::new();
+                let mut here = Vec::with_capacity(table.groups[job.group].rows);
+                decode(table, &Part::whole(job.group), &uncertain[job.places.clone()], |before, arrays| {
+                    monitor.check()?;
+                    here.resize(before + arrays[0].len(), true);
+                    for (array, count) in arrays.iter().zip(&mut counts) {
+                        values.clear();
+                        if is_float(array.data_type()) {
+                            to_f64(array, &mut values)?;
+                        }
+                        if let Some(valid) = missing(array, &values) {
+                            *count += valid.null_count() as u64;
+                            for (here, valid) in here[before..].iter_mut().zip(&valid) {
+                                *here &= valid;
+                            }
+                        }
+                        monitor.advance(array.len() as u64);
+                    }
+                    Ok(())
+                })?;
+                if counts.iter().any(|count| *count > 0) {
+                    let mut complete = complete[job.group].lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    *complete = &*complete & &BooleanBuffer::from(here);
+                }
+                Ok((job.places, counts))
+            })
+            .collect::<Result<_>>()?;
+        monitor.end();
+        let mut missing: Vec<(usize, String, u64)> =
+            uncertain.iter().map(|&column| (column, table.fields[column].name.clone(), 0)).collect();
+        for (places, counts) in counts {
+            for (entry, count) in missing[places].iter_mut().zip(counts) {
+                entry.2 += count;
+            }
+        }
+        let complete = complete.into_iter().map(|rows| rows.into_inner().unwrap_or_else(|rows| rows.into_inner()));
+        Ok(Self { missing, complete: complete.collect() })
+    }
+
+    fn missing_in(&self, column: usize) -> u64 {
+        self.missing.iter().find(|(other, ..)| *other == column).map_or(0, |(.., count)| *count)
+    }
+
+    /// The rows of `table` that have all columns, and the counts of what is missing as a list.
+    fn complete_rows(self, table: Table) -> Result<(Table, String)> {
+        let list: Vec<String> = self
+            .missing
+            .iter()
+            .filter(|(.., count)| *count > 0)
+            .map(|(_, name, count)| format!("{name} ({count})"))
+            .collect();
+        let keep = table.groups.iter().zip(&self.complete).map(|(group, complete)| group.keeping(complete)).collect();
+        let complete = table.restricted(keep);
+        if complete.rows == 0 {
+            return Err(Error::data(
+                format!("every one of {} rows has missing values: {}", table.rows, list.join(", ")),
+                "Leave the columns out that are mostly missing (--ignore), or fill them: --nulls mean or indicator.",
+            ));
+        }
+        Ok((complete, list.join(", ")))
+    }
+}
+
+fn is_float(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Float16 | DataType::Float32 | DataType::Float64)
+}
+
+/// Whether a value of the column may be missing in the row group, as far as its statistics say.
+fn may_miss(table: &Table, group: &Group, field: &Field) -> bool {
+    let file = &table.files[group.file];
+    let Some(root) = field.root() else { return true };
+    // A leaf of a struct or list has no column of its own number here; those are looked at.
+    let metadata = file.metadata.metadata();
+    let plain = file.metadata.schema().field(file.roots[root]).data_type() == &field.arrow_type;
+    if is_float(&field.arrow_type) || !plain {
+        return true;
+    }
+    let leaf = (0..file.metadata.parquet_schema().num_columns())
+        .find(|&leaf| file.metadata.parquet_schema().get_column_root_idx(leaf) == file.roots[root]);
+    let Some(leaf) = leaf else { return true };
+    let column = metadata.row_group(group.index).column(leaf);
+    column.statistics().and_then(Statistics::null_count_opt) != Some(0)
+}

@@ -1,0 +1,195 @@
+//! Predictions out: Parquet, CSV or JSON lines, with columns of the table that they were made from.
+
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, StringArray};
+use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
+
+use super::apply::{Inputs, Kept};
+use super::label::Class;
+use super::table::Table;
+use crate::error::{Error, Result};
+
+/// How predictions are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Parquet, compressed with Snappy.
+    Parquet,
+    /// CSV with a line of names; nothing stands for null.
+    Csv,
+    /// One JSON object a row.
+    JsonLines,
+}
+
+/// A column of predictions, `None` where there is none.
+#[derive(Clone, Debug)]
+pub enum Predicted {
+    /// Probabilities or margins.
+    Numbers(Vec<Option<f64>>),
+    /// Classes.
+    Classes(Vec<Option<Class>>),
+}
+
+/// Rows of a row group that is written.
+const GROUP_ROWS: usize = 1 << 17;
+
+/// Writes predictions, piece by piece.
+pub struct Predictions<W: Write + Send> {
+    out: Out<W>,
+    schema: SchemaRef,
+    path: PathBuf,
+}
+
+enum Out<W: Write + Send> {
+    Parquet(Box<ArrowWriter<W>>),
+    Text(W, Form),
+}
+
+impl<W: Write + Send> Predictions<W> {
+    /// Begins a file on `out`, which messages call `path`, with the kept columns of `inputs` and the prediction `name`,
+    /// which holds what `example` does.
+    pub fn new(
+        out: W,
+        path: &Path,
+        form: Form,
+        table: &Table,
+        inputs: &Inputs,
+        (name, example): (&str, &Class),
+    ) -> Result<Self> {
+        let mut fields: Vec<ArrowField> =
+            inputs.kept(table).map(|field| ArrowField::new(&field.name, field.arrow_type.clone(), true)).collect();
+        if fields.iter().any(|field| field.name() == name) {
+            return Err(Error::usage(
+                format!("--keep {name}: the prediction itself has that name"),
+                "Leave the column out, or rename it upstream.",
+            ));
+        }
+        let data_type = match example {
+            Class::Boolean(_) => DataType::Boolean,
+            Class::Number(_) => DataType::Float64,
+            Class::Text(_) => DataType::Utf8,
+        };
+        fields.push(ArrowField::new(name, data_type, true));
+        let schema = Arc::new(Schema::new(fields));
+        let out = match form {
+            Form::Parquet => {
+                let properties = WriterProperties::builder()
+                    .set_compression(Compression::SNAPPY)
+                    .set_max_row_group_row_count(Some(GROUP_ROWS))
+                    .build();
+                let writer = ArrowWriter::try_new(out, schema.clone(), Some(properties));
+                Out::Parquet(Box::new(writer.map_err(|cause| Error::output(path, cause))?))
+            }
+            form => Out::Text(out, form),
+        };
+        let mut predictions = Self { out, schema, path: path.to_owned() };
+        if let Out::Text(out, Form::Csv) = &mut predictions.out {
+            let names: Vec<String> = predictions.schema.fields().iter().map(|field| quoted(field.name())).collect();
+            writeln!(out, "{}", names.join(",")).map_err(|cause| Error::output(path, cause))?;
+        }
+        Ok(predictions)
+    }
+
+    /// Writes the next rows.
+    pub fn write(&mut self, kept: Kept, predicted: Predicted) -> Result<()> {
+        let predicted: ArrayRef = match (predicted, self.schema.fields().last().map(|field| field.data_type())) {
+            (Predicted::Numbers(numbers), _) => Arc::new(Float64Array::from(numbers)),
+            (Predicted::Classes(classes), Some(DataType::Boolean)) => Arc::new(
+                classes.into_iter().map(|class| class.map(|class| class == Class::Boolean(true))).collect::<BooleanArray>(),
+            ),
+            (Predicted::Classes(classes), Some(DataType::Float64)) => Arc::new(
+                classes
+                    .into_iter()
+                    .map(|class| class.and_then(|class| if let Class::Number(number) = class { Some(number) } else { None }))
+                    .collect::<Float64Array>(),
+            ),
+            (Predicted::Classes(classes), _) => {
+                Arc::new(classes.into_iter().map(|class| class.map(|class| class.to_string())).collect::<StringArray>())
+            }
+        };
+        let Kept(mut columns) = kept;
+        columns.push(predicted);
+        let batch = RecordBatch::try_new(self.schema.clone(), columns)
+            .map_err(|cause| Error::internal(format!("predictions do not fit their columns: {cause}")))?;
+        let path = &self.path;
+        match &mut self.out {
+            Out::Parquet(writer) => writer.write(&batch).map_err(|cause| Error::output(path, cause)),
+            Out::Text(out, form) => {
+                let text = lines(&batch, *form)
+                    .map_err(|cause| Error::internal(format!("a value has no form as text: {cause}")))?;
+                out.write_all(text.as_bytes()).map_err(|cause| Error::output(path, cause))
+            }
+        }
+    }
+
+    /// Ends the file.
+    pub fn close(self) -> Result<()> {
+        let path = &self.path;
+        match self.out {
+            Out::Parquet(writer) => writer.close().map(drop).map_err(|cause| Error::output(path, cause)),
+            Out::Text(mut out, _) => out.flush().map_err(|cause| Error::output(path, cause)),
+        }
+    }
+}
+
+/// The rows of a batch as CSV or JSON lines.
+fn lines(batch: &RecordBatch, form: Form) -> std::result::Result<String, arrow::error::ArrowError> {
+    let options = FormatOptions::default();
+    let columns: Vec<ArrayFormatter<'_>> =
+        batch.columns().iter().map(|array| ArrayFormatter::try_new(array, &options)).collect::<std::result::Result<_, _>>()?;
+    let names: Vec<String> =
+        batch.schema().fields().iter().map(|field| serde_json::Value::from(field.name().as_str()).to_string()).collect();
+    let mut text = String::new();
+    for row in 0..batch.num_rows() {
+        for (index, (array, formatter)) in batch.columns().iter().zip(&columns).enumerate() {
+            text.push_str(match (form, index) {
+                (Form::JsonLines, 0) => "{",
+                (_, 0) => "",
+                (_, _) => ",",
+            });
+            if form == Form::JsonLines {
+                let _ = write!(text, "{}:", names[index]);
+            }
+            if array.is_null(row) {
+                text.push_str(if form == Form::JsonLines { "null" } else { "" });
+                continue;
+            }
+            // Shortest digits that read back to the same number.
+            let number = (*array.data_type() == DataType::Float64)
+                .then(|| array.as_primitive::<arrow::datatypes::Float64Type>().value(row));
+            match (number, form) {
+                (Some(number), Form::JsonLines) if !number.is_finite() => text.push_str("null"),
+                (Some(number), _) => {
+                    let _ = write!(text, "{number:?}");
+                }
+                (None, Form::JsonLines) if !is_plain(array.data_type()) => {
+                    let _ = write!(text, "{}", serde_json::Value::from(formatter.value(row).to_string()));
+                }
+                (None, Form::JsonLines) => {
+                    let _ = write!(text, "{}", formatter.value(row));
+                }
+                (None, _) => text.push_str(&quoted(&formatter.value(row).to_string())),
+            }
+        }
+        text.push_str(if form == Form::JsonLines { "}\n" } else { "\n" });
+    }
+    Ok(text)
+}
+
+/// Whether a value stands in JSON without quotes.
+fn is_plain(data_type: &DataType) -> bool {
+    data_type.is_integer() || *data_type == DataType::Boolean
+}
+
+/// A cell of CSV (RFC 4180).
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}

@@ -1,0 +1,153 @@
+//! A model applied to a table: probabilities of its rows, and how good they are.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::data::{Class, Inputs, Nulls, Piece, Predicted, Predictions, Table, Wanted, for_each_piece};
+use crate::error::{Error, Result};
+use crate::logistic::sigmoid;
+use crate::model::Model;
+use crate::monitor::Monitor;
+
+/// What is predicted of a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Output {
+    /// The probability of the positive class.
+    #[default]
+    Probability,
+    /// The positive class from this probability on, the negative one below.
+    Label(f64),
+    /// The log odds of the positive class.
+    Margin,
+}
+
+impl Output {
+    /// The name of the column.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Probability => "probability",
+            Self::Label(_) => "label",
+            Self::Margin => "margin",
+        }
+    }
+}
+
+/// What became of the rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows that were read.
+    pub rows: u64,
+    /// Rows without a prediction, because a value is missing and nothing stands in for it.
+    pub without: u64,
+}
+
+/// A model's coefficients, ready to be applied.
+struct Weights {
+    /// About the columns' means, where nothing large cancels.
+    centred: f64,
+    /// Coefficient and mean of each feature.
+    features: Vec<(f64, f64)>,
+}
+
+impl Weights {
+    fn of(model: &Model) -> Self {
+        let features: Vec<(f64, f64)> = model.features.iter().map(|f| (f.coefficient, f.mean)).collect();
+        Self { centred: model.intercept + features.iter().map(|(w, m)| w * m).sum::<f64>(), features }
+    }
+
+    /// The margins of the rows of a piece; NaN where a value is missing.
+    fn margins(&self, piece: &Piece) -> Vec<f64> {
+        let mut margins = vec![self.centred; piece.rows];
+        for ((weight, mean), values) in self.features.iter().zip(&piece.features) {
+            for (z, x) in margins.iter_mut().zip(values) {
+                *z += weight * (x - mean);
+            }
+        }
+        margins
+    }
+}
+
+/// The columns of `table` that `model` needs, the label of the model if `with_label`, and those to keep.
+pub fn inputs(model: &Model, table: &Table, with_label: Option<&str>, keep: &[String]) -> Result<Inputs> {
+    let wanted = model.features.iter().map(|feature| Wanted {
+        column: feature.indicates.as_deref().unwrap_or(&feature.name),
+        // The kind of an indicator is its own, not that of its column.
+        kind: if feature.indicates.is_some() { "" } else { &feature.kind },
+        indicates: feature.indicates.is_some(),
+        fill: feature.fill,
+    });
+    Inputs::find(table, wanted, with_label, keep)
+}
+
+/// Writes a prediction for every row of `table`, in the order of the rows.
+///
+/// # Errors
+/// Of kind `Data` if a value is missing, or infinite, and the model was trained without a rule for that.
+pub fn predict<W: Write + Send>(
+    model: &Model,
+    table: &Table,
+    inputs: &Inputs,
+    output: Output,
+    mut out: Predictions<W>,
+    monitor: &dyn Monitor,
+) -> Result<Counts> {
+    let weights = Weights::of(model);
+    let [negative, positive] = &model.label.classes;
+    let without = AtomicU64::new(0);
+    monitor.begin("predicting", Some(table.rows as u64));
+    let work = |piece: Piece| {
+        let margins = weights.margins(&piece);
+        let missing = margins.iter().filter(|z| z.is_nan()).count();
+        if missing > 0 && model.nulls == Nulls::Error {
+            return Err(without_rule(model, table, inputs, &piece, &margins));
+        }
+        without.fetch_add(missing as u64, Ordering::Relaxed);
+        let known = margins.iter().map(|z| (!z.is_nan()).then_some(*z));
+        let predicted = match output {
+            Output::Margin => Predicted::Numbers(known.collect()),
+            Output::Probability => Predicted::Numbers(known.map(|z| z.map(sigmoid)).collect()),
+            Output::Label(threshold) => {
+                let class = |z: f64| if sigmoid(z) >= threshold { positive } else { negative };
+                Predicted::Classes(known.map(|z| z.map(|z| class(z).clone())).collect())
+            }
+        };
+        Ok((piece.kept, predicted))
+    };
+    for_each_piece(table, inputs, monitor, work, |(kept, predicted)| out.write(kept, predicted))?;
+    out.close()?;
+    monitor.end();
+    Ok(Counts { rows: table.rows as u64, without: without.into_inner() })
+}
+
+fn without_rule(model: &Model, table: &Table, inputs: &Inputs, piece: &Piece, margins: &[f64]) -> Error {
+    let row = margins.iter().position(|z| z.is_nan()).unwrap_or(0);
+    let missing = inputs.missing_in(table, piece, row);
+    let what = if missing.is_empty() { "infinite values".into() } else { format!("no value of {missing}") };
+    let names = table.row_names(&[piece.first_row + row]);
+    Error::data(
+        format!("{} has {what} in row {names}, from 0, and the model ({}) has no rule for that", table.name(), model.label.column),
+        "Train it with --nulls drop-row (such rows get no prediction), mean or indicator; or fill the values upstream.",
+    )
+}
+
+/// The class of a label that counts as 1, or an error if it is none of the model's.
+pub fn is_positive(model: &Model, class: &Class) -> Result<bool> {
+    let [negative, positive] = &model.label.classes;
+    // 0/1 and booleans are the same labels in different files.
+    let number = |class: &Class| match class {
+        Class::Boolean(flag) => Some(f64::from(u8::from(*flag))),
+        Class::Number(number) => Some(*number),
+        Class::Text(_) => None,
+    };
+    let same = |a: &Class, b: &Class| a == b || number(a).is_some() && number(a) == number(b);
+    if same(class, positive) {
+        return Ok(true);
+    }
+    if same(class, negative) {
+        return Ok(false);
+    }
+    Err(Error::data(
+        format!("the label `{}` has the value {class}; the model knows {negative} and {positive}", model.label.column),
+        "Leave those rows out with --where, or name another column with --label.",
+    ))
+}
