@@ -2,6 +2,7 @@
 
 mod bench;
 mod devices;
+mod inspect;
 mod limits;
 mod progress;
 mod synth;
@@ -27,6 +28,8 @@ struct Cli {
 enum Command {
     /// Fit a logistic regression to a Parquet file
     Train(train::Train),
+    /// Say what a Parquet file or a model holds, without reading the data
+    Inspect(inspect::Inspect),
     /// List the graphics adapters and say which of them can be used
     Devices(devices::Devices),
     /// Write seeded data of any size, with the true coefficients if you like
@@ -71,6 +74,7 @@ pub fn run() -> ExitCode {
     let global = &cli.global;
     let result = set_up(global).and_then(|()| match &cli.command {
         Command::Train(train) => train::run(train, global),
+        Command::Inspect(inspect) => inspect::run(inspect, global),
         Command::Devices(devices) => devices::run(devices, global),
         Command::Synth(synth) => synth::run(synth, global),
         Command::Bench(bench) => bench::run(bench, global),
