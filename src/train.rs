@@ -421,7 +421,7 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
         .enumerate()
         .map(|(index, (feature, coefficient))| FeatureInfo {
             name: feature.name,
-            kind: feature.kind.name(),
+            kind: feature.kind.name().into(),
             unit: feature.unit.map(Into::into),
             indicates: feature.indicates,
             fill: feature.fill,
@@ -483,7 +483,7 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
                 covariance: maps.iter().map(|a| maps.iter().map(|b| covariance.bilinear(a, b)).collect()).collect(),
             }
         }),
-        format: FORMAT,
+        format: FORMAT.into(),
         version: VERSION,
         label: LabelInfo { column: loaded.label.column, positive: positive.clone(), classes: [negative, positive] },
         intercept,
@@ -493,7 +493,7 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
             rows: table.rows,
             positives: counts[1],
             loss: fit.loss,
-            solver: job.solver.name(),
+            solver: job.solver.name().into(),
             status: outcome.status,
             iterations: outcome.iterations,
             passes: outcome.passes,
@@ -506,7 +506,7 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
             inference: job
                 .inference
                 .filter(|_| fit.covariance.is_some())
-                .map(|inference| InferenceInfo { kind, confidence: inference.confidence }),
+                .map(|inference| InferenceInfo { kind: kind.into(), confidence: inference.confidence }),
             verified: fit.verified,
             likelihood: job.inference.map(|_| {
                 // A mean of f32 terms holds about seven digits; the CPU's is in f64.
@@ -527,7 +527,7 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
                     modified: file.modified.and_then(|time| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())),
                 })
                 .collect(),
-            program: concat!("gpu-logreg ", env!("CARGO_PKG_VERSION")),
+            program: concat!("gpu-logreg ", env!("CARGO_PKG_VERSION")).into(),
             command: Vec::new(),
             notes,
             warnings,

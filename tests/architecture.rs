@@ -71,8 +71,8 @@ const MODULES: &[Module] = &[
         &["data", "error", "logistic", "matrix", "monitor", "objective", "standardize::ColumnScale", "vectors"],
     ),
     module("model", &["data", "error", "matrix", "objective", "penalty", "solve"]),
-    // Of a run it tells what is planned and what came out.
-    module("report", &["backend::storage", "model", "train::RunPlan"]),
+    // Of a run it tells what is planned and what came out, and of a file what its footer says.
+    module("report", &["backend::storage", "data::inspect", "model", "train::RunPlan"]),
     module("bench", &["backend", "data", "error", "monitor", "objective", "train"]),
     // The parts are put together once, for every caller.
     module(

@@ -2,7 +2,9 @@
 
 mod bench;
 mod devices;
+mod inspect;
 mod limits;
+mod predict;
 mod progress;
 mod rows;
 mod synth;
@@ -28,8 +30,12 @@ struct Cli {
 enum Command {
     /// Fit a logistic regression to a Parquet file
     Train(train::Train),
+    /// Say what a Parquet file or a model holds, without reading the data
+    Inspect(inspect::Inspect),
     /// List the graphics adapters and say which of them can be used
     Devices(devices::Devices),
+    /// Predict the rows of Parquet files with a model
+    Predict(predict::Predict),
     /// Write seeded data of any size, with the true coefficients if you like
     Synth(synth::Synth),
     /// Time every stage on each device, beside the bandwidth of its memory
@@ -72,7 +78,9 @@ pub fn run() -> ExitCode {
     let global = &cli.global;
     let result = set_up(global).and_then(|()| match &cli.command {
         Command::Train(train) => train::run(train, global),
+        Command::Inspect(inspect) => inspect::run(inspect, global),
         Command::Devices(devices) => devices::run(devices, global),
+        Command::Predict(predict) => predict::run(predict, global),
         Command::Synth(synth) => synth::run(synth, global),
         Command::Bench(bench) => bench::run(bench, global),
     });

@@ -87,6 +87,11 @@ impl Field {
         }
     }
 
+    /// Whether the column is a root column of the file, no part of one.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(&self.source, Source::Leaf { path, .. } if path.is_empty())
+    }
+
     /// The root column of the first file that holds it, if a file does.
     pub(super) fn root(&self) -> Option<usize> {
         match self.source {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::decode::{Part, decode, jobs, to_f64};
 use super::field::{Field, Kind};
@@ -19,10 +19,14 @@ use crate::monitor::Monitor;
 pub enum Class {
     /// A boolean.
     Boolean(bool),
-    /// A number.
-    Number(f64),
+    /// A number; one that is not finite is written as `null`, and NaN when it is read back.
+    Number(#[serde(deserialize_with = "number")] f64),
     /// A text.
     Text(String),
+}
+
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 impl fmt::Display for Class {

@@ -8,6 +8,7 @@ mod apply;
 mod decode;
 mod field;
 mod files;
+pub mod inspect;
 mod label;
 mod load;
 mod panics;

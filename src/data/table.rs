@@ -76,6 +76,11 @@ impl Table {
     /// Opens files, folders and patterns as one table, in that order, the files of a folder sorted by name. All footers
     /// are read first, and their schemas compared.
     pub fn open_all(inputs: &[PathBuf]) -> Result<Self> {
+        Self::of_footers(inputs)?.with_lists_expanded()
+    }
+
+    /// As [`Table::open_all`], without a look at the rows: how long lists are is not known then.
+    pub fn of_footers(inputs: &[PathBuf]) -> Result<Self> {
         let found = find(inputs)?;
         let mut files: Vec<DataFile> = found.par_iter().map(open_file).collect::<Result<_>>()?;
         let (first, others) = files.split_first_mut().expect("what is found is at least one file");
@@ -116,7 +121,7 @@ impl Table {
         if rows == 0 {
             return Err(Error::data(format!("{} has no rows", table.name()), "Name a file with data."));
         }
-        table.with_lists_expanded()
+        Ok(table)
     }
 
     /// The file, or the first of them and how many there are, for messages.

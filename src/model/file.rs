@@ -1,12 +1,69 @@
 //! Files are written to a temporary file beside their place, synced and renamed: what stands there is the old
-//! file or the new one, never half of one.
+//! file or the new one, never half of one. What is read back is checked before it is believed to be a model.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
+use crate::model::{FORMAT, Model, VERSION};
+
+/// Reads the model in the file at `path`.
+pub fn read(path: &Path) -> Result<Model> {
+    let shown = path.display();
+    let bytes = std::fs::read(path).map_err(|cause| {
+        Error::data(format!("{shown} cannot be read: {cause}"), "Name a model that `gpu-logreg train -o` wrote.")
+    })?;
+    parse(&bytes, &shown.to_string())
+}
+
+/// The model in `bytes`, which were read from what messages call `shown`.
+fn parse(bytes: &[u8], shown: &str) -> Result<Model> {
+    const OTHER: &str = "Name a model that `gpu-logreg train -o` wrote.";
+    let document: Value = serde_json::from_slice(bytes).map_err(|cause| {
+        if cause.is_eof() {
+            Error::data(
+                format!("{shown} is empty or truncated: the JSON stops after {} bytes ({cause})", bytes.len()),
+                "Copy the model again, or train it again.",
+            )
+        } else {
+            Error::data(format!("{shown} is not JSON: {cause}"), OTHER)
+        }
+    })?;
+    // The format before the rest, so that another file is not called a damaged model.
+    match document.get("format") {
+        Some(Value::String(format)) if format == FORMAT => {}
+        Some(format) => return Err(Error::data(format!("{shown} is of the format {format}, not \"{FORMAT}\""), OTHER)),
+        None => return Err(Error::data(format!("{shown} is JSON, but no model: it names no `format`"), OTHER)),
+    }
+    match document.get("version").map(Value::as_u64) {
+        Some(Some(version)) if version > u64::from(VERSION) => {
+            let writer = document.pointer("/training/program").and_then(Value::as_str);
+            return Err(Error::data(
+                format!(
+                    "{shown} is a model of version {version}, and gpu-logreg {} knows versions up to {VERSION}",
+                    env!("CARGO_PKG_VERSION")
+                ),
+                match writer {
+                    Some(writer) => format!("Update gpu-logreg: the model was written by {writer}."),
+                    None => "Update gpu-logreg.".into(),
+                },
+            ));
+        }
+        _ => {}
+    }
+    let damaged = |cause: String| {
+        Error::data(format!("{shown} is a damaged model: {cause}"), "Copy the model again, or train it again.")
+    };
+    // From the bytes once more: causes have lines and columns then.
+    let model: Model = serde_json::from_slice(bytes).map_err(|cause| damaged(cause.to_string()))?;
+    if model.version == 0 {
+        return Err(damaged("it is of version 0, and versions count from 1".into()));
+    }
+    Ok(model)
+}
 
 /// A file that is being written; dropped, it leaves nothing behind.
 pub struct Pending {

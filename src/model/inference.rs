@@ -1,29 +1,40 @@
 //! How sure the coefficients are: standard errors, tests, limits, and the likelihood.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
 use statrs::function::erf::erfc;
 
 use crate::matrix::Symmetric;
+use crate::model::number;
 
 /// What is inferred of one coefficient.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inference {
     /// Standard error.
+    #[serde(deserialize_with = "number")]
     pub standard_error: f64,
     /// Coefficient over standard error.
+    #[serde(deserialize_with = "number")]
     pub z: f64,
     /// Two-sided probability of such a z if the coefficient were 0 (normal approximation).
+    #[serde(deserialize_with = "number")]
     pub p: f64,
     /// Lower confidence limit.
+    #[serde(deserialize_with = "number")]
     pub low: f64,
     /// Upper confidence limit.
+    #[serde(deserialize_with = "number")]
     pub high: f64,
     /// `exp(coefficient)`: the factor on the odds for one unit of the column.
+    #[serde(deserialize_with = "number")]
     pub odds_ratio: f64,
     /// Its lower confidence limit.
+    #[serde(deserialize_with = "number")]
     pub odds_low: f64,
     /// Its upper confidence limit.
+    #[serde(deserialize_with = "number")]
     pub odds_high: f64,
 }
 
@@ -47,27 +58,33 @@ impl Inference {
 }
 
 /// What the standard errors are.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InferenceInfo {
     /// `maximum likelihood`: the inverse of the information. `penalised`: the inverse of the penalised curvature; the
     /// coefficients are shrunk, so these are no frequentist standard errors. `robust (HC0)`: the sandwich.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Probability that an interval covers.
+    #[serde(deserialize_with = "number")]
     pub confidence: f64,
 }
 
 /// The likelihood of a model and what is made of it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Likelihood {
     /// `-n loss`.
+    #[serde(deserialize_with = "number")]
     pub log_likelihood: f64,
     /// Twice the distance to a saturated model: `2 n loss`.
+    #[serde(deserialize_with = "number")]
     pub residual_deviance: f64,
     /// The same for the model without features.
+    #[serde(deserialize_with = "number")]
     pub null_deviance: f64,
     /// `2 k - 2 log_likelihood` with k fitted coefficients.
+    #[serde(deserialize_with = "number")]
     pub aic: f64,
     /// `McFadden`'s R^2: `1 - log_likelihood / null log_likelihood`.
+    #[serde(deserialize_with = "number")]
     pub mcfadden_r2: f64,
 }
 

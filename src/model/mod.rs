@@ -5,7 +5,7 @@ pub mod inference;
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::data::{Class, Nulls};
 use crate::model::inference::{Inference, InferenceInfo, Likelihood};
@@ -18,16 +18,18 @@ pub const FORMAT: &str = "gpu-logreg/model";
 /// The version of the file format.
 pub const VERSION: u32 = 1;
 
-/// A fitted model, as it is written and as `--json` prints it. Numbers that are not finite become `null`.
-#[derive(Clone, Debug, Serialize)]
+/// A fitted model, as it is written and as `--json` prints it. Numbers that are not finite become `null`, and are NaN
+/// when they are read back: what was read is written again as the same bytes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Model {
     /// [`FORMAT`].
-    pub format: &'static str,
+    pub format: Cow<'static, str>,
     /// [`VERSION`].
     pub version: u32,
     /// The label.
     pub label: LabelInfo,
     /// The intercept on the original scale; 0 if the model has none.
+    #[serde(deserialize_with = "number")]
     pub intercept: f64,
     /// What is done about missing values.
     #[serde(default, skip_serializing_if = "is_error")]
@@ -56,7 +58,7 @@ pub struct Covariance {
 }
 
 /// The label of a model.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LabelInfo {
     /// The column's name.
     pub column: String,
@@ -67,17 +69,20 @@ pub struct LabelInfo {
 }
 
 /// A feature of a model.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FeatureInfo {
     /// The column's name.
     pub name: String,
     /// `numeric`, `boolean` or `time`.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// Change of the log odds for one unit of the column.
+    #[serde(deserialize_with = "number")]
     pub coefficient: f64,
     /// Mean of the column.
+    #[serde(deserialize_with = "number")]
     pub mean: f64,
     /// Standard deviation of the column (divisor n).
+    #[serde(deserialize_with = "number")]
     pub scale: f64,
     /// What one unit of a date or time is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,7 +97,7 @@ pub struct FeatureInfo {
     #[serde(default, skip_serializing_if = "is_none_missing")]
     pub missing: u64,
     /// The columns before it explain it completely; it was dropped.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub aliased: bool,
     /// What is inferred of the coefficient, with `--inference`.
     #[serde(flatten)]
@@ -119,17 +124,23 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
+/// A number, or `null`, which stands for one that is not finite.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
 /// How a model came about.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Training {
     /// Rows of the table.
     pub rows: usize,
     /// Rows of the positive class.
     pub positives: u64,
     /// Mean cross-entropy, without the penalty.
+    #[serde(deserialize_with = "number")]
     pub loss: f64,
     /// The solver.
-    pub solver: &'static str,
+    pub solver: Cow<'static, str>,
     /// How it stopped.
     pub status: Status,
     /// Its iterations.
@@ -140,13 +151,16 @@ pub struct Training {
     /// units of the penalised curvature.
     pub delta: Option<f64>,
     /// Whether the Hessian in it is that of a subsample.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub delta_is_approximate: bool,
     /// The distance that the bias of the device's functions alone can make.
+    #[serde(deserialize_with = "number")]
     pub delta_floor: f64,
     /// What both together had to come down to.
+    #[serde(deserialize_with = "number")]
     pub tolerance: f64,
     /// The largest component of the gradient, penalty included, on exactly standardised columns.
+    #[serde(deserialize_with = "number")]
     pub gradient_norm: f64,
     /// What it had to come down to, if that was asked for instead.
     pub gradient_tolerance: Option<f64>,
@@ -162,6 +176,7 @@ pub struct Training {
     /// Where the passes ran.
     pub device: String,
     /// Strength of the L2 penalty on the mean loss.
+    #[serde(deserialize_with = "number")]
     pub l2: f64,
     /// On which scale the weights are penalised.
     pub penalty_scale: PenaltyScale,
@@ -172,7 +187,7 @@ pub struct Training {
     /// The files that were read.
     pub files: Vec<FileInfo>,
     /// The program's version.
-    pub program: &'static str,
+    pub program: Cow<'static, str>,
     /// The command line.
     pub command: Vec<String>,
     /// What the user should know.
@@ -182,13 +197,16 @@ pub struct Training {
 }
 
 /// The model as the file itself sees it, in double precision.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Verified {
     /// Mean cross-entropy, without the penalty.
+    #[serde(deserialize_with = "number")]
     pub loss: f64,
     /// The largest component of the gradient, penalty included, on exactly standardised columns.
+    #[serde(deserialize_with = "number")]
     pub gradient_norm: f64,
     /// The distance to the optimum in standard errors.
+    #[serde(deserialize_with = "number")]
     pub delta: f64,
     /// Passes over the file.
     pub passes: u64,
@@ -197,23 +215,27 @@ pub struct Verified {
 }
 
 /// Where the time of a run went, in seconds.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Seconds {
     /// Reading the file: decoding and scaling, and handing the columns to the device while at it.
+    #[serde(deserialize_with = "number")]
     pub read: f64,
     /// Waiting for the last columns to arrive on the device.
+    #[serde(deserialize_with = "number")]
     pub upload: f64,
     /// The solver.
+    #[serde(deserialize_with = "number")]
     pub solve: f64,
     /// Passes in double precision over the file.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero", deserialize_with = "number")]
     pub verify: f64,
     /// All of it.
+    #[serde(deserialize_with = "number")]
     pub total: f64,
 }
 
 /// A file that was read.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FileInfo {
     /// The path as it was given.
     pub path: String,

@@ -1,5 +1,7 @@
 //! What a run tells its user, as text.
 
+pub mod inspect;
+
 use std::fmt::Write;
 
 use crate::backend::storage::{Placement, human};

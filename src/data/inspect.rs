@@ -1,0 +1,362 @@
+//! What the footer of a Parquet file says of its columns. No page is read, so a look at a file of any size takes as
+//! long as one at its footer.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use arrow::array::{Array, ArrayRef, AsArray, make_comparator};
+use arrow::compute::SortOptions;
+use arrow::datatypes::{
+    DataType, Field as ArrowField, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow::util::display::array_value_to_string;
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::basic::Type;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ColumnChunkMetaData;
+use serde::Serialize;
+
+use super::panics::without_panic;
+use super::field::Kind;
+use super::table::Table;
+use crate::error::{Error, Result};
+
+/// A Parquet file, as its footer describes it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    /// The path as it was given.
+    pub path: String,
+    /// The size of the file in bytes.
+    pub bytes: u64,
+    /// The number of rows.
+    pub rows: usize,
+    /// The program that wrote it, if it says.
+    pub created_by: Option<String>,
+    /// How the rows are cut.
+    pub row_groups: RowGroups,
+    /// The columns, in the order of the file.
+    pub columns: Vec<ColumnInfo>,
+}
+
+/// The row groups of a file.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct RowGroups {
+    /// How many there are, 1 at least.
+    pub count: usize,
+    /// Rows of the smallest and of the largest.
+    pub rows: [u64; 2],
+    /// Compressed bytes of the smallest and of the largest.
+    pub bytes: [u64; 2],
+}
+
+/// A column of a file. What several row groups, or the parts of a nested column, have in different ways is listed.
+#[derive(Clone, Debug, Serialize)]
+pub struct ColumnInfo {
+    /// The column's name.
+    pub name: String,
+    /// The type as arrow has it.
+    pub data_type: String,
+    /// The types that the values are stored as.
+    pub physical_types: Vec<String>,
+    /// Whether the data type is what every reader makes of the physical one.
+    #[serde(skip)]
+    pub is_plain: bool,
+    /// The codecs.
+    pub codecs: Vec<String>,
+    /// The encodings, of levels too.
+    pub encodings: Vec<String>,
+    /// Compressed bytes of all pages.
+    pub compressed_bytes: u64,
+    /// Uncompressed bytes of all pages.
+    pub uncompressed_bytes: u64,
+    /// Rows without a value; `None` if a row group does not say, and for nested columns.
+    pub nulls: Option<u64>,
+    /// Rows with a NaN, where that is said.
+    pub nans: Option<u64>,
+    /// The smallest value, or for long texts one that is not larger; `None` if a row group does not say.
+    pub min: Option<Bound>,
+    /// The largest value, or for long texts one that is not smaller; `None` if a row group does not say.
+    pub max: Option<Bound>,
+    /// Whether the column can be a feature.
+    pub feature: bool,
+    /// Whether the column can be a label, if it has two values.
+    pub label: bool,
+    /// What has to be done before the column can be a feature.
+    pub obstacle: Option<String>,
+}
+
+/// A value of a column, as JSON has it: what is neither a number nor a truth value is a text.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Bound {
+    /// A truth value.
+    Boolean(bool),
+    /// A signed integer.
+    Signed(i64),
+    /// An unsigned integer.
+    Unsigned(u64),
+    /// A finite number of 16 or 32 bits.
+    Single(f32),
+    /// A finite number of 64 bits.
+    Double(f64),
+    /// A number that JSON does not have, or cannot hold all digits of; a date or a time.
+    Written(String),
+    /// A text, or bytes in hexadecimal digits.
+    Text(String),
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The shortest digits that give the number back, with an exponent where that is shorter.
+        let short = |digits: String| digits.strip_suffix(".0").map(str::to_owned).unwrap_or(digits);
+        match self {
+            Self::Boolean(value) => value.fmt(f),
+            Self::Signed(value) => value.fmt(f),
+            Self::Unsigned(value) => value.fmt(f),
+            Self::Single(value) => f.write_str(&short(format!("{value:?}"))),
+            Self::Double(value) => f.write_str(&short(format!("{value:?}"))),
+            Self::Written(value) | Self::Text(value) => f.write_str(value),
+        }
+    }
+}
+
+impl Table {
+    /// What the footer says. Pages are not read.
+    pub fn inspect(&self) -> Result<Inspection> {
+        without_panic(|| self.read_footer()).and_then(|found| found.map_err(|cause| cause.to_string())).map_err(
+            |cause| {
+                Error::data(
+                    format!("the footer of {} is damaged: {cause}", self.name()),
+                    "Write or copy the file again.",
+                )
+            },
+        )
+    }
+
+    fn read_footer(&self) -> std::result::Result<Inspection, ParquetError> {
+        let file = &self.files[0];
+        let metadata = file.metadata.metadata();
+        let groups = metadata.row_groups();
+        let schema = metadata.file_metadata().schema_descr();
+        let roots = file.metadata.schema().fields();
+        let mut leaves = vec![Vec::new(); roots.len()];
+        for leaf in 0..schema.num_columns() {
+            leaves[schema.get_column_root_idx(leaf)].push(leaf);
+        }
+        let columns = roots.iter().zip(&leaves).enumerate();
+        Ok(Inspection {
+            path: file.path.display().to_string(),
+            bytes: file.bytes,
+            rows: self.rows,
+            created_by: metadata.file_metadata().created_by().map(str::to_owned),
+            row_groups: RowGroups {
+                count: groups.len(),
+                rows: extremes(groups.iter().map(|group| count(group.num_rows()))),
+                bytes: extremes(groups.iter().map(|group| count(group.compressed_size()))),
+            },
+            columns: columns
+                .map(|(root, (arrow, leaves))| self.column(root, arrow, leaves))
+                .collect::<std::result::Result<_, _>>()?,
+        })
+    }
+
+    fn column(
+        &self,
+        root: usize,
+        arrow: &ArrowField,
+        leaves: &[usize],
+    ) -> std::result::Result<ColumnInfo, ParquetError> {
+        let groups = self.files[0].metadata.metadata().row_groups();
+        let chunks = || groups.iter().flat_map(|group| leaves.iter().map(|&leaf| group.column(leaf)));
+        let physical = chunks().map(|chunk| match chunk.column_type() {
+            Type::FIXED_LEN_BYTE_ARRAY => format!("FIXED_LEN_BYTE_ARRAY({})", chunk.column_descr().type_length()),
+            other => other.to_string(),
+        });
+        let physical_types = distinct(physical);
+        // A nested column's values are not its rows, so its statistics say nothing about them.
+        let found = match leaves {
+            [leaf] if !arrow.data_type().is_nested() => self.statistics(arrow, *leaf)?,
+            _ => Statistics::default(),
+        };
+        // A struct is a feature if a leaf of it is, a list if its elements are.
+        let fields = || self.fields.iter().filter(|field| field.root() == Some(root));
+        let feature = fields().any(|field| field.is_feature() || field.list_of().is_some());
+        let label =
+            fields().any(|field| field.is_whole() && !matches!(field.kind, Kind::Time | Kind::Unusable));
+        let missing: Vec<String> = [(found.nulls, "null"), (found.nans, "NaN")]
+            .into_iter()
+            .filter_map(|(count, what)| Some((count.filter(|&count| count > 0)?, what)))
+            .map(|(count, what)| format!("{count} {what}{}", if count == 1 || what == "NaN" { "" } else { "s" }))
+            .collect();
+        let obstacle = match (feature, missing.is_empty()) {
+            (false, _) => fields().next().map(|field| field.advice().to_owned()),
+            (true, false) => Some(format!("its {} need --nulls", missing.join(" and "))),
+            (true, true) => None,
+        };
+        Ok(ColumnInfo {
+            name: arrow.name().clone(),
+            data_type: arrow.data_type().to_string(),
+            is_plain: physical_types.iter().all(|physical| is_plain(arrow.data_type(), physical)),
+            physical_types,
+            codecs: distinct(chunks().map(|chunk| format!("{:?}", chunk.compression_codec()))),
+            encodings: distinct(chunks().flat_map(ColumnChunkMetaData::encodings).map(|encoding| encoding.to_string())),
+            compressed_bytes: chunks().map(|chunk| count(chunk.compressed_size())).sum(),
+            uncompressed_bytes: chunks().map(|chunk| count(chunk.uncompressed_size())).sum(),
+            nulls: found.nulls,
+            nans: found.nans,
+            min: found.min,
+            max: found.max,
+            feature,
+            label,
+            obstacle,
+        })
+    }
+
+    /// The statistics of a leaf that is a column, over all row groups.
+    fn statistics(&self, arrow: &ArrowField, leaf: usize) -> std::result::Result<Statistics, ParquetError> {
+        let metadata = self.files[0].metadata.metadata();
+        let groups = metadata.row_groups();
+        let data_type = match arrow.data_type() {
+            // Without a table of time zones only this name of it is known.
+            DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(*unit, Some("+00:00".into())),
+            other => other.clone(),
+        };
+        let field = ArrowField::new(arrow.name(), data_type, true);
+        let file = metadata.file_metadata();
+        let converter = StatisticsConverter::from_column_index(leaf, &field, file.schema_descr())?
+            .with_missing_null_counts_as_zero(false)
+            .with_column_orders(file.column_orders().map(Vec::as_slice));
+        let nulls = converter.row_group_null_counts(groups)?;
+        let nans = converter.row_group_nan_counts(groups)?;
+        let bounds = |array: &ArrayRef, wanted| {
+            let silent = |index: usize| {
+                let chunk = groups[index].column(leaf);
+                is_unordered(&field, chunk) || array.is_null(index) || is_nan(array, index)
+            };
+            // Rows that have neither a null nor a NaN are those that the bounds are about.
+            let empty = |index: usize| {
+                let counts = [&nulls, &nans].map(|counts| if counts.is_valid(index) { counts.value(index) } else { 0 });
+                counts[0] + counts[1] == count(groups[index].column(leaf).num_values())
+            };
+            extreme(array, wanted, silent, empty)
+        };
+        Ok(Statistics {
+            nulls: (nulls.null_count() == 0).then(|| nulls.values().iter().sum()),
+            nans: (nans.null_count() == 0).then(|| nans.values().iter().sum()),
+            min: bounds(&converter.row_group_mins(groups)?, Ordering::Less),
+            max: bounds(&converter.row_group_maxes(groups)?, Ordering::Greater),
+        })
+    }
+}
+
+/// What the statistics of all row groups come to.
+#[derive(Default)]
+struct Statistics {
+    nulls: Option<u64>,
+    nans: Option<u64>,
+    min: Option<Bound>,
+    max: Option<Bound>,
+}
+
+/// The value of `array` that is `wanted` against all others. `None` if there is none, or if an index is `silent` that is
+/// not `empty`: its values could be any.
+fn extreme(
+    array: &ArrayRef,
+    wanted: Ordering,
+    silent: impl Fn(usize) -> bool,
+    empty: impl Fn(usize) -> bool,
+) -> Option<Bound> {
+    let compare = make_comparator(array, array, SortOptions::default()).ok()?;
+    let mut best = None;
+    for index in 0..array.len() {
+        match (silent(index), best) {
+            (true, _) if empty(index) => {}
+            (true, _) => return None,
+            (false, Some(other)) if compare(index, other) != wanted => {}
+            (false, _) => best = Some(index),
+        }
+    }
+    bound(array, best?)
+}
+
+/// Whether the bounds of a chunk were found in an order that is not the column's: old writers compared bytes and
+/// unsigned numbers as signed ones.
+fn is_unordered(field: &ArrowField, chunk: &ColumnChunkMetaData) -> bool {
+    let has_signed_order = matches!(chunk.column_type(), Type::INT32 | Type::INT64 | Type::FLOAT | Type::DOUBLE)
+        && !field.data_type().is_unsigned_integer();
+    chunk.statistics().is_some_and(parquet::file::statistics::Statistics::is_min_max_deprecated) && !has_signed_order
+}
+
+fn is_nan(array: &ArrayRef, index: usize) -> bool {
+    match array.data_type() {
+        DataType::Float16 => array.as_primitive::<Float16Type>().value(index).is_nan(),
+        DataType::Float32 => array.as_primitive::<Float32Type>().value(index).is_nan(),
+        DataType::Float64 => array.as_primitive::<Float64Type>().value(index).is_nan(),
+        _ => false,
+    }
+}
+
+fn bound(array: &ArrayRef, index: usize) -> Option<Bound> {
+    // -0.0 + 0.0 is 0.0: writers put a sign to a zero, as a bound for both of them.
+    let single = |value: f32| match value + 0.0 {
+        value if value.is_finite() => Bound::Single(value),
+        value => Bound::Written(value.to_string()),
+    };
+    Some(match array.data_type() {
+        DataType::Boolean => Bound::Boolean(array.as_boolean().value(index)),
+        DataType::Int8 => Bound::Signed(array.as_primitive::<Int8Type>().value(index).into()),
+        DataType::Int16 => Bound::Signed(array.as_primitive::<Int16Type>().value(index).into()),
+        DataType::Int32 => Bound::Signed(array.as_primitive::<Int32Type>().value(index).into()),
+        DataType::Int64 => Bound::Signed(array.as_primitive::<Int64Type>().value(index)),
+        DataType::UInt8 => Bound::Unsigned(array.as_primitive::<UInt8Type>().value(index).into()),
+        DataType::UInt16 => Bound::Unsigned(array.as_primitive::<UInt16Type>().value(index).into()),
+        DataType::UInt32 => Bound::Unsigned(array.as_primitive::<UInt32Type>().value(index).into()),
+        DataType::UInt64 => Bound::Unsigned(array.as_primitive::<UInt64Type>().value(index)),
+        DataType::Float16 => single(array.as_primitive::<Float16Type>().value(index).into()),
+        DataType::Float32 => single(array.as_primitive::<Float32Type>().value(index)),
+        DataType::Float64 => match array.as_primitive::<Float64Type>().value(index) + 0.0 {
+            value if value.is_finite() => Bound::Double(value),
+            value => Bound::Written(value.to_string()),
+        },
+        other => {
+            let text = array_value_to_string(array, index).ok()?;
+            let is_text = other.is_string() || other.is_binary();
+            if is_text { Bound::Text(text) } else { Bound::Written(text) }
+        }
+    })
+}
+
+/// Whether the name of the arrow type says the physical one too.
+fn is_plain(data_type: &DataType, physical: &str) -> bool {
+    matches!(
+        (data_type, physical),
+        (DataType::Boolean, "BOOLEAN")
+            | (DataType::Int32, "INT32")
+            | (DataType::Int64, "INT64")
+            | (DataType::Float32, "FLOAT")
+            | (DataType::Float64, "DOUBLE")
+            | (DataType::Utf8 | DataType::Binary, "BYTE_ARRAY")
+    )
+}
+
+/// What a damaged footer may say to be negative.
+fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// The smallest and the largest; zeros if there are none.
+fn extremes(values: impl Iterator<Item = u64> + Clone) -> [u64; 2] {
+    [values.clone().min().unwrap_or(0), values.max().unwrap_or(0)]
+}
+
+/// What occurs, once each, as it first occurs.
+fn distinct(values: impl Iterator<Item = String>) -> Vec<String> {
+    let mut found = Vec::new();
+    for value in values {
+        if !found.contains(&value) {
+            found.push(value);
+        }
+    }
+    found
+}
