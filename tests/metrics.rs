@@ -420,6 +420,42 @@ fn neither_cut_nor_order_nor_threads_change_a_figure() {
 }
 
 #[test]
+fn only_the_ratios_of_weights_count() {
+    let rows = drawn(9, 300, 5, true);
+    let figures = |unit: f64, limit: Limit| {
+        let weights = rows.weights.iter().flatten().map(|weight| weight * unit).collect();
+        let found = Rows { weights: Some(weights), ..rows.clone() }.measure(limit);
+        let (auc, precision) = (found.auc.expect("both"), found.average_precision.expect("both"));
+        let of_ranks = [auc.value, auc.error_bound, precision.value, precision.error_bound, found.lift[2].gain.value];
+        let of_rows = [found.log_loss, found.brier, found.accuracy, found.calibration.expected_error];
+        [of_ranks.as_slice(), of_rows.as_slice()].concat()
+    };
+    for bins in [4, 1000] {
+        let expected = figures(1.0, binned(bins));
+        // Near the ends of f64, where products of two weights are infinite or 0.
+        for unit in [1e-300, 1e-170, 3.0, 1e170, 1e305] {
+            near_all(&figures(unit, binned(bins)), &expected, 1e-13).unwrap_or_else(|error| panic!("{unit}: {error}"));
+        }
+    }
+}
+
+#[test]
+fn limits_of_merged_accumulators_need_not_be_one() {
+    let rows = drawn(3, 1000, 0, false);
+    let part = |of: Range<usize>, bytes: usize| {
+        let mut part = Accumulator::new(0.5, Limit::new(bytes).with_bins(64)).expect("a threshold");
+        rows.add_to(&mut part, of);
+        part
+    };
+    for (mine, others, is_exact) in [(8000, 4000, true), (7999, 4000, false), (8000, 3999, false)] {
+        let mut found = part(0..500, mine);
+        found.merge(part(500..1000, others)).expect("of one kind");
+        let found = found.finish().expect("rows");
+        assert_eq!(found.auc.expect("both").error_bound == 0.0, is_exact, "{mine}, {others}");
+    }
+}
+
+#[test]
 fn a_lost_row_is_noticed() {
     let rows = drawn(11, 20_000, 0, false);
     let mut fewer = rows.clone();
@@ -537,6 +573,9 @@ fn what_cannot_be_measured_is_refused() {
     refused(accumulator.clone().finish().map(drop), "no rows");
     accumulator.add(1.0, 0.5, 0.0).expect("a good row");
     refused(accumulator.finish().map(drop), "weights of all 1 rows are 0");
+    let mut heavy = empty();
+    heavy.add_batch(&[1.0, 0.0], &[0.5, 0.5], Some(&[1e308, 1e308])).expect("good rows");
+    refused(heavy.finish().map(drop), "beyond 1.7976931348623157e308");
     let mut probabilities = Accumulator::of_probabilities(0.5, unlimited()).expect("a threshold");
     refused(probabilities.add(1.0, 1.5, 1.0), "probability of a row is 1.5");
     refused(probabilities.add(1.0, f64::NAN, 1.0), "probability of a row is NaN");

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::calibration::{Calibration, Cells};
 use super::ranking::{Bounded, CurvePoint, LiftRow, Limit, Ranking};
 use super::sum::Sum;
-use super::{BATCH, POINTS, Scale, base_log_loss, check_weights, different, no_rows, ratio, skill};
+use super::{BATCH, POINTS, Scale, base_log_loss, check_total, check_weights, different, ratio, skill};
 use crate::error::{Error, Result};
 use crate::logistic::{sigmoid, terms};
 
@@ -238,9 +238,7 @@ impl Accumulator {
             self.sides.map(|label| label.map(Sum::value));
         let (negatives, positives) = (true_negatives + false_positives, false_negatives + true_positives);
         let weights = negatives + positives;
-        if weights == 0.0 {
-            return Err(no_rows(self.rows));
-        }
+        check_total(weights, self.rows)?;
         let log_loss = self.loss.value() / weights;
         let base_log_loss = base_log_loss([negatives, positives].into_iter().map(|class| class / weights));
         let probability = match self.scale {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::calibration::{Calibration, Cells};
 use super::ranking::{Bounded, Limit, Ranking};
 use super::sum::Sum;
-use super::{BATCH, Scale, base_log_loss, check_weights, different, no_rows, skill};
+use super::{BATCH, Scale, base_log_loss, check_total, check_weights, different, skill};
 use crate::error::{Error, Result};
 use crate::logistic::sigmoid;
 
@@ -221,9 +221,7 @@ impl ClassAccumulator {
             total.value()
         };
         let weights = total(&mut self.confusion.iter().copied());
-        if weights == 0.0 {
-            return Err(no_rows(self.rows));
-        }
+        check_total(weights, self.rows)?;
         let right = total(&mut self.confusion.iter().step_by(k + 1).copied());
         let by_class: Vec<f64> = self.confusion.chunks_exact(k).map(|row| total(&mut row.iter().copied())).collect();
         let log_loss = self.loss.value() / weights;

@@ -53,12 +53,20 @@ fn check_weights(weights: Option<&[f64]>, rows: usize) -> Result<()> {
     }
 }
 
-fn no_rows(rows: u64) -> Error {
-    let way_out = "Check the filter or the split that selects them, and the column of weights.";
+/// Something can be divided by the sum of the weights.
+fn check_total(weights: f64, rows: u64) -> Result<()> {
+    let way_out = "Check the filter or the split that selects the rows, and the column of weights.";
     if rows == 0 {
-        Error::data("there are no rows to measure on", way_out)
+        Err(Error::data("there are no rows to measure on", way_out))
+    } else if weights == 0.0 {
+        Err(Error::data(format!("the weights of all {rows} rows are 0"), way_out))
+    } else if weights.is_infinite() {
+        Err(Error::data(
+            format!("the sum of the weights of {rows} rows is beyond {:e}", f64::MAX),
+            "Divide all weights by the same number; only their ratios count.",
+        ))
     } else {
-        Error::data(format!("the weights of all {rows} rows are 0"), way_out)
+        Ok(())
     }
 }
 

@@ -201,8 +201,14 @@ impl Rows {
 
     fn push(&mut self, rank: u64, class: usize, weight: f64) {
         match self {
-            Self::Plain(classes) => push(&mut classes[class], rank),
-            Self::Weighted(classes) => push(&mut classes[class], (rank, weight)),
+            Self::Plain(classes) => {
+                make_room(&mut classes[class], 1);
+                classes[class].push(rank);
+            }
+            Self::Weighted(classes) => {
+                make_room(&mut classes[class], 1);
+                classes[class].push((rank, weight));
+            }
         }
     }
 
@@ -215,22 +221,22 @@ impl Rows {
     }
 
     fn append(&mut self, mut other: Self) {
+        fn append<T>(mine: &mut [Vec<T>; 2], others: &mut [Vec<T>; 2]) {
+            for (mine, other) in mine.iter_mut().zip(others) {
+                make_room(mine, other.len());
+                mine.append(other);
+            }
+        }
+        if matches!(self, Self::Weighted(_)) {
+            other.weigh();
+        }
         if matches!(other, Self::Weighted(_)) {
             self.weigh();
         }
         match (self, &mut other) {
-            (Self::Plain(mine), Self::Plain(others)) => {
-                mine.iter_mut().zip(others).for_each(|(mine, other)| mine.append(other));
-            }
-            (Self::Weighted(mine), Self::Weighted(others)) => {
-                mine.iter_mut().zip(others).for_each(|(mine, other)| mine.append(other));
-            }
-            (Self::Weighted(mine), Self::Plain(others)) => {
-                mine.iter_mut()
-                    .zip(others)
-                    .for_each(|(mine, other)| mine.extend(other.iter().map(|&rank| (rank, 1.0))));
-            }
-            (Self::Plain(_), Self::Weighted(_)) => unreachable!("weighed above"),
+            (Self::Plain(mine), Self::Plain(others)) => append(mine, others),
+            (Self::Weighted(mine), Self::Weighted(others)) => append(mine, others),
+            _ => unreachable!("both have weights if one has"),
         }
     }
 
@@ -257,11 +263,10 @@ impl Rows {
 }
 
 /// Grows by a quarter, so that little more is taken than what is counted.
-fn push<T>(rows: &mut Vec<T>, row: T) {
-    if rows.len() == rows.capacity() {
-        rows.reserve_exact(rows.len() / 4 + 64);
+fn make_room<T>(rows: &mut Vec<T>, more: usize) {
+    if rows.capacity() - rows.len() < more {
+        rows.reserve_exact(more.max(rows.len() / 4 + 64));
     }
-    rows.push(row);
 }
 
 fn in_one_bin(a: u64, b: u64, low_bits: u32) -> bool {
@@ -359,12 +364,12 @@ impl Ranking {
 
     pub(super) fn merge(&mut self, other: Self) {
         let both_kept = self.histogram.is_none() && other.histogram.is_none();
-        let before = self.rows.bytes() + other.rows.bytes();
-        let same = Arc::ptr_eq(&self.limit.taken, &other.limit.taken);
+        let shared = Arc::ptr_eq(&self.limit.taken, &other.limit.taken);
+        let counted = self.rows.bytes() + if shared { other.rows.bytes() } else { 0 };
         self.rows.append(other.rows);
         if both_kept {
-            // Weights may have come to rows without; under another limit, all of the other's rows are new.
-            self.limit.take(if same { self.rows.bytes().saturating_sub(before) } else { self.rows.bytes() });
+            // Weights may have come to rows without.
+            self.limit.take(self.rows.bytes() - counted);
             self.keep_the_limit();
         } else {
             self.fold();
@@ -421,13 +426,15 @@ const DECILES: usize = 10;
 /// Goes through the bins, the highest scores first.
 struct Walk {
     totals: [f64; 2],
+    /// Powers of two that bring the totals near 1, so that no product of weights overflows or vanishes.
+    units: [f64; 2],
     probability: fn(f64) -> f64,
     points: usize,
     /// Weight of the negatives and of the positives so far.
     above: [Sum; 2],
-    /// Weight of the pairs in order, ties half.
+    /// Weight of the pairs in order, ties half, in `units`.
     pairs: Sum,
-    /// Weight of the pairs whose order is not known.
+    /// Weight of the pairs whose order is not known, likewise.
     unknown: Sum,
     /// Sum of precision times positives, with the best and with the worst order inside bins.
     precisions: [Sum; 2],
@@ -445,6 +452,7 @@ impl Walk {
     fn new(totals: [f64; 2], probability: fn(f64) -> f64, points: usize) -> Self {
         Self {
             totals,
+            units: totals.map(|total| 2.0_f64.powi((-total.log2()).clamp(-1022.0, 1022.0) as i32)),
             probability,
             points,
             above: [Sum::default(); 2],
@@ -464,13 +472,14 @@ impl Walk {
         let [f, t] = self.above.map(Sum::value);
         let is_tie = bin.first == bin.last;
 
-        self.pairs.add(n * (t + 0.5 * p));
+        let [units_of_n, units_of_p] = self.units;
+        self.pairs.add((n * units_of_n) * ((t + 0.5 * p) * units_of_p));
         if is_tie {
             // A step: all positives of the tie at the precision of its end.
             let area = p * ((t + p) / (t + p + f + n));
             self.precisions.iter_mut().for_each(|sum| sum.add(area));
         } else {
-            self.unknown.add(n * p);
+            self.unknown.add((n * units_of_n) * (p * units_of_p));
             // At best the positives are tied in front of the negatives. At worst they come behind, one by one: in steps
             // so small that the sum is an integral of (t + x) / (t + x + f + n) over 0..p.
             let against = f + n;
@@ -521,8 +530,8 @@ impl Walk {
     fn finish(mut self) -> Ranked {
         let [negatives, positives] = self.totals;
         let total = negatives + positives;
-        // Divided one by one: the product of the totals may overflow.
-        let of_pairs = |sum: Sum| sum.value() / negatives / positives;
+        let pairs = (negatives * self.units[0]) * (positives * self.units[1]);
+        let of_pairs = |sum: Sum| sum.value() / pairs;
         let auc = Bounded { value: of_pairs(self.pairs), error_bound: 0.5 * of_pairs(self.unknown) };
         let [best, worst] = self.precisions.map(|sum| sum.value() / positives);
         let average_precision = Bounded { value: 0.5 * best + 0.5 * worst, error_bound: 0.5 * (best - worst) };
