@@ -12,6 +12,7 @@ pub mod data;
 pub mod error;
 pub mod logistic;
 pub mod matrix;
+pub mod metrics;
 pub mod model;
 pub mod monitor;
 pub mod objective;

@@ -1,0 +1,53 @@
+//! Sums that do not depend on the order of their terms.
+
+/// A sum of terms >= 0 in two f64 (Neumaier, 1974): after n terms it is off by some n^2 2^-106 of itself, so that batches
+/// and threads change its last digit at most. Infinite if a term is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sum {
+    high: f64,
+    /// What rounding took from `high`.
+    lost: f64,
+}
+
+impl Sum {
+    pub(super) fn add(&mut self, term: f64) {
+        let high = self.high + term;
+        let added = high - self.high;
+        // Knuth's exact error of the addition; NaN once `high` is infinite, where `value` does not look at it.
+        self.lost += (self.high - (high - added)) + (term - added);
+        self.high = high;
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.add(other.high);
+        self.lost += other.lost;
+    }
+
+    pub(super) fn value(self) -> f64 {
+        if self.high.is_finite() { self.high + self.lost } else { self.high }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_far_below_the_sum_are_not_lost() {
+        // 1 + 10^6 2^-60: in one f64 every term would vanish.
+        let mut sum = Sum::default();
+        sum.add(1.0);
+        (0..1_000_000).for_each(|_| sum.add(2.0_f64.powi(-60)));
+        assert!((sum.value() - (1.0 + 1e6 * 2.0_f64.powi(-60))).abs() == 0.0);
+    }
+
+    #[test]
+    fn infinity_stays() {
+        let mut sum = Sum::default();
+        [1.0, f64::INFINITY, 2.0].into_iter().for_each(|term| sum.add(term));
+        let mut other = Sum::default();
+        other.add(3.0);
+        other.merge(sum);
+        assert!(sum.value() == f64::INFINITY && other.value() == f64::INFINITY);
+    }
+}
