@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::data::{Class, Inputs, Nulls, Piece, Predicted, Predictions, Table, Wanted, for_each_piece};
 use crate::error::{Error, Result};
 use crate::logistic::sigmoid;
+use crate::metrics::{Accumulator, Metrics};
 use crate::model::Model;
 use crate::monitor::Monitor;
 
@@ -119,6 +120,55 @@ pub fn predict<W: Write + Send>(
     Ok(Counts { rows: table.rows as u64, without: without.into_inner() })
 }
 
+/// How good the model's probabilities are on `table`, whose column `label` says what happened: one pass. Gives the
+/// metrics, and how many rows were left out because the label or a value is missing there.
+///
+/// # Errors
+/// Of kind `Data` if something is missing and the model was not trained with [`Nulls::DropRow`], if the label has a
+/// value that the model does not know, or if no row is left.
+pub fn evaluate(
+    model: &Model,
+    table: &Table,
+    label: &str,
+    mut accumulator: Accumulator,
+    monitor: &dyn Monitor,
+) -> Result<(Metrics, u64)> {
+    let inputs = inputs(model, table, Some(label), &[])?;
+    let weights = Weights::of(model);
+    monitor.begin("evaluating", Some(table.rows as u64));
+    let mut left_out = 0;
+    let work = |piece: Piece| {
+        let margins = weights.margins(&piece);
+        let mut rows = (Vec::with_capacity(piece.rows), Vec::with_capacity(piece.rows));
+        for (row, (z, class)) in margins.iter().zip(&piece.labels).enumerate() {
+            match class {
+                Some(class) if !z.is_nan() => {
+                    rows.0.push(f64::from(u8::from(is_positive(model, label, class)?)));
+                    rows.1.push(*z);
+                }
+                _ if model.nulls == Nulls::DropRow => {}
+                None => {
+                    return Err(Error::data(
+                        format!(
+                            "the label `{label}` is missing (null or NaN) in row {}, from 0",
+                            table.row_names(&[piece.first_row + row])
+                        ),
+                        format!("Leave such rows out: --where \"{label} is not null\"."),
+                    ));
+                }
+                Some(_) => return Err(without_rule(model, table, &inputs, &piece, &margins)),
+            }
+        }
+        Ok((rows, piece.rows))
+    };
+    for_each_piece(table, &inputs, monitor, work, |((labels, margins), rows)| {
+        left_out += (rows - labels.len()) as u64;
+        accumulator.add_batch(&labels, &margins, None)
+    })?;
+    monitor.end();
+    Ok((accumulator.finish()?, left_out))
+}
+
 fn without_rule(model: &Model, table: &Table, inputs: &Inputs, piece: &Piece, margins: &[f64]) -> Error {
     let row = margins.iter().position(|z| z.is_nan()).unwrap_or(0);
     let missing = inputs.missing_in(table, piece, row);
@@ -131,7 +181,7 @@ fn without_rule(model: &Model, table: &Table, inputs: &Inputs, piece: &Piece, ma
 }
 
 /// The class of a label that counts as 1, or an error if it is none of the model's.
-pub fn is_positive(model: &Model, class: &Class) -> Result<bool> {
+fn is_positive(model: &Model, label: &str, class: &Class) -> Result<bool> {
     let [negative, positive] = &model.label.classes;
     // 0/1 and booleans are the same labels in different files.
     let number = |class: &Class| match class {
@@ -147,7 +197,7 @@ pub fn is_positive(model: &Model, class: &Class) -> Result<bool> {
         return Ok(false);
     }
     Err(Error::data(
-        format!("the label `{}` has the value {class}; the model knows {negative} and {positive}", model.label.column),
+        format!("the label `{label}` has the value {class}; the model knows {negative} and {positive}"),
         "Leave those rows out with --where, or name another column with --label.",
     ))
 }

@@ -513,6 +513,7 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
                 let digits = (fit.settings.delta_floor > 0.0).then_some(7);
                 Likelihood::new(fit.loss, counts, job.intercept, coordinates.dimension(), digits)
             }),
+            validation: None,
             device,
             l2: job.l2,
             penalty_scale: job.penalty_scale,

@@ -45,7 +45,12 @@ impl Subject {
         let table = Table::open(path).expect("the table opens");
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         let request =
-            Request { label: Some(label.into()), positive: None, features: names(features), ignore: names(ignore) };
+            Request {
+                label: Some(label.into()),
+                features: names(features),
+                ignore: names(ignore),
+                ..Request::default()
+            };
         let plan = request.check(&table).expect("the columns are there");
         let mut store = CpuTable::new(table.rows, plan.features()).expect("there is room");
         let loaded = load(&table, &plan, &*store.as_store(), &Silent).expect("the table loads");

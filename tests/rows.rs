@@ -38,7 +38,7 @@ fn label() -> Label {
 
 fn plan(table: &Table, features: &[&str]) -> Plan {
     let features = features.iter().map(|&name| name.to_owned()).collect();
-    let request = Request { label: Some("t".into()), positive: Some("yes".into()), features, ignore: Vec::new() };
+    let request = Request { label: Some("t".into()), positive: Some("yes".into()), features, ..Request::default() };
     request.check(table).expect("the columns are there")
 }
 

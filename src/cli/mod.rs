@@ -2,6 +2,7 @@
 
 mod bench;
 mod devices;
+mod evaluate;
 mod inspect;
 mod limits;
 mod predict;
@@ -34,6 +35,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// List the graphics adapters and say which of them can be used
     Devices(devices::Devices),
+    /// Say how good a model's probabilities are on Parquet files
+    Evaluate(evaluate::Evaluate),
     /// Predict the rows of Parquet files with a model
     Predict(predict::Predict),
     /// Write seeded data of any size, with the true coefficients if you like
@@ -80,6 +83,7 @@ pub fn run() -> ExitCode {
         Command::Train(train) => train::run(train, global),
         Command::Inspect(inspect) => inspect::run(inspect, global),
         Command::Devices(devices) => devices::run(devices, global),
+        Command::Evaluate(evaluate) => evaluate::run(evaluate, global),
         Command::Predict(predict) => predict::run(predict, global),
         Command::Synth(synth) => synth::run(synth, global),
         Command::Bench(bench) => bench::run(bench, global),
@@ -185,6 +189,9 @@ fn check_distinct(files: &[(&str, &std::path::Path)]) -> Result<()> {
     }
     Ok(())
 }
+
+/// Memory for the scores that AUC and average precision sort: 128 million rows. Beyond it they have an error bound.
+const RANKING_BYTES: usize = 1 << 30;
 
 /// Prints a result to stdout. A reader that left early (`| head`) is no error.
 fn print(text: &str) -> Result<()> {

@@ -1,8 +1,9 @@
 //! `gpu-logreg predict`.
 
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, ValueEnum};
 
@@ -77,6 +78,27 @@ impl Predict {
     }
 }
 
+/// Standard output, and whether its reader has left.
+struct Pipe<'b> {
+    broken: &'b AtomicBool,
+}
+
+impl Pipe<'_> {
+    fn note<T>(&self, done: std::io::Result<T>) -> std::io::Result<T> {
+        done.inspect_err(|cause| self.broken.store(cause.kind() == std::io::ErrorKind::BrokenPipe, Ordering::Relaxed))
+    }
+}
+
+impl Write for Pipe<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.note(std::io::stdout().write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.note(std::io::stdout().flush())
+    }
+}
+
 pub(super) fn run(arguments: &Predict, global: &Global) -> Result<ExitCode> {
     if !(0.0..=1.0).contains(&arguments.threshold) {
         return Err(Error::usage(
@@ -110,9 +132,15 @@ pub(super) fn run(arguments: &Predict, global: &Global) -> Result<ExitCode> {
     };
     let column = (output.name(), &example);
     let counts = if to_stdout {
-        let out = BufWriter::new(std::io::stdout());
-        let out = Predictions::new(out, Path::new("standard output"), form, &table, &inputs, column)?;
-        predict(&model, &table, &inputs, output, out, &monitor)?
+        let broken = AtomicBool::new(false);
+        let out = BufWriter::new(Pipe { broken: &broken });
+        let done = Predictions::new(out, Path::new("standard output"), form, &table, &inputs, column)
+            .and_then(|out| predict(&model, &table, &inputs, output, out, &monitor));
+        // A reader that left early (`| head`) is no error.
+        match done {
+            Err(_) if broken.load(Ordering::Relaxed) => return Ok(ExitCode::SUCCESS),
+            done => done?,
+        }
     } else {
         let mut pending = Pending::create(path)?;
         let out = Predictions::new(BufWriter::new(pending.writer()), path, form, &table, &inputs, column)?;

@@ -10,12 +10,15 @@ use crate::backend::Selection;
 use crate::cli::limits::LimitFlags;
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
-use crate::cli::{Global, NOT_CONVERGED, check_distinct, print};
+use crate::cli::{Global, NOT_CONVERGED, RANKING_BYTES, check_distinct, print};
 use crate::data::{Nulls, Request, Table};
 use crate::error::{Error, Result};
+use crate::metrics::{Accumulator, Limit};
 use crate::model::file::Pending;
+use crate::model::{Model, Validation};
 use crate::penalty::PenaltyScale;
 use crate::report;
+use crate::score::evaluate;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Iteration, Preconditioner};
 use crate::train::{ExactJob, InferenceJob, Job, Solver, prepare};
 
@@ -47,6 +50,12 @@ pub(super) struct Train {
 
     #[command(flatten)]
     rows: RowFlags,
+    /// Hold about this part of the rows back, between 0 and 1, by chance, and validate the model on it
+    #[arg(long, value_name = "F", conflicts_with = "valid", help_heading = "Rows", allow_hyphen_values = true)]
+    split: Option<f64>,
+    /// Validate the model on these files
+    #[arg(long, value_name = "DATA", num_args = 1.., help_heading = "Rows")]
+    valid: Vec<PathBuf>,
 
     /// Strength of the L2 penalty on the mean loss; never on the intercept
     #[arg(long, value_name = "X", default_value_t = 0.0, help_heading = "Model", allow_hyphen_values = true)]
@@ -235,7 +244,7 @@ fn names(flag: &str, list: &[String]) -> Result<Vec<String>> {
 
 pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let job = arguments.job()?;
-    let rows = arguments.rows.check(None)?;
+    let rows = arguments.rows.check(arguments.split)?;
     let outputs = [
         ("-o", arguments.output.as_ref()),
         ("--history", arguments.history.as_ref()),
@@ -250,7 +259,11 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         }
     }
     let monitor = Progress::new(global);
-    let prepared = prepare(rows.select(table, &monitor)?.training, &job, &monitor)?;
+    // What is to be validated on is opened before the work too.
+    let others = if arguments.valid.is_empty() { None } else { Some(Table::open_all(&arguments.valid)?) };
+    let selected = rows.select(table, &monitor)?;
+    let held_back = selected.validation.or(others);
+    let prepared = prepare(selected.training, &job, &monitor)?;
     let plan = prepared.plan();
     if arguments.dry_run {
         print(&if global.json {
@@ -269,6 +282,10 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let begin = Instant::now();
     let mut model = prepared.train(&monitor, &mut |iteration| lines += &line(iteration, begin))?;
     model.training.command = std::env::args().collect();
+    if let Some(table) = held_back.filter(|_| model.training.status.has_estimates()) {
+        let rows_from = arguments.split.map_or_else(|| table.name(), |part| format!("split {part}"));
+        model.training.validation = Some(validate(&model, &table, rows_from, &monitor)?);
+    }
     let json = model.to_json();
     if let Some(pending) = pending {
         pending.finish(json.as_bytes())?;
@@ -297,6 +314,24 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     }
     let success = model.training.status.is_success();
     Ok(if arguments.strict && !success { ExitCode::from(NOT_CONVERGED) } else { ExitCode::SUCCESS })
+}
+
+/// How good the model is on rows that it has not seen.
+fn validate(model: &Model, table: &Table, rows_from: String, monitor: &Progress) -> Result<Validation> {
+    let accumulator = Accumulator::new(0.5, Limit::new(RANKING_BYTES))?;
+    let (metrics, left_out) = evaluate(model, table, &model.label.column, accumulator, monitor)?;
+    Ok(Validation {
+        rows_from,
+        rows: metrics.rows,
+        left_out,
+        prevalence: metrics.prevalence,
+        log_loss: metrics.log_loss,
+        skill: metrics.skill,
+        brier: metrics.brier,
+        accuracy: metrics.accuracy,
+        auc: metrics.auc.map(|auc| auc.value),
+        average_precision: metrics.average_precision.map(|precision| precision.value),
+    })
 }
 
 /// An iteration as a line of the history.

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, StringArray};
+use arrow::array::{Array, ArrayRef, BooleanArray, Float64Array, StringArray};
 use arrow::datatypes::{DataType, Field as ArrowField, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -162,31 +162,24 @@ fn lines(batch: &RecordBatch, form: Form) -> std::result::Result<String, arrow::
                 text.push_str(if form == Form::JsonLines { "null" } else { "" });
                 continue;
             }
-            // Shortest digits that read back to the same number.
-            let number = (*array.data_type() == DataType::Float64)
-                .then(|| array.as_primitive::<arrow::datatypes::Float64Type>().value(row));
-            match (number, form) {
-                (Some(number), Form::JsonLines) if !number.is_finite() => text.push_str("null"),
-                (Some(number), _) => {
-                    let _ = write!(text, "{number:?}");
+            let value = formatter.value(row).to_string();
+            match form {
+                // What is not finite has no number in JSON.
+                Form::JsonLines if array.data_type().is_floating() => {
+                    text.push_str(if value.parse().is_ok_and(f64::is_finite) { &value } else { "null" });
                 }
-                (None, Form::JsonLines) if !is_plain(array.data_type()) => {
-                    let _ = write!(text, "{}", serde_json::Value::from(formatter.value(row).to_string()));
+                Form::JsonLines if array.data_type().is_integer() || *array.data_type() == DataType::Boolean => {
+                    text.push_str(&value);
                 }
-                (None, Form::JsonLines) => {
-                    let _ = write!(text, "{}", formatter.value(row));
+                Form::JsonLines => {
+                    let _ = write!(text, "{}", serde_json::Value::from(value));
                 }
-                (None, _) => text.push_str(&quoted(&formatter.value(row).to_string())),
+                _ => text.push_str(&quoted(&value)),
             }
         }
         text.push_str(if form == Form::JsonLines { "}\n" } else { "\n" });
     }
     Ok(text)
-}
-
-/// Whether a value stands in JSON without quotes.
-fn is_plain(data_type: &DataType) -> bool {
-    data_type.is_integer() || *data_type == DataType::Boolean
 }
 
 /// A cell of CSV (RFC 4180).

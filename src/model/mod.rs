@@ -173,6 +173,9 @@ pub struct Training {
     /// The likelihood, with `--inference`.
     #[serde(flatten)]
     pub likelihood: Option<Likelihood>,
+    /// How good the probabilities are on rows that the training did not see, with `--split` or `--valid`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Validation>,
     /// Where the passes ran.
     pub device: String,
     /// Strength of the L2 penalty on the mean loss.
@@ -194,6 +197,36 @@ pub struct Training {
     pub notes: Vec<String>,
     /// What the user should worry about.
     pub warnings: Vec<String>,
+}
+
+/// How good the probabilities are on rows that the training did not see.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Validation {
+    /// Which rows: `split 0.2`, or the files.
+    pub rows_from: String,
+    /// How many.
+    pub rows: u64,
+    /// How many more have a missing value and no prediction.
+    #[serde(default, skip_serializing_if = "is_none_missing")]
+    pub left_out: u64,
+    /// Share of the positives.
+    #[serde(deserialize_with = "number")]
+    pub prevalence: f64,
+    /// Mean cross-entropy.
+    #[serde(deserialize_with = "number")]
+    pub log_loss: f64,
+    /// `1 - log_loss` over that of the prevalence.
+    pub skill: Option<f64>,
+    /// Mean squared error of the probabilities.
+    #[serde(deserialize_with = "number")]
+    pub brier: f64,
+    /// Share of the rows on the right side of one half.
+    #[serde(deserialize_with = "number")]
+    pub accuracy: f64,
+    /// Area under the ROC curve; `None` if all rows are of one class.
+    pub auc: Option<f64>,
+    /// Average precision; `None` if all rows are of one class.
+    pub average_precision: Option<f64>,
 }
 
 /// The model as the file itself sees it, in double precision.

@@ -5,6 +5,7 @@ pub mod inspect;
 use std::fmt::Write;
 
 use crate::backend::storage::{Placement, human};
+use crate::metrics::{Bounded, Confusion, Metrics};
 use crate::model::inference::Inference;
 use crate::model::{Model, Training};
 use crate::train::RunPlan;
@@ -26,6 +27,51 @@ pub fn plan(plan: &RunPlan) -> String {
         .passes
         .map_or("as many passes as it takes".into(), |[from, to]| format!("{from} to {to} passes as a rule"));
     format!("{} rows x {} features on {}: {}; {passes}", plan.rows, plan.features, plan.device, places.join(", "))
+}
+
+/// How good probabilities are, for a terminal.
+pub fn metrics(metrics: &Metrics) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| writeln!(text, "{name:<18} {value}").expect("writing to a string");
+    let bounded = |figure: Option<Bounded>| match figure {
+        None => "-, all rows are of one class".to_owned(),
+        Some(Bounded { value, error_bound }) if error_bound > 0.0 => format!("{value:.6} (to {error_bound:.1e})"),
+        Some(Bounded { value, .. }) => format!("{value:.6}"),
+    };
+    let share = |share: Option<f64>| share.map_or_else(|| "-".into(), |share| format!("{share:.4}"));
+    line("rows", format!("{}, {:.4} positive", metrics.rows, metrics.prevalence));
+    line("log loss", format!("{:.6} (prevalence alone: {:.6})", metrics.log_loss, metrics.base_log_loss));
+    line("skill", share(metrics.skill));
+    line("AUC", bounded(metrics.auc));
+    line("average precision", bounded(metrics.average_precision));
+    line("Brier score", format!("{:.6}", metrics.brier));
+    line("accuracy", format!("{:.4}", metrics.accuracy));
+    let Confusion { threshold, true_positives, false_positives, true_negatives, false_negatives, .. } =
+        metrics.confusion;
+    let Confusion { precision, recall, specificity, f1, .. } = metrics.confusion;
+    line(
+        "confusion",
+        format!("at {threshold}: {true_positives} true and {false_positives} false positives, {true_negatives} true and {false_negatives} false negatives"),
+    );
+    line(
+        "",
+        format!("precision {}, recall {}, specificity {}, F1 {}", share(precision), share(recall), share(specificity), share(f1)),
+    );
+    line("calibration error", format!("{:.4}", metrics.calibration.expected_error));
+    writeln!(text, "\n{:<14} {:>10} {:>10} {:>10}", "probability", "rows", "predicted", "observed").expect("a string");
+    for bin in &metrics.calibration.bins {
+        let range = format!("{:.1} - {:.1}", bin.low, bin.high);
+        writeln!(text, "{range:<14} {:>10} {:>10} {:>10}", bin.rows, share(bin.predicted), share(bin.observed))
+            .expect("a string");
+    }
+    if !metrics.lift.is_empty() {
+        writeln!(text, "\n{:<14} {:>10} {:>10} {:>10}", "decile", "observed", "lift", "gain").expect("a string");
+        for row in &metrics.lift {
+            let (rate, lift, gain) = (row.rate, row.lift, row.gain.value);
+            writeln!(text, "{:<14} {rate:>10.4} {lift:>10.3} {gain:>10.4}", row.decile).expect("a string");
+        }
+    }
+    text
 }
 
 /// The model as a table for a terminal.
@@ -56,6 +102,19 @@ pub fn table(model: &Model) -> String {
             format!(
                 "on the file in double precision, {} passes; gradient {:.1e}",
                 verified.passes, verified.gradient_norm
+            ),
+        );
+    }
+    if let Some(validation) = &training.validation {
+        line(
+            "validation",
+            format!(
+                "{} rows ({}): loss {}, AUC {}, accuracy {:.4}",
+                validation.rows,
+                validation.rows_from,
+                digits(validation.log_loss),
+                validation.auc.map_or_else(|| "-".into(), |auc| format!("{auc:.6}")),
+                validation.accuracy
             ),
         );
     }

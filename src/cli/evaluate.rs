@@ -1,0 +1,55 @@
+//! `gpu-logreg evaluate`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::cli::progress::Progress;
+use crate::cli::rows::RowFlags;
+use crate::cli::{Global, RANKING_BYTES, print};
+use crate::data::Table;
+use crate::error::Result;
+use crate::metrics::{Accumulator, Limit};
+use crate::model::file;
+use crate::report;
+use crate::score::evaluate;
+
+#[derive(Args)]
+pub(super) struct Evaluate {
+    /// The model that `train` wrote
+    #[arg(short, long, value_name = "FILE")]
+    model: PathBuf,
+    /// Parquet files, folders of them, or patterns; only the model's columns are read
+    #[arg(required = true)]
+    data: Vec<PathBuf>,
+    /// The label [default: the model's]
+    #[arg(long, value_name = "COL")]
+    label: Option<String>,
+    /// The probability from which on a row counts as positive
+    #[arg(long, value_name = "P", default_value_t = 0.5, allow_hyphen_values = true)]
+    threshold: f64,
+    #[command(flatten)]
+    rows: RowFlags,
+}
+
+pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
+    let accumulator = Accumulator::new(arguments.threshold, Limit::new(RANKING_BYTES))?;
+    let rows = arguments.rows.check(None)?;
+    let model = file::read(&arguments.model)?;
+    let table = Table::open_all(&arguments.data)?;
+    let monitor = Progress::new(global);
+    let table = rows.select(table, &monitor)?.training;
+    let label = arguments.label.as_deref().unwrap_or(&model.label.column);
+    let (metrics, left_out) = evaluate(&model, &table, label, accumulator, &monitor)?;
+    if left_out > 0 {
+        global.warn(&format!("{left_out} rows left out: the label or a value that the model needs is missing there"));
+    }
+    if global.json {
+        let document = serde_json::json!({ "model": arguments.model, "left_out": left_out, "metrics": metrics });
+        print(&format!("{document:#}\n"))?;
+    } else {
+        print(&report::metrics(&metrics))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
