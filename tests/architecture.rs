@@ -17,6 +17,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["cli/"]),
     ("ctrlc", &["cli/"]),
     ("fs4", &["backend/storage.rs"]),
+    ("glob", &["data/"]),
     ("indicatif", &["cli/"]),
     ("memmap2", &["backend/storage.rs"]),
     ("mimalloc", &["main.rs"]),
@@ -31,8 +32,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("serde_json", &[]),
     ("statrs", &["model/"]),
     ("sysinfo", &["backend/storage.rs"]),
-    ("tempfile", &["backend/storage.rs", "cli/bench.rs", "model/"]),
+    ("tempfile", &["backend/storage.rs", "cli/bench.rs", "data/files.rs", "data/predicate.rs", "model/"]),
     ("thiserror", &[]),
+    ("walkdir", &["data/files.rs"]),
     ("wgpu", &["backend/gpu/"]),
 ];
 
@@ -74,7 +76,9 @@ const MODULES: &[Module] = &[
     ),
     module("model", &["data", "error", "matrix", "objective", "penalty", "solve"]),
     // Of a run it tells what is planned and what came out, and of a file what its footer says.
-    module("report", &["backend::storage", "data::inspect", "model", "train::RunPlan"]),
+    module("report", &["backend::storage", "data::inspect", "metrics", "model", "train::RunPlan"]),
+    // A model goes through a table of its own accord: no device, no solver.
+    module("score", &["data", "error", "logistic", "metrics", "model", "monitor"]),
     module("bench", &["backend", "data", "error", "monitor", "objective", "train"]),
     // The parts are put together once, for every caller.
     module(
@@ -103,11 +107,13 @@ const MODULES: &[Module] = &[
             "error",
             "logistic",
             "matrix",
+            "metrics",
             "model",
             "monitor",
             "objective",
             "penalty",
             "report",
+            "score",
             "solve",
             "standardize",
             "subsample",
