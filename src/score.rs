@@ -175,7 +175,11 @@ fn without_rule(model: &Model, table: &Table, inputs: &Inputs, piece: &Piece, ma
     let what = if missing.is_empty() { "infinite values".into() } else { format!("no value of {missing}") };
     let names = table.row_names(&[piece.first_row + row]);
     Error::data(
-        format!("{} has {what} in row {names}, from 0, and the model ({}) has no rule for that", table.name(), model.label.column),
+        format!(
+            "{} has {what} in row {names}, from 0, and the model ({}) has no rule for that",
+            table.name(),
+            model.label.column
+        ),
         "Train it with --nulls drop-row (such rows get no prediction), mean or indicator; or fill the values upstream.",
     )
 }

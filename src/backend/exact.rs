@@ -13,10 +13,11 @@ use crate::standardize::ColumnScale;
 /// Loss and gradient at a point, as exact as f64 has them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exact {
-    /// Mean cross-entropy.
+    /// Mean cross-entropy, weighted by the row weights as the file has them.
     pub loss: f64,
     /// By the standardised weights of all features of the plan and the standardised intercept, `[features + 1]`, the
-    /// intercept last: `1/n sum r_k (x_kj - m_j) / s_j` and `1/n sum r_k`. 0 for a constant column.
+    /// intercept last: `1/N sum w_k r_k (x_kj - m_j) / s_j` and `1/N sum w_k r_k`, N the sum of the row weights. 0 for a
+    /// constant column.
     pub gradient: Vec<f64>,
 }
 
@@ -42,19 +43,20 @@ pub fn evaluate_file(
     let features = plan.features();
     assert_eq!((weights.len(), scales.len()), (features, features), "weights and scales of the plan's features");
     monitor.begin("exact pass", Some(table.rows as u64));
-    let zero = || Sums { loss: Sum::default(), gradient: vec![Sum::default(); features + 1] };
+    let zero = || Sums::zero(features);
     let ranges = fold_rows(table, plan, label, monitor, zero, |sums: &mut Sums, block| {
         sums.take(block, scales, weights, intercept);
     })?;
     monitor.end();
     let mut sums = zero();
     for range in &ranges {
+        sums.weight.merge(range.weight);
         sums.loss.merge(range.loss);
         for (sum, more) in sums.gradient.iter_mut().zip(&range.gradient) {
             sum.merge(*more);
         }
     }
-    let n = table.rows as f64;
+    let n = sums.weight.value();
     Ok(Exact { loss: sums.loss.value() / n, gradient: sums.gradient.iter().map(|sum| sum.value() / n).collect() })
 }
 
@@ -86,16 +88,25 @@ impl Sum {
 
 /// Sums over the rows of a range.
 struct Sums {
+    /// Of the row weights: the rows where they have none.
+    weight: Sum,
     loss: Sum,
     /// `[features + 1]`, the intercept last.
     gradient: Vec<Sum>,
 }
 
 impl Sums {
+    fn zero(features: usize) -> Self {
+        Self { weight: Sum::default(), loss: Sum::default(), gradient: vec![Sum::default(); features + 1] }
+    }
+
     /// Adds the rows of a block, whose features are standardised on the way.
     fn take(&mut self, block: &mut Block<'_>, scales: &[ColumnScale], weights: &[f64], intercept: f64) {
         // Margins first, residuals later.
-        let mut rows = vec![intercept; block.labels.len()];
+        let mut rows = match block.offsets {
+            None => vec![intercept; block.labels.len()],
+            Some(offsets) => offsets.iter().map(|offset| intercept + offset).collect(),
+        };
         for ((column, place), weight) in block.features.iter_mut().zip(scales).zip(weights) {
             if place.scale > 0.0 {
                 for (z, x) in rows.iter_mut().zip(column) {
@@ -105,11 +116,24 @@ impl Sums {
             }
         }
         let (of_intercept, of_weights) = self.gradient.split_last_mut().expect("the intercept is always there");
-        for (z, t) in rows.iter_mut().zip(block.labels) {
-            let row = terms(*z, *t);
-            self.loss.add(row.loss);
-            of_intercept.add(row.residual);
-            *z = row.residual;
+        if let Some(row_weights) = block.weights {
+            for ((z, t), w) in rows.iter_mut().zip(block.labels).zip(row_weights) {
+                let row = terms(*z, *t);
+                // Exactly nothing of a row of weight 0, whatever its margin.
+                let [loss, residual] = [row.loss, row.residual].map(|term| if *w > 0.0 { w * term } else { 0.0 });
+                self.weight.add(*w);
+                self.loss.add(loss);
+                of_intercept.add(residual);
+                *z = residual;
+            }
+        } else {
+            self.weight.add(block.labels.len() as f64);
+            for (z, t) in rows.iter_mut().zip(block.labels) {
+                let row = terms(*z, *t);
+                self.loss.add(row.loss);
+                of_intercept.add(row.residual);
+                *z = row.residual;
+            }
         }
         for ((sum, column), place) in of_weights.iter_mut().zip(&*block.features).zip(scales) {
             if place.scale > 0.0 {
@@ -184,8 +208,9 @@ mod tests {
         let labels: Vec<f64> = (0..1_000).map(|row| f64::from(u8::from(row * 7 % 11 < 4))).collect();
         let sums = |offset: f64| {
             let mut features = vec![values.iter().map(|x| x + offset).collect(), vec![4.0; 1_000]];
-            let mut sums = Sums { loss: Sum::default(), gradient: vec![Sum::default(); 3] };
-            let mut block = Block { first_row: 0, features: &mut features, labels: &labels };
+            let mut sums = Sums::zero(2);
+            let mut block =
+                Block { first_row: 0, features: &mut features, labels: &labels, weights: None, offsets: None };
             sums.take(&mut block, &[place(offset, 29.0), place(4.0, 0.0)], &[1.5, 9.0], -0.25);
             (sums.loss.value(), sums.gradient.iter().map(|sum| sum.value()).collect::<Vec<_>>())
         };
@@ -204,5 +229,41 @@ mod tests {
         for (sum, plain) in gradient.iter().zip(plain) {
             assert!((sum - plain).abs() <= 1e-11, "{gradient:?} {plain:?}");
         }
+    }
+
+    /// A row of weight 2 is the row twice, one of weight 0 is none whatever its margin, and an offset is a feature of
+    /// weight 1; an offset left out or a weight of another row is not the same.
+    #[test]
+    fn weights_repeat_rows_and_offsets_are_margins() {
+        const ROWS: usize = 600;
+        let place = |scale| ColumnScale { mean: 0.0, scale, device_mean: 0.0, device_scale: 1.0, reach: 1.0 };
+        let x: Vec<f64> = (0..ROWS).map(|row| (row * 37 % 101) as f64 / 50.0 - 1.0).collect();
+        let labels: Vec<f64> = (0..ROWS).map(|row| f64::from(u8::from(row * 7 % 11 < 4))).collect();
+        let weights: Vec<f64> = (0..ROWS).map(|row| (row * 5 % 4) as f64).collect();
+        let offsets: Vec<f64> =
+            (0..ROWS).map(|row| if weights[row] > 0.0 { (row * 13 % 17) as f64 / 4.0 - 2.0 } else { 1e300 }).collect();
+        let sums = |x: &[f64], labels: &[f64], weights: Option<&[f64]>, offsets: Option<&[f64]>, column: &[f64]| {
+            let mut sums = Sums::zero(2);
+            let mut features = [x.to_vec(), column.to_vec()];
+            sums.take(
+                &mut Block { first_row: 0, features: &mut features, labels, weights, offsets },
+                &[place(1.0), place(if column.is_empty() { 0.0 } else { 1.0 })],
+                &[1.5, 1.0],
+                -0.25,
+            );
+            [sums.weight, sums.loss, sums.gradient[0], sums.gradient[2]].map(Sum::value)
+        };
+        let repeat = |values: &[f64]| -> Vec<f64> {
+            values.iter().zip(&weights).flat_map(|(&value, &w)| vec![value; w as usize]).collect()
+        };
+        let expected = sums(&repeat(&x), &repeat(&labels), None, None, &repeat(&offsets));
+        let agrees = |found: [f64; 4]| found.iter().zip(expected).all(|(a, b)| (a - b).abs() <= 1e-13 * b.abs());
+        assert!(agrees(sums(&x, &labels, Some(&weights), Some(&offsets), &[])), "{expected:?}");
+        let mut swapped = weights.clone();
+        swapped.swap(4, 5);
+        assert!(!agrees(sums(&x, &labels, Some(&swapped), Some(&offsets), &[])));
+        let mut dropped = offsets.clone();
+        dropped[5] = 0.0;
+        assert!(weights[5] > 0.0 && !agrees(sums(&x, &labels, Some(&weights), Some(&dropped), &[])));
     }
 }

@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use crate::backend::storage::RecordLayout;
 use crate::cli::{Global, print};
-use crate::data::Table;
 use crate::data::inspect::Inspection;
+use crate::data::{Shape, Table};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::model::file::read;
@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &Inspect, global: &Global) -> Result<ExitCode> {
         let table = Table::of_footers(std::slice::from_ref(path))?;
         let found = table.inspect()?;
         let features = found.columns.iter().filter(|column| column.feature).count();
-        let bytes = |state_bytes| RecordLayout::new(table.rows, features, state_bytes).bytes() as u64;
+        let bytes = |state_bytes| RecordLayout::new(Shape::plain(table.rows, features), state_bytes).bytes() as u64;
         let room = Room { features, gpu_bytes: bytes(4), cpu_bytes: bytes(8) };
         if global.json {
             document(&Document { parquet: Some(&found), training: Some(room), model: None })?

@@ -26,7 +26,10 @@ impl RowFlags {
     pub(super) fn check(&self, split: Option<f64>) -> Result<Rows> {
         for (flag, part) in [("--sample", self.sample), ("--split", split)] {
             if let Some(part) = part.filter(|part| !(*part > 0.0 && *part < 1.0)) {
-                return Err(Error::usage(format!("{flag} {part} is no part of the rows"), "Give a number between 0 and 1."));
+                return Err(Error::usage(
+                    format!("{flag} {part} is no part of the rows"),
+                    "Give a number between 0 and 1.",
+                ));
             }
         }
         if self.limit == Some(0) {

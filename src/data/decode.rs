@@ -175,7 +175,8 @@ impl<'t> Roots<'t> {
             self.rows = self.batch_rows.min(self.end - seen);
             return Ok(Some(self.rows));
         };
-        let next = without_panic(|| reader.next()).and_then(|batch| batch.transpose().map_err(|cause| cause.to_string()));
+        let next =
+            without_panic(|| reader.next()).and_then(|batch| batch.transpose().map_err(|cause| cause.to_string()));
         self.batch = next.map_err(|cause| self.damaged(&cause))?;
         self.rows = self.batch.as_ref().map_or(0, RecordBatch::num_rows);
         Ok(self.batch.as_ref().map(|_| self.rows))

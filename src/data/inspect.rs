@@ -17,8 +17,8 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
 use serde::Serialize;
 
-use super::panics::without_panic;
 use super::field::Kind;
+use super::panics::without_panic;
 use super::table::Table;
 use crate::error::{Error, Result};
 
@@ -182,8 +182,7 @@ impl Table {
         // A struct is a feature if a leaf of it is, a list if its elements are.
         let fields = || self.fields.iter().filter(|field| field.root() == Some(root));
         let feature = fields().any(|field| field.is_feature() || field.list_of().is_some());
-        let label =
-            fields().any(|field| field.is_whole() && !matches!(field.kind, Kind::Time | Kind::Unusable));
+        let label = fields().any(|field| field.is_whole() && !matches!(field.kind, Kind::Time | Kind::Unusable));
         let missing: Vec<String> = [(found.nulls, "null"), (found.nans, "NaN")]
             .into_iter()
             .filter_map(|(count, what)| Some((count.filter(|&count| count > 0)?, what)))

@@ -183,9 +183,7 @@ impl Request {
                 for column in named {
                     if by_name {
                         check_feature(&table.fields[column], label_name, columns.contains(&column))?;
-                    } else if column == label.column
-                        || columns.contains(&column)
-                        || !table.fields[column].is_feature()
+                    } else if column == label.column || columns.contains(&column) || !table.fields[column].is_feature()
                     {
                         continue;
                     }

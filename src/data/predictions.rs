@@ -103,12 +103,17 @@ impl<W: Write + Send> Predictions<W> {
         let predicted: ArrayRef = match (predicted, self.schema.fields().last().map(|field| field.data_type())) {
             (Predicted::Numbers(numbers), _) => Arc::new(Float64Array::from(numbers)),
             (Predicted::Classes(classes), Some(DataType::Boolean)) => Arc::new(
-                classes.into_iter().map(|class| class.map(|class| class == Class::Boolean(true))).collect::<BooleanArray>(),
+                classes
+                    .into_iter()
+                    .map(|class| class.map(|class| class == Class::Boolean(true)))
+                    .collect::<BooleanArray>(),
             ),
             (Predicted::Classes(classes), Some(DataType::Float64)) => Arc::new(
                 classes
                     .into_iter()
-                    .map(|class| class.and_then(|class| if let Class::Number(number) = class { Some(number) } else { None }))
+                    .map(|class| {
+                        class.and_then(|class| if let Class::Number(number) = class { Some(number) } else { None })
+                    })
                     .collect::<Float64Array>(),
             ),
             (Predicted::Classes(classes), _) => {
@@ -143,10 +148,17 @@ impl<W: Write + Send> Predictions<W> {
 /// The rows of a batch as CSV or JSON lines.
 fn lines(batch: &RecordBatch, form: Form) -> std::result::Result<String, arrow::error::ArrowError> {
     let options = FormatOptions::default();
-    let columns: Vec<ArrayFormatter<'_>> =
-        batch.columns().iter().map(|array| ArrayFormatter::try_new(array, &options)).collect::<std::result::Result<_, _>>()?;
-    let names: Vec<String> =
-        batch.schema().fields().iter().map(|field| serde_json::Value::from(field.name().as_str()).to_string()).collect();
+    let columns: Vec<ArrayFormatter<'_>> = batch
+        .columns()
+        .iter()
+        .map(|array| ArrayFormatter::try_new(array, &options))
+        .collect::<std::result::Result<_, _>>()?;
+    let names: Vec<String> = batch
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| serde_json::Value::from(field.name().as_str()).to_string())
+        .collect();
     let mut text = String::new();
     for row in 0..batch.num_rows() {
         for (index, (array, formatter)) in batch.columns().iter().zip(&columns).enumerate() {

@@ -24,6 +24,10 @@ pub struct Block<'a> {
     pub features: &'a mut [Vec<f64>],
     /// 1 for the positive class, 0 for the other, `[rows]`.
     pub labels: &'a [f64],
+    /// Row weights, `[rows]`, if the table has them.
+    pub weights: Option<&'a [f64]>,
+    /// Offsets, `[rows]`, if the table has them.
+    pub offsets: Option<&'a [f64]>,
 }
 
 /// Cells of a block at most, if it has more than the fewest rows: 4 MiB, which a core's cache nearly holds.
@@ -103,7 +107,8 @@ pub fn fold_rows<T: Send>(
             monitor.check()?;
             let first_row = range.first_row + before;
             reader.fill(buffers, first_row, arrays)?;
-            work(&mut state, &mut Block { first_row, features: &mut buffers.features, labels: &buffers.labels });
+            let Buffers { features, labels } = &mut *buffers;
+            work(&mut state, &mut Block { first_row, features, labels, weights: None, offsets: None });
             monitor.advance(buffers.labels.len() as u64);
             Ok(())
         })?;
@@ -222,15 +227,8 @@ mod tests {
     fn groups(rows: &[usize]) -> Vec<Group> {
         let mut first_row = 0;
         let mut group = |(index, &rows): (usize, &usize)| {
-            let group = Group {
-                file: 0,
-                index,
-                first_row,
-                rows,
-                file_rows: rows,
-                file_first_row: first_row,
-                keep: None,
-            };
+            let group =
+                Group { file: 0, index, first_row, rows, file_rows: rows, file_first_row: first_row, keep: None };
             first_row += rows;
             group
         };

@@ -96,17 +96,16 @@ impl Rows {
         let Some(part) = self.split else {
             return Ok(Selected { training: table.restricted(keep), validation: None });
         };
-        let held_back: Vec<BooleanBuffer> = table
-            .groups
-            .iter()
-            .zip(&keep)
-            .map(|(group, keep)| keep & &self.drawn(group, SPLIT, part))
-            .collect();
+        let held_back: Vec<BooleanBuffer> =
+            table.groups.iter().zip(&keep).map(|(group, keep)| keep & &self.drawn(group, SPLIT, part)).collect();
         let training = keep.iter().zip(&held_back).map(|(keep, back)| keep & &!back).collect();
         let (training, validation) = (table.restricted(training), table.restricted(held_back));
         if training.rows == 0 || validation.rows == 0 {
             return Err(Error::data(
-                format!("--split {part} of {chosen} rows leaves {} to train and {} to validate", training.rows, validation.rows),
+                format!(
+                    "--split {part} of {chosen} rows leaves {} to train and {} to validate",
+                    training.rows, validation.rows
+                ),
                 "Give a part between 0 and 1, of enough rows.",
             ));
         }

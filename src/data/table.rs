@@ -175,7 +175,11 @@ impl Table {
                 .map(|group| usize::try_from(group.num_rows()).unwrap_or(0))
                 .sum();
             let row = before + in_group.unwrap_or(0);
-            if self.files.len() == 1 { row.to_string() } else { format!("{}:{row}", self.files[group.file].path.display()) }
+            if self.files.len() == 1 {
+                row.to_string()
+            } else {
+                format!("{}:{row}", self.files[group.file].path.display())
+            }
         };
         rows.iter().map(name).collect::<Vec<_>>().join(", ")
     }
@@ -225,7 +229,12 @@ impl Table {
         let batch = without_panic(|| {
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, file.metadata.clone());
             let mask = ProjectionMask::roots(builder.parquet_schema(), [root]);
-            builder.with_projection(mask).with_limit(1_000).with_batch_size(1_000).build().map(|mut reader| reader.next())
+            builder
+                .with_projection(mask)
+                .with_limit(1_000)
+                .with_batch_size(1_000)
+                .build()
+                .map(|mut reader| reader.next())
         })
         .and_then(|result| result.map_err(|cause| cause.to_string()))
         .map_err(damaged)?;
@@ -239,8 +248,8 @@ impl Table {
 fn open_file(found: &Found) -> Result<DataFile> {
     let path = &found.path;
     let shown = path.display();
-    let file =
-        File::open(path).map_err(|cause| Error::data(format!("{shown} cannot be opened: {cause}"), "Check the path."))?;
+    let file = File::open(path)
+        .map_err(|cause| Error::data(format!("{shown} cannot be opened: {cause}"), "Check the path."))?;
     let about = file.metadata().map_err(|cause| Error::data(format!("{shown} cannot be read: {cause}"), ""))?;
     // The embedded arrow schema may turn text into dictionaries; the Parquet types say all we need.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);

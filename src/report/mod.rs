@@ -51,11 +51,19 @@ pub fn metrics(metrics: &Metrics) -> String {
     let Confusion { precision, recall, specificity, f1, .. } = metrics.confusion;
     line(
         "confusion",
-        format!("at {threshold}: {true_positives} true and {false_positives} false positives, {true_negatives} true and {false_negatives} false negatives"),
+        format!(
+            "at {threshold}: {true_positives} true and {false_positives} false positives, {true_negatives} true and {false_negatives} false negatives"
+        ),
     );
     line(
         "",
-        format!("precision {}, recall {}, specificity {}, F1 {}", share(precision), share(recall), share(specificity), share(f1)),
+        format!(
+            "precision {}, recall {}, specificity {}, F1 {}",
+            share(precision),
+            share(recall),
+            share(specificity),
+            share(f1)
+        ),
     );
     line("calibration error", format!("{:.4}", metrics.calibration.expected_error));
     writeln!(text, "\n{:<14} {:>10} {:>10} {:>10}", "probability", "rows", "predicted", "observed").expect("a string");
