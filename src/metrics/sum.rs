@@ -1,7 +1,7 @@
 //! Sums that do not depend on the order of their terms.
 
-/// A sum of terms >= 0 in two f64 (Neumaier, 1974): after n terms it is off by some n^2 2^-106 of itself, so that batches
-/// and threads change its last digit at most. Infinite if a term is.
+/// A sum of terms >= 0 in two f64 (Neumaier, 1974): after n terms it is off by some n^2 2^-106 of itself, so that
+/// batches and threads change its last digit at most. Infinite if a term is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sum {
     high: f64,
