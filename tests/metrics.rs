@@ -475,6 +475,12 @@ fn ranks_are_exact_while_the_rows_fit() {
     weighted.weights.as_mut().expect("weights")[999] = 2.0;
     assert!(weighted.measure(Limit::new(8000).with_bins(64)).auc.is_some_and(|auc| auc.error_bound > 0.0));
     assert!(weighted.measure(Limit::new(16_000).with_bins(64)).auc.is_some_and(|auc| auc.error_bound == 0.0));
+    for (bytes, is_exact) in [(15_999, false), (16_000, true)] {
+        let mut in_pieces = Accumulator::new(0.5, Limit::new(bytes).with_bins(64)).expect("a threshold");
+        weighted.add_to(&mut in_pieces, 0..999);
+        weighted.add_to(&mut in_pieces, 999..1000);
+        assert_eq!(in_pieces.finish().expect("rows").auc.expect("both").error_bound == 0.0, is_exact);
+    }
     // Whatever the scale and the place of the scores, the bound of n bins is a few times 1 / 2n.
     for (location, scale) in [(0.0, 1.0), (-700.0, 1e-6), (0.0, 1e-200), (1e300, 1e290)] {
         let mut rows = drawn(4, 100_000, 0, false);
@@ -515,8 +521,13 @@ fn extreme_margins_keep_their_order_and_their_losses() {
     accumulator.add_batch(&[0.0, 1.0], &[0.0, 1.0], None).expect("good rows");
     let right = accumulator.clone().finish().expect("rows");
     assert!(right.log_loss == 0.0 && right.log_loss.is_sign_positive() && right.brier == 0.0);
-    accumulator.add(1.0, 0.0, 1.0).expect("a good row");
-    assert!(accumulator.finish().expect("rows").log_loss == f64::INFINITY);
+    for label in [0.0, 1.0] {
+        let mut wrong = accumulator.clone();
+        wrong.add(label, 1.0 - label, 1.0).expect("a good row");
+        assert!(wrong.finish().expect("rows").log_loss == f64::INFINITY);
+    }
+    accumulator.add(0.0, 3e-20, 1.0).expect("a good row");
+    assert!((accumulator.finish().expect("rows").log_loss / 1e-20 - 1.0).abs() <= 1e-15);
     // Of three classes, far apart: only the order among losers is lost in probabilities.
     let mut classes = ClassAccumulator::new(3, &unlimited()).expect("classes");
     classes

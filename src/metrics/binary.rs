@@ -30,8 +30,8 @@ pub struct Metrics {
     pub brier: f64,
     /// Share of the rows on the right side of the threshold.
     pub accuracy: f64,
-    /// Area under the ROC curve: how often a positive row has the higher score of the two, ties half. `None` if all rows
-    /// are of one class.
+    /// Area under the ROC curve: how often a positive row has the higher score of the two, ties half. `None` if all
+    /// rows are of one class.
     pub auc: Option<Bounded>,
     /// Sum over the thresholds of precision times growth of recall. `None` if all rows are of one class.
     pub average_precision: Option<Bounded>,

@@ -63,12 +63,10 @@ impl Cells {
 
     pub(super) fn add(&mut self, probability: f64, class: usize, weight: f64) {
         let n = self.0.len();
-        // The product may round across a limit.
+        // Rounding never takes the product below a whole number, but it may take it up to one.
         let mut bin = ((probability * n as f64) as usize).min(n - 1);
         if probability <= Self::limit(bin, n) {
             bin = bin.saturating_sub(1);
-        } else if probability > Self::limit(bin + 1, n) {
-            bin += 1;
         }
         let cell = &mut self.0[bin];
         cell.rows += 1;

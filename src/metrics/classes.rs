@@ -287,8 +287,8 @@ impl Row {
         self.brier = probabilities.iter().enumerate().map(deviation).sum();
     }
 
-    /// With `e_k = exp(z_k - max z)`: probabilities `e_k / sum e`, log-odds `ln(e_k / sum of the others)`. The sum of the
-    /// others is never a difference of nearly equal numbers.
+    /// With `e_k = exp(z_k - max z)`: probabilities `e_k / sum e`, log-odds `ln(e_k / sum of the others)`. The sum of
+    /// the others is never a difference of nearly equal numbers.
     fn set_margins(&mut self, margins: &[f64], label: usize) {
         let top = highest(margins, None);
         let second = highest(margins, Some(top));

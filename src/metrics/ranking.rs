@@ -48,10 +48,9 @@ impl Limit {
         Self { bins: bins.max(2), ..self }
     }
 
-    /// Takes room, and tells whether it was there. What is taken is never given back, so that the answer to whether
-    /// there was enough does not depend on the order of the calls.
-    fn take(&self, bytes: usize) -> bool {
-        self.taken.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= self.bytes
+    /// Takes room. It is never given back, so that whether there was enough does not depend on the order of the calls.
+    fn take(&self, bytes: usize) {
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
     }
 
     fn is_exceeded(&self) -> bool {
@@ -591,7 +590,9 @@ mod tests {
             .collect();
         ranks.sort_unstable();
         let mut boundaries = Boundaries::new();
-        ranks.iter().for_each(|&rank| boundaries.see(rank));
+        for &rank in &ranks {
+            boundaries.see(rank);
+        }
         let count = |bits: u32| {
             let mut places: Vec<u64> = ranks.iter().map(|rank| rank >> bits).collect();
             places.dedup();

@@ -1,7 +1,7 @@
 //! Sums that do not depend on the order of their terms.
 
-/// A sum of terms >= 0 in two f64 (Neumaier, 1974): after n terms it is off by some n^2 2^-106 of itself, so that batches
-/// and threads change its last digit at most. Infinite if a term is.
+/// A sum of terms >= 0 in two f64 (Neumaier, 1974): after n terms it is off by some n^2 2^-106 of itself, so that
+/// batches and threads change its last digit at most. Infinite if a term is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sum {
     high: f64,
@@ -32,22 +32,29 @@ impl Sum {
 mod tests {
     use super::*;
 
+    fn sum(terms: impl IntoIterator<Item = f64>) -> Sum {
+        let mut sum = Sum::default();
+        for term in terms {
+            sum.add(term);
+        }
+        sum
+    }
+
     #[test]
     fn terms_far_below_the_sum_are_not_lost() {
         // 1 + 10^6 2^-60: in one f64 every term would vanish.
-        let mut sum = Sum::default();
-        sum.add(1.0);
-        (0..1_000_000).for_each(|_| sum.add(2.0_f64.powi(-60)));
-        assert!((sum.value() - (1.0 + 1e6 * 2.0_f64.powi(-60))).abs() == 0.0);
+        let found = sum(std::iter::once(1.0).chain(std::iter::repeat_n(2.0_f64.powi(-60), 1_000_000)));
+        assert!((found.value() - (1.0 + 1e6 * 2.0_f64.powi(-60))).abs() == 0.0);
+        // What rounding takes of a larger term, and of the sum so far.
+        let (a, b) = (1.0 / 3.0, 10.0 / 3.0);
+        assert!((sum([a, b, -(a + b)]).value() + 0.75 * f64::EPSILON).abs() == 0.0);
     }
 
     #[test]
     fn infinity_stays() {
-        let mut sum = Sum::default();
-        [1.0, f64::INFINITY, 2.0].into_iter().for_each(|term| sum.add(term));
-        let mut other = Sum::default();
-        other.add(3.0);
-        other.merge(sum);
-        assert!(sum.value() == f64::INFINITY && other.value() == f64::INFINITY);
+        let infinite = sum([1.0, f64::INFINITY, 2.0]);
+        let mut other = sum([3.0]);
+        other.merge(infinite);
+        assert!(infinite.value() == f64::INFINITY && other.value() == f64::INFINITY);
     }
 }

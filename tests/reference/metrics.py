@@ -27,11 +27,10 @@ def calibration(labels, p, weights, bins=10):
     rows = []
     for i in range(bins):
         inside = index == i
-        weight = weights[inside].sum()
+        w = weights[inside]
+        filled = w.sum() > 0
         rows.append(
-            None
-            if weight == 0
-            else [weight, np.average(p[inside], weights=weights[inside]), np.average(labels[inside], weights=weights[inside])]
+            [w.sum(), np.average(p[inside], weights=w), np.average(labels[inside], weights=w)] if filled else None
         )
     error = sum(row[0] * abs(row[1] - row[2]) for row in rows if row) / weights.sum()
     if (weights == 1).all():
