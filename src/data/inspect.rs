@@ -362,3 +362,29 @@ fn distinct(values: impl Iterator<Item = String>) -> Vec<String> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::Int64Array;
+
+    use super::*;
+
+    #[test]
+    fn a_row_group_that_says_nothing_makes_the_bounds_unknown() {
+        let array: ArrayRef = Arc::new(Int64Array::from(vec![4, 9, -3, 2]));
+        let bound = |silent: Option<usize>, empty| {
+            extreme(&array, Ordering::Greater, |index| Some(index) == silent, |_| empty).map(|bound| bound.to_string())
+        };
+        assert_eq!(bound(None, false).as_deref(), Some("9"));
+        assert_eq!(bound(Some(1), false), None);
+        assert_eq!(bound(Some(1), true).as_deref(), Some("4"));
+    }
+
+    #[test]
+    fn numbers_are_short_and_whole() {
+        let texts = [Bound::Single(0.1), Bound::Double(-2.0), Bound::Double(1e300), Bound::Unsigned(u64::MAX)];
+        assert_eq!(texts.map(|bound| bound.to_string()), ["0.1", "-2", "1e300", "18446744073709551615"]);
+    }
+}
