@@ -82,7 +82,7 @@ pub struct ColumnInfo {
     pub feature: bool,
     /// Whether the column can be a label, if it has two values.
     pub label: bool,
-    /// What has to be done before the column can be a feature.
+    /// What has to be done before the column can be a feature, or why it never can.
     pub obstacle: Option<String>,
 }
 
@@ -189,6 +189,7 @@ impl Table {
             .map(|(count, what)| format!("{count} {what}{}", if count == 1 || what == "NaN" { "" } else { "s" }))
             .collect();
         let obstacle = match (feature, missing.is_empty()) {
+            (false, _) if arrow.data_type().is_null() => Some("it holds nothing but nulls".into()),
             (false, _) => fields().next().map(|field| field.advice().to_owned()),
             (true, false) => Some(format!("its {} need --nulls", missing.join(" and "))),
             (true, true) => None,
@@ -228,21 +229,27 @@ impl Table {
             .with_column_orders(file.column_orders().map(Vec::as_slice));
         let nulls = converter.row_group_null_counts(groups)?;
         let nans = converter.row_group_nan_counts(groups)?;
+        // Values of a row group that are neither null nor NaN: those that the bounds are about.
+        let values = |index: usize| {
+            let missing = [&nulls, &nans].map(|counts| if counts.is_valid(index) { counts.value(index) } else { 0 });
+            count(groups[index].column(leaf).num_values()).saturating_sub(missing[0] + missing[1])
+        };
         let bounds = |array: &ArrayRef, wanted| {
             let silent = |index: usize| {
                 let chunk = groups[index].column(leaf);
                 is_unordered(&field, chunk) || array.is_null(index) || is_nan(array, index)
             };
-            // Rows that have neither a null nor a NaN are those that the bounds are about.
-            let empty = |index: usize| {
-                let counts = [&nulls, &nans].map(|counts| if counts.is_valid(index) { counts.value(index) } else { 0 });
-                counts[0] + counts[1] == count(groups[index].column(leaf).num_values())
-            };
-            extreme(array, wanted, silent, empty)
+            extreme(array, wanted, silent, |index| values(index) == 0)
         };
         Ok(Statistics {
             nulls: (nulls.null_count() == 0).then(|| nulls.values().iter().sum()),
-            nans: (nans.null_count() == 0).then(|| nans.values().iter().sum()),
+            // A row group of nulls alone has no count of its NaN.
+            nans: (0..groups.len())
+                .map(|index| {
+                    let counted = nans.is_valid(index).then(|| nans.value(index));
+                    counted.or_else(|| (nans.null_count() < groups.len() && values(index) == 0).then_some(0))
+                })
+                .sum(),
             min: bounds(&converter.row_group_mins(groups)?, Ordering::Less),
             max: bounds(&converter.row_group_maxes(groups)?, Ordering::Greater),
         })
@@ -318,6 +325,8 @@ fn bound(array: &ArrayRef, index: usize) -> Option<Bound> {
             value if value.is_finite() => Bound::Double(value),
             value => Bound::Written(value.to_string()),
         },
+        // It has no values, and its nulls are not marked.
+        DataType::Null => return None,
         other => {
             let text = array_value_to_string(array, index).ok()?;
             let is_text = other.is_string() || other.is_binary();
@@ -358,4 +367,30 @@ fn distinct(values: impl Iterator<Item = String>) -> Vec<String> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::Int64Array;
+
+    use super::*;
+
+    #[test]
+    fn a_row_group_that_says_nothing_makes_the_bounds_unknown() {
+        let array: ArrayRef = Arc::new(Int64Array::from(vec![4, 9, -3, 2]));
+        let bound = |silent: Option<usize>, empty| {
+            extreme(&array, Ordering::Greater, |index| Some(index) == silent, |_| empty).map(|bound| bound.to_string())
+        };
+        assert_eq!(bound(None, false).as_deref(), Some("9"));
+        assert_eq!(bound(Some(1), false), None);
+        assert_eq!(bound(Some(1), true).as_deref(), Some("4"));
+    }
+
+    #[test]
+    fn numbers_are_short_and_whole() {
+        let texts = [Bound::Single(0.1), Bound::Double(-2.0), Bound::Double(1e300), Bound::Unsigned(u64::MAX)];
+        assert_eq!(texts.map(|bound| bound.to_string()), ["0.1", "-2", "1e300", "18446744073709551615"]);
+    }
 }

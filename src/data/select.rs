@@ -52,8 +52,12 @@ impl Rows {
         let limit = self.limit.unwrap_or(usize::MAX);
         let mut keep: Vec<BooleanBuffer> = Vec::with_capacity(table.groups.len());
         let mut chosen = 0;
-        if let Some((bound, _)) = &bound {
-            let _ = bound;
+        // What the statistics of a row group rule out is not decoded.
+        let ruled_out: Vec<Vec<bool>> = match &bound {
+            Some((bound, _)) => table.files.iter().map(|file| bound.prune(&file.metadata)).collect::<Result<_>>()?,
+            None => Vec::new(),
+        };
+        if bound.is_some() {
             monitor.begin("selecting rows", Some(before as u64));
         }
         // A few row groups at a time: what comes after the limit need not be decoded.
@@ -68,6 +72,7 @@ impl Rows {
                 .map(|group| {
                     let about = &table.groups[group];
                     let rows = match &bound {
+                        Some(_) if ruled_out[about.file][about.index] => BooleanBuffer::new_unset(about.rows),
                         Some((bound, columns)) => meeting(&table, group, bound, columns, monitor)?,
                         None => BooleanBuffer::new_set(about.rows),
                     };

@@ -105,7 +105,11 @@ fn cells(column: &ColumnInfo) -> [String; 10] {
     };
     [
         shortened(&column.name),
-        if column.is_plain { data_type } else { format!("{data_type} ({})", column.physical_types.join(", ")) },
+        if column.is_plain {
+            data_type
+        } else {
+            format!("{data_type} ({})", column.physical_types.join(", ").replace("FIXED_LEN_BYTE_ARRAY", "FIXED"))
+        },
         column.codecs.iter().map(|codec| codec.to_lowercase()).collect::<Vec<_>>().join(", "),
         encodings(&column.encodings),
         column.nulls.map_or_else(unknown, |nulls| nulls.to_string()),
