@@ -5,7 +5,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use gpu_logreg::backend::gpu::{Gpu, adapters};
 use gpu_logreg::backend::storage::Limits;
 use gpu_logreg::backend::{Backend, Loading, cpu::CpuTable};
-use gpu_logreg::data::Column;
+use gpu_logreg::data::{Column, Shape};
 use gpu_logreg::objective::Need;
 
 const SHAPES: [(usize, usize); 2] = [(1_000_000, 28), (100_000, 200)];
@@ -26,11 +26,11 @@ fn passes(criterion: &mut Criterion) {
     for (rows, features) in SHAPES {
         let mut backends = vec![(
             "cpu".to_owned(),
-            fill(Box::new(CpuTable::new(rows, features).expect("the host has room")), rows, features),
+            fill(Box::new(CpuTable::new(Shape::plain(rows, features)).expect("the host has room")), rows, features),
         )];
         for adapter in adapters().iter().filter(|adapter| adapter.obstacle().is_none()) {
             let gpu = Gpu::open(adapter).expect("opens");
-            let table = gpu.reserve(rows, features, &Limits::default()).expect("the device has room");
+            let table = gpu.reserve(Shape::plain(rows, features), &Limits::default()).expect("the device has room");
             backends.push((adapter.name(), fill(Box::new(table), rows, features)));
         }
         let shape = format!("{rows}x{features}");

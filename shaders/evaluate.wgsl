@@ -1,7 +1,8 @@
 // One pass over the features of a chunk, each read from memory once. Map: margins, probabilities L_k, per-row loss,
-// residual and gradient terms at margins z + step u, with u = X p computed here if the pass reads a direction, and 0
+// residual and gradient terms at margins z + step u, times the row weights if there are any, with u = X p computed here if the pass reads a direction, and 0
 // if not. Reduce: a tree for each sum of each part. A workgroup takes one block and writes one slot:
-// [sum loss, sum r u, sum S u^2, sum r, sum r x_1 .. sum r x_d]: phi, phi', phi'' and the gradient.
+// [sum loss, sum r u, sum S u^2, sum r, sum r x_1 .. sum r x_d]: phi, phi', phi'' and the gradient. The residuals that
+// it leaves for each row are without the weights.
 //
 // An invocation has a row lane and a column lane, neighbours a row lane apart so that loads coalesce. Of a tile it
 // holds four rows and up to eight columns in registers, for u first and then for the gradient. The column lanes are
@@ -16,11 +17,12 @@ const PART: u32 = 256u;        // rows of an accumulator
 @group(0) @binding(0) var<uniform> pass_: Pass;
 @group(0) @binding(1) var<storage, read> features: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> labels: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> direction: array<f32>;
-@group(0) @binding(4) var<storage, read> margins: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> direction_margins: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> residuals: array<vec4<f32>>;
-@group(0) @binding(7) var<storage, read_write> slots: array<f32>;
+@group(0) @binding(3) var<storage, read> row_weights: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> direction: array<f32>;
+@group(0) @binding(5) var<storage, read> margins: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> direction_margins: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> residuals: array<vec4<f32>>;
+@group(0) @binding(8) var<storage, read_write> slots: array<f32>;
 
 var<workgroup> tile_residuals: array<vec4<f32>, GROUP>;
 
@@ -54,9 +56,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             let first_lane = lane < select(0u, row_lanes, here.x);
             var z = vec4(0.0);
             var t = vec4(0.0);
+            var w = vec4(1.0);
             if (first_lane) {
                 z = select(vec4(0.0), margins[k], here);
                 t = select(vec4(0.0), labels[k], here);
+                if (HAS_ROW_WEIGHTS) {
+                    w = select(vec4(0.0), row_weights[k], here);
+                }
             }
             var u = vec4(0.0);
             if (pass_.reads_direction == 1u) {
@@ -76,9 +82,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 z += pass_.steps.x * u;
                 residual = select(vec4(0.0), residual_of(z, t), here);
                 residuals[k] = residual;
-                let loss = select(vec4(0.0), loss_of(z, t), here);
-                terms += vec4(sum_of_rows(loss), sum_of_rows(residual * u),
-                    sum_of_rows(logistic_curvature(z) * u * u), sum_of_rows(residual));
+                let loss = weighed(w, select(vec4(0.0), loss_of(z, t), here));
+                let slope = weighed(w, residual * u);
+                let curvature = weighed(w, logistic_curvature(z) * u * u);
+                residual = weighed(w, residual);
+                terms += vec4(sum_of_rows(loss), sum_of_rows(slope), sum_of_rows(curvature), sum_of_rows(residual));
             }
             if (lane < row_lanes) {
                 tile_residuals[lane] = residual;

@@ -1,5 +1,6 @@
 // Hessian, gradient and loss of a chunk in one pass over its features, from the cached margins: the product of the
-// left columns (S x_1 .. S x_d, S, r, loss; for the scatter of the gradients r^2 in place of S) with the right ones (x_1 .. x_d, 1), of which the part on and below the
+// left columns (S x_1 .. S x_d, S, r, loss; for the scatter of the gradients r^2 in place of S; all times the row
+// weights if there are any) with the right ones (x_1 .. x_d, 1), of which the part on and below the
 // diagonal is needed, in square pieces of EDGE x EDGE columns. A workgroup takes one
 // Hessian block of rows (group.x) and one piece on or below the diagonal (group.y, row by row: (0,0), (1,0),
 // (1,1), ...); each of its 16 x 16 invocations holds two columns of both sides. An accumulator runs over PART
@@ -14,9 +15,10 @@ const LEVELS: u32 = 8u; // of the tree over parts: 2^7 parts of a block at most
 @group(0) @binding(0) var<uniform> pass_: Pass;
 @group(0) @binding(1) var<storage, read> features: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> labels: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> margins: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> residuals: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> pieces: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> row_weights: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> margins: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> residuals: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> pieces: array<vec4<f32>>;
 
 // [column][four rows]
 var<workgroup> left: array<vec4<f32>, GROUP>;
@@ -56,10 +58,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             left[lane] = vec4(0.0);
             right[lane] = vec4(0.0);
             if (row < part_end) {
-                left[lane] = select(vec4(0.0), left_column(piece_row * EDGE + load_column, k), here);
+                let column = select(vec4(0.0), left_column(piece_row * EDGE + load_column, k), here);
+                var w = vec4(1.0);
+                if (HAS_ROW_WEIGHTS) {
+                    w = select(vec4(0.0), row_weights[k], here);
+                }
+                left[lane] = weighed(w, column);
                 right[lane] = select(vec4(0.0), right_column(piece_column * EDGE + load_column, k), here);
                 if (piece_row * EDGE + load_column == pass_.features + 1u && piece_column == 0u) {
-                    residuals[k] = left[lane];
+                    residuals[k] = column;
                 }
             }
             workgroupBarrier();
@@ -107,10 +114,10 @@ fn left_column(column: u32, k: u32) -> vec4<f32> {
     if (column == pass_.features + 2u) {
         return loss_of(margins[k], labels[k]);
     }
-    var weight = logistic_curvature(margins[k]);
+    var factor = logistic_curvature(margins[k]);
     if (pass_.product == 1u) {
         let r = residual_of(margins[k], labels[k]);
-        weight = r * r;
+        factor = r * r;
     }
-    return weight * right_column(column, k);
+    return factor * right_column(column, k);
 }

@@ -1,11 +1,14 @@
-// Margins z = X w + b afresh. A point of the host is split into two f32 halves; this dispatch takes the
+// Margins z = o + X w + b afresh, with the offsets o if rows have them. A point of the host is split into two f32 halves; this dispatch takes the
 // low one, and the evaluation adds the high one as its direction: in one dispatch a compiler could fold
 // x * high + x * low back into a single product.
 
 @group(0) @binding(0) var<uniform> pass_: Pass;
 @group(0) @binding(1) var<storage, read> features: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> weights: array<f32>;
-@group(0) @binding(3) var<storage, read_write> margins: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> offsets: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> margins: array<vec4<f32>>;
+
+override HAS_OFFSETS: bool = false; // a constant of the pipeline
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -16,6 +19,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         var z = vec4(pass_.intercept);
         for (var j = 0u; j < pass_.features; j++) {
             z += weights[j] * features[j * pass_.stride + k];
+        }
+        if (HAS_OFFSETS) {
+            z += offsets[k];
         }
         margins[k] = select(vec4(0.0), z, holds_data(row, last_row));
     }

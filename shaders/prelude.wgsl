@@ -4,6 +4,10 @@
 const GROUP: u32 = 256u; // invocations of a workgroup
 const TILE: u32 = 1024u; // rows that a group handles at once: four for each invocation
 
+// Whether rows have weights, by which every sum over rows weighs its terms. A constant of the pipeline: where it is
+// false, no kernel reads a row weight.
+override HAS_ROW_WEIGHTS: bool = false;
+
 // What one dispatch over one chunk needs to know. Rows and blocks are those of the chunk.
 struct Pass {
     rows: u32,            // rows that hold data
@@ -55,6 +59,14 @@ fn loss_of(z: vec4<f32>, t: vec4<f32>) -> vec4<f32> {
 // Which of the four rows from `first` on hold data.
 fn holds_data(first: u32, rows: u32) -> vec4<bool> {
     return vec4(first) + vec4(0u, 1u, 2u, 3u) < vec4(rows);
+}
+
+// Terms of four rows times their weights: exactly 0 where the weight is, whatever the term.
+fn weighed(w: vec4<f32>, v: vec4<f32>) -> vec4<f32> {
+    if (HAS_ROW_WEIGHTS) {
+        return select(vec4(0.0), w * v, w > vec4(0.0));
+    }
+    return v;
 }
 
 fn sum_of_rows(v: vec4<f32>) -> f32 {

@@ -1,12 +1,14 @@
-// Loss, slope and curvature along a line, at up to four steps, from the cached margins: z + step u.
+// Loss, slope and curvature along a line, at up to four steps, from the cached margins: z + step u; with the row
+// weights if there are any.
 // Never touches the features. A workgroup takes one block and writes one slot:
 // [sum loss, sum r u, sum S u^2], a vec4 over the steps each.
 
 @group(0) @binding(0) var<uniform> pass_: Pass;
 @group(0) @binding(1) var<storage, read> labels: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> margins: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read> direction_margins: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> slots: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> row_weights: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> margins: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> direction_margins: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> slots: array<vec4<f32>>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -21,11 +23,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let u = select(vec4(0.0), direction_margins[k], here);
         let z = select(vec4(0.0), margins[k], here);
         let t = select(vec4(0.0), labels[k], here);
+        var w = vec4(1.0);
+        if (HAS_ROW_WEIGHTS) {
+            w = select(vec4(0.0), row_weights[k], here);
+        }
         for (var p = 0u; p < 4u; p++) {
             let at = z + pass_.steps[p] * u;
-            loss[p] += sum_of_rows(select(vec4(0.0), loss_of(at, t), here));
-            slope[p] += sum_of_rows(residual_of(at, t) * u);
-            curvature[p] += sum_of_rows(logistic_curvature(at) * u * u);
+            loss[p] += sum_of_rows(weighed(w, select(vec4(0.0), loss_of(at, t), here)));
+            slope[p] += sum_of_rows(weighed(w, residual_of(at, t) * u));
+            curvature[p] += sum_of_rows(weighed(w, logistic_curvature(at) * u * u));
         }
     }
     let losses = tree_sum(lane, GROUP, 1u, loss);

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::backend::storage::Limits;
 use crate::backend::{Backend, Device};
-use crate::data::{Column, Request, Store, Table, decode_only, load};
+use crate::data::{Column, Request, Shape, Store, Table, decode_only, load};
 use crate::error::Result;
 use crate::monitor::{Monitor, Silent};
 use crate::objective::Need;
@@ -96,7 +96,7 @@ pub fn bench(
     let mut subjects = Vec::new();
     for (name, job) in devices {
         let device = Device::open(&job.device)?;
-        let mut loading = device.reserve(rows, features, &job.limits)?;
+        let mut loading = device.reserve(Shape::plain(rows, features), &job.limits)?;
         load(table, &plan, &*loading.as_store(), &Silent)?;
         let backend = loading.finish()?;
         subjects.push(Subject {
@@ -190,7 +190,7 @@ fn bytes_of_row(stage: &str, features: usize, state_bytes: usize) -> usize {
 fn upload(device: &Device, rows: usize, features: usize, limits: &Limits) -> Result<f64> {
     const PIECE: usize = 16_384;
     let values: Vec<f32> = (0..PIECE).map(|k| (k % 101) as f32).collect();
-    let mut loading = device.reserve(rows, features, limits)?;
+    let mut loading = device.reserve(Shape::plain(rows, features), limits)?;
     timed(move || {
         let store = loading.as_store();
         (0..features).into_par_iter().try_for_each(|feature| {

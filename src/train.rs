@@ -6,7 +6,7 @@ use crate::backend::cpu::CpuTable;
 use crate::backend::exact::evaluate_file;
 use crate::backend::storage::{Limits, Placement};
 use crate::backend::{Backend, Device, Loading, Selection};
-use crate::data::{Kind, Loaded, Plan, Request, Table, load};
+use crate::data::{Kind, Loaded, Plan, Request, Shape, Table, load};
 use crate::error::{Error, Result};
 use crate::matrix::Symmetric;
 use crate::model::inference::{Inference, InferenceInfo, Likelihood, covariance};
@@ -161,7 +161,7 @@ pub fn prepare<'j>(table: &'j Table, job: &'j Job) -> Result<Prepared<'j>> {
     let start = Instant::now();
     let plan = job.request.check(table)?;
     let device = Device::open(&job.device)?;
-    let loading = device.reserve(table.rows, plan.features(), &job.limits)?;
+    let loading = device.reserve(Shape::plain(table.rows, plan.features()), &job.limits)?;
     Ok(Prepared { table, job, plan, device, loading, start })
 }
 
@@ -195,7 +195,7 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
         || plan.features() > HESSIAN_FEATURES && job.preconditioner != Some(Preconditioner::Hessian);
     let (loaded, mut kept) = if subsamples {
         let rows = kept_rows(table.rows, plan.features());
-        let mut kept = Box::new(CpuTable::new(rows.len(), plan.features())?);
+        let mut kept = Box::new(CpuTable::new(Shape::plain(rows.len(), plan.features()))?);
         let sampling = Sampling::new(loading.as_store(), &rows, kept.as_store());
         let loaded = load(table, &plan, &sampling, monitor)?;
         drop(sampling);

@@ -15,11 +15,13 @@ use gpu_logreg::backend::gpu::{Adapter, Gpu};
 use gpu_logreg::backend::storage::Limits;
 use gpu_logreg::backend::{Backend, Loading, RowTerms, Selection};
 use gpu_logreg::data::synth::{Recipe, write};
-use gpu_logreg::data::{Column, Request, Table, load};
+use gpu_logreg::data::{Column, Request, Shape, Store, Table, load};
+use gpu_logreg::matrix::Symmetric;
 use gpu_logreg::monitor::Silent;
 use gpu_logreg::objective::{Evaluation, Need, Objective};
 use gpu_logreg::solve::Status;
 use gpu_logreg::standardize::{ColumnScale, Coordinates, Standardized};
+use gpu_logreg::subsample::{Sampling, Subsampled};
 use gpu_logreg::train::{Job, train};
 use harness::{Check, Suite, close};
 use oracle::Rows;
@@ -47,14 +49,11 @@ impl Subject {
         Self { name: "gpu", gpu: Some(gpu), unit: GPU_UNIT, limits: Limits::default() }
     }
 
-    fn reserve(&self, rows: usize, features: usize, chunk_bytes: usize) -> Box<dyn Loading> {
+    fn reserve(&self, shape: Shape, chunk_bytes: usize) -> Box<dyn Loading> {
         match &self.gpu {
-            None => Box::new(
-                CpuTable::with_chunk_bytes(rows, features, chunk_bytes, &self.limits).expect("the host has room"),
-            ),
+            None => Box::new(CpuTable::with_chunk_bytes(shape, chunk_bytes, &self.limits).expect("the host has room")),
             Some(gpu) => {
-                let table =
-                    gpu.reserve_chunked(rows, features, chunk_bytes, &self.limits).expect("the device has room");
+                let table = gpu.reserve_chunked(shape, chunk_bytes, &self.limits).expect("the device has room");
                 // What is not written must not be read: NaN in every padding would show.
                 table.poison().expect("the device works");
                 Box::new(table)
@@ -63,18 +62,40 @@ impl Subject {
     }
 
     fn load(&self, rows: &Rows, chunk_bytes: usize) -> Box<dyn Backend> {
-        let mut table = self.reserve(rows.len(), rows.columns.len(), chunk_bytes);
-        let store = table.as_store();
-        let narrow = |column: &[f64]| column.iter().map(|&x| x as f32).collect::<Vec<f32>>();
-        for (index, column) in rows.columns.iter().enumerate() {
-            // In two pieces, the later first: stores take them in any order.
-            let cut = rows.len() / 3;
-            store.write(Column::Feature(index), cut, &narrow(&column[cut..])).expect("writes");
-            store.write(Column::Feature(index), 0, &narrow(&column[..cut])).expect("writes");
+        self.try_load(rows, chunk_bytes).expect("the table is whole")
+    }
+
+    fn try_load(&self, rows: &Rows, chunk_bytes: usize) -> gpu_logreg::Result<Box<dyn Backend>> {
+        let mut table = self.reserve(shape_of(rows), chunk_bytes);
+        fill(&*table.as_store(), rows);
+        table.finish()
+    }
+}
+
+fn shape_of(rows: &Rows) -> Shape {
+    Shape {
+        weights: !rows.weights.is_empty(),
+        offsets: !rows.offsets.is_empty(),
+        ..Shape::plain(rows.len(), rows.columns.len())
+    }
+}
+
+/// Writes all columns in two pieces, the later first: stores take them in any order.
+fn fill(store: &dyn Store, rows: &Rows) {
+    let cut = rows.len() / 3;
+    let write = |column: Column, values: &[f64]| {
+        let values: Vec<f32> = values.iter().map(|&x| x as f32).collect();
+        store.write(column, cut, &values[cut..]).expect("writes");
+        store.write(column, 0, &values[..cut]).expect("writes");
+    };
+    for (index, column) in rows.columns.iter().enumerate() {
+        write(Column::Feature(index), column);
+    }
+    write(Column::Label, &rows.labels);
+    for (column, values) in [(Column::Weight, &rows.weights), (Column::Offset, &rows.offsets)] {
+        if !values.is_empty() {
+            write(column, values);
         }
-        store.write(Column::Label, 0, &narrow(&rows.labels)).expect("writes");
-        drop(store);
-        table.finish().expect("the table is whole")
     }
 }
 
@@ -111,7 +132,22 @@ fn fixture(rows: usize, features: usize) -> (Rows, Vec<f64>, Vec<f64>) {
         q.into_iter().map(|q| f64::from(q as f32)).collect()
     };
     let (point, direction) = (parameters(2.0), parameters(1.0));
-    (Rows { columns, labels }, point, direction)
+    (Rows { columns, labels, ..Rows::default() }, point, direction)
+}
+
+/// [`fixture`] with row weights, a fifth of them 0, and with offsets, some of them large. Rows of weight 0 have margins
+/// of +-1000.
+fn weighted_fixture(rows: usize, features: usize) -> (Rows, Vec<f64>, Vec<f64>) {
+    let (mut table, point, direction) = fixture(rows, features);
+    let mut stream = Stream((rows * 1_000 + features + 500) as u64);
+    for k in 0..rows {
+        let weight = if k % 5 == 3 { 0.0 } else { 1.5 + stream.next() };
+        let size = if weight == 0.0 { 1_000.0 } else { [2.0, 2.0, 30.0][k % 3] };
+        let offset = if weight == 0.0 { size * stream.next().signum() } else { size * stream.next() };
+        table.weights.push(f64::from(weight as f32));
+        table.offsets.push(f64::from(offset as f32));
+    }
+    (table, point, direction)
 }
 
 fn split(parameters: &[f64]) -> (&[f64], f64) {
@@ -133,7 +169,9 @@ fn agree(
     let expected = rows.evaluate(weights, intercept);
     let d = rows.columns.len() as f64;
     let size = |k: usize| {
-        rows.columns.iter().zip(weights).map(|(column, w)| (w * column[k]).abs()).sum::<f64>() + intercept.abs()
+        rows.columns.iter().zip(weights).map(|(column, w)| (w * column[k]).abs()).sum::<f64>()
+            + intercept.abs()
+            + rows.offset(k).abs()
     };
     let margin_error = |k: usize| (d + 4.0) * subject.unit * size(k);
     close("margin", margins, &expected.margins, margin_error)?;
@@ -145,8 +183,22 @@ fn agree(
     let relative = ((d + (rows.len() as f64).log2() + 8.0) * subject.unit).min(1e-6);
     // The oracle's own summation is plain.
     let relative = relative.max(rows.len() as f64 * 1e-16);
-    close("gradient", &evaluation.gradient, &expected.gradient, |j| relative * expected.absolute[j] + 1e-30)?;
-    close("value", &[evaluation.value], &[expected.loss], |_| relative * expected.loss)
+    // Margins of a few units are rounded as the terms are; large offsets, against which they cancel, are not.
+    let n = rows.weight();
+    let slack = |j: usize| -> f64 {
+        let x = |k: usize| rows.columns.get(j).map_or(1.0, |column| column[k].abs());
+        let of_row = |k: usize| if rows.offsets.is_empty() { 0.0 } else { rows.row_weight(k) * margin_error(k) * x(k) };
+        (0..rows.len()).map(of_row).sum::<f64>() / n
+    };
+    close("gradient", &evaluation.gradient, &expected.gradient, |j| {
+        relative * expected.absolute[j] + 0.25 * slack(j) + 1e-30
+    })?;
+    close("value", &[evaluation.value], &[expected.loss], |_| relative * expected.loss + slack(rows.columns.len()))
+}
+
+/// How far offsets bring margins that count.
+fn offset_reach(rows: &Rows) -> f64 {
+    (0..rows.len()).filter(|&k| rows.row_weight(k) > 0.0).map(|k| rows.offset(k).abs()).fold(0.0, f64::max)
 }
 
 /// Compares a Hessian with the oracle's, entry by entry.
@@ -159,10 +211,28 @@ fn hessian_agrees(subject: &Subject, rows: &Rows, at: &[f64], evaluation: &Evalu
         return Err(format!("a Hessian of {} rows, expected {n}", found.size()));
     }
     // S' is at most S, so an error of a margin (d roundings of a few units) is one of S, relatively.
-    let relative = ((n as f64 + (rows.len() as f64).log2() + 20.0) * 4.0 * subject.unit).max(rows.len() as f64 * 1e-16);
+    let relative = product_error(subject, rows);
     for i in 0..n {
         let row: Vec<f64> = (0..n).map(|j| found.get(i, j)).collect();
         close(&format!("hessian[{i}]"), &row, &expected[i], |j| relative * absolute[i][j] + 1e-30)?;
+    }
+    Ok(())
+}
+
+fn product_error(subject: &Subject, rows: &Rows) -> f64 {
+    let n = rows.columns.len() as f64 + 1.0;
+    ((n + (rows.len() as f64).log2() + 20.0 + offset_reach(rows)) * 4.0 * subject.unit).max(rows.len() as f64 * 1e-16)
+}
+
+/// Compares the scatter of the rows' gradients with the oracle's, entry by entry.
+fn scatter_agrees(subject: &Subject, rows: &Rows, at: &[f64], found: &Symmetric) -> Check {
+    let (weights, intercept) = split(at);
+    let (expected, absolute) = rows.scatter(weights, intercept);
+    // An error of a residual comes twice.
+    let relative = 2.0 * product_error(subject, rows);
+    for i in 0..expected.len() {
+        let row: Vec<f64> = (0..expected.len()).map(|j| found.get(i, j)).collect();
+        close(&format!("scatter[{i}]"), &row, &expected[i], |j| relative * absolute[i][j] + 1e-30)?;
     }
     Ok(())
 }
@@ -173,7 +243,7 @@ fn diagonal_agrees(subject: &Subject, rows: &Rows, at: &[f64], evaluation: &Eval
     let (weights, intercept) = split(at);
     let (expected, absolute) = rows.hessian(weights, intercept);
     let n = weights.len() + 1;
-    let relative = ((n as f64 + (rows.len() as f64).log2() + 20.0) * 4.0 * subject.unit).max(rows.len() as f64 * 1e-16);
+    let relative = product_error(subject, rows);
     let diagonal: Vec<f64> = (0..n).map(|i| expected[i][i]).collect();
     close("diagonal", &found.own, &diagonal, |j| relative * absolute[j][j] + 1e-30)?;
     close("row of the intercept", &found.with_intercept, &expected[n - 1], |j| relative * absolute[n - 1][j] + 1e-30)
@@ -189,6 +259,7 @@ fn matches_the_oracle(subject: &Subject, rows: &Rows, point: &[f64], direction: 
     let mut backend = subject.load(rows, chunk_bytes);
     let evaluation = backend.move_to(point, Need::Gradient).map_err(fail)?;
     let terms = backend.row_terms().map_err(fail)?;
+    close("weight", &[backend.weight()], &[rows.weight()], |_| 1e-13 * rows.weight())?;
     agree(subject, rows, point, &evaluation, &terms, &terms.margins)?;
     let mut taken = direction.to_vec();
     let line = backend.line(&mut taken, 0.5).map_err(fail)?;
@@ -196,7 +267,7 @@ fn matches_the_oracle(subject: &Subject, rows: &Rows, point: &[f64], direction: 
     drop(line);
     let terms = backend.row_terms().map_err(fail)?;
     let (weights, intercept) = split(direction);
-    let expected: Vec<f64> = (0..rows.len()).map(|k| rows.margin(k, weights, intercept)).collect();
+    let expected: Vec<f64> = (0..rows.len()).map(|k| rows.direction_margin(k, weights, intercept)).collect();
     let d = rows.columns.len() as f64;
     close("direction margin", &terms.direction_margins, &expected, |k| {
         let size: f64 = rows.columns.iter().zip(weights).map(|(column, w)| (w * column[k]).abs()).sum();
@@ -213,13 +284,15 @@ fn matches_the_oracle(subject: &Subject, rows: &Rows, point: &[f64], direction: 
             let (weights, intercept_of) = split(point);
             let at = along(point, probe.step, direction);
             let expected = rows.evaluate(&at[..weights.len()], intercept_of + probe.step * intercept);
-            let u: Vec<f64> = (0..rows.len()).map(|k| rows.margin(k, split(direction).0, intercept)).collect();
-            let n = rows.len() as f64;
-            let slopes: Vec<f64> = expected.residuals.iter().zip(&u).map(|(r, u)| r * u / n).collect();
+            let u: Vec<f64> =
+                (0..rows.len()).map(|k| rows.direction_margin(k, split(direction).0, intercept)).collect();
+            let share: Vec<f64> = (0..rows.len()).map(|k| rows.row_weight(k) / rows.weight()).collect();
+            let states = || expected.residuals.iter().zip(&u).zip(&share);
+            let slopes: Vec<f64> = states().map(|((r, u), share)| share * r * u).collect();
             let curvatures: Vec<f64> =
-                expected.residuals.iter().zip(&u).map(|(r, u)| r.abs() * (1.0 - r.abs()) * u * u / n).collect();
+                states().map(|((r, u), share)| share * r.abs() * (1.0 - r.abs()) * u * u).collect();
             // Rounding of margins reaches a term through L' <= 1/4, so terms of size |u| bound the error.
-            let scale: f64 = u.iter().map(|u| u.abs() + u * u).sum::<f64>() / n;
+            let scale: f64 = u.iter().zip(&share).map(|(u, share)| share * (u.abs() + u * u)).sum();
             let tolerance = 40.0 * (d + 8.0) * subject.unit.max(1e-15) * scale + 1e-30;
             close("probe value", &[probe.value], &[expected.loss], |_| tolerance + 1e-6 * expected.loss)?;
             close("probe slope", &[probe.slope], &[slopes.iter().sum()], |_| tolerance)?;
@@ -232,6 +305,7 @@ fn matches_the_oracle(subject: &Subject, rows: &Rows, point: &[f64], direction: 
         agree(subject, rows, &at, &evaluation, &terms, &terms.margins)?;
         if need == Need::Hessian {
             hessian_agrees(subject, rows, &at, &evaluation)?;
+            scatter_agrees(subject, rows, &at, &backend.scatter().map_err(fail)?)?;
             let diagonal = backend.move_to(&at, Need::Diagonal).map_err(fail)?;
             diagonal_agrees(subject, rows, &at, &diagonal)?;
         }
@@ -343,6 +417,7 @@ fn large_margins_stay_finite(subject: &Subject) -> Check {
     let rows = Rows {
         columns: vec![vec![1000.0, -1000.0, 1000.0, -1000.0, 0.0], vec![3.0, 5.0, -2.0, 0.5, 1.0]],
         labels: vec![1.0, 0.0, 0.0, 1.0, 1.0],
+        ..Rows::default()
     };
     matches_the_oracle(subject, &rows, &[1.0, 0.0, 0.0], &[0.5, 0.0, 0.0], 1 << 20)?;
     let evaluation =
@@ -350,8 +425,8 @@ fn large_margins_stay_finite(subject: &Subject) -> Check {
     if evaluation.is_finite() { Ok(()) } else { Err(format!("{evaluation:?}")) }
 }
 
-/// Bits of all that a run gives: two evaluations, a line, probes, and the state of the rows.
-/// And of the passes for a diagonal and for the scatter.
+/// Bits of all that a run gives: two evaluations, a line, probes, passes for a diagonal and for the scatter; and the
+/// state of the rows, two numbers for each, at the end.
 fn bits(subject: &Subject, rows: &Rows, point: &[f64], direction: &[f64], chunk_bytes: usize) -> Vec<u64> {
     bits_of(&mut *subject.load(rows, chunk_bytes), point, direction)
 }
@@ -372,37 +447,66 @@ fn bits_of(backend: &mut dyn Backend, point: &[f64], direction: &[f64]) -> Vec<u
     });
     let entries = entries.chain(diagonal.own).chain(diagonal.with_intercept).chain(start.gradient);
     let numbers = [first.value, second.value].into_iter().chain(first.gradient).chain(second.gradient).chain(entries);
-    let probes = probes.into_iter().flat_map(|p| [p.value, p.slope, p.curvature]);
+    let probes = probes.into_iter().flat_map(|p| [p.value, p.slope, p.curvature]).chain([backend.weight()]);
     numbers.chain(probes).chain(terms.margins).chain(terms.residuals).map(f64::to_bits).collect()
 }
 
 fn the_same_run_gives_the_same_bits_whatever_the_chunks(subject: &Subject) -> Check {
-    let (rows, point, direction) = fixture(9_217, 13);
-    let expected = bits(subject, &rows, &point, &direction, chunks_of(3, 13));
+    same_bits_whatever_the_chunks(subject, &fixture(9_217, 13))
+}
+
+fn same_bits_whatever_the_chunks(subject: &Subject, fixture: &(Rows, Vec<f64>, Vec<f64>)) -> Check {
+    let (rows, point, direction) = fixture;
+    let expected = bits(subject, rows, point, direction, chunks_of(3, 13));
     if expected.len() < 2 * 9_217 {
         return Err(format!("only {} numbers were compared", expected.len()));
     }
     for blocks in [3, 1, 2, 5, 1_000] {
-        if bits(subject, &rows, &point, &direction, chunks_of(blocks, 13)) != expected {
+        if bits(subject, rows, point, direction, chunks_of(blocks, 13)) != expected {
             return Err(format!("chunks of {blocks} blocks give other bits"));
         }
     }
     // The comparison itself can fail: one value of one row more or less is another run.
     let mut other = rows.clone();
     other.columns[4][9_000] += 1.0;
-    if bits(subject, &other, &point, &direction, chunks_of(3, 13)) == expected {
+    if bits(subject, &other, point, direction, chunks_of(3, 13)) == expected {
         return Err("a changed value gives the same bits".into());
     }
     Ok(())
 }
 
-/// Means do not depend on the order of the rows, nor on every row being there twice.
 /// On the device, in memory, in the scratch file, or some here and some there: the chunks give the same bits.
 fn the_bits_do_not_depend_on_where_the_chunks_are_kept(subject: &Subject) -> Check {
-    let (rows, point, direction) = fixture(20_481, 13);
+    let record = same_bits_wherever_the_chunks_are(subject, &fixture(20_481, 13))?;
+    // A device that refuses memory: a tenth of what it gave goes back, the rest streams.
+    if let Some(gpu) = &subject.gpu {
+        let small = gpu.clone().with_memory(70 << 20);
+        let table = small
+            .reserve_chunked(Shape::plain(2_000_000, 13), 4 << 20, &Limits::default())
+            .map_err(|e| e.to_string())?;
+        let placement = table.placement();
+        if placement.device_chunks < 5 || placement.memory_chunks < 5 {
+            return Err(format!("a device that refuses memory: {placement:?}"));
+        }
+        let small = Subject { gpu: Some(gpu.clone().with_memory(2 * record)), ..subject.clone() };
+        let refused =
+            small.gpu.as_ref().map(|gpu| gpu.reserve(Shape::plain(4_000_000, 60), &Limits::default()).is_err());
+        if refused != Some(true) {
+            return Err("a device without room for two chunks does not say so".into());
+        }
+    }
+    Ok(())
+}
+
+/// Gives the bytes of a record.
+fn same_bits_wherever_the_chunks_are(
+    subject: &Subject,
+    fixture: &(Rows, Vec<f64>, Vec<f64>),
+) -> std::result::Result<u64, String> {
+    let (rows, point, direction) = fixture;
     let chunk = chunks_of(2, 13);
-    let placed = |subject: &Subject| subject.reserve(rows.len(), rows.columns.len(), chunk).placement();
-    let expected = bits(subject, &rows, &point, &direction, chunk);
+    let placed = |subject: &Subject| subject.reserve(shape_of(rows), chunk).placement();
+    let expected = bits(subject, rows, point, direction, chunk);
     let within = |device: Option<u64>, host: Option<u64>| Limits { device, host, scratch: None };
     let all = placed(&Subject { limits: within(Some(0), Some(0)), ..subject.clone() });
     let record = all.scratch_bytes / all.scratch_chunks as u64;
@@ -423,26 +527,12 @@ fn the_bits_do_not_depend_on_where_the_chunks_are_kept(subject: &Subject) -> Che
         if chunks.map(|chunks| chunks > 0) != places {
             return Err(format!("{way}: the chunks are kept so: {placement:?}"));
         }
-        let found = bits(&elsewhere, &rows, &point, &direction, chunk);
+        let found = bits(&elsewhere, rows, point, direction, chunk);
         if let Some(place) = found.iter().zip(&expected).position(|(a, b)| a != b) {
             return Err(format!("{way}: number {place} of {} has other bits", expected.len()));
         }
     }
-    // A device that refuses memory: a tenth of what it gave goes back, the rest streams.
-    if let Some(gpu) = &subject.gpu {
-        let small = gpu.clone().with_memory(70 << 20);
-        let table = small.reserve_chunked(2_000_000, 13, 4 << 20, &Limits::default()).map_err(|e| e.to_string())?;
-        let placement = table.placement();
-        if placement.device_chunks < 5 || placement.memory_chunks < 5 {
-            return Err(format!("a device that refuses memory: {placement:?}"));
-        }
-        let small = Subject { gpu: Some(gpu.clone().with_memory(2 * record)), ..subject.clone() };
-        let refused = small.gpu.as_ref().map(|gpu| gpu.reserve(4_000_000, 60, &Limits::default()).is_err());
-        if refused != Some(true) {
-            return Err("a device without room for two chunks does not say so".into());
-        }
-    }
-    Ok(())
+    Ok(record)
 }
 
 /// Columns written by several threads and, once settled, written again: the last ones count.
@@ -450,7 +540,7 @@ fn what_is_written_again_counts(subject: &Subject) -> Check {
     const PIECE: usize = 1_000;
     let (rows, point, direction) = fixture(300_000, 9);
     let expected = bits(subject, &rows, &point, &direction, 1 << 20);
-    let mut table = subject.reserve(rows.len(), rows.columns.len(), 1 << 20);
+    let mut table = subject.reserve(shape_of(&rows), 1 << 20);
     let store = table.as_store();
     let write_all = |sign: f64| {
         std::thread::scope(|scope| {
@@ -475,6 +565,7 @@ fn what_is_written_again_counts(subject: &Subject) -> Check {
     if found == expected { Ok(()) } else { Err("columns written before count after all".into()) }
 }
 
+/// Means do not depend on the order of the rows, nor on every row being there twice.
 fn row_order_and_duplicates_change_nothing(subject: &Subject) -> Check {
     let (rows, point, _) = fixture(5_000, 6);
     let expected = subject.load(&rows, 1 << 20).move_to(&point, Need::Gradient).map_err(|e| e.to_string())?;
@@ -482,10 +573,12 @@ fn row_order_and_duplicates_change_nothing(subject: &Subject) -> Check {
     let reversed = Rows {
         columns: rows.columns.iter().map(|column| column.iter().rev().copied().collect()).collect(),
         labels: rows.labels.iter().rev().copied().collect(),
+        ..Rows::default()
     };
     let twice = Rows {
         columns: rows.columns.iter().map(|column| column.iter().chain(column).copied().collect()).collect(),
         labels: rows.labels.iter().chain(&rows.labels).copied().collect(),
+        ..Rows::default()
     };
     for other in [reversed, twice] {
         let found = subject.load(&other, 1 << 16).move_to(&point, Need::Gradient).map_err(|e| e.to_string())?;
@@ -497,8 +590,12 @@ fn row_order_and_duplicates_change_nothing(subject: &Subject) -> Check {
 
 /// `probe(0)` is the evaluation where the objective stands, and `probe(a)` that at `q + a p`.
 fn probes_match_evaluations(subject: &Subject) -> Check {
+    probes_match(subject, fixture(4_000, 9))
+}
+
+fn probes_match(subject: &Subject, fixture: (Rows, Vec<f64>, Vec<f64>)) -> Check {
     let fail = |error: gpu_logreg::Error| error.to_string();
-    let (rows, point, direction) = fixture(4_000, 9);
+    let (rows, point, direction) = fixture;
     let mut backend = subject.load(&rows, 1 << 20);
     for step in [0.0, 0.3125, 1.5] {
         let here = backend.move_to(&point, Need::Gradient).map_err(fail)?;
@@ -513,7 +610,7 @@ fn probes_match_evaluations(subject: &Subject) -> Check {
         };
         let slope: f64 = there.gradient.iter().zip(&direction).map(|(g, p)| g * p).sum();
         let scale: f64 = direction.iter().map(|p| p.abs()).sum::<f64>();
-        close("value", &[probe.value], &[there.value], |_| 100.0 * subject.unit)?;
+        close("value", &[probe.value], &[there.value], |_| 100.0 * subject.unit * there.value.max(1.0))?;
         close("slope", &[probe.slope], &[slope], |_| 100.0 * subject.unit * scale)?;
     }
     Ok(())
@@ -534,7 +631,7 @@ fn a_file_matches_the_oracle(subject: &Subject) -> Check {
         ..Request::default()
     };
     let plan = request.check(&table).map_err(|e| e.to_string())?;
-    let mut store = subject.reserve(table.rows, plan.features(), 1 << 20);
+    let mut store = subject.reserve(Shape::plain(table.rows, plan.features()), 1 << 20);
     let loaded = load(&table, &plan, &*store.as_store(), &Silent).map_err(|e| e.to_string())?;
     let mut backend = store.finish().map_err(|e| e.to_string())?;
     let moments = rows.moments();
@@ -607,9 +704,228 @@ fn two_million_rows_train_to_the_double_precision_answer(subject: &Subject) -> C
     if relative <= 1e-5 { Ok(()) } else { Err(format!("|dw|/|w| = {relative:e}")) }
 }
 
+/// Row weights alone, offsets alone and both, at awkward shapes: one row, a group and one, several chunks with a last one
+/// of one row.
+fn weights_and_offsets_match_the_oracle(subject: &Subject) -> Check {
+    let mut checked = 0;
+    for features in [1, 3, 33] {
+        // The fewest rows of a chunk are 1024 on the GPU and 4096 on the CPU.
+        for rows in [1, 257, if subject.gpu.is_some() { 2_049 } else { 8_193 }] {
+            let (both, point, direction) = weighted_fixture(rows, features);
+            let weights = Rows { offsets: Vec::new(), ..both.clone() };
+            let offsets = Rows { weights: Vec::new(), ..both.clone() };
+            for (what, table) in [("both", both), ("weights", weights), ("offsets", offsets)] {
+                matches_the_oracle(subject, &table, &point, &direction, chunks_of(1, features))
+                    .map_err(|fault| format!("{what}, {rows} x {features}: {fault}"))?;
+                checked += 1;
+            }
+        }
+    }
+    if checked == 27 { Ok(()) } else { Err(format!("{checked} tables were checked")) }
+}
+
+/// A row of weight 2 is the row twice, and one of weight 0 is none: everything but what a row holds.
+fn weights_repeat_rows(subject: &Subject) -> Check {
+    let (mut rows, point, direction) = weighted_fixture(3_001, 7);
+    for (k, weight) in rows.weights.iter_mut().enumerate() {
+        *weight = [2.0, 0.0, 1.0, 3.0, 2.0][k % 5];
+    }
+    let count = |k: usize| [2, 0, 1, 3, 2][k % 5];
+    let repeat = |values: &[f64]| -> Vec<f64> {
+        values.iter().enumerate().flat_map(|(k, &value)| vec![value; count(k)]).collect()
+    };
+    let repeated = Rows {
+        columns: rows.columns.iter().map(|column| repeat(column)).collect(),
+        labels: repeat(&rows.labels),
+        weights: Vec::new(),
+        offsets: repeat(&rows.offsets),
+    };
+    let sums = |rows: &Rows| -> Vec<f64> {
+        let bits = bits(subject, rows, &point, &direction, chunks_of(2, 7));
+        bits[..bits.len() - 2 * rows.len()].iter().map(|&bits| f64::from_bits(bits)).collect()
+    };
+    let expected = sums(&repeated);
+    // By the sizes of the entries: rows of several magnitudes are summed in another order.
+    let scale = rows.columns.iter().map(|c| c.iter().fold(1.0, |m: f64, x| m.max(x * x))).fold(1.0, f64::max);
+    close("sums", &sums(&rows), &expected, |j| 200.0 * subject.unit * (scale + expected[j].abs()))?;
+    rows.weights.swap(0, 1);
+    let wrong = sums(&rows);
+    match close("sums", &wrong, &expected, |j| 200.0 * subject.unit * (scale + expected[j].abs())) {
+        Err(_) => Ok(()),
+        Ok(()) => Err("weights in each other's place are not noticed".into()),
+    }
+}
+
+/// Whatever rows of weight 0 hold, margins of +-1000 and beyond what f32 has, the sums have the same bits.
+fn weights_of_0_count_nothing(subject: &Subject) -> Check {
+    let (mut rows, mut point, mut direction) = weighted_fixture(4_099, 3);
+    (point[2], direction[2]) = (2.0, 2.0);
+    let sums = |rows: &Rows| -> Vec<u64> {
+        let mut bits = bits(subject, rows, &point, &direction, chunks_of(2, 3));
+        bits.truncate(bits.len() - 2 * rows.len());
+        bits
+    };
+    let expected = sums(&rows);
+    if !expected.iter().all(|&bits| f64::from_bits(bits).is_finite()) {
+        return Err("the sums are no numbers".into());
+    }
+    let none: Vec<usize> = (0..rows.len()).filter(|&k| rows.weights[k] == 0.0).collect();
+    if none.len() < 800 {
+        return Err(format!("{} rows of weight 0", none.len()));
+    }
+    for (value, offset) in [(1.0, 0.0), (-500.0, 1_000.0), (500.0, -1_000.0), (3e38, 0.0), (-3e38, 1_000.0)] {
+        for &k in &none {
+            (rows.columns[2][k], rows.offsets[k], rows.labels[k]) = (value, offset, f64::from(u8::from(k % 2 == 0)));
+        }
+        if sums(&rows) != expected {
+            return Err(format!("rows of weight 0 with {value} and the offset {offset} count"));
+        }
+    }
+    // The control: one of them counts a little.
+    rows.weights[none[7]] = 1e-3;
+    if sums(&rows) == expected { Err("a weight of a thousandth is not noticed".into()) } else { Ok(()) }
+}
+
+/// Offsets near -1000 against an intercept of 1000: what is left of the margins is exact to the rounding of 1000.
+fn weights_and_large_offsets_cancel(subject: &Subject) -> Check {
+    let (mut rows, mut point, _) = weighted_fixture(2_049, 3);
+    for (k, offset) in rows.offsets.iter_mut().enumerate() {
+        *offset = -1_000.0 + (k % 64) as f64 / 32.0 - 1.0;
+    }
+    point[3] = 1_000.0;
+    let check = |found: &Rows| -> Check {
+        let mut backend = subject.load(found, chunks_of(1, 3));
+        let evaluation = backend.move_to(&point, Need::Gradient).map_err(|e| e.to_string())?;
+        let terms = backend.row_terms().map_err(|e| e.to_string())?;
+        agree(subject, &rows, &point, &evaluation, &terms, &terms.margins)
+    };
+    check(&rows)?;
+    let mut other = rows.clone();
+    other.offsets[2_048] += 1.0 / 32.0;
+    check(&other).err().map(|_| ()).ok_or_else(|| "an offset wrong by 1/32 is not noticed".to_owned())
+}
+
+/// The suite must notice weights in each other's place, a dropped offset, weights that are left out, and a scatter with
+/// the weights of a mean of squares.
+fn weights_and_offsets_that_are_wrong_are_noticed(subject: &Subject) -> Check {
+    let (rows, point, direction) = weighted_fixture(8_193, 7);
+    matches_the_oracle(subject, &rows, &point, &direction, chunks_of(1, 7))?;
+    let against = |found: &Rows| -> Check {
+        let mut backend = subject.load(found, chunks_of(1, 7));
+        let evaluation = backend.move_to(&point, Need::Hessian).map_err(|e| e.to_string())?;
+        let terms = backend.row_terms().map_err(|e| e.to_string())?;
+        // Row by row the margins tell; of the weights, the sums have to.
+        agree(subject, &rows, &point, &evaluation, &terms, &terms.margins)
+    };
+    let mut faults = Vec::new();
+    let mut swapped = rows.clone();
+    swapped.weights.swap(8_192, 8_190);
+    faults.push(("two weights in each other's place", swapped));
+    let mut dropped = rows.clone();
+    dropped.offsets[8_192] = 0.0;
+    faults.push(("a dropped offset", dropped));
+    let mut moved = rows.clone();
+    moved.offsets.rotate_left(1);
+    faults.push(("offsets of the next rows", moved));
+    faults.push(("no weights", Rows { weights: Vec::new(), ..rows.clone() }));
+    faults.push(("no offsets", Rows { offsets: Vec::new(), ..rows.clone() }));
+    for (fault, found) in &faults {
+        against(found).err().ok_or_else(|| format!("{fault}: not noticed"))?;
+    }
+    let squared = Rows { weights: rows.weights.iter().map(|w| w * w).collect(), ..rows.clone() };
+    let mut backend = subject.load(&rows, chunks_of(1, 7));
+    backend.move_to(&point, Need::Gradient).map_err(|e| e.to_string())?;
+    let scatter = backend.scatter().map_err(|e| e.to_string())?;
+    scatter_agrees(subject, &rows, &point, &scatter)?;
+    scatter_agrees(subject, &squared, &point, &scatter).err().map(|_| ()).ok_or("squared weights are not noticed")?;
+    let hessian = backend.move_to(&point, Need::Hessian).map_err(|e| e.to_string())?;
+    hessian_agrees(subject, &rows, &point, &hessian)?;
+    let of_squared = hessian_agrees(subject, &squared, &point, &hessian);
+    of_squared.err().map(|_| ()).ok_or_else(|| "the Hessian of other weights is not noticed".to_owned())
+}
+
+fn weights_in_other_chunks_give_the_same_bits(subject: &Subject) -> Check {
+    same_bits_whatever_the_chunks(subject, &weighted_fixture(9_217, 13))
+}
+
+fn weights_kept_elsewhere_give_the_same_bits(subject: &Subject) -> Check {
+    same_bits_wherever_the_chunks_are(subject, &weighted_fixture(20_481, 13)).map(|_| ())
+}
+
+fn weights_in_probes_match_evaluations(subject: &Subject) -> Check {
+    probes_match(subject, weighted_fixture(4_000, 9))
+}
+
+/// Weights whose sum f64 has to round: it has the same bits whatever the chunks, and what cannot be a weight is refused.
+fn weights_add_up(subject: &Subject) -> Check {
+    let (mut rows, ..) = fixture(20_481, 1);
+    let mut stream = Stream(5);
+    rows.weights =
+        (0..20_481).map(|k| f64::from(((1.0 + 0.5 * stream.next()) * 10.0_f64.powi(k % 25 - 12)) as f32)).collect();
+    let expected = subject.load(&rows, 1 << 26).weight();
+    let mut sorted = rows.weights.clone();
+    sorted.sort_by(f64::total_cmp);
+    close("weight", &[expected], &[sorted.iter().sum()], |_| 1e-13 * expected)?;
+    for blocks in [1, 2, 3, 5] {
+        let found = subject.load(&rows, chunks_of(blocks, 1)).weight();
+        close("weight in chunks", &[found], &[expected], |_| 0.0)?;
+    }
+    let plain = subject.load(&fixture(1_025, 1).0, 1 << 20).weight();
+    close("weight of rows without", &[plain], &[1_025.0], |_| 0.0)?;
+    for wrong in [-1e-30, f64::NAN, f64::INFINITY] {
+        rows.weights[20_480] = wrong;
+        if subject.try_load(&rows, 1 << 20).is_ok() {
+            return Err(format!("a weight of {wrong} is taken"));
+        }
+    }
+    // No weight at all: no sums, and nothing is divided by it.
+    rows.weights.fill(0.0);
+    let nothing = subject.load(&rows, 1 << 20).move_to(&[1.0, 0.5], Need::Gradient).map_err(|e| e.to_string())?;
+    close("sums of nothing", &nothing.gradient, &[0.0, 0.0], |_| 0.0)?;
+    // A column that the table does not have is refused, not written elsewhere.
+    let mut table = subject.reserve(Shape::plain(10, 1), 1 << 20);
+    let store = table.as_store();
+    let refused = [Column::Weight, Column::Offset].map(|column| store.write(column, 0, &[1.0; 10]).is_err());
+    if refused == [true; 2] { Ok(()) } else { Err("a column that is not there is taken".into()) }
+}
+
+/// Weights and offsets go to the kept rows too: the Hessian is theirs, its diagonal that of all rows.
+fn weights_go_to_the_kept_rows(subject: &Subject) -> Check {
+    let fail = |error: gpu_logreg::Error| error.to_string();
+    let (rows, point, _) = weighted_fixture(5_001, 6);
+    let positions: Vec<usize> = (0..rows.len()).filter(|k| k * 7_919 % 11 < 4).collect();
+    let kept_of = |values: &[f64]| positions.iter().filter_map(|&k| values.get(k).copied()).collect::<Vec<f64>>();
+    let kept_rows = Rows {
+        columns: rows.columns.iter().map(|column| kept_of(column)).collect(),
+        labels: kept_of(&rows.labels),
+        weights: kept_of(&rows.weights),
+        offsets: kept_of(&rows.offsets),
+    };
+    let mut all = subject.reserve(shape_of(&rows), 1 << 20);
+    let mut kept = Box::new(CpuTable::new(shape_of(&kept_rows)).map_err(fail)?);
+    fill(&Sampling::new(all.as_store(), &positions, kept.as_store()), &rows);
+    let (mut all, mut kept) = (all.finish().map_err(fail)?, kept.finish().map_err(fail)?);
+    let evaluation = Subsampled::new(&mut *all, &mut *kept).move_to(&point, Need::Hessian).map_err(fail)?;
+    let found = evaluation.hessian.ok_or("no Hessian came")?;
+    let (weights, intercept) = split(&point);
+    let ((of_all, size), (of_kept, kept_size)) =
+        (rows.hessian(weights, intercept), kept_rows.hessian(weights, intercept));
+    let relative = product_error(subject, &rows);
+    for i in 0..found.size() {
+        let row: Vec<f64> = (0..found.size()).map(|j| found.get(i, j)).collect();
+        let expected: Vec<f64> = (0..found.size()).map(|j| if i == j { of_all[i][j] } else { of_kept[i][j] }).collect();
+        close(&format!("hessian[{i}]"), &row, &expected, |j| relative * (size[i][j] + kept_size[i][j]))?;
+        // The control: the diagonal of the kept rows alone is another.
+        close("diagonal", &[row[i]], &[of_kept[i][i]], |_| relative * (size[i][i] + kept_size[i][i]))
+            .err()
+            .ok_or("the diagonal is that of the kept rows")?;
+    }
+    Ok(())
+}
+
 type Test = fn(&Subject) -> Check;
 
-const SUITE: [(&str, Test); 12] = [
+const SUITE: [(&str, Test); 22] = [
     ("every_shape_matches_the_oracle", every_shape_matches_the_oracle),
     ("planted_faults_are_noticed", planted_faults_are_noticed),
     ("loss_at_zero_is_ln_2", loss_at_zero_is_ln_2),
@@ -622,11 +938,21 @@ const SUITE: [(&str, Test); 12] = [
     ("probes_match_evaluations", probes_match_evaluations),
     ("a_file_matches_the_oracle", a_file_matches_the_oracle),
     ("two_million_rows_train_to_the_double_precision_answer", two_million_rows_train_to_the_double_precision_answer),
+    ("weights_and_offsets_match_the_oracle", weights_and_offsets_match_the_oracle),
+    ("weights_repeat_rows", weights_repeat_rows),
+    ("weights_of_0_count_nothing", weights_of_0_count_nothing),
+    ("weights_and_large_offsets_cancel", weights_and_large_offsets_cancel),
+    ("weights_and_offsets_that_are_wrong_are_noticed", weights_and_offsets_that_are_wrong_are_noticed),
+    ("weights_in_other_chunks_give_the_same_bits", weights_in_other_chunks_give_the_same_bits),
+    ("weights_kept_elsewhere_give_the_same_bits", weights_kept_elsewhere_give_the_same_bits),
+    ("weights_in_probes_match_evaluations", weights_in_probes_match_evaluations),
+    ("weights_add_up", weights_add_up),
+    ("weights_go_to_the_kept_rows", weights_go_to_the_kept_rows),
 ];
 
 /// Edits of the shader texts that the suite must notice: shader file, text, replacement. The index is that of
 /// `Kernel::ALL`: 0 margin, 1 evaluate, 2 probe, 3 advance, 4 hessian.
-const EDITS: [(&str, usize, &str, &str); 24] = [
+const EDITS: [(&str, usize, &str, &str); 36] = [
     ("tree stops one level early", 1, "half >= stride", "half > stride"),
     (
         "tree over the column lanes has another stride",
@@ -676,6 +1002,18 @@ const EDITS: [(&str, usize, &str, &str); 24] = [
         "let here = holds_data(row, part_end + 1u);",
     ),
     ("margins do not move", 3, "margins[k] += pass_.steps.x * direction_margins[k];", "margins[k] += 0.0;"),
+    ("offsets left out", 0, "z += offsets[k];", ""),
+    ("offsets of other rows", 0, "z += offsets[k];", "z += offsets[k].yxzw;"),
+    ("weights of other rows", 1, "w = select(vec4(0.0), row_weights[k], here);", "w = row_weights[k ^ 1u];"),
+    ("weights of 0 times what is no number", 1, "w > vec4(0.0)", "w >= vec4(0.0)"),
+    ("weights left out of the loss", 1, "let loss = weighed(w,", "let loss = (vec4(1.0) *"),
+    ("weights left out of the slope", 1, "weighed(w, residual * u)", "residual * u"),
+    ("weights left out of the curvature", 1, "let curvature = weighed(w,", "let curvature = (vec4(1.0) *"),
+    ("weights left out of the gradient", 1, "residual = weighed(w, residual);", ""),
+    ("weights in the residuals of the rows", 1, "residuals[k] = residual;", "residuals[k] = weighed(w, residual);"),
+    ("weights left out of a probe's slope", 2, "weighed(w, residual_of(at, t) * u)", "residual_of(at, t) * u"),
+    ("weights left out of the Hessian", 4, "left[lane] = weighed(w, column);", "left[lane] = column;"),
+    ("weights in the residuals of the Hessian", 4, "residuals[k] = column;", "residuals[k] = weighed(w, column);"),
 ];
 
 /// Runs part of the suite on a device whose shaders were edited and fails if nothing is noticed.
@@ -694,10 +1032,13 @@ fn an_edit_is_noticed(adapter: &Adapter, kernel: usize, text: &str, replacement:
     for q in &mut point {
         *q *= 1.0 + 2e-8;
     }
-    let checks: [&dyn Fn() -> Check; 3] = [
+    let (weighted, at, along) = weighted_fixture(3_073, 5);
+    let checks: [&dyn Fn() -> Check; 5] = [
         &|| matches_the_oracle(&subject, &rows, &point, &direction, chunks_of(2, 35)),
         &|| low_halves_count(&subject),
         &|| several_panels_are_summed(&subject),
+        &|| matches_the_oracle(&subject, &weighted, &at, &along, chunks_of(2, 5)),
+        &|| weights_of_0_count_nothing(&subject),
     ];
     if checks.iter().any(|check| check().is_err()) { Ok(()) } else { Err("the suite does not notice it".into()) }
 }
@@ -733,7 +1074,8 @@ fn blocks_of_several_parts_are_summed(adapter: &Adapter) -> Check {
 /// A margin is `x high + x low`: where the high half cancels against the intercept, the low one is all there is.
 fn low_halves_count(subject: &Subject) -> Check {
     let weight = 1.0 + 2.0_f64.powi(-30);
-    let rows = Rows { columns: vec![vec![1024.0; 7]], labels: vec![0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0] };
+    let rows =
+        Rows { columns: vec![vec![1024.0; 7]], labels: vec![0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0], ..Rows::default() };
     let mut backend = subject.load(&rows, 1 << 20);
     backend.move_to(&[weight, -1024.0], Need::Gradient).map_err(|e| e.to_string())?;
     let margins = backend.row_terms().map_err(|e| e.to_string())?.margins;
@@ -743,7 +1085,7 @@ fn low_halves_count(subject: &Subject) -> Check {
 /// Beyond 4 x 1024^2 rows every kernel's workgroup takes several tiles one after the other.
 fn blocks_of_several_tiles_are_summed(subject: &Subject) -> Check {
     const ROWS: usize = 4 * 1024 * 1024 + 4_097;
-    let mut table = subject.reserve(ROWS, 1, 1 << 25);
+    let mut table = subject.reserve(Shape::plain(ROWS, 1), 1 << 25);
     let mut column = vec![0.0_f32; ROWS];
     for (k, x) in column.iter_mut().enumerate() {
         *x = (k % 5) as f32;

@@ -16,7 +16,7 @@ use arrow::record_batch::RecordBatch;
 use gpu_logreg::backend::Loading;
 use gpu_logreg::backend::cpu::CpuTable;
 use gpu_logreg::backend::exact::{Exact, evaluate_file};
-use gpu_logreg::data::{Loaded, Plan, Request, Table, load};
+use gpu_logreg::data::{Loaded, Plan, Request, Shape, Table, load};
 use gpu_logreg::monitor::Silent;
 use gpu_logreg::standardize::ColumnScale;
 use oracle::Rows;
@@ -47,7 +47,7 @@ impl Subject {
         let request =
             Request { label: Some(label.into()), positive: None, features: names(features), ignore: names(ignore) };
         let plan = request.check(&table).expect("the columns are there");
-        let mut store = CpuTable::new(table.rows, plan.features()).expect("there is room");
+        let mut store = CpuTable::new(Shape::plain(table.rows, plan.features())).expect("there is room");
         let loaded = load(&table, &plan, &*store.as_store(), &Silent).expect("the table loads");
         let features: Vec<&str> = loaded.features.iter().map(|feature| feature.name.as_str()).collect();
         let rows = oracle::read(path, &features, label);
@@ -72,7 +72,7 @@ impl Subject {
             column.iter().map(|x| (x - place.mean) / place.scale).collect()
         };
         let columns = self.rows.columns.iter().zip(self.scales()).map(standardize).collect();
-        Rows { columns, labels: self.rows.labels.clone() }
+        Rows { columns, labels: self.rows.labels.clone(), ..Rows::default() }
     }
 
     /// The oracle's loss and gradient. It adds plainly: a few rows at a time, so that their rounding stays small.
@@ -84,7 +84,8 @@ impl Subject {
             let here = first..rows.len().min(first + 256);
             let share = here.len() as f64 / n;
             let columns = rows.columns.iter().map(|column| column[here.clone()].to_vec()).collect();
-            let part = Rows { columns, labels: rows.labels[here].to_vec() }.evaluate(weights, intercept);
+            let part =
+                Rows { columns, labels: rows.labels[here].to_vec(), ..Rows::default() }.evaluate(weights, intercept);
             expected.loss += part.loss * share;
             for (sum, g) in expected.gradient.iter_mut().zip(part.gradient) {
                 *sum += g * share;

@@ -1,5 +1,5 @@
 //! Every assembled shader, parsed by naga: its layout is the host's, its barriers suffice, and all
-//! three shading languages can be written from it.
+//! three shading languages can be written from it, for tables with and without weights and offsets.
 //!
 //! A software adapter runs the invocations of a workgroup in an order that hides a missing barrier, so
 //! barriers are proved here from the text. Checks are functions of a text, and each is seen to refuse a
@@ -13,6 +13,8 @@ use gpu_logreg::backend::gpu::kernels::{
     Binding, EDGE, GROUP, Kernel, LEVELS, PART, PROBES, Pass, SLOT_HEAD, SOURCES, STORAGE_BUFFERS, WORKGROUP_BYTES,
 };
 use gpu_logreg::backend::layout::{COLUMN_LEVELS, HELD, TILE, tile_rows};
+use gpu_logreg::data::Column;
+use naga::back::PipelineConstants;
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
 use naga::{
     AddressSpace, BinaryOperator, Block, BuiltIn, Expression, Function, Handle, Literal, LocalVariable, MathFunction,
@@ -82,9 +84,14 @@ fn every_file_is_a_kernel_and_every_kernel_a_file() {
 
 #[test]
 fn every_source_has_a_translation_into_every_language() {
-    for (kernel, source) in sources() {
+    let mut written = 0;
+    for (kernel, source, constants) in variants() {
         let (module, info) = parse(source).expect("a valid source");
+        let entry = Some((ShaderStage::Compute, "main"));
+        let (module, info) = naga::back::pipeline_constants::process_overrides(&module, &info, entry, &constants)
+            .unwrap_or_else(|error| panic!("{kernel:?} with {constants:?}: {error}"));
         let main = || (ShaderStage::Compute, "main".to_owned());
+        written += 1;
 
         let pipeline =
             naga::back::spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".into() };
@@ -106,6 +113,86 @@ fn every_source_has_a_translation_into_every_language() {
             .write(&module, &info, None)
             .unwrap_or_else(|error| panic!("{kernel:?} as HLSL: {error}"));
         assert!(hlsl.contains(&format!("[numthreads({GROUP}, 1, 1)]")), "{kernel:?}: HLSL without its group size");
+    }
+    assert_eq!(written, 9, "five kernels, four of them with a column that a table may have");
+}
+
+/// Every kernel for tables without its optional column, and for tables with it.
+fn variants() -> impl Iterator<Item = (Kernel, &'static str, PipelineConstants)> {
+    sources().flat_map(|(kernel, source)| {
+        let extended = kernel.optional_column().map(|(_, name)| [(name.to_owned(), 1.0)].into_iter().collect());
+        std::iter::once(PipelineConstants::default()).chain(extended).map(move |constants| (kernel, source, constants))
+    })
+}
+
+/// The constants of the pipeline: that of the kernel's optional column is among them, and all are false by default. A
+/// pipeline without the column reads nothing of it: the only uses of the binding stand under the constant.
+fn check_optional_column(module: &Module, kernel: Kernel) -> Result<(), String> {
+    for (_, constant) in module.overrides.iter() {
+        let is_false = constant
+            .init
+            .is_some_and(|init| module.global_expressions[init] == Expression::Literal(Literal::Bool(false)));
+        expect(is_false, || format!("{:?} is not false by default", constant.name))?;
+    }
+    let Some((column, constant)) = kernel.optional_column() else { return Ok(()) };
+    let (gate, _) = module
+        .overrides
+        .iter()
+        .find(|(_, there)| there.name.as_deref() == Some(constant))
+        .ok_or_else(|| format!("no constant {constant}"))?;
+    let name = match column {
+        Column::Weight => "row_weights",
+        Column::Offset => "offsets",
+        other => return Err(format!("{other:?} is in every table")),
+    };
+    let (binding, _) = module
+        .global_variables
+        .iter()
+        .find(|(_, variable)| variable.name.as_deref() == Some(name))
+        .ok_or_else(|| format!("no binding {name}"))?;
+    let functions = module.functions.iter().map(|(_, function)| function);
+    let (mut gated, mut open) = (0, 0);
+    for function in functions.chain([&module.entry_points[0].function]) {
+        loads(function, &function.body, gate, binding, false, &mut |is_gated| {
+            *(if is_gated { &mut gated } else { &mut open }) += 1;
+        });
+    }
+    expect(gated > 0, || format!("{name} is never read"))?;
+    expect(open == 0, || format!("{name} is read where {constant} is false"))
+}
+
+/// Tells of every load from a global variable in a block whether it stands under `if (gate)`.
+fn loads(
+    function: &Function,
+    block: &Block,
+    gate: Handle<naga::Override>,
+    variable: Handle<naga::GlobalVariable>,
+    is_gated: bool,
+    tell: &mut dyn FnMut(bool),
+) {
+    for statement in block {
+        match statement {
+            Statement::Emit(range) => {
+                for expression in range.clone() {
+                    if let Expression::Load { pointer } = function.expressions[expression]
+                        && matches!(root(function, pointer), Some((Root::Global(global), _)) if global == variable)
+                    {
+                        tell(is_gated);
+                    }
+                }
+            }
+            Statement::Block(inner) => loads(function, inner, gate, variable, is_gated, tell),
+            Statement::If { condition, accept, reject } => {
+                let opens = function.expressions[*condition] == Expression::Override(gate);
+                loads(function, accept, gate, variable, is_gated || opens, tell);
+                loads(function, reject, gate, variable, is_gated, tell);
+            }
+            Statement::Loop { body, continuing, .. } => {
+                loads(function, body, gate, variable, is_gated, tell);
+                loads(function, continuing, gate, variable, is_gated, tell);
+            }
+            _ => {}
+        }
     }
 }
 
@@ -362,6 +449,7 @@ fn check_layout(source: &str, kernel: Kernel) -> Result<(), String> {
     check_constants(&module)?;
     check_bindings(&module, &info, kernel)?;
     check_pass(&module)?;
+    check_optional_column(&module, kernel)?;
     let (buffers, bytes) = (storage_buffers(&module), workgroup_bytes(&module, &info));
     expect(buffers <= STORAGE_BUFFERS, || format!("{buffers} storage buffers, more than {STORAGE_BUFFERS}"))?;
     expect(bytes <= WORKGROUP_BYTES, || format!("{bytes} bytes of workgroup memory, more than {WORKGROUP_BYTES}"))?;
@@ -429,6 +517,14 @@ fn a_layout_that_is_not_the_hosts_is_refused() {
             "4 bindings",
         ),
         (Kernel::Advance, " * direction_margins[k]", "", "direction_margins is used"),
+        (Kernel::Margin, "if (HAS_OFFSETS)", "if (HAS_OFFSETS || pass_.rows > 0u)", "offsets is never read"),
+        (Kernel::Margin, "if (HAS_OFFSETS) {\n            z +=", "{\n            z +=", "offsets is never read"),
+        (Kernel::Margin, "var z = vec4(pass_.intercept);", "var z = offsets[k];", "offsets is read where"),
+        (Kernel::Margin, "override HAS_OFFSETS: bool = false", "override HAS_OFFSETS: bool = true", "not false"),
+        (Kernel::Evaluate, "var w = vec4(1.0);", "var w = row_weights[k];", "row_weights is read where"),
+        (Kernel::Probe, "var w = vec4(1.0);", "var w = row_weights[k];", "row_weights is read where"),
+        (Kernel::Hessian, "var w = vec4(1.0);", "var w = row_weights[k];", "row_weights is read where"),
+        (Kernel::Hessian, "HAS_ROW_WEIGHTS: bool = false", "HAS_ROW_WEIGHTS: bool = true", "not false"),
         (Kernel::Evaluate, "(pass_.features + 4u)", "(pass_.features + 5u)", "heads of a slot"),
         (
             Kernel::Evaluate,
@@ -892,7 +988,9 @@ impl<'a> Walk<'a> {
             return Value::Constant(constant);
         }
         match frame.function.expressions[expression] {
-            Expression::Literal(_) | Expression::Constant(_) | Expression::ZeroValue(_) => Value::Uniform,
+            Expression::Literal(_) | Expression::Constant(_) | Expression::Override(_) | Expression::ZeroValue(_) => {
+                Value::Uniform
+            }
             Expression::FunctionArgument(index) => frame.arguments[index as usize],
             Expression::Load { pointer } => match root(frame.function, pointer) {
                 Some((Root::Local(local), index)) => {

@@ -147,6 +147,7 @@ fn iris_without_virginica() -> Rows {
     Rows {
         columns: rows.0.iter().map(|column| kept.iter().map(|&k| column[k]).collect()).collect(),
         labels: kept.iter().map(|&k| f64::from(u8::from(rows.1[k] == "versicolor"))).collect(),
+        ..Rows::default()
     }
 }
 
@@ -197,7 +198,7 @@ fn moderate(n: usize, d: usize, seed: u64) -> Rows {
             f64::from(u8::from(uniform() < 1.0 / (1.0 + (-z).exp())))
         })
         .collect();
-    Rows { columns, labels }
+    Rows { columns, labels, ..Rows::default() }
 }
 
 /// A level whose rows are all positive: its coefficient has no finite estimate, the others do.
@@ -306,7 +307,8 @@ fn robust_errors_are_the_sandwich(device: &Selection) -> Check {
 
 /// A model without parameters is refused, not iterated on.
 fn nothing_to_fit_is_refused(device: &Selection) -> Check {
-    let rows = Rows { columns: vec![vec![0.0; 20]], labels: (0..20).map(|k| f64::from(k % 2)).collect() };
+    let rows =
+        Rows { columns: vec![vec![0.0; 20]], labels: (0..20).map(|k| f64::from(k % 2)).collect(), ..Rows::default() };
     match fit_rows(&rows, |job| job.intercept = false, device) {
         Err(error) if error.contains("nothing to fit") => Ok(()),
         other => Err(format!("{:?}", other.map(|model| model.training.status))),

@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use crate::data::Shape;
+
 /// Rows that a workgroup handles at once where it reads no features: four for each of its 256 invocations.
 pub const TILE: usize = 1024;
 
@@ -42,10 +44,8 @@ const HESSIAN_ROWS_A_COLUMN: usize = 16;
 /// The cut of a table into blocks and chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Rows of the table, n.
-    pub rows: usize,
-    /// Feature columns, d.
-    pub features: usize,
+    /// The table.
+    pub shape: Shape,
     /// Rows of a block, a power of two from 4 on.
     pub block_rows: usize,
     /// Rows of a block of the Hessian, a multiple of `block_rows`.
@@ -55,29 +55,30 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Cuts `rows` x `features` into blocks, and chunks of at most `max_chunk_bytes` of f32 features
+    /// Cuts a table into blocks, and chunks of at most `max_chunk_bytes` of f32 features
     /// (and at most that many bytes of one f32 a row).
-    pub fn new(rows: usize, features: usize, max_chunk_bytes: usize) -> Self {
-        Self::of_blocks(rows, features, block_rows(rows, features), max_chunk_bytes)
+    pub fn new(shape: Shape, max_chunk_bytes: usize) -> Self {
+        Self::of_blocks(shape, block_rows(shape.rows, shape.features), max_chunk_bytes)
     }
 
     /// As [`Layout::new`], in blocks of `block_rows`.
-    pub fn of_blocks(rows: usize, features: usize, block_rows: usize, max_chunk_bytes: usize) -> Self {
+    pub fn of_blocks(shape: Shape, block_rows: usize, max_chunk_bytes: usize) -> Self {
+        let Shape { rows, features, .. } = shape;
         let hessian_rows = hessian_rows(block_rows, features);
         let fitting = max_chunk_bytes / 4 / features.max(1);
         let most = (MAX_CHUNK_BLOCKS / (hessian_rows / block_rows)).max(1);
         let chunk_blocks = (fitting / hessian_rows).clamp(1, most).min(rows.div_ceil(hessian_rows).max(1));
-        Self { rows, features, block_rows, hessian_rows, chunk_rows: chunk_blocks * hessian_rows }
+        Self { shape, block_rows, hessian_rows, chunk_rows: chunk_blocks * hessian_rows }
     }
 
     /// The number of chunks.
     pub fn chunks(&self) -> usize {
-        self.rows.div_ceil(self.chunk_rows)
+        self.shape.rows.div_ceil(self.chunk_rows)
     }
 
     /// The number of rows in `chunk`.
     pub fn rows_of(&self, chunk: usize) -> usize {
-        self.chunk_rows.min(self.rows - chunk * self.chunk_rows)
+        self.chunk_rows.min(self.shape.rows - chunk * self.chunk_rows)
     }
 
     /// The number of blocks in `chunk`.
@@ -150,8 +151,8 @@ mod tests {
     fn blocks_depend_on_rows_and_columns_alone_and_fit() {
         for features in [1, 3, 28, 257, 1_024, 1_025, 40_000, 200_000] {
             for rows in [1, 255, 1_025, 2_000_000, 100_000_000] {
-                let small = Layout::new(rows, features, 1 << 20);
-                let large = Layout::new(rows, features, 1 << 30);
+                let small = Layout::new(Shape::plain(rows, features), 1 << 20);
+                let large = Layout::new(Shape::plain(rows, features), 1 << 30);
                 assert_eq!(small.block_rows, large.block_rows);
                 assert!(small.block_rows * features * 4 <= MAX_BLOCK_BYTES, "{small:?}");
                 assert!(small.block_rows.is_power_of_two() && small.block_rows >= 4, "{small:?}");
@@ -168,7 +169,7 @@ mod tests {
 
     #[test]
     fn blocks_grow_with_the_rows_up_to_what_accumulators_allow() {
-        let block = |rows, features| Layout::new(rows, features, 1 << 20).block_rows;
+        let block = |rows, features| Layout::new(Shape::plain(rows, features), 1 << 20).block_rows;
         assert_eq!([1, 8, 9, 28, 200, 257, 1_024, 1_025].map(tile_rows), [1_024, 1_024, 512, 256, 32, 16, 8, 8]);
         assert_eq!([1, 8, 9, 1_024, 1_025].map(|features| block(1_000, features)), [1_024, 1_024, 512, 512, 512]);
         assert_eq!([1 << 21, (1 << 21) + 1, 1 << 30].map(|rows| block(rows, 28)), [512, 1_024, 16_384]);
@@ -179,7 +180,7 @@ mod tests {
 
     #[test]
     fn pieces_cover_the_rows_once() {
-        let layout = Layout::new(10_000, 7, 2_048 * 7 * 4);
+        let layout = Layout::new(Shape::plain(10_000, 7), 2_048 * 7 * 4);
         assert_eq!(layout.chunk_rows, 2_048);
         let pieces: Vec<_> = layout.pieces(2_000, 5_000).collect();
         assert_eq!(pieces, [(0, 2_000..2_048), (1, 0..2_048), (2, 0..2_048), (3, 0..856)]);

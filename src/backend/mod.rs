@@ -8,7 +8,7 @@ pub mod layout;
 pub mod storage;
 
 use crate::backend::storage::{Limits, Placement};
-use crate::data::{Column, Store};
+use crate::data::{Column, Shape, Store};
 use crate::error::{Error, Result};
 use crate::objective::{Need, Objective};
 
@@ -20,13 +20,19 @@ pub trait Loading {
     /// Where its chunks are kept.
     fn placement(&self) -> Placement;
 
-    /// All columns are written; from here on the table does not change.
+    /// All columns are written; from here on the table does not change. An error if a row weight is negative or no
+    /// finite number.
     fn finish(self: Box<Self>) -> Result<Box<dyn Backend>>;
 }
 
-/// An [`Objective`] in the device's coordinates: the mean cross-entropy as a function of the weights
-/// `[features]` of the narrowed columns and the intercept, which comes last.
+/// An [`Objective`] in the device's coordinates: the mean cross-entropy `1/N sum w_k (softplus(z_k) - t_k z_k)` as a
+/// function of the weights `[features]` of the narrowed columns and the intercept, which comes last. Offsets are in the
+/// margins `z_k` and in no direction margin; all sums over rows have the row weights, and all means divide by N.
 pub trait Backend: Objective {
+    /// N, the sum of the row weights as they are stored, in f32: the number of rows where rows have none. Where it is 0,
+    /// all sums are, and so are their means.
+    fn weight(&self) -> f64;
+
     /// What each row holds where the objective stands now; for diagnosis and tests.
     fn row_terms(&mut self) -> Result<RowTerms>;
 }
@@ -34,11 +40,11 @@ pub trait Backend: Objective {
 /// Vectors over all rows of the table, `[rows]` each.
 #[derive(Clone, Debug, Default)]
 pub struct RowTerms {
-    /// Margins `z` at the point where the objective stands.
+    /// Margins `z` at the point where the objective stands, offsets included.
     pub margins: Vec<f64>,
     /// Direction margins `u = X p` of the last line.
     pub direction_margins: Vec<f64>,
-    /// Residuals `L - t` of the last evaluation.
+    /// Residuals `L - t` of the last evaluation, without the row weights.
     pub residuals: Vec<f64>,
 }
 
@@ -142,7 +148,7 @@ impl Device {
     pub fn bias(&self) -> Result<f64> {
         match self {
             Self::Cpu => Ok(0.0),
-            Self::Gpu(gpu) => logistic_bias(Box::new(gpu.reserve(BIAS_ROWS, 1, &Limits::default())?)),
+            Self::Gpu(gpu) => logistic_bias(Box::new(gpu.reserve(Shape::plain(BIAS_ROWS, 1), &Limits::default())?)),
         }
     }
 
@@ -154,11 +160,11 @@ impl Device {
         }
     }
 
-    /// Reserves room for a table of `rows` x `features` within `limits`.
-    pub fn reserve(&self, rows: usize, features: usize, limits: &Limits) -> Result<Box<dyn Loading>> {
+    /// Reserves room for a table within `limits`.
+    pub fn reserve(&self, shape: Shape, limits: &Limits) -> Result<Box<dyn Loading>> {
         Ok(match self {
-            Self::Cpu => Box::new(cpu::CpuTable::within(rows, features, limits)?),
-            Self::Gpu(gpu) => Box::new(gpu.reserve(rows, features, limits)?),
+            Self::Cpu => Box::new(cpu::CpuTable::within(shape, limits)?),
+            Self::Gpu(gpu) => Box::new(gpu.reserve(shape, limits)?),
         })
     }
 }
@@ -169,6 +175,28 @@ fn no_adapter() -> Error {
         "Install the driver of your graphics card; on Debian or Ubuntu the package mesa-vulkan-drivers also brings a \
          software adapter. Or run on the CPU with --device cpu: the same answer.",
     )
+}
+
+/// The sum of the row weights of a block, in f64 and in their order; NaN if one is negative. Blocks do not depend on
+/// chunks and threads, and their sums are added in their order, so N has the same bits wherever its rows are kept.
+fn weight_of_block(row_weights: &[f32]) -> f64 {
+    row_weights.iter().map(|&w| if w >= 0.0 { f64::from(w) } else { f64::NAN }).sum()
+}
+
+/// N, if it is a number: else some row weight was none, or negative.
+fn checked_weight(weight: f64) -> Result<f64> {
+    if weight.is_finite() {
+        return Ok(weight);
+    }
+    Err(Error::data(
+        "a row weight is negative or no finite number",
+        "Row weights are numbers from 0 on; correct that column upstream.",
+    ))
+}
+
+/// What sums over rows are divided by for their means.
+fn divisor(weight: f64) -> f64 {
+    if weight > 0.0 { weight } else { 1.0 }
 }
 
 /// Rows of the grid on which the bias is measured.
@@ -200,10 +228,10 @@ pub fn logistic_bias(mut table: Box<dyn Loading>) -> Result<f64> {
 ///
 /// At weights 0 and intercept 0 every probability is 1/2, so the mean loss is ln 2 and the gradient of a
 /// column is its mean of `x (1/2 - t)`. Columns are small integers, with a mean of their own each.
-pub fn self_test(reserve: impl FnOnce(usize, usize) -> Result<Box<dyn Loading>>) -> Result<()> {
+pub fn self_test(reserve: impl FnOnce(Shape) -> Result<Box<dyn Loading>>) -> Result<()> {
     const ROWS: usize = 5_003; // several blocks, the last one not full
     const FEATURES: usize = 5;
-    let mut table = reserve(ROWS, FEATURES)?;
+    let mut table = reserve(Shape::plain(ROWS, FEATURES))?;
     let store = table.as_store();
     let cell = |row: usize, feature: usize| ((row * (feature + 2)) % (feature + 7)) as f32;
     let label = |row: usize| f32::from(u8::from(row.is_multiple_of(3)));

@@ -13,7 +13,7 @@ use std::sync::mpsc::channel;
 use memmap2::MmapMut;
 
 use crate::backend::layout::Layout;
-use crate::data::Column;
+use crate::data::{Column, Shape};
 use crate::error::{Error, Result};
 
 /// How much of a table may be kept where.
@@ -106,6 +106,10 @@ pub enum Part {
     Features,
     /// The labels, f32 `[stride]`.
     Labels,
+    /// The row weights, f32 `[stride]`; empty where the table has none.
+    RowWeights,
+    /// The offsets, f32 `[stride]`; empty where the table has none.
+    Offsets,
     /// The margins, `[stride]`.
     Margins,
     /// The direction margins, `[stride]`.
@@ -117,8 +121,8 @@ pub enum Part {
 /// Where the parts of a record lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordLayout {
-    /// Columns.
-    pub features: usize,
+    /// Of the record: at most that many rows.
+    pub shape: Shape,
     /// Rows from one column to the next.
     pub stride: usize,
     /// Bytes of a margin: 4 or 8.
@@ -129,15 +133,15 @@ pub struct RecordLayout {
 const TILE_LINES: usize = 64;
 
 impl RecordLayout {
-    /// A record of at most `rows` rows, whose margins are `state_bytes` wide.
-    pub fn new(rows: usize, features: usize, state_bytes: usize) -> Self {
+    /// A record of at most `shape.rows` rows, whose margins are `state_bytes` wide.
+    pub fn new(shape: Shape, state_bytes: usize) -> Self {
         const ROWS_A_LINE: usize = 16;
-        let mut lines = rows.div_ceil(ROWS_A_LINE);
+        let mut lines = shape.rows.div_ceil(ROWS_A_LINE);
         // A distance of a power of two would put every column into the same few sets of a cache.
         while lines > 8 * TILE_LINES && lines % (2 * TILE_LINES) != TILE_LINES + 1 {
             lines += 1;
         }
-        Self { features, stride: lines * ROWS_A_LINE, state_bytes }
+        Self { shape, stride: lines * ROWS_A_LINE, state_bytes }
     }
 
     /// Bytes of a record.
@@ -145,18 +149,35 @@ impl RecordLayout {
         self.range(if self.state_bytes == 4 { Part::Residuals } else { Part::DirectionMargins }).end
     }
 
-    /// The bytes of a part.
+    /// The bytes of a part; none for one that the table does not have.
     pub fn range(&self, part: Part) -> Range<usize> {
-        let features = self.features * self.stride * 4;
-        let labels = features + self.stride * 4;
+        let column = self.stride * 4;
+        let features = self.shape.features * column;
+        let labels = features + column;
+        let row_weights = labels + usize::from(self.shape.weights) * column;
+        let columns = row_weights + usize::from(self.shape.offsets) * column;
         let state = self.stride * self.state_bytes;
         match part {
             Part::Features => 0..features,
             Part::Labels => features..labels,
-            Part::Margins => labels..labels + state,
-            Part::DirectionMargins => labels + state..labels + 2 * state,
-            Part::Residuals => labels + 2 * state..labels + 3 * state,
+            Part::RowWeights => labels..row_weights,
+            Part::Offsets => row_weights..columns,
+            Part::Margins => columns..columns + state,
+            Part::DirectionMargins => columns + state..columns + 2 * state,
+            Part::Residuals => columns + 2 * state..columns + 3 * state,
         }
+    }
+
+    /// Which of the record's columns of f32 a column is: features, label, row weights, offsets. `None` if the table
+    /// does not have it.
+    fn place(&self, column: Column) -> Option<usize> {
+        let features = self.shape.features;
+        self.shape.has(column).then_some(match column {
+            Column::Feature(index) => index,
+            Column::Label => features,
+            Column::Weight => features + 1,
+            Column::Offset => features + 1 + usize::from(self.shape.weights),
+        })
     }
 }
 
@@ -418,10 +439,8 @@ impl HostRecords {
     pub fn columns(&mut self) -> RecordColumns<'_> {
         let layout = self.layout;
         let in_memory = self.memory.iter_mut().map(|bytes| {
-            let (features, rest) = bytes.split_at_mut(layout.range(Part::Features).end);
-            let labels = &mut rest[..layout.stride * 4];
-            let columns = bytemuck::cast_slice_mut(features).chunks_exact_mut(layout.stride).map(Mutex::new);
-            ChunkColumns { features: columns.collect(), labels: Mutex::new(bytemuck::cast_slice_mut(labels)) }
+            let columns = &mut bytes[..layout.range(Part::Margins).start];
+            bytemuck::cast_slice_mut(columns).chunks_exact_mut(layout.stride).map(Mutex::new).collect()
         });
         RecordColumns { layout, in_memory: in_memory.collect(), scratch: self.scratch.as_ref().map(|(file, _)| file) }
     }
@@ -469,13 +488,8 @@ impl HostRecords {
     }
 }
 
-/// The columns of a chunk, each with a lock of its own: several threads write different ones.
-struct ChunkColumns<'t> {
-    /// `[features]`, each `[stride]`.
-    features: Vec<Mutex<&'t mut [f32]>>,
-    /// `[stride]`.
-    labels: Mutex<&'t mut [f32]>,
-}
+/// The columns of a chunk, `[stride]` each, with a lock each: several threads write different ones.
+type ChunkColumns<'t> = Vec<Mutex<&'t mut [f32]>>;
 
 /// Takes columns for records.
 pub struct RecordColumns<'t> {
@@ -487,22 +501,21 @@ pub struct RecordColumns<'t> {
 impl RecordColumns<'_> {
     /// Writes `values` to the rows of a column from `first_row` of the record on.
     pub fn write(&self, record: usize, column: Column, first_row: usize, values: &[f32]) -> Result<()> {
+        let Some(place) = self.layout.place(column) else { return Err(absent(column)) };
         if let Some(columns) = self.in_memory.get(record) {
-            let target = match column {
-                Column::Feature(index) => &columns.features[index],
-                Column::Label => &columns.labels,
-            };
-            let mut target = target.lock().expect("no writer panics while it copies");
+            let mut target = columns[place].lock().expect("no writer panics while it copies");
             target[first_row..first_row + values.len()].copy_from_slice(values);
             return Ok(());
         }
-        let start = match column {
-            Column::Feature(index) => index * self.layout.stride * 4,
-            Column::Label => self.layout.range(Part::Labels).start,
-        };
+        let start = place * self.layout.stride * 4;
         let scratch = self.scratch.expect("a record is in memory or in the scratch file");
         scratch.write(record - self.in_memory.len(), start + first_row * 4, bytemuck::cast_slice(values))
     }
+}
+
+/// A column was written that the table does not have.
+pub(super) fn absent(column: Column) -> Error {
+    Error::internal(format!("{column:?} was written to a table without it"))
 }
 
 /// Bytes of a chunk for a table whose host records may take `limit` bytes: large ones cost fewer calls, and the three
@@ -522,7 +535,8 @@ pub fn human(bytes: u64) -> String {
 
 /// The records that hold the chunks of `layout`, with margins `state_bytes` wide.
 pub fn record_of(layout: &Layout, state_bytes: usize) -> RecordLayout {
-    RecordLayout::new(layout.chunk_rows.min(layout.rows), layout.features, state_bytes)
+    let rows = layout.chunk_rows.min(layout.shape.rows);
+    RecordLayout::new(Shape { rows, ..layout.shape }, state_bytes)
 }
 
 #[cfg(test)]
@@ -560,13 +574,33 @@ mod tests {
     #[test]
     fn columns_of_a_record_lie_in_different_sets_of_a_cache() {
         for (rows, features) in [(1, 1), (4_096, 3), (131_072, 32), (149_504, 28)] {
-            let layout = RecordLayout::new(rows, features, 8);
+            let layout = RecordLayout::new(Shape::plain(rows, features), 8);
             assert!(layout.stride >= rows && layout.stride.is_multiple_of(16), "{layout:?}");
             assert!(layout.stride <= rows + 16 * (2 * TILE_LINES + 1), "{layout:?}");
             assert_eq!(layout.bytes(), layout.stride * (4 * features + 4 + 16));
             if rows > 100_000 {
                 assert_eq!(layout.stride / 16 % (2 * TILE_LINES), TILE_LINES + 1, "{layout:?}");
             }
+        }
+    }
+
+    /// Parts follow each other without a gap, and what a table does not have takes no byte.
+    #[test]
+    fn weights_and_offsets_take_room_only_where_they_are() {
+        use Part::{DirectionMargins, Features, Labels, Margins, Offsets, Residuals, RowWeights};
+        for (weights, offsets) in [(false, false), (true, false), (false, true), (true, true)] {
+            let layout = RecordLayout::new(Shape { rows: 33, features: 3, weights, offsets }, 4);
+            let mut end = 0;
+            for part in [Features, Labels, RowWeights, Offsets, Margins, DirectionMargins, Residuals] {
+                assert_eq!(layout.range(part).start, end, "{part:?} of {layout:?}");
+                end = layout.range(part).end;
+            }
+            assert_eq!((end, layout.bytes()), (layout.stride * (4 * layout.shape.columns_beside() + 12 + 12), end));
+            let places = [Column::Feature(2), Column::Label, Column::Weight, Column::Offset].map(|c| layout.place(c));
+            let after = weights.then_some(4);
+            assert_eq!(places, [Some(2), Some(3), after, offsets.then_some(4 + usize::from(weights))]);
+            assert_eq!(layout.range(RowWeights).is_empty(), !weights);
+            assert_eq!(layout.range(Offsets).is_empty(), !offsets);
         }
     }
 }

@@ -105,5 +105,5 @@ pub(super) fn run(arguments: &Devices, global: &Global) -> Result<ExitCode> {
 
 fn self_test_of(adapter: &Adapter) -> Result<()> {
     let gpu = Gpu::open(adapter)?;
-    self_test(|rows, features| Ok(Box::new(gpu.reserve(rows, features, &Limits::default())?) as Box<dyn Loading>))
+    self_test(|shape| Ok(Box::new(gpu.reserve(shape, &Limits::default())?) as Box<dyn Loading>))
 }

@@ -27,6 +27,45 @@ pub enum Column {
     Feature(usize),
     /// The label: 0 or 1.
     Label,
+    /// The row weight `w_k`, at least 0: a row of weight 2 counts as if it were there twice.
+    Weight,
+    /// The offset `o_k`, a part of the margin that is not fitted.
+    Offset,
+}
+
+/// How large a table is, and which columns it has beside the features and the label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Rows, n.
+    pub rows: usize,
+    /// Feature columns, d.
+    pub features: usize,
+    /// Whether rows have weights.
+    pub weights: bool,
+    /// Whether rows have offsets.
+    pub offsets: bool,
+}
+
+impl Shape {
+    /// `rows` x `features` without weights and offsets.
+    pub const fn plain(rows: usize, features: usize) -> Self {
+        Self { rows, features, weights: false, offsets: false }
+    }
+
+    /// Whether a table has this column.
+    pub const fn has(&self, column: Column) -> bool {
+        match column {
+            Column::Feature(index) => index < self.features,
+            Column::Label => true,
+            Column::Weight => self.weights,
+            Column::Offset => self.offsets,
+        }
+    }
+
+    /// Columns beside the features: label, weights, offsets.
+    pub const fn columns_beside(&self) -> usize {
+        1 + self.weights as usize + self.offsets as usize
+    }
 }
 
 /// Takes the columns of a table, piece by piece, from several threads, in no particular order. A piece

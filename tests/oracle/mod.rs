@@ -13,6 +13,10 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 pub(crate) struct Rows {
     pub(crate) columns: Vec<Vec<f64>>,
     pub(crate) labels: Vec<f64>,
+    /// How often each row counts; empty where each counts once.
+    pub(crate) weights: Vec<f64>,
+    /// What is added to each margin; empty where nothing is.
+    pub(crate) offsets: Vec<f64>,
 }
 
 /// Value and gradient of the mean loss, and what they were made of.
@@ -23,7 +27,7 @@ pub(crate) struct Evaluated {
     pub(crate) loss: f64,
     /// Features, then the intercept.
     pub(crate) gradient: Vec<f64>,
-    /// Means of the absolute terms of the gradient, the measure of its rounding.
+    /// Weighted means of the absolute terms of the gradient, the measure of its rounding.
     pub(crate) absolute: Vec<f64>,
 }
 
@@ -32,8 +36,27 @@ impl Rows {
         self.labels.len()
     }
 
-    /// `sum_j w_j x_kj + b` of row `k`.
+    /// How often row `k` counts.
+    pub(crate) fn row_weight(&self, k: usize) -> f64 {
+        if self.weights.is_empty() { 1.0 } else { self.weights[k] }
+    }
+
+    /// How often all rows count together.
+    pub(crate) fn weight(&self) -> f64 {
+        (0..self.len()).map(|k| self.row_weight(k)).sum()
+    }
+
+    pub(crate) fn offset(&self, k: usize) -> f64 {
+        if self.offsets.is_empty() { 0.0 } else { self.offsets[k] }
+    }
+
+    /// `o_k + sum_j w_j x_kj + b` of row `k`.
     pub(crate) fn margin(&self, k: usize, weights: &[f64], intercept: f64) -> f64 {
+        self.offset(k) + self.direction_margin(k, weights, intercept)
+    }
+
+    /// `sum_j w_j x_kj + b` of row `k`.
+    pub(crate) fn direction_margin(&self, k: usize, weights: &[f64], intercept: f64) -> f64 {
         assert_eq!(weights.len(), self.columns.len());
         let mut z = intercept;
         for (column, w) in self.columns.iter().zip(weights) {
@@ -44,7 +67,7 @@ impl Rows {
 
     pub(crate) fn evaluate(&self, weights: &[f64], intercept: f64) -> Evaluated {
         let d = self.columns.len();
-        let n = self.len() as f64;
+        let n = self.weight();
         let mut out = Evaluated {
             margins: Vec::new(),
             residuals: Vec::new(),
@@ -62,11 +85,12 @@ impl Rows {
             let residual = if t > 0.5 { -1.0 / (1.0 + z.exp()) } else { 1.0 / (1.0 + (-z).exp()) };
             out.margins.push(z);
             out.residuals.push(residual);
-            out.loss += loss / n;
+            let count = self.row_weight(k);
+            out.loss += count * loss / n;
             for j in 0..=d {
                 let x = if j < d { self.columns[j][k] } else { 1.0 };
-                out.gradient[j] += residual * x / n;
-                out.absolute[j] += (residual * x).abs() / n;
+                out.gradient[j] += count * residual * x / n;
+                out.absolute[j] += count * (residual * x).abs() / n;
             }
         }
         out
@@ -74,16 +98,30 @@ impl Rows {
 
     /// `(1/n) sum S x x'`, x extended by 1, and the same of the absolute terms.
     pub(crate) fn hessian(&self, weights: &[f64], intercept: f64) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
+        self.product(|k| {
+            let z = self.margin(k, weights, intercept);
+            let (yes, no) = (1.0 / (1.0 + (-z).exp()), 1.0 / (1.0 + z.exp()));
+            yes * no
+        })
+    }
+
+    /// `(1/n) sum r^2 x x'`, x extended by 1, and the same of the absolute terms.
+    pub(crate) fn scatter(&self, weights: &[f64], intercept: f64) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
+        let residuals = self.evaluate(weights, intercept).residuals;
+        self.product(|k| residuals[k] * residuals[k])
+    }
+
+    fn product(&self, factor: impl Fn(usize) -> f64) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
         let size = self.columns.len() + 1;
         let mut sums = vec![vec![0.0; size]; size];
         let mut absolute = sums.clone();
+        let n = self.weight();
         for k in 0..self.len() {
-            let z = self.margin(k, weights, intercept);
-            let (yes, no) = (1.0 / (1.0 + (-z).exp()), 1.0 / (1.0 + z.exp()));
+            let factor = self.row_weight(k) * factor(k);
             let x: Vec<f64> = self.columns.iter().map(|column| column[k]).chain([1.0]).collect();
             for i in 0..size {
                 for j in 0..size {
-                    let term = yes * no * x[i] * x[j] / self.len() as f64;
+                    let term = factor * x[i] * x[j] / n;
                     sums[i][j] += term;
                     absolute[i][j] += term.abs();
                 }
@@ -98,7 +136,7 @@ impl Rows {
         let (weights, intercept) = at.split_at(size - 1);
         let (hessian, _) = self.hessian(weights, intercept[0]);
         let residuals = self.evaluate(weights, intercept[0]).residuals;
-        let n = self.len() as f64;
+        let n = self.weight();
         let x = |k: usize, j: usize| if j < size - 1 { self.columns[j][k] } else { 1.0 };
         (0..size)
             .map(|j| {
@@ -106,7 +144,10 @@ impl Rows {
                 // Row j of the inverse Hessian, then the variance of its product with the rows' gradients.
                 let row = solve(hessian.clone(), &unit);
                 let variance: f64 = (0..self.len())
-                    .map(|k| (residuals[k] * (0..size).map(|i| row[i] * x(k, i)).sum::<f64>()).powi(2))
+                    .map(|k| {
+                        let gradient = residuals[k] * (0..size).map(|i| row[i] * x(k, i)).sum::<f64>();
+                        self.row_weight(k) * gradient.powi(2)
+                    })
                     .sum();
                 variance.sqrt() / n
             })
@@ -141,7 +182,7 @@ impl Rows {
     /// the intercept last. `l2` penalises the weights.
     pub(crate) fn newton(&self, l2: f64) -> Vec<f64> {
         let d = self.columns.len();
-        let n = self.len() as f64;
+        let n = self.weight();
         let mut q = vec![0.0; d + 1];
         for _ in 0..30 {
             let mut gradient = vec![0.0; d + 1];
@@ -151,13 +192,14 @@ impl Rows {
                 for (x, column) in x.iter_mut().zip(&self.columns) {
                     *x = column[k];
                 }
-                let z: f64 = q.iter().zip(&x).map(|(q, x)| q * x).sum();
+                let z = self.offset(k) + q.iter().zip(&x).map(|(q, x)| q * x).sum::<f64>();
+                let share = self.row_weight(k) / n;
                 let probability = 1.0 / (1.0 + (-z).exp());
                 let curvature = probability * (1.0 - probability);
                 for i in 0..=d {
-                    gradient[i] += (probability - self.labels[k]) * x[i] / n;
+                    gradient[i] += (probability - self.labels[k]) * x[i] * share;
                     let row = &mut hessian[i];
-                    let scaled = curvature * x[i] / n;
+                    let scaled = curvature * x[i] * share;
                     for j in 0..=i {
                         row[j] += scaled * x[j];
                     }
@@ -212,7 +254,7 @@ fn solve(mut a: Vec<Vec<f64>>, b: &[f64]) -> Vec<f64> {
 pub(crate) fn read(path: &Path, features: &[&str], label: &str) -> Rows {
     let file = std::fs::File::open(path).expect("the file opens");
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("a Parquet file").build().expect("a reader");
-    let mut rows = Rows { columns: vec![Vec::new(); features.len()], labels: Vec::new() };
+    let mut rows = Rows { columns: vec![Vec::new(); features.len()], ..Rows::default() };
     for batch in reader {
         let batch = batch.expect("the file decodes");
         let numbers = |name: &str| -> Vec<f64> {

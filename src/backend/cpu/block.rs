@@ -67,8 +67,19 @@ impl<'a> Columns<'a> {
 pub(super) struct Block<'a> {
     pub(super) columns: Columns<'a>,
     pub(super) labels: &'a [f32],
+    pub(super) row_weights: Option<&'a [f32]>,
+    pub(super) offsets: Option<&'a [f32]>,
     pub(super) margins: &'a mut [f64],
     pub(super) direction_margins: &'a mut [f64],
+}
+
+/// Rows of a block that the cache holds, where they stand.
+#[derive(Clone, Copy)]
+pub(super) struct Tile<'a> {
+    pub(super) columns: Columns<'a>,
+    pub(super) labels: &'a [f32],
+    pub(super) row_weights: Option<&'a [f32]>,
+    pub(super) margins: &'a [f64],
 }
 
 /// Where the margins of an evaluation come from.
@@ -109,7 +120,7 @@ impl Sums {
 
 /// What is made of each tile of an evaluation beside its sums, while the cache holds it.
 pub(super) trait Beside {
-    fn take(&mut self, columns: Columns<'_>, labels: &[f32], margins: &[f64]);
+    fn take(&mut self, tile: Tile<'_>);
 }
 
 /// Nothing beside.
@@ -117,7 +128,7 @@ pub(super) struct Nothing;
 
 impl Beside for Nothing {
     #[inline(always)]
-    fn take(&mut self, _: Columns<'_>, _: &[f32], _: &[f64]) {}
+    fn take(&mut self, _: Tile<'_>) {}
 }
 
 impl Block<'_> {
@@ -133,6 +144,7 @@ impl Block<'_> {
             let rows = tile.min(self.labels.len() - first);
             let columns = self.columns.part(first, rows);
             let labels = &self.labels[first..first + rows];
+            let row_weights = self.row_weights.map(|weights| &weights[first..first + rows]);
             let margins = &mut self.margins[first..first + rows];
             let direction_margins = &mut self.direction_margins[first..first + rows];
             let residuals = &mut residuals[..rows];
@@ -142,19 +154,25 @@ impl Block<'_> {
             let step = match at {
                 At::Point(_) => {
                     margins.copy_from_slice(direction_margins);
+                    if let Some(offsets) = self.offsets {
+                        for (z, offset) in margins.iter_mut().zip(&offsets[first..first + rows]) {
+                            *z += f64::from(*offset);
+                        }
+                    }
                     direction_margins.fill(0.0);
                     0.0
                 }
                 At::Along(_, step) => step,
                 At::Here => 0.0,
             };
-            let [loss, slope, curvature] = row_sums(margins, direction_margins, step, labels, residuals, &mut scratch);
+            let states = States { margins, direction_margins, labels, row_weights };
+            let [loss, slope, curvature] = row_sums(states, step, residuals, &mut scratch);
             sums.loss += loss;
             sums.slope += slope;
             sums.curvature += curvature;
             columns.add_products(residuals, &mut sums.gradient);
             sums.gradient[features] += sum(residuals);
-            beside.take(columns, labels, margins);
+            beside.take(Tile { columns, labels, row_weights, margins });
         }
         sums
     }
@@ -166,7 +184,12 @@ impl Block<'_> {
         for first in (0..self.labels.len()).step_by(tile) {
             let rows = tile.min(self.labels.len() - first);
             let range = first..first + rows;
-            beside.take(self.columns.part(first, rows), &self.labels[range.clone()], &self.margins[range]);
+            beside.take(Tile {
+                columns: self.columns.part(first, rows),
+                labels: &self.labels[range.clone()],
+                row_weights: self.row_weights.map(|weights| &weights[range.clone()]),
+                margins: &self.margins[range],
+            });
         }
     }
 
@@ -179,8 +202,13 @@ impl Block<'_> {
         for first in (0..self.labels.len()).step_by(TILE_ROWS) {
             let range = first..(first + TILE_ROWS).min(self.labels.len());
             let residuals = &mut residuals[..range.len()];
-            let (z, u) = (&self.margins[range.clone()], &self.direction_margins[range.clone()]);
-            let tile = row_sums(z, u, step, &self.labels[range], residuals, &mut scratch);
+            let states = States {
+                margins: &self.margins[range.clone()],
+                direction_margins: &self.direction_margins[range.clone()],
+                labels: &self.labels[range.clone()],
+                row_weights: self.row_weights.map(|weights| &weights[range]),
+            };
+            let tile = row_sums(states, step, residuals, &mut scratch);
             for (sum, term) in sums.iter_mut().zip(tile) {
                 *sum += term;
             }
@@ -241,21 +269,33 @@ impl Default for Scratch {
     }
 }
 
-/// Sums of loss, slope and curvature of rows with margins `z + step u`, and their residuals. Term by term in one loop
-/// and sum by sum in others: the compiler may put the first into vector registers.
+/// What a row's terms are made of, `[rows]` each.
+#[derive(Clone, Copy)]
+struct States<'a> {
+    margins: &'a [f64],
+    direction_margins: &'a [f64],
+    labels: &'a [f32],
+    row_weights: Option<&'a [f32]>,
+}
+
+/// `v_k` becomes `w_k v_k`; exactly 0 where the weight is, whatever the value.
 #[inline(always)]
-fn row_sums(
-    margins: &[f64],
-    direction_margins: &[f64],
-    step: f64,
-    labels: &[f32],
-    residuals: &mut [f64],
-    scratch: &mut Scratch,
-) -> [f64; 3] {
+pub(super) fn weigh(values: &mut [f64], row_weights: &[f32]) {
+    for (value, &w) in values.iter_mut().zip(row_weights) {
+        *value = if w > 0.0 { f64::from(w) * *value } else { 0.0 };
+    }
+}
+
+/// Weighted sums of loss, slope and curvature of rows with margins `z + step u`, and their weighted residuals. Term by
+/// term in one loop and sum by sum in others: the compiler may put the first into vector registers.
+#[inline(always)]
+fn row_sums(states: States<'_>, step: f64, residuals: &mut [f64], scratch: &mut Scratch) -> [f64; 3] {
     let Scratch([exponentials, excesses, slopes, curvatures]) = scratch;
     let mut sums = [0.0; 3];
+    let States { margins, direction_margins, labels, row_weights } = states;
     let states = margins.chunks(TERM_ROWS).zip(direction_margins.chunks(TERM_ROWS));
-    for (((z, u), t), residuals) in states.zip(labels.chunks(TERM_ROWS)).zip(residuals.chunks_mut(TERM_ROWS)) {
+    let rows = states.zip(labels.chunks(TERM_ROWS)).zip(residuals.chunks_mut(TERM_ROWS));
+    for (index, (((z, u), t), residuals)) in rows.enumerate() {
         let n = z.len();
         let (u, t, residuals) = (&u[..n], &t[..n], &mut residuals[..n]);
         let (exponentials, excesses) = (&mut exponentials[..n], &mut excesses[..n]);
@@ -268,7 +308,19 @@ fn row_sums(
             curvatures[i] = row.curvature * u[i] * u[i];
             residuals[i] = row.residual;
         }
-        sums[0] += sum(excesses) + sum_of_logarithms(exponentials);
+        if let Some(row_weights) = row_weights {
+            let row_weights = &row_weights[index * TERM_ROWS..][..n];
+            // The logarithms have different weights now, and no product in common.
+            for e in exponentials.iter_mut() {
+                *e = ln_1p_of_unit(*e);
+            }
+            for values in [&mut *exponentials, &mut *excesses, &mut *slopes, &mut *curvatures, &mut *residuals] {
+                weigh(values, row_weights);
+            }
+            sums[0] += sum(excesses) + sum(exponentials);
+        } else {
+            sums[0] += sum(excesses) + sum_of_logarithms(exponentials);
+        }
         sums[1] += sum(slopes);
         sums[2] += sum(curvatures);
     }
@@ -313,14 +365,17 @@ fn sum(values: &[f64]) -> f64 {
     sums.iter().sum()
 }
 
-/// Sums of `S x_j^2` and `S x_j`, x extended by 1.
+/// Sums of `w S x_j^2` and `w S x_j`, x extended by 1.
 impl Beside for Diagonal {
     #[inline(always)]
-    fn take(&mut self, columns: Columns<'_>, _: &[f32], margins: &[f64]) {
+    fn take(&mut self, Tile { columns, row_weights, margins, .. }: Tile<'_>) {
         let mut curvatures = [0.0; TILE_ROWS];
         let curvatures = &mut curvatures[..margins.len()];
         for (s, z) in curvatures.iter_mut().zip(margins) {
             *s = terms(*z, 0.0).curvature;
+        }
+        if let Some(row_weights) = row_weights {
+            weigh(curvatures, row_weights);
         }
         let [mut weighted, mut squares] = [[0.0; TILE_ROWS]; 2];
         let (weighted, squares) = (&mut weighted[..margins.len()], &mut squares[..margins.len()]);
@@ -359,6 +414,14 @@ mod tests {
         let tiny = [1e-17_f64; TERM_ROWS];
         let by_product = tiny.iter().map(|e| 1.0 + e).product::<f64>().ln();
         assert!(by_product == 0.0 && sum_of_logarithms(&mut tiny.clone()) > 2e-15);
+    }
+
+    #[test]
+    #[expect(clippy::float_cmp, reason = "products that f64 holds exactly")]
+    fn a_weight_of_0_leaves_nothing_whatever_the_value() {
+        let mut values = [f64::INFINITY, f64::NAN, -1e308, 2.0, -3.0];
+        weigh(&mut values, &[0.0, 0.0, 0.0, 1.5, 2.0]);
+        assert_eq!(values, [0.0, 0.0, 0.0, 3.0, -6.0]);
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::backend::layout::Layout;
 use crate::backend::storage::{
     HostRecords, Limits, Part, Placement, RecordColumns, RecordLayout, Touched, chunk_bytes, record_of,
 };
-use crate::backend::{Backend, Loading, RowTerms};
-use crate::data::{Column, Store};
+use crate::backend::{Backend, Loading, RowTerms, checked_weight, divisor, weight_of_block};
+use crate::data::{Column, Shape, Store};
 use crate::error::Result;
 use crate::logistic::terms;
 use crate::matrix::Symmetric;
@@ -33,19 +33,19 @@ pub struct CpuTable {
 }
 
 impl CpuTable {
-    /// Reserves memory for `rows` x `features`.
-    pub fn new(rows: usize, features: usize) -> Result<Self> {
-        Self::within(rows, features, &Limits::default())
+    /// Reserves memory for a table.
+    pub fn new(shape: Shape) -> Result<Self> {
+        Self::within(shape, &Limits::default())
     }
 
-    /// Reserves room for `rows` x `features` within `limits`.
-    pub fn within(rows: usize, features: usize, limits: &Limits) -> Result<Self> {
-        Self::with_chunk_bytes(rows, features, chunk_bytes(limits.host_bytes()), limits)
+    /// Reserves room for a table within `limits`.
+    pub fn within(shape: Shape, limits: &Limits) -> Result<Self> {
+        Self::with_chunk_bytes(shape, chunk_bytes(limits.host_bytes()), limits)
     }
 
     /// As [`CpuTable::within`], in chunks of at most `chunk_bytes`; no result depends on it.
-    pub fn with_chunk_bytes(rows: usize, features: usize, chunk_bytes: usize, limits: &Limits) -> Result<Self> {
-        let layout = Layout::of_blocks(rows, features, block_rows(features), chunk_bytes);
+    pub fn with_chunk_bytes(shape: Shape, chunk_bytes: usize, limits: &Limits) -> Result<Self> {
+        let layout = Layout::of_blocks(shape, block_rows(shape.features), chunk_bytes);
         let record = record_of(&layout, size_of::<f64>());
         Ok(Self { layout, records: HostRecords::new(layout.chunks(), record, limits)? })
     }
@@ -61,7 +61,13 @@ impl Loading for CpuTable {
     }
 
     fn finish(self: Box<Self>) -> Result<Box<dyn Backend>> {
-        Ok(Box::new(Cpu { layout: self.layout, records: self.records, passes: Passes::default(), last_step: 0.0 }))
+        let Self { layout, records } = *self;
+        let weight = layout.shape.rows as f64;
+        let mut cpu = Cpu { layout, records, weight, passes: Passes::default(), last_step: 0.0 };
+        if layout.shape.weights {
+            cpu.weight = cpu.sum_row_weights()?;
+        }
+        Ok(Box::new(cpu))
     }
 }
 
@@ -87,6 +93,8 @@ impl Store for CpuStore<'_> {
 pub struct Cpu {
     layout: Layout,
     records: HostRecords,
+    /// N, the sum of the row weights.
+    weight: f64,
     passes: Passes,
     /// The step of the last evaluation from where the objective stands.
     last_step: f64,
@@ -101,20 +109,29 @@ fn blocks<'a>(
 ) -> impl Iterator<Item = Block<'a>> + use<'a> {
     let rows = layout.rows_of(chunk);
     let block_rows = layout.block_rows;
-    let (features, stride) = (record.features, record.stride);
-    let (floats, state) = bytes.split_at_mut(record.range(Part::Labels).end);
-    let (values, labels) = bytemuck::cast_slice::<u8, f32>(floats).split_at(features * stride);
+    let (features, stride) = (record.shape.features, record.stride);
+    let (columns, state) = bytes.split_at_mut(record.range(Part::Margins).start);
+    let columns: &'a [u8] = columns;
+    let part = |part| bytemuck::cast_slice::<u8, f32>(&columns[record.range(part)]);
+    let (values, labels) = (part(Part::Features), part(Part::Labels));
+    let row_weights = record.shape.weights.then(|| part(Part::RowWeights));
+    let offsets = record.shape.offsets.then(|| part(Part::Offsets));
     let (margins, direction_margins) = bytemuck::cast_slice_mut::<u8, f64>(state).split_at_mut(stride);
     labels[..rows]
         .chunks(block_rows)
         .zip(margins[..rows].chunks_mut(block_rows))
         .zip(direction_margins[..rows].chunks_mut(block_rows))
         .enumerate()
-        .map(move |(index, ((labels, margins), direction_margins))| Block {
-            columns: Columns { features, values, stride, first: index * block_rows, rows: labels.len() },
-            labels,
-            margins,
-            direction_margins,
+        .map(move |(index, ((labels, margins), direction_margins))| {
+            let (first, rows) = (index * block_rows, labels.len());
+            Block {
+                columns: Columns { features, values, stride, first, rows },
+                labels,
+                row_weights: row_weights.map(|weights| &weights[first..first + rows]),
+                offsets: offsets.map(|offsets| &offsets[first..first + rows]),
+                margins,
+                direction_margins,
+            }
         })
 }
 
@@ -130,15 +147,20 @@ struct Jobs {
 /// A job a block, all of them at once.
 const BLOCK_BY_BLOCK: Jobs = Jobs { blocks: 1, at_a_time: usize::MAX };
 
-const PROBE: Touched = [&[Part::Labels, Part::Margins, Part::DirectionMargins], &[]];
+// Of what is touched, row weights and offsets are empty where the table has none.
+const ROW_WEIGHTS: Touched = [&[Part::RowWeights], &[]];
+const PROBE: Touched = [&[Part::Labels, Part::RowWeights, Part::Margins, Part::DirectionMargins], &[]];
 const ADVANCE: Touched = [&[Part::Margins, Part::DirectionMargins], &[Part::Margins]];
-const FROM_MARGINS: Touched = [&[Part::Features, Part::Labels, Part::Margins], &[]];
+const FROM_MARGINS: Touched = [&[Part::Features, Part::Labels, Part::RowWeights, Part::Margins], &[]];
 
 /// What an evaluation touches.
 fn touched(at: At<'_>) -> Touched {
     match at {
-        At::Point(_) => [&[Part::Features, Part::Labels], &[Part::Margins, Part::DirectionMargins]],
-        At::Along(..) => [&[Part::Features, Part::Labels, Part::Margins], &[Part::DirectionMargins]],
+        At::Point(_) => {
+            const READ: &[Part] = &[Part::Features, Part::Labels, Part::RowWeights, Part::Offsets];
+            [READ, &[Part::Margins, Part::DirectionMargins]]
+        }
+        At::Along(..) => [&[Part::Features, Part::Labels, Part::RowWeights, Part::Margins], &[Part::DirectionMargins]],
         At::Here => FROM_MARGINS,
     }
 }
@@ -170,6 +192,14 @@ impl Cpu {
         })
     }
 
+    /// N, from the row weights as they are stored.
+    fn sum_row_weights(&mut self) -> Result<f64> {
+        let mut weight = 0.0;
+        let of_block = |blocks: &mut [Block<'_>]| blocks[0].row_weights.map_or(0.0, weight_of_block);
+        self.pass(ROW_WEIGHTS, BLOCK_BY_BLOCK, of_block, |of_block| weight += of_block)?;
+        checked_weight(weight)
+    }
+
     /// One pass over the features: loss, slope, curvature and gradient, summed in block order.
     fn evaluate(&mut self, at: At<'_>) -> Result<Sums> {
         let (sums, _) = self.evaluate_beside(at, || Nothing)?;
@@ -183,7 +213,7 @@ impl Cpu {
         beside: impl Fn() -> B + Sync,
     ) -> Result<(Sums, Vec<B>)> {
         self.passes.data += 1;
-        let mut sums = Sums::zero(self.layout.features);
+        let mut sums = Sums::zero(self.layout.shape.features);
         let mut made = Vec::new();
         self.pass(
             touched(at),
@@ -203,7 +233,7 @@ impl Cpu {
 
     /// Sums over the rows become means.
     fn mean(&self, sums: &mut Sums) {
-        let n = self.layout.rows as f64;
+        let n = divisor(self.weight);
         sums.loss /= n;
         sums.slope /= n;
         sums.curvature /= n;
@@ -229,10 +259,10 @@ impl Cpu {
         Ok(Evaluation { value: sums.loss, gradient: sums.gradient, diagonal, hessian })
     }
 
-    /// [`Cpu::evaluate`], with the diagonal of `X'SX / n` and its row of the intercept where the rows then stand.
+    /// [`Cpu::evaluate`], with the diagonal of `X'SX / N` and its row of the intercept where the rows then stand.
     fn evaluate_with_diagonal(&mut self, at: At<'_>) -> Result<(Sums, Diagonal)> {
-        let n = self.layout.rows as f64;
-        let size = self.layout.features + 1;
+        let n = divisor(self.weight);
+        let size = self.layout.shape.features + 1;
         let zero = || Diagonal { own: vec![0.0; size], with_intercept: vec![0.0; size] };
         let (sums, partial) = self.evaluate_beside(at, zero)?;
         let mut sum = zero();
@@ -245,19 +275,19 @@ impl Cpu {
         Ok((sums, sum))
     }
 
-    /// One pass over the features: `X'WX / n` where the rows stand, x extended by 1, with a weight for each row from
-    /// its margin and label; first an evaluation `at` a point, if there is one. Each run of blocks that are summed
+    /// One pass over the features: `X'FX / N` where the rows stand, x extended by 1, with a factor for each row from its
+    /// margin and label, times the row weight; first an evaluation `at` a point, if there is one. Each run of blocks that are summed
     /// together is a job of its own, and their sums are added in order.
     fn product(
         &mut self,
         at: Option<At<'_>>,
-        weight: impl Fn(f64, f64) -> f64 + Copy + Sync + Send,
+        factor: impl Fn(f64, f64) -> f64 + Copy + Sync + Send,
     ) -> Result<(Sums, Symmetric)> {
         self.passes.data += 1;
         self.passes.hessian += 1;
-        let features = self.layout.features;
+        let features = self.layout.shape.features;
         let mut sums = Sums::zero(features);
-        let mut product = Product::new(features, weight);
+        let mut product = Product::new(features, factor);
         // Each job holds a matrix of its own.
         let jobs = Jobs {
             blocks: self.layout.hessian_rows / self.layout.block_rows,
@@ -267,7 +297,7 @@ impl Cpu {
             at.map_or(FROM_MARGINS, touched),
             jobs,
             |run| {
-                let mut product = Product::new(features, weight);
+                let mut product = Product::new(features, factor);
                 let mut sums = Sums::zero(features);
                 for block in run {
                     match at {
@@ -286,7 +316,7 @@ impl Cpu {
             },
         )?;
         self.mean(&mut sums);
-        let n = self.layout.rows as f64;
+        let n = divisor(self.weight);
         Ok((sums, Symmetric::from_lower(features + 1, |i, j| product.entry(i, j) / n)))
     }
 
@@ -309,7 +339,7 @@ impl Cpu {
                 }
             },
         )?;
-        let [value, slope, curvature] = sums.map(|sum| sum / self.layout.rows as f64);
+        let [value, slope, curvature] = sums.map(|sum| sum / divisor(self.weight));
         Ok(Probe { step, value, slope, curvature })
     }
 
@@ -339,7 +369,7 @@ fn evaluate(block: &mut Block<'_>, at: At<'_>, beside: &mut impl Beside) -> Sums
 
 impl Objective for Cpu {
     fn dimension(&self) -> usize {
-        self.layout.features + 1
+        self.layout.shape.features + 1
     }
 
     fn move_to(&mut self, point: &[f64], need: Need) -> Result<Evaluation> {
@@ -394,6 +424,10 @@ impl Line for CpuLine<'_> {
 }
 
 impl Backend for Cpu {
+    fn weight(&self) -> f64 {
+        self.weight
+    }
+
     fn row_terms(&mut self) -> Result<RowTerms> {
         let mut rows = RowTerms::default();
         let step = self.last_step;

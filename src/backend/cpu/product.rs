@@ -2,17 +2,17 @@
 
 #![expect(clippy::inline_always, reason = "what is not inlined into `in_vectors` is not compiled for its registers")]
 
-use crate::backend::cpu::block::{Beside, Columns};
+use crate::backend::cpu::block::{Beside, Tile, weigh};
 use crate::backend::cpu::dots::{EIGHT, eight_dots};
 use crate::vectors::{Aligned, LANES};
 
 /// Rows of the product at once at most: eight columns of them fill half of a first-level cache.
 const PRODUCT_ROWS: usize = 256;
 
-/// `X'WX` of rows, x extended by 1, with a weight of at least 0 for each row from its margin and label: the part on and
-/// below the diagonal. It is `A'A` with `A = W^1/2 X`, so only one side is kept.
-pub(super) struct Product<W> {
-    weight: W,
+/// `X'FX` of rows, x extended by 1, with a factor of at least 0 for each row from its margin and label, times the row
+/// weight: the part on and below the diagonal. It is `A'A` with `A = F^1/2 X`, so only one side is kept.
+pub(super) struct Product<F> {
+    factor: F,
     /// Columns of `A`: features, the 1 and what fills the last eight.
     edge: usize,
     rows: usize,
@@ -22,12 +22,12 @@ pub(super) struct Product<W> {
     columns: Aligned,
 }
 
-impl<W: Fn(f64, f64) -> f64> Product<W> {
-    pub(super) fn new(features: usize, weight: W) -> Self {
+impl<F: Fn(f64, f64) -> f64> Product<F> {
+    pub(super) fn new(features: usize, factor: F) -> Self {
         let edge = (features + 1).next_multiple_of(EIGHT);
         // 512 KiB of columns at most, which a second-level cache holds, and at least a few rows.
         let rows = ((64 << 10) / edge).next_power_of_two().clamp(4 * LANES, PRODUCT_ROWS);
-        Self { weight, edge, rows, sums: vec![0.0; edge * edge], columns: Aligned::zeros(edge * rows) }
+        Self { factor, edge, rows, sums: vec![0.0; edge * edge], columns: Aligned::zeros(edge * rows) }
     }
 
     /// The entry in row i and column j, `j <= i`.
@@ -58,9 +58,9 @@ impl<W: Fn(f64, f64) -> f64> Product<W> {
     }
 }
 
-impl<W: Fn(f64, f64) -> f64> Beside for Product<W> {
+impl<F: Fn(f64, f64) -> f64> Beside for Product<F> {
     #[inline(always)]
-    fn take(&mut self, columns: Columns<'_>, labels: &[f32], margins: &[f64]) {
+    fn take(&mut self, Tile { columns, labels, row_weights, margins }: Tile<'_>) {
         let features = columns.features;
         let mut roots = [0.0; PRODUCT_ROWS];
         let roots = &mut roots[..self.rows];
@@ -69,7 +69,13 @@ impl<W: Fn(f64, f64) -> f64> Beside for Product<W> {
             let columns = columns.part(first, rows);
             let (z, t) = (&margins[first..first + rows], &labels[first..first + rows]);
             for ((root, z), t) in roots.iter_mut().zip(z).zip(t) {
-                *root = (self.weight)(*z, f64::from(*t)).sqrt();
+                *root = (self.factor)(*z, f64::from(*t));
+            }
+            if let Some(row_weights) = row_weights {
+                weigh(&mut roots[..rows], &row_weights[first..first + rows]);
+            }
+            for root in &mut roots[..rows] {
+                *root = root.sqrt();
             }
             // Beyond the last row the columns hold zeros.
             for j in 0..features {

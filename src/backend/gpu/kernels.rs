@@ -3,14 +3,17 @@
 //! `tests/shaders.rs` parses the assembled texts and proves that the constants, the binding order and
 //! [`Pass`] here are those of the shaders.
 
+use std::sync::OnceLock;
+
 use crate::backend::layout;
+use crate::data::{Column, Shape};
 
 /// Invocations of a workgroup.
 pub const GROUP: u32 = 256;
 /// Bytes of workgroup memory of the largest kernel: the tree's scratch and the residuals of a tile.
 pub const WORKGROUP_BYTES: u64 = 2 * 16 * GROUP as u64;
-/// Storage buffers of the largest kernel.
-pub const STORAGE_BUFFERS: u64 = 7;
+/// Storage buffers of the largest kernel: as many as every WebGPU device has.
+pub const STORAGE_BUFFERS: u64 = 8;
 /// Steps that one probe takes.
 pub const PROBES: usize = 4;
 /// Columns on the left of the Hessian's product beside the features: S, residual, loss.
@@ -96,22 +99,40 @@ impl Kernel {
     pub fn bindings(self) -> &'static [Binding] {
         use Binding::{Pass, Read, Write};
         match self {
-            Self::Margin => &[Pass, Read("features"), Read("weights"), Write("margins")],
+            Self::Margin => &[Pass, Read("features"), Read("weights"), Read("offsets"), Write("margins")],
             Self::Evaluate => &[
                 Pass,
                 Read("features"),
                 Read("labels"),
+                Read("row_weights"),
                 Read("direction"),
                 Read("margins"),
                 Write("direction_margins"),
                 Write("residuals"),
                 Write("slots"),
             ],
-            Self::Probe => &[Pass, Read("labels"), Read("margins"), Read("direction_margins"), Write("slots")],
-            Self::Advance => &[Pass, Read("direction_margins"), Write("margins")],
-            Self::Hessian => {
-                &[Pass, Read("features"), Read("labels"), Read("margins"), Write("residuals"), Write("pieces")]
+            Self::Probe => {
+                &[Pass, Read("labels"), Read("row_weights"), Read("margins"), Read("direction_margins"), Write("slots")]
             }
+            Self::Advance => &[Pass, Read("direction_margins"), Write("margins")],
+            Self::Hessian => &[
+                Pass,
+                Read("features"),
+                Read("labels"),
+                Read("row_weights"),
+                Read("margins"),
+                Write("residuals"),
+                Write("pieces"),
+            ],
+        }
+    }
+
+    /// The column that the kernel reads if the table has it, and the constant of the pipeline that says so.
+    pub fn optional_column(self) -> Option<(Column, &'static str)> {
+        match self {
+            Self::Margin => Some((Column::Offset, "HAS_OFFSETS")),
+            Self::Evaluate | Self::Probe | Self::Hessian => Some((Column::Weight, "HAS_ROW_WEIGHTS")),
+            Self::Advance => None,
         }
     }
 }
@@ -139,33 +160,75 @@ pub const SOURCES: Sources<'static> = [
     concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/hessian.wgsl")),
 ];
 
-/// A compiled kernel.
-pub(super) struct Pipeline {
-    pub(super) compute: wgpu::ComputePipeline,
+/// A kernel on a device.
+pub(super) struct Program {
+    kernel: Kernel,
+    module: wgpu::ShaderModule,
+    layout: wgpu::PipelineLayout,
     pub(super) bindings: wgpu::BindGroupLayout,
     pub(super) label: String,
+    /// For tables without the kernel's optional column.
+    plain: wgpu::ComputePipeline,
+    /// For tables with it; made when the first one comes.
+    extended: OnceLock<wgpu::ComputePipeline>,
 }
 
-/// All compiled kernels of a device.
+impl Program {
+    /// The pipeline for a table.
+    pub(super) fn pipeline(&self, device: &wgpu::Device, shape: Shape) -> &wgpu::ComputePipeline {
+        match self.kernel.optional_column() {
+            Some((column, constant)) if shape.has(column) => self
+                .extended
+                .get_or_init(|| pipeline(device, &self.label, &self.layout, &self.module, &[(constant, 1.0)])),
+            _ => &self.plain,
+        }
+    }
+}
+
+/// All kernels of a device.
 pub(super) struct Kernels {
-    pipelines: [Pipeline; 5],
+    programs: [Program; 5],
 }
 
 impl Kernels {
     pub(super) fn new(device: &wgpu::Device, sources: Sources<'_>) -> Self {
         let mut sources = sources.into_iter();
         Self {
-            pipelines: Kernel::ALL
+            programs: Kernel::ALL
                 .map(|kernel| compile(device, kernel, sources.next().expect("as many sources as kernels"))),
         }
     }
 
-    pub(super) fn get(&self, kernel: Kernel) -> &Pipeline {
-        &self.pipelines[kernel as usize]
+    pub(super) fn get(&self, kernel: Kernel) -> &Program {
+        &self.programs[kernel as usize]
+    }
+
+    /// Makes the pipelines that a table needs, where they are not made yet.
+    pub(super) fn prepare(&self, device: &wgpu::Device, shape: Shape) {
+        for program in &self.programs {
+            program.pipeline(device, shape);
+        }
     }
 }
 
-fn compile(device: &wgpu::Device, kernel: Kernel, source: &str) -> Pipeline {
+fn pipeline(
+    device: &wgpu::Device,
+    label: &str,
+    layout: &wgpu::PipelineLayout,
+    module: &wgpu::ShaderModule,
+    constants: &[(&str, f64)],
+) -> wgpu::ComputePipeline {
+    device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(label),
+        layout: Some(layout),
+        module,
+        entry_point: Some("main"),
+        compilation_options: wgpu::PipelineCompilationOptions { constants, ..Default::default() },
+        cache: None,
+    })
+}
+
+fn compile(device: &wgpu::Device, kernel: Kernel, source: &str) -> Program {
     let label = format!("logreg.{}", kernel.name());
     let entries: Vec<wgpu::BindGroupLayoutEntry> = kernel
         .bindings()
@@ -200,13 +263,6 @@ fn compile(device: &wgpu::Device, kernel: Kernel, source: &str) -> Pipeline {
         label: Some(&label),
         source: wgpu::ShaderSource::Wgsl(source.into()),
     });
-    let compute = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: Some(&label),
-        layout: Some(&layout),
-        module: &module,
-        entry_point: Some("main"),
-        compilation_options: wgpu::PipelineCompilationOptions::default(),
-        cache: None,
-    });
-    Pipeline { compute, bindings, label }
+    let plain = pipeline(device, &label, &layout, &module, &[]);
+    Program { kernel, module, layout, bindings, label, plain, extended: OnceLock::new() }
 }

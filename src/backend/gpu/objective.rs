@@ -7,7 +7,7 @@ use crate::backend::gpu::kernels::{EDGE, GROUP, Kernel, PROBES, Pass, Product, S
 use crate::backend::gpu::seat::{Seat, Shared, Visitor, border_edges, buffer, hessian_pieces, slot_len};
 use crate::backend::layout::Layout;
 use crate::backend::storage::{HostRecords, Part, Touched};
-use crate::backend::{Backend, RowTerms};
+use crate::backend::{Backend, RowTerms, checked_weight, divisor, weight_of_block};
 use crate::error::{Error, Result};
 use crate::matrix::Symmetric;
 use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Probe};
@@ -33,6 +33,8 @@ pub(super) struct Away {
 struct Core {
     gpu: Gpu,
     layout: Layout,
+    /// N, the sum of the row weights.
+    weight: f64,
     shared: Shared,
     /// The slots of all chunks, and row state for [`Backend::row_terms`], on their way to the host.
     readback: wgpu::Buffer,
@@ -41,7 +43,7 @@ struct Core {
 /// Features that one submission goes through at most, so that none runs into a watchdog.
 const SUBMISSION_BYTES: usize = 2 << 30;
 
-/// Sums of an evaluation over all rows, divided by their number.
+/// Sums of an evaluation over all rows, divided by N.
 struct Means {
     probe: Probe,
     /// `[features + 1]`, the intercept last.
@@ -82,11 +84,11 @@ impl Core {
         pass: &Pass,
         groups: [usize; 2],
     ) {
-        let pipeline = self.gpu.kernels.get(kernel);
+        let program = self.gpu.kernels.get(kernel);
         self.gpu.queue.write_buffer(&seat.pass, 0, bytemuck::bytes_of(pass));
         let mut compute = encoder
-            .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(&pipeline.label), timestamp_writes: None });
-        compute.set_pipeline(&pipeline.compute);
+            .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(&program.label), timestamp_writes: None });
+        compute.set_pipeline(program.pipeline(&self.gpu.device, self.layout.shape));
         compute.set_bind_group(0, seat.bind_group(kernel), &[]);
         compute.dispatch_workgroups(groups[0] as u32, groups[1] as u32, 1);
     }
@@ -109,7 +111,7 @@ impl Core {
 
     /// Adds the slots of all blocks in their order, in f64.
     fn sum_slots(&self, kernel: Kernel) -> Result<Vec<f64>> {
-        let slot = slot_len(kernel, self.layout.features);
+        let slot = slot_len(kernel, self.layout.shape.features);
         let blocks: usize = (0..self.layout.chunks()).map(|chunk| self.layout.blocks_of(chunk)).sum();
         let mut sums = self.read_back(blocks * slot, |slots| {
             let mut sums = vec![0.0; slot];
@@ -117,7 +119,7 @@ impl Core {
             sums
         })?;
         for sum in &mut sums {
-            *sum /= self.layout.rows as f64;
+            *sum /= divisor(self.weight);
         }
         Ok(sums)
     }
@@ -166,35 +168,75 @@ impl Away {
     }
 }
 
-/// Parts of a record that a dispatch of `kernel` reads and changes.
+/// Parts of a record that a dispatch of `kernel` reads and changes; row weights and offsets only if the table has them.
 fn touched(kernel: Kernel, dispatch: Dispatch) -> Touched {
-    use Part::{DirectionMargins, Features, Labels, Margins, Residuals};
+    use Part::{DirectionMargins, Features, Labels, Margins, Offsets, Residuals, RowWeights};
     match kernel {
-        Kernel::Margin if dispatch.features == 0 => [&[], &[Margins]],
-        Kernel::Margin => [&[Features], &[Margins]],
-        Kernel::Evaluate if dispatch.reads_direction => [&[Features, Labels, Margins], &[DirectionMargins, Residuals]],
-        Kernel::Evaluate | Kernel::Hessian => [&[Features, Labels, Margins], &[Residuals]],
-        Kernel::Probe => [&[Labels, Margins, DirectionMargins], &[]],
+        Kernel::Margin if dispatch.features == 0 => [&[Offsets], &[Margins]],
+        Kernel::Margin => [&[Features, Offsets], &[Margins]],
+        Kernel::Evaluate if dispatch.reads_direction => {
+            [&[Features, Labels, RowWeights, Margins], &[DirectionMargins, Residuals]]
+        }
+        Kernel::Evaluate | Kernel::Hessian => [&[Features, Labels, RowWeights, Margins], &[Residuals]],
+        Kernel::Probe => [&[Labels, RowWeights, Margins, DirectionMargins], &[]],
         Kernel::Advance => [&[Margins, DirectionMargins], &[Margins]],
     }
 }
 
 impl GpuObjective {
     pub(super) fn new(gpu: Gpu, layout: Layout, seats: Vec<Seat>, shared: Shared, away: Option<Away>) -> Result<Self> {
-        let slot = slot_len(Kernel::Evaluate, layout.features).max(slot_len(Kernel::Probe, layout.features));
+        let slot =
+            slot_len(Kernel::Evaluate, layout.shape.features).max(slot_len(Kernel::Probe, layout.shape.features));
         let slots = (0..layout.chunks()).map(|chunk| layout.blocks_of(chunk)).sum::<usize>() * slot * 4;
         let rows = seats.iter().map(|seat| seat.margins.size() as usize).max().unwrap_or(0);
         let largest = slots.max(rows).max(shared.pieces.size() as usize);
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let readback = buffer(&gpu, "readback", largest, usage)?;
-        Ok(Self { core: Core { gpu, layout, shared, readback }, seats, away, passes: Passes::default() })
+        let weight = layout.shape.rows as f64;
+        let core = Core { gpu, layout, weight, shared, readback };
+        let mut objective = Self { core, seats, away, passes: Passes::default() };
+        if layout.shape.weights {
+            objective.core.weight = objective.sum_row_weights()?;
+        }
+        Ok(objective)
+    }
+
+    /// N, from the row weights as they are stored.
+    fn sum_row_weights(&mut self) -> Result<f64> {
+        let Self { core, seats, away, .. } = self;
+        let layout = core.layout;
+        let mut weight = 0.0;
+        let mut add = |row_weights: &[f32]| {
+            for block in row_weights.chunks(layout.block_rows) {
+                weight += weight_of_block(block);
+            }
+        };
+        for (chunk, seat) in seats.iter().enumerate() {
+            let Some(source) = &seat.row_weights else { continue };
+            let mut encoder = core.encoder();
+            encoder.copy_buffer_to_buffer(source, 0, &core.readback, 0, source.size());
+            core.gpu.queue.submit([encoder.finish()]);
+            core.read_back(layout.rows_of(chunk), &mut add)?;
+        }
+        if let Some(Away { records, .. }) = away {
+            let range = records.layout.range(Part::RowWeights);
+            let first_chunk = seats.len();
+            records.stream([&[Part::RowWeights], &[]], |visit| {
+                if let Some(visit) = &visit {
+                    let values: &[f32] = bytemuck::cast_slice(&visit.record[range.clone()]);
+                    add(&values[..layout.rows_of(first_chunk + visit.index)]);
+                }
+                Ok(visit)
+            })?;
+        }
+        checked_weight(weight)
     }
 
     /// Runs `kernel` over every chunk, and copies their slots to the readback buffer.
     fn run(&mut self, kernel: Kernel, dispatch: Dispatch) -> Result<()> {
         let Self { core, seats, away, .. } = self;
         let layout = core.layout;
-        let slot_bytes = slot_len(kernel, layout.features) * 4;
+        let slot_bytes = slot_len(kernel, layout.shape.features) * 4;
         let mut copied = 0;
         let mut add = |encoder: &mut wgpu::CommandEncoder, seat: &Seat, chunk: usize| {
             let blocks = layout.blocks_of(chunk);
@@ -215,7 +257,7 @@ impl GpuObjective {
                 copied += bytes;
             }
         };
-        let together = (SUBMISSION_BYTES / (layout.chunk_rows * layout.features * 4)).max(1);
+        let together = (SUBMISSION_BYTES / (layout.chunk_rows * layout.shape.features * 4)).max(1);
         for (first, few) in seats.chunks(together).enumerate() {
             let mut encoder = core.encoder();
             for (index, seat) in few.iter().enumerate() {
@@ -235,7 +277,7 @@ impl GpuObjective {
     /// One pass over the features: loss, slope, curvature and gradient.
     fn evaluate(&mut self, dispatch: Dispatch) -> Result<Means> {
         self.passes.data += 1;
-        self.run(Kernel::Evaluate, Dispatch { features: self.core.layout.features, ..dispatch })?;
+        self.run(Kernel::Evaluate, Dispatch { features: self.core.layout.shape.features, ..dispatch })?;
         let sums = self.core.sum_slots(Kernel::Evaluate)?;
         let [value, slope, curvature, residual] = *sums.first_chunk::<SLOT_HEAD>().expect("a slot has its head");
         let mut gradient = sums[SLOT_HEAD..].to_vec();
@@ -244,7 +286,7 @@ impl GpuObjective {
     }
 
     /// Sums of the pieces of a product of columns where the rows stand: one pass over the features. Slots are drained in
-    /// the order of their blocks, a bounded number at a time. `[pieces][256][4]`, divided by the rows.
+    /// the order of their blocks, a bounded number at a time. `[pieces][256][4]`, divided by N.
     fn product(&mut self, product: Product, pieces: usize) -> Result<Vec<f64>> {
         self.passes.data += 1;
         self.passes.hessian += 1;
@@ -254,7 +296,7 @@ impl GpuObjective {
         let in_flight = (core.shared.pieces.size() / 4) as usize / slot;
         if in_flight == 0 {
             return Err(Error::device(
-                format!("the Hessian of {} features needs {} MiB in one buffer", layout.features, slot >> 18),
+                format!("the Hessian of {} features needs {} MiB in one buffer", layout.shape.features, slot >> 18),
                 "Use --preconditioner subsample, or --device cpu.",
             ));
         }
@@ -266,7 +308,7 @@ impl GpuObjective {
                 let pass = Pass {
                     rows: layout.rows_of(chunk) as u32,
                     stride: seat.stride as u32,
-                    features: layout.features as u32,
+                    features: layout.shape.features as u32,
                     block_rows: layout.hessian_rows as u32,
                     first_block: first_block as u32,
                     product: product as u32,
@@ -286,7 +328,7 @@ impl GpuObjective {
         if let Some(away) = away {
             away.visit(core, touched(Kernel::Hessian, Dispatch::default()), &mut work)?;
         }
-        let n = layout.rows as f64;
+        let n = divisor(core.weight);
         for sum in &mut sums {
             *sum /= n;
         }
@@ -295,7 +337,7 @@ impl GpuObjective {
 
     /// Loss, gradient and Hessian, or with the scatter that in place of the Hessian, where the rows stand: one pass.
     fn hessian(&mut self, product: Product) -> Result<Evaluation> {
-        let features = self.core.layout.features;
+        let features = self.core.layout.shape.features;
         let sums = self.product(product, hessian_pieces(features))?;
         let entry = |i: usize, j: usize| {
             let (row, column) = (i / EDGE, j / EDGE);
@@ -311,7 +353,7 @@ impl GpuObjective {
 
     /// The diagonal of the Hessian and its row of the intercept where the rows stand: one pass.
     fn diagonal(&mut self) -> Result<Diagonal> {
-        let features = self.core.layout.features;
+        let features = self.core.layout.shape.features;
         let edges = border_edges(features);
         let sums = self.product(Product::Border, 2 * edges)?;
         Ok(Diagonal {
@@ -368,7 +410,7 @@ fn split(point: &[f64]) -> (Vec<f32>, Vec<f32>) {
 
 impl Objective for GpuObjective {
     fn dimension(&self) -> usize {
-        self.core.layout.features + 1
+        self.core.layout.shape.features + 1
     }
 
     fn move_to(&mut self, point: &[f64], need: Need) -> Result<Evaluation> {
@@ -382,7 +424,7 @@ impl Objective for GpuObjective {
             self.run(Kernel::Margin, Dispatch { intercept: *high_intercept, ..Dispatch::default() })?;
             return self.here(need);
         }
-        let features = if is_zero(low_weights) { 0 } else { self.core.layout.features };
+        let features = if is_zero(low_weights) { 0 } else { self.core.layout.shape.features };
         self.passes.data += u64::from(features > 0);
         self.core.write_parameters(low_weights);
         self.run(Kernel::Margin, Dispatch { features, intercept: *low_intercept, ..Dispatch::default() })?;
@@ -469,6 +511,10 @@ impl Line for GpuLine<'_> {
 }
 
 impl Backend for GpuObjective {
+    fn weight(&self) -> f64 {
+        self.core.weight
+    }
+
     fn row_terms(&mut self) -> Result<RowTerms> {
         let Self { core, seats, away, .. } = self;
         let layout = core.layout;

@@ -4,15 +4,18 @@ use crate::backend::gpu::Gpu;
 use crate::backend::gpu::kernels::{Binding, EDGE, Kernel, LEFT_EXTRA, PROBES, Pass, SLOT_HEAD};
 use crate::backend::layout::Layout;
 use crate::backend::storage::{Part, RecordLayout};
+use crate::data::Column;
 use crate::error::{Error, Result};
 
-/// Features, labels and row state of one chunk on the device.
+/// Columns and row state of one chunk on the device.
 pub(super) struct Seat {
     /// Vec4s from one column to the next.
     pub(super) stride: usize,
     pub(super) pass: wgpu::Buffer,
     pub(super) features: wgpu::Buffer,
     pub(super) labels: wgpu::Buffer,
+    pub(super) row_weights: Option<wgpu::Buffer>,
+    pub(super) offsets: Option<wgpu::Buffer>,
     pub(super) margins: wgpu::Buffer,
     pub(super) direction_margins: wgpu::Buffer,
     pub(super) residuals: wgpu::Buffer,
@@ -27,25 +30,34 @@ impl Seat {
 
     /// Bytes on the device.
     pub(super) fn bytes(&self) -> u64 {
-        let parts = [&self.pass, &self.features, &self.labels, &self.margins, &self.direction_margins, &self.residuals];
-        parts.iter().map(|buffer| buffer.size()).sum::<u64>() + self.slots.size()
+        self.pass.size() + self.buffers().map(wgpu::Buffer::size).sum::<u64>()
     }
 
-    /// The buffer of a part.
-    pub(super) fn part(&self, part: Part) -> &wgpu::Buffer {
+    /// All storage buffers.
+    pub(super) fn buffers(&self) -> impl Iterator<Item = &wgpu::Buffer> {
+        let always =
+            [&self.features, &self.labels, &self.margins, &self.direction_margins, &self.residuals, &self.slots];
+        always.into_iter().chain(&self.row_weights).chain(&self.offsets)
+    }
+
+    /// The buffer of a part, if the table has it.
+    pub(super) fn part(&self, part: Part) -> Option<&wgpu::Buffer> {
         match part {
-            Part::Features => &self.features,
-            Part::Labels => &self.labels,
-            Part::Margins => &self.margins,
-            Part::DirectionMargins => &self.direction_margins,
-            Part::Residuals => &self.residuals,
+            Part::Features => Some(&self.features),
+            Part::Labels => Some(&self.labels),
+            Part::RowWeights => self.row_weights.as_ref(),
+            Part::Offsets => self.offsets.as_ref(),
+            Part::Margins => Some(&self.margins),
+            Part::DirectionMargins => Some(&self.direction_margins),
+            Part::Residuals => Some(&self.residuals),
         }
     }
 }
 
 /// Bytes on the device of a seat for `rows` rows.
 pub(super) fn seat_bytes(layout: &Layout, rows: usize) -> u64 {
-    let columns = layout.features + 4;
+    // Margins, direction margins and residuals beside the columns.
+    let columns = layout.shape.features + layout.shape.columns_beside() + 3;
     (rows.div_ceil(4) * 16 * columns + rows.div_ceil(layout.block_rows) * largest_slot(layout) * 4) as u64
 }
 
@@ -85,9 +97,9 @@ pub(super) fn slot_len(kernel: Kernel, features: usize) -> usize {
 
 impl Shared {
     pub(super) fn new(gpu: &Gpu, layout: &Layout) -> Result<Self> {
-        let parameters = buffer(gpu, "parameters", (layout.features * 4).max(16), wgpu::BufferUsages::COPY_DST)?;
-        let border = 2 * border_edges(layout.features) * EDGE * EDGE * 4;
-        let hessian = hessian_pieces(layout.features) * EDGE * EDGE * 4;
+        let parameters = buffer(gpu, "parameters", (layout.shape.features * 4).max(16), wgpu::BufferUsages::COPY_DST)?;
+        let border = 2 * border_edges(layout.shape.features) * EDGE * EDGE * 4;
+        let hessian = hessian_pieces(layout.shape.features) * EDGE * EDGE * 4;
         // A Hessian whose single slot no device need bind is not taken; its border still is.
         let slot = if hessian <= MAX_SLOT_BYTES { hessian.max(border) } else { border };
         let most = (0..layout.chunks()).map(|chunk| layout.hessian_blocks_of(chunk)).max().unwrap_or(1);
@@ -137,7 +149,7 @@ pub(super) fn buffer(gpu: &Gpu, label: &str, bytes: usize, usage: wgpu::BufferUs
 
 /// f32s of the largest slot of a block that any kernel but the Hessian's writes.
 fn largest_slot(layout: &Layout) -> usize {
-    slot_len(Kernel::Evaluate, layout.features).max(slot_len(Kernel::Probe, layout.features))
+    slot_len(Kernel::Evaluate, layout.shape.features).max(slot_len(Kernel::Probe, layout.shape.features))
 }
 
 /// A seat for at most `rows` rows, or `None` where the device has no room.
@@ -149,7 +161,7 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
     let copied = Usage::COPY_DST | Usage::COPY_SRC;
     let sizes = [
         ("pass", size_of::<Pass>(), Usage::UNIFORM | Usage::COPY_DST),
-        ("features", stride * 16 * layout.features, Usage::COPY_DST),
+        ("features", stride * 16 * layout.shape.features, Usage::COPY_DST),
         ("labels", stride * 16, copied),
         ("margins", stride * 16, copied),
         ("direction_margins", stride * 16, copied),
@@ -165,6 +177,18 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
     }
     let [pass, features, labels, margins, direction_margins, residuals, slots] =
         buffers.try_into().map_err(|_| Error::internal("a seat has seven buffers"))?;
+    let mut optional = [None, None];
+    for (buffer, (label, column)) in
+        optional.iter_mut().zip([("row_weights", Column::Weight), ("offsets", Column::Offset)])
+    {
+        if layout.shape.has(column) {
+            *buffer = buffer_if_room(gpu, label, stride * 16, copied)?;
+            if buffer.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+    let [row_weights, offsets] = optional;
     let bind_groups = Kernel::ALL.map(|kernel| {
         let entries: Vec<wgpu::BindGroupEntry<'_>> = kernel
             .bindings()
@@ -176,6 +200,9 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
                     Binding::Read(name) | Binding::Write(name) => match *name {
                         "features" => &features,
                         "labels" => &labels,
+                        // A pipeline for tables without the column reads nothing there, but something must be bound.
+                        "row_weights" => row_weights.as_ref().unwrap_or(&labels),
+                        "offsets" => offsets.as_ref().unwrap_or(&labels),
                         "weights" | "direction" => &shared.parameters,
                         "pieces" => &shared.pieces,
                         "margins" => &margins,
@@ -195,7 +222,19 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
         })
     });
     gpu.trouble.check()?;
-    Ok(Some(Seat { stride, pass, features, labels, margins, direction_margins, residuals, slots, bind_groups }))
+    Ok(Some(Seat {
+        stride,
+        pass,
+        features,
+        labels,
+        row_weights,
+        offsets,
+        margins,
+        direction_margins,
+        residuals,
+        slots,
+        bind_groups,
+    }))
 }
 
 /// A seat for chunks that are kept on the host, with buffers that the host writes and reads.
@@ -228,6 +267,7 @@ impl Visitor {
         record: &[u8],
     ) -> Result<()> {
         for &part in parts {
+            let Some(buffer) = self.seat.part(part) else { continue };
             let range = layout.range(part);
             let place = range.start as u64..range.end as u64;
             let mut mapped = self.up.get_mapped_range_mut(place.clone()).map_err(|cause| {
@@ -235,7 +275,7 @@ impl Visitor {
             })?;
             mapped.copy_from_slice(&record[range]);
             drop(mapped);
-            encoder.copy_buffer_to_buffer(&self.up, place.start, self.seat.part(part), 0, place.end - place.start);
+            encoder.copy_buffer_to_buffer(&self.up, place.start, buffer, 0, place.end - place.start);
         }
         self.up.unmap();
         Ok(())
@@ -245,9 +285,10 @@ impl Visitor {
     pub(super) fn bring_back(&self, encoder: &mut wgpu::CommandEncoder, layout: RecordLayout, parts: &[Part]) {
         let first = layout.range(Part::Margins).start;
         for &part in parts {
+            let Some(buffer) = self.seat.part(part) else { continue };
             let range = layout.range(part);
             let target = (range.start - first) as u64;
-            encoder.copy_buffer_to_buffer(self.seat.part(part), 0, &self.down, target, range.len() as u64);
+            encoder.copy_buffer_to_buffer(buffer, 0, &self.down, target, range.len() as u64);
         }
     }
 

@@ -5,7 +5,7 @@ use crate::backend::gpu::objective::{Away, GpuObjective};
 use crate::backend::gpu::seat::{Seat, Shared, Visitor, seat, seat_bytes};
 use crate::backend::gpu::upload::Upload;
 use crate::backend::layout::Layout;
-use crate::backend::storage::{HostRecords, Limits, Placement, RecordColumns, RecordLayout, record_of};
+use crate::backend::storage::{HostRecords, Limits, Placement, RecordColumns, RecordLayout, absent, record_of};
 use crate::backend::{Backend, Loading};
 use crate::data::{Column, Store};
 use crate::error::{Error, Result};
@@ -89,9 +89,7 @@ impl GpuTable {
     pub fn poison(&self) -> Result<()> {
         let visitors = self.away.iter().flat_map(|away| &away.visitors).map(|visitor| &visitor.seat);
         for seat in self.seats.iter().chain(visitors) {
-            let buffers =
-                [&seat.features, &seat.labels, &seat.margins, &seat.direction_margins, &seat.residuals, &seat.slots];
-            for buffer in buffers {
+            for buffer in seat.buffers() {
                 let nan = vec![f32::NAN; (buffer.size() / 4) as usize];
                 self.gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&nan));
             }
@@ -119,9 +117,12 @@ impl Store for GpuStore<'_> {
             match (self.seats.get(chunk), &self.away) {
                 (Some(seat), _) => {
                     let (target, first) = match column {
-                        Column::Feature(index) => (&seat.features, index * seat.stride * 4),
-                        Column::Label => (&seat.labels, 0),
+                        Column::Feature(index) => (Some(&seat.features), index * seat.stride * 4),
+                        Column::Label => (Some(&seat.labels), 0),
+                        Column::Weight => (seat.row_weights.as_ref(), 0),
+                        Column::Offset => (seat.offsets.as_ref(), 0),
                     };
+                    let target = target.ok_or_else(|| absent(column))?;
                     self.upload.write(target, first + rows.start, here)?;
                 }
                 (None, Some(away)) => away.write(chunk - self.seats.len(), column, rows.start, here)?,
