@@ -169,8 +169,6 @@ fn parquet_files(root: &Path) -> Result<(Vec<PathBuf>, usize)> {
             }
         }
     }
-    // The walk sorts what a folder holds; paths sort a file `a` against what lies in a folder `a`, name by name too.
-    files.sort();
     Ok((files, others))
 }
 
@@ -279,8 +277,6 @@ fn matching(root: &Path, parts: &[&str], only_folders: bool) -> Result<Vec<PathB
             entries.skip_current_dir();
         }
     }
-    files.sort();
-    files.dedup();
     Ok(files)
 }
 
@@ -471,6 +467,10 @@ mod tests {
         assert_eq!(paths(&root, &["d/**"]), paths(&root, &["d"]));
         assert_eq!(paths(&root, &["*/**"]), paths(&root, &["d"]));
         assert_eq!(paths(&root, &["d/*"])[..4], ["d/README.md", "d/a/y.parq", "d/a/z.PARQUET", "d/a.b/x.pq"]);
+        // A `*` ends with its name.
+        assert_eq!(refusal(&root, &["**/a*q"]).0, "no file matches ROOT/**/a*q");
+        let here = find(&["Carg?.toml".into()]).expect("the manifest of the package");
+        assert_eq!(here, [Found { path: "Cargo.toml".into(), partitions: vec![] }]);
         let odd = tree(&["a[1].parquet", "b[2]/c.parquet", "a1.parquet"]);
         assert_eq!(paths(&odd, &["a[1].parquet"]), ["a[1].parquet"]);
         assert_eq!(paths(&odd, &["b[2]/*"]), ["b[2]/c.parquet"]);
@@ -590,6 +590,8 @@ mod tests {
             assert!(way_out.contains("Remove the link"), "{way_out}");
         }
         assert_eq!(paths(&root, &["loop/in/*.parquet"]), ["loop/in/a.parquet"]);
+        // What no part of the pattern leads to is not looked at.
+        assert_eq!(paths(&root, &["[d]/**/*.parquet"]), ["d/a.parquet", "d/linked/x.parquet"]);
         // A link to nowhere matters where it was asked for.
         assert_eq!(paths(&root, &["dead"]), ["dead/a.parquet"]);
         symlink(at("nowhere"), at("dead/b.parquet")).expect("a link");

@@ -1260,25 +1260,21 @@ struct Statistics {
     nulls: Vec<Option<u64>>,
 }
 
-/// Which answers the rows of a row group can have, as far as its statistics show.
+/// Which answers the rows of a row group can have, as far as its statistics show. Unknown needs no place here: it makes
+/// neither of the others out of anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Answers {
     yes: bool,
     no: bool,
-    unknown: bool,
 }
 
 impl Answers {
     fn and(self, other: Self) -> Self {
-        Self {
-            yes: self.yes && other.yes,
-            no: self.no || other.no,
-            unknown: self.unknown && (other.unknown || other.yes) || self.yes && other.unknown,
-        }
+        Self { yes: self.yes && other.yes, no: self.no || other.no }
     }
 
     fn not(self) -> Self {
-        Self { yes: self.no, no: self.yes, unknown: self.unknown }
+        Self { yes: self.no, no: self.yes }
     }
 
     fn or(self, other: Self) -> Self {
@@ -1344,9 +1340,9 @@ impl Node {
         statistics: &[Option<Statistics>],
         rows: &[u64],
     ) -> std::result::Result<Vec<Answers>, ArrowError> {
-        let anything = || vec![Answers { yes: true, no: true, unknown: true }; rows.len()];
+        let anything = || vec![Answers { yes: true, no: true }; rows.len()];
         let series = |parts: &[Self], join: fn(Answers, Answers) -> Answers, of_none: bool| {
-            let mut joined = vec![Answers { yes: of_none, no: !of_none, unknown: false }; rows.len()];
+            let mut joined = vec![Answers { yes: of_none, no: !of_none }; rows.len()];
             for part in parts {
                 for (before, next) in joined.iter_mut().zip(part.answers(statistics, rows)?) {
                     *before = join(*before, next);
@@ -1360,9 +1356,7 @@ impl Node {
             Self::Not(inner) => Ok(inner.answers(statistics, rows)?.into_iter().map(Answers::not).collect()),
             Self::IsNull(column) => Ok(statistics[*column].as_ref().map_or_else(anything, |column| {
                 let nulls = column.nulls.iter().zip(rows);
-                nulls
-                    .map(|(nulls, rows)| Answers { yes: *nulls != Some(0), no: *nulls != Some(*rows), unknown: false })
-                    .collect()
+                nulls.map(|(nulls, rows)| Answers { yes: *nulls != Some(0), no: *nulls != Some(*rows) }).collect()
             })),
             Self::Leaf(column, test) => match &statistics[*column] {
                 Some(column) => {
@@ -1373,9 +1367,7 @@ impl Node {
                         .zip(nulls)
                         .map(|((yes, no), (nulls, rows))| {
                             let values = *nulls != Some(*rows);
-                            // Bounds say nothing about NaN.
-                            let unknown = *nulls != Some(0) || matches!(test, Test::Float(..));
-                            Answers { yes: yes && values, no: no && values, unknown }
+                            Answers { yes: yes && values, no: no && values }
                         })
                         .collect())
                 }
@@ -2246,9 +2238,8 @@ mod tests {
     }
 
     #[test]
-    fn statistics_of_no_defined_order_prune_nothing() {
+    fn statistics_that_are_missing_or_cannot_be_trusted_prune_nothing() {
         use parquet::arrow::arrow_reader::ArrowReaderOptions;
-        use parquet::basic::Type;
         use parquet::file::metadata::{FileMetaData, ParquetMetaDataBuilder};
         use parquet::file::statistics::{Statistics, ValueStatistics};
 
@@ -2272,14 +2263,35 @@ mod tests {
         let groups = parquet.row_groups().to_vec();
         assert_eq!(bound.prune(&again(file.column_orders().cloned(), groups.clone())).expect("pruned"), [true]);
         assert_eq!(bound.prune(&again(None, groups.clone())).expect("not pruned"), [false]);
+        let changed = |data: &ArrowReaderMetadata, statistics| {
+            let (parquet, group) = (data.metadata(), data.metadata().row_group(0));
+            let column = group.column(0).clone().into_builder().set_statistics(statistics).build().expect("a column");
+            let group = group.clone().into_builder().set_column_metadata(vec![column]).build().expect("a row group");
+            let parquet =
+                ParquetMetaDataBuilder::new(parquet.file_metadata().clone()).set_row_groups(vec![group]).build();
+            ArrowReaderMetadata::try_new(Arc::new(parquet), ArrowReaderOptions::default()).expect("metadata")
+        };
         // As writers before parquet-format 2.4 left them.
         let old = Statistics::Int64(ValueStatistics::new(Some(1), Some(2), None, Some(0), true));
-        assert_eq!(old.physical_type(), Type::INT64);
-        let column = groups[0].column(0).clone().into_builder().set_statistics(old).build().expect("a column");
-        let group = groups[0].clone().into_builder().set_column_metadata(vec![column]).build().expect("a row group");
-        assert_eq!(bound.prune(&again(file.column_orders().cloned(), vec![group])).expect("not pruned"), [false]);
+        assert_eq!(bound.prune(&changed(&metadata, old)).expect("not pruned"), [false]);
+        // A count of nulls that is missing does not say that there are none.
+        let uncounted =
+            changed(&metadata, Statistics::Int64(ValueStatistics::new(Some(1), Some(2), None, None, false)));
+        assert_eq!(bound.prune(&uncounted).expect("pruned"), [true]);
+        let is_null = bind("x is null", &batches[0]).expect("an expression");
+        assert_eq!(is_null.prune(&metadata).expect("pruned"), [true]);
+        assert_eq!(is_null.prune(&uncounted).expect("not pruned"), [false]);
+        // One bound alone, or beside NaN.
+        let (floats, batches) = write(&column(Float64Array::from(vec![1.0, 2.0])), 2, true);
+        let greater = bind("x > 2", &batches[0]).expect("an expression");
+        for (low, high, pruned) in
+            [(Some(1.0), Some(2.0), true), (Some(f64::NAN), Some(2.0), false), (None, Some(2.0), false)]
+        {
+            let bounds = Statistics::Double(ValueStatistics::new(low, high, None, Some(0), false));
+            assert_eq!(greater.prune(&changed(&floats, bounds)).expect("bounds"), [pruned], "{low:?}");
+        }
         // A column that was bound to another type.
-        let other = bind("x > 2", &super::tests::column(UInt64Array::from(vec![1]))).expect("an expression");
+        let other = bind("x > 2", &column(UInt64Array::from(vec![1]))).expect("an expression");
         assert_eq!(other.prune(&metadata).expect("not pruned"), [false]);
     }
 }

@@ -417,6 +417,14 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "products that f64 holds exactly")]
+    fn a_weight_of_0_leaves_nothing_whatever_the_value() {
+        let mut values = [f64::INFINITY, f64::NAN, -1e308, 2.0, -3.0];
+        weigh(&mut values, &[0.0, 0.0, 0.0, 1.5, 2.0]);
+        assert_eq!(values, [0.0, 0.0, 0.0, 3.0, -6.0]);
+    }
+
+    #[test]
     fn blocks_are_whole_tiles_and_fit() {
         for features in [1, 28, 512, 513, 1_024, 5_000, 40_000, 200_000] {
             let (tile, block) = (tile_rows(features), block_rows(features));
