@@ -6,11 +6,7 @@ use crate::backend::cpu::CpuTable;
 use crate::backend::exact::evaluate_file;
 use crate::backend::storage::{Limits, Placement};
 use crate::backend::{Backend, Device, Loading, Selection};
-<<<<<<< HEAD
 use crate::data::{Loaded, Plan, Request, Shape, Table, load};
-=======
-use crate::data::{Kind, Loaded, Plan, Request, Shape, Table, load};
->>>>>>> weights
 use crate::error::{Error, Result};
 use crate::matrix::Symmetric;
 use crate::model::inference::{Inference, InferenceInfo, Likelihood, covariance};

@@ -568,27 +568,6 @@ fn a_column_to_ignore_that_is_missing_is_refused_with_the_columns() {
 }
 
 #[test]
-fn a_timestamp_as_a_feature_is_refused() {
-    let place = with_feature(Arc::new(TimestampMicrosecondArray::from_iter_values(0..30)));
-    let arguments = "train data.parquet --label y --features other,x";
-    assert_refused(&place, arguments, 3, &["`x`", "timestamp"], &["number"]);
-}
-
-#[test]
-fn a_date_as_a_feature_is_refused() {
-    let arguments = "train weather.parquet --label rain --features date";
-    assert_refused(&Place::with_example("weather.parquet"), arguments, 3, &["`date`", "Date32"], &["days"]);
-}
-
-#[test]
-fn a_list_as_a_feature_is_refused() {
-    let lists = (0..30).map(|row| Some(vec![Some(row), Some(2)]));
-    let place = with_feature(Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(lists)));
-    let arguments = "train data.parquet --label y --features x";
-    assert_refused(&place, arguments, 3, &["`x`", "list"], &["numbers", "column"]);
-}
-
-#[test]
 fn a_text_as_a_feature_is_refused() {
     let place = with_feature(Arc::new(StringArray::from_iter_values((0..30).map(|row| format!("level {row}")))));
     let arguments = "train data.parquet --label y --features x";

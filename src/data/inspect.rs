@@ -191,7 +191,7 @@ impl Table {
         let obstacle = match (feature, missing.is_empty()) {
             (false, _) if arrow.data_type().is_null() => Some("it holds nothing but nulls".into()),
             (false, _) => fields().next().map(|field| field.advice().to_owned()),
-            (true, false) => Some(format!("its {} need --nulls", missing.join(" and "))),
+            (true, false) => Some(format!("say --nulls for its {}", missing.join(" and "))),
             (true, true) => None,
         };
         Ok(ColumnInfo {

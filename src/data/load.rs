@@ -441,6 +441,7 @@ fn check_cells(table: &Table, plan: &Plan, columns: &[&Read]) -> Result<()> {
     let shown = if bad.len() > 20 { format!("{}\n    ...", bad[..20].concat()) } else { bad.concat() };
     Err(Error::data(
         format!("{} of {} feature columns have cells that are no finite numbers:{shown}", bad.len(), columns.len()),
-        "Leave those columns out with --ignore, or say what to do about missing values: --nulls drop-row, mean or indicator.",
+        "Leave those columns out with --ignore, or say what to do with rows that miss values: --nulls drop-row, mean or \
+         indicator. Infinite values have to be corrected upstream.",
     ))
 }

@@ -218,6 +218,14 @@ fn matching(table: &Table, name: &str) -> Option<Vec<usize>> {
     if let Some(column) = table.find(name) {
         return Some(vec![column]);
     }
+    // A struct or a list is all that lies in it.
+    let (of_struct, of_list) = (format!("{name}."), format!("{name}["));
+    let parts: Vec<usize> = (0..table.fields.len())
+        .filter(|&column| [&of_struct, &of_list].iter().any(|start| table.fields[column].name.starts_with(*start)))
+        .collect();
+    if !parts.is_empty() {
+        return Some(parts);
+    }
     let pattern = Pattern::new(name).ok().filter(|_| name.contains(['*', '?']))?;
     let found: Vec<usize> =
         (0..table.fields.len()).filter(|&column| pattern.matches(&table.fields[column].name)).collect();

@@ -12,11 +12,7 @@ use crate::data::{Column, Shape};
 pub const GROUP: u32 = 256;
 /// Bytes of workgroup memory of the largest kernel: the tree's scratch and the residuals of a tile.
 pub const WORKGROUP_BYTES: u64 = 2 * 16 * GROUP as u64;
-<<<<<<< HEAD
-/// Storage buffers of the largest kernel.
-=======
 /// Storage buffers of the largest kernel: as many as every WebGPU device has.
->>>>>>> weights
 pub const STORAGE_BUFFERS: u64 = 8;
 /// Steps that one probe takes.
 pub const PROBES: usize = 4;
