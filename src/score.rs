@@ -52,7 +52,8 @@ struct Weights {
 
 impl Weights {
     fn of(model: &Model) -> Self {
-        let features: Vec<(f64, f64)> = model.features.iter().map(|f| (f.coefficient, f.mean)).collect();
+        let mut features: Vec<(f64, f64)> = model.features.iter().map(|f| (f.coefficient, f.mean)).collect();
+        features.extend(model.offset.iter().map(|_| (1.0, 0.0)));
         Self { centred: model.intercept + features.iter().map(|(w, m)| w * m).sum::<f64>(), features }
     }
 
@@ -77,7 +78,10 @@ pub fn inputs(model: &Model, table: &Table, with_label: Option<&str>, keep: &[St
         indicates: feature.indicates.is_some(),
         fill: feature.fill,
     });
-    Inputs::find(table, wanted, with_label, keep)
+    // The offset is the last feature, with a coefficient of 1.
+    let offset = model.offset.as_deref();
+    let offset = offset.map(|column| Wanted { column, kind: "numeric", indicates: false, fill: None });
+    Inputs::find(table, wanted.chain(offset), with_label, keep)
 }
 
 /// Writes a prediction for every row of `table`, in the order of the rows.

@@ -6,7 +6,7 @@ use crate::backend::cpu::CpuTable;
 use crate::backend::exact::evaluate_file;
 use crate::backend::storage::{Limits, Placement};
 use crate::backend::{Backend, Device, Loading, Selection};
-use crate::data::{Loaded, Plan, Request, Shape, Table, load};
+use crate::data::{Loaded, Plan, Request, Table, load};
 use crate::error::{Error, Result};
 use crate::matrix::Symmetric;
 use crate::model::inference::{Inference, InferenceInfo, Likelihood, covariance};
@@ -161,7 +161,7 @@ pub fn prepare<'j>(table: Table, job: &'j Job, monitor: &dyn Monitor) -> Result<
     let start = Instant::now();
     let (table, plan) = job.request.resolve(table, monitor)?;
     let device = Device::open(&job.device)?;
-    let loading = device.reserve(Shape::plain(table.rows, plan.features()), &job.limits)?;
+    let loading = device.reserve(plan.shape(table.rows), &job.limits)?;
     Ok(Prepared { table, job, plan, device, loading, start })
 }
 
@@ -196,7 +196,7 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
         || plan.features() > HESSIAN_FEATURES && job.preconditioner != Some(Preconditioner::Hessian);
     let (loaded, mut kept) = if subsamples {
         let rows = kept_rows(table.rows, plan.features());
-        let mut kept = Box::new(CpuTable::new(Shape::plain(rows.len(), plan.features()))?);
+        let mut kept = Box::new(CpuTable::new(plan.shape(rows.len()))?);
         let sampling = Sampling::new(loading.as_store(), &rows, kept.as_store());
         let loaded = load(table, &plan, &sampling, monitor)?;
         drop(sampling);
@@ -209,12 +209,12 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let mut backend = loading.finish()?;
     let upload = uploading.elapsed().as_secs_f64();
     let solving = Instant::now();
-    let mut fit = fit(&mut *backend, kept.as_deref_mut(), &loaded, table.rows, job, device.bias()?, monitor, history)?;
+    let mut fit = fit(&mut *backend, kept.as_deref_mut(), &loaded, job, device.bias()?, monitor, history)?;
     let solve = solving.elapsed().as_secs_f64();
     let verifying = Instant::now();
     let mut verify = 0.0;
     if job.exact != ExactJob::None {
-        let plan = plan.filled(loaded.features.iter().map(|feature| feature.fill));
+        let plan = plan.after(&loaded);
         verify_on_file(table, &plan, &loaded, job, &mut fit, monitor)?;
         verify = verifying.elapsed().as_secs_f64();
     }
@@ -237,17 +237,17 @@ struct Fit {
     verified: Option<Verified>,
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of a run, brought together once")]
 fn fit(
     backend: &mut dyn Backend,
     kept: Option<&mut (dyn Backend + 'static)>,
     loaded: &Loaded,
-    rows: usize,
     job: &Job,
     bias: f64,
     monitor: &dyn Monitor,
     history: &mut History<'_>,
 ) -> Result<Fit> {
+    // What a mean is over: the rows, or their weights.
+    let rows = backend.weight();
     let scales = loaded.features.iter().map(|feature| feature.scale).collect();
     let mut coordinates = Coordinates::new(scales, job.intercept);
     if coordinates.dimension() == 0 {
@@ -256,7 +256,7 @@ fn fit(
             "Leave --no-intercept out, or name other features.",
         ));
     }
-    let mut point = starting_point(&coordinates, loaded.label.counts);
+    let mut point = starting_point(&coordinates, loaded.totals.classes);
     let mut kept_rows = kept.map(|kept| Standardized::new(kept, coordinates.clone()));
     let approximate = kept_rows.is_some();
     let mut evaluation = {
@@ -294,10 +294,11 @@ fn fit(
             (None, Solver::Lbfgs | Solver::GradientDescent) => Preconditioner::None,
         },
         approximate,
-        rows: rows as f64,
-        delta_floor: bias * (rows as f64).sqrt(),
+        rows,
+        delta_floor: bias * rows.sqrt(),
         reach: coordinates.reach(),
-        may_separate: job.l2 == 0.0,
+        may_separate: job.l2 == 0.0 && loaded.offset.is_none(),
+        least_weight: loaded.totals.least,
         hessian_at_end: job.inference.is_some() || job.exact != ExactJob::None,
     };
     let mut all = Standardized::new(&mut *backend, coordinates.clone());
@@ -394,12 +395,12 @@ fn verify_on_file(
 }
 
 /// All weights 0, and the intercept at the log odds of the classes.
-fn starting_point(coordinates: &Coordinates, counts: [u64; 2]) -> Vec<f64> {
+fn starting_point(coordinates: &Coordinates, [negative, positive]: [f64; 2]) -> Vec<f64> {
     let mut point = vec![0.0; coordinates.dimension()];
     if coordinates.has_intercept()
         && let Some(intercept) = point.last_mut()
     {
-        *intercept = (counts[1] as f64 / counts[0] as f64).ln();
+        *intercept = (positive / negative).ln();
     }
     point
 }
@@ -413,6 +414,8 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
         Some(Inference::new(coefficient, variance.sqrt(), job.inference?.confidence))
     };
     let counts = loaded.label.counts;
+    let (totals, with_offsets) = (loaded.totals.classes, loaded.offset.is_some());
+    let is_weighted = loaded.weight.is_some() || loaded.class_weight.is_some();
     let [negative, positive] = loaded.label.classes;
     let features: Vec<FeatureInfo> = loaded
         .features
@@ -488,10 +491,14 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
         label: LabelInfo { column: loaded.label.column, positive: positive.clone(), classes: [negative, positive] },
         intercept,
         nulls: job.request.nulls,
+        offset: loaded.offset,
         intercept_inference: if job.intercept { infer(intercept, None) } else { None },
         training: Training {
             rows: table.rows,
             positives: counts[1],
+            weight: loaded.weight,
+            class_weight: loaded.class_weight,
+            weights: is_weighted.then_some(fit.settings.rows),
             loss: fit.loss,
             solver: job.solver.name().into(),
             status: outcome.status,
@@ -511,7 +518,7 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
             likelihood: job.inference.map(|_| {
                 // A mean of f32 terms holds about seven digits; the CPU's is in f64.
                 let digits = (fit.settings.delta_floor > 0.0).then_some(7);
-                Likelihood::new(fit.loss, counts, job.intercept, coordinates.dimension(), digits)
+                Likelihood::new(fit.loss, totals, job.intercept, with_offsets, coordinates.dimension(), digits)
             }),
             validation: None,
             device,

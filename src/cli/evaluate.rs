@@ -39,7 +39,7 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
     let model = file::read(&arguments.model)?;
     let table = Table::open_all(&arguments.data)?;
     let monitor = Progress::new(global);
-    let table = rows.select(table, &monitor)?.training;
+    let table = rows.select(&table, &monitor)?.training;
     let label = arguments.label.as_deref().unwrap_or(&model.label.column);
     let (metrics, left_out) = evaluate(&model, &table, label, accumulator, &monitor)?;
     if left_out > 0 {

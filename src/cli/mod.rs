@@ -30,7 +30,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Fit a logistic regression to a Parquet file
-    Train(train::Train),
+    Train(Box<train::Train>),
     /// Say what a Parquet file or a model holds, without reading the data
     Inspect(inspect::Inspect),
     /// List the graphics adapters and say which of them can be used

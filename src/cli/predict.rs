@@ -124,7 +124,7 @@ pub(super) fn run(arguments: &Predict, global: &Global) -> Result<ExitCode> {
         }
     }
     let monitor = Progress::new(global);
-    let table = rows.select(table, &monitor)?.training;
+    let table = rows.select(&table, &monitor)?.training;
     let inputs = inputs(&model, &table, None, &arguments.keep)?;
     let example = match output {
         Output::Label(_) => model.label.positive.clone(),

@@ -11,7 +11,7 @@ use crate::cli::limits::LimitFlags;
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
 use crate::cli::{Global, NOT_CONVERGED, RANKING_BYTES, check_distinct, print};
-use crate::data::{Nulls, Request, Table};
+use crate::data::{ClassWeight, Nulls, Request, Table};
 use crate::error::{Error, Result};
 use crate::metrics::{Accumulator, Limit};
 use crate::model::file::Pending;
@@ -44,6 +44,15 @@ pub(super) struct Train {
     /// Columns to leave out, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Columns")]
     ignore: Vec<String>,
+    /// A column of row weights: a row of weight 2 counts as if it were there twice
+    #[arg(long, value_name = "COL", help_heading = "Columns")]
+    weight: Option<String>,
+    /// A column that adds to the log odds with a coefficient of 1
+    #[arg(long, value_name = "COL", help_heading = "Columns")]
+    offset: Option<String>,
+    /// Weights of the classes: `balanced`, or V=W,... by the value of the label
+    #[arg(long, value_name = "W", help_heading = "Columns")]
+    class_weight: Option<String>,
     /// What is done about missing values, nulls and NaN
     #[arg(long, value_name = "POLICY", default_value = "error", help_heading = "Columns")]
     nulls: NullsName,
@@ -191,6 +200,9 @@ impl Train {
                 positive: self.positive.clone(),
                 features: names("--features", &self.features)?,
                 ignore: names("--ignore", &self.ignore)?,
+                weight: self.weight.clone(),
+                offset: self.offset.clone(),
+                class_weight: self.class_weight.as_deref().map_or(Ok(ClassWeight::Equal), class_weight)?,
                 nulls: match self.nulls {
                     NullsName::Error => Nulls::Error,
                     NullsName::DropRow => Nulls::DropRow,
@@ -233,6 +245,24 @@ impl Train {
     }
 }
 
+/// `balanced` or `V=W,...`.
+fn class_weight(text: &str) -> Result<ClassWeight> {
+    if text == "balanced" {
+        return Ok(ClassWeight::Balanced);
+    }
+    let pair = |pair: &str| {
+        let (class, weight) = pair.rsplit_once('=')?;
+        let weight: f64 = weight.trim().parse().ok()?;
+        (weight > 0.0 && weight.is_finite()).then(|| (class.trim().to_owned(), weight))
+    };
+    text.split(',').map(pair).collect::<Option<Vec<_>>>().map(ClassWeight::Given).ok_or_else(|| {
+        Error::usage(
+            format!("--class-weight {text} is not understood"),
+            "Say `balanced`, or a positive weight for each value of the label, such as --class-weight true=10,false=1.",
+        )
+    })
+}
+
 /// The names of a list, without the blanks around them.
 fn names(flag: &str, list: &[String]) -> Result<Vec<String>> {
     let names: Vec<String> = list.iter().map(|name| name.trim().to_owned()).collect();
@@ -261,7 +291,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let monitor = Progress::new(global);
     // What is to be validated on is opened before the work too.
     let others = if arguments.valid.is_empty() { None } else { Some(Table::open_all(&arguments.valid)?) };
-    let selected = rows.select(table, &monitor)?;
+    let selected = rows.select(&table, &monitor)?;
     let held_back = selected.validation.or(others);
     let prepared = prepare(selected.training, &job, &monitor)?;
     let plan = prepared.plan();

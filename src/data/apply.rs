@@ -76,16 +76,9 @@ impl Inputs {
             }
             features.push(FeaturePlan { column, takes, fill });
         }
-        let label = match label {
-            None => None,
-            Some(name) => match table.find(name) {
-                Some(column) => Some(column),
-                None => {
-                    missing.push(name);
-                    None
-                }
-            },
-        };
+        let place = label.map(|name| (name, table.find(name)));
+        missing.extend(place.filter(|(_, column)| column.is_none()).map(|(name, _)| name));
+        let label = place.and_then(|(_, column)| column);
         let mut kept = Vec::new();
         for name in keep {
             match table.find(name) {
@@ -163,7 +156,7 @@ pub fn for_each_piece<T: Send>(
 
 impl Inputs {
     fn piece(&self, table: &Table, first_row: usize, arrays: &[ArrayRef]) -> Result<Piece> {
-        let rows = arrays.first().map_or(0, |array| array.len());
+        let rows = arrays.first().map_or(0, Array::len);
         let (of_features, others) = arrays.split_at(self.features.len());
         let mut features = Vec::with_capacity(self.features.len());
         for (feature, array) in self.features.iter().zip(of_features) {

@@ -82,7 +82,9 @@ pub(super) fn decode(
         (None, Some(keep)) => Some(keep.clone()),
         (Some(ranges), Some(keep)) => {
             let mut of_ranges = BooleanBufferBuilder::new(keep.len());
-            ranges.iter().for_each(|range| of_ranges.append_buffer(&keep.slice(range.start, range.len())));
+            for range in ranges {
+                of_ranges.append_buffer(&keep.slice(range.start, range.len()));
+            }
             Some(of_ranges.build())
         }
     };
@@ -127,7 +129,7 @@ struct Roots<'t> {
     group: &'t Group,
     columns: &'t [usize],
     /// Places in the file, ascending.
-    roots: Vec<usize>,
+    places: Vec<usize>,
     reader: Option<ParquetRecordBatchReader>,
     batch: Option<RecordBatch>,
     /// Rows of the batch.
@@ -145,14 +147,15 @@ impl<'t> Roots<'t> {
         roots.sort_unstable();
         roots.dedup();
         let batch_rows = part.batch_rows;
-        let mut opened = Self { table, group, columns, roots, reader: None, batch: None, rows: 0, batch_rows, end };
-        if opened.roots.is_empty() || end == 0 {
+        let mut opened =
+            Self { table, group, columns, places: roots, reader: None, batch: None, rows: 0, batch_rows, end };
+        if opened.places.is_empty() || end == 0 {
             return Ok(opened);
         }
         let input = File::open(&file.path).map_err(|cause| opened.damaged(&cause.to_string()))?;
         let reader = without_panic(|| {
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(input, file.metadata.clone());
-            let mask = ProjectionMask::roots(builder.parquet_schema(), opened.roots.iter().copied());
+            let mask = ProjectionMask::roots(builder.parquet_schema(), opened.places.iter().copied());
             let builder = builder.with_row_groups(vec![group.index]).with_projection(mask);
             let builder = builder.with_batch_size(batch_rows);
             match &part.rows {
@@ -189,7 +192,7 @@ impl<'t> Roots<'t> {
         match (&field.source, field.root(), &self.batch) {
             (Source::Partition(key), ..) => file.constants[*key].rows(self.rows),
             (_, Some(root), Some(batch)) => {
-                let place = self.roots.binary_search(&file.roots[root]).expect("it was projected");
+                let place = self.places.binary_search(&file.roots[root]).expect("it was projected");
                 field.extract(batch.column(place), seen)
             }
             _ => Err(Error::internal(format!("column `{}` is in no file", field.name))),

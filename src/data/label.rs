@@ -187,7 +187,7 @@ impl LabelPlan {
                 "Use a column of booleans, numbers or texts with two values.",
             ));
         }
-        let positive = positive.map(|text| parse_class(text, field)).transpose()?;
+        let positive = positive.map(|text| parse_class("--positive", text, field)).transpose()?;
         Ok(Self { column, positive })
     }
 
@@ -329,7 +329,8 @@ impl LabelPlan {
     }
 }
 
-fn parse_class(text: &str, field: &Field) -> Result<Class> {
+/// The class that a flag means by `text`.
+pub(super) fn parse_class(flag: &str, text: &str, field: &Field) -> Result<Class> {
     let class = match field.kind {
         Kind::Text => Some(Class::Text(text.to_owned())),
         Kind::Boolean => match text.to_lowercase().as_str() {
@@ -342,7 +343,7 @@ fn parse_class(text: &str, field: &Field) -> Result<Class> {
     class.ok_or_else(|| {
         Error::usage(
             format!(
-                "--positive {text} cannot be a value of the label `{}`, which is of type {}",
+                "{flag} {text} cannot be a value of the label `{}`, which is of type {}",
                 field.name, field.data_type
             ),
             "Give one of its two values.",

@@ -8,9 +8,10 @@ use rayon::prelude::*;
 use super::decode::{BATCH_ROWS, Job, Part, decode, jobs};
 use super::field::{Field, Kind};
 use super::label::Label;
-use super::plan::{FeaturePlan, Nulls, Plan, Takes};
+use super::plan::{ClassWeight, FeaturePlan, Nulls, Plan, Takes};
 use super::scale::{Missing, Moments, Narrowing, middle_half, sample_runs};
 use super::table::Table;
+use super::weigh::{Totals, Weighing, factors, load_offsets, weigh};
 use super::{Column, Store};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
@@ -42,6 +43,14 @@ pub struct Loaded {
     pub label: Label,
     /// The features, in the order of their index in the store.
     pub features: Vec<Feature>,
+    /// What the rows weigh.
+    pub totals: Totals,
+    /// The column of row weights.
+    pub weight: Option<String>,
+    /// The column of offsets.
+    pub offset: Option<String>,
+    /// Factors on the weights of the negative and the positive class.
+    pub class_weight: Option<[f64; 2]>,
     /// What the user should know.
     pub notes: Vec<String>,
 }
@@ -52,6 +61,19 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
     monitor.begin("reading", Some((table.rows * (plan.features.len() + 1)) as u64));
     // The label first: it is one column, and what is wrong with it shows before the rest is read.
     let label = plan.label.load(table, store, monitor)?;
+    // Balanced classes are so by their weights, which have to be summed first.
+    let by_column = Weighing::of(table, plan, &label, None).filter(|_| plan.class_weight == ClassWeight::Balanced);
+    let nowhere = |_: usize, _: &[f32]| Ok(());
+    let mut totals = weigh(table, plan, &label, by_column.as_ref(), monitor, nowhere)?;
+    let factors = factors(table, plan, &label, totals)?;
+    let weighing = Weighing::of(table, plan, &label, factors);
+    if weighing.is_some() {
+        let keep = |first_row: usize, weights: &[f32]| store.write(Column::Weight, first_row, weights);
+        totals = weigh(table, plan, &label, weighing.as_ref(), monitor, keep)?;
+    }
+    if let Some(column) = plan.offset {
+        load_offsets(table, column, store, monitor)?;
+    }
     let samples = sample(table, &plan.features, monitor)?;
     let mut narrowings: Vec<Narrowing> = samples.iter().map(|sample| sample.narrowing).collect();
     let mut fills: Vec<Option<f64>> = vec![None; plan.features.len()];
@@ -62,7 +84,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
     for attempt in 0..4 {
         let how: Vec<How> =
             pending.iter().map(|&index| How::new(plan, index, narrowings[index], fills[index])).collect();
-        let read = read(table, &how, store, monitor)?;
+        let read = read(table, &how, weighing.as_ref(), store, monitor)?;
         for (&index, column) in pending.iter().zip(read) {
             columns[index] = Some(column);
         }
@@ -147,7 +169,9 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
     if !filled.is_empty() {
         notes.push(format!("missing values filled with the mean of the others: {}", filled.join(", ")));
     }
-    Ok(Loaded { label, features, notes })
+    let names = |column: Option<usize>| column.map(|column| table.fields[column].name.clone());
+    let (weight, offset) = (names(plan.weight), names(plan.offset));
+    Ok(Loaded { label, features, totals, weight, offset, class_weight: factors, notes })
 }
 
 /// What stands in for the missing values of a column.
@@ -198,10 +222,18 @@ impl Read {
         first_row: usize,
         array: &ArrayRef,
         how: How,
+        weights: Option<&[f64]>,
         values: &mut Vec<f64>,
         narrowed: &mut Vec<f32>,
     ) -> Result<()> {
         match (array.data_type(), array.nulls(), how.takes) {
+            _ if weights.is_some() => {
+                values.clear();
+                how.takes.values(array, values)?;
+                let nulls = array.nulls();
+                let is_null = |row| nulls.is_some_and(|nulls| nulls.is_null(row));
+                self.moments.take_weighted(first_row, values, weights.unwrap_or(&[]), is_null, how.missing, narrowed);
+            }
             // As they lie in the array, without a copy in f64 in between.
             (DataType::Float32, None, Takes::Value) => {
                 let values = array.as_primitive::<Float32Type>().values();
@@ -312,7 +344,9 @@ fn sample(table: &Table, features: &[FeaturePlan], monitor: &dyn Monitor) -> Res
                 let places = job.places.clone().zip(arrays).zip(&mut values);
                 places.into_iter().try_for_each(|((place, array), values)| features[place].takes.values(array, values))
             })?;
-            values.iter_mut().for_each(|values| values.retain(|x| x.is_finite()));
+            for values in &mut values {
+                values.retain(|x| x.is_finite());
+            }
             Ok(values)
         })
         .collect::<Result<_>>()?;
@@ -353,7 +387,13 @@ impl How {
 }
 
 /// Decodes features, narrows them into `store` and gives what was found of each, in the same order.
-fn read(table: &Table, how: &[How], store: &dyn Store, monitor: &dyn Monitor) -> Result<Vec<Read>> {
+fn read(
+    table: &Table,
+    how: &[How],
+    weighing: Option<&Weighing>,
+    store: &dyn Store,
+    monitor: &dyn Monitor,
+) -> Result<Vec<Read>> {
     let columns: Vec<usize> = how.iter().map(|how| how.column).collect();
     let jobs = jobs(table, &columns);
     let found: Vec<Vec<Read>> = jobs
@@ -364,12 +404,17 @@ fn read(table: &Table, how: &[How], store: &dyn Store, monitor: &dyn Monitor) ->
                 let how = &how[job.places.clone()];
                 let mut reads: Vec<Read> =
                     how.iter().map(|how| Read { moments: Moments::new(how.narrowing), integers: None }).collect();
-                decode(table, &Part::whole(job.group), &columns[job.places.clone()], |before, arrays| {
+                // Weighted moments: the weights come along with every column, as constant memory wants it.
+                let of_weights = weighing.map_or(&[][..], Weighing::columns);
+                let decoded: Vec<usize> = columns[job.places.clone()].iter().chain(of_weights).copied().collect();
+                decode(table, &Part::whole(job.group), &decoded, |before, arrays| {
                     monitor.check()?;
+                    let (arrays, of_weights) = arrays.split_at(how.len());
+                    let weights = weighing.map(|weighing| weighing.weights(of_weights)).transpose()?;
                     for ((read, how), array) in reads.iter_mut().zip(how).zip(arrays) {
                         read.note_integers(array);
                         let first_row = job.first_row + before;
-                        read.take(first_row, array, *how, values, narrowed)?;
+                        read.take(first_row, array, *how, weights.as_deref(), values, narrowed)?;
                         store.write(Column::Feature(how.index), first_row, narrowed)?;
                         monitor.advance(narrowed.len() as u64);
                     }

@@ -20,17 +20,19 @@ mod scale;
 mod select;
 pub mod synth;
 mod table;
+mod weigh;
 
 pub use apply::{Inputs, Kept, Piece, Wanted, for_each_piece};
 pub use field::{Field, Kind};
 pub use label::{Class, Label};
 pub use load::{Feature, Loaded, decode_only, load};
-pub use plan::{Nulls, Plan, Request};
+pub use plan::{ClassWeight, Nulls, Plan, Request};
 pub use predicate::Predicate;
 pub use predictions::{Form, Predicted, Predictions};
 pub use rows::{Block, fold_rows};
 pub use select::{Rows, Selected, hash};
 pub use table::{DataFile, Table};
+pub use weigh::Totals;
 
 use crate::error::Result;
 

@@ -9,9 +9,11 @@ use glob::Pattern;
 use parquet::file::statistics::Statistics;
 use rayon::prelude::*;
 
+use super::Shape;
 use super::decode::{Part, decode, jobs, to_f64};
-use super::field::{Field, missing};
+use super::field::{Field, Kind, missing};
 use super::label::LabelPlan;
+use super::load::Loaded;
 use super::table::{Group, Table};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
@@ -51,6 +53,24 @@ pub struct Request {
     pub ignore: Vec<String>,
     /// What is done about missing values.
     pub nulls: Nulls,
+    /// The column of row weights.
+    pub weight: Option<String>,
+    /// The column of offsets.
+    pub offset: Option<String>,
+    /// What the rows of each class weigh.
+    pub class_weight: ClassWeight,
+}
+
+/// Factors on the row weights, by class.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum ClassWeight {
+    /// None.
+    #[default]
+    Equal,
+    /// `n / (2 n_k)` for a class with `n_k` of the n rows (their weights, if they have some): both classes weigh the same.
+    Balanced,
+    /// These, by the value of the label; 1 for the class that is not named.
+    Given(Vec<(String, f64)>),
 }
 
 /// What a feature takes from its column.
@@ -90,6 +110,11 @@ pub struct Plan {
     pub(super) label: LabelPlan,
     pub(super) features: Vec<FeaturePlan>,
     pub(super) nulls: Nulls,
+    pub(super) weight: Option<usize>,
+    pub(super) offset: Option<usize>,
+    pub(super) class_weight: ClassWeight,
+    /// Factors on the weights of the negative and the positive class, once they are known.
+    pub(super) factors: Option<[f64; 2]>,
     pub(super) notes: Vec<String>,
 }
 
@@ -99,19 +124,26 @@ impl Plan {
         self.features.len()
     }
 
+    /// What the plan makes of a table with so many rows.
+    pub fn shape(&self, rows: usize) -> Shape {
+        let weights = self.weight.is_some() || self.class_weight != ClassWeight::Equal;
+        Shape { rows, features: self.features.len(), weights, offsets: self.offset.is_some() }
+    }
+
     /// The columns of the table that are read, each once.
     pub(super) fn columns(&self) -> impl Iterator<Item = usize> {
         let values = self.features.iter().filter(|feature| feature.takes == Takes::Value);
-        values.map(|feature| feature.column).chain([self.label.column])
+        values.map(|feature| feature.column).chain([self.label.column]).chain(self.weight).chain(self.offset)
     }
 
-    /// The plan with what [`load`](super::load()) found to stand in for missing values `[features]`.
+    /// The plan with what [`load`](super::load()) found: what stands in for missing values, and the classes' factors.
     #[must_use]
-    pub fn filled(&self, fills: impl IntoIterator<Item = Option<f64>>) -> Self {
+    pub fn after(&self, loaded: &Loaded) -> Self {
         let mut plan = self.clone();
-        for (feature, fill) in plan.features.iter_mut().zip(fills) {
-            feature.fill = fill;
+        for (feature, found) in plan.features.iter_mut().zip(&loaded.features) {
+            feature.fill = found.fill;
         }
+        plan.factors = loaded.class_weight;
         plan
     }
 }
@@ -125,10 +157,9 @@ impl Request {
         if !matches!(self.nulls, Nulls::DropRow | Nulls::Indicator) {
             return Ok((table, plan));
         }
-        let label = plan.label.column;
         let columns: Vec<usize> = match self.nulls {
             Nulls::DropRow => plan.columns().collect(),
-            _ => plan.columns().filter(|&column| column != label).collect(),
+            _ => plan.features.iter().map(|feature| feature.column).collect(),
         };
         let census = Census::of(&table, &columns, monitor)?;
         if self.nulls == Nulls::Indicator {
@@ -142,7 +173,7 @@ impl Request {
             return Ok((table, plan));
         }
         let before = table.rows;
-        let (table, list) = census.complete_rows(table)?;
+        let (table, list) = census.complete_rows(&table)?;
         if table.rows < before {
             plan.notes.push(format!("{} rows with missing values left out: {list}", before - table.rows));
         }
@@ -154,7 +185,10 @@ impl Request {
         let label = LabelPlan::new(table, self.label.as_deref(), self.positive.as_deref())?;
         let label_name = &table.fields[label.column].name;
         let mut notes = Vec::new();
-        let mut ignored = Vec::new();
+        let weight = self.beside(table, &label, "--weight", self.weight.as_deref())?;
+        let offset = self.beside(table, &label, "--offset", self.offset.as_deref())?;
+        // What has another part in the model is no feature of it.
+        let mut ignored: Vec<usize> = weight.into_iter().chain(offset).collect();
         for name in &self.ignore {
             ignored.extend(matching(table, name).ok_or_else(|| {
                 Error::data(
@@ -209,7 +243,44 @@ impl Request {
             ));
         }
         let features = columns.into_iter().map(|column| FeaturePlan { column, takes: Takes::Value, fill: None });
-        Ok(Plan { label, features: features.collect(), nulls: self.nulls, notes })
+        let class_weight = self.class_weight.clone();
+        Ok(Plan {
+            label,
+            features: features.collect(),
+            nulls: self.nulls,
+            weight,
+            offset,
+            class_weight,
+            factors: None,
+            notes,
+        })
+    }
+
+    /// The column of numbers that a flag names.
+    fn beside(&self, table: &Table, label: &LabelPlan, flag: &str, name: Option<&str>) -> Result<Option<usize>> {
+        let Some(name) = name else { return Ok(None) };
+        let Some(column) = table.find(name) else {
+            return Err(Error::data(
+                format!("{flag} {name}: there is no such column"),
+                format!("The columns are: {}", table.names()),
+            ));
+        };
+        let field = &table.fields[column];
+        if column == label.column || field.kind != Kind::Numeric {
+            let why = if column == label.column {
+                "it is the label".into()
+            } else {
+                format!("it is of type {}", field.data_type)
+            };
+            return Err(Error::data(format!("{flag} {name}: {why}"), "Name a column of numbers."));
+        }
+        if self.features.iter().any(|feature| feature == name) {
+            return Err(Error::usage(
+                format!("--features and {flag} both name `{name}`"),
+                "A column has one part in the model; take it out of one of them.",
+            ));
+        }
+        Ok(Some(column))
     }
 }
 
@@ -326,7 +397,8 @@ impl Census {
                 entry.2 += count;
             }
         }
-        let complete = complete.into_iter().map(|rows| rows.into_inner().unwrap_or_else(|rows| rows.into_inner()));
+        let complete =
+            complete.into_iter().map(|rows| rows.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner));
         Ok(Self { missing, complete: complete.collect() })
     }
 
@@ -335,7 +407,7 @@ impl Census {
     }
 
     /// The rows of `table` that have all columns, and the counts of what is missing as a list.
-    fn complete_rows(self, table: Table) -> Result<(Table, String)> {
+    fn complete_rows(&self, table: &Table) -> Result<(Table, String)> {
         let list: Vec<String> = self
             .missing
             .iter()

@@ -7,10 +7,11 @@
 use arrow::array::ArrayRef;
 use rayon::prelude::*;
 
-use super::decode::{BATCH_ROWS, Part, decode};
+use super::decode::{BATCH_ROWS, Part, decode, to_f64};
 use super::label::{Label, for_each_class};
 use super::plan::Plan;
 use super::table::{Group, Table};
+use super::weigh::Weighing;
 use crate::error::{Error, Kind, Result};
 use crate::monitor::Monitor;
 
@@ -107,8 +108,9 @@ pub fn fold_rows<T: Send>(
             monitor.check()?;
             let first_row = range.first_row + before;
             reader.fill(buffers, first_row, arrays)?;
-            let Buffers { features, labels } = &mut *buffers;
-            work(&mut state, &mut Block { first_row, features, labels, weights: None, offsets: None });
+            let Buffers { features, labels, weights, offsets } = &mut *buffers;
+            let (weights, offsets) = (weights.as_deref(), offsets.as_deref());
+            work(&mut state, &mut Block { first_row, features, labels, weights, offsets });
             monitor.advance(buffers.labels.len() as u64);
             Ok(())
         })?;
@@ -119,7 +121,12 @@ pub fn fold_rows<T: Send>(
     };
     let mut states = Vec::with_capacity(ranges.len());
     for some in ranges.chunks(ranges_at_once(table, &reader.columns)) {
-        let new = || Buffers { features: vec![Vec::new(); plan.features.len()], labels: Vec::new() };
+        let new = || Buffers {
+            features: vec![Vec::new(); plan.features.len()],
+            labels: Vec::new(),
+            weights: None,
+            offsets: None,
+        };
         match some.par_iter().map_init(new, fold).collect::<Result<Vec<T>>>() {
             Ok(more) => states.extend(more),
             Err(error) if error.kind == Kind::Interrupted => return Err(error),
@@ -155,6 +162,8 @@ fn ranges_at_once(table: &Table, columns: &[usize]) -> usize {
 struct Buffers {
     features: Vec<Vec<f64>>,
     labels: Vec<f64>,
+    weights: Option<Vec<f64>>,
+    offsets: Option<Vec<f64>>,
 }
 
 /// What is to be found where in a batch.
@@ -162,16 +171,19 @@ struct Reader<'a> {
     table: &'a Table,
     plan: &'a Plan,
     label: &'a Label,
-    /// The features' columns and the label's.
+    /// The columns of the features, the label, the weights and the offsets.
     columns: Vec<usize>,
+    weighing: Option<Weighing>,
     block_rows: usize,
 }
 
 impl<'a> Reader<'a> {
     fn new(table: &'a Table, plan: &'a Plan, label: &'a Label) -> Self {
         let features = plan.features.iter().map(|feature| feature.column);
-        let columns: Vec<usize> = features.chain([plan.label.column]).collect();
-        Self { table, plan, label, block_rows: block_rows(columns.len()), columns }
+        let weighing = Weighing::of(table, plan, label, plan.factors);
+        let of_weights = weighing.iter().flat_map(|weighing| weighing.columns().iter().copied());
+        let columns: Vec<usize> = features.chain([plan.label.column]).chain(of_weights).chain(plan.offset).collect();
+        Self { table, plan, label, block_rows: block_rows(columns.len()), columns, weighing }
     }
 
     /// Brings a batch, which begins at the table's `first_row`, into `buffers`.
@@ -187,7 +199,16 @@ impl<'a> Reader<'a> {
                 "The file was changed in between; wait until it is written, then run again.",
             )
         };
-        let (labels, features) = arrays.split_last().expect("the label is always there");
+        let (features, others) = arrays.split_at(self.plan.features.len());
+        let (labels, others) = others.split_first().expect("the label is always there");
+        if let Some(weighing) = &self.weighing {
+            buffers.weights = Some(weighing.weights(others)?);
+        }
+        if let (Some(_), Some(array)) = (self.plan.offset, others.last()) {
+            let offsets = buffers.offsets.get_or_insert_default();
+            offsets.clear();
+            to_f64(array, offsets)?;
+        }
         for ((feature, values), array) in self.plan.features.iter().zip(&mut buffers.features).zip(features) {
             values.clear();
             feature.takes.values(array, values)?;

@@ -85,6 +85,14 @@ impl BadCells {
         self.nulls + self.nans + self.infinities > 0
     }
 
+    fn merge(&mut self, other: &Self) {
+        self.nulls += other.nulls;
+        self.nans += other.nans;
+        self.infinities += other.infinities;
+        self.first_rows.extend(&other.first_rows);
+        self.first_rows.truncate(5);
+    }
+
     fn add(&mut self, row: usize, value: f64, null: bool) {
         if null {
             self.nulls += 1;
@@ -193,6 +201,43 @@ impl Moments {
         }
     }
 
+    /// As [`Moments::take`], with row weights: moments are those of each row repeated by its weight, and what lies in
+    /// rows of weight 0 counts for nothing but as a bad cell.
+    pub(super) fn take_weighted(
+        &mut self,
+        first_row: usize,
+        values: &[f64],
+        weights: &[f64],
+        is_null: impl Fn(usize) -> bool,
+        missing: Missing,
+        narrowed: &mut Vec<f32>,
+    ) {
+        let mut unweighted = Self::new(self.narrowing);
+        unweighted.take(first_row, values, is_null, missing, narrowed);
+        self.missing += unweighted.missing;
+        self.overflowed |= unweighted.overflowed;
+        self.bad.merge(&unweighted.bad);
+        let counts = |x: f64| match missing {
+            Missing::Fill(fill) if x.is_nan() => Some(fill),
+            _ => x.is_finite().then_some(x),
+        };
+        let counted: Vec<(f64, f64)> = values
+            .iter()
+            .zip(weights)
+            .filter(|(_, w)| **w > 0.0)
+            .filter_map(|(x, w)| Some((counts(*x)?, *w)))
+            .collect();
+        let total: f64 = counted.iter().map(|(_, w)| w).sum();
+        if total > 0.0 {
+            let v = |x: f64| self.narrowing.of(x);
+            let mean = counted.iter().map(|(x, w)| w * v(*x)).sum::<f64>() / total;
+            let squares = counted.iter().map(|(x, w)| w * (v(*x) - mean) * (v(*x) - mean)).sum();
+            self.min = counted.iter().fold(self.min, |min, (x, _)| min.min(*x));
+            self.max = counted.iter().fold(self.max, |max, (x, _)| max.max(*x));
+            self.combine(total, mean, squares);
+        }
+    }
+
     fn add(&mut self, part: Narrowed, count: usize) {
         if count == 0 {
             return;
@@ -229,11 +274,7 @@ impl Moments {
         self.max = self.max.max(other.max);
         self.overflowed |= other.overflowed;
         self.missing += other.missing;
-        self.bad.nulls += other.bad.nulls;
-        self.bad.nans += other.bad.nans;
-        self.bad.infinities += other.bad.infinities;
-        self.bad.first_rows.extend(&other.bad.first_rows);
-        self.bad.first_rows.truncate(5);
+        self.bad.merge(&other.bad);
         self
     }
 
@@ -289,6 +330,7 @@ impl Moments {
 const CACHED_ROWS: usize = 1024;
 
 /// What was seen of values while they were narrowed.
+#[derive(Clone, Copy)]
 struct Narrowed {
     /// Of the values as they came.
     min: f64,

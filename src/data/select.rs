@@ -43,9 +43,9 @@ const SPLIT: u64 = 2;
 impl Rows {
     /// The rows of `table` that are asked for. Chance depends on the seed and on a row's place among all rows of all
     /// files, so the cut into files and row groups changes nothing, and sorted files are split fairly.
-    pub fn select(&self, table: Table, monitor: &dyn Monitor) -> Result<Selected> {
+    pub fn select(&self, table: &Table, monitor: &dyn Monitor) -> Result<Selected> {
         let bound = match &self.filter {
-            Some(predicate) => Some(self.bind(predicate, &table)?),
+            Some(predicate) => Some(bind(predicate, table)?),
             None => None,
         };
         let before = table.rows;
@@ -73,7 +73,7 @@ impl Rows {
                     let about = &table.groups[group];
                     let rows = match &bound {
                         Some(_) if ruled_out[about.file][about.index] => BooleanBuffer::new_unset(about.rows),
-                        Some((bound, columns)) => meeting(&table, group, bound, columns, monitor)?,
+                        Some((bound, columns)) => meeting(table, group, bound, columns, monitor)?,
                         None => BooleanBuffer::new_set(about.rows),
                     };
                     let kept = about.keeping(&rows);
@@ -117,15 +117,6 @@ impl Rows {
         Ok(Selected { training, validation: Some(validation) })
     }
 
-    /// The condition over the columns of `table`, and their indices.
-    fn bind(&self, predicate: &Predicate, table: &Table) -> Result<(Bound, Vec<usize>)> {
-        let names: Vec<&str> = table.fields.iter().map(|field| field.name.as_str()).collect();
-        let of = |name: &str| table.find(name).map(|column| table.fields[column].arrow_type.clone());
-        let bound = predicate.bind(of, &names)?;
-        let columns = predicate.columns().into_iter().filter_map(|name| table.find(name)).collect();
-        Ok((bound, columns))
-    }
-
     /// The rows of the file's row group that a draw takes.
     fn drawn(&self, group: &Group, draw: u64, part: f64) -> BooleanBuffer {
         let threshold = part * 2.0_f64.powi(64);
@@ -145,6 +136,15 @@ impl Rows {
     }
 }
 
+/// The condition over the columns of `table`, and their indices.
+fn bind(predicate: &Predicate, table: &Table) -> Result<(Bound, Vec<usize>)> {
+    let names: Vec<&str> = table.fields.iter().map(|field| field.name.as_str()).collect();
+    let of = |name: &str| table.find(name).map(|column| table.fields[column].arrow_type.clone());
+    let bound = predicate.bind(of, &names)?;
+    let columns = predicate.columns().into_iter().filter_map(|name| table.find(name)).collect();
+    Ok((bound, columns))
+}
+
 /// Which of the table's rows of a row group meet the condition.
 fn meeting(
     table: &Table,
@@ -162,7 +162,7 @@ fn meeting(
     let mut met = Vec::with_capacity(table.groups[group].rows);
     decode(table, &Part::whole(group), columns, |_, arrays| {
         monitor.check()?;
-        let options = RecordBatchOptions::new().with_row_count(arrays.first().map(|array| array.len()));
+        let options = RecordBatchOptions::new().with_row_count(arrays.first().map(Array::len));
         let batch = RecordBatch::try_new_with_options(schema.clone(), arrays.to_vec(), &options)
             .map_err(|cause| Error::internal(format!("the columns of --where do not fit together: {cause}")))?;
         met.extend(bound.select(&batch)?.values());

@@ -34,6 +34,9 @@ pub struct Model {
     /// What is done about missing values.
     #[serde(default, skip_serializing_if = "is_error")]
     pub nulls: Nulls,
+    /// The column that adds to the log odds with a coefficient of 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<String>,
     /// What is inferred of the intercept, with `--inference`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intercept_inference: Option<Inference>,
@@ -136,6 +139,15 @@ pub struct Training {
     pub rows: usize,
     /// Rows of the positive class.
     pub positives: u64,
+    /// The column of row weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
+    /// Factors on the weights of the negative and the positive class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_weight: Option<[f64; 2]>,
+    /// Sum of the row weights, where rows have some: what stands for the number of rows in means and standard errors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<f64>,
     /// Mean cross-entropy, without the penalty.
     #[serde(deserialize_with = "number")]
     pub loss: f64,

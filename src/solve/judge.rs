@@ -167,7 +167,7 @@ impl Judge {
         let size: f64 = point.iter().zip(&self.settings.reach).map(|(q, reach)| (q * reach).abs()).sum();
         let rounding = (point.len() as f64 + 8.0) * 2.0_f64.powi(-24) * size;
         // ln(1 + exp(-rounding)): the loss of a row whose margin is just that.
-        value * self.settings.rows < (-rounding).exp().ln_1p()
+        value * self.settings.rows < self.settings.least_weight * (-rounding).exp().ln_1p()
     }
 
     /// Quasi-complete separation: the Hessian has lost a direction that the columns span, because every row that

@@ -111,8 +111,10 @@ pub struct Settings {
     pub approximate: bool,
     /// How far each parameter reaches into a margin: the largest absolute value of its column, `[dimension]`.
     pub reach: Vec<f64>,
-    /// Watch for separation; a penalised objective has a minimum anyway.
+    /// Watch for separation; a penalised objective has a minimum anyway, and with offsets right sides prove nothing.
     pub may_separate: bool,
+    /// The smallest weight of a row, those of 0 aside; 1 where rows have none.
+    pub least_weight: f64,
     /// Whoever asked wants the Hessian where the run ends.
     pub hessian_at_end: bool,
 }
@@ -131,6 +133,7 @@ impl Settings {
             approximate: false,
             reach,
             may_separate: false,
+            least_weight: 1.0,
             hessian_at_end: false,
         }
     }

@@ -1,0 +1,172 @@
+//! What rows weigh, and their offsets.
+
+use arrow::array::ArrayRef;
+use rayon::prelude::*;
+
+use super::decode::{Part, decode, to_f64};
+use super::field::Kind;
+use super::label::{Class, Label, for_each_class, parse_class};
+use super::plan::{ClassWeight, Plan};
+use super::table::Table;
+use super::{Column, Store};
+use crate::error::{Error, Result};
+use crate::monitor::Monitor;
+
+/// The row weights of a plan: a column of them, factors for the classes, or both.
+#[derive(Clone, Debug)]
+pub(super) struct Weighing {
+    /// The column of weights, if there is one, and the label, if classes have factors.
+    columns: Vec<usize>,
+    has_column: bool,
+    kind: Kind,
+    /// The positive class and the factors of the negative and the positive one.
+    classes: Option<(Class, [f64; 2])>,
+}
+
+/// What the rows weigh together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Totals {
+    /// Sum of the weights of the negative and of the positive class; their rows without weights.
+    pub classes: [f64; 2],
+    /// The smallest weight that is not 0.
+    pub least: f64,
+}
+
+impl Weighing {
+    /// The weighing of `plan` with these factors; `None` if rows have no weights.
+    pub(super) fn of(table: &Table, plan: &Plan, label: &Label, factors: Option<[f64; 2]>) -> Option<Self> {
+        let columns: Vec<usize> = plan.weight.into_iter().chain(factors.map(|_| plan.label.column)).collect();
+        (!columns.is_empty()).then(|| Self {
+            columns,
+            has_column: plan.weight.is_some(),
+            kind: table.fields[plan.label.column].kind,
+            classes: factors.map(|factors| (label.classes[1].clone(), factors)),
+        })
+    }
+
+    /// The columns that are decoded for it.
+    pub(super) fn columns(&self) -> &[usize] {
+        &self.columns
+    }
+
+    /// The weights of rows, from the arrays of its columns.
+    pub(super) fn weights(&self, arrays: &[ArrayRef]) -> Result<Vec<f64>> {
+        let mut weights = Vec::new();
+        if self.has_column {
+            to_f64(&arrays[0], &mut weights)?;
+        }
+        if let Some((positive, factors)) = &self.classes {
+            let label = &arrays[usize::from(self.has_column)];
+            weights.resize(label.len(), 1.0);
+            for_each_class(label, self.kind, |row, class| {
+                weights[row] *= factors[usize::from(class.as_ref() == Some(positive))];
+            })?;
+        }
+        Ok(weights)
+    }
+}
+
+/// The factors of the negative and the positive class that were asked for; `None` where there are none.
+pub(super) fn factors(table: &Table, plan: &Plan, label: &Label, totals: Totals) -> Result<Option<[f64; 2]>> {
+    let given = match &plan.class_weight {
+        ClassWeight::Equal => return Ok(None),
+        ClassWeight::Balanced => {
+            let n = totals.classes.iter().sum::<f64>();
+            return Ok(Some(totals.classes.map(|class| n / (2.0 * class))));
+        }
+        ClassWeight::Given(given) => given,
+    };
+    let field = &table.fields[plan.label.column];
+    let mut factors = [1.0; 2];
+    for (text, factor) in given {
+        let class = parse_class("--class-weight", text, field)?;
+        let Some(index) = label.classes.iter().position(|known| *known == class) else {
+            let [negative, positive] = &label.classes;
+            return Err(Error::data(
+                format!("--class-weight {text}: the label `{}` has the values {negative} and {positive}", label.column),
+                format!("For example: --class-weight {positive}=2"),
+            ));
+        };
+        factors[index] = *factor;
+    }
+    Ok(Some(factors))
+}
+
+/// What the rows weigh by their column of weights, which is checked; their numbers where there is none.
+pub(super) fn weigh(
+    table: &Table,
+    plan: &Plan,
+    label: &Label,
+    weighing: Option<&Weighing>,
+    monitor: &dyn Monitor,
+    keep: impl Fn(usize, &[f32]) -> Result<()> + Sync,
+) -> Result<Totals> {
+    let Some(weighing) = weighing else {
+        return Ok(Totals { classes: label.counts.map(|count| count as f64), least: 1.0 });
+    };
+    let kind = table.fields[plan.label.column].kind;
+    let columns: Vec<usize> = weighing.columns().iter().copied().chain([plan.label.column]).collect();
+    let of_groups: Vec<Totals> = (0..table.groups.len())
+        .into_par_iter()
+        .map(|group| {
+            let mut totals = Totals { classes: [0.0; 2], least: f64::INFINITY };
+            let first_row = table.groups[group].first_row;
+            decode(table, &Part::whole(group), &columns, |before, arrays| {
+                monitor.check()?;
+                let (labels, arrays) = arrays.split_last().expect("the label is always there");
+                let weights = weighing.weights(arrays)?;
+                if let Some(row) = weights.iter().position(|w| !(*w >= 0.0 && *w < f64::from(f32::MAX))) {
+                    let what = if weights[row].is_nan() { "missing".into() } else { weights[row].to_string() };
+                    return Err(Error::data(
+                        format!("the weight of row {}, from 0, is {what}", table.row_names(&[first_row + before + row])),
+                        "Weights are numbers from 0 on. Correct them upstream; --nulls drop-row leaves rows without one out.",
+                    ));
+                }
+                let narrow: Vec<f32> = weights.iter().map(|w| *w as f32).collect();
+                for_each_class(labels, kind, |row, class| {
+                    let w = f64::from(narrow[row]);
+                    totals.classes[usize::from(class.as_ref() == Some(&label.classes[1]))] += w;
+                    totals.least = if w > 0.0 { totals.least.min(w) } else { totals.least };
+                })?;
+                keep(first_row + before, &narrow)
+            })?;
+            Ok(totals)
+        })
+        .collect::<Result<_>>()?;
+    let mut totals = Totals { classes: [0.0; 2], least: f64::INFINITY };
+    for group in of_groups {
+        totals.least = totals.least.min(group.least);
+        for (sum, class) in totals.classes.iter_mut().zip(group.classes) {
+            *sum += class;
+        }
+    }
+    if let Some(index) = totals.classes.iter().position(|class| *class == 0.0) {
+        return Err(Error::data(
+            format!("all {} rows with the label {} have weight 0", label.counts[index], label.classes[index]),
+            "Both classes must count; check the column of weights.",
+        ));
+    }
+    Ok(totals)
+}
+
+/// Writes the offsets into `store`.
+pub(super) fn load_offsets(table: &Table, column: usize, store: &dyn Store, monitor: &dyn Monitor) -> Result<()> {
+    (0..table.groups.len()).into_par_iter().try_for_each(|group| {
+        let first_row = table.groups[group].first_row;
+        decode(table, &Part::whole(group), &[column], |before, arrays| {
+            monitor.check()?;
+            let mut offsets = Vec::new();
+            to_f64(&arrays[0], &mut offsets)?;
+            if let Some(row) = offsets.iter().position(|offset| offset.is_nan() || offset.abs() >= 1e30) {
+                let what = if offsets[row].is_nan() { "missing".into() } else { offsets[row].to_string() };
+                return Err(Error::data(
+                    format!("the offset of row {}, from 0, is {what}", table.row_names(&[first_row + before + row])),
+                    "Offsets are log odds. Correct them upstream; --nulls drop-row leaves rows without one out.",
+                ));
+            }
+            let narrow: Vec<f32> = offsets.iter().map(|offset| *offset as f32).collect();
+            store.write(Column::Offset, first_row + before, &narrow)
+        })
+        .map(drop)
+    })
+}
