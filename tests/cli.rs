@@ -12,8 +12,8 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal32Array, Decimal64Array, Decimal128Array, Decimal256Array,
     DictionaryArray, Float16Array, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Int64Array,
-    LargeStringArray, ListArray, StringArray, StringViewArray, TimestampMicrosecondArray, UInt8Array, UInt16Array,
-    UInt32Array, UInt64Array,
+    LargeStringArray, StringArray, StringViewArray, TimestampMicrosecondArray, UInt8Array, UInt16Array, UInt32Array,
+    UInt64Array,
 };
 use arrow::datatypes::{ArrowPrimitiveType, Float16Type, Float32Type, Int32Type, i256};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;

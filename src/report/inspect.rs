@@ -97,9 +97,10 @@ fn cells(column: &ColumnInfo) -> [String; 10] {
         Some(Bound::Text(text)) => format!("{:?}", cut(text, VALUE_WIDTH)),
         Some(bound) => plain(&bound.to_string()),
     };
+    let part = if column.label { "feature, label" } else { "feature" };
     let uses = match (column.feature, column.label, &column.obstacle) {
-        (true, _, None) => "feature, label".into(),
-        (true, _, Some(obstacle)) => format!("feature, label; first {obstacle}"),
+        (true, _, None) => part.into(),
+        (true, _, Some(obstacle)) => format!("{part}; first {obstacle}"),
         (false, true, obstacle) => format!("label; for a feature {}", obstacle.as_deref().unwrap_or_default()),
         (false, false, obstacle) => format!("no: {}", obstacle.as_deref().unwrap_or_default()),
     };
