@@ -457,3 +457,516 @@ fn a_column_that_is_missing_everywhere_is_refused() {
     let words = ["every one of 3000 rows has missing values: x (1500), k (1500)"];
     assert_refused(&place, &format!("train data.parquet {TRAIN} --nulls drop-row"), 3, &words);
 }
+
+// ---- predictions ----------------------------------------------------------------------------------------------
+
+/// The margins of `columns` as the coefficients of a model have them, NaN where a value is missing. A column that an
+/// indicator stands for is looked at by its name.
+fn margins(model: &Value, columns: &Columns) -> Vec<f64> {
+    let mut margins = vec![number(model, "/intercept"); columns[0].1.len()];
+    for feature in model["features"].as_array().expect("features") {
+        let name = feature["indicates"].as_str().or(feature["name"].as_str()).expect("a name");
+        for (z, x) in margins.iter_mut().zip(numbers(columns, name)) {
+            let x = match feature.get("fill").and_then(Value::as_f64) {
+                _ if feature.get("indicates").is_some() => f64::from(u8::from(x.is_nan())),
+                Some(fill) if x.is_nan() => fill,
+                _ => x,
+            };
+            *z += number(feature, "/coefficient") * x;
+        }
+    }
+    margins
+}
+
+fn probability(margin: f64) -> f64 {
+    1.0 / (1.0 + (-margin).exp())
+}
+
+/// All columns of a Parquet file.
+fn read(path: &Path) -> BTreeMap<String, ArrayRef> {
+    let file = fs::File::open(path).expect("the file opens");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("it is Parquet").build().expect("it is read");
+    let batches: Vec<RecordBatch> = reader.map(|batch| batch.expect("it is decoded")).collect();
+    let schema = batches[0].schema();
+    let whole = |index: usize| {
+        let pieces: Vec<&dyn Array> = batches.iter().map(|batch| &**batch.column(index)).collect();
+        concat(&pieces).expect("one type")
+    };
+    schema.fields().iter().enumerate().map(|(index, field)| (field.name().clone(), whole(index))).collect()
+}
+
+/// Asserts that the numbers are the same to 1e-12, and missing in the same places.
+#[track_caller]
+fn assert_numbers(found: &[f64], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len());
+    for (row, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let same = (found - expected).abs() <= 1e-12 * expected.abs().max(1.0);
+        assert!(same || found.is_nan() && expected.is_nan(), "{found} instead of {expected} in row {row}");
+    }
+}
+
+/// A place with `data.parquet` of these columns and `model.json`, trained on it.
+fn with_model(columns: &Columns, flags: &str) -> (Place, Value) {
+    let place = place_with(columns);
+    let model = place.model(&format!("data.parquet {TRAIN} {flags} -o model.json"));
+    (place, model)
+}
+
+#[test]
+fn predictions_are_those_of_the_coefficients_in_the_order_of_the_rows() {
+    let (place, model) = with_model(&table(), "");
+    write_cut(&place, &table(), ["d/1.parquet", "d/2.parquet", "d/3.parquet"], [1_001, 1_900]);
+    write(&place, "small.parquet", &table(), 37);
+    let z = margins(&model, &table());
+    let p: Vec<f64> = z.iter().map(|&z| probability(z)).collect();
+    for data in ["data.parquet", "one.parquet", "small.parquet", "d", "d/1.parquet d/2.parquet d/3.parquet"] {
+        place.done(&format!("predict -m model.json {data} -o out.parquet --keep id,g"));
+        let out = read(&place.path("out.parquet"));
+        assert_eq!(out.keys().collect::<Vec<_>>(), ["g", "id", "probability"]);
+        assert_numbers(&floats(&out["probability"]), &p);
+        assert_eq!(&out["id"], &column(&table(), "id"), "{data}");
+        assert_eq!(&out["g"], &column(&table(), "g"), "{data}");
+        place.done(&format!("predict -m model.json {data} -o out.parquet --output margin --threads 1"));
+        let out = read(&place.path("out.parquet"));
+        assert_eq!(out.keys().collect::<Vec<_>>(), ["margin"]);
+        assert_numbers(&floats(&out["margin"]), &z);
+        for threshold in [0.5, 0.3] {
+            let what = format!("--output label --threshold {threshold}");
+            place.done(&format!("predict -m model.json {data} -o out.parquet {what}"));
+            let out = read(&place.path("out.parquet"));
+            let labels: Vec<bool> = p.iter().map(|&p| p >= threshold).collect();
+            assert_eq!(out["label"].as_boolean(), &BooleanArray::from(labels), "{data}");
+        }
+    }
+    // The files in another order are other rows.
+    place.done("predict -m model.json d/2.parquet d/1.parquet -o out.parquet");
+    let out = floats(&read(&place.path("out.parquet"))["probability"]);
+    assert_numbers(&out, &[&p[1_001..1_900], &p[..1_001]].concat());
+}
+
+#[test]
+fn labels_are_the_classes_of_the_training() {
+    let y = column(&table(), "y");
+    let flags: Vec<bool> = y.as_boolean().iter().flatten().collect();
+    let text = |flag: bool| if flag { "it did" } else { "no, \"dry\"" };
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values(flags.iter().map(|&flag| text(flag))));
+    let signs: ArrayRef = Arc::new(Int32Array::from_iter_values(flags.iter().map(|&flag| if flag { 1 } else { -1 })));
+    for label in [texts, signs] {
+        let mut columns = table();
+        set(&mut columns, "y", Arc::clone(&label));
+        let place = place_with(&columns);
+        let mut train = place.command(&format!("train data.parquet {TRAIN} --device cpu --json -o model.json"));
+        if label.data_type() == &DataType::Utf8 {
+            train.args(["--positive", "it did"]);
+        }
+        let model = Run::of(train.output().expect("it starts")).json();
+        let positive = |z: &f64| probability(*z) >= 0.5;
+        let expected: Vec<bool> = margins(&model, &columns).iter().map(positive).collect();
+        place.done("predict -m model.json data.parquet -o out.parquet --output label");
+        let out = &read(&place.path("out.parquet"))["label"];
+        if out.data_type() == &DataType::Utf8 {
+            let words = expected.iter().map(|&flag| text(flag));
+            assert_eq!(out.as_string::<i32>(), &StringArray::from_iter_values(words));
+        } else {
+            assert_numbers(&floats(out), &expected.iter().map(|&p| if p { 1.0 } else { -1.0 }).collect::<Vec<_>>());
+        }
+    }
+}
+
+/// The cells of a line of CSV (RFC 4180).
+fn cells(line: &str) -> Vec<String> {
+    let (mut cells, mut quoted) = (vec![String::new()], false);
+    for sign in line.chars() {
+        match sign {
+            '"' => quoted = !quoted,
+            ',' if !quoted => cells.push(String::new()),
+            sign => cells.last_mut().expect("a cell").push(sign),
+        }
+    }
+    cells
+}
+
+#[test]
+fn text_formats_read_back_as_the_values_of_parquet() {
+    let mut columns = table();
+    let g = ["plain", "with, comma", "empty"];
+    let texts = (0..ROWS).map(|row| (row % 4 != 3).then(|| g[row % 3]));
+    set(&mut columns, "g", Arc::new(texts.collect::<StringArray>()));
+    let (place, _) = with_model(&columns, "");
+    place.done("predict -m model.json data.parquet -o out.parquet --keep x,k,f,g");
+    let exact = floats(&read(&place.path("out.parquet"))["probability"]);
+    let csv = place.done("predict -m model.json data.parquet -o - --keep x,k,f,g").stdout;
+    let lines = place.done("predict -m model.json data.parquet -o - --format jsonl --keep x,k,f,g").stdout;
+    place.done("predict -m model.json data.parquet -o out.csv --keep x,k,f,g");
+    place.done("predict -m model.json data.parquet -o out.jsonl --keep x,k,f,g");
+    assert_eq!(
+        (place.read("out.csv"), place.read("out.jsonl")),
+        (csv.clone().into_bytes(), lines.clone().into_bytes())
+    );
+    let (x, k) = (numbers(&columns, "x"), numbers(&columns, "k"));
+    let (f, g) = (column(&columns, "f"), column(&columns, "g"));
+    assert_eq!(csv.lines().next(), Some("x,k,f,g,probability"));
+    assert_eq!((csv.lines().count(), lines.lines().count()), (ROWS + 1, ROWS));
+    for (row, (csv, line)) in csv.lines().skip(1).zip(lines.lines()).enumerate() {
+        let cells = cells(csv);
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let of = |index: usize| cells[index].parse::<f64>().unwrap_or_else(|error| panic!("{error}: {csv}"));
+        assert_eq!((of(0).to_bits(), of(1).to_bits()), (x[row].to_bits(), k[row].to_bits()), "{csv}");
+        assert_eq!(of(4).to_bits(), exact[row].to_bits(), "{csv}");
+        assert_numbers(
+            &["x", "k", "probability"].map(|name| line[name].as_f64().expect("a number")),
+            &[x[row], k[row], exact[row]],
+        );
+        let (flag, text) = (f.as_boolean().value(row), g.as_string::<i32>());
+        assert_eq!((cells[2].as_str(), &line["f"]), (if flag { "true" } else { "false" }, &json!(flag)));
+        let text = text.is_valid(row).then(|| text.value(row));
+        assert_eq!((cells[3].as_str(), &line["g"]), (text.unwrap_or(""), &json!(text)));
+    }
+}
+
+#[test]
+fn columns_are_found_by_name_whatever_their_order_and_width() {
+    let (place, model) = with_model(&table(), "");
+    let wide = |name: &str, data_type: &DataType| cast(&column(&table(), name), data_type).expect("a cast");
+    let mut other: Columns = vec![
+        ("f", wide("f", &DataType::UInt8)),
+        ("more", Arc::new(StringArray::from(vec!["text"; ROWS]))),
+        ("k", wide("k", &DataType::Float64)),
+        ("x", wide("x", &DataType::Float32)),
+    ];
+    write(&place, "other.parquet", &other, 640);
+    place.done("predict -m model.json other.parquet -o out.parquet --output margin");
+    assert_numbers(&floats(&read(&place.path("out.parquet"))["margin"]), &margins(&model, &table()));
+    // A text is no number, even if it looks like one.
+    set(&mut other, "k", wide("k", &DataType::Utf8));
+    write(&place, "text.parquet", &other, 640);
+    let words = ["text.parquet", "another type", "k (Utf8, numeric in the model)"];
+    assert_refused(&place, "predict -m model.json text.parquet -o new.parquet", 3, &words);
+    other.retain(|(name, _)| *name == "f" || *name == "more");
+    write(&place, "less.parquet", &other, 640);
+    let words = ["less.parquet has not the columns x, k", "f, more"];
+    assert_refused(&place, "predict -m model.json less.parquet -o new.parquet", 3, &words);
+    let words = ["has not the columns x, k, nothing"];
+    assert_refused(&place, "predict -m model.json less.parquet -o new.parquet --keep nothing", 3, &words);
+    assert!(!place.files().contains(&"new.parquet".to_owned()));
+}
+
+#[test]
+fn missing_values_are_predicted_as_the_model_says() {
+    // In the new file most of `x` is missing, and its own mean is far from the model's.
+    let mut new = table();
+    let x = numbers(&new, "x").into_iter().enumerate().map(|(row, x)| (row % 5 == 1).then_some(x + 100.0));
+    set(&mut new, "x", Arc::new(x.collect::<Float64Array>()));
+    for policy in ["error", "drop-row", "mean", "indicator"] {
+        let columns = if policy == "error" { table() } else { with_holes() };
+        let (place, model) = with_model(&columns, &format!("--nulls {policy}"));
+        write(&place, "new.parquet", &new, 700);
+        if policy == "error" {
+            let words = ["no value of x in row 0, from 0", "no rule", "--nulls drop-row"];
+            assert_refused(&place, "predict -m model.json new.parquet -o out.parquet", 3, &words);
+            let from = rows_where(|row| row > 1_500 && row % 5 == 1);
+            let late = [from, vec![777]].concat();
+            write(&place, "late.parquet", &rows_of(&new, &late), 50);
+            let words = ["no value of x in row 300, from 0"];
+            assert_refused(&place, "predict -m model.json late.parquet -o out.parquet", 3, &words);
+            assert!(!place.files().contains(&"out.parquet".to_owned()));
+            continue;
+        }
+        let run = place.done("predict -m model.json new.parquet -o out.parquet --output margin");
+        let expected = margins(&model, &new);
+        assert_numbers(&floats(&read(&place.path("out.parquet"))["margin"]), &expected);
+        let warning = "2400 of 3000 rows have no prediction";
+        assert_eq!(run.stderr.contains(warning), policy == "drop-row", "{run:?}");
+        assert_eq!(expected.iter().filter(|z| z.is_nan()).count(), if policy == "drop-row" { 2_400 } else { 0 });
+        let lines = place.done("predict -m model.json new.parquet -o - --format jsonl --limit 1 --quiet").stdout;
+        assert_eq!(lines == "{\"probability\":null}\n", policy == "drop-row", "{lines}");
+    }
+}
+
+#[test]
+fn what_fails_in_the_middle_leaves_nothing_behind() {
+    let (place, _) = with_model(&table(), "");
+    write_parts(&place);
+    let mut bytes = place.read("d/3.parquet");
+    bytes[4..200].fill(0xff);
+    fs::write(place.path("d/3.parquet"), bytes).expect("the file is damaged");
+    for out in ["old.parquet", "old.csv", "old.jsonl"] {
+        fs::write(place.path(out), "old").expect("an old output");
+        let before = place.files();
+        let words = ["d/3.parquet", "damaged"];
+        assert_refused(&place, &format!("predict -m model.json d -o {out} --keep x,k,f,id"), 3, &words);
+        assert_eq!((place.read(out), place.files()), (b"old".to_vec(), before));
+        let new = out.replace("old", "new");
+        assert_refused(&place, &format!("predict -m model.json d -o {new} --keep x,k,f,id"), 3, &words);
+        assert!(!place.files().contains(&new));
+        // The files that are whole can be predicted, and replace what stood there.
+        place.done(&format!("predict -m model.json d/1.parquet d/2.parquet -o {out}"));
+        assert_ne!(place.read(out), b"old");
+    }
+    let before = place.read("d/1.parquet");
+    refused(&place, "predict -m model.json d/1.parquet -o d/1.parquet", 2);
+    assert_eq!(place.read("d/1.parquet"), before);
+    refused(&place, "predict -m model.json d/1.parquet -o out.xlsx", 2);
+    refused(&place, "predict -m model.json d/1.parquet -o out.csv --threshold 1.5", 2);
+    refused(&place, "predict -m model.json d/1.parquet -o out.csv --keep nothing", 3);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    let (place, _) = with_model(&table(), "");
+    for format in ["csv", "jsonl", "parquet"] {
+        let mut command =
+            place.command(&format!("predict -m model.json data.parquet -o - --format {format} --keep x,g"));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        drop(child.stdout.take());
+        let run = Run::of(child.wait_with_output().expect("it ends"));
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{format}");
+    }
+}
+
+#[test]
+fn a_model_of_a_newer_version_is_refused() {
+    let (place, mut model) = with_model(&table(), "");
+    let version = number(&model, "/version");
+    model["version"] = json!(version as u64 + 1);
+    fs::write(place.path("model.json"), model.to_string()).expect("the model is written");
+    for command in ["predict -m model.json data.parquet -o out.csv", "evaluate -m model.json data.parquet"] {
+        let words = [format!("version {}", version + 1.0), "knows versions up to".to_owned()];
+        assert_refused(&place, command, 3, &words.each_ref().map(String::as_str));
+    }
+}
+
+// ---- rows -----------------------------------------------------------------------------------------------------
+
+/// Steele, Lea and Flood's finaliser, written once more: what a seed means must not change from version to version.
+fn mixed(row: u64) -> u64 {
+    let mut bits = row.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+/// Whether a draw takes the row: draw 1 is that of `--sample`, draw 2 that of `--split`.
+fn is_drawn(row: usize, seed: u64, draw: u64, part: f64) -> bool {
+    (mixed(mixed(4 * seed + draw) ^ row as u64) as f64) < part * 2.0_f64.powi(64)
+}
+
+/// The model of these rows of `table()`, written as one file.
+fn model_of(place: &Place, rows: &[usize]) -> Value {
+    write(place, "some.parquet", &rows_of(&table(), rows), usize::MAX);
+    place.model(&format!("some.parquet {TRAIN}"))
+}
+
+#[test]
+fn a_condition_leaves_the_rows_that_meet_it() {
+    let place = place_with(&table());
+    let (x, k) = (numbers(&table(), "x"), numbers(&table(), "k"));
+    let f = column(&table(), "f");
+    let g = |row: usize| GROUPS[row * 7 % 5 % 3];
+    let cases: [(&str, Box<dyn Fn(usize) -> bool>); 5] = [
+        ("id >= 400 and id < 2100", Box::new(|row| (400..2_100).contains(&row))),
+        ("g in ('a', 'c')", Box::new(|row| g(row) != "b")),
+        ("x > 0.5 or not (k < 20)", Box::new(|row| x[row] > 0.5 || k[row] >= 20.0)),
+        ("f and g <> 'a' or k = 3", Box::new(|row| f.as_boolean().value(row) && g(row) != "a" || k[row] == 3.0)),
+        ("id > 2499", Box::new(|row| row > 2_499)),
+    ];
+    for (condition, keep) in cases {
+        let rows = rows_where(keep);
+        assert!(rows.len() > 300 && rows.len() < ROWS, "{condition}: {}", rows.len());
+        let expected = model_of(&place, &rows);
+        assert_eq!(number(&expected, "/training/rows"), rows.len() as f64);
+        let one = model_where(&place, &format!("one.parquet {TRAIN}"), condition);
+        assert_eq!(bits(&one), bits(&expected), "{condition}");
+        let groups = model_where(&place, &format!("data.parquet {TRAIN}"), condition);
+        assert_close(&groups, &expected, LAST_DIGITS);
+        assert_eq!(number(&groups, "/training/rows"), rows.len() as f64, "{condition}");
+        let refined = model_where(&place, &format!("data.parquet {TRAIN} --refine"), condition);
+        assert!(number(&refined, "/training/verified/delta") < 1e-9, "{condition}");
+        // The same flag chooses what is predicted.
+        fs::write(place.path("model.json"), expected.to_string()).expect("the model is written");
+        let run = with_condition(&place, "predict -m model.json data.parquet -o out.parquet --keep id", condition);
+        assert_eq!(run.code, Some(0), "{run:?}");
+        let out = read(&place.path("out.parquet"));
+        assert_numbers(&floats(&out["id"]), &rows.iter().map(|&row| row as f64).collect::<Vec<_>>());
+        let z = margins(&expected, &rows_of(&table(), &rows));
+        assert_numbers(&floats(&out["probability"]), &z.into_iter().map(probability).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn conditions_leave_out_what_is_missing() {
+    let place = place_with(&with_holes());
+    let x = numbers(&with_holes(), "x");
+    let rows = |condition: &str| {
+        number(&model_where(&place, &format!("data.parquet {TRAIN} --nulls drop-row"), condition), "/training/rows")
+    };
+    let complete =
+        |keep: &dyn Fn(usize) -> bool| rows_where(|row| !x[row].is_nan() && row % 11 != 5 && keep(row)).len() as f64;
+    assert_eq!(rows("k is not null and x > 0"), complete(&|row| x[row] > 0.0));
+    assert_eq!(rows("not (x > 0)"), complete(&|row| x[row] <= 0.0));
+    let without = model_where(&place, &format!("data.parquet {TRAIN} --features x,f --nulls drop-row"), "k is null");
+    assert_eq!(number(&without, "/training/rows"), rows_where(|row| !x[row].is_nan() && row % 11 == 5).len() as f64);
+}
+
+#[test]
+fn a_limit_leaves_the_first_rows() {
+    let place = place_with(&table());
+    write_parts(&place);
+    for limit in [400, 1_000, 1_733] {
+        let expected = model_of(&place, &(0..limit).collect::<Vec<_>>());
+        let one = place.model(&format!("one.parquet {TRAIN} --limit {limit}"));
+        assert_eq!(bits(&one), bits(&expected), "{limit}");
+        for data in ["data.parquet", "d"] {
+            let model = place.model(&format!("{data} {TRAIN} --limit {limit}"));
+            assert_eq!(number(&model, "/training/rows"), f64::from(limit as u32));
+            assert_close(&model, &expected, LAST_DIGITS);
+        }
+    }
+    let all = bits(&place.model(&format!("data.parquet {TRAIN}")));
+    assert_eq!(bits(&place.model(&format!("data.parquet {TRAIN} --limit 1000000"))), all);
+    // After the condition.
+    let model = model_where(&place, &format!("one.parquet {TRAIN} --limit 500"), "k > 0");
+    let k = numbers(&table(), "k");
+    assert_eq!(bits(&model), bits(&model_of(&place, &rows_where(|row| k[row] > 0.0)[..500])));
+}
+
+#[test]
+fn a_sample_depends_on_the_seed_and_the_place_of_a_row() {
+    let place = place_with(&table());
+    write_parts(&place);
+    write_cut(&place, &table(), ["e/1.parquet", "e/2.parquet", "e/3.parquet"], [1_001, 1_900]);
+    let mut models = Vec::new();
+    for (seed, part) in [(0, 0.4), (7, 0.4), (7, 0.25)] {
+        let rows = rows_where(|row| is_drawn(row, seed, 1, part));
+        let expected = part * ROWS as f64;
+        let spread = (expected * (1.0 - part)).sqrt();
+        assert!((rows.len() as f64 - expected).abs() < 4.0 * spread, "{} for {expected}", rows.len());
+        let flags = format!("{TRAIN} --sample {part} --seed {seed}");
+        let whole = place.model(&format!("data.parquet {flags}"));
+        assert_eq!(bits(&place.model(&format!("one.parquet {flags}"))), bits(&model_of(&place, &rows)), "{flags}");
+        assert_eq!(bits(&place.model(&format!("d {flags}"))), bits(&whole), "{flags}");
+        let cut = place.model(&format!("e {flags}"));
+        assert_close(&cut, &whole, LAST_DIGITS);
+        assert_eq!(number(&cut, "/training/rows"), rows.len() as f64, "{flags}");
+        models.push(bits(&whole));
+    }
+    assert!(models[0] != models[1] && models[1] != models[2]);
+    // A condition takes rows out of the sample; it does not draw another one.
+    let k = numbers(&table(), "k");
+    let model = model_where(&place, &format!("one.parquet {TRAIN} --sample 0.4 --seed 7"), "k > 0");
+    assert_eq!(bits(&model), bits(&model_of(&place, &rows_where(|row| k[row] > 0.0 && is_drawn(row, 7, 1, 0.4)))));
+}
+
+#[test]
+fn the_parts_of_a_split_are_disjoint_and_together_everything() {
+    let place = place_with(&table());
+    write_parts(&place);
+    let y = column(&table(), "y");
+    let positives = |rows: &[usize]| rows.iter().filter(|&&row| y.as_boolean().value(row)).count() as f64;
+    for (seed, part) in [(0, 0.3), (5, 0.1)] {
+        let (held_back, rest): (Vec<usize>, Vec<usize>) = (0..ROWS).partition(|&row| is_drawn(row, seed, 2, part));
+        let spread = (ROWS as f64 * part * (1.0 - part)).sqrt();
+        assert!((held_back.len() as f64 - part * ROWS as f64).abs() < 4.0 * spread, "{}", held_back.len());
+        let flags = format!("{TRAIN} --split {part} --seed {seed}");
+        let model = place.model(&format!("one.parquet {flags} -o model.json"));
+        assert_eq!(bits(&model), bits(&model_of(&place, &rest)));
+        assert_eq!(bits(&place.model(&format!("d {flags}"))), bits(&place.model(&format!("data.parquet {flags}"))));
+        let validation = &model["training"]["validation"];
+        assert_eq!(number(validation, "/rows"), held_back.len() as f64);
+        assert_eq!(number(&model, "/training/rows"), rest.len() as f64);
+        assert_eq!(number(&model, "/training/positives"), positives(&rest));
+        let prevalence = positives(&held_back) / held_back.len() as f64;
+        assert!((number(validation, "/prevalence") - prevalence).abs() < 1e-15);
+        // The metrics are those of the rows held back, and of no others.
+        for (rows, same) in [(&held_back, true), (&rest, false)] {
+            write(&place, "part.parquet", &rows_of(&table(), rows), 250);
+            let found = place.done("evaluate -m model.json part.parquet --json").json();
+            for metric in ["log_loss", "brier", "accuracy"] {
+                let (a, b) =
+                    (number(validation, &format!("/{metric}")), number(&found["metrics"], &format!("/{metric}")));
+                assert_eq!((a - b).abs() < 1e-12, same, "{metric}: {a} {b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn conditions_that_mean_nothing_are_refused() {
+    let place = place_with(&table());
+    let cases: [(&str, i32, &[&str]); 5] = [
+        ("x > 99", 3, &["none of the 3000 rows of data.parquet is left by --where"]),
+        ("wind > 1", 3, &["there is no column `wind`", "\n    wind > 1\n    ^\n", "id, x, k, f, g, y"]),
+        ("x > 1 andd k = 2", 2, &["\n    x > 1 andd k = 2\n          ^"]),
+        ("x >", 2, &["\n    x >\n       ^"]),
+        ("k = 'two'", 2, &["`k`", "\n    k = 'two'\n"]),
+    ];
+    for (condition, code, words) in cases {
+        let run = with_condition(&place, &format!("train data.parquet {TRAIN} --device cpu"), condition);
+        assert_says(&run.stderr, words);
+        assert_eq!(run.code, Some(code), "{condition}: {run:?}");
+    }
+    for flags in ["--limit 0", "--sample 0", "--sample 1.5", "--split 1", "--split -0.5"] {
+        let word = flags.split(' ').next().expect("a flag");
+        assert_refused(&place, &format!("train data.parquet {TRAIN} {flags}"), 2, &[word]);
+    }
+    assert_refused(
+        &place,
+        &format!("train data.parquet {TRAIN} --limit 5 --split 0.0001"),
+        3,
+        &["--split 0.0001", "0 to"],
+    );
+}
+
+// ---- the main line --------------------------------------------------------------------------------------------
+
+#[test]
+fn one_command_trains_and_one_predicts_as_statsmodels_does() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference");
+    let text = fs::read_to_string(folder.join("tables.json")).expect("the reference is there");
+    let reference: Value = serde_json::from_str(&text).expect("the reference is JSON");
+    let place = Place::new();
+    for name in ["tables.parquet", "tables_new.parquet"] {
+        fs::copy(folder.join(name), place.path(name)).expect("the file is copied");
+    }
+    let list = |policy: &str, what: &str| -> Vec<f64> {
+        let values = reference[policy][what].as_array().expect("a list");
+        values.iter().map(|value| value.as_f64().unwrap_or(f64::NAN)).collect()
+    };
+    for policy in ["drop-row", "mean", "indicator"] {
+        let flags = "--label bought --features day,age,income,visits,member --inference -o model.json";
+        let model = place.model(&format!("tables.parquet {flags} --nulls {policy}"));
+        assert_eq!(model["training"]["status"], "converged", "{policy}");
+        assert_eq!(model["training"]["rows"], reference[policy]["rows"], "{policy}");
+        let expected = reference[policy]["names"].as_array().expect("names");
+        assert_eq!(
+            names(&model),
+            expected.iter().skip(1).map(|name| name.as_str().expect("a name")).collect::<Vec<_>>()
+        );
+        let found = [vec![number(&model, "/intercept")], coefficients(&model)].concat();
+        let errors = list(policy, "standard_errors");
+        for ((found, expected), error) in found.iter().zip(list(policy, "coefficients")).zip(&errors) {
+            assert!((found - expected).abs() <= 1e-4 * error, "{policy}: {found} instead of {expected} +- {error}");
+        }
+        let found = model["features"].as_array().expect("features").iter();
+        for (feature, error) in found.zip(&errors[1..]) {
+            assert!((number(feature, "/standard_error") / error - 1.0).abs() < 1e-3, "{policy}: {feature}");
+        }
+        let likelihood = number(&reference[policy], "/log_likelihood");
+        assert!((number(&model, "/training/log_likelihood") - likelihood).abs() < 1e-3, "{policy}");
+        place.done("predict -m model.json tables_new.parquet -o out.parquet --keep customer");
+        let out = read(&place.path("out.parquet"));
+        let predictions = list(policy, "predictions");
+        let found = floats(&out["probability"]);
+        assert_eq!((found.len(), out["customer"].len()), (predictions.len(), predictions.len()));
+        for (row, (found, expected)) in found.iter().zip(&predictions).enumerate() {
+            let same = (found - expected).abs() < 1e-4 || found.is_nan() && expected.is_nan();
+            assert!(same, "{policy}: {found} instead of {expected} in row {row}");
+        }
+        assert_eq!(predictions.iter().any(|p| p.is_nan()), policy == "drop-row");
+    }
+    // The policies differ by more than the comparison allows.
+    let away = |a: &str, b: &str| (list(a, "coefficients")[2] - list(b, "coefficients")[2]).abs();
+    assert!(away("drop-row", "mean") > 1e-3 * list("mean", "standard_errors")[2]);
+    assert!(away("mean", "indicator") > 1e-3 * list("mean", "standard_errors")[2]);
+}
