@@ -11,11 +11,14 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array, StringArray,
-    UInt32Array,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int32Array,
+    Int64Array, ListArray, StringArray, StructArray, Time32MillisecondArray, Time64MicrosecondArray,
+    Time64NanosecondArray, TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
+    TimestampSecondArray, UInt32Array,
 };
+use arrow::buffer::NullBuffer;
 use arrow::compute::{cast, concat, take};
-use arrow::datatypes::{DataType, Float64Type};
+use arrow::datatypes::{DataType, Field, Float32Type, Float64Type};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
@@ -969,4 +972,213 @@ fn one_command_trains_and_one_predicts_as_statsmodels_does() {
     let away = |a: &str, b: &str| (list(a, "coefficients")[2] - list(b, "coefficients")[2]).abs();
     assert!(away("drop-row", "mean") > 1e-3 * list("mean", "standard_errors")[2]);
     assert!(away("mean", "indicator") > 1e-3 * list("mean", "standard_errors")[2]);
+}
+
+// ---- columns --------------------------------------------------------------------------------------------------
+
+/// Columns of one kind each, and the same as numbers written out by hand.
+struct Kinds {
+    typed: Columns,
+    plain: Columns,
+}
+
+fn f64s(values: impl IntoIterator<Item = Option<f64>>) -> ArrayRef {
+    Arc::new(values.into_iter().collect::<Float64Array>())
+}
+
+impl Kinds {
+    /// Only the label, far from separable by what is added.
+    fn new() -> Self {
+        let y = column(&table(), "y");
+        Self { typed: vec![("y", Arc::clone(&y))], plain: vec![("y", y)] }
+    }
+
+    /// Adds a column and what its values are.
+    fn add(&mut self, name: &'static str, typed: ArrayRef, plain: impl IntoIterator<Item = f64>) {
+        self.typed.push((name, typed));
+        self.plain.push((name, f64s(plain.into_iter().map(Some))));
+    }
+}
+
+/// Whole numbers in 0..most, in no order.
+fn wholes(seed: u64, most: f64) -> Vec<i64> {
+    let mut random = Random(seed);
+    (0..ROWS).map(|_| (random.unit() * most) as i64).collect()
+}
+
+fn times() -> Kinds {
+    let mut kinds = Kinds::new();
+    let days = wholes(1, 20_000.0);
+    let plain = |values: &[i64], unit: f64| values.iter().map(|&v| v as f64 / unit).collect::<Vec<_>>();
+    kinds.add("day", Arc::new(Date32Array::from_iter_values(days.iter().map(|&d| d as i32))), plain(&days, 1.0));
+    let s = wholes(2, 2e9);
+    kinds.add("at_ms", Arc::new(TimestampMillisecondArray::from_iter_values(s.iter().copied())), plain(&s, 1e3));
+    let us = wholes(3, 2e12);
+    let at: TimestampMicrosecondArray = us.iter().copied().map(Some).collect();
+    kinds.add("at_us", Arc::new(at.with_timezone("Europe/Berlin")), plain(&us, 1e6));
+    let ns = wholes(4, 2e15);
+    kinds.add("at_ns", Arc::new(TimestampNanosecondArray::from_iter_values(ns.iter().copied())), plain(&ns, 1e9));
+    let ms = wholes(6, 86_400_000.0);
+    let time = Time32MillisecondArray::from_iter_values(ms.iter().map(|&ms| ms as i32));
+    kinds.add("time_ms", Arc::new(time), plain(&ms, 1e3));
+    let us = wholes(7, 86_400e6);
+    kinds.add("time_us", Arc::new(Time64MicrosecondArray::from_iter_values(us.iter().copied())), plain(&us, 1e6));
+    let ns = wholes(8, 86_400e9);
+    kinds.add("time_ns", Arc::new(Time64NanosecondArray::from_iter_values(ns.iter().copied())), plain(&ns, 1e9));
+    kinds
+}
+
+#[test]
+fn dates_and_times_are_numbers_of_their_units() {
+    let Kinds { typed, plain } = times();
+    let place = place_with(&typed);
+    write(&place, "plain.parquet", &plain, 500);
+    let list = typed.iter().skip(1).map(|(name, _)| *name).collect::<Vec<_>>();
+    let flags = format!("--label y --features {} --quiet", list.join(","));
+    let model = place.model(&format!("data.parquet {flags} -o model.json"));
+    assert_eq!(names(&model), list);
+    assert_eq!(bits(&model), bits(&place.model(&format!("plain.parquet {flags}"))));
+    for feature in model["features"].as_array().expect("features") {
+        let name = feature["name"].as_str().expect("a name");
+        let unit = match name.split('_').next() {
+            Some("day") => "days since 1970-01-01",
+            Some("at") => "seconds since 1970-01-01T00:00:00",
+            _ => "seconds since midnight",
+        };
+        assert_eq!((&feature["unit"], &feature["kind"]), (&json!(unit), &json!("time")), "{name}");
+    }
+    let z = margins(&model, &plain);
+    place.done("predict -m model.json data.parquet -o out.parquet --output margin");
+    let out = floats(&read(&place.path("out.parquet"))["margin"]);
+    assert!(out.iter().zip(&z).all(|(a, b)| (a - b).abs() < 1e-9), "{out:?}");
+    // A number is no time.
+    let words = ["another type", "day (Float64, time in the model)"];
+    assert_refused(&place, "predict -m model.json plain.parquet -o out.csv", 3, &words);
+    // Parquet has no timestamps in seconds: they are whole numbers there.
+    let s = wholes(5, 2e6);
+    let mut columns = Kinds::new().typed;
+    columns.push(("at_s", Arc::new(TimestampSecondArray::from_iter_values(s.iter().copied()))));
+    let place = place_with(&columns);
+    set(&mut columns, "at_s", f64s(s.iter().map(|&s| Some(s as f64))));
+    write(&place, "plain.parquet", &columns, 500);
+    let model = place.model("data.parquet --label y");
+    assert_eq!((names(&model), model["features"][0].get("unit")), (vec!["at_s"], None));
+    assert_eq!(bits(&model), bits(&place.model("plain.parquet --label y")));
+}
+
+#[test]
+fn times_that_nobody_names_are_left_out_with_a_note() {
+    let mut columns = times().typed;
+    columns.push(("x", column(&table(), "x")));
+    let place = place_with(&columns);
+    let model = place.model("data.parquet --label y");
+    assert_eq!(names(&model), ["x"]);
+    assert_says(&notes(&model), &["left out unless --features names them: day (Date32), at_ms (Timestamp", "time_ns"]);
+    let model = place.model("data.parquet --label y --features day,x");
+    assert_eq!(names(&model), ["day", "x"]);
+    assert!(!notes(&model).contains("left out"), "{}", notes(&model));
+    assert_eq!(names(&place.model("data.parquet --label y --features at_*,x --ignore *_ns")), ["at_ms", "at_us", "x"]);
+}
+
+/// A struct `s` with `a`, nulls of its own and of the struct, and `in.b`; a list `e` of three; a decimal `d`.
+fn nested() -> Kinds {
+    let mut kinds = Kinds::new();
+    let (a, b) = (wholes(9, 100.0), wholes(10, 100.0));
+    let a_there = |row: usize| row % 13 != 4;
+    let s_there = |row: usize| row % 17 != 6;
+    let inner =
+        StructArray::try_from(vec![("b", Arc::new(Int64Array::from_iter_values(b.iter().copied())) as ArrayRef)])
+            .expect("a struct");
+    let children: Vec<ArrayRef> =
+        vec![Arc::new((0..ROWS).map(|row| a_there(row).then_some(a[row])).collect::<Int64Array>()), Arc::new(inner)];
+    let fields: Vec<Field> = ["a", "in"]
+        .iter()
+        .zip(&children)
+        .map(|(name, child)| Field::new(*name, child.data_type().clone(), true))
+        .collect();
+    let nulls = NullBuffer::from((0..ROWS).map(s_there).collect::<Vec<_>>());
+    kinds.typed.push(("s", Arc::new(StructArray::new(fields.into(), children, Some(nulls)))));
+    let plain = |there: &dyn Fn(usize) -> bool, values: &[i64]| {
+        f64s((0..ROWS).map(|row| there(row).then(|| values[row] as f64)))
+    };
+    kinds.plain.push(("s.a", plain(&|row| a_there(row) && s_there(row), &a)));
+    kinds.plain.push(("s.in.b", plain(&s_there, &b)));
+    let elements = [wholes(11, 50.0), wholes(12, 50.0), wholes(13, 50.0)];
+    let e_there = |row: usize| row % 19 != 0;
+    let list = (0..ROWS).map(|row| e_there(row).then(|| elements.each_ref().map(|e| Some(e[row] as f32 / 4.0))));
+    kinds.typed.push(("e", Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(list))));
+    for (name, element) in ["e[0]", "e[1]", "e[2]"].into_iter().zip(&elements) {
+        kinds.plain.push((name, f64s((0..ROWS).map(|row| e_there(row).then(|| element[row] as f64 / 4.0)))));
+    }
+    let cents = wholes(14, 1e6);
+    let decimal = Decimal128Array::from_iter_values(cents.iter().map(|&c| i128::from(c)));
+    let decimal = decimal.with_precision_and_scale(12, 2).expect("enough digits");
+    kinds.add("d", Arc::new(decimal), cents.iter().map(|&c| c as f64 / 100.0));
+    kinds
+}
+
+#[test]
+fn leaves_of_structs_and_elements_of_lists_are_columns() {
+    let Kinds { typed, plain } = nested();
+    let place = place_with(&typed);
+    write(&place, "plain.parquet", &plain, 500);
+    for policy in ["drop-row", "mean", "indicator"] {
+        let flags = format!("--label y --quiet --nulls {policy}");
+        let model = place.model(&format!("data.parquet {flags} --refine"));
+        let expected = place.model(&format!("plain.parquet {flags} --refine"));
+        assert_eq!(names(&model).len(), if policy == "indicator" { 11 } else { 6 });
+        assert_eq!(names(&model), names(&expected));
+        assert_eq!(bits(&model), bits(&expected), "{policy}");
+        assert!(number(&model, "/training/verified/delta") < 1e-9);
+        assert_eq!(number(&model, "/training/rows"), number(&expected, "/training/rows"));
+        // Models of one file are applied to the other.
+        fs::write(place.path("model.json"), model.to_string()).expect("the model is written");
+        let z = margins(&model, &plain);
+        for data in ["data.parquet", "plain.parquet"] {
+            place.done(&format!("predict -m model.json {data} -o out.parquet --output margin"));
+            assert_numbers(&floats(&read(&place.path("out.parquet"))["margin"]), &z);
+        }
+    }
+    let of = |flags: &str| place.model(&format!("data.parquet --label y --nulls mean --quiet {flags}"));
+    for (flags, expected) in [
+        ("--features s", &["s.a", "s.in.b"] as &[&str]),
+        ("--features s.in,e[1]", &["s.in.b", "e[1]"]),
+        ("--features e,d", &["e[0]", "e[1]", "e[2]", "d"]),
+        ("--features *a,d*", &["s.a", "d"]),
+        ("--features d,s.?", &["d", "s.a"]),
+        ("--ignore e,*.b", &["s.a", "d"]),
+        ("--ignore s", &["e[0]", "e[1]", "e[2]", "d"]),
+    ] {
+        assert_eq!(names(&of(flags)), expected, "{flags}");
+    }
+    let model = model_where(&place, "data.parquet --label y --features s.in.b,d --nulls drop-row --quiet", "s.a >= 50");
+    let rows = numbers(&plain, "s.a").into_iter().filter(|&a| a >= 50.0).count();
+    assert_eq!(number(&model, "/training/rows"), rows as f64);
+    for (flags, word) in [("--features z*", "z*"), ("--ignore nothing", "nothing"), ("--features e[3]", "e[3]")] {
+        assert_refused(&place, &format!("train data.parquet --label y {flags}"), 3, &["there is no", word]);
+    }
+}
+
+#[test]
+fn lists_of_differing_length_are_refused_with_the_row() {
+    let lists = |short: usize| -> ArrayRef {
+        let x = numbers(&table(), "x");
+        let list = |row: usize| vec![Some(x[row] as f32); if row == short { 2 } else { 3 }];
+        Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>((0..ROWS).map(|row| Some(list(row)))))
+    };
+    let mut columns = table();
+    for short in [1, 1_234, 2_999] {
+        set(&mut columns, "e", lists(short));
+        let place = place_with(&columns);
+        for data in ["data.parquet", "one.parquet"] {
+            let words = [&*format!("the lists of `e` have 3 elements in the first row and 2 in row {short}, from 0")];
+            assert_refused(&place, &format!("train {data} {TRAIN}"), 3, &words);
+        }
+        let model = place.model("data.parquet --label y --ignore id,e --quiet");
+        assert_eq!(names(&model), ["x", "k", "f"]);
+        write_cut(&place, &columns, ["d/1.parquet", "d/2.parquet", "d/3.parquet"], [1_001, 1_900]);
+        if short == 1_234 {
+            assert_refused(&place, &format!("train d {TRAIN}"), 3, &["2 in row d/2.parquet:233, from 0"]);
+        }
+    }
 }
