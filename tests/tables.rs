@@ -1182,3 +1182,134 @@ fn lists_of_differing_length_are_refused_with_the_row() {
         }
     }
 }
+
+// ---- metrics --------------------------------------------------------------------------------------------------
+
+/// Log loss, Brier score, accuracy at a threshold and area under the curve, row by row and pair by pair.
+fn metrics(margins: &[f64], labels: &[bool], threshold: f64) -> [(&'static str, f64); 4] {
+    let n = labels.len() as f64;
+    let rows = || margins.iter().map(|&z| probability(z)).zip(labels);
+    let log_loss = margins.iter().zip(labels).map(|(&z, &t)| {
+        let z = if t { -z } else { z };
+        z.max(0.0) + (-z.abs()).exp().ln_1p()
+    });
+    let brier = rows().map(|(p, &t)| (p - f64::from(u8::from(t))).powi(2));
+    let right = rows().filter(|&(p, &t)| (p >= threshold) == t).count() as f64;
+    let (mut wins, mut pairs) = (0.0, 0.0);
+    for (a, _) in margins.iter().zip(labels).filter(|(_, label)| **label) {
+        for (b, _) in margins.iter().zip(labels).filter(|(_, label)| !**label) {
+            wins += if a > b {
+                1.0
+            } else if a < b {
+                0.0
+            } else {
+                0.5
+            };
+            pairs += 1.0;
+        }
+    }
+    let (log_loss, brier) = (log_loss.sum::<f64>() / n, brier.sum::<f64>() / n);
+    [("/log_loss", log_loss), ("/brier", brier), ("/accuracy", right / n), ("/auc", wins / pairs)]
+}
+
+/// Asserts that the metrics of `evaluate`, or those in a model, are these.
+#[track_caller]
+fn assert_metrics(found: &Value, expected: &[(&str, f64)]) {
+    for (path, expected) in expected {
+        let value = found.pointer(path).unwrap_or_else(|| panic!("no {path} in {found:#}"));
+        let value = value.get("value").unwrap_or(value).as_f64().expect("a number");
+        assert!((value - expected).abs() <= 1e-12, "{path}: {value} instead of {expected}");
+    }
+}
+
+/// The columns of an example.
+fn example(name: &str) -> BTreeMap<String, ArrayRef> {
+    read(&common::example(name))
+}
+
+#[test]
+fn the_metrics_of_the_examples_are_those_of_row_by_row_sums() {
+    for (name, label, features) in [
+        ("weather", "rain", "temp_max,temp_min,wind"),
+        ("breast_cancer", "malignant", "mean_radius,mean_texture,mean_smoothness"),
+    ] {
+        let columns = example(&format!("{name}.parquet"));
+        let Some(y) = columns.get(label) else { panic!("no {label} in {:?}", columns.keys()) };
+        let labels: Vec<bool> = floats(y).into_iter().map(|y| y == 1.0).collect();
+        let place = Place::with_example(&format!("{name}.parquet"));
+        let model = place.model(&format!("{name}.parquet --label {label} --features {features} -o model.json"));
+        let mut z = vec![number(&model, "/intercept"); labels.len()];
+        for feature in model["features"].as_array().expect("features") {
+            for (z, x) in z.iter_mut().zip(floats(&columns[feature["name"].as_str().expect("a name")])) {
+                *z += number(feature, "/coefficient") * x;
+            }
+        }
+        for threshold in [0.5, 0.2, 0.9] {
+            let arguments = format!("evaluate -m model.json {name}.parquet --threshold {threshold} --json");
+            let found = place.done(&arguments).json();
+            assert_metrics(&found["metrics"], &metrics(&z, &labels, threshold));
+            assert_eq!(number(&found, "/metrics/rows"), labels.len() as f64);
+            assert_eq!(number(&found, "/metrics/positives"), labels.iter().filter(|t| **t).count() as f64);
+        }
+    }
+}
+
+#[test]
+fn another_label_is_evaluated_if_its_classes_are_known() {
+    let (place, model) = with_model(&table(), "");
+    let k = numbers(&table(), "k");
+    let other: Vec<bool> = k.iter().map(|&k| k < 10.0).collect();
+    let mut columns = table();
+    set(&mut columns, "other", Arc::new(BooleanArray::from(other.clone())));
+    set(&mut columns, "digit", Arc::new(Int32Array::from_iter_values(other.iter().map(|&t| i32::from(t)))));
+    set(
+        &mut columns,
+        "three",
+        Arc::new(Int32Array::from_iter_values((0..ROWS).map(|row| i32::from(row == 2_000) * 2))),
+    );
+    let holes = (0..ROWS).map(|row| (row != 777).then_some(true));
+    set(&mut columns, "holes", Arc::new(holes.collect::<BooleanArray>()));
+    write(&place, "new.parquet", &columns, 700);
+    let expected = metrics(&margins(&model, &table()), &other, 0.5);
+    for label in ["other", "digit"] {
+        let found = place.done(&format!("evaluate -m model.json new.parquet --label {label} --json")).json();
+        assert_metrics(&found["metrics"], &expected);
+    }
+    let own = place.done("evaluate -m model.json new.parquet --json").json();
+    assert!((number(&own, "/metrics/log_loss") - expected[0].1).abs() > 1e-3, "the label makes a difference");
+    for (label, words) in [
+        ("three", &["`three` has the value 2", "the model knows false and true"] as &[&str]),
+        ("g", &["`g` has the value a", "the model knows"]),
+        ("nothing", &["has not the column nothing"]),
+        ("holes", &["`holes` is missing (null or NaN) in row 777, from 0", "is not null"]),
+    ] {
+        assert_refused(&place, &format!("evaluate -m model.json new.parquet --label {label}"), 3, words);
+    }
+}
+
+#[test]
+fn validation_of_a_training_is_what_evaluate_says_of_those_rows() {
+    let place = place_with(&with_holes());
+    let new = rows_of(&with_holes(), &(0..1_200).map(|row| row * 2).collect::<Vec<_>>());
+    write(&place, "v/1.parquet", &rows_of(&new, &(0..500).collect::<Vec<_>>()), 123);
+    write(&place, "v/2.parquet", &rows_of(&new, &(500..1_200).collect::<Vec<_>>()), 123);
+    let y: Vec<bool> = column(&new, "y").as_boolean().iter().flatten().collect();
+    for policy in ["drop-row", "mean", "indicator"] {
+        let model = place.model(&format!("data.parquet {TRAIN} --nulls {policy} --valid v -o model.json"));
+        let validation = &model["training"]["validation"];
+        let (z, labels): (Vec<f64>, Vec<bool>) =
+            margins(&model, &new).into_iter().zip(y.iter().copied()).filter(|(z, _)| !z.is_nan()).unzip();
+        assert_metrics(validation, &metrics(&z, &labels, 0.5));
+        assert_eq!(number(validation, "/rows"), z.len() as f64);
+        // What is 0 is not written.
+        let left_out = validation.get("left_out").map_or(0.0, |_| number(validation, "/left_out"));
+        assert_eq!(left_out, (new[0].1.len() - z.len()) as f64);
+        assert_eq!(z.len() < new[0].1.len(), policy == "drop-row");
+        let found = place.done("evaluate -m model.json v --json").json();
+        for metric in ["/rows", "/log_loss", "/brier", "/accuracy", "/prevalence", "/skill"] {
+            assert_eq!(number(validation, metric), number(&found["metrics"], metric), "{policy}: {metric}");
+        }
+        assert_eq!(left_out, number(&found, "/left_out"));
+        assert_eq!(number(validation, "/auc"), number(&found, "/metrics/auc/value"));
+    }
+}
