@@ -71,7 +71,8 @@ impl Inputs {
             let takes = if indicates { Takes::Missing } else { Takes::Value };
             // A boolean may come as 0 and 1 and the other way round; a time, text or struct is something else.
             let numbers = |kind: &str| kind == Kind::Numeric.name() || kind == Kind::Boolean.name();
-            if field.kind.name() != kind && !(numbers(kind) && numbers(field.kind.name())) {
+            // Whether a value is there can be seen in a column of any type.
+            if !indicates && field.kind.name() != kind && !(numbers(kind) && numbers(field.kind.name())) {
                 others.push(format!("{name} ({}, {kind} in the model)", field.data_type));
             }
             features.push(FeaturePlan { column, takes, fill });

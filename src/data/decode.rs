@@ -127,6 +127,7 @@ pub(super) fn decode(
 struct Roots<'t> {
     table: &'t Table,
     group: &'t Group,
+    part: &'t Part,
     columns: &'t [usize],
     /// Places in the file, ascending.
     places: Vec<usize>,
@@ -134,21 +135,18 @@ struct Roots<'t> {
     batch: Option<RecordBatch>,
     /// Rows of the batch.
     rows: usize,
-    batch_rows: usize,
     end: usize,
 }
 
 impl<'t> Roots<'t> {
-    fn open(table: &'t Table, part: &Part, columns: &'t [usize], end: usize) -> Result<Self> {
+    fn open(table: &'t Table, part: &'t Part, columns: &'t [usize], end: usize) -> Result<Self> {
         let group = &table.groups[part.group];
         let file = &table.files[group.file];
         let mut roots: Vec<usize> =
             columns.iter().filter_map(|&column| Some(file.roots[table.fields[column].root()?])).collect();
         roots.sort_unstable();
         roots.dedup();
-        let batch_rows = part.batch_rows;
-        let mut opened =
-            Self { table, group, columns, places: roots, reader: None, batch: None, rows: 0, batch_rows, end };
+        let mut opened = Self { table, group, part, columns, places: roots, reader: None, batch: None, rows: 0, end };
         if opened.places.is_empty() || end == 0 {
             return Ok(opened);
         }
@@ -157,7 +155,7 @@ impl<'t> Roots<'t> {
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(input, file.metadata.clone());
             let mask = ProjectionMask::roots(builder.parquet_schema(), opened.places.iter().copied());
             let builder = builder.with_row_groups(vec![group.index]).with_projection(mask);
-            let builder = builder.with_batch_size(batch_rows);
+            let builder = builder.with_batch_size(part.batch_rows);
             match &part.rows {
                 Some(ranges) => builder
                     .with_row_selection(RowSelection::from_consecutive_ranges(ranges.iter().cloned(), group.file_rows))
@@ -175,7 +173,7 @@ impl<'t> Roots<'t> {
     fn next(&mut self, seen: usize) -> Result<Option<usize>> {
         let Some(reader) = &mut self.reader else {
             // Folder names alone: as many as asked for.
-            self.rows = self.batch_rows.min(self.end - seen);
+            self.rows = self.part.batch_rows.min(self.end - seen);
             return Ok(Some(self.rows));
         };
         let next =
@@ -193,10 +191,26 @@ impl<'t> Roots<'t> {
             (Source::Partition(key), ..) => file.constants[*key].rows(self.rows),
             (_, Some(root), Some(batch)) => {
                 let place = self.places.binary_search(&file.roots[root]).expect("it was projected");
-                field.extract(batch.column(place), seen)
+                field.extract(batch.column(place), |row| self.row_name(seen + row))
             }
             _ => Err(Error::internal(format!("column `{}` is in no file", field.name))),
         }
+    }
+
+    /// A row of the part, by its place in it, as messages name it.
+    fn row_name(&self, mut place: usize) -> String {
+        let in_group = match &self.part.rows {
+            None => place,
+            Some(ranges) => {
+                let found = ranges.iter().find(|range| {
+                    let here = place < range.len();
+                    place -= if here { 0 } else { range.len() };
+                    here
+                });
+                found.map_or(0, |range| range.start) + place
+            }
+        };
+        self.table.row_name(self.group, in_group)
     }
 
     fn damaged(&self, cause: &str) -> Error {

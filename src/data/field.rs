@@ -100,20 +100,24 @@ impl Field {
         }
     }
 
-    /// The column's values out of its decoded root column. `first_row` is for messages.
-    pub(super) fn extract(&self, root: &ArrayRef, first_row: usize) -> Result<ArrayRef> {
+    /// The column's values out of its decoded root column. `row_name` gives a row of it as messages name it.
+    pub(super) fn extract(&self, root: &ArrayRef, row_name: impl Fn(usize) -> String) -> Result<ArrayRef> {
         match &self.source {
             Source::Leaf { path, .. } if path.is_empty() => Ok(root.clone()),
             Source::Leaf { path, .. } => below(root, path),
-            Source::Element { path, index, length, .. } => {
-                self.element(&below(root, path)?, *index, *length, first_row)
-            }
+            Source::Element { path, index, length, .. } => self.element(&below(root, path)?, *index, *length, row_name),
             Source::Partition(_) => Err(Error::internal("a folder name came to be decoded")),
         }
     }
 
     /// Element `index` of each list; null where the list is.
-    fn element(&self, lists: &ArrayRef, index: usize, length: usize, first_row: usize) -> Result<ArrayRef> {
+    fn element(
+        &self,
+        lists: &ArrayRef,
+        index: usize,
+        length: usize,
+        row_name: impl Fn(usize) -> String,
+    ) -> Result<ArrayRef> {
         let lists = lists.as_list::<i32>();
         let other = (0..lists.len()).find(|&row| lists.is_valid(row) && lists.value_length(row) as usize != length);
         if let Some(row) = other {
@@ -122,7 +126,7 @@ impl Field {
                     "the lists of `{}` have {length} elements in the first row and {} in row {}, from 0",
                     self.name.split('[').next().unwrap_or_default(),
                     lists.value_length(row),
-                    first_row + row
+                    row_name(row)
                 ),
                 "Only lists of one length are features; leave the column out with --ignore, or make them equal upstream.",
             ));

@@ -170,18 +170,20 @@ impl Table {
             let group = &self.groups[self.groups.partition_point(|group| group.first_row <= row).max(1) - 1];
             let within = row - group.first_row;
             let in_group = group.keep.as_ref().map_or(Some(within), |keep| keep.set_indices().nth(within));
-            let before: usize = self.files[group.file].metadata.metadata().row_groups()[..group.index]
-                .iter()
-                .map(|group| usize::try_from(group.num_rows()).unwrap_or(0))
-                .sum();
-            let row = before + in_group.unwrap_or(0);
-            if self.files.len() == 1 {
-                row.to_string()
-            } else {
-                format!("{}:{row}", self.files[group.file].path.display())
-            }
+            self.row_name(group, in_group.unwrap_or(0))
         };
         rows.iter().map(name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// A row of the file's row group, as [`Table::row_names`] has it.
+    pub(super) fn row_name(&self, group: &Group, in_group: usize) -> String {
+        let file = &self.files[group.file];
+        let before: usize = file.metadata.metadata().row_groups()[..group.index]
+            .iter()
+            .map(|group| usize::try_from(group.num_rows()).unwrap_or(0))
+            .sum();
+        let row = before + in_group;
+        if self.files.len() == 1 { row.to_string() } else { format!("{}:{row}", file.path.display()) }
     }
 
     /// The table of the rows that `keep` gives for each row group (of those that are there), as bits of the file's rows.
