@@ -149,8 +149,11 @@ pub fn for_each_piece<T: Send>(
         Ok(done)
     };
     for window in ranges(&table.groups).chunks(WINDOW * rayon::current_num_threads()) {
-        let done: Vec<Vec<T>> = window.par_iter().map(work_on).collect::<Result<_>>()?;
-        done.into_iter().flatten().try_for_each(&mut sink)?;
+        // The first of several faults is told, whichever thread was faster.
+        let done: Vec<Result<Vec<T>>> = window.par_iter().map(work_on).collect();
+        for pieces in done {
+            pieces?.into_iter().try_for_each(&mut sink)?;
+        }
     }
     table.check_unchanged()
 }

@@ -227,27 +227,20 @@ impl Read {
         narrowed: &mut Vec<f32>,
     ) -> Result<()> {
         match (array.data_type(), array.nulls(), how.takes) {
-            _ if weights.is_some() => {
-                values.clear();
-                how.takes.values(array, values)?;
-                let nulls = array.nulls();
-                let is_null = |row| nulls.is_some_and(|nulls| nulls.is_null(row));
-                self.moments.take_weighted(first_row, values, weights.unwrap_or(&[]), is_null, how.missing, narrowed);
-            }
             // As they lie in the array, without a copy in f64 in between.
             (DataType::Float32, None, Takes::Value) => {
                 let values = array.as_primitive::<Float32Type>().values();
-                self.moments.take(first_row, values, |_| false, how.missing, narrowed);
+                self.moments.take(first_row, values, weights, |_| false, how.missing, narrowed);
             }
             (DataType::Float64, None, Takes::Value) => {
                 let values = array.as_primitive::<Float64Type>().values();
-                self.moments.take(first_row, values, |_| false, how.missing, narrowed);
+                self.moments.take(first_row, values, weights, |_| false, how.missing, narrowed);
             }
             (_, nulls, takes) => {
                 values.clear();
                 takes.values(array, values)?;
                 let is_null = |row| nulls.is_some_and(|nulls| nulls.is_null(row));
-                self.moments.take(first_row, values, is_null, how.missing, narrowed);
+                self.moments.take(first_row, values, weights, is_null, how.missing, narrowed);
             }
         }
         Ok(())
@@ -396,42 +389,57 @@ fn read(
 ) -> Result<Vec<Read>> {
     let columns: Vec<usize> = how.iter().map(|how| how.column).collect();
     let jobs = jobs(table, &columns);
-    let found: Vec<Vec<Read>> = jobs
-        .par_iter()
-        .map_init(
-            || (Vec::with_capacity(BATCH_ROWS), Vec::with_capacity(BATCH_ROWS)),
-            |(values, narrowed), job| {
-                let how = &how[job.places.clone()];
-                let mut reads: Vec<Read> =
-                    how.iter().map(|how| Read { moments: Moments::new(how.narrowing), integers: None }).collect();
-                // Weighted moments: the weights come along with every column, as constant memory wants it.
-                let of_weights = weighing.map_or(&[][..], Weighing::columns);
-                let decoded: Vec<usize> = columns[job.places.clone()].iter().chain(of_weights).copied().collect();
-                decode(table, &Part::whole(job.group), &decoded, |before, arrays| {
-                    monitor.check()?;
-                    let (arrays, of_weights) = arrays.split_at(how.len());
-                    let weights = weighing.map(|weighing| weighing.weights(of_weights)).transpose()?;
-                    for ((read, how), array) in reads.iter_mut().zip(how).zip(arrays) {
-                        read.note_integers(array);
-                        let first_row = job.first_row + before;
-                        read.take(first_row, array, *how, weights.as_deref(), values, narrowed)?;
-                        store.write(Column::Feature(how.index), first_row, narrowed)?;
-                        monitor.advance(narrowed.len() as u64);
-                    }
-                    Ok(())
-                })?;
-                Ok(reads)
-            },
-        )
-        .collect::<Result<_>>()?;
-    // Jobs are row group by row group, and within one in the order of `how`: merge in row order.
-    let mut found = found.into_iter().flatten();
-    let mut merged: Vec<Read> = found.by_ref().take(how.len()).collect();
-    for (position, read) in found.enumerate() {
-        let column = &mut merged[position % how.len()];
-        *column = column.clone().merge(&read);
+    let work = |(values, narrowed): &mut (Vec<f64>, Vec<f32>), job: &Job| {
+        let how = &how[job.places.clone()];
+        let mut reads: Vec<Read> =
+            how.iter().map(|how| Read { moments: Moments::new(how.narrowing), integers: None }).collect();
+        // Weighted moments: the weights come along with every column, as constant memory wants it.
+        let of_weights = weighing.map_or(&[][..], Weighing::columns);
+        let decoded: Vec<usize> = columns[job.places.clone()].iter().chain(of_weights).copied().collect();
+        decode(table, &Part::whole(job.group), &decoded, |before, arrays| {
+            monitor.check()?;
+            let (arrays, of_weights) = arrays.split_at(how.len());
+            let weights = weighing.map(|weighing| weighing.weights(of_weights)).transpose()?;
+            for ((read, how), array) in reads.iter_mut().zip(how).zip(arrays) {
+                read.note_integers(array);
+                let first_row = job.first_row + before;
+                read.take(first_row, array, *how, weights.as_deref(), values, narrowed)?;
+                store.write(Column::Feature(how.index), first_row, narrowed)?;
+                monitor.advance(narrowed.len() as u64);
+            }
+            Ok(())
+        })?;
+        Ok(reads)
+    };
+    // Jobs are row group by row group, and within one in the order of `how`: merge in row order. Some row groups at a
+    // time, because what they leave behind has the rows of blocks that are not whole.
+    let jobs_of_group = (jobs.len() / table.groups.len()).max(1);
+    let mut merged: Vec<Read> = Vec::new();
+    for some in jobs.chunks(jobs_of_group * WINDOW.div_ceil(jobs_of_group)) {
+        let buffers = || (Vec::with_capacity(BATCH_ROWS), Vec::with_capacity(BATCH_ROWS));
+        let found: Vec<Vec<Read>> = some.par_iter().map_init(buffers, work).collect::<Result<_>>()?;
+        let mut found = found.into_iter().flatten();
+        if merged.is_empty() {
+            merged = found.by_ref().take(how.len()).collect();
+        }
+        for (position, read) in found.enumerate() {
+            let column = &mut merged[position % how.len()];
+            take_mut(column, |column| column.merge(&read));
+        }
+    }
+    for column in &mut merged {
+        take_mut(column, |column| Read { moments: column.moments.closed(), ..column });
     }
     Ok(merged)
+}
+
+/// Jobs that are worked on before what they found is merged.
+const WINDOW: usize = 512;
+
+/// Replaces a value by what becomes of it.
+fn take_mut(read: &mut Read, become_: impl FnOnce(Read) -> Read) {
+    let empty = Read { moments: Moments::new(Narrowing { mean: 0.0, scale: 1.0 }), integers: None };
+    *read = become_(std::mem::replace(read, empty));
 }
 
 /// 2^53: from here on f64 skips integers.

@@ -119,14 +119,25 @@ pub(super) enum Missing {
 }
 
 /// What is known of a column after its rows were seen; merged in the order of the rows.
+///
+/// Sums are made over blocks of [`CACHED_ROWS`] rows by their position in the table, and the blocks are combined in
+/// their order, so the cut of the rows into files, row groups and batches changes no bit. Rows of a block that is not
+/// whole yet wait as they are.
 #[derive(Clone, Debug)]
 pub(super) struct Moments {
     /// How the values were narrowed; the moments below are in these units.
     narrowing: Narrowing,
-    count: f64,
-    mean: f64,
-    /// Sum of squared deviations from `mean`.
-    squares: f64,
+    /// Positions of the first row that was seen and of the one behind the last.
+    rows: Option<(usize, usize)>,
+    /// The rows before the first block that begins here: values and weights, weight 0 where there is no value.
+    head: Vec<(f64, f64)>,
+    /// Blocks that are whole.
+    blocks: Vec<Sums>,
+    /// The rows of the last block, which is not whole yet.
+    tail: Vec<(f64, f64)>,
+    is_weighted: bool,
+    /// All of them together, once they are closed.
+    total: Sums,
     min: f64,
     max: f64,
     /// A narrowed value was not finite in f32.
@@ -136,13 +147,39 @@ pub(super) struct Moments {
     pub(super) bad: BadCells,
 }
 
+/// Moments of narrowed values.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    count: f64,
+    mean: f64,
+    /// Sum of squared deviations from `mean`.
+    squares: f64,
+}
+
+impl Sums {
+    /// Chan, Golub and `LeVeque` (1983), "Algorithms for computing the sample variance", eq. 2.1.
+    fn combine(&mut self, other: Self) {
+        if other.count == 0.0 {
+            return;
+        }
+        let total = self.count + other.count;
+        let delta = other.mean - self.mean;
+        self.mean += delta * (other.count / total);
+        self.squares += other.squares + delta * delta * (self.count * (other.count / total));
+        self.count = total;
+    }
+}
+
 impl Moments {
     pub(super) fn new(narrowing: Narrowing) -> Self {
         Self {
             narrowing,
-            count: 0.0,
-            mean: 0.0,
-            squares: 0.0,
+            rows: None,
+            head: Vec::new(),
+            blocks: Vec::new(),
+            tail: Vec::new(),
+            is_weighted: false,
+            total: Sums::default(),
             min: f64::INFINITY,
             max: f64::NEG_INFINITY,
             overflowed: false,
@@ -153,128 +190,137 @@ impl Moments {
 
     /// Takes the values of consecutive rows from `first_row` on and puts them, narrowed, into `narrowed`. `is_null`
     /// tells which rows hold no value; `missing`, what is made of those and of NaN. Infinities are bad cells always.
+    /// With `weights`, moments are those of each row repeated by its weight; what lies in rows of weight 0 counts for
+    /// nothing but as a bad cell.
     pub(super) fn take<T: Copy + Into<f64>>(
         &mut self,
         first_row: usize,
         values: &[T],
+        weights: Option<&[f64]>,
         is_null: impl Fn(usize) -> bool,
         missing: Missing,
         narrowed: &mut Vec<f32>,
     ) {
+        self.is_weighted |= weights.is_some();
         // Every value is written below: what stood there need not be cleared.
         narrowed.resize(values.len(), 0.0);
-        let pieces = values.chunks(CACHED_ROWS).zip(narrowed.chunks_mut(CACHED_ROWS));
-        for (piece, (values, narrowed)) in pieces.enumerate() {
-            let part = self.narrowing.apply(values, narrowed);
-            if part.sum.is_finite() {
-                self.add(part, values.len());
-                continue;
-            }
-            // Some cell is no finite number. What stands in for it counts if it is a fill, or the error to come is all.
-            let first = piece * CACHED_ROWS;
-            let mut counted = Vec::with_capacity(values.len());
-            let fill = |(row, &value): (usize, &T)| -> f64 {
-                let value: f64 = value.into();
-                let value = match (value.is_finite(), value.is_nan(), missing) {
-                    (true, ..) => value,
-                    (false, true, Missing::Fill(fill)) => fill,
-                    (false, true, Missing::LeaveOut) => {
-                        self.missing += 1;
-                        return self.narrowing.mean;
-                    }
-                    _ => {
-                        self.bad.add(first_row + first + row, value, is_null(first + row));
-                        self.narrowing.mean
-                    }
-                };
-                counted.push(value);
-                value
-            };
-            let filled: Vec<f64> = values.iter().enumerate().map(fill).collect();
-            let part = self.narrowing.apply(&filled, narrowed);
-            if counted.len() == filled.len() {
-                self.add(part, filled.len());
+        let mut first = 0;
+        while first < values.len() {
+            let position = first_row + first;
+            let end = values.len().min(first + CACHED_ROWS - position % CACHED_ROWS);
+            let (piece, out) = (&values[first..end], &mut narrowed[first..end]);
+            let part = self.narrowing.apply(piece, out);
+            let is_whole = piece.len() == CACHED_ROWS && weights.is_none();
+            if part.sum.is_finite() && is_whole {
+                self.rows = Some((self.rows.map_or(position, |rows| rows.0), position + CACHED_ROWS));
+                self.see(part);
+                self.blocks.push(part.sums(CACHED_ROWS));
             } else {
-                let part = self.narrowing.apply(&counted, &mut vec![0.0; counted.len()]);
-                self.add(part, counted.len());
+                // Some cell is no finite number, or the block is not whole, or rows weigh differently. What stands in for
+                // a cell counts if it is a fill, or the error to come is all.
+                let mut counted = Vec::with_capacity(piece.len());
+                let mut filled = Vec::with_capacity(if part.sum.is_finite() { 0 } else { piece.len() });
+                for (row, &value) in (first..end).zip(piece) {
+                    let value: f64 = value.into();
+                    let weight = weights.map_or(1.0, |weights| weights[row]);
+                    let (value, weight) = match (value.is_finite(), value.is_nan(), missing) {
+                        (true, ..) => (value, weight),
+                        (false, true, Missing::Fill(fill)) => (fill, weight),
+                        (false, true, Missing::LeaveOut) => {
+                            self.missing += 1;
+                            (self.narrowing.mean, 0.0)
+                        }
+                        _ => {
+                            self.bad.add(first_row + row, value, is_null(row));
+                            (self.narrowing.mean, weight)
+                        }
+                    };
+                    counted.push((value, weight));
+                    if !part.sum.is_finite() {
+                        filled.push(value);
+                    }
+                }
+                if !part.sum.is_finite() {
+                    self.narrowing.apply(&filled, out);
+                }
+                self.append(position, &counted);
             }
+            first = end;
         }
     }
 
-    /// As [`Moments::take`], with row weights: moments are those of each row repeated by its weight, and what lies in
-    /// rows of weight 0 counts for nothing but as a bad cell.
-    pub(super) fn take_weighted(
-        &mut self,
-        first_row: usize,
-        values: &[f64],
-        weights: &[f64],
-        is_null: impl Fn(usize) -> bool,
-        missing: Missing,
-        narrowed: &mut Vec<f32>,
-    ) {
-        let mut unweighted = Self::new(self.narrowing);
-        unweighted.take(first_row, values, is_null, missing, narrowed);
-        self.missing += unweighted.missing;
-        self.overflowed |= unweighted.overflowed;
-        self.bad.merge(&unweighted.bad);
-        let counts = |x: f64| match missing {
-            Missing::Fill(fill) if x.is_nan() => Some(fill),
-            _ => x.is_finite().then_some(x),
-        };
-        let counted: Vec<(f64, f64)> = values
-            .iter()
-            .zip(weights)
-            .filter(|(_, w)| **w > 0.0)
-            .filter_map(|(x, w)| Some((counts(*x)?, *w)))
-            .collect();
-        let total: f64 = counted.iter().map(|(_, w)| w).sum();
-        if total > 0.0 {
-            let v = |x: f64| self.narrowing.of(x);
-            let mean = counted.iter().map(|(x, w)| w * v(*x)).sum::<f64>() / total;
-            let squares = counted.iter().map(|(x, w)| w * (v(*x) - mean) * (v(*x) - mean)).sum();
-            self.min = counted.iter().fold(self.min, |min, (x, _)| min.min(*x));
-            self.max = counted.iter().fold(self.max, |max, (x, _)| max.max(*x));
-            self.combine(total, mean, squares);
+    /// Takes rows from `position` on, of one block.
+    fn append(&mut self, position: usize, rows: &[(f64, f64)]) {
+        let begin = self.rows.map_or(position, |rows| rows.0);
+        self.rows = Some((begin, position + rows.len()));
+        for (x, _) in rows.iter().filter(|(_, w)| *w > 0.0) {
+            self.min = self.min.min(*x);
+            self.max = self.max.max(*x);
+            self.overflowed |= self.narrowing.of(*x).abs() > f64::from(f32::MAX);
         }
-    }
-
-    fn add(&mut self, part: Narrowed, count: usize) {
-        if count == 0 {
+        if position < begin.next_multiple_of(CACHED_ROWS) {
+            self.head.extend(rows);
             return;
         }
+        self.tail.extend(rows);
+        if self.tail.len() == CACHED_ROWS {
+            let whole = std::mem::take(&mut self.tail);
+            self.blocks.push(self.sums(&whole));
+        }
+    }
+
+    /// The sums of rows of one block.
+    fn sums(&self, rows: &[(f64, f64)]) -> Sums {
+        let counted = rows.iter().filter(|(_, w)| *w > 0.0);
+        if !self.is_weighted {
+            let values: Vec<f64> = counted.map(|(x, _)| *x).collect();
+            return self.narrowing.apply(&values, &mut vec![0.0; values.len()]).sums(values.len());
+        }
+        let count: f64 = counted.clone().map(|(_, w)| w).sum();
+        if count == 0.0 {
+            return Sums::default();
+        }
+        let v = |x: f64| self.narrowing.of(x);
+        let mean = counted.clone().map(|(x, w)| w * v(*x)).sum::<f64>() / count;
+        Sums { count, mean, squares: counted.map(|(x, w)| w * (v(*x) - mean) * (v(*x) - mean)).sum() }
+    }
+
+    fn see(&mut self, part: Narrowed) {
         self.min = self.min.min(part.min);
         self.max = self.max.max(part.max);
         // What rounds to a finite f32 is not far above the largest one.
         self.overflowed |= [part.min, part.max].iter().any(|&x| self.narrowing.of(x).abs() > f64::from(f32::MAX));
-        let from_origin = part.sum / count as f64;
-        let squares = (part.squares - part.sum * from_origin).max(0.0);
-        self.combine(count as f64, part.origin + from_origin, squares);
     }
 
     /// Whether any value was there.
     pub(super) fn has_values(&self) -> bool {
-        self.count > 0.0
+        self.total.count > 0.0
     }
 
-    /// Chan, Golub and `LeVeque` (1983), "Algorithms for computing the sample variance", eq. 2.1.
-    fn combine(&mut self, count: f64, mean: f64, squares: f64) {
-        if count == 0.0 {
-            return;
-        }
-        let total = self.count + count;
-        let delta = mean - self.mean;
-        self.mean += delta * (count / total);
-        self.squares += squares + delta * delta * (self.count * (count / total));
-        self.count = total;
-    }
-
+    /// Adds the rows that follow.
     pub(super) fn merge(mut self, other: &Self) -> Self {
-        self.combine(other.count, other.mean, other.squares);
+        self.is_weighted |= other.is_weighted;
+        if let Some((begin, end)) = other.rows {
+            self.append(begin, &other.head);
+            self.blocks.extend(&other.blocks);
+            self.append(end - other.tail.len(), &other.tail);
+        }
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
         self.overflowed |= other.overflowed;
         self.missing += other.missing;
         self.bad.merge(&other.bad);
+        self
+    }
+
+    /// All rows of the table were seen: their moments are known now.
+    #[must_use]
+    pub(super) fn closed(mut self) -> Self {
+        self.total = Sums::default();
+        let rest = [self.sums(&self.head), self.sums(&self.tail)];
+        for part in self.blocks.iter().chain(&rest) {
+            self.total.combine(*part);
+        }
         self
     }
 
@@ -299,9 +345,9 @@ impl Moments {
         if self.is_constant() {
             return Narrowing { mean: self.min, scale: 0.0 };
         }
-        let deviation = (self.squares / self.count).sqrt();
+        let deviation = (self.total.squares / self.total.count).sqrt();
         Narrowing {
-            mean: self.narrowing.mean + self.narrowing.scale * self.mean,
+            mean: self.narrowing.mean + self.narrowing.scale * self.total.mean,
             scale: self.narrowing.scale * deviation,
         }
     }
@@ -313,7 +359,7 @@ impl Moments {
             return None;
         }
         if self.is_constant() {
-            return (self.overflowed || self.mean != 0.0).then_some(Narrowing { mean: self.min, scale: 1.0 });
+            return (self.overflowed || self.total.mean != 0.0).then_some(Narrowing { mean: self.min, scale: 1.0 });
         }
         let exact = self.exact();
         if !(exact.mean.is_finite() && exact.scale.is_finite() && exact.scale > 0.0) {
@@ -325,7 +371,7 @@ impl Moments {
     }
 }
 
-/// Values that are narrowed in one go. Few enough for the sums about the first of them: that one is at most
+/// Rows of a block: values that are narrowed in one go. Few enough for the sums about the first of them: that one is at most
 /// `CACHED_ROWS^1/2` of their standard deviations from their mean, so the squares lose three digits of sixteen at worst.
 const CACHED_ROWS: usize = 1024;
 
@@ -341,6 +387,18 @@ struct Narrowed {
     sum: f64,
     /// Of their squares.
     squares: f64,
+}
+
+impl Narrowed {
+    /// The moments of `count` values.
+    fn sums(self, count: usize) -> Sums {
+        if count == 0 {
+            return Sums::default();
+        }
+        let from_origin = self.sum / count as f64;
+        let squares = (self.squares - self.sum * from_origin).max(0.0);
+        Sums { count: count as f64, mean: self.origin + from_origin, squares }
+    }
 }
 
 impl Narrowing {
@@ -435,11 +493,11 @@ mod tests {
         for (piece, part) in values.chunks(cut).enumerate() {
             let mut moments = Moments::new(narrowing);
             let mut narrowed = Vec::new();
-            moments.take(piece * cut, part, |_| false, Missing::Refuse, &mut narrowed);
+            moments.take(piece * cut, part, None, |_| false, Missing::Refuse, &mut narrowed);
             all.extend(narrowed);
             total = total.merge(&moments);
         }
-        (total, all)
+        (total.closed(), all)
     }
 
     #[test]
@@ -451,6 +509,25 @@ mod tests {
         assert!((exact.mean - (1e9 + 49.5)).abs() <= 1e-6);
         assert!((exact.scale / (9999.0_f64 / 12.0).sqrt() - 1.0).abs() <= 1e-12);
         assert!(total.correction().is_none());
+    }
+
+    #[test]
+    #[expect(clippy::float_cmp, reason = "the same bits are meant")]
+    fn the_cut_changes_no_bit() {
+        let values: Vec<f64> = (0..10_000).map(|i| f64::from(i * 7919 % 10_007).sqrt() + 1e3).collect();
+        let narrowing = Narrowing::of_sample(&values[..500]);
+        let (whole, narrowed) = moments(&values, narrowing, values.len());
+        for cut in [1, 7, 500, 1024, 1500, 4096, 9_999] {
+            let (cut_up, again) = moments(&values, narrowing, cut);
+            assert_eq!((cut_up.exact().mean, cut_up.exact().scale), (whole.exact().mean, whole.exact().scale), "{cut}");
+            assert_eq!(again, narrowed);
+        }
+        // The control: sums of other blocks have other bits.
+        let shifted = (0..10_000).step_by(1000).fold(Sums::default(), |mut sums, first| {
+            sums.combine(narrowing.apply(&values[first..first + 1000], &mut [0.0; 1000]).sums(1000));
+            sums
+        });
+        assert_ne!(shifted.mean, whole.total.mean);
     }
 
     #[test]
@@ -481,7 +558,7 @@ mod tests {
         let values = [1.0, f64::NAN, f64::INFINITY, f64::NAN, 5.0];
         let mut moments = Moments::new(Narrowing { mean: 0.0, scale: 1.0 });
         let mut narrowed = Vec::new();
-        moments.take(10, &values, |row| row == 3, Missing::Refuse, &mut narrowed);
+        moments.take(10, &values, None, |row| row == 3, Missing::Refuse, &mut narrowed);
         assert_eq!((moments.bad.nulls, moments.bad.nans, moments.bad.infinities), (1, 1, 1));
         assert_eq!(moments.bad.first_rows, [11, 12, 13]);
     }
