@@ -38,7 +38,7 @@ impl Output {
 pub struct Counts {
     /// Rows that were read.
     pub rows: u64,
-    /// Rows without a prediction, because a value is missing and nothing stands in for it.
+    /// Rows without a prediction, because a value is missing or infinite and nothing stands in for it.
     pub without: u64,
 }
 
@@ -57,7 +57,7 @@ impl Weights {
         Self { centred: model.intercept + features.iter().map(|(w, m)| w * m).sum::<f64>(), features }
     }
 
-    /// The margins of the rows of a piece; NaN where a value is missing.
+    /// The margins of the rows of a piece; not finite where a value is missing or infinite.
     fn margins(&self, piece: &Piece) -> Vec<f64> {
         let mut margins = vec![self.centred; piece.rows];
         for ((weight, mean), values) in self.features.iter().zip(&piece.features) {
@@ -102,12 +102,12 @@ pub fn predict<W: Write + Send>(
     monitor.begin("predicting", Some(table.rows as u64));
     let work = |piece: Piece| {
         let margins = weights.margins(&piece);
-        let missing = margins.iter().filter(|z| z.is_nan()).count();
+        let missing = margins.iter().filter(|z| !z.is_finite()).count();
         if missing > 0 && model.nulls == Nulls::Error {
             return Err(without_rule(model, table, inputs, &piece, &margins));
         }
         without.fetch_add(missing as u64, Ordering::Relaxed);
-        let known = margins.iter().map(|z| (!z.is_nan()).then_some(*z));
+        let known = margins.iter().map(|z| z.is_finite().then_some(*z));
         let predicted = match output {
             Output::Margin => Predicted::Numbers(known.collect()),
             Output::Probability => Predicted::Numbers(known.map(|z| z.map(sigmoid)).collect()),
@@ -146,7 +146,7 @@ pub fn evaluate(
         let mut rows = (Vec::with_capacity(piece.rows), Vec::with_capacity(piece.rows));
         for (row, (z, class)) in margins.iter().zip(&piece.labels).enumerate() {
             match class {
-                Some(class) if !z.is_nan() => {
+                Some(class) if z.is_finite() => {
                     rows.0.push(f64::from(u8::from(is_positive(model, label, class)?)));
                     rows.1.push(*z);
                 }
@@ -174,7 +174,7 @@ pub fn evaluate(
 }
 
 fn without_rule(model: &Model, table: &Table, inputs: &Inputs, piece: &Piece, margins: &[f64]) -> Error {
-    let row = margins.iter().position(|z| z.is_nan()).unwrap_or(0);
+    let row = margins.iter().position(|z| !z.is_finite()).unwrap_or(0);
     let missing = inputs.missing_in(table, piece, row);
     let what = if missing.is_empty() { "infinite values".into() } else { format!("no value of {missing}") };
     let names = table.row_names(&[piece.first_row + row]);

@@ -662,6 +662,26 @@ fn columns_are_found_by_name_whatever_their_order_and_width() {
 }
 
 #[test]
+fn infinite_values_are_no_probabilities() {
+    let place = Place::new();
+    let x: Vec<f64> = (0..200).map(|row| f64::from(row * 37 % 101) / 50.0).collect();
+    let y = (0..200).map(|row| Some(row * 7 % 11 < 4)).collect::<BooleanArray>();
+    let columns =
+        |x: &[f64]| vec![("x", Arc::new(Float64Array::from(x.to_vec())) as ArrayRef), ("y", Arc::new(y.clone()))];
+    write(&place, "data.parquet", &columns(&x), 64);
+    place.done("train data.parquet --label y --device cpu -o model.json");
+    let mut bad = x.clone();
+    bad[77] = f64::NEG_INFINITY;
+    write(&place, "bad.parquet", &columns(&bad), 64);
+    for command in ["predict -m model.json bad.parquet -o out.csv", "evaluate -m model.json bad.parquet"] {
+        let run = place.run(command);
+        assert_eq!(run.code, Some(3), "{run:?}");
+        assert!(run.stderr.contains("infinite") && run.stderr.contains("row 77"), "{run:?}");
+    }
+    place.done("predict -m model.json data.parquet -o out.csv");
+}
+
+#[test]
 fn missing_values_are_predicted_as_the_model_says() {
     // In the new file most of `x` is missing, and its own mean is far from the model's.
     let mut new = table();

@@ -151,8 +151,7 @@ pub(super) fn run(arguments: &Predict, global: &Global) -> Result<ExitCode> {
     };
     if counts.without > 0 {
         global.warn(&format!(
-            "{} of {} rows have no prediction: a value that the model needs is missing there, and it was trained with \
-             --nulls drop-row",
+            "{} of {} rows have no prediction: a value that the model needs is missing or infinite there",
             counts.without, counts.rows
         ));
     }
