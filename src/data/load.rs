@@ -207,13 +207,13 @@ struct Read {
 }
 
 impl Read {
-    fn merge(mut self, other: &Self) -> Self {
-        self.moments = self.moments.merge(&other.moments);
+    /// Adds the rows that follow.
+    fn merge(&mut self, other: &Self) {
+        self.moments.merge(&other.moments);
         self.integers = match (self.integers, other.integers) {
             (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
             (a, b) => a.or(b),
         };
-        self
     }
 
     /// Narrows the rows of `array`, which begins at `first_row`, into `narrowed`. `values` is scratch.
@@ -423,24 +423,17 @@ fn read(
             merged = found.by_ref().take(how.len()).collect();
         }
         for (position, read) in found.enumerate() {
-            let column = &mut merged[position % how.len()];
-            take_mut(column, |column| column.merge(&read));
+            merged[position % how.len()].merge(&read);
         }
     }
     for column in &mut merged {
-        take_mut(column, |column| Read { moments: column.moments.closed(), ..column });
+        column.moments.close();
     }
     Ok(merged)
 }
 
 /// Jobs that are worked on before what they found is merged.
 const WINDOW: usize = 512;
-
-/// Replaces a value by what becomes of it.
-fn take_mut(read: &mut Read, become_: impl FnOnce(Read) -> Read) {
-    let empty = Read { moments: Moments::new(Narrowing { mean: 0.0, scale: 1.0 }), integers: None };
-    *read = become_(std::mem::replace(read, empty));
-}
 
 /// 2^53: from here on f64 skips integers.
 const EXACT_INTEGERS: i128 = 1 << 53;

@@ -5,6 +5,7 @@
 //! What must see the file's own f64 values goes through it with [`fold_rows`], a block of whole rows at a time.
 
 mod apply;
+mod census;
 mod decode;
 mod field;
 mod files;

@@ -1,20 +1,15 @@
 //! Which columns of a table are used, and how: a request of the user, checked against the table.
 
-use std::sync::Mutex;
-
-use arrow::array::{Array, ArrayRef};
-use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::DataType;
+use arrow::array::ArrayRef;
 use glob::Pattern;
-use parquet::file::statistics::Statistics;
-use rayon::prelude::*;
 
 use super::Shape;
-use super::decode::{Part, decode, jobs, to_f64};
-use super::field::{Field, Kind, missing};
+use super::census::Census;
+use super::decode::to_f64;
+use super::field::{Field, Kind};
 use super::label::LabelPlan;
 use super::load::Loaded;
-use super::table::{Group, Table};
+use super::table::Table;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 
@@ -337,112 +332,4 @@ fn check_feature(field: &Field, label: &str, again: bool) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-/// Where values are missing.
-struct Census {
-    /// Columns and in how many rows each is missing.
-    missing: Vec<(usize, String, u64)>,
-    /// For each row group of the table, which of its rows have all columns.
-    complete: Vec<BooleanBuffer>,
-}
-
-impl Census {
-    /// Looks at `columns` of `table`; those whose statistics exclude missing values are not decoded.
-    fn of(table: &Table, columns: &[usize], monitor: &dyn Monitor) -> Result<Self> {
-        let uncertain: Vec<usize> = columns
-            .iter()
-            .copied()
-            .filter(|&column| table.groups.iter().any(|group| may_miss(table, group, &table.fields[column])))
-            .collect();
-        monitor.begin("missing values", Some((table.rows * uncertain.len()) as u64));
-        let complete: Vec<Mutex<BooleanBuffer>> =
-            table.groups.iter().map(|group| Mutex::new(BooleanBuffer::new_set(group.rows))).collect();
-        let counts: Vec<(std::ops::Range<usize>, Vec<u64>)> = jobs(table, &uncertain)
-            .into_par_iter()
-            .map(|job| {
-                let mut counts = vec![0; job.places.len()];
-                let mut values = Vec::new();
-                let mut here = Vec::with_capacity(table.groups[job.group].rows);
-                decode(table, &Part::whole(job.group), &uncertain[job.places.clone()], |before, arrays| {
-                    monitor.check()?;
-                    here.resize(before + arrays[0].len(), true);
-                    for (array, count) in arrays.iter().zip(&mut counts) {
-                        values.clear();
-                        if is_float(array.data_type()) {
-                            to_f64(array, &mut values)?;
-                        }
-                        if let Some(valid) = missing(array, &values) {
-                            *count += valid.null_count() as u64;
-                            for (here, valid) in here[before..].iter_mut().zip(&valid) {
-                                *here &= valid;
-                            }
-                        }
-                        monitor.advance(array.len() as u64);
-                    }
-                    Ok(())
-                })?;
-                if counts.iter().any(|count| *count > 0) {
-                    let mut complete = complete[job.group].lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    *complete = &*complete & &BooleanBuffer::from(here);
-                }
-                Ok((job.places, counts))
-            })
-            .collect::<Result<_>>()?;
-        monitor.end();
-        let mut missing: Vec<(usize, String, u64)> =
-            uncertain.iter().map(|&column| (column, table.fields[column].name.clone(), 0)).collect();
-        for (places, counts) in counts {
-            for (entry, count) in missing[places].iter_mut().zip(counts) {
-                entry.2 += count;
-            }
-        }
-        let complete =
-            complete.into_iter().map(|rows| rows.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner));
-        Ok(Self { missing, complete: complete.collect() })
-    }
-
-    fn missing_in(&self, column: usize) -> u64 {
-        self.missing.iter().find(|(other, ..)| *other == column).map_or(0, |(.., count)| *count)
-    }
-
-    /// The rows of `table` that have all columns, and the counts of what is missing as a list.
-    fn complete_rows(&self, table: &Table) -> Result<(Table, String)> {
-        let list: Vec<String> = self
-            .missing
-            .iter()
-            .filter(|(.., count)| *count > 0)
-            .map(|(_, name, count)| format!("{name} ({count})"))
-            .collect();
-        let keep = table.groups.iter().zip(&self.complete).map(|(group, complete)| group.keeping(complete)).collect();
-        let complete = table.restricted(keep);
-        if complete.rows == 0 {
-            return Err(Error::data(
-                format!("every one of {} rows has missing values: {}", table.rows, list.join(", ")),
-                "Leave the columns out that are mostly missing (--ignore), or fill them: --nulls mean or indicator.",
-            ));
-        }
-        Ok((complete, list.join(", ")))
-    }
-}
-
-fn is_float(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Float16 | DataType::Float32 | DataType::Float64)
-}
-
-/// Whether a value of the column may be missing in the row group, as far as its statistics say.
-fn may_miss(table: &Table, group: &Group, field: &Field) -> bool {
-    let file = &table.files[group.file];
-    let Some(root) = field.root() else { return true };
-    // A leaf of a struct or list has no column of its own number here; those are looked at.
-    let metadata = file.metadata.metadata();
-    let plain = file.metadata.schema().field(file.roots[root]).data_type() == &field.arrow_type;
-    if is_float(&field.arrow_type) || !plain {
-        return true;
-    }
-    let leaf = (0..file.metadata.parquet_schema().num_columns())
-        .find(|&leaf| file.metadata.parquet_schema().get_column_root_idx(leaf) == file.roots[root]);
-    let Some(leaf) = leaf else { return true };
-    let column = metadata.row_group(group.index).column(leaf);
-    column.statistics().and_then(Statistics::null_count_opt) != Some(0)
 }

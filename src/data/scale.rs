@@ -298,7 +298,7 @@ impl Moments {
     }
 
     /// Adds the rows that follow.
-    pub(super) fn merge(mut self, other: &Self) -> Self {
+    pub(super) fn merge(&mut self, other: &Self) {
         self.is_weighted |= other.is_weighted;
         if let Some((begin, end)) = other.rows {
             self.append(begin, &other.head);
@@ -310,18 +310,15 @@ impl Moments {
         self.overflowed |= other.overflowed;
         self.missing += other.missing;
         self.bad.merge(&other.bad);
-        self
     }
 
     /// All rows of the table were seen: their moments are known now.
-    #[must_use]
-    pub(super) fn closed(mut self) -> Self {
+    pub(super) fn close(&mut self) {
         self.total = Sums::default();
         let rest = [self.sums(&self.head), self.sums(&self.tail)];
         for part in self.blocks.iter().chain(&rest) {
             self.total.combine(*part);
         }
-        self
     }
 
     #[expect(clippy::float_cmp, reason = "constant means that all values are the same")]
@@ -495,9 +492,10 @@ mod tests {
             let mut narrowed = Vec::new();
             moments.take(piece * cut, part, None, |_| false, Missing::Refuse, &mut narrowed);
             all.extend(narrowed);
-            total = total.merge(&moments);
+            total.merge(&moments);
         }
-        (total.closed(), all)
+        total.close();
+        (total, all)
     }
 
     #[test]
