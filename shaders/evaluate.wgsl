@@ -18,7 +18,7 @@ const PART: u32 = 256u;        // rows of an accumulator
 @group(0) @binding(1) var<storage, read> features: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> labels: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> row_weights: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> direction: array<f32>;
+@group(0) @binding(4) var<storage, read> parameters: array<f32>;
 @group(0) @binding(5) var<storage, read> margins: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> direction_margins: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> residuals: array<vec4<f32>>;
@@ -130,7 +130,12 @@ fn four_columns(j: u32, apart: u32, here: vec4<bool>, k: u32) -> mat4x4<f32> {
 fn four_rows(j: u32, columns: u32, here: vec4<bool>, k: u32) -> vec4<f32> {
     var x = vec4(0.0);
     if (j < columns) {
-        x = features[j * pass_.stride + k];
+        if (HAS_LEVELS) {
+            let column = u32(parameters[pass_.features + j]);
+            x = of_level(features[column * pass_.stride + k], parameters[2u * pass_.features + j]);
+        } else {
+            x = features[j * pass_.stride + k];
+        }
     }
     return select(vec4(0.0), x, here);
 }
@@ -142,7 +147,7 @@ fn four_weights(j: u32, apart: u32) -> vec4<f32> {
 
 fn weight(j: u32) -> f32 {
     if (j < pass_.features) {
-        return direction[j];
+        return parameters[j];
     }
     return 0.0;
 }

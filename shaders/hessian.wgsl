@@ -16,9 +16,10 @@ const LEVELS: u32 = 8u; // of the tree over parts: 2^7 parts of a block at most
 @group(0) @binding(1) var<storage, read> features: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> labels: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> row_weights: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> margins: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> residuals: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> pieces: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> parameters: array<f32>;
+@group(0) @binding(5) var<storage, read> margins: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> residuals: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read_write> pieces: array<vec4<f32>>;
 
 // [column][four rows]
 var<workgroup> left: array<vec4<f32>, GROUP>;
@@ -101,6 +102,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
 // Four rows of a right column: a feature, the 1 of the intercept, or nothing.
 fn right_column(column: u32, k: u32) -> vec4<f32> {
     if (column < pass_.features) {
+        if (HAS_LEVELS) {
+            let stored = u32(parameters[pass_.features + column]);
+            return of_level(features[stored * pass_.stride + k], parameters[2u * pass_.features + column]);
+        }
         return features[column * pass_.stride + k];
     }
     return vec4(select(0.0, 1.0, column == pass_.features));

@@ -4,7 +4,7 @@
 
 @group(0) @binding(0) var<uniform> pass_: Pass;
 @group(0) @binding(1) var<storage, read> features: array<vec4<f32>>;
-@group(0) @binding(2) var<storage, read> weights: array<f32>;
+@group(0) @binding(2) var<storage, read> parameters: array<f32>;
 @group(0) @binding(3) var<storage, read> offsets: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> margins: array<vec4<f32>>;
 
@@ -18,7 +18,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let k = row / 4u;
         var z = vec4(pass_.intercept);
         for (var j = 0u; j < pass_.features; j++) {
-            z += weights[j] * features[j * pass_.stride + k];
+            var x = vec4(0.0);
+            if (HAS_LEVELS) {
+                let column = u32(parameters[pass_.features + j]);
+                x = of_level(features[column * pass_.stride + k], parameters[2u * pass_.features + j]);
+            } else {
+                x = features[j * pass_.stride + k];
+            }
+            z += parameters[j] * x;
         }
         if (HAS_OFFSETS) {
             z += offsets[k];

@@ -8,6 +8,11 @@ const TILE: u32 = 1024u; // rows that a group handles at once: four for each inv
 // false, no kernel reads a row weight.
 override HAS_ROW_WEIGHTS: bool = false;
 
+// Whether some features are levels of categories. Then they are made of other columns than those of their own number:
+// behind the `features` weights, the parameters have the column of each feature, and behind those the code of its level,
+// 0 where the column is the feature itself.
+override HAS_LEVELS: bool = false;
+
 // What one dispatch over one chunk needs to know. Rows and blocks are those of the chunk.
 struct Pass {
     rows: u32,            // rows that hold data
@@ -67,6 +72,11 @@ fn weighed(w: vec4<f32>, v: vec4<f32>) -> vec4<f32> {
         return select(vec4(0.0), w * v, w > vec4(0.0));
     }
     return v;
+}
+
+// Four rows of a feature, from its column: where the code is that of its level, or the values themselves.
+fn of_level(x: vec4<f32>, code: f32) -> vec4<f32> {
+    return select(x, select(vec4(0.0), vec4(1.0), x == vec4(code)), code > 0.0);
 }
 
 fn sum_of_rows(v: vec4<f32>) -> f32 {

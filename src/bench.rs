@@ -91,7 +91,8 @@ pub fn bench(
     runs: usize,
     monitor: &dyn Monitor,
 ) -> Result<Figures> {
-    let plan = request.check(table)?;
+    let (table, plan) = request.resolve(table.clone(), monitor)?;
+    let table = &table;
     let (rows, features) = (table.rows, plan.features());
     let mut subjects = Vec::new();
     for (name, job) in devices {

@@ -3,11 +3,13 @@
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::data::{Class, Inputs, Nulls, Piece, Predicted, Predictions, Table, Wanted, for_each_piece};
+use crate::data::{
+    Class, Inputs, Nulls, Piece, Predicted, Predictions, Table, UNSEEN_LEVEL, Unseen, Wanted, for_each_piece,
+};
 use crate::error::{Error, Result};
 use crate::logistic::sigmoid;
 use crate::metrics::{Accumulator, Metrics};
-use crate::model::Model;
+use crate::model::{Model, ModelColumn};
 use crate::monitor::Monitor;
 
 /// What is predicted of a row.
@@ -34,35 +36,89 @@ impl Output {
 }
 
 /// What became of the rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Rows that were read.
     pub rows: u64,
     /// Rows without a prediction, because a value is missing or infinite and nothing stands in for it.
     pub without: u64,
+    /// Columns with levels that the model has not seen.
+    pub unseen: Vec<Unseen>,
+}
+
+impl Counts {
+    /// What the user should know of levels that the model has not seen.
+    pub fn warnings(&self) -> impl Iterator<Item = String> + '_ {
+        self.unseen.iter().map(|unseen| {
+            format!(
+                "{} rows have levels of `{}` that the model has not seen (the first is {}): they count as its average \
+                 there",
+                unseen.rows, unseen.column, unseen.first
+            )
+        })
+    }
+
+    /// Adds what the rows that follow have of levels that the model has not seen.
+    fn add_unseen(&mut self, more: Vec<Unseen>) {
+        for more in more {
+            match self.unseen.iter_mut().find(|known| known.column == more.column) {
+                Some(known) => known.rows += more.rows,
+                None => self.unseen.push(more),
+            }
+        }
+    }
 }
 
 /// A model's coefficients, ready to be applied.
 struct Weights {
     /// About the columns' means, where nothing large cancels.
     centred: f64,
-    /// Coefficient and mean of each feature.
-    features: Vec<(f64, f64)>,
+    /// Of each column.
+    terms: Vec<Term>,
+}
+
+/// What a column adds to the margin.
+enum Term {
+    /// The coefficient times the distance from the mean.
+    Linear { coefficient: f64, mean: f64 },
+    /// Of each level, less what the levels add on average: that is what a level adds that the model has not seen.
+    Levels(Vec<f64>),
 }
 
 impl Weights {
     fn of(model: &Model) -> Self {
-        let mut features: Vec<(f64, f64)> = model.features.iter().map(|f| (f.coefficient, f.mean)).collect();
-        features.extend(model.offset.iter().map(|_| (1.0, 0.0)));
-        Self { centred: model.intercept + features.iter().map(|(w, m)| w * m).sum::<f64>(), features }
+        let average: f64 = model.features.iter().map(|feature| feature.coefficient * feature.mean).sum();
+        let mut terms: Vec<Term> = model
+            .columns()
+            .map(|column| match column {
+                ModelColumn::Feature(feature) => Term::Linear { coefficient: feature.coefficient, mean: feature.mean },
+                ModelColumn::Category(_, levels) => {
+                    let average: f64 = levels.iter().map(|level| level.coefficient * level.mean).sum();
+                    let reference = std::iter::once(-average);
+                    Term::Levels(reference.chain(levels.iter().map(|level| level.coefficient - average)).collect())
+                }
+            })
+            .collect();
+        terms.extend(model.offset.iter().map(|_| Term::Linear { coefficient: 1.0, mean: 0.0 }));
+        Self { centred: model.intercept + average, terms }
     }
 
     /// The margins of the rows of a piece; not finite where a value is missing or infinite.
     fn margins(&self, piece: &Piece) -> Vec<f64> {
         let mut margins = vec![self.centred; piece.rows];
-        for ((weight, mean), values) in self.features.iter().zip(&piece.features) {
-            for (z, x) in margins.iter_mut().zip(values) {
-                *z += weight * (x - mean);
+        for (term, values) in self.terms.iter().zip(&piece.features) {
+            let rows = margins.iter_mut().zip(values);
+            match term {
+                Term::Linear { coefficient, mean } => rows.for_each(|(z, x)| *z += coefficient * (x - mean)),
+                Term::Levels(of_levels) => rows.for_each(|(z, &level)| {
+                    *z += if level.is_nan() {
+                        f64::NAN
+                    } else if level == UNSEEN_LEVEL {
+                        0.0
+                    } else {
+                        of_levels[level as usize]
+                    };
+                }),
             }
         }
         margins
@@ -71,16 +127,27 @@ impl Weights {
 
 /// The columns of `table` that `model` needs, the label of the model if `with_label`, and those to keep.
 pub fn inputs(model: &Model, table: &Table, with_label: Option<&str>, keep: &[String]) -> Result<Inputs> {
-    let wanted = model.features.iter().map(|feature| Wanted {
-        column: feature.indicates.as_deref().unwrap_or(&feature.name),
-        // The kind of an indicator is its own, not that of its column.
-        kind: if feature.indicates.is_some() { "" } else { &feature.kind },
-        indicates: feature.indicates.is_some(),
-        fill: feature.fill,
+    let wanted = model.columns().map(|column| match column {
+        ModelColumn::Feature(feature) => Wanted {
+            column: feature.indicates.as_deref().unwrap_or(&feature.name),
+            // The kind of an indicator is its own, not that of its column.
+            kind: if feature.indicates.is_some() { "" } else { &feature.kind },
+            indicates: feature.indicates.is_some(),
+            fill: feature.fill,
+            levels: &[],
+        },
+        ModelColumn::Category(category, _) => Wanted {
+            column: &category.column,
+            kind: &category.kind,
+            indicates: false,
+            // The average, as the mean is for numbers.
+            fill: matches!(model.nulls, Nulls::Mean | Nulls::Indicator).then_some(UNSEEN_LEVEL),
+            levels: &category.levels,
+        },
     });
     // The offset is the last feature, with a coefficient of 1.
     let offset = model.offset.as_deref();
-    let offset = offset.map(|column| Wanted { column, kind: "numeric", indicates: false, fill: None });
+    let offset = offset.map(|column| Wanted { column, kind: "numeric", indicates: false, fill: None, levels: &[] });
     Inputs::find(table, wanted.chain(offset), with_label, keep)
 }
 
@@ -116,16 +183,20 @@ pub fn predict<W: Write + Send>(
                 Predicted::Classes(known.map(|z| z.map(|z| class(z).clone())).collect())
             }
         };
-        Ok((piece.kept, predicted))
+        Ok((piece.kept, predicted, piece.unseen))
     };
-    for_each_piece(table, inputs, monitor, work, |(kept, predicted)| out.write(kept, predicted))?;
+    let mut counts = Counts { rows: table.rows as u64, ..Counts::default() };
+    for_each_piece(table, inputs, monitor, work, |(kept, predicted, unseen)| {
+        counts.add_unseen(unseen);
+        out.write(kept, predicted)
+    })?;
     out.close()?;
     monitor.end();
-    Ok(Counts { rows: table.rows as u64, without: without.into_inner() })
+    Ok(Counts { without: without.into_inner(), ..counts })
 }
 
 /// How good the model's probabilities are on `table`, whose column `label` says what happened: one pass. Gives the
-/// metrics, and how many rows were left out because the label or a value is missing there.
+/// metrics, and what became of the rows: those without are left out because the label or a value is missing there.
 ///
 /// # Errors
 /// Of kind `Data` if something is missing and the model was not trained with [`Nulls::DropRow`], if the label has a
@@ -136,11 +207,11 @@ pub fn evaluate(
     label: &str,
     mut accumulator: Accumulator,
     monitor: &dyn Monitor,
-) -> Result<(Metrics, u64)> {
+) -> Result<(Metrics, Counts)> {
     let inputs = inputs(model, table, Some(label), &[])?;
     let weights = Weights::of(model);
     monitor.begin("evaluating", Some(table.rows as u64));
-    let mut left_out = 0;
+    let mut counts = Counts { rows: table.rows as u64, ..Counts::default() };
     let work = |piece: Piece| {
         let margins = weights.margins(&piece);
         let mut rows = (Vec::with_capacity(piece.rows), Vec::with_capacity(piece.rows));
@@ -163,14 +234,15 @@ pub fn evaluate(
                 Some(_) => return Err(without_rule(model, table, &inputs, &piece, &margins)),
             }
         }
-        Ok((rows, piece.rows))
+        Ok((rows, piece.rows, piece.unseen))
     };
-    for_each_piece(table, &inputs, monitor, work, |((labels, margins), rows)| {
-        left_out += (rows - labels.len()) as u64;
+    for_each_piece(table, &inputs, monitor, work, |((labels, margins), rows, unseen)| {
+        counts.without += (rows - labels.len()) as u64;
+        counts.add_unseen(unseen);
         accumulator.add_batch(&labels, &margins, None)
     })?;
     monitor.end();
-    Ok((accumulator.finish()?, left_out))
+    Ok((accumulator.finish()?, counts))
 }
 
 fn without_rule(model: &Model, table: &Table, inputs: &Inputs, piece: &Piece, margins: &[f64]) -> Error {

@@ -10,7 +10,9 @@ use crate::data::{Loaded, Plan, Request, Table, load};
 use crate::error::{Error, Result};
 use crate::matrix::Symmetric;
 use crate::model::inference::{Inference, InferenceInfo, Likelihood, covariance};
-use crate::model::{Covariance, FORMAT, FeatureInfo, FileInfo, LabelInfo, Model, Seconds, Training, VERSION, Verified};
+use crate::model::{
+    CategoryInfo, Covariance, FORMAT, FeatureInfo, FileInfo, LabelInfo, Model, Seconds, Training, VERSION, Verified,
+};
 use crate::monitor::Monitor;
 use crate::objective::{Evaluation, Need, Objective};
 use crate::penalty::{Penalized, Penalty, PenaltyScale};
@@ -135,8 +137,12 @@ impl Job {
 pub struct RunPlan {
     /// Rows of the table.
     pub rows: usize,
-    /// Feature columns.
+    /// Features.
     pub features: usize,
+    /// Columns that are categories.
+    pub categories: usize,
+    /// Their levels, the references included.
+    pub levels: usize,
     /// The device.
     pub device: String,
     /// Where the table is kept.
@@ -161,16 +167,19 @@ pub fn prepare<'j>(table: Table, job: &'j Job, monitor: &dyn Monitor) -> Result<
     let start = Instant::now();
     let (table, plan) = job.request.resolve(table, monitor)?;
     let device = Device::open(&job.device)?;
-    let loading = device.reserve(plan.shape(table.rows), &job.limits)?;
+    let loading = device.reserve(plan.design(table.rows), &job.limits)?;
     Ok(Prepared { table, job, plan, device, loading, start })
 }
 
 impl Prepared<'_> {
     /// What the run is going to do.
     pub fn plan(&self) -> RunPlan {
+        let [categories, levels] = self.plan.categories();
         RunPlan {
             rows: self.table.rows,
             features: self.plan.features(),
+            categories,
+            levels,
             device: self.device.describe(),
             placement: self.loading.placement(),
             passes: self.job.usual_passes(),
@@ -196,7 +205,7 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
         || plan.features() > HESSIAN_FEATURES && job.preconditioner != Some(Preconditioner::Hessian);
     let (loaded, mut kept) = if subsamples {
         let rows = kept_rows(table.rows, plan.features());
-        let mut kept = Box::new(CpuTable::new(plan.shape(rows.len()))?);
+        let mut kept = Box::new(CpuTable::new(plan.design(rows.len()))?);
         let sampling = Sampling::new(loading.as_store(), &rows, kept.as_store());
         let loaded = load(table, &plan, &sampling, monitor)?;
         drop(sampling);
@@ -423,8 +432,9 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
         .zip(weights)
         .enumerate()
         .map(|(index, (feature, coefficient))| FeatureInfo {
+            kind: if feature.level.is_some() { "level".into() } else { feature.kind.name().into() },
+            category: feature.level.map(|(category, _)| loaded.categories[category].name.clone()),
             name: feature.name,
-            kind: feature.kind.name().into(),
             unit: feature.unit.map(Into::into),
             indicates: feature.indicates,
             fill: feature.fill,
@@ -541,6 +551,16 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
             warnings,
         },
         features,
+        categories: loaded
+            .categories
+            .into_iter()
+            .map(|category| CategoryInfo {
+                column: category.name,
+                kind: category.kind.name().into(),
+                levels: category.levels,
+                rows: category.rows,
+            })
+            .collect(),
     }
 }
 

@@ -247,9 +247,9 @@ fn numbers_read_back_to_the_same_bits() {
 #[test]
 fn quiet_prints_the_result_and_no_notes() {
     let place = Place::with_example("weather.parquet");
-    // Rain is what precipitates: that column would separate the classes, which is a warning.
-    let arguments = "train weather.parquet --label rain --ignore precipitation --device cpu";
-    assert_says(&place.done(arguments).stderr, &["note:", "date", "kind"]);
+    // Rain is what precipitates: those columns would separate the classes, which is a warning.
+    let arguments = "train weather.parquet --label rain --ignore precipitation,kind --device cpu";
+    assert_says(&place.done(arguments).stderr, &["note:", "date"]);
     let run = place.done(&format!("{arguments} --quiet"));
     assert_eq!(run.stderr, "");
     assert_says(&run.stdout, &["temp_max", "temp_min", "wind"]);
@@ -568,10 +568,14 @@ fn a_column_to_ignore_that_is_missing_is_refused_with_the_columns() {
 }
 
 #[test]
-fn a_text_as_a_feature_is_refused() {
+fn a_text_of_too_many_levels_is_refused_if_it_was_named() {
     let place = with_feature(Arc::new(StringArray::from_iter_values((0..30).map(|row| format!("level {row}")))));
-    let arguments = "train data.parquet --label y --features x";
-    assert_refused(&place, arguments, 3, &["`x`", "Utf8"], &["0/1"]);
+    let arguments = "train data.parquet --label y --features x --max-levels 29";
+    assert_refused(&place, arguments, 3, &["`x`", "more than 29 levels"], &["--max-levels", "--ignore"]);
+    // Nobody named it: texts that tell nearly every row apart are left out.
+    let run = place.done("train data.parquet --label y --device cpu --json");
+    assert_says(&run.stderr, &["note:", "too many levels", "x (more than 3)"]);
+    assert_eq!(run.json()["features"].as_array().map(Vec::len), Some(1));
 }
 
 #[test]

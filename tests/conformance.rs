@@ -630,7 +630,7 @@ fn a_file_matches_the_oracle(subject: &Subject) -> Check {
         features: names.iter().map(ToString::to_string).collect(),
         ..Request::default()
     };
-    let plan = request.check(&table).map_err(|e| e.to_string())?;
+    let (table, plan) = request.resolve(table, &Silent).map_err(|e| e.to_string())?;
     let mut store = subject.reserve(Shape::plain(table.rows, plan.features()), 1 << 20);
     let loaded = load(&table, &plan, &*store.as_store(), &Silent).map_err(|e| e.to_string())?;
     let mut backend = store.finish().map_err(|e| e.to_string())?;
@@ -973,7 +973,7 @@ const EDITS: [(&str, usize, &str, &str); 36] = [
     ("first panel left out of the gradient", 1, "end > 0u;", "end > 4u * column_lanes;"),
     ("residual with the other sign", 1, "return -s * sigmoid(-s * z);", "return s * sigmoid(-s * z);"),
     ("parts beyond the first not added", 1, "slots[entry] += sum;", "slots[entry] = sum;"),
-    ("low half of the point forgotten", 0, "z += weights[j] * features[j * pass_.stride + k];", ""),
+    ("low half of the point forgotten", 0, "z += parameters[j] * x;", ""),
     ("probes beyond the first ignore their step", 2, "pass_.steps[p]", "pass_.steps[0]"),
     (
         "last row of a probe skipped",

@@ -50,7 +50,7 @@ impl Subject {
             ignore: names(ignore),
             ..Request::default()
         };
-        let plan = request.check(&table).expect("the columns are there");
+        let (table, plan) = request.resolve(table, &Silent).expect("the columns are there");
         let mut store = CpuTable::new(Shape::plain(table.rows, plan.features())).expect("there is room");
         let loaded = load(&table, &plan, &*store.as_store(), &Silent).expect("the table loads");
         let features: Vec<&str> = loaded.features.iter().map(|feature| feature.name.as_str()).collect();

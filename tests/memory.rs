@@ -416,7 +416,10 @@ fn a_dry_run_prints_the_plan_and_writes_nothing() {
         assert_says(&run.stdout, &["200000 rows", "12 features", "CPU", "MB in", "passes"]);
         assert_says(&run.stdout, &[if limits.is_empty() { "memory" } else { "scratch" }]);
         let document = place.done(&format!("{train} {files} --dry-run --json")).json();
-        assert_eq!(fields(&document["plan"]), ["device", "features", "passes", "placement", "rows"]);
+        assert_eq!(
+            fields(&document["plan"]),
+            ["categories", "device", "features", "levels", "passes", "placement", "rows"]
+        );
         let [least, most] = ["/plan/passes/0", "/plan/passes/1"].map(|path| number(&document, path));
         assert!(1.0 <= least && least <= most, "{document:#}");
         assert_eq!(place.files(), ["data.parquet"]);

@@ -10,7 +10,8 @@ use std::mem::offset_of;
 use std::path::Path;
 
 use gpu_logreg::backend::gpu::kernels::{
-    Binding, EDGE, GROUP, Kernel, LEVELS, PART, PROBES, Pass, SLOT_HEAD, SOURCES, STORAGE_BUFFERS, WORKGROUP_BYTES,
+    Binding, EDGE, GROUP, HAS_LEVELS, Kernel, LEVELS, PART, PROBES, Pass, SLOT_HEAD, SOURCES, STORAGE_BUFFERS,
+    WORKGROUP_BYTES,
 };
 use gpu_logreg::backend::layout::{COLUMN_LEVELS, HELD, TILE, tile_rows};
 use gpu_logreg::data::Column;
@@ -114,14 +115,21 @@ fn every_source_has_a_translation_into_every_language() {
             .unwrap_or_else(|error| panic!("{kernel:?} as HLSL: {error}"));
         assert!(hlsl.contains(&format!("[numthreads({GROUP}, 1, 1)]")), "{kernel:?}: HLSL without its group size");
     }
-    assert_eq!(written, 9, "five kernels, four of them with a column that a table may have");
+    assert_eq!(written, 15, "five kernels, four of them with a column that a table may have, three that read features");
 }
 
-/// Every kernel for tables without its optional column, and for tables with it.
+/// Every kernel for tables without and with its optional column, without and with levels of categories.
 fn variants() -> impl Iterator<Item = (Kernel, &'static str, PipelineConstants)> {
     sources().flat_map(|(kernel, source)| {
-        let extended = kernel.optional_column().map(|(_, name)| [(name.to_owned(), 1.0)].into_iter().collect());
-        std::iter::once(PipelineConstants::default()).chain(extended).map(move |constants| (kernel, source, constants))
+        let optional = kernel.optional_column().map(|(_, name)| name);
+        let levels = kernel.reads_features().then_some(HAS_LEVELS);
+        let choices = |constant: Option<&'static str>| std::iter::once(None).chain(constant.map(Some));
+        choices(optional).flat_map(move |optional| {
+            choices(levels).map(move |levels| {
+                let constants = optional.into_iter().chain(levels).map(|name| (name.to_owned(), 1.0)).collect();
+                (kernel, source, constants)
+            })
+        })
     })
 }
 
@@ -134,17 +142,26 @@ fn check_optional_column(module: &Module, kernel: Kernel) -> Result<(), String> 
             .is_some_and(|init| module.global_expressions[init] == Expression::Literal(Literal::Bool(false)));
         expect(is_false, || format!("{:?} is not false by default", constant.name))?;
     }
+    if kernel == Kernel::Hessian {
+        // Whatever else it reads of the parameters would be stale.
+        check_gate(module, HAS_LEVELS, "parameters")?;
+    }
     let Some((column, constant)) = kernel.optional_column() else { return Ok(()) };
-    let (gate, _) = module
-        .overrides
-        .iter()
-        .find(|(_, there)| there.name.as_deref() == Some(constant))
-        .ok_or_else(|| format!("no constant {constant}"))?;
     let name = match column {
         Column::Weight => "row_weights",
         Column::Offset => "offsets",
         other => return Err(format!("{other:?} is in every table")),
     };
+    check_gate(module, constant, name)
+}
+
+/// That the binding `name` is read under `if (constant)` and nowhere else.
+fn check_gate(module: &Module, constant: &str, name: &str) -> Result<(), String> {
+    let (gate, _) = module
+        .overrides
+        .iter()
+        .find(|(_, there)| there.name.as_deref() == Some(constant))
+        .ok_or_else(|| format!("no constant {constant}"))?;
     let (binding, _) = module
         .global_variables
         .iter()
@@ -507,7 +524,7 @@ fn a_layout_that_is_not_the_hosts_is_refused() {
         ),
         (Kernel::Margin, "    product: u32,", "    product: f32,", "product"),
         (Kernel::Margin, "steps: vec4<f32>,", "steps: vec4<f32>, more: u32,", "members of Pass"),
-        (Kernel::Margin, "var<storage, read> weights", "var<storage, read_write> weights", "weights is"),
+        (Kernel::Margin, "var<storage, read> parameters", "var<storage, read_write> parameters", "parameters is"),
         (Kernel::Margin, "@binding(2)", "@binding(9)", "instead of 2"),
         (Kernel::Margin, "@group(0) @binding(2)", "@group(1) @binding(2)", "instead of 2"),
         (
@@ -524,6 +541,8 @@ fn a_layout_that_is_not_the_hosts_is_refused() {
         (Kernel::Evaluate, "var w = vec4(1.0);", "var w = row_weights[k];", "row_weights is read where"),
         (Kernel::Probe, "var w = vec4(1.0);", "var w = row_weights[k];", "row_weights is read where"),
         (Kernel::Hessian, "var w = vec4(1.0);", "var w = row_weights[k];", "row_weights is read where"),
+        (Kernel::Hessian, "        if (HAS_LEVELS) {", "        if (true) {", "parameters is never read"),
+        (Kernel::Evaluate, "HAS_LEVELS: bool = false", "HAS_LEVELS: bool = true", "not false"),
         (Kernel::Hessian, "HAS_ROW_WEIGHTS: bool = false", "HAS_ROW_WEIGHTS: bool = true", "not false"),
         (Kernel::Evaluate, "(pass_.features + 4u)", "(pass_.features + 5u)", "heads of a slot"),
         (

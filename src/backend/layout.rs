@@ -63,9 +63,9 @@ impl Layout {
 
     /// As [`Layout::new`], in blocks of `block_rows`.
     pub fn of_blocks(shape: Shape, block_rows: usize, max_chunk_bytes: usize) -> Self {
-        let Shape { rows, features, .. } = shape;
+        let Shape { rows, columns, features, .. } = shape;
         let hessian_rows = hessian_rows(block_rows, features);
-        let fitting = max_chunk_bytes / 4 / features.max(1);
+        let fitting = max_chunk_bytes / 4 / columns.max(1);
         let most = (MAX_CHUNK_BLOCKS / (hessian_rows / block_rows)).max(1);
         let chunk_blocks = (fitting / hessian_rows).clamp(1, most).min(rows.div_ceil(hessian_rows).max(1));
         Self { shape, block_rows, hessian_rows, chunk_rows: chunk_blocks * hessian_rows }

@@ -8,7 +8,7 @@ pub mod layout;
 pub mod storage;
 
 use crate::backend::storage::{Limits, Placement};
-use crate::data::{Column, Shape, Store};
+use crate::data::{Column, Design, Shape, Store};
 use crate::error::{Error, Result};
 use crate::objective::{Need, Objective};
 
@@ -161,10 +161,10 @@ impl Device {
     }
 
     /// Reserves room for a table within `limits`.
-    pub fn reserve(&self, shape: Shape, limits: &Limits) -> Result<Box<dyn Loading>> {
+    pub fn reserve(&self, design: impl Into<Design>, limits: &Limits) -> Result<Box<dyn Loading>> {
         Ok(match self {
-            Self::Cpu => Box::new(cpu::CpuTable::within(shape, limits)?),
-            Self::Gpu(gpu) => Box::new(gpu.reserve(shape, limits)?),
+            Self::Cpu => Box::new(cpu::CpuTable::within(design, limits)?),
+            Self::Gpu(gpu) => Box::new(gpu.reserve(design, limits)?),
         })
     }
 }

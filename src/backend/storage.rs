@@ -102,7 +102,7 @@ pub struct Placement {
 /// A part of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// The columns, f32 `[features][stride]`.
+    /// The columns, f32 `[columns][stride]`.
     Features,
     /// The labels, f32 `[stride]`.
     Labels,
@@ -152,7 +152,7 @@ impl RecordLayout {
     /// The bytes of a part; none for one that the table does not have.
     pub fn range(&self, part: Part) -> Range<usize> {
         let column = self.stride * 4;
-        let features = self.shape.features * column;
+        let features = self.shape.columns * column;
         let labels = features + column;
         let row_weights = labels + usize::from(self.shape.weights) * column;
         let columns = row_weights + usize::from(self.shape.offsets) * column;
@@ -171,7 +171,7 @@ impl RecordLayout {
     /// Which of the record's columns of f32 a column is: features, label, row weights, offsets. `None` if the table
     /// does not have it.
     fn place(&self, column: Column) -> Option<usize> {
-        let features = self.shape.features;
+        let features = self.shape.columns;
         self.shape.has(column).then_some(match column {
             Column::Feature(index) => index,
             Column::Label => features,
@@ -589,7 +589,7 @@ mod tests {
     fn weights_and_offsets_take_room_only_where_they_are() {
         use Part::{DirectionMargins, Features, Labels, Margins, Offsets, Residuals, RowWeights};
         for (weights, offsets) in [(false, false), (true, false), (false, true), (true, true)] {
-            let layout = RecordLayout::new(Shape { rows: 33, features: 3, weights, offsets }, 4);
+            let layout = RecordLayout::new(Shape { weights, offsets, ..Shape::plain(33, 3) }, 4);
             let mut end = 0;
             for part in [Features, Labels, RowWeights, Offsets, Margins, DirectionMargins, Residuals] {
                 assert_eq!(layout.range(part).start, end, "{part:?} of {layout:?}");

@@ -41,7 +41,11 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
     let monitor = Progress::new(global);
     let table = rows.select(&table, &monitor)?.training;
     let label = arguments.label.as_deref().unwrap_or(&model.label.column);
-    let (metrics, left_out) = evaluate(&model, &table, label, accumulator, &monitor)?;
+    let (metrics, counts) = evaluate(&model, &table, label, accumulator, &monitor)?;
+    let left_out = counts.without;
+    for warning in counts.warnings() {
+        global.warn(&warning);
+    }
     if left_out > 0 {
         global.warn(&format!("{left_out} rows left out: the label or a value that the model needs is missing there"));
     }

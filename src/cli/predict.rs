@@ -149,6 +149,9 @@ pub(super) fn run(arguments: &Predict, global: &Global) -> Result<ExitCode> {
         global.note(&format!("{} predictions are in {}", counts.rows, path.display()));
         counts
     };
+    for warning in counts.warnings() {
+        global.warn(&warning);
+    }
     if counts.without > 0 {
         global.warn(&format!(
             "{} of {} rows have no prediction: a value that the model needs is missing or infinite there",

@@ -11,7 +11,7 @@ use crate::cli::limits::LimitFlags;
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
 use crate::cli::{Global, NOT_CONVERGED, RANKING_BYTES, check_distinct, print};
-use crate::data::{ClassWeight, Nulls, Request, Table};
+use crate::data::{ClassWeight, DEFAULT_MAX_LEVELS, MOST_LEVELS, Nulls, Request, Table};
 use crate::error::{Error, Result};
 use crate::metrics::{Accumulator, Limit};
 use crate::model::file::Pending;
@@ -38,12 +38,22 @@ pub(super) struct Train {
     /// The value of the label that counts as positive
     #[arg(long, value_name = "VALUE", help_heading = "Columns", allow_hyphen_values = true)]
     positive: Option<String>,
-    /// The features, separated by commas; `*` and `?` stand for any characters [default: all numbers and booleans]
+    /// The features, separated by commas; `*` and `?` stand for any characters [default: all numbers, booleans and
+    /// texts]
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Columns")]
     features: Vec<String>,
     /// Columns to leave out, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Columns")]
     ignore: Vec<String>,
+    /// Columns that are categories although they are no text, separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Columns")]
+    categorical: Vec<String>,
+    /// The level of a category that the others are compared with [default: the first one]
+    #[arg(long, value_name = "COL=LEVEL", help_heading = "Columns")]
+    reference: Vec<String>,
+    /// Levels that a category may have
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_LEVELS, help_heading = "Columns")]
+    max_levels: usize,
     /// A column of row weights: a row of weight 2 counts as if it were there twice
     #[arg(long, value_name = "COL", help_heading = "Columns")]
     weight: Option<String>,
@@ -199,6 +209,9 @@ impl Train {
                 label: self.label.clone(),
                 positive: self.positive.clone(),
                 features: names("--features", &self.features)?,
+                categorical: names("--categorical", &self.categorical)?,
+                references: self.reference.iter().map(|text| reference(text)).collect::<Result<_>>()?,
+                max_levels: check_max_levels(self.max_levels)?,
                 ignore: names("--ignore", &self.ignore)?,
                 weight: self.weight.clone(),
                 offset: self.offset.clone(),
@@ -243,6 +256,24 @@ impl Train {
             },
         })
     }
+}
+
+/// `COL=LEVEL`.
+fn reference(text: &str) -> Result<(String, String)> {
+    let (column, level) = text.split_once('=').ok_or_else(|| {
+        Error::usage(format!("--reference {text} names no level"), "Say COL=LEVEL, such as --reference city=Berlin.")
+    })?;
+    Ok((column.trim().to_owned(), level.to_owned()))
+}
+
+fn check_max_levels(levels: usize) -> Result<usize> {
+    if (2..=MOST_LEVELS).contains(&levels) {
+        return Ok(levels);
+    }
+    Err(Error::usage(
+        format!("--max-levels {levels} is out of range"),
+        format!("Give a number from 2 to {MOST_LEVELS}."),
+    ))
 }
 
 /// `balanced` or `V=W,...`.
@@ -349,11 +380,11 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
 /// How good the model is on rows that it has not seen.
 fn validate(model: &Model, table: &Table, rows_from: String, monitor: &Progress) -> Result<Validation> {
     let accumulator = Accumulator::new(0.5, Limit::new(RANKING_BYTES))?;
-    let (metrics, left_out) = evaluate(model, table, &model.label.column, accumulator, monitor)?;
+    let (metrics, counts) = evaluate(model, table, &model.label.column, accumulator, monitor)?;
     Ok(Validation {
         rows_from,
         rows: metrics.rows,
-        left_out,
+        left_out: counts.without,
         prevalence: metrics.prevalence,
         log_loss: metrics.log_loss,
         skill: metrics.skill,

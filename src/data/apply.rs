@@ -5,8 +5,9 @@ use arrow::array::{Array, ArrayRef};
 use rayon::prelude::*;
 
 use super::decode::{Part, decode};
-use super::field::Kind;
+use super::field::{Field, Kind};
 use super::label::{Class, for_each_class};
+use super::levels::{Coder, Level, MISSING, UNSEEN, level_name};
 use super::plan::{FeaturePlan, Takes};
 use super::rows::{Range, block_rows, ranges};
 use super::table::Table;
@@ -24,12 +25,30 @@ pub struct Wanted<'m> {
     pub indicates: bool,
     /// What stands in for a missing value.
     pub fill: Option<f64>,
+    /// The levels, if the column is a category: its values are then their places among these.
+    pub levels: &'m [Level],
+}
+
+/// The value of a category's row that has none of its levels.
+pub const UNSEEN_LEVEL: f64 = -1.0;
+
+/// Rows whose level a model does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unseen {
+    /// The column's name.
+    pub column: String,
+    /// How many rows.
+    pub rows: u64,
+    /// The first such level.
+    pub first: String,
 }
 
 /// The columns of a table that a model is applied to.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Inputs {
     features: Vec<FeaturePlan>,
+    /// Of the features that are categories.
+    coders: Vec<Option<Coder>>,
     label: Option<usize>,
     keep: Vec<usize>,
 }
@@ -41,8 +60,11 @@ pub struct Kept(pub(super) Vec<ArrayRef>);
 pub struct Piece {
     /// Position in the table of the first row.
     pub first_row: usize,
-    /// The values, `[features]`, each `[rows]`; NaN where one is missing and nothing stands in for it.
+    /// The values, `[features]`, each `[rows]`; NaN where one is missing and nothing stands in for it. Of a category the
+    /// places of the levels, or [`UNSEEN_LEVEL`].
     pub features: Vec<Vec<f64>>,
+    /// Columns with levels that the model does not know.
+    pub unseen: Vec<Unseen>,
     /// The classes `[rows]`, `None` where they are missing; empty without a label.
     pub labels: Vec<Option<Class>>,
     /// The number of rows.
@@ -60,9 +82,9 @@ impl Inputs {
         label: Option<&str>,
         keep: &[String],
     ) -> Result<Self> {
-        let mut features = Vec::new();
+        let (mut features, mut coders) = (Vec::new(), Vec::new());
         let (mut missing, mut others) = (Vec::new(), Vec::new());
-        for Wanted { column: name, kind, indicates, fill } in wanted {
+        for Wanted { column: name, kind, indicates, fill, levels } in wanted {
             let Some(column) = table.find(name) else {
                 missing.push(name);
                 continue;
@@ -70,12 +92,14 @@ impl Inputs {
             let field = &table.fields[column];
             let takes = if indicates { Takes::Missing } else { Takes::Value };
             // A boolean may come as 0 and 1 and the other way round; a time, text or struct is something else.
-            let numbers = |kind: &str| kind == Kind::Numeric.name() || kind == Kind::Boolean.name();
+            let is_category = !levels.is_empty();
+            let numbers = |kind: &str| !is_category && (kind == Kind::Numeric.name() || kind == Kind::Boolean.name());
             // Whether a value is there can be seen in a column of any type.
             if !indicates && field.kind.name() != kind && !(numbers(kind) && numbers(field.kind.name())) {
                 others.push(format!("{name} ({}, {kind} in the model)", field.data_type));
             }
             features.push(FeaturePlan { column, takes, fill });
+            coders.push(is_category.then(|| Coder::of(levels)));
         }
         let place = label.map(|name| (name, table.find(name)));
         missing.extend(place.filter(|(_, column)| column.is_none()).map(|(name, _)| name));
@@ -101,7 +125,7 @@ impl Inputs {
                 "Write them as they were when the model was trained, or train it again.",
             ));
         }
-        Ok(Self { features, label, keep: kept })
+        Ok(Self { features, coders, label, keep: kept })
     }
 
     /// The names of the features that are missing in row `row` of a piece, for messages.
@@ -158,14 +182,37 @@ pub fn for_each_piece<T: Send>(
     table.check_unchanged()
 }
 
+/// What a batch has of levels that are not known.
+fn unseen_in(field: &Field, array: &ArrayRef, codes: &[u16]) -> Result<Option<Unseen>> {
+    let Some(first) = codes.iter().position(|code| *code == UNSEEN) else { return Ok(None) };
+    let rows = codes.iter().filter(|code| **code == UNSEEN).count() as u64;
+    let mut level = None;
+    for_each_class(&array.slice(first, 1), field.kind, |_, class| level = class)?;
+    Ok(Some(Unseen { column: field.name.clone(), rows, first: level_name(&level) }))
+}
+
 impl Inputs {
     fn piece(&self, table: &Table, first_row: usize, arrays: &[ArrayRef]) -> Result<Piece> {
         let rows = arrays.first().map_or(0, Array::len);
         let (of_features, others) = arrays.split_at(self.features.len());
         let mut features = Vec::with_capacity(self.features.len());
-        for (feature, array) in self.features.iter().zip(of_features) {
+        let mut unseen = Vec::new();
+        let mut codes = Vec::new();
+        for ((feature, coder), array) in self.features.iter().zip(&self.coders).zip(of_features) {
             let mut values = Vec::with_capacity(rows);
-            feature.takes.values(array, &mut values)?;
+            if let Some(coder) = coder {
+                let field = &table.fields[feature.column];
+                codes.clear();
+                coder.codes(array, field.kind, &mut codes)?;
+                unseen.extend(unseen_in(field, array, &codes)?);
+                values.extend(codes.iter().map(|code| match *code {
+                    MISSING => f64::NAN,
+                    UNSEEN => UNSEEN_LEVEL,
+                    code => f64::from(code),
+                }));
+            } else {
+                feature.takes.values(array, &mut values)?;
+            }
             if let Some(fill) = feature.fill {
                 values.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = fill);
             }
@@ -180,6 +227,6 @@ impl Inputs {
             }
             None => others,
         };
-        Ok(Piece { first_row, features, labels, rows, kept: Kept(kept.to_vec()) })
+        Ok(Piece { first_row, features, unseen, labels, rows, kept: Kept(kept.to_vec()) })
     }
 }

@@ -16,11 +16,14 @@ pub enum Kind {
     Boolean,
     /// A date or a time, as a number of its unit: a feature if it is named.
     Time,
-    /// Text: a label with two values.
+    /// Text: a category, or a label with two values.
     Text,
     /// A map, an interval, bytes, ...: nothing that a linear model could use as it stands.
     Unusable,
 }
+
+/// What can be done with a column that cannot be a feature.
+pub(super) const UNUSABLE: &str = "turn it into numbers upstream, one column each";
 
 impl Kind {
     /// The name in the model file.
@@ -68,23 +71,15 @@ impl Field {
         Self { name, kind, data_type: arrow_type.to_string(), unit, source, arrow_type: arrow_type.clone() }
     }
 
-    /// Whether the column can be a feature.
+    /// Whether the column can be a feature, or a category of several.
     pub fn is_feature(&self) -> bool {
-        matches!(self.kind, Kind::Numeric | Kind::Boolean | Kind::Time)
+        self.kind != Kind::Unusable
     }
 
     /// Whether the column is a feature although nobody names it. Dates and times usually tell when a row was written,
     /// not what it is about.
     pub(super) fn is_default_feature(&self) -> bool {
-        matches!(self.kind, Kind::Numeric | Kind::Boolean)
-    }
-
-    /// What can be done with a column that cannot be a feature.
-    pub(super) fn advice(&self) -> &'static str {
-        match self.kind {
-            Kind::Text => "encode it upstream, one 0/1 column for each level but one",
-            _ => "turn it into numbers upstream, one column each",
-        }
+        matches!(self.kind, Kind::Numeric | Kind::Boolean | Kind::Text)
     }
 
     /// Whether the column is a root column of the file, no part of one.

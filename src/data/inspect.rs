@@ -17,7 +17,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
 use serde::Serialize;
 
-use super::field::Kind;
+use super::field::{Kind, UNUSABLE};
 use super::panics::without_panic;
 use super::table::Table;
 use crate::error::{Error, Result};
@@ -80,6 +80,8 @@ pub struct ColumnInfo {
     pub max: Option<Bound>,
     /// Whether the column can be a feature.
     pub feature: bool,
+    /// Whether it is one feature for each level but one.
+    pub category: bool,
     /// Whether the column can be a label, if it has two values.
     pub label: bool,
     /// What has to be done before the column can be a feature, or why it never can.
@@ -190,7 +192,7 @@ impl Table {
             .collect();
         let obstacle = match (feature, missing.is_empty()) {
             (false, _) if arrow.data_type().is_null() => Some("it holds nothing but nulls".into()),
-            (false, _) => fields().next().map(|field| field.advice().to_owned()),
+            (false, _) => Some(UNUSABLE.into()),
             (true, false) => Some(format!("say --nulls for its {}", missing.join(" and "))),
             (true, true) => None,
         };
@@ -208,6 +210,7 @@ impl Table {
             min: found.min,
             max: found.max,
             feature,
+            category: fields().all(|field| field.kind == Kind::Text),
             label,
             obstacle,
         })

@@ -342,11 +342,8 @@ pub(super) fn parse_class(flag: &str, text: &str, field: &Field) -> Result<Class
     };
     class.ok_or_else(|| {
         Error::usage(
-            format!(
-                "{flag} {text} cannot be a value of the label `{}`, which is of type {}",
-                field.name, field.data_type
-            ),
-            "Give one of its two values.",
+            format!("{flag} {text} cannot be a value of `{}`, which is of type {}", field.name, field.data_type),
+            "Give one of its values.",
         )
     })
 }

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::decode::{BATCH_ROWS, Job, Part, decode, jobs};
 use super::field::{Field, Kind};
 use super::label::Label;
+use super::levels::{CategoryPlan, Coder, Level, for_each_codes, known, level_name};
 use super::plan::{ClassWeight, FeaturePlan, Nulls, Plan, Takes};
 use super::scale::{Missing, Moments, Narrowing, middle_half, sample_runs};
 use super::table::Table;
@@ -16,6 +17,19 @@ use super::{Column, Store};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 use crate::standardize::ColumnScale;
+
+/// A category as it was read.
+#[derive(Clone, Debug)]
+pub struct LoadedCategory {
+    /// The column's name.
+    pub name: String,
+    /// What its values are.
+    pub kind: Kind,
+    /// Its levels, the reference first.
+    pub levels: Vec<Level>,
+    /// Rows of each level.
+    pub rows: Vec<u64>,
+}
 
 /// A feature as it was read.
 #[derive(Clone, Debug)]
@@ -28,6 +42,8 @@ pub struct Feature {
     pub unit: Option<&'static str>,
     /// 1 where this column is missing, 0 elsewhere.
     pub indicates: Option<String>,
+    /// The level that this feature is 1 for, by its category and its code there.
+    pub level: Option<(usize, usize)>,
     /// What stands in for a missing value: the mean of the others.
     pub fill: Option<f64>,
     /// Rows that it stands in for.
@@ -41,8 +57,10 @@ pub struct Feature {
 pub struct Loaded {
     /// The label.
     pub label: Label,
-    /// The features, in the order of their index in the store.
+    /// The features, in the order of the [`Design`](super::Design).
     pub features: Vec<Feature>,
+    /// The categories, in the same order.
+    pub categories: Vec<LoadedCategory>,
     /// What the rows weigh.
     pub totals: Totals,
     /// The column of row weights.
@@ -58,7 +76,7 @@ pub struct Loaded {
 /// Reads the columns of `plan` into `store`: each decoded once, and once more where its sample misled or where missing
 /// values are to be filled with a mean that is known only then.
 pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor) -> Result<Loaded> {
-    monitor.begin("reading", Some((table.rows * (plan.features.len() + 1)) as u64));
+    monitor.begin("reading", Some((table.rows * (plan.features.len() + plan.categories.len() + 1)) as u64));
     // The label first: it is one column, and what is wrong with it shows before the rest is read.
     let label = plan.label.load(table, store, monitor)?;
     // Balanced classes are so by their weights, which have to be summed first.
@@ -122,9 +140,10 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
         }
         store.settle()?;
     }
+    let shares = load_categories(table, plan, weighing.as_ref(), store, monitor)?;
     monitor.end();
     table.check_unchanged()?;
-    let mut features = Vec::with_capacity(columns.len());
+    let mut features = Vec::with_capacity(plan.features());
     for (index, column) in columns.iter().flatten().enumerate() {
         let FeaturePlan { column: place, takes, .. } = plan.features[index];
         let field = &table.fields[place];
@@ -138,6 +157,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
                 kind: field.kind,
                 unit: field.unit,
                 indicates: None,
+                level: None,
                 fill,
                 missing: missing[index],
                 scale,
@@ -147,11 +167,30 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
                 kind: Kind::Boolean,
                 unit: None,
                 indicates: Some(field.name.clone()),
+                level: None,
                 fill: None,
                 missing: 0,
                 scale,
             },
         });
+    }
+    let mut categories = Vec::with_capacity(plan.categories.len());
+    for (index, (category, shares)) in plan.categories.iter().zip(shares).enumerate() {
+        let field = &table.fields[category.column];
+        for (code, (level, share)) in category.levels.iter().zip(shares).enumerate().skip(1) {
+            features.push(Feature {
+                name: format!("{}={}", field.name, level_name(level)),
+                kind: Kind::Boolean,
+                unit: None,
+                indicates: None,
+                level: Some((index, code)),
+                fill: None,
+                missing: 0,
+                scale: scale_of_share(share),
+            });
+        }
+        let (levels, rows) = (category.levels.clone(), category.rows.clone());
+        categories.push(LoadedCategory { name: field.name.clone(), kind: field.kind, levels, rows });
     }
     let constant: Vec<String> = features
         .iter()
@@ -171,7 +210,72 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
     }
     let names = |column: Option<usize>| column.map(|column| table.fields[column].name.clone());
     let (weight, offset) = (names(plan.weight), names(plan.offset));
-    Ok(Loaded { label, features, totals, weight, offset, class_weight: factors, notes })
+    Ok(Loaded { label, features, categories, totals, weight, offset, class_weight: factors, notes })
+}
+
+/// Reads the codes of the categories of `plan` into `store`. Gives the share of the rows, by their weights, that each
+/// level has.
+fn load_categories(
+    table: &Table,
+    plan: &Plan,
+    weighing: Option<&Weighing>,
+    store: &dyn Store,
+    monitor: &dyn Monitor,
+) -> Result<Vec<Vec<f64>>> {
+    let mut shares = Vec::with_capacity(plan.categories.len());
+    for (index, category) in plan.categories.iter().enumerate() {
+        let column = Column::Feature(plan.features.len() + index);
+        for_each_codes(table, category, monitor, |first_row, codes| {
+            let codes: Vec<f32> = codes.iter().copied().map(f32::from).collect();
+            store.write(column, first_row, &codes)
+        })?;
+        let weights: Vec<f64> = match weighing {
+            None => category.rows.iter().map(|&rows| rows as f64).collect(),
+            Some(weighing) => level_weights(table, category, weighing, monitor)?,
+        };
+        let total: f64 = weights.iter().sum();
+        shares.push(weights.into_iter().map(|weight| weight / total).collect());
+    }
+    Ok(shares)
+}
+
+/// What the rows of each level weigh together. They are added one after the other, so that the cut of the rows into row
+/// groups changes no bit.
+fn level_weights(
+    table: &Table,
+    category: &CategoryPlan,
+    weighing: &Weighing,
+    monitor: &dyn Monitor,
+) -> Result<Vec<f64>> {
+    let coder = Coder::of(&category.levels);
+    let field = &table.fields[category.column];
+    let columns: Vec<usize> = std::iter::once(category.column).chain(weighing.columns().iter().copied()).collect();
+    let mut sums = vec![0.0; category.levels.len()];
+    let mut codes = Vec::new();
+    for (group, about) in table.groups.iter().enumerate() {
+        decode(table, &Part::whole(group), &columns, |before, arrays| {
+            monitor.check()?;
+            codes.clear();
+            coder.codes(&arrays[0], field.kind, &mut codes)?;
+            known(table, category, about.first_row + before, &codes)?;
+            for (code, weight) in codes.iter().zip(weighing.weights(&arrays[1..])?) {
+                sums[usize::from(*code)] += weight;
+            }
+            Ok(())
+        })?;
+    }
+    Ok(sums)
+}
+
+/// Where the feature of a level lies that so large a share of the rows has.
+fn scale_of_share(share: f64) -> ColumnScale {
+    ColumnScale {
+        mean: share,
+        scale: (share * (1.0 - share)).sqrt(),
+        device_mean: 0.0,
+        device_scale: 1.0,
+        reach: share.max(1.0 - share),
+    }
 }
 
 /// What stands in for the missing values of a column.

@@ -7,10 +7,12 @@
 mod apply;
 mod census;
 mod decode;
+mod design;
 mod field;
 mod files;
 pub mod inspect;
 mod label;
+mod levels;
 mod load;
 mod panics;
 mod plan;
@@ -23,11 +25,13 @@ pub mod synth;
 mod table;
 mod weigh;
 
-pub use apply::{Inputs, Kept, Piece, Wanted, for_each_piece};
+pub use apply::{Inputs, Kept, Piece, UNSEEN_LEVEL, Unseen, Wanted, for_each_piece};
+pub use design::{Category, Design};
 pub use field::{Field, Kind};
 pub use label::{Class, Label};
-pub use load::{Feature, Loaded, decode_only, load};
-pub use plan::{ClassWeight, Nulls, Plan, Request};
+pub use levels::{Level, MOST_LEVELS, level_name};
+pub use load::{Feature, Loaded, LoadedCategory, decode_only, load};
+pub use plan::{ClassWeight, DEFAULT_MAX_LEVELS, Nulls, Plan, Request};
 pub use predicate::Predicate;
 pub use predictions::{Form, Predicted, Predictions};
 pub use rows::{Block, fold_rows};
@@ -40,7 +44,7 @@ use crate::error::Result;
 /// Where the values of a column go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
-    /// The feature with this index.
+    /// The stored column of a feature, or of the codes of a category, by its index in the [`Design`].
     Feature(usize),
     /// The label: 0 or 1.
     Label,
@@ -55,7 +59,9 @@ pub enum Column {
 pub struct Shape {
     /// Rows, n.
     pub rows: usize,
-    /// Feature columns, d.
+    /// Stored columns of features, one for all levels of a category.
+    pub columns: usize,
+    /// Features, d.
     pub features: usize,
     /// Whether rows have weights.
     pub weights: bool,
@@ -64,15 +70,21 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// `rows` x `features` without weights and offsets.
+    /// `rows` x `features`, a column each, without weights and offsets.
     pub const fn plain(rows: usize, features: usize) -> Self {
-        Self { rows, features, weights: false, offsets: false }
+        Self { rows, columns: features, features, weights: false, offsets: false }
+    }
+
+    /// Whether features are made of other columns than those of their own number. A level beside a reference is the code
+    /// itself.
+    pub const fn has_levels(&self) -> bool {
+        self.features > self.columns
     }
 
     /// Whether a table has this column.
     pub const fn has(&self, column: Column) -> bool {
         match column {
-            Column::Feature(index) => index < self.features,
+            Column::Feature(index) => index < self.columns,
             Column::Label => true,
             Column::Weight => self.weights,
             Column::Offset => self.offsets,

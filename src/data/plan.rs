@@ -3,13 +3,14 @@
 use arrow::array::ArrayRef;
 use glob::Pattern;
 
-use super::Shape;
 use super::census::Census;
 use super::decode::to_f64;
-use super::field::{Field, Kind};
+use super::field::{Field, Kind, UNUSABLE};
 use super::label::LabelPlan;
+use super::levels::{CategoryPlan, MOST_LEVELS, Search};
 use super::load::Loaded;
 use super::table::Table;
+use super::{Design, Shape};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 
@@ -36,14 +37,20 @@ impl Nulls {
 }
 
 /// Which columns the user asked for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Request {
     /// The label column.
     pub label: Option<String>,
     /// The value of the label that counts as positive.
     pub positive: Option<String>,
-    /// The features, by name or pattern (`*`, `?`); if empty, all numbers and booleans.
+    /// The features, by name or pattern (`*`, `?`); if empty, all numbers, booleans and texts.
     pub features: Vec<String>,
+    /// Columns that are categories although they are no text, by name or pattern.
+    pub categorical: Vec<String>,
+    /// Columns of categories and the level that is their reference; of the others it is the first one.
+    pub references: Vec<(String, String)>,
+    /// Levels that a category may have.
+    pub max_levels: usize,
     /// Columns to leave out, by name or pattern.
     pub ignore: Vec<String>,
     /// What is done about missing values.
@@ -54,6 +61,27 @@ pub struct Request {
     pub offset: Option<String>,
     /// What the rows of each class weigh.
     pub class_weight: ClassWeight,
+}
+
+/// The default of [`Request::max_levels`].
+pub const DEFAULT_MAX_LEVELS: usize = 1000;
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            label: None,
+            positive: None,
+            features: Vec::new(),
+            categorical: Vec::new(),
+            references: Vec::new(),
+            max_levels: DEFAULT_MAX_LEVELS,
+            ignore: Vec::new(),
+            nulls: Nulls::default(),
+            weight: None,
+            offset: None,
+            class_weight: ClassWeight::default(),
+        }
+    }
 }
 
 /// Factors on the row weights, by class.
@@ -103,7 +131,10 @@ pub(super) struct FeaturePlan {
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub(super) label: LabelPlan,
+    /// Features that are columns.
     pub(super) features: Vec<FeaturePlan>,
+    /// Columns whose levels are features, which come after the others.
+    pub(super) categories: Vec<CategoryPlan>,
     pub(super) nulls: Nulls,
     pub(super) weight: Option<usize>,
     pub(super) offset: Option<usize>,
@@ -116,19 +147,32 @@ pub struct Plan {
 impl Plan {
     /// The number of features, d.
     pub fn features(&self) -> usize {
-        self.features.len()
+        self.features.len() + self.categories.iter().map(CategoryPlan::features).sum::<usize>()
+    }
+
+    /// The number of categories, and of their levels.
+    pub fn categories(&self) -> [usize; 2] {
+        [self.categories.len(), self.categories.iter().map(|category| category.levels.len()).sum()]
     }
 
     /// What the plan makes of a table with so many rows.
-    pub fn shape(&self, rows: usize) -> Shape {
+    pub fn design(&self, rows: usize) -> Design {
         let weights = self.weight.is_some() || self.class_weight != ClassWeight::Equal;
-        Shape { rows, features: self.features.len(), weights, offsets: self.offset.is_some() }
+        let plain = Shape { weights, offsets: self.offset.is_some(), ..Shape::plain(rows, self.features.len()) };
+        let levels: Vec<usize> = self.categories.iter().map(CategoryPlan::features).collect();
+        Design::with_categories(plain, &levels)
     }
 
     /// The columns of the table that are read, each once.
     pub(super) fn columns(&self) -> impl Iterator<Item = usize> {
         let values = self.features.iter().filter(|feature| feature.takes == Takes::Value);
-        values.map(|feature| feature.column).chain([self.label.column]).chain(self.weight).chain(self.offset)
+        let categories = self.categories.iter().map(|category| category.column);
+        values
+            .map(|feature| feature.column)
+            .chain(categories)
+            .chain([self.label.column])
+            .chain(self.weight)
+            .chain(self.offset)
     }
 
     /// The plan with what [`load`](super::load()) found: what stands in for missing values, and the classes' factors.
@@ -144,11 +188,12 @@ impl Plan {
 }
 
 impl Request {
-    /// Checks the request against the columns of `table`. With [`Nulls::DropRow`] and [`Nulls::Indicator`] the missing
-    /// values are looked up too, in a decode of the columns that may have any: the table without the rows that are left
-    /// out comes with the plan.
+    /// Checks the request against the columns of `table`, and looks for the levels of categories. With
+    /// [`Nulls::DropRow`] and [`Nulls::Indicator`] the missing values are looked up too, in a decode of the columns that
+    /// may have any: the table without the rows that are left out comes with the plan.
     pub fn resolve(&self, table: Table, monitor: &dyn Monitor) -> Result<(Table, Plan)> {
         let mut plan = self.check(&table)?;
+        self.find_levels(&table, &mut plan, monitor)?;
         if !matches!(self.nulls, Nulls::DropRow | Nulls::Indicator) {
             return Ok((table, plan));
         }
@@ -170,13 +215,35 @@ impl Request {
         let before = table.rows;
         let (table, list) = census.complete_rows(&table)?;
         if table.rows < before {
+            // Some levels may have lost all their rows.
+            self.find_levels(&table, &mut plan, monitor)?;
             plan.notes.push(format!("{} rows with missing values left out: {list}", before - table.rows));
         }
         Ok((table, plan))
     }
 
-    /// Checks the request against the columns of `table`.
-    pub fn check(&self, table: &Table) -> Result<Plan> {
+    /// Looks for the levels of the plan's categories, and leaves out those that cannot be used.
+    fn find_levels(&self, table: &Table, plan: &mut Plan, monitor: &dyn Monitor) -> Result<()> {
+        if plan.categories.is_empty() && self.references.is_empty() {
+            return Ok(());
+        }
+        let search = Search {
+            most: self.max_levels.min(MOST_LEVELS),
+            with_missing: self.nulls == Nulls::Indicator,
+            leaves_missing_out: self.nulls == Nulls::DropRow,
+            references: &self.references,
+        };
+        let (categories, notes) = search.run(table, &plan.categories, monitor)?;
+        plan.categories = categories;
+        plan.notes.extend(notes);
+        if plan.features() > 0 {
+            return Ok(());
+        }
+        Err(nothing_left(table, plan))
+    }
+
+    /// Checks the request against the columns of `table`; what levels categories have is not known yet.
+    fn check(&self, table: &Table) -> Result<Plan> {
         let label = LabelPlan::new(table, self.label.as_deref(), self.positive.as_deref())?;
         let label_name = &table.fields[label.column].name;
         let mut notes = Vec::new();
@@ -192,9 +259,32 @@ impl Request {
                 )
             })?);
         }
-        let columns = if self.features.is_empty() {
+        let mut taken_at_their_word = Vec::new();
+        let mut categorical = Vec::new();
+        for name in &self.categorical {
+            let named = matching(table, name).ok_or_else(|| {
+                Error::data(
+                    format!("--categorical {name}: there is no such column"),
+                    format!("The columns are: {}", table.names()),
+                )
+            })?;
+            for column in named {
+                if table.fields[column].name == *name {
+                    check_feature(&table.fields[column], label_name, categorical.contains(&column))?;
+                    taken_at_their_word.push(column);
+                } else if column == label.column || !table.fields[column].is_feature() {
+                    continue;
+                }
+                if !ignored.contains(&column) {
+                    categorical.push(column);
+                }
+            }
+        }
+        let mut columns = if self.features.is_empty() {
             let (usable, left_out): (Vec<usize>, Vec<usize>) = (0..table.fields.len())
-                .filter(|&column| column != label.column && !ignored.contains(&column))
+                .filter(|&column| {
+                    column != label.column && !ignored.contains(&column) && !categorical.contains(&column)
+                })
                 .partition(|&column| table.fields[column].is_default_feature());
             notes.extend(notes_on(left_out.iter().map(|&column| &table.fields[column])));
             usable
@@ -218,17 +308,16 @@ impl Request {
                     }
                     if !ignored.contains(&column) {
                         columns.push(column);
+                        if by_name {
+                            taken_at_their_word.push(column);
+                        }
                     }
                 }
             }
             columns
         };
-        if columns.is_empty() {
-            return Err(Error::data(
-                format!("no feature is left beside the label `{label_name}`"),
-                format!("Name some with --features; the columns are: {}", table.names()),
-            ));
-        }
+        let others: Vec<usize> = categorical.iter().copied().filter(|column| !columns.contains(column)).collect();
+        columns.extend(others);
         let mut sorted: Vec<&str> = columns.iter().map(|&column| table.fields[column].name.as_str()).collect();
         sorted.sort_unstable();
         if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]) {
@@ -237,18 +326,29 @@ impl Request {
                 "Rename one of them upstream.",
             ));
         }
-        let features = columns.into_iter().map(|column| FeaturePlan { column, takes: Takes::Value, fill: None });
+        let (categories, features): (Vec<usize>, Vec<usize>) = columns
+            .into_iter()
+            .partition(|column| table.fields[*column].kind == Kind::Text || categorical.contains(column));
+        let category = |column| CategoryPlan::new(column, taken_at_their_word.contains(&column));
         let class_weight = self.class_weight.clone();
-        Ok(Plan {
+        let plan = Plan {
             label,
-            features: features.collect(),
+            features: features
+                .into_iter()
+                .map(|column| FeaturePlan { column, takes: Takes::Value, fill: None })
+                .collect(),
+            categories: categories.into_iter().map(category).collect(),
             nulls: self.nulls,
             weight,
             offset,
             class_weight,
             factors: None,
             notes,
-        })
+        };
+        if plan.features.is_empty() && plan.categories.is_empty() {
+            return Err(nothing_left(table, &plan));
+        }
+        Ok(plan)
     }
 
     /// The column of numbers that a flag names.
@@ -279,6 +379,14 @@ impl Request {
     }
 }
 
+fn nothing_left(table: &Table, plan: &Plan) -> Error {
+    let mut fact = format!("no feature is left beside the label `{}`", table.fields[plan.label.column].name);
+    for note in &plan.notes {
+        fact += &format!("; {note}");
+    }
+    Error::data(fact, format!("Name some with --features; the columns are: {}", table.names()))
+}
+
 /// The columns that a name or a pattern means, in the table's order; `None` if there are none.
 fn matching(table: &Table, name: &str) -> Option<Vec<usize>> {
     if let Some(column) = table.find(name) {
@@ -307,7 +415,7 @@ fn notes_on<'f>(left_out: impl Iterator<Item = &'f Field>) -> Vec<String> {
     };
     let mut notes = Vec::new();
     if !others.is_empty() {
-        notes.push(format!("not numbers, left out: {}", list(&others)));
+        notes.push(format!("neither numbers nor text, left out: {}", list(&others)));
     }
     if !times.is_empty() {
         notes.push(format!("dates and times, left out unless --features names them: {}", list(&times)));
@@ -328,7 +436,7 @@ fn check_feature(field: &Field, label: &str, again: bool) -> Result<()> {
     if !field.is_feature() {
         return Err(Error::data(
             format!("column `{}` is of type {}, which cannot be a feature", field.name, field.data_type),
-            format!("Leave it out, or {}.", field.advice()),
+            format!("Leave it out, or {}.", UNUSABLE),
         ));
     }
     Ok(())

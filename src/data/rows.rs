@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::decode::{BATCH_ROWS, Part, decode, to_f64};
 use super::label::{Label, for_each_class};
+use super::levels::{Coder, known};
 use super::plan::Plan;
 use super::table::{Group, Table};
 use super::weigh::Weighing;
@@ -122,7 +123,7 @@ pub fn fold_rows<T: Send>(
     let mut states = Vec::with_capacity(ranges.len());
     for some in ranges.chunks(ranges_at_once(table, &reader.columns)) {
         let new = || Buffers {
-            features: vec![Vec::new(); plan.features.len()],
+            features: vec![Vec::new(); plan.features()],
             labels: Vec::new(),
             weights: None,
             offsets: None,
@@ -174,16 +175,22 @@ struct Reader<'a> {
     /// The columns of the features, the label, the weights and the offsets.
     columns: Vec<usize>,
     weighing: Option<Weighing>,
+    /// Of the categories, which come after the features that are columns.
+    coders: Vec<Coder>,
     block_rows: usize,
 }
 
 impl<'a> Reader<'a> {
     fn new(table: &'a Table, plan: &'a Plan, label: &'a Label) -> Self {
         let features = plan.features.iter().map(|feature| feature.column);
+        let categories = plan.categories.iter().map(|category| category.column);
         let weighing = Weighing::of(table, plan, label, plan.factors);
         let of_weights = weighing.iter().flat_map(|weighing| weighing.columns().iter().copied());
-        let columns: Vec<usize> = features.chain([plan.label.column]).chain(of_weights).chain(plan.offset).collect();
-        Self { table, plan, label, block_rows: block_rows(columns.len()), columns, weighing }
+        let others = [plan.label.column].into_iter().chain(of_weights).chain(plan.offset);
+        let columns: Vec<usize> = features.chain(categories).chain(others).collect();
+        let coders = plan.categories.iter().map(|category| Coder::of(&category.levels)).collect();
+        let block_rows = block_rows(plan.features().max(columns.len()));
+        Self { table, plan, label, block_rows, columns, weighing, coders }
     }
 
     /// Brings a batch, which begins at the table's `first_row`, into `buffers`.
@@ -200,6 +207,7 @@ impl<'a> Reader<'a> {
             )
         };
         let (features, others) = arrays.split_at(self.plan.features.len());
+        let (categories, others) = others.split_at(self.plan.categories.len());
         let (labels, others) = others.split_first().expect("the label is always there");
         if let Some(weighing) = &self.weighing {
             buffers.weights = Some(weighing.weights(others)?);
@@ -221,6 +229,17 @@ impl<'a> Reader<'a> {
             }
             if let Some(row) = values.iter().position(|x| !x.is_finite()) {
                 return Err(other(row, feature.column, "no finite number"));
+            }
+        }
+        let mut levels = buffers.features[self.plan.features.len()..].iter_mut();
+        let mut codes = Vec::new();
+        for ((category, coder), array) in self.plan.categories.iter().zip(&self.coders).zip(categories) {
+            codes.clear();
+            coder.codes(array, self.table.fields[category.column].kind, &mut codes)?;
+            known(self.table, category, first_row, &codes)?;
+            for (level, values) in (1..).zip(levels.by_ref().take(category.features())) {
+                values.clear();
+                values.extend(codes.iter().map(|code| f64::from(u8::from(*code == level))));
             }
         }
         let [negative, positive] = &self.label.classes;

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::data::{Class, Nulls};
+use crate::data::{Class, Level, Nulls, level_name};
 use crate::model::inference::{Inference, InferenceInfo, Likelihood};
 use crate::objective::Passes;
 use crate::penalty::PenaltyScale;
@@ -40,8 +40,11 @@ pub struct Model {
     /// What is inferred of the intercept, with `--inference`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intercept_inference: Option<Inference>,
-    /// The features, in the order in which they were asked for.
+    /// The features: columns in the order in which they were asked for, then levels, category by category.
     pub features: Vec<FeatureInfo>,
+    /// The categories, in the same order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<CategoryInfo>,
     /// How the model came about.
     pub training: Training,
     /// Covariance of the estimates on the original scale, with `--inference`; a file of its own.
@@ -76,8 +79,11 @@ pub struct LabelInfo {
 pub struct FeatureInfo {
     /// The column's name.
     pub name: String,
-    /// `numeric`, `boolean` or `time`.
+    /// `numeric`, `boolean`, `time`, or `level`: 1 in the rows whose column has it, 0 elsewhere.
     pub kind: Cow<'static, str>,
+    /// The column that this is a level of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
     /// Change of the log odds for one unit of the column.
     #[serde(deserialize_with = "number")]
     pub coefficient: f64,
@@ -105,6 +111,36 @@ pub struct FeatureInfo {
     /// What is inferred of the coefficient, with `--inference`.
     #[serde(flatten)]
     pub inference: Option<Inference>,
+}
+
+/// A column that is a category.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CategoryInfo {
+    /// The column's name.
+    pub column: String,
+    /// What its values are: `text`, `numeric`, `boolean` or `time`.
+    pub kind: Cow<'static, str>,
+    /// Its levels. The first is the reference, whose effect is in the intercept; the others are features, in this order.
+    /// `null` stands for the rows without a value.
+    pub levels: Vec<Level>,
+    /// Rows of each level.
+    pub rows: Vec<u64>,
+}
+
+impl CategoryInfo {
+    /// The name of the feature of a level, `city=Bonn`, by the level's place.
+    pub fn name_of(&self, level: usize) -> String {
+        format!("{}={}", self.column, level_name(&self.levels[level]))
+    }
+}
+
+/// A column that a model is applied to.
+#[derive(Clone, Copy, Debug)]
+pub enum ModelColumn<'m> {
+    /// One that is a feature.
+    Feature(&'m FeatureInfo),
+    /// A category, with the features of its levels but the reference.
+    Category(&'m CategoryInfo, &'m [FeatureInfo]),
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -291,6 +327,39 @@ pub struct FileInfo {
 }
 
 impl Model {
+    /// The columns of the model, in the order of its features.
+    pub fn columns(&self) -> impl Iterator<Item = ModelColumn<'_>> {
+        let first = self.features.iter().position(|feature| feature.category.is_some()).unwrap_or(self.features.len());
+        let (features, mut levels) = self.features.split_at(first);
+        let categories = self.categories.iter().map(move |category| {
+            let (of_category, rest) = levels.split_at(category.levels.len() - 1);
+            levels = rest;
+            ModelColumn::Category(category, of_category)
+        });
+        features.iter().map(ModelColumn::Feature).chain(categories)
+    }
+
+    /// What is wrong with the levels, if something is: each category has those of its own, in their order.
+    fn fault_in_levels(&self) -> Option<String> {
+        let of_categories = self
+            .categories
+            .iter()
+            .flat_map(|category| (1..category.levels.len()).map(|level| (&category.column, category.name_of(level))));
+        let first = self.features.iter().position(|feature| feature.category.is_some()).unwrap_or(self.features.len());
+        let mut levels = self.features[first..].iter();
+        for (column, name) in of_categories {
+            let is_here = |feature: &FeatureInfo| feature.category.as_ref() == Some(column) && feature.name == name;
+            if !levels.next().is_some_and(is_here) {
+                return Some(format!("the level `{name}` is not among the features where it belongs"));
+            }
+        }
+        if let Some(feature) = levels.next() {
+            return Some(format!("the feature `{}` is a level of no category", feature.name));
+        }
+        let empty = self.categories.iter().find(|category| category.levels.is_empty());
+        empty.map(|category| format!("the category `{}` has no levels", category.column))
+    }
+
     /// The model as JSON, with a line break at the end.
     ///
     /// # Panics

@@ -97,9 +97,10 @@ fn cells(column: &ColumnInfo) -> [String; 10] {
         Some(Bound::Text(text)) => format!("{:?}", cut(text, VALUE_WIDTH)),
         Some(bound) => plain(&bound.to_string()),
     };
-    let part = if column.label { "feature, label" } else { "feature" };
+    let feature = if column.category { "category" } else { "feature" };
+    let part = if column.label { format!("{feature}, label") } else { feature.into() };
     let uses = match (column.feature, column.label, &column.obstacle) {
-        (true, _, None) => part.into(),
+        (true, _, None) => part,
         (true, _, Some(obstacle)) => format!("{part}; first {obstacle}"),
         (false, true, obstacle) => format!("label; for a feature {}", obstacle.as_deref().unwrap_or_default()),
         (false, false, obstacle) => format!("no: {}", obstacle.as_deref().unwrap_or_default()),

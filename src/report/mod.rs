@@ -7,7 +7,7 @@ use std::fmt::Write;
 use crate::backend::storage::{Placement, human};
 use crate::metrics::{Bounded, Confusion, Metrics};
 use crate::model::inference::Inference;
-use crate::model::{Model, Training};
+use crate::model::{FeatureInfo, Model, ModelColumn, Training};
 use crate::train::RunPlan;
 
 /// What a run is going to do, in a line.
@@ -26,7 +26,17 @@ pub fn plan(plan: &RunPlan) -> String {
     let passes = plan
         .passes
         .map_or("as many passes as it takes".into(), |[from, to]| format!("{from} to {to} passes as a rule"));
-    format!("{} rows x {} features on {}: {}; {passes}", plan.rows, plan.features, plan.device, places.join(", "))
+    let features = features(plan.features, plan.categories, plan.levels);
+    format!("{} rows x {features} on {}: {}; {passes}", plan.rows, plan.device, places.join(", "))
+}
+
+/// `28 features`, and how many categories are behind them.
+fn features(features: usize, categories: usize, levels: usize) -> String {
+    match categories {
+        0 => format!("{features} features"),
+        1 => format!("{features} features (1 category of {levels} levels)"),
+        _ => format!("{features} features ({categories} categories with {levels} levels)"),
+    }
 }
 
 /// How good probabilities are, for a terminal.
@@ -88,7 +98,9 @@ pub fn table(model: &Model) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: String| writeln!(text, "{name:<10} {value}").expect("writing to a string");
     line("model", format!("log odds of {} = {}", model.label.column, model.label.positive));
-    line("data", format!("{} rows, {} positive, {} features", training.rows, training.positives, model.features.len()));
+    let levels = model.categories.iter().map(|category| category.levels.len()).sum();
+    let features = features(model.features.len(), model.categories.len(), levels);
+    line("data", format!("{} rows, {} positive, {features}", training.rows, training.positives));
     line("device", training.device.clone());
     line(
         "status",
@@ -195,9 +207,18 @@ fn coefficients(model: &Model) -> String {
         let inference = model.intercept_inference.as_ref();
         rows.push(("intercept".into(), cells(model.intercept, inference, [String::new(), String::new()])));
     }
-    for feature in &model.features {
+    let of_feature = |feature: &FeatureInfo| {
         let place = [digits(feature.mean), digits(feature.scale)];
-        rows.push((feature.name.clone(), cells(feature.coefficient, feature.inference.as_ref(), place)));
+        (feature.name.clone(), cells(feature.coefficient, feature.inference.as_ref(), place))
+    };
+    for column in model.columns() {
+        match column {
+            ModelColumn::Feature(feature) => rows.push(of_feature(feature)),
+            ModelColumn::Category(category, levels) => {
+                rows.push((category.name_of(0), vec!["reference".into()]));
+                rows.extend(levels.iter().map(of_feature));
+            }
+        }
     }
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let mut text = String::new();

@@ -5,7 +5,10 @@
 
 #![expect(clippy::inline_always, reason = "what is not inlined into `in_vectors` is not compiled for its registers")]
 
+use std::ops::Range;
+
 use crate::backend::cpu::dots::{EIGHT, eight_dots};
+use crate::backend::cpu::tables::Tables;
 use crate::logistic::{ln_1p_of_unit, odds, terms};
 use crate::objective::Diagonal;
 use crate::vectors::LANES;
@@ -44,7 +47,8 @@ pub(super) fn block_rows(features: usize) -> usize {
 /// Columns of neighbouring rows: column j from `j * stride + first` on.
 #[derive(Clone, Copy)]
 pub(super) struct Columns<'a> {
-    pub(super) features: usize,
+    /// Of the features: columns as they are, then those of codes.
+    pub(super) tables: &'a Tables,
     pub(super) values: &'a [f32],
     pub(super) stride: usize,
     pub(super) first: usize,
@@ -55,6 +59,19 @@ impl<'a> Columns<'a> {
     #[inline(always)]
     pub(super) fn column(&self, index: usize) -> &'a [f32] {
         &self.values[index * self.stride + self.first..][..self.rows]
+    }
+
+    /// The number of columns.
+    pub(super) fn count(&self) -> usize {
+        self.tables.plain() + self.tables.count()
+    }
+
+    /// The codes of each category, and its places in a wide vector.
+    #[inline(always)]
+    pub(super) fn codes(&self) -> impl Iterator<Item = (&'a [f32], Range<usize>)> + use<'a> {
+        let columns = *self;
+        let plain = columns.tables.plain();
+        columns.tables.places().enumerate().map(move |(index, places)| (columns.column(plain + index), places))
     }
 
     #[inline(always)]
@@ -85,9 +102,9 @@ pub(super) struct Tile<'a> {
 /// Where the margins of an evaluation come from.
 #[derive(Clone, Copy)]
 pub(super) enum At<'a> {
-    /// Afresh from a point `[features + 1]`; the rows stand there afterwards.
+    /// Afresh from a point `[wide]`; the rows stand there afterwards.
     Point(&'a [f64]),
-    /// From where the rows stand, along a direction `[features + 1]`, at a step.
+    /// From where the rows stand, along a direction `[wide]`, at a step.
     Along(&'a [f64], f64),
     /// From where the rows stand.
     Here,
@@ -99,13 +116,13 @@ pub(super) struct Sums {
     pub(super) loss: f64,
     pub(super) slope: f64,
     pub(super) curvature: f64,
-    /// `[features + 1]`, the intercept last.
+    /// `[wide]`, the intercept last.
     pub(super) gradient: Vec<f64>,
 }
 
 impl Sums {
-    pub(super) fn zero(features: usize) -> Self {
-        Self { loss: 0.0, slope: 0.0, curvature: 0.0, gradient: vec![0.0; features + 1] }
+    pub(super) fn zero(wide: usize) -> Self {
+        Self { loss: 0.0, slope: 0.0, curvature: 0.0, gradient: vec![0.0; wide] }
     }
 
     pub(super) fn add(&mut self, other: &Self) {
@@ -135,11 +152,10 @@ impl Block<'_> {
     /// Evaluates the block; two sweeps over the columns of each tile, the second from the cache.
     #[inline(always)]
     pub(super) fn evaluate(&mut self, at: At<'_>, beside: &mut impl Beside) -> Sums {
-        let features = self.columns.features;
-        let mut sums = Sums::zero(features);
+        let mut sums = Sums::zero(self.columns.tables.wide());
         let mut residuals = [0.0; TILE_ROWS];
         let mut scratch = Scratch::default();
-        let tile = tile_rows(features);
+        let tile = tile_rows(self.columns.count());
         for first in (0..self.labels.len()).step_by(tile) {
             let rows = tile.min(self.labels.len() - first);
             let columns = self.columns.part(first, rows);
@@ -171,7 +187,7 @@ impl Block<'_> {
             sums.slope += slope;
             sums.curvature += curvature;
             columns.add_products(residuals, &mut sums.gradient);
-            sums.gradient[features] += sum(residuals);
+            sums.gradient[columns.tables.intercept()] += sum(residuals);
             beside.take(Tile { columns, labels, row_weights, margins });
         }
         sums
@@ -180,7 +196,7 @@ impl Block<'_> {
     /// Hands every tile to `beside`, where the rows stand.
     #[inline(always)]
     pub(super) fn visit(&self, beside: &mut impl Beside) {
-        let tile = tile_rows(self.columns.features);
+        let tile = tile_rows(self.columns.count());
         for first in (0..self.labels.len()).step_by(tile) {
             let rows = tile.min(self.labels.len() - first);
             let range = first..first + rows;
@@ -226,12 +242,12 @@ impl Block<'_> {
 }
 
 impl Columns<'_> {
-    /// `X w + b` of the rows, for weights `[features + 1]`, the intercept last.
+    /// `X w + b` of the rows, for weights `[wide]`, the intercept last.
     #[inline(always)]
     fn margins(&self, weights: &[f64], margins: &mut [f64]) {
         let (intercept, weights) = weights.split_last().expect("the intercept is always there");
         margins.fill(*intercept);
-        let (fours, rest) = weights.as_chunks::<COLUMNS>();
+        let (fours, rest) = weights[..self.tables.plain()].as_chunks::<COLUMNS>();
         let n = margins.len();
         for (index, w) in fours.iter().enumerate() {
             let [a, b, c, d] = std::array::from_fn(|k| &self.column(index * COLUMNS + k)[..n]);
@@ -245,17 +261,27 @@ impl Columns<'_> {
                 *z += w * f64::from(*x);
             }
         }
+        for (codes, table) in self.codes() {
+            let table = &weights[table];
+            for (z, code) in margins.iter_mut().zip(codes) {
+                *z += table[*code as usize];
+            }
+        }
     }
 
     /// Adds `X'r` of the rows to the first sums.
     #[inline(always)]
     fn add_products(&self, residuals: &[f64], sums: &mut [f64]) {
-        for (index, sums) in sums[..self.features].chunks_mut(EIGHT).enumerate() {
+        let plain = self.tables.plain();
+        for (index, sums) in sums[..plain].chunks_mut(EIGHT).enumerate() {
             // What is missing to eight columns is the last one again, and its sum is left.
-            let columns = std::array::from_fn(|k| self.column((index * EIGHT + k).min(self.features - 1)));
+            let columns = std::array::from_fn(|k| self.column((index * EIGHT + k).min(plain - 1)));
             for (sum, product) in sums.iter_mut().zip(eight_dots(columns, residuals)) {
                 *sum += product;
             }
+        }
+        for (codes, table) in self.codes() {
+            add_by_code(&mut sums[table], codes, residuals);
         }
     }
 }
@@ -283,6 +309,14 @@ struct States<'a> {
 pub(super) fn weigh(values: &mut [f64], row_weights: &[f32]) {
     for (value, &w) in values.iter_mut().zip(row_weights) {
         *value = if w > 0.0 { f64::from(w) * *value } else { 0.0 };
+    }
+}
+
+/// Adds each row's value to the place of its code, row after row.
+#[inline(always)]
+pub(super) fn add_by_code(table: &mut [f64], codes: &[f32], values: &[f64]) {
+    for (code, value) in codes.iter().zip(values) {
+        table[*code as usize] += value;
     }
 }
 
@@ -379,7 +413,7 @@ impl Beside for Diagonal {
         }
         let [mut weighted, mut squares] = [[0.0; TILE_ROWS]; 2];
         let (weighted, squares) = (&mut weighted[..margins.len()], &mut squares[..margins.len()]);
-        for j in 0..columns.features {
+        for j in 0..columns.tables.plain() {
             for (((w, q), s), x) in weighted.iter_mut().zip(&mut *squares).zip(&*curvatures).zip(columns.column(j)) {
                 *w = s * f64::from(*x);
                 *q = *w * f64::from(*x);
@@ -387,9 +421,14 @@ impl Beside for Diagonal {
             self.own[j] += sum(squares);
             self.with_intercept[j] += sum(weighted);
         }
+        for (codes, places) in columns.codes() {
+            // 1 is its own square.
+            add_by_code(&mut self.own[places.clone()], codes, curvatures);
+            add_by_code(&mut self.with_intercept[places], codes, curvatures);
+        }
         let total = sum(curvatures);
-        self.own[columns.features] += total;
-        self.with_intercept[columns.features] += total;
+        self.own[columns.tables.intercept()] += total;
+        self.with_intercept[columns.tables.intercept()] += total;
     }
 }
 

@@ -7,6 +7,9 @@ mod bandwidth;
 mod block;
 mod dots;
 mod product;
+mod tables;
+
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -15,7 +18,7 @@ use crate::backend::storage::{
     HostRecords, Limits, Part, Placement, RecordColumns, RecordLayout, Touched, chunk_bytes, record_of,
 };
 use crate::backend::{Backend, Loading, RowTerms, checked_weight, divisor, weight_of_block};
-use crate::data::{Column, Shape, Store};
+use crate::data::{Column, Design, Store};
 use crate::error::Result;
 use crate::logistic::terms;
 use crate::matrix::Symmetric;
@@ -25,29 +28,33 @@ use crate::vectors::in_vectors;
 pub(super) use bandwidth::read_bandwidth;
 use block::{At, Beside, Block, Columns, Nothing, Sums, block_rows};
 use product::Product;
+use tables::Tables;
 
 /// A table being filled.
 pub struct CpuTable {
     layout: Layout,
+    tables: Arc<Tables>,
     records: HostRecords,
 }
 
 impl CpuTable {
     /// Reserves memory for a table.
-    pub fn new(shape: Shape) -> Result<Self> {
-        Self::within(shape, &Limits::default())
+    pub fn new(design: impl Into<Design>) -> Result<Self> {
+        Self::within(design, &Limits::default())
     }
 
     /// Reserves room for a table within `limits`.
-    pub fn within(shape: Shape, limits: &Limits) -> Result<Self> {
-        Self::with_chunk_bytes(shape, chunk_bytes(limits.host_bytes()), limits)
+    pub fn within(design: impl Into<Design>, limits: &Limits) -> Result<Self> {
+        Self::with_chunk_bytes(design, chunk_bytes(limits.host_bytes()), limits)
     }
 
     /// As [`CpuTable::within`], in chunks of at most `chunk_bytes`; no result depends on it.
-    pub fn with_chunk_bytes(shape: Shape, chunk_bytes: usize, limits: &Limits) -> Result<Self> {
-        let layout = Layout::of_blocks(shape, block_rows(shape.features), chunk_bytes);
+    pub fn with_chunk_bytes(design: impl Into<Design>, chunk_bytes: usize, limits: &Limits) -> Result<Self> {
+        let design = design.into();
+        let layout = Layout::of_blocks(design.shape, block_rows(design.shape.columns), chunk_bytes);
         let record = record_of(&layout, size_of::<f64>());
-        Ok(Self { layout, records: HostRecords::new(layout.chunks(), record, limits)? })
+        let records = HostRecords::new(layout.chunks(), record, limits)?;
+        Ok(Self { layout, tables: Arc::new(Tables::new(&design)), records })
     }
 }
 
@@ -61,9 +68,9 @@ impl Loading for CpuTable {
     }
 
     fn finish(self: Box<Self>) -> Result<Box<dyn Backend>> {
-        let Self { layout, records } = *self;
+        let Self { layout, tables, records } = *self;
         let weight = layout.shape.rows as f64;
-        let mut cpu = Cpu { layout, records, weight, passes: Passes::default(), last_step: 0.0 };
+        let mut cpu = Cpu { layout, tables, records, weight, passes: Passes::default(), last_step: 0.0 };
         if layout.shape.weights {
             cpu.weight = cpu.sum_row_weights()?;
         }
@@ -92,6 +99,7 @@ impl Store for CpuStore<'_> {
 /// The CPU backend with a table.
 pub struct Cpu {
     layout: Layout,
+    tables: Arc<Tables>,
     records: HostRecords,
     /// N, the sum of the row weights.
     weight: f64,
@@ -103,13 +111,14 @@ pub struct Cpu {
 /// The blocks of the chunk in a record.
 fn blocks<'a>(
     layout: &Layout,
+    tables: &'a Tables,
     record: &RecordLayout,
     chunk: usize,
     bytes: &'a mut [u8],
 ) -> impl Iterator<Item = Block<'a>> + use<'a> {
     let rows = layout.rows_of(chunk);
     let block_rows = layout.block_rows;
-    let (features, stride) = (record.shape.features, record.stride);
+    let stride = record.stride;
     let (columns, state) = bytes.split_at_mut(record.range(Part::Margins).start);
     let columns: &'a [u8] = columns;
     let part = |part| bytemuck::cast_slice::<u8, f32>(&columns[record.range(part)]);
@@ -125,7 +134,7 @@ fn blocks<'a>(
         .map(move |(index, ((labels, margins), direction_margins))| {
             let (first, rows) = (index * block_rows, labels.len());
             Block {
-                columns: Columns { features, values, stride, first, rows },
+                columns: Columns { tables, values, stride, first, rows },
                 labels,
                 row_weights: row_weights.map(|weights| &weights[first..first + rows]),
                 offsets: offsets.map(|offsets| &offsets[first..first + rows]),
@@ -174,19 +183,20 @@ impl Cpu {
         work: impl Fn(&mut [Block<'_>]) -> T + Sync,
         mut take: impl FnMut(T),
     ) -> Result<()> {
-        let layout = self.layout;
-        let record = self.records.layout;
+        let Self { layout, tables, records, .. } = self;
+        let layout = *layout;
+        let record = records.layout;
         let mut run = |mut blocks: Vec<Block<'_>>| {
             for few in blocks.chunks_mut(jobs.blocks.saturating_mul(jobs.at_a_time)) {
                 let made: Vec<T> = few.par_chunks_mut(jobs.blocks).map(&work).collect();
                 made.into_iter().for_each(&mut take);
             }
         };
-        let in_memory = self.records.in_memory().enumerate();
-        run(in_memory.flat_map(|(chunk, bytes)| blocks(&layout, &record, chunk, bytes)).collect());
-        self.records.stream_scratch(touched, |mut visit| {
+        let in_memory = records.in_memory().enumerate();
+        run(in_memory.flat_map(|(chunk, bytes)| blocks(&layout, tables, &record, chunk, bytes)).collect());
+        records.stream_scratch(touched, |mut visit| {
             if let Some(visit) = &mut visit {
-                run(blocks(&layout, &record, visit.index, visit.record).collect());
+                run(blocks(&layout, tables, &record, visit.index, visit.record).collect());
             }
             Ok(visit)
         })
@@ -213,7 +223,7 @@ impl Cpu {
         beside: impl Fn() -> B + Sync,
     ) -> Result<(Sums, Vec<B>)> {
         self.passes.data += 1;
-        let mut sums = Sums::zero(self.layout.shape.features);
+        let mut sums = Sums::zero(self.tables.wide());
         let mut made = Vec::new();
         self.pass(
             touched(at),
@@ -231,15 +241,18 @@ impl Cpu {
         Ok((sums, made))
     }
 
-    /// Sums over the rows become means.
+    /// Sums over the rows become means, and what belongs to parameters is in their order.
     fn mean(&self, sums: &mut Sums) {
         let n = divisor(self.weight);
         sums.loss /= n;
         sums.slope /= n;
         sums.curvature /= n;
-        for g in &mut sums.gradient {
-            *g /= n;
-        }
+        sums.gradient = self.of_parameters(&sums.gradient, n);
+    }
+
+    /// Of wide sums, those of the parameters, divided by `n`.
+    fn of_parameters(&self, wide: &[f64], n: f64) -> Vec<f64> {
+        self.tables.narrow(wide).into_iter().map(|sum| sum / n).collect()
     }
 
     /// One pass over the features, with what is needed of the Hessian: each tile gives it while the cache holds its
@@ -261,18 +274,19 @@ impl Cpu {
 
     /// [`Cpu::evaluate`], with the diagonal of `X'SX / N` and its row of the intercept where the rows then stand.
     fn evaluate_with_diagonal(&mut self, at: At<'_>) -> Result<(Sums, Diagonal)> {
-        let n = divisor(self.weight);
-        let size = self.layout.shape.features + 1;
-        let zero = || Diagonal { own: vec![0.0; size], with_intercept: vec![0.0; size] };
+        let wide = self.tables.wide();
+        let zero = || Diagonal { own: vec![0.0; wide], with_intercept: vec![0.0; wide] };
         let (sums, partial) = self.evaluate_beside(at, zero)?;
+        let n = divisor(self.weight);
         let mut sum = zero();
         for part in &partial {
-            for j in 0..size {
+            for j in 0..wide {
                 sum.own[j] += part.own[j] / n;
                 sum.with_intercept[j] += part.with_intercept[j] / n;
             }
         }
-        Ok((sums, sum))
+        let [own, with_intercept] = [sum.own, sum.with_intercept].map(|wide| self.tables.narrow(&wide));
+        Ok((sums, Diagonal { own, with_intercept }))
     }
 
     /// One pass over the features: `X'FX / N` where the rows stand, x extended by 1, with a factor for each row from its
@@ -285,9 +299,9 @@ impl Cpu {
     ) -> Result<(Sums, Symmetric)> {
         self.passes.data += 1;
         self.passes.hessian += 1;
-        let features = self.layout.shape.features;
-        let mut sums = Sums::zero(features);
-        let mut product = Product::new(features, factor);
+        let tables = Arc::clone(&self.tables);
+        let mut sums = Sums::zero(tables.wide());
+        let mut product = Product::new(&tables, factor);
         // Each job holds a matrix of its own.
         let jobs = Jobs {
             blocks: self.layout.hessian_rows / self.layout.block_rows,
@@ -297,8 +311,8 @@ impl Cpu {
             at.map_or(FROM_MARGINS, touched),
             jobs,
             |run| {
-                let mut product = Product::new(features, factor);
-                let mut sums = Sums::zero(features);
+                let mut product = Product::new(&tables, factor);
+                let mut sums = Sums::zero(tables.wide());
                 for block in run {
                     match at {
                         Some(at) => sums.add(&evaluate(block, at, &mut product)),
@@ -316,8 +330,7 @@ impl Cpu {
             },
         )?;
         self.mean(&mut sums);
-        let n = divisor(self.weight);
-        Ok((sums, Symmetric::from_lower(features + 1, |i, j| product.entry(i, j) / n)))
+        Ok((sums, product.matrix(divisor(self.weight))))
     }
 
     /// `phi`, `phi'`, `phi''` at `step`, from the cached margins alone.
@@ -375,12 +388,13 @@ impl Objective for Cpu {
     fn move_to(&mut self, point: &[f64], need: Need) -> Result<Evaluation> {
         assert_eq!(point.len(), self.dimension(), "parameters of the point and of the table");
         self.last_step = 0.0;
-        self.evaluation(At::Point(point), need)
+        let point = self.tables.widen(point);
+        self.evaluation(At::Point(&point), need)
     }
 
     fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {
         assert_eq!(direction.len(), self.dimension(), "parameters of the direction and of the table");
-        let sums = self.evaluate(At::Along(direction, first_step))?;
+        let sums = self.evaluate(At::Along(&self.tables.widen(direction), first_step))?;
         self.last_step = first_step;
         let first = Probe { step: first_step, value: sums.loss, slope: sums.slope, curvature: sums.curvature };
         Ok(Box::new(CpuLine { cpu: self, first, gradient: sums.gradient }))

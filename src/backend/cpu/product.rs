@@ -2,53 +2,114 @@
 
 #![expect(clippy::inline_always, reason = "what is not inlined into `in_vectors` is not compiled for its registers")]
 
-use crate::backend::cpu::block::{Beside, Tile, weigh};
+use std::ops::Range;
+
+use crate::backend::cpu::block::{Beside, Tile, add_by_code, weigh};
 use crate::backend::cpu::dots::{EIGHT, eight_dots};
+use crate::backend::cpu::tables::Tables;
+use crate::matrix::Symmetric;
 use crate::vectors::{Aligned, LANES};
 
 /// Rows of the product at once at most: eight columns of them fill half of a first-level cache.
 const PRODUCT_ROWS: usize = 256;
 
 /// `X'FX` of rows, x extended by 1, with a factor of at least 0 for each row from its margin and label, times the row
-/// weight: the part on and below the diagonal. It is `A'A` with `A = F^1/2 X`, so only one side is kept.
-pub(super) struct Product<F> {
+/// weight: the part on and below the diagonal. Of the plain columns it is `A'A` with `A = F^1/2 X`, so only one side is
+/// kept. The levels of a category share no row, so theirs are sums by code.
+pub(super) struct Product<'t, F> {
     factor: F,
-    /// Columns of `A`: features, the 1 and what fills the last eight.
+    tables: &'t Tables,
+    /// Columns of `A`: plain features, the 1 and what fills the last eight.
     edge: usize,
     rows: usize,
     /// `[edge][edge]`; only what is on and below the diagonal is used.
     sums: Vec<f64>,
+    /// `[plain + 1][levels]`: of plain columns and the 1 with levels.
+    with_levels: Vec<f64>,
+    /// `[levels][levels]`, if there are several categories: of levels with those of later categories.
+    of_levels: Vec<f64>,
     /// `A`, `[edge][rows]`.
     columns: Aligned,
 }
 
-impl<F: Fn(f64, f64) -> f64> Product<F> {
-    pub(super) fn new(features: usize, factor: F) -> Self {
-        let edge = (features + 1).next_multiple_of(EIGHT);
+/// Where a parameter stands in a [`Product`].
+#[derive(Clone, Copy)]
+enum Place {
+    /// A plain column or the 1, by its index in `A`.
+    Plain(usize),
+    /// A level, by its category and its index among all levels.
+    Level(usize, usize),
+}
+
+impl<'t, F: Fn(f64, f64) -> f64> Product<'t, F> {
+    pub(super) fn new(tables: &'t Tables, factor: F) -> Self {
+        let edge = (tables.plain() + 1).next_multiple_of(EIGHT);
         // 512 KiB of columns at most, which a second-level cache holds, and at least a few rows.
         let rows = ((64 << 10) / edge).next_power_of_two().clamp(4 * LANES, PRODUCT_ROWS);
-        Self { factor, edge, rows, sums: vec![0.0; edge * edge], columns: Aligned::zeros(edge * rows) }
+        let levels = tables.intercept() - tables.plain();
+        Self {
+            factor,
+            tables,
+            edge,
+            rows,
+            sums: vec![0.0; edge * edge],
+            with_levels: vec![0.0; (tables.plain() + 1) * levels],
+            of_levels: vec![0.0; if tables.count() > 1 { levels * levels } else { 0 }],
+            columns: Aligned::zeros(edge * rows),
+        }
     }
 
-    /// The entry in row i and column j, `j <= i`.
-    pub(super) fn entry(&self, i: usize, j: usize) -> f64 {
-        self.sums[i * self.edge + j]
+    /// The product divided by `n`, by parameters, the intercept last.
+    pub(super) fn matrix(&self, n: f64) -> Symmetric {
+        let plain = self.tables.plain();
+        let levels = self.tables.places().enumerate();
+        let levels =
+            levels.flat_map(|(category, table)| table.skip(1).map(move |place| Place::Level(category, place - plain)));
+        let places: Vec<Place> = (0..plain).map(Place::Plain).chain(levels).chain([Place::Plain(plain)]).collect();
+        Symmetric::from_lower(places.len(), |i, j| self.entry(places[i], places[j]) / n)
+    }
+
+    fn entry(&self, a: Place, b: Place) -> f64 {
+        let levels = self.tables.intercept() - self.tables.plain();
+        match (a, b) {
+            (Place::Plain(i), Place::Plain(j)) => self.sums[i.max(j) * self.edge + i.min(j)],
+            (Place::Plain(i), Place::Level(_, l)) | (Place::Level(_, l), Place::Plain(i)) => {
+                self.with_levels[i * levels + l]
+            }
+            // Of a level with itself: 1 is its own square. Of two levels of one category: no row has both.
+            (Place::Level(c, l), Place::Level(d, m)) if c == d => {
+                if l == m {
+                    self.with_levels[self.tables.plain() * levels + l]
+                } else {
+                    0.0
+                }
+            }
+            (Place::Level(_, l), Place::Level(_, m)) => self.of_levels[l.min(m) * levels + l.max(m)],
+        }
     }
 
     /// Adds the sums of another one of the same size.
     pub(super) fn add(&mut self, other: &Self) {
-        for (sum, term) in self.sums.iter_mut().zip(&other.sums) {
-            *sum += term;
+        let pairs = [
+            (&mut self.sums, &other.sums),
+            (&mut self.with_levels, &other.with_levels),
+            (&mut self.of_levels, &other.of_levels),
+        ];
+        for (sums, terms) in pairs {
+            for (sum, term) in sums.iter_mut().zip(terms) {
+                *sum += term;
+            }
         }
     }
 
     /// Adds the rows whose columns are in `self.columns`.
-    fn multiply(&mut self, features: usize) {
+    fn multiply(&mut self) {
         let rows = self.rows;
+        let plain = self.tables.plain();
         // Eight columns stay in the first-level cache while all the others pass by.
-        for j in (0..=features).step_by(EIGHT) {
+        for j in (0..=plain).step_by(EIGHT) {
             let eight: [&[f64]; EIGHT] = std::array::from_fn(|k| &self.columns[(j + k) * rows..][..rows]);
-            for i in j..=features {
+            for i in j..=plain {
                 let products = eight_dots(eight, &self.columns[i * rows..][..rows]);
                 for (sum, product) in self.sums[i * self.edge + j..].iter_mut().zip(products) {
                     *sum += product;
@@ -58,10 +119,38 @@ impl<F: Fn(f64, f64) -> f64> Product<F> {
     }
 }
 
-impl<F: Fn(f64, f64) -> f64> Beside for Product<F> {
+impl<F: Fn(f64, f64) -> f64> Product<'_, F> {
+    /// Adds the rows whose columns are in `self.columns`, and whose codes and roots of the factors are these.
+    fn add_levels(&mut self, codes: &[(&[f32], Range<usize>)], roots: &[f64]) {
+        let plain = self.tables.plain();
+        let levels = self.tables.intercept() - plain;
+        let mut terms = [0.0; PRODUCT_ROWS];
+        let terms = &mut terms[..roots.len()];
+        for j in 0..=plain {
+            for ((term, a), root) in terms.iter_mut().zip(&self.columns[j * self.rows..]).zip(roots) {
+                *term = a * root;
+            }
+            for (codes, places) in codes {
+                let first = j * levels + places.start - plain;
+                add_by_code(&mut self.with_levels[first..][..places.len()], codes, terms);
+            }
+        }
+        // The last terms are the factors themselves.
+        for (index, (codes_a, of_a)) in codes.iter().enumerate() {
+            for (codes_b, of_b) in &codes[index + 1..] {
+                for ((a, b), factor) in codes_a.iter().zip(*codes_b).zip(&*terms) {
+                    let (l, m) = (of_a.start - plain + *a as usize, of_b.start - plain + *b as usize);
+                    self.of_levels[l * levels + m] += factor;
+                }
+            }
+        }
+    }
+}
+
+impl<F: Fn(f64, f64) -> f64> Beside for Product<'_, F> {
     #[inline(always)]
     fn take(&mut self, Tile { columns, labels, row_weights, margins }: Tile<'_>) {
-        let features = columns.features;
+        let plain = self.tables.plain();
         let mut roots = [0.0; PRODUCT_ROWS];
         let roots = &mut roots[..self.rows];
         for first in (0..margins.len()).step_by(self.rows) {
@@ -78,17 +167,21 @@ impl<F: Fn(f64, f64) -> f64> Beside for Product<F> {
                 *root = root.sqrt();
             }
             // Beyond the last row the columns hold zeros.
-            for j in 0..features {
+            for j in 0..plain {
                 let target = &mut self.columns[j * self.rows..][..self.rows];
                 for ((a, x), root) in target.iter_mut().zip(columns.column(j)).zip(&*roots) {
                     *a = f64::from(*x) * root;
                 }
                 target[rows..].fill(0.0);
             }
-            let ones = &mut self.columns[features * self.rows..][..self.rows];
+            let ones = &mut self.columns[plain * self.rows..][..self.rows];
             ones[..rows].copy_from_slice(&roots[..rows]);
             ones[rows..].fill(0.0);
-            self.multiply(features);
+            self.multiply();
+            if self.tables.count() > 0 {
+                let codes: Vec<_> = columns.codes().collect();
+                self.add_levels(&codes, &roots[..rows]);
+            }
         }
     }
 }

@@ -99,13 +99,13 @@ impl Kernel {
     pub fn bindings(self) -> &'static [Binding] {
         use Binding::{Pass, Read, Write};
         match self {
-            Self::Margin => &[Pass, Read("features"), Read("weights"), Read("offsets"), Write("margins")],
+            Self::Margin => &[Pass, Read("features"), Read("parameters"), Read("offsets"), Write("margins")],
             Self::Evaluate => &[
                 Pass,
                 Read("features"),
                 Read("labels"),
                 Read("row_weights"),
-                Read("direction"),
+                Read("parameters"),
                 Read("margins"),
                 Write("direction_margins"),
                 Write("residuals"),
@@ -120,6 +120,7 @@ impl Kernel {
                 Read("features"),
                 Read("labels"),
                 Read("row_weights"),
+                Read("parameters"),
                 Read("margins"),
                 Write("residuals"),
                 Write("pieces"),
@@ -135,7 +136,21 @@ impl Kernel {
             Self::Advance => None,
         }
     }
+
+    /// Whether the kernel reads features, and so must know whether some are levels of categories.
+    pub fn reads_features(self) -> bool {
+        self.bindings().contains(&Binding::Read("features"))
+    }
+
+    /// Which constants of its pipeline are true for a table.
+    fn constants(self, shape: Shape) -> [Option<&'static str>; 2] {
+        let optional = self.optional_column().filter(|(column, _)| shape.has(*column)).map(|(_, constant)| constant);
+        [optional, (self.reads_features() && shape.has_levels()).then_some(HAS_LEVELS)]
+    }
 }
+
+/// The constant of the pipeline that says whether features are made of other columns than those of their own number.
+pub const HAS_LEVELS: &str = "HAS_LEVELS";
 
 /// One binding of a kernel; its index is its place in [`Kernel::bindings`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,21 +182,17 @@ pub(super) struct Program {
     layout: wgpu::PipelineLayout,
     pub(super) bindings: wgpu::BindGroupLayout,
     pub(super) label: String,
-    /// For tables without the kernel's optional column.
-    plain: wgpu::ComputePipeline,
-    /// For tables with it; made when the first one comes.
-    extended: OnceLock<wgpu::ComputePipeline>,
+    /// For each choice of [`Kernel::constants`]; made when the first table comes that needs it.
+    pipelines: [OnceLock<wgpu::ComputePipeline>; 4],
 }
 
 impl Program {
     /// The pipeline for a table.
     pub(super) fn pipeline(&self, device: &wgpu::Device, shape: Shape) -> &wgpu::ComputePipeline {
-        match self.kernel.optional_column() {
-            Some((column, constant)) if shape.has(column) => self
-                .extended
-                .get_or_init(|| pipeline(device, &self.label, &self.layout, &self.module, &[(constant, 1.0)])),
-            _ => &self.plain,
-        }
+        let chosen = self.kernel.constants(shape);
+        let index = usize::from(chosen[0].is_some()) + 2 * usize::from(chosen[1].is_some());
+        let constants: Vec<(&str, f64)> = chosen.into_iter().flatten().map(|constant| (constant, 1.0)).collect();
+        self.pipelines[index].get_or_init(|| pipeline(device, &self.label, &self.layout, &self.module, &constants))
     }
 }
 
@@ -263,6 +274,6 @@ fn compile(device: &wgpu::Device, kernel: Kernel, source: &str) -> Program {
         label: Some(&label),
         source: wgpu::ShaderSource::Wgsl(source.into()),
     });
-    let plain = pipeline(device, &label, &layout, &module, &[]);
-    Program { kernel, module, layout, bindings, label, plain, extended: OnceLock::new() }
+    let pipelines = std::array::from_fn(|_| OnceLock::new());
+    Program { kernel, module, layout, bindings, label, pipelines }
 }

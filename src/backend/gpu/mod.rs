@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use crate::backend::gpu::kernels::Kernels;
 use crate::backend::layout::Layout;
 use crate::backend::storage::Limits;
-use crate::data::Shape;
+use crate::data::Design;
 use crate::error::{Error, Result};
 
 pub use table::GpuTable;
@@ -217,20 +217,22 @@ impl Gpu {
     }
 
     /// Reserves room for a table within `limits`: on the device as far as it goes, the rest on the host.
-    pub fn reserve(&self, shape: Shape, limits: &Limits) -> Result<GpuTable> {
+    pub fn reserve(&self, design: impl Into<Design>, limits: &Limits) -> Result<GpuTable> {
         // Where the table does not fit, the two chunks that visit in turn should be a small part of the device.
         let share = limits.device.map_or(self.chunk_bytes, |most| (most / 16).max(1 << 20) as usize);
-        self.reserve_chunked(shape, share, limits)
+        self.reserve_chunked(design, share, limits)
     }
 
     /// As [`Gpu::reserve`], in chunks of at most `chunk_bytes`; no result depends on it.
-    pub fn reserve_chunked(&self, shape: Shape, chunk_bytes: usize, limits: &Limits) -> Result<GpuTable> {
-        let features = shape.features;
+    pub fn reserve_chunked(&self, design: impl Into<Design>, chunk_bytes: usize, limits: &Limits) -> Result<GpuTable> {
+        let design = design.into();
+        let shape = design.shape;
         // A record has the other columns and three numbers a row beside the features, and goes through one buffer.
-        let chunk_bytes = chunk_bytes.min(self.chunk_bytes / (features + shape.columns_beside() + 4) * features.max(1));
+        let chunk_bytes =
+            chunk_bytes.min(self.chunk_bytes / (shape.columns + shape.columns_beside() + 4) * shape.columns.max(1));
         self.kernels.prepare(&self.device, shape);
         self.trouble.check()?;
-        GpuTable::new(self.clone(), Layout::new(shape, chunk_bytes), limits)
+        GpuTable::new(self.clone(), Layout::new(shape, chunk_bytes), &design, limits)
     }
 
     /// Drops the last `count` seats and waits until their memory is free.

@@ -4,7 +4,7 @@ use crate::backend::gpu::Gpu;
 use crate::backend::gpu::kernels::{Binding, EDGE, Kernel, LEFT_EXTRA, PROBES, Pass, SLOT_HEAD};
 use crate::backend::layout::Layout;
 use crate::backend::storage::{Part, RecordLayout};
-use crate::data::Column;
+use crate::data::{Column, Design};
 use crate::error::{Error, Result};
 
 /// Columns and row state of one chunk on the device.
@@ -57,13 +57,14 @@ impl Seat {
 /// Bytes on the device of a seat for `rows` rows.
 pub(super) fn seat_bytes(layout: &Layout, rows: usize) -> u64 {
     // Margins, direction margins and residuals beside the columns.
-    let columns = layout.shape.features + layout.shape.columns_beside() + 3;
+    let columns = layout.shape.columns + layout.shape.columns_beside() + 3;
     (rows.div_ceil(4) * 16 * columns + rows.div_ceil(layout.block_rows) * largest_slot(layout) * 4) as u64
 }
 
 /// Buffers that all chunks use in turn.
 pub(super) struct Shared {
-    /// Weights or direction `[features]` of the pass at hand.
+    /// Weights or direction `[features]` of the pass at hand; behind them, if there are categories, the column and the
+    /// code of each feature.
     pub(super) parameters: wgpu::Buffer,
     /// Slots of the Hessian in flight, `[slots][pieces][256]` vec4s.
     pub(super) pieces: wgpu::Buffer,
@@ -96,8 +97,21 @@ pub(super) fn slot_len(kernel: Kernel, features: usize) -> usize {
 }
 
 impl Shared {
-    pub(super) fn new(gpu: &Gpu, layout: &Layout) -> Result<Self> {
-        let parameters = buffer(gpu, "parameters", (layout.shape.features * 4).max(16), wgpu::BufferUsages::COPY_DST)?;
+    pub(super) fn new(gpu: &Gpu, layout: &Layout, design: &Design) -> Result<Self> {
+        let features = layout.shape.features;
+        // Column and code, which f32 holds exactly: there are fewer than 2^24 of either.
+        let sources: Vec<f32> = if layout.shape.has_levels() {
+            let (columns, codes): (Vec<f32>, Vec<f32>) =
+                design.sources().map(|(column, code)| (column as f32, code.unwrap_or(0) as f32)).unzip();
+            [columns, codes].concat()
+        } else {
+            Vec::new()
+        };
+        let bytes = ((features + sources.len()) * 4).max(16);
+        let parameters = buffer(gpu, "parameters", bytes, wgpu::BufferUsages::COPY_DST)?;
+        if !sources.is_empty() {
+            gpu.queue.write_buffer(&parameters, (features * 4) as u64, bytemuck::cast_slice(&sources));
+        }
         let border = 2 * border_edges(layout.shape.features) * EDGE * EDGE * 4;
         let hessian = hessian_pieces(layout.shape.features) * EDGE * EDGE * 4;
         // A Hessian whose single slot no device need bind is not taken; its border still is.
@@ -161,7 +175,7 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
     let copied = Usage::COPY_DST | Usage::COPY_SRC;
     let sizes = [
         ("pass", size_of::<Pass>(), Usage::UNIFORM | Usage::COPY_DST),
-        ("features", stride * 16 * layout.shape.features, Usage::COPY_DST),
+        ("features", stride * 16 * layout.shape.columns, Usage::COPY_DST),
         ("labels", stride * 16, copied),
         ("margins", stride * 16, copied),
         ("direction_margins", stride * 16, copied),
@@ -203,7 +217,7 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
                         // A pipeline for tables without the column reads nothing there, but something must be bound.
                         "row_weights" => row_weights.as_ref().unwrap_or(&labels),
                         "offsets" => offsets.as_ref().unwrap_or(&labels),
-                        "weights" | "direction" => &shared.parameters,
+                        "parameters" => &shared.parameters,
                         "pieces" => &shared.pieces,
                         "margins" => &margins,
                         "direction_margins" => &direction_margins,

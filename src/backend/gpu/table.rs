@@ -7,7 +7,7 @@ use crate::backend::gpu::upload::Upload;
 use crate::backend::layout::Layout;
 use crate::backend::storage::{HostRecords, Limits, Placement, RecordColumns, RecordLayout, absent, record_of};
 use crate::backend::{Backend, Loading};
-use crate::data::{Column, Store};
+use crate::data::{Column, Design, Store};
 use crate::error::{Error, Result};
 
 /// A table being filled.
@@ -23,8 +23,8 @@ pub struct GpuTable {
 }
 
 impl GpuTable {
-    pub(super) fn new(gpu: Gpu, layout: Layout, limits: &Limits) -> Result<Self> {
-        let shared = Shared::new(&gpu, &layout)?;
+    pub(super) fn new(gpu: Gpu, layout: Layout, design: &Design, limits: &Limits) -> Result<Self> {
+        let shared = Shared::new(&gpu, &layout, design)?;
         let record = record_of(&layout, size_of::<f32>());
         let visitors = 2 * seat_bytes(&layout, record.stride);
         let chunks = layout.chunks();

@@ -1,0 +1,85 @@
+//! Parameters as the CPU backend looks them up: wide vectors, in which every category has a table with a place for each
+//! of its levels, the reference too. A code is then an index, and no row needs a case of its own.
+
+use std::ops::Range;
+
+use crate::data::Design;
+
+/// The places of a wide vector: the plain columns, a table for each category, the intercept.
+pub(super) struct Tables {
+    plain: usize,
+    /// First place of each table, and the place of the intercept.
+    starts: Vec<usize>,
+}
+
+impl Tables {
+    pub(super) fn new(design: &Design) -> Self {
+        let plain = design.plain();
+        let ends = design.categories().scan(plain, |end, category| {
+            *end += category.features.len() + 1;
+            Some(*end)
+        });
+        Self { plain, starts: std::iter::once(plain).chain(ends).collect() }
+    }
+
+    /// Places of a wide vector.
+    pub(super) fn wide(&self) -> usize {
+        self.intercept() + 1
+    }
+
+    /// The plain columns.
+    pub(super) fn plain(&self) -> usize {
+        self.plain
+    }
+
+    /// The number of tables.
+    pub(super) fn count(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// The place of the intercept.
+    pub(super) fn intercept(&self) -> usize {
+        self.starts[self.starts.len() - 1]
+    }
+
+    /// The places of each table.
+    pub(super) fn places(&self) -> impl Iterator<Item = Range<usize>> + Clone + '_ {
+        self.starts.windows(2).map(|ends| ends[0]..ends[1])
+    }
+
+    /// The place of each parameter, in their order.
+    pub(super) fn of_parameters(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.plain).chain(self.places().flat_map(|table| table.skip(1))).chain([self.intercept()])
+    }
+
+    /// Parameters as a wide vector; 0 for the reference levels.
+    pub(super) fn widen(&self, parameters: &[f64]) -> Vec<f64> {
+        let mut wide = vec![0.0; self.wide()];
+        for (place, value) in self.of_parameters().zip(parameters) {
+            wide[place] = *value;
+        }
+        wide
+    }
+
+    /// What a wide vector says of the parameters.
+    pub(super) fn narrow(&self, wide: &[f64]) -> Vec<f64> {
+        self.of_parameters().map(|place| wide[place]).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Shape;
+
+    #[test]
+    fn every_level_has_a_place() {
+        let tables = Tables::new(&Design::with_categories(Shape::plain(9, 2), &[2, 1]));
+        let parameters = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        let wide = tables.widen(&parameters);
+        assert_eq!(wide, [1.0, 2.0, 0.0, 3.0, 4.0, 0.0, 5.0, 6.0]);
+        assert_eq!(tables.narrow(&wide), parameters);
+        assert_eq!(tables.places().collect::<Vec<_>>(), [2..5, 5..7]);
+        assert_eq!(Tables::new(&Shape::plain(9, 2).into()).widen(&[1.0, 2.0, 3.0]), [1.0, 2.0, 3.0]);
+    }
+}

@@ -1,0 +1,506 @@
+//! Columns as categories: which levels they have, and the code of each row's level.
+//!
+//! A column is decoded once: its values become codes in the order in which they are met, row group by row group, and
+//! when all are known the codes are those of the sorted levels. The cut of the rows into files and row groups
+//! therefore shows in nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int32Type};
+use rayon::prelude::*;
+
+use super::decode::{Job, Part, decode, jobs};
+use super::field::{Field, Kind};
+use super::label::{Class, for_each_class, parse_class};
+use super::table::Table;
+use crate::error::{Error, Result};
+use crate::monitor::Monitor;
+
+/// A level of a category; `None` is that of the rows without a value.
+pub type Level = Option<Class>;
+
+/// Most levels that codes have room for.
+pub const MOST_LEVELS: usize = 65_000;
+
+/// The code of a value that is none of the levels.
+pub(super) const UNSEEN: u16 = u16::MAX;
+/// The code of a value that is missing.
+pub(super) const MISSING: u16 = u16::MAX - 1;
+
+/// Memory of the codes of all rows, two bytes each, at most; beyond that their columns are decoded again when the table
+/// is read.
+const CODES_BYTES: usize = 512 << 20;
+
+/// A category of a plan.
+#[derive(Clone, Debug)]
+pub(super) struct CategoryPlan {
+    /// Index of its column in the table.
+    pub(super) column: usize,
+    /// Whether the user asked for this very column.
+    pub(super) is_named: bool,
+    /// Its levels in the order of their codes, the reference first; empty until they were looked for.
+    pub(super) levels: Vec<Level>,
+    /// Rows of each level.
+    pub(super) rows: Vec<u64>,
+    /// The codes of all rows, by row group, if memory had room for them.
+    codes: Option<Arc<Vec<Vec<u16>>>>,
+}
+
+impl CategoryPlan {
+    pub(super) fn new(column: usize, is_named: bool) -> Self {
+        Self { column, is_named, levels: Vec::new(), rows: Vec::new(), codes: None }
+    }
+
+    /// Levels beside the reference.
+    pub(super) fn features(&self) -> usize {
+        self.levels.len().saturating_sub(1)
+    }
+}
+
+/// How a level is called: the value, or `(null)`.
+pub fn level_name(level: &Level) -> String {
+    level.as_ref().map_or_else(|| "(null)".into(), Class::to_string)
+}
+
+/// Turns values into codes.
+#[derive(Debug, Default)]
+pub(super) struct Coder {
+    texts: HashMap<Box<str>, u16>,
+    /// Numbers by their bits, and booleans.
+    numbers: HashMap<u64, u16>,
+    missing: Option<u16>,
+}
+
+impl Coder {
+    /// Codes are the places in `levels`.
+    pub(super) fn of(levels: &[Level]) -> Self {
+        let mut coder = Self::default();
+        for (code, level) in (0..).zip(levels) {
+            match level {
+                None => coder.missing = Some(code),
+                Some(class) => coder.insert(class, code),
+            }
+        }
+        coder
+    }
+
+    fn insert(&mut self, class: &Class, code: u16) {
+        match class {
+            Class::Text(text) => drop(self.texts.insert(text.as_str().into(), code)),
+            class => drop(self.numbers.insert(bits(class), code)),
+        }
+    }
+
+    fn get(&self, value: Value<'_>) -> Option<u16> {
+        match value {
+            Value::Text(text) => self.texts.get(text),
+            Value::Other(class) => self.numbers.get(&bits(class)),
+        }
+        .copied()
+    }
+
+    /// Appends the codes of the values of `array` to `codes`: [`UNSEEN`] for what is none of the levels, [`MISSING`] for
+    /// what is missing if that is no level.
+    pub(super) fn codes(&self, array: &ArrayRef, kind: Kind, codes: &mut Vec<u16>) -> Result<()> {
+        let missing = self.missing.unwrap_or(MISSING);
+        code_by(array, kind, missing, |value| self.get(value).unwrap_or(UNSEEN), codes)
+    }
+
+    /// As [`Coder::codes`], where values that are new are added to `levels`, whose places are the codes, as long as there
+    /// are at most `most` before.
+    fn learn(
+        &mut self,
+        array: &ArrayRef,
+        kind: Kind,
+        levels: &mut Vec<Class>,
+        most: usize,
+        codes: &mut Vec<u16>,
+    ) -> Result<()> {
+        let code_of = |value: Value<'_>| match self.get(value) {
+            Some(code) => code,
+            None if levels.len() > most => UNSEEN,
+            None => {
+                let code = levels.len() as u16;
+                levels.push(value.class());
+                self.insert(&levels[levels.len() - 1], code);
+                code
+            }
+        };
+        code_by(array, kind, MISSING, code_of, codes)
+    }
+}
+
+/// A value of a column.
+#[derive(Clone, Copy)]
+enum Value<'v> {
+    Text(&'v str),
+    /// A number or a boolean.
+    Other(&'v Class),
+}
+
+impl Value<'_> {
+    fn class(self) -> Class {
+        match self {
+            Self::Text(text) => Class::Text(text.to_owned()),
+            Self::Other(class) => class.clone(),
+        }
+    }
+}
+
+/// What numbers and booleans are told apart by.
+fn bits(class: &Class) -> u64 {
+    match class {
+        Class::Number(number) => number.to_bits(),
+        Class::Boolean(flag) => u64::from(*flag),
+        Class::Text(_) => unreachable!("texts are told apart by themselves"),
+    }
+}
+
+/// Appends the code of every row of `array` to `codes`. `code_of` is asked once for a value that comes several times in
+/// a row.
+fn code_by(
+    array: &ArrayRef,
+    kind: Kind,
+    missing: u16,
+    mut code_of: impl FnMut(Value<'_>) -> u16,
+    codes: &mut Vec<u16>,
+) -> Result<()> {
+    if kind != Kind::Text {
+        let mut last = None;
+        return for_each_class(array, kind, |_, class| {
+            let Some(class) = class else { return codes.push(missing) };
+            let code = match last {
+                Some((known, code)) if known == bits(&class) => code,
+                _ => code_of(Value::Other(&class)),
+            };
+            last = Some((bits(&class), code));
+            codes.push(code);
+        });
+    }
+    // A batch has far fewer values than rows: each is looked up once.
+    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let coded =
+        cast(array, &dictionary).map_err(|cause| Error::internal(format!("texts could not be coded: {cause}")))?;
+    let coded = coded.as_dictionary::<Int32Type>();
+    let values = coded.values().as_string::<i32>();
+    let of_values: Vec<u16> = (0..values.len()).map(|index| code_of(Value::Text(values.value(index)))).collect();
+    codes.extend(coded.keys().iter().map(|key| key.map_or(missing, |key| of_values[key as usize])));
+    Ok(())
+}
+
+/// What a job found of a column in its row group.
+#[derive(Default)]
+struct Found {
+    /// In the order in which they were met.
+    levels: Vec<Class>,
+    rows: Vec<u64>,
+    missing: u64,
+    first_missing: Vec<usize>,
+    /// By the places in `levels`, if they are kept.
+    codes: Vec<u16>,
+}
+
+/// What is to be found out of the categories of a plan.
+pub(super) struct Search<'s> {
+    /// Levels that a column may have.
+    pub(super) most: usize,
+    /// Whether rows without a value have a level of their own.
+    pub(super) with_missing: bool,
+    /// Whether rows without a value are left out later.
+    pub(super) leaves_missing_out: bool,
+    /// Columns and the level that is their reference.
+    pub(super) references: &'s [(String, String)],
+}
+
+/// Columns that nobody named are categories if a level has this many rows on average: names and addresses tell rows
+/// apart and nothing else.
+const ROWS_A_LEVEL: usize = 10;
+
+impl Search<'_> {
+    /// Levels that the column of a category may have in a table of `rows` rows.
+    fn most(&self, category: &CategoryPlan, rows: usize) -> usize {
+        if category.is_named { self.most } else { self.most.min((rows / ROWS_A_LEVEL).max(2)) }
+    }
+
+    /// Looks for the levels of `categories`. Gives those that have levels, and notes on the others.
+    pub(super) fn run(
+        &self,
+        table: &Table,
+        categories: &[CategoryPlan],
+        monitor: &dyn Monitor,
+    ) -> Result<(Vec<CategoryPlan>, Vec<String>)> {
+        let columns: Vec<usize> = categories.iter().map(|category| category.column).collect();
+        let keep = table.rows * columns.len() * size_of::<u16>() <= CODES_BYTES;
+        let too_many: Vec<AtomicBool> = columns.iter().map(|_| AtomicBool::new(false)).collect();
+        monitor.begin("levels", Some((table.rows * columns.len()) as u64));
+        let found: Vec<(Job, Vec<Found>)> = jobs(table, &columns)
+            .into_par_iter()
+            .map(|job| {
+                let mut coders: Vec<(Coder, Found)> = job.places.clone().map(|_| Default::default()).collect();
+                let is_done = || too_many[job.places.clone()].iter().all(|done| done.load(Ordering::Relaxed));
+                if is_done() {
+                    return Ok((job, Vec::new()));
+                }
+                decode(table, &Part::whole(job.group), &columns[job.places.clone()], |before, arrays| {
+                    monitor.check()?;
+                    for ((place, array), (coder, found)) in job.places.clone().zip(arrays).zip(&mut coders) {
+                        if !too_many[place].load(Ordering::Relaxed) {
+                            let most = self.most(&categories[place], table.rows);
+                            let field = &table.fields[columns[place]];
+                            let is_over = found.take(coder, table, field, job.first_row + before, array, most)?;
+                            too_many[place].fetch_or(is_over, Ordering::Relaxed);
+                        }
+                        if !keep {
+                            found.codes.clear();
+                        }
+                        monitor.advance(array.len() as u64);
+                    }
+                    Ok(())
+                })?;
+                Ok((job, coders.into_iter().map(|(_, found)| found).collect()))
+            })
+            .collect::<Result<_>>()?;
+        monitor.end();
+        // By column, each row group after the other.
+        let mut by_column: Vec<Vec<Found>> = columns.iter().map(|_| Vec::new()).collect();
+        for (job, found) in found {
+            for (place, found) in job.places.zip(found) {
+                by_column[place].push(found);
+            }
+        }
+        let (mut usable, mut crowded, mut constant) = (Vec::new(), Vec::new(), Vec::new());
+        for ((category, found), too_many) in categories.iter().zip(by_column).zip(too_many) {
+            let field = &table.fields[category.column];
+            let most = self.most(category, table.rows);
+            let merged = if too_many.into_inner() { None } else { self.merge(table, category, found, keep)? };
+            match merged.filter(|merged| merged.levels.len() <= most) {
+                Some(merged) if merged.levels.len() > 1 => usable.push(merged),
+                Some(merged) => {
+                    let always = merged.levels.first().map_or_else(|| "missing".into(), level_name);
+                    constant.push(format!("{} (always {always})", field.name));
+                }
+                None if category.is_named => {
+                    return Err(Error::data(
+                        format!("column `{}` has more than {most} levels: too many for a category", field.name),
+                        format!(
+                            "Group them upstream, leave the column out with --ignore, or raise --max-levels (up to \
+                             {MOST_LEVELS})."
+                        ),
+                    ));
+                }
+                None => crowded.push(format!("{} (more than {most})", field.name)),
+            }
+        }
+        let mut notes = Vec::new();
+        if !constant.is_empty() {
+            notes.push(format!("constant, left out: {}", constant.join(", ")));
+        }
+        if !crowded.is_empty() {
+            notes.push(format!(
+                "text with too many levels for a category, left out unless named: {}",
+                crowded.join(", ")
+            ));
+        }
+        for (name, _) in self.references {
+            if !usable.iter().any(|category| table.fields[category.column].name == *name) {
+                return Err(Error::data(
+                    format!("--reference {name}: that column is no category of this model"),
+                    "Name a column of text among the features, or one that --categorical names.",
+                ));
+            }
+        }
+        Ok((usable, notes))
+    }
+
+    /// One category out of what was found in its row groups; `None` if there are too many levels.
+    fn merge(
+        &self,
+        table: &Table,
+        category: &CategoryPlan,
+        found: Vec<Found>,
+        keep: bool,
+    ) -> Result<Option<CategoryPlan>> {
+        let field = &table.fields[category.column];
+        let missing: u64 = found.iter().map(|found| found.missing).sum();
+        if missing > 0 && !self.with_missing && !self.leaves_missing_out {
+            let first: Vec<usize> = found.iter().flat_map(|found| &found.first_missing).copied().take(5).collect();
+            return Err(Error::data(
+                format!(
+                    "category `{}` is missing (null) in {missing} rows; first rows, from 0: {}",
+                    field.name,
+                    table.row_names(&first)
+                ),
+                "A category has no mean that could stand in. Say --nulls drop-row to leave those rows out, or --nulls \
+                 indicator to give them a level of their own.",
+            ));
+        }
+        let mut levels: Vec<&Class> = found.iter().flat_map(|found| &found.levels).collect();
+        levels.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+        levels.dedup();
+        let mut levels: Vec<Level> = levels.into_iter().cloned().map(Some).collect();
+        if levels.len() > MOST_LEVELS {
+            return Ok(None);
+        }
+        if missing > 0 && self.with_missing {
+            levels.push(None);
+        }
+        self.put_reference_first(field, &mut levels)?;
+        let mut rows = vec![0; levels.len()];
+        let coder = Coder::of(&levels);
+        let code_of = |class: &Class| -> u16 {
+            let value = if let Class::Text(text) = class { Value::Text(text) } else { Value::Other(class) };
+            coder.get(value).expect("every level that was found is among them")
+        };
+        let mut codes = Vec::with_capacity(if keep { found.len() } else { 0 });
+        for mut found in found {
+            let new: Vec<u16> = found.levels.iter().map(code_of).collect();
+            for (code, count) in new.iter().zip(&found.rows) {
+                rows[usize::from(*code)] += count;
+            }
+            if let Some(code) = coder.missing {
+                rows[usize::from(code)] += found.missing;
+            }
+            if keep {
+                let missing = coder.missing.unwrap_or(MISSING);
+                found.codes.iter_mut().for_each(|code| *code = new.get(usize::from(*code)).copied().unwrap_or(missing));
+                codes.push(found.codes);
+            }
+        }
+        Ok(Some(CategoryPlan { levels, rows, codes: keep.then(|| Arc::new(codes)), ..*category }))
+    }
+
+    /// The reference is the first of the sorted levels, or the one that was asked for.
+    fn put_reference_first(&self, field: &Field, levels: &mut [Level]) -> Result<()> {
+        let Some((_, wanted)) = self.references.iter().find(|(name, _)| *name == field.name) else { return Ok(()) };
+        let place = if wanted == "(null)" {
+            levels.iter().position(Option::is_none)
+        } else {
+            let class = parse_class("--reference", wanted, field)?;
+            levels.iter().position(|level| level.as_ref() == Some(&class))
+        };
+        let Some(place) = place else {
+            let shown: Vec<String> = levels.iter().take(10).map(level_name).collect();
+            let rest = if levels.len() > shown.len() { ", ..." } else { "" };
+            return Err(Error::data(
+                format!("--reference {}={wanted}: the column has no such level", field.name),
+                format!("Its levels are: {}{rest}", shown.join(", ")),
+            ));
+        };
+        levels[..=place].rotate_right(1);
+        Ok(())
+    }
+}
+
+impl Found {
+    /// Takes the values of rows from `first_row` on; whether there are more levels than `most` now.
+    fn take(
+        &mut self,
+        coder: &mut Coder,
+        table: &Table,
+        field: &Field,
+        first_row: usize,
+        array: &ArrayRef,
+        most: usize,
+    ) -> Result<bool> {
+        let before = self.codes.len();
+        coder.learn(array, field.kind, &mut self.levels, most, &mut self.codes)?;
+        let is_over = self.levels.len() > most;
+        self.rows.resize(self.levels.len(), 0);
+        for (row, code) in self.codes[before..].iter().enumerate() {
+            match *code {
+                MISSING => {
+                    self.missing += 1;
+                    if self.first_missing.len() < 5 {
+                        self.first_missing.push(first_row + row);
+                    }
+                }
+                UNSEEN => {}
+                code => self.rows[usize::from(code)] += 1,
+            }
+        }
+        let is_infinite = |class: &Class| matches!(class, Class::Number(number) if number.is_infinite());
+        if !is_over && let Some(place) = self.levels.iter().position(is_infinite) {
+            let row = self.codes[before..].iter().position(|code| usize::from(*code) == place).unwrap_or(0);
+            return Err(Error::data(
+                format!("category `{}` is infinite in row {}, from 0", field.name, table.row_names(&[first_row + row])),
+                "Correct it upstream: infinite values are no levels.",
+            ));
+        }
+        Ok(is_over)
+    }
+}
+
+/// Hands the codes of all rows of a category to `take`, row group by row group from several threads: first row, codes.
+/// They come from memory, or the column is decoded again.
+pub(super) fn for_each_codes(
+    table: &Table,
+    category: &CategoryPlan,
+    monitor: &dyn Monitor,
+    take: impl Fn(usize, &[u16]) -> Result<()> + Sync,
+) -> Result<()> {
+    (0..table.groups.len()).into_par_iter().try_for_each(|group| {
+        let first_row = table.groups[group].first_row;
+        if let Some(codes) = &category.codes {
+            monitor.check()?;
+            monitor.advance(codes[group].len() as u64);
+            return take(first_row, &codes[group]);
+        }
+        let field = &table.fields[category.column];
+        let coder = Coder::of(&category.levels);
+        let mut codes = Vec::new();
+        decode(table, &Part::whole(group), &[category.column], |before, arrays| {
+            monitor.check()?;
+            codes.clear();
+            coder.codes(&arrays[0], field.kind, &mut codes)?;
+            known(table, category, first_row + before, &codes)?;
+            monitor.advance(codes.len() as u64);
+            take(first_row + before, &codes)
+        })
+        .map(drop)
+    })
+}
+
+/// An error if a code is none of the levels that the category had when it was looked at first.
+pub(super) fn known(table: &Table, category: &CategoryPlan, first_row: usize, codes: &[u16]) -> Result<()> {
+    match codes.iter().position(|code| usize::from(*code) >= category.levels.len()) {
+        None => Ok(()),
+        Some(row) => Err(Error::data(
+            format!(
+                "{}: column `{}` has a value in row {}, from 0, that it had nowhere when it was read first",
+                table.name(),
+                table.fields[category.column].name,
+                table.row_names(&[first_row + row])
+            ),
+            "The file was changed in between; wait until it is written, then run again.",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Float64Array, StringArray};
+
+    use super::*;
+
+    #[test]
+    fn values_become_the_codes_of_levels() {
+        let text = |text: &str| Some(Class::Text(text.into()));
+        let coder = Coder::of(&[text("b"), text("a"), None]);
+        let array: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, Some("c"), Some("b"), Some("a")]));
+        let mut codes = vec![7];
+        coder.codes(&array, Kind::Text, &mut codes).expect("texts");
+        assert_eq!(codes, [7, 1, 2, UNSEEN, 0, 1]);
+        // One that learns, and numbers; -0 is 0. What comes after too many levels has no code.
+        let mut coder = Coder::default();
+        let numbers = vec![Some(0.0), Some(-0.0), Some(3.0), None, Some(3.0), Some(5.0), Some(4.0), Some(0.0)];
+        let array: ArrayRef = Arc::new(Float64Array::from(numbers));
+        let (mut levels, mut codes) = (Vec::new(), Vec::new());
+        coder.learn(&array, Kind::Numeric, &mut levels, 2, &mut codes).expect("numbers");
+        assert_eq!(codes, [0, 0, 1, MISSING, 1, 2, UNSEEN, 0]);
+        assert_eq!(levels, [0.0, 3.0, 5.0].map(Class::Number));
+    }
+}
