@@ -32,7 +32,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("serde_json", &[]),
     ("statrs", &["model/"]),
     ("sysinfo", &["backend/storage.rs"]),
-    ("tempfile", &["backend/storage.rs", "cli/bench.rs", "data/files.rs", "data/predicate.rs", "model/"]),
+    ("tempfile", &["backend/storage.rs", "cli/bench.rs", "data/files.rs", "data/predicate/prune.rs", "model/"]),
     ("thiserror", &[]),
     ("walkdir", &["data/files.rs"]),
     ("wgpu", &["backend/gpu/"]),
