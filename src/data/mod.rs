@@ -13,6 +13,7 @@ pub mod inspect;
 mod label;
 mod load;
 mod panics;
+mod partitions;
 mod plan;
 mod predicate;
 mod predictions;
