@@ -1,9 +1,20 @@
 //! The program as a process: what it prints, writes and answers to bad input, and with which exit code.
 
-mod common;
+/// What tests of the program as a process share; each file takes the parts that it uses.
+mod common {
+    pub(crate) mod adapter;
+    pub(crate) mod data;
+    pub(crate) mod examples;
+    pub(crate) mod fields;
+    pub(crate) mod files;
+    pub(crate) mod model;
+    pub(crate) mod process;
+    pub(crate) mod reference;
+    #[cfg(unix)]
+    pub(crate) mod running;
+}
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::slice;
@@ -21,7 +32,15 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::{Value, json};
 
-use common::{Fit, Place, Random, Reference, Run, coefficients, example, fields, number, program, write_parquet};
+use common::adapter::has_adapter;
+use common::data::{Random, write_parquet};
+use common::examples::example;
+use common::fields::fields;
+use common::model::coefficients;
+use common::process::{Place, Run, assert_says, number, program};
+use common::reference::{Fit, Reference};
+#[cfg(target_os = "linux")]
+use common::running::peak;
 
 // ---- data made here -------------------------------------------------------------------------------------------
 
@@ -52,6 +71,15 @@ fn sample_place() -> Place {
     Place::with_data(&[("x", floats(x)), ("y", booleans(&y))])
 }
 
+#[cfg(target_os = "linux")]
+impl Place {
+    /// The Vulkan loader finds no driver for what runs here.
+    fn without_adapters(mut self) -> Self {
+        self.environment = vec![("VK_DRIVER_FILES", "/nonexistent"), ("VK_ICD_FILENAMES", "/nonexistent")];
+        self
+    }
+}
+
 /// A file that holds `x`, a good feature, and the label `y` as given.
 fn with_label(label: ArrayRef) -> Place {
     let x = floats((0..label.len()).map(|row| (row * 8 % 21) as f64));
@@ -66,14 +94,6 @@ fn with_feature(feature: ArrayRef) -> Place {
 }
 
 // ---- checks ---------------------------------------------------------------------------------------------------
-
-/// Asserts that `text` has all `words`, whatever the case.
-fn assert_says(text: &str, words: &[&str]) {
-    let lower = text.to_lowercase();
-    for word in words {
-        assert!(lower.contains(&word.to_lowercase()), "`{word}` is not in: {text}");
-    }
-}
 
 /// Asserts that `arguments` are refused with this exit code and these words in the fact and in the way out, in
 /// text and as JSON, and that no model is written and an old one stands.
@@ -121,20 +141,6 @@ fn assert_fits(model: &Value, fit: &Fit, units: &[f64]) {
         let difference = (found * unit - expected).abs();
         assert!(difference <= 1e-3 * error, "{} instead of {expected} +- {error}", found * unit);
     }
-}
-
-/// Whether an adapter can be used. Without one, GPU checks say that they are skipped, or fail if
-/// `GPU_LOGREG_REQUIRE_GPU` is 1.
-fn has_adapter() -> bool {
-    let devices = Place::new().done("devices --json").json();
-    let usable = devices["devices"].as_array().expect("a list").iter().any(|device| device["usable"] == true);
-    let required = std::env::var_os("GPU_LOGREG_REQUIRE_GPU").is_some_and(|value| value == "1");
-    assert!(usable || !required, "GPU_LOGREG_REQUIRE_GPU is set, but no adapter can be used: {devices}");
-    if !usable {
-        // Not println: what a passing test prints there is swallowed.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: no adapter, so nothing was checked on a GPU");
-    }
-    usable
 }
 
 // ---- the main job ---------------------------------------------------------------------------------------------
@@ -1329,26 +1335,24 @@ fn large() -> &'static Path {
 
 #[cfg(unix)]
 mod interrupts {
-    use std::process::{Child, Command};
+    use std::process::Command;
     use std::thread::sleep;
     use std::time::{Duration, Instant};
 
+    use super::common::running::Running;
     use super::*;
 
     /// Starts `command`, waits until it has begun its output file in `place` and `delay` longer, and interrupts it.
     fn interrupted(place: &Place, command: &mut Command, delay: Duration) -> Run {
-        let mut child: Child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let mut running = Running::start(command);
         let start = Instant::now();
         while !place.files().iter().any(|name| name.starts_with('.')) {
             assert!(start.elapsed() <= Duration::from_secs(20), "no output file was begun");
             sleep(Duration::from_millis(1));
         }
         sleep(delay);
-        assert!(child.try_wait().expect("it was started").is_none(), "it ended before it was interrupted");
-        let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill starts");
-        assert!(killed.success());
-        Run::of(child.wait_with_output().expect("it ends"))
+        running.interrupt();
+        running.end()
     }
 
     /// Interrupts a training that would run for long, and asserts that it leaves nothing.
@@ -1402,23 +1406,11 @@ mod interrupts {
 fn training_on_the_cpu_keeps_to_its_memory() {
     let mut command = program();
     command.args(["train", "--label", "y", "--device", "cpu"]).arg(large());
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
-    let status = format!("/proc/{}/status", child.id());
-    // The kernel keeps the peak, so nothing between two looks is missed but what comes after the last one.
-    let (mut peak, mut looks) = (0_u64, 0);
-    while child.try_wait().expect("it was started").is_none() {
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        if let Some(line) = text.lines().find_map(|line| line.strip_prefix("VmHWM:")) {
-            peak = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB") * 1024;
-            looks += 1;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
-    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    let peak = peak(&mut command);
     let (n, d) = (LARGE_ROWS as u64, LARGE_FEATURES as u64);
     let allowed = 6 * n * (d + 6) + (150 << 20);
     // The columns alone take 4nd: less would mean that something else was measured.
-    assert!(looks >= 10 && peak >= 4 * n * d, "{peak} bytes in {looks} looks");
+    assert!(peak >= 4 * n * d, "{peak} bytes");
     assert!(peak <= allowed, "{} MiB, {} allowed", peak >> 20, allowed >> 20);
 }
 

@@ -1,7 +1,14 @@
 //! `inspect` as a process: footers against the decoded data, models that are read back, and what is neither.
 
-#[allow(dead_code, reason = "each test file uses its part of what they share")]
-mod common;
+/// What tests of the program as a process share; each file takes the parts that it uses.
+mod common {
+    pub(crate) mod data;
+    pub(crate) mod decoded;
+    pub(crate) mod examples;
+    pub(crate) mod fields;
+    pub(crate) mod files;
+    pub(crate) mod process;
+}
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +19,6 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, Float16Array, Float32Array, Float64Array,
     Int8Array, Int64Array, ListArray, NullArray, StringArray, StructArray, TimestampMicrosecondArray, UInt64Array,
 };
-use arrow::compute::concat;
 use arrow::datatypes::{
     ArrowPrimitiveType, Date32Type, Decimal128Type, Float16Type, Float32Type, Float64Type, Int8Type, Int32Type,
     Int64Type, TimestampMicrosecondType, UInt64Type,
@@ -20,12 +26,15 @@ use arrow::datatypes::{
 use arrow::record_batch::RecordBatch;
 use gpu_logreg::model::file::read;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::{Value, json};
 
-use common::{Place, Random, Run, example, fields, number, write_parquet};
+use common::data::{Random, write_parquet};
+use common::decoded::decoded;
+use common::examples::example;
+use common::fields::fields;
+use common::process::{Place, Run, assert_says, number};
 
 // ---- data made here -------------------------------------------------------------------------------------------
 
@@ -115,19 +124,6 @@ fn write(path: &Path, columns: Vec<(&str, ArrayRef)>) {
     writer.close().expect("the footer is written");
 }
 
-/// The columns of a file as they are decoded, whole.
-fn decoded(path: &Path) -> Vec<(String, ArrayRef)> {
-    let file = fs::File::open(path).expect("the file opens");
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("it is Parquet").build().expect("it is read");
-    let batches: Vec<RecordBatch> = reader.map(|batch| batch.expect("it is decoded")).collect();
-    let schema = batches[0].schema();
-    let whole = |index: usize| {
-        let pieces: Vec<&dyn Array> = batches.iter().map(|batch| &**batch.column(index)).collect();
-        concat(&pieces).expect("one type")
-    };
-    schema.fields().iter().enumerate().map(|(index, field)| (field.name().clone(), whole(index))).collect()
-}
-
 /// The values of a column of numbers that are there, in order.
 fn present<T: ArrowPrimitiveType>(array: &ArrayRef) -> Vec<T::Native>
 where
@@ -164,7 +160,7 @@ fn bounds_and_nulls_are_those_of_the_decoded_data() {
     let place = Place::new();
     write_all(&place.path("data.parquet"));
     let document = place.done("inspect data.parquet --json").json();
-    let data = decoded(&place.path("data.parquet"));
+    let data: Vec<(String, ArrayRef)> = decoded(&place.path("data.parquet"));
     let name_of = |day: i32| DAYS.iter().find(|(number, _)| *number == day).expect("a day from here").1;
     let instant = |micros: i64| name_of((micros / 86_400_000_000) as i32);
     let mut checked = 0;
@@ -533,17 +529,18 @@ fn the_content_decides_not_the_name() {
 /// Asserts that `inspect` refuses a file with exit code 3 and these words in the fact and the way out.
 #[track_caller]
 fn assert_refused(place: &Place, name: &str, fact: &str, way_out: &str) {
+    let before = place.files();
     let run = place.run(&format!("inspect {name}"));
     assert_eq!((run.code, run.stdout.as_str()), (Some(3), ""), "{name}: {run:?}");
     assert!(run.stderr.starts_with("error: ") && !run.stderr.contains("panicked"), "{run:?}");
-    assert!(run.stderr.contains(fact), "`{fact}` is not in: {}", run.stderr);
-    let help = run.stderr.split_once("help: ").map_or("", |(_, help)| help);
-    assert!(help.contains(way_out), "`{way_out}` is not in: {}", run.stderr);
+    assert_says(&run.stderr, &[fact]);
+    assert_says(run.stderr.split_once("help: ").map_or("", |(_, help)| help), &[way_out]);
     let run = place.run(&format!("inspect {name} --json"));
     assert_eq!(run.code, Some(3), "{run:?}");
     let document = run.json();
     assert_eq!((&document["error"]["kind"], &document["error"]["exit_code"]), (&json!("data"), &json!(3)));
-    assert!(document["error"]["message"].as_str().expect("a message").contains(fact), "{document}");
+    assert_says(document["error"]["message"].as_str().expect("a message"), &[fact]);
+    assert_eq!(place.files(), before, "what only looks leaves no file");
 }
 
 #[test]

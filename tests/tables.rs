@@ -3,8 +3,14 @@
 
 #![expect(clippy::float_cmp, reason = "counts of rows are exact")]
 
-#[allow(dead_code, reason = "each test file uses its part of what they share")]
-mod common;
+/// What tests of the program as a process share; each file takes the parts that it uses.
+mod common {
+    pub(crate) mod data;
+    pub(crate) mod decoded;
+    pub(crate) mod examples;
+    pub(crate) mod model;
+    pub(crate) mod process;
+}
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,13 +25,14 @@ use arrow::array::{
     TimestampSecondArray, UInt32Array,
 };
 use arrow::buffer::NullBuffer;
-use arrow::compute::{cast, concat, take};
+use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type};
-use arrow::record_batch::RecordBatch;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 
-use common::{Place, Random, Run, coefficients, number, write_parquet};
+use common::data::{Random, write_parquet};
+use common::decoded::decoded;
+use common::model::coefficients;
+use common::process::{Place, Run, assert_says, number};
 
 // ---- data made here -------------------------------------------------------------------------------------------
 
@@ -137,12 +144,6 @@ fn place_with(columns: &Columns) -> Place {
 fn bits(model: &Value) -> Vec<u64> {
     assert_eq!(model["training"]["status"], "converged", "{model:#}");
     [number(model, "/intercept")].into_iter().chain(coefficients(model)).map(f64::to_bits).collect()
-}
-
-fn assert_says(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "`{word}` is not in: {text}");
-    }
 }
 
 /// Asserts that the arguments are refused with this code and these words.
@@ -494,15 +495,7 @@ fn probability(margin: f64) -> f64 {
 
 /// All columns of a Parquet file.
 fn read(path: &Path) -> BTreeMap<String, ArrayRef> {
-    let file = fs::File::open(path).expect("the file opens");
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("it is Parquet").build().expect("it is read");
-    let batches: Vec<RecordBatch> = reader.map(|batch| batch.expect("it is decoded")).collect();
-    let schema = batches[0].schema();
-    let whole = |index: usize| {
-        let pieces: Vec<&dyn Array> = batches.iter().map(|batch| &**batch.column(index)).collect();
-        concat(&pieces).expect("one type")
-    };
-    schema.fields().iter().enumerate().map(|(index, field)| (field.name().clone(), whole(index))).collect()
+    decoded(path)
 }
 
 /// Asserts that the numbers are the same to 1e-12, and missing in the same places.
@@ -1256,7 +1249,7 @@ fn assert_metrics(found: &Value, expected: &[(&str, f64)]) {
 
 /// The columns of an example.
 fn example(name: &str) -> BTreeMap<String, ArrayRef> {
-    read(&common::example(name))
+    read(&common::examples::example(name))
 }
 
 #[test]

@@ -13,10 +13,7 @@
 //! The files of an argument are sorted by their paths, name by name, so that the order of the rows depends on no file
 //! system; the arguments keep their own order.
 //!
-//! Folders `key=value` on the way to a file are its partitions: all below the folder that was named (of a pattern: its
-//! part without wildcards), and those with which its name ends. So `data/year=*` has the partition `year` whether the
-//! shell expands the pattern or this does. A file that was named itself has none: what its path says was no part of
-//! the question. Keys and values are percent-decoded.
+//! The folders on the way to a file may say more about it: see `partitions`.
 
 use std::collections::HashMap;
 use std::fs;
@@ -26,20 +23,19 @@ use std::path::{Component, Path, PathBuf};
 use glob::{MatchOptions, Pattern};
 use walkdir::{DirEntry, WalkDir};
 
+use super::partitions::{Partition, key_and_value, partitions_of};
 use crate::error::{Error, Result};
 
 const ENDINGS: [&str; 3] = ["parquet", "parq", "pq"];
 const ENDINGS_TEXT: &str = "*.parquet, *.parq or *.pq";
-/// What Hive and Spark call the partition of a null.
-const NULL_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// A file of the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     /// Where it is, as it was named or found below what was named.
     pub(super) path: PathBuf,
-    /// Keys and values of its folders `key=value`, the outermost first; no value is a null.
-    pub(super) partitions: Vec<(String, Option<String>)>,
+    /// What its folders say, the outermost first.
+    pub(super) partitions: Vec<Partition>,
 }
 
 /// The files that `inputs` name, no file twice, all with the same partition keys.
@@ -286,58 +282,8 @@ fn slashed(path: &Path) -> String {
     parts.join("/")
 }
 
-// ---- Partitions ----
-
-/// Key and value of a folder `key=value`.
-fn key_and_value(name: &str) -> Option<(&str, &str)> {
-    name.split_once('=').filter(|(key, _)| !key.is_empty())
-}
-
 fn with_partitions(files: Vec<PathBuf>, base: &Path) -> Result<Vec<Found>> {
-    let named: Vec<Component> = base.components().collect();
-    let is_partition = |part: &Component| {
-        matches!(part, Component::Normal(_)) && key_and_value(&part.as_os_str().to_string_lossy()).is_some()
-    };
-    let ending = named.iter().rev().take_while(|part| is_partition(part)).count();
-    let skipped = named.len() - ending;
-    files
-        .into_iter()
-        .map(|path| {
-            let mut partitions: Vec<(String, Option<String>)> = Vec::new();
-            for part in path.parent().unwrap_or(Path::new("")).components().skip(skipped).filter(is_partition) {
-                let Some((key, value)) = part.as_os_str().to_str().and_then(key_and_value) else {
-                    return Err(Error::data(
-                        format!("the partition {} of {} is no UTF-8", part.as_os_str().display(), path.display()),
-                        "Rename the folder.",
-                    ));
-                };
-                let key = decoded(key);
-                if partitions.iter().any(|(known, _)| *known == key) {
-                    return Err(Error::data(
-                        format!("{} lies in two partitions called `{key}`", path.display()),
-                        "Rename one of the folders, or name the file itself.",
-                    ));
-                }
-                partitions.push((key, (value != NULL_PARTITION).then(|| decoded(value))));
-            }
-            Ok(Found { path, partitions })
-        })
-        .collect()
-}
-
-/// `text` with `%20` and the like decoded; as it stands where that gives no UTF-8.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let code = after
-            .get(..2)
-            .filter(|digits| *first == b'%' && digits.iter().all(u8::is_ascii_hexdigit))
-            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-        bytes.push(code.unwrap_or(*first));
-        rest = if code.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+    files.into_iter().map(|path| Ok(Found { partitions: partitions_of(&path, base)?, path })).collect()
 }
 
 // ---- What must hold for all of them ----
@@ -412,7 +358,7 @@ mod tests {
     #[track_caller]
     fn partitions(root: &TempDir, inputs: &[&str]) -> Vec<String> {
         let found = find_in(root, inputs).unwrap_or_else(|error| panic!("{inputs:?}: {error}"));
-        let pair = |(key, value): &(String, Option<String>)| match value {
+        let pair = |(key, value): &Partition| match value {
             Some(value) => format!("{key}={value}"),
             None => format!("{key} null"),
         };
@@ -498,7 +444,6 @@ mod tests {
         assert_eq!(partitions(&underscore, &["_k=1"]), ["_k=1"]);
         assert_eq!(partitions(&underscore, &["?k=*"]), ["_k=1"]);
         assert_eq!(partitions(&underscore, &["=3"]), [""]);
-        assert_eq!(decoded("%E4%41%"), "%E4%41%", "no UTF-8");
     }
 
     #[test]

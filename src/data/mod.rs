@@ -15,6 +15,7 @@ mod label;
 mod levels;
 mod load;
 mod panics;
+mod partitions;
 mod plan;
 mod predicate;
 mod predictions;

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::calibration::{Calibration, Cells};
-use super::ranking::{Bounded, CurvePoint, LiftRow, Limit, Ranking};
+use super::ranking::{Limit, Ranking};
 use super::sum::Sum;
+use super::walk::{Bounded, CurvePoint, LiftRow};
 use super::{BATCH, POINTS, Scale, base_log_loss, check_total, check_weights, different, ratio, skill};
 use crate::error::{Error, Result};
 use crate::logistic::{sigmoid, terms};

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::calibration::{Calibration, Cells};
-use super::ranking::{Bounded, Limit, Ranking};
+use super::ranking::{Limit, Ranking};
 use super::sum::Sum;
+use super::walk::Bounded;
 use super::{BATCH, Scale, base_log_loss, check_total, check_weights, different, skill};
 use crate::error::{Error, Result};
 use crate::logistic::sigmoid;

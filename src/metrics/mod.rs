@@ -11,15 +11,18 @@
 //! Figures that are not defined are `None`, so that JSON has `null` for them, as it has for an infinite loss.
 
 mod binary;
+mod bins;
 mod calibration;
 mod classes;
 mod ranking;
 mod sum;
+mod walk;
 
 pub use binary::{Accumulator, Confusion, Metrics};
 pub use calibration::{Calibration, CalibrationBin};
 pub use classes::{ClassAccumulator, ClassFigures, ClassMetrics};
-pub use ranking::{Bounded, CurvePoint, LiftRow, Limit};
+pub use ranking::Limit;
+pub use walk::{Bounded, CurvePoint, LiftRow};
 
 use crate::error::{Error, Result};
 

@@ -1,27 +1,17 @@
-//! What depends on the order of the scores alone: area under the ROC curve, average precision, lift and the curves.
+//! Scores in their order.
 //!
 //! Scores are kept while they fit, 8 bytes a row (16 with weights), and sorted at the end. Beyond that they go into
 //! bins: neighbouring scores whose bit patterns agree but for the low bits, as few low bits as leave no more bins than
 //! allowed. That number of bits follows from the rows alone, in any order, and so do the bins. They lie densely where
-//! scores do, whatever the scale, and there is none without rows. What the order inside a bin could change is the error
-//! bound.
+//! scores do, whatever the scale, and there is none without rows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::slice::ParallelSliceMut;
-use serde::Serialize;
 
-use super::sum::Sum;
-
-/// A figure and how far it can be from that of the sorted scores, rounding aside: 0 where all of them were kept.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Bounded {
-    /// The figure.
-    pub value: f64,
-    /// The exact figure is in `value` ± this.
-    pub error_bound: f64,
-}
+use super::bins::{Bin, Boundaries, Histogram, in_one_bin, rank};
+use super::walk::{Ranked, Walk};
 
 /// How much memory exact ranks may take. Clones share it: with one clone in every thread, ranks are exact if and only
 /// if all rows of all threads fit, whichever thread sees which.
@@ -55,119 +45,6 @@ impl Limit {
 
     fn is_exceeded(&self) -> bool {
         self.taken.load(Ordering::Relaxed) > self.bytes
-    }
-}
-
-/// A tenth of the weight, in the order of the scores.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct LiftRow {
-    /// From 1, the highest scores, to 10.
-    pub decile: usize,
-    /// A tenth of all weights.
-    pub weight: f64,
-    /// Weight of the positive rows in it. Rows with the same score are spread evenly over the deciles that they lie in:
-    /// the mean over all orders of them.
-    pub positives: f64,
-    /// Share of the positives in the decile.
-    pub rate: f64,
-    /// `rate` over the prevalence.
-    pub lift: f64,
-    /// The lowest probability in the decile.
-    pub lowest_probability: f64,
-    /// Share of all positives in this decile and those before.
-    pub gain: Bounded,
-    /// `gain` over that of a random order.
-    pub cumulative_lift: f64,
-}
-
-/// A point of the ROC curve (false against true positive rate) and of the precision-recall curve (recall is the true
-/// positive rate).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct CurvePoint {
-    /// Rows of at least this probability count as positive; infinite at the first point, where no row does.
-    pub threshold: f64,
-    /// Share of the negatives that count as positive.
-    pub false_positive_rate: f64,
-    /// Share of the positives that count as positive.
-    pub true_positive_rate: f64,
-    /// Share of the positives in what counts as positive; 1 at the first point.
-    pub precision: f64,
-}
-
-/// What is made of the order.
-#[derive(Clone, Debug)]
-pub(super) struct Ranked {
-    pub(super) auc: Bounded,
-    pub(super) average_precision: Bounded,
-    pub(super) lift: Vec<LiftRow>,
-    pub(super) curve: Vec<CurvePoint>,
-}
-
-/// The place of a score: an integer that falls as the score rises. `score` is not NaN and not -0.
-fn rank(score: f64) -> u64 {
-    const SIGN: u64 = 1 << 63;
-    let bits = score.to_bits();
-    if bits & SIGN == 0 { !(bits | SIGN) } else { bits }
-}
-
-/// The score of a place.
-fn score(rank: u64) -> f64 {
-    const SIGN: u64 = 1 << 63;
-    f64::from_bits(if rank & SIGN == 0 { !rank & !SIGN } else { rank })
-}
-
-/// Rows whose places agree but for the low bits.
-#[derive(Clone, Copy, Debug)]
-struct Bin {
-    /// Of the highest score in it.
-    first: u64,
-    /// Of the lowest.
-    last: u64,
-    /// Weight of the negatives and of the positives.
-    mass: [Sum; 2],
-}
-
-impl Bin {
-    fn new(rank: u64) -> Self {
-        Self { first: rank, last: rank, mass: [Sum::default(); 2] }
-    }
-
-    fn absorb(&mut self, other: &Self) {
-        self.first = self.first.min(other.first);
-        self.last = self.last.max(other.last);
-        self.mass[0].merge(other.mass[0]);
-        self.mass[1].merge(other.mass[1]);
-    }
-}
-
-/// Counts neighbours in a sorted sequence by the highest bit in which they differ: from that follow the numbers of bins
-/// of every width.
-struct Boundaries {
-    previous: Option<u64>,
-    by_bit: [usize; 64],
-}
-
-impl Boundaries {
-    fn new() -> Self {
-        Self { previous: None, by_bit: [0; 64] }
-    }
-
-    fn see(&mut self, rank: u64) {
-        if let Some(differing) = self.previous.and_then(|previous| (previous ^ rank).checked_ilog2()) {
-            self.by_bit[differing as usize] += 1;
-        }
-        self.previous = Some(rank);
-    }
-
-    /// The fewest low bits, `least` at least, without which there are `bins` bins at most.
-    fn low_bits(&self, least: u32, bins: usize) -> u32 {
-        let mut found = 1;
-        let mut bits = 64;
-        while bits > least && found + self.by_bit[bits as usize - 1] <= bins {
-            bits -= 1;
-            found += self.by_bit[bits as usize];
-        }
-        bits
     }
 }
 
@@ -268,10 +145,6 @@ fn make_room<T>(rows: &mut Vec<T>, more: usize) {
     }
 }
 
-fn in_one_bin(a: u64, b: u64, low_bits: u32) -> bool {
-    (a ^ b).checked_shr(low_bits).unwrap_or(0) == 0
-}
-
 /// Merges the sorted rows of both classes and joins neighbours to bins.
 fn join(classes: [impl Iterator<Item = (u64, f64)>; 2], low_bits: u32, mut visit: impl FnMut(&Bin)) {
     let [mut negatives, mut positives] = classes.map(Iterator::peekable);
@@ -291,31 +164,6 @@ fn join(classes: [impl Iterator<Item = (u64, f64)>; 2], low_bits: u32, mut visit
         bin.mass[class].add(weight);
     }
     open.iter().for_each(visit);
-}
-
-/// Bins in the order of the places.
-#[derive(Clone, Debug, Default)]
-struct Histogram {
-    low_bits: u32,
-    bins: Vec<Bin>,
-}
-
-impl Histogram {
-    /// Takes in more bins, made without `low_bits` bits, and joins bins until there are `most` at most.
-    fn absorb(&mut self, more: &[Bin], low_bits: u32, most: usize) {
-        self.bins.extend(more);
-        self.bins.sort_unstable_by_key(|bin| bin.first);
-        let mut boundaries = Boundaries::new();
-        self.bins.iter().for_each(|bin| boundaries.see(bin.first));
-        self.low_bits = boundaries.low_bits(self.low_bits.max(low_bits), most);
-        self.bins.dedup_by(|next, bin| {
-            let joined = in_one_bin(bin.first, next.first, self.low_bits);
-            if joined {
-                bin.absorb(next);
-            }
-            joined
-        });
-    }
 }
 
 /// Scores and labels, exact while the limit allows.
@@ -419,193 +267,10 @@ impl Ranking {
     }
 }
 
-/// Deciles of the lift table.
-const DECILES: usize = 10;
-
-/// Goes through the bins, the highest scores first.
-struct Walk {
-    totals: [f64; 2],
-    /// Powers of two that bring the totals near 1, so that no product of weights overflows or vanishes.
-    units: [f64; 2],
-    probability: fn(f64) -> f64,
-    points: usize,
-    /// Weight of the negatives and of the positives so far.
-    above: [Sum; 2],
-    /// Weight of the pairs in order, ties half, in `units`.
-    pairs: Sum,
-    /// Weight of the pairs whose order is not known, likewise.
-    unknown: Sum,
-    /// Sum of precision times positives, with the best and with the worst order inside bins.
-    precisions: [Sum; 2],
-    /// At the ends of the deciles before the last: positives, how far they may be off, lowest rank.
-    cuts: Vec<(f64, f64, u64)>,
-    /// Every point, until there are too many.
-    every: Vec<CurvePoint>,
-    /// The first point in each cell of equal size along both rates.
-    thinned: Vec<CurvePoint>,
-    cell: usize,
-    last: u64,
-}
-
-impl Walk {
-    fn new(totals: [f64; 2], probability: fn(f64) -> f64, points: usize) -> Self {
-        Self {
-            totals,
-            units: totals.map(|total| 2.0_f64.powi((-total.log2()).clamp(-1022.0, 1022.0) as i32)),
-            probability,
-            points,
-            above: [Sum::default(); 2],
-            pairs: Sum::default(),
-            unknown: Sum::default(),
-            precisions: [Sum::default(); 2],
-            cuts: Vec::with_capacity(DECILES),
-            every: Vec::new(),
-            thinned: Vec::new(),
-            cell: 0,
-            last: 0,
-        }
-    }
-
-    fn step(&mut self, bin: &Bin) {
-        let [n, p] = bin.mass.map(Sum::value);
-        let [f, t] = self.above.map(Sum::value);
-        let is_tie = bin.first == bin.last;
-
-        let [units_of_n, units_of_p] = self.units;
-        self.pairs.add((n * units_of_n) * ((t + 0.5 * p) * units_of_p));
-        if is_tie {
-            // A step: all positives of the tie at the precision of its end.
-            let area = p * ((t + p) / (t + p + f + n));
-            self.precisions.iter_mut().for_each(|sum| sum.add(area));
-        } else {
-            self.unknown.add((n * units_of_n) * (p * units_of_p));
-            // At best the positives are tied in front of the negatives. At worst they come behind, one by one: in steps
-            // so small that the sum is an integral of (t + x) / (t + x + f + n) over 0..p.
-            let against = f + n;
-            let begin = t + against;
-            self.precisions[0].add(p * ((t + p) / (t + p + f)).min(1.0));
-            let worst = if begin > 0.0 { p - against * (p / begin).ln_1p() } else { p };
-            self.precisions[1].add(worst.max(0.0));
-        }
-
-        let (before, mass) = (t + f, n + p);
-        while self.cuts.len() + 1 < DECILES {
-            let cut = (self.totals[0] + self.totals[1]) * (self.cuts.len() + 1) as f64 / DECILES as f64;
-            if cut > before + mass {
-                break;
-            }
-            let part = (cut - before).clamp(0.0, mass);
-            let even = p * (part / mass);
-            let off = if is_tie { 0.0 } else { (p.min(part) - even).max(even - (part - n).max(0.0)) };
-            self.cuts.push((t + even, off, bin.last));
-        }
-
-        self.above[0].merge(bin.mass[0]);
-        self.above[1].merge(bin.mass[1]);
-        self.last = bin.last;
-        let point = self.point();
-        if self.every.len() < self.points {
-            self.every.push(point);
-        }
-        // 0 to 1 along both rates in cells, of which the first point and the last one need none.
-        let way = f64::midpoint(point.false_positive_rate, point.true_positive_rate);
-        let cell = (way * (self.points - 1) as f64) as usize;
-        if cell > self.cell && cell + 1 < self.points {
-            self.cell = cell;
-            self.thinned.push(point);
-        }
-    }
-
-    fn point(&self) -> CurvePoint {
-        let [f, t] = self.above.map(Sum::value);
-        CurvePoint {
-            threshold: (self.probability)(score(self.last)),
-            false_positive_rate: (f / self.totals[0]).min(1.0),
-            true_positive_rate: (t / self.totals[1]).min(1.0),
-            precision: t / (t + f),
-        }
-    }
-
-    fn finish(mut self) -> Ranked {
-        let [negatives, positives] = self.totals;
-        let total = negatives + positives;
-        let pairs = (negatives * self.units[0]) * (positives * self.units[1]);
-        let of_pairs = |sum: Sum| sum.value() / pairs;
-        let auc = Bounded { value: of_pairs(self.pairs), error_bound: 0.5 * of_pairs(self.unknown) };
-        let [best, worst] = self.precisions.map(|sum| sum.value() / positives);
-        let average_precision = Bounded { value: 0.5 * best + 0.5 * worst, error_bound: 0.5 * (best - worst) };
-
-        let weight = total / DECILES as f64;
-        // Rounding of weights may leave cuts behind the last bin.
-        self.cuts.resize(DECILES - 1, (positives, 0.0, self.last));
-        self.cuts.push((positives, 0.0, self.last));
-        let mut before = 0.0;
-        let lift = self.cuts.iter().enumerate().map(|(i, &(so_far, off, lowest))| {
-            let inside = so_far - before;
-            before = so_far;
-            let gain = so_far / positives;
-            LiftRow {
-                decile: i + 1,
-                weight,
-                positives: inside,
-                rate: inside / weight,
-                lift: inside / weight / (positives / total),
-                lowest_probability: (self.probability)(score(lowest)),
-                gain: Bounded { value: gain, error_bound: off / positives },
-                cumulative_lift: gain * DECILES as f64 / (i + 1) as f64,
-            }
-        });
-        let lift = lift.collect();
-
-        let start =
-            CurvePoint { threshold: f64::INFINITY, false_positive_rate: 0.0, true_positive_rate: 0.0, precision: 1.0 };
-        let end = CurvePoint { false_positive_rate: 1.0, true_positive_rate: 1.0, ..self.point() };
-        let mut inner = if self.every.len() < self.points { self.every } else { self.thinned };
-        inner.pop_if(|point| point.threshold <= end.threshold);
-        let curve = std::iter::once(start).chain(inner).chain(std::iter::once(end)).collect();
-        Ranked { auc, average_precision, lift, curve }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::sum::Sum;
     use super::*;
-
-    #[test]
-    fn ranks_turn_the_order_of_the_scores_round() {
-        let scores = [f64::INFINITY, 1e300, 1.5, 1.0, 5e-324, 0.0, -5e-324, -1.0, -1.5, -1e300, f64::NEG_INFINITY];
-        assert!(scores.is_sorted_by(|&a, &b| rank(a) < rank(b)));
-        assert!(scores.iter().all(|&value| score(rank(value)).to_bits() == value.to_bits()));
-    }
-
-    /// Against counting, for every number of low bits.
-    #[test]
-    fn as_few_bits_are_dropped_as_possible() {
-        let mut state = 1_u64;
-        let mut ranks: Vec<u64> = (0..2000_u32)
-            .map(|i| {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                state >> (i % 60)
-            })
-            .collect();
-        ranks.sort_unstable();
-        let mut boundaries = Boundaries::new();
-        for &rank in &ranks {
-            boundaries.see(rank);
-        }
-        let count = |bits: u32| {
-            let mut places: Vec<u64> = ranks.iter().map(|rank| rank >> bits).collect();
-            places.dedup();
-            places.len()
-        };
-        for bins in [2, 3, 10, 100, 1000, 5000] {
-            for least in [0, 5, 40] {
-                let found = boundaries.low_bits(least, bins);
-                assert!(found == least || (count(found) <= bins && count(found - 1) > bins), "{bins}: {found}");
-                assert!(found > least || count(least) <= bins);
-            }
-        }
-    }
 
     fn ranking(scores: impl Iterator<Item = f64>, limit: &Limit) -> Ranking {
         let mut ranking = Ranking::new(limit.clone(), 1);

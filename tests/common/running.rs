@@ -1,0 +1,74 @@
+//! The program while it runs.
+
+use std::process::{Child, Command, Stdio};
+
+use super::process::Run;
+
+/// A process that is killed if it is dropped before its end, so that a check that fails leaves none behind.
+pub(crate) struct Running(Option<Child>);
+
+impl Running {
+    /// Starts `command`; what it prints is kept for [`Running::end`].
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Self::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        Self(Some(command.spawn().expect("the program starts")))
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.0.as_mut().expect("only the end takes it")
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.as_ref().expect("only the end takes it").id()
+    }
+
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.child().try_wait().expect("it was started").is_some()
+    }
+
+    /// Interrupts it, as the user does with Ctrl-C, while it still runs.
+    pub(crate) fn interrupt(&mut self) {
+        assert!(!self.is_over(), "it ended before it was interrupted");
+        let sent = Command::new("kill").args(["-INT", &self.id().to_string()]).status().expect("kill starts");
+        assert!(sent.success());
+    }
+
+    /// What it leaves behind, once it has ended.
+    pub(crate) fn end(mut self) -> Run {
+        let child = self.0.take().expect("only the end takes it");
+        Run::of(child.wait_with_output().expect("it ends"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // No assertion: one that fails while another one is reported would abort and hide it.
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The most resident memory that a command took, which must end well.
+#[cfg(target_os = "linux")]
+pub(crate) fn peak(command: &mut Command) -> u64 {
+    let mut running = Running::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()));
+    let status = format!("/proc/{}/status", running.id());
+    // The kernel keeps the peak, so nothing between two looks is missed but what comes after the last one.
+    let (mut peak, mut looks) = (0_u64, 0);
+    while !running.is_over() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        if let Some(line) = text.lines().find_map(|line| line.strip_prefix("VmHWM:")) {
+            peak = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB") * 1024;
+            looks += 1;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    assert_eq!(running.end().code, Some(0), "{command:?}");
+    assert!(looks >= 10, "{looks} looks at {command:?}");
+    peak
+}
