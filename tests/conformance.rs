@@ -15,7 +15,7 @@ use gpu_logreg::backend::gpu::{Adapter, Gpu};
 use gpu_logreg::backend::storage::Limits;
 use gpu_logreg::backend::{Backend, Loading, RowTerms, Selection};
 use gpu_logreg::data::synth::{Recipe, write};
-use gpu_logreg::data::{Column, Request, Shape, Store, Table, load};
+use gpu_logreg::data::{Column, Design, Request, Shape, Store, Table, load};
 use gpu_logreg::matrix::Symmetric;
 use gpu_logreg::monitor::Silent;
 use gpu_logreg::objective::{Evaluation, Need, Objective};
@@ -49,11 +49,11 @@ impl Subject {
         Self { name: "gpu", gpu: Some(gpu), unit: GPU_UNIT, limits: Limits::default() }
     }
 
-    fn reserve(&self, shape: Shape, chunk_bytes: usize) -> Box<dyn Loading> {
+    fn reserve(&self, design: impl Into<Design>, chunk_bytes: usize) -> Box<dyn Loading> {
         match &self.gpu {
-            None => Box::new(CpuTable::with_chunk_bytes(shape, chunk_bytes, &self.limits).expect("the host has room")),
+            None => Box::new(CpuTable::with_chunk_bytes(design, chunk_bytes, &self.limits).expect("the host has room")),
             Some(gpu) => {
-                let table = gpu.reserve_chunked(shape, chunk_bytes, &self.limits).expect("the device has room");
+                let table = gpu.reserve_chunked(design, chunk_bytes, &self.limits).expect("the device has room");
                 // What is not written must not be read: NaN in every padding would show.
                 table.poison().expect("the device works");
                 Box::new(table)
@@ -66,18 +66,19 @@ impl Subject {
     }
 
     fn try_load(&self, rows: &Rows, chunk_bytes: usize) -> gpu_logreg::Result<Box<dyn Backend>> {
-        let mut table = self.reserve(shape_of(rows), chunk_bytes);
+        let mut table = self.reserve(design_of(rows), chunk_bytes);
         fill(&*table.as_store(), rows);
         table.finish()
     }
 }
 
-fn shape_of(rows: &Rows) -> Shape {
-    Shape {
+fn design_of(rows: &Rows) -> Design {
+    let plain = Shape {
         weights: !rows.weights.is_empty(),
         offsets: !rows.offsets.is_empty(),
-        ..Shape::plain(rows.len(), rows.columns.len())
-    }
+        ..Shape::plain(rows.len(), rows.columns.len() - rows.levels.iter().sum::<usize>())
+    };
+    Design::with_categories(plain, &rows.levels)
 }
 
 /// Writes all columns in two pieces, the later first: stores take them in any order.
@@ -88,8 +89,15 @@ fn fill(store: &dyn Store, rows: &Rows) {
         store.write(column, cut, &values[cut..]).expect("writes");
         store.write(column, 0, &values[..cut]).expect("writes");
     };
-    for (index, column) in rows.columns.iter().enumerate() {
+    let (plain, mut levels) = rows.columns.split_at(rows.columns.len() - rows.levels.iter().sum::<usize>());
+    for (index, column) in plain.iter().enumerate() {
         write(Column::Feature(index), column);
+    }
+    for (index, &count) in rows.levels.iter().enumerate() {
+        let (of_category, rest) = levels.split_at(count);
+        levels = rest;
+        let code = |k: usize| of_category.iter().zip(1..).map(|(level, code)| level[k] * f64::from(code)).sum();
+        write(Column::Feature(plain.len() + index), &(0..rows.len()).map(code).collect::<Vec<f64>>());
     }
     write(Column::Label, &rows.labels);
     for (column, values) in [(Column::Weight, &rows.weights), (Column::Offset, &rows.offsets)] {
@@ -153,6 +161,30 @@ fn weighted_fixture(rows: usize, features: usize) -> (Rows, Vec<f64>, Vec<f64>) 
 fn split(parameters: &[f64]) -> (&[f64], f64) {
     let (intercept, weights) = parameters.split_last().expect("an intercept");
     (weights, *intercept)
+}
+
+/// A weighted fixture of `plain` columns, and of categories with so many levels beside the reference. Some levels have
+/// no row.
+fn categories_fixture(rows: usize, plain: usize, levels: &[usize]) -> (Rows, Vec<f64>, Vec<f64>) {
+    let d = plain + levels.iter().sum::<usize>();
+    let (mut table, mut point, mut direction) = weighted_fixture(rows, d);
+    let mut stream = Stream((rows * 1_000 + d + 700) as u64);
+    let mut first = plain;
+    for &count in levels {
+        // More rows for the first levels, and none for the last of many.
+        let used = if count > 9 { count } else { count + 1 } as f64;
+        let codes: Vec<usize> = (0..rows).map(|_| (used * (0.5 + 0.5 * stream.next()).powi(2)) as usize).collect();
+        for level in 0..count {
+            table.columns[first + level] = codes.iter().map(|&code| f64::from(u8::from(code == level + 1))).collect();
+        }
+        for j in first..first + count {
+            point[j] = f64::from((2.0 * stream.next()) as f32);
+            direction[j] = f64::from(stream.next() as f32);
+        }
+        first += count;
+    }
+    table.levels = levels.to_vec();
+    (table, point, direction)
 }
 
 /// Compares an evaluation and the rows behind it with the oracle, element by element: sums alone would hide a
@@ -505,7 +537,7 @@ fn same_bits_wherever_the_chunks_are(
 ) -> std::result::Result<u64, String> {
     let (rows, point, direction) = fixture;
     let chunk = chunks_of(2, 13);
-    let placed = |subject: &Subject| subject.reserve(shape_of(rows), chunk).placement();
+    let placed = |subject: &Subject| subject.reserve(design_of(rows), chunk).placement();
     let expected = bits(subject, rows, point, direction, chunk);
     let within = |device: Option<u64>, host: Option<u64>| Limits { device, host, scratch: None };
     let all = placed(&Subject { limits: within(Some(0), Some(0)), ..subject.clone() });
@@ -540,7 +572,7 @@ fn what_is_written_again_counts(subject: &Subject) -> Check {
     const PIECE: usize = 1_000;
     let (rows, point, direction) = fixture(300_000, 9);
     let expected = bits(subject, &rows, &point, &direction, 1 << 20);
-    let mut table = subject.reserve(shape_of(&rows), 1 << 20);
+    let mut table = subject.reserve(design_of(&rows), 1 << 20);
     let store = table.as_store();
     let write_all = |sign: f64| {
         std::thread::scope(|scope| {
@@ -724,6 +756,37 @@ fn weights_and_offsets_match_the_oracle(subject: &Subject) -> Check {
     if checked == 27 { Ok(()) } else { Err(format!("{checked} tables were checked")) }
 }
 
+/// Levels of categories are what their columns would be, written out: one and several categories, with and without
+/// plain columns, of one level beside the reference and of more than a panel holds.
+fn levels_match_the_oracle(subject: &Subject) -> Check {
+    let mut checked = 0;
+    let designs: [(usize, &[usize], &[usize]); 7] = [
+        (2, &[1], &[257]),
+        (0, &[1, 1], &[33]),
+        (0, &[3], &[1, 257]),
+        (3, &[2, 40], &[257, if subject.gpu.is_some() { 2_049 } else { 8_193 }]),
+        (1, &[5, 1, 3], &[1_025]),
+        (9, &[70], &[300]),
+        (2, &[7, 1_020], &[31]),
+    ];
+    for (plain, levels, rows) in designs {
+        for &rows in rows {
+            let (table, point, direction) = categories_fixture(rows, plain, levels);
+            let plainly = Rows { weights: Vec::new(), offsets: Vec::new(), ..table.clone() };
+            for table in [table, plainly] {
+                matches_the_oracle(subject, &table, &point, &direction, chunks_of(1, plain + levels.len()))
+                    .map_err(|fault| format!("{rows} x {plain} and {levels:?}: {fault}"))?;
+                checked += 1;
+            }
+        }
+    }
+    if checked == 18 { Ok(()) } else { Err(format!("{checked} tables were checked")) }
+}
+
+fn levels_in_other_chunks_give_the_same_bits(subject: &Subject) -> Check {
+    same_bits_whatever_the_chunks(subject, &categories_fixture(20_001, 5, &[3, 20]))
+}
+
 /// A row of weight 2 is the row twice, and one of weight 0 is none: everything but what a row holds.
 fn weights_repeat_rows(subject: &Subject) -> Check {
     let (mut rows, point, direction) = weighted_fixture(3_001, 7);
@@ -739,6 +802,7 @@ fn weights_repeat_rows(subject: &Subject) -> Check {
         labels: repeat(&rows.labels),
         weights: Vec::new(),
         offsets: repeat(&rows.offsets),
+        ..Rows::default()
     };
     let sums = |rows: &Rows| -> Vec<f64> {
         let bits = bits(subject, rows, &point, &direction, chunks_of(2, 7));
@@ -900,9 +964,10 @@ fn weights_go_to_the_kept_rows(subject: &Subject) -> Check {
         labels: kept_of(&rows.labels),
         weights: kept_of(&rows.weights),
         offsets: kept_of(&rows.offsets),
+        ..Rows::default()
     };
-    let mut all = subject.reserve(shape_of(&rows), 1 << 20);
-    let mut kept = Box::new(CpuTable::new(shape_of(&kept_rows)).map_err(fail)?);
+    let mut all = subject.reserve(design_of(&rows), 1 << 20);
+    let mut kept = Box::new(CpuTable::new(design_of(&kept_rows)).map_err(fail)?);
     fill(&Sampling::new(all.as_store(), &positions, kept.as_store()), &rows);
     let (mut all, mut kept) = (all.finish().map_err(fail)?, kept.finish().map_err(fail)?);
     let evaluation = Subsampled::new(&mut *all, &mut *kept).move_to(&point, Need::Hessian).map_err(fail)?;
@@ -925,7 +990,7 @@ fn weights_go_to_the_kept_rows(subject: &Subject) -> Check {
 
 type Test = fn(&Subject) -> Check;
 
-const SUITE: [(&str, Test); 22] = [
+const SUITE: [(&str, Test); 24] = [
     ("every_shape_matches_the_oracle", every_shape_matches_the_oracle),
     ("planted_faults_are_noticed", planted_faults_are_noticed),
     ("loss_at_zero_is_ln_2", loss_at_zero_is_ln_2),
@@ -939,6 +1004,8 @@ const SUITE: [(&str, Test); 22] = [
     ("a_file_matches_the_oracle", a_file_matches_the_oracle),
     ("two_million_rows_train_to_the_double_precision_answer", two_million_rows_train_to_the_double_precision_answer),
     ("weights_and_offsets_match_the_oracle", weights_and_offsets_match_the_oracle),
+    ("levels_match_the_oracle", levels_match_the_oracle),
+    ("levels_in_other_chunks_give_the_same_bits", levels_in_other_chunks_give_the_same_bits),
     ("weights_repeat_rows", weights_repeat_rows),
     ("weights_of_0_count_nothing", weights_of_0_count_nothing),
     ("weights_and_large_offsets_cancel", weights_and_large_offsets_cancel),
@@ -952,7 +1019,7 @@ const SUITE: [(&str, Test); 22] = [
 
 /// Edits of the shader texts that the suite must notice: shader file, text, replacement. The index is that of
 /// `Kernel::ALL`: 0 margin, 1 evaluate, 2 probe, 3 advance, 4 hessian.
-const EDITS: [(&str, usize, &str, &str); 36] = [
+const EDITS: [(&str, usize, &str, &str); 41] = [
     ("tree stops one level early", 1, "half >= stride", "half > stride"),
     (
         "tree over the column lanes has another stride",
@@ -1012,6 +1079,16 @@ const EDITS: [(&str, usize, &str, &str); 36] = [
     ("weights left out of the gradient", 1, "residual = weighed(w, residual);", ""),
     ("weights in the residuals of the rows", 1, "residuals[k] = residual;", "residuals[k] = weighed(w, residual);"),
     ("weights left out of a probe's slope", 2, "weighed(w, residual_of(at, t) * u)", "residual_of(at, t) * u"),
+    ("levels of other columns in a margin", 0, "let column = u32(parameters[pass_.features + j]);", "let column = 0u;"),
+    ("levels of other columns", 1, "let column = u32(parameters[pass_.features + j]);", "let column = 0u;"),
+    (
+        "codes of the next level",
+        1,
+        "parameters[2u * pass_.features + j]);",
+        "parameters[2u * pass_.features + j] + 1.0);",
+    ),
+    ("codes as values", 1, "code > 0.0", "code > 1e9"),
+    ("levels of other columns in the Hessian", 4, "parameters[pass_.features + column]", "parameters[pass_.features]"),
     ("weights left out of the Hessian", 4, "left[lane] = weighed(w, column);", "left[lane] = column;"),
     ("weights in the residuals of the Hessian", 4, "residuals[k] = column;", "residuals[k] = weighed(w, column);"),
 ];
@@ -1033,7 +1110,9 @@ fn an_edit_is_noticed(adapter: &Adapter, kernel: usize, text: &str, replacement:
         *q *= 1.0 + 2e-8;
     }
     let (weighted, at, along) = weighted_fixture(3_073, 5);
-    let checks: [&dyn Fn() -> Check; 5] = [
+    let (coded, coded_at, coded_along) = categories_fixture(257, 2, &[3, 20]);
+    let checks: [&dyn Fn() -> Check; 6] = [
+        &|| matches_the_oracle(&subject, &coded, &coded_at, &coded_along, chunks_of(2, 4)),
         &|| matches_the_oracle(&subject, &rows, &point, &direction, chunks_of(2, 35)),
         &|| low_halves_count(&subject),
         &|| several_panels_are_summed(&subject),
@@ -1079,7 +1158,13 @@ fn low_halves_count(subject: &Subject) -> Check {
     let mut backend = subject.load(&rows, 1 << 20);
     backend.move_to(&[weight, -1024.0], Need::Gradient).map_err(|e| e.to_string())?;
     let margins = backend.row_terms().map_err(|e| e.to_string())?.margins;
-    close("margin", &margins, &[2.0_f64.powi(-20); 7], |_| 1e-9)
+    close("margin", &margins, &[2.0_f64.powi(-20); 7], |_| 1e-9)?;
+    // The same with the second level of a category in the place of the column.
+    let coded = Rows { columns: vec![vec![0.0; 7], vec![0.0; 7], vec![1.0; 7]], levels: vec![2], ..rows };
+    let mut backend = subject.load(&coded, 1 << 20);
+    backend.move_to(&[0.0, 0.0, 1024.0 * weight, -1024.0], Need::Gradient).map_err(|e| e.to_string())?;
+    let margins = backend.row_terms().map_err(|e| e.to_string())?.margins;
+    close("margin of a level", &margins, &[2.0_f64.powi(-20); 7], |_| 1e-9)
 }
 
 /// Beyond 4 x 1024^2 rows every kernel's workgroup takes several tiles one after the other.

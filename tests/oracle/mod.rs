@@ -17,6 +17,8 @@ pub(crate) struct Rows {
     pub(crate) weights: Vec<f64>,
     /// What is added to each margin; empty where nothing is.
     pub(crate) offsets: Vec<f64>,
+    /// How many of the last columns are levels of each category beside its reference: 1 in the rows that have it.
+    pub(crate) levels: Vec<usize>,
 }
 
 /// Value and gradient of the mean loss, and what they were made of.
