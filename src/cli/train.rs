@@ -346,10 +346,12 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     Ok(if arguments.strict && !success { ExitCode::from(NOT_CONVERGED) } else { ExitCode::SUCCESS })
 }
 
-/// How good the model is on rows that it has not seen.
+/// How good the model is on rows that it has not seen, which weigh what their column of weights says if it was trained
+/// with one. Weights of classes are for the training alone.
 fn validate(model: &Model, table: &Table, rows_from: String, monitor: &Progress) -> Result<Validation> {
     let accumulator = Accumulator::new(0.5, Limit::new(RANKING_BYTES))?;
-    let (metrics, left_out) = evaluate(model, table, &model.label.column, accumulator, monitor)?;
+    let (metrics, left_out) =
+        evaluate(model, table, &model.label.column, model.training.weight.as_deref(), accumulator, monitor)?;
     Ok(Validation {
         rows_from,
         rows: metrics.rows,
