@@ -3,7 +3,6 @@
 mod common;
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::slice;
@@ -21,7 +20,9 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::{Value, json};
 
-use common::{Fit, Place, Random, Reference, Run, coefficients, example, fields, number, program, write_parquet};
+use common::{
+    Fit, Place, Random, Reference, Run, coefficients, example, fields, has_adapter, number, program, write_parquet,
+};
 
 // ---- data made here -------------------------------------------------------------------------------------------
 
@@ -121,20 +122,6 @@ fn assert_fits(model: &Value, fit: &Fit, units: &[f64]) {
         let difference = (found * unit - expected).abs();
         assert!(difference <= 1e-3 * error, "{} instead of {expected} +- {error}", found * unit);
     }
-}
-
-/// Whether an adapter can be used. Without one, GPU checks say that they are skipped, or fail if
-/// `GPU_LOGREG_REQUIRE_GPU` is 1.
-fn has_adapter() -> bool {
-    let devices = Place::new().done("devices --json").json();
-    let usable = devices["devices"].as_array().expect("a list").iter().any(|device| device["usable"] == true);
-    let required = std::env::var_os("GPU_LOGREG_REQUIRE_GPU").is_some_and(|value| value == "1");
-    assert!(usable || !required, "GPU_LOGREG_REQUIRE_GPU is set, but no adapter can be used: {devices}");
-    if !usable {
-        // Not println: what a passing test prints there is swallowed.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: no adapter, so nothing was checked on a GPU");
-    }
-    usable
 }
 
 // ---- the main job ---------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use common::{Place, Run, fields, number};
+use common::{Place, Run, fields, has_adapter, number, skipped};
 
 // ---- checks ---------------------------------------------------------------------------------------------------
 
@@ -38,24 +38,6 @@ fn assert_refused(place: &Place, arguments: &str, code: i32, fact: &[&str], way_
     assert_says(error["message"].as_str().expect("a message"), fact);
     assert_says(error["help"].as_str().expect("a way out"), way_out);
     assert_eq!(place.files(), before, "a refused command leaves no file");
-}
-
-/// Not println: what a passing test prints there is swallowed.
-fn skipped(why: &str) {
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
-}
-
-/// Whether an adapter can be used. Without one, GPU checks say that they are skipped, or fail if
-/// `GPU_LOGREG_REQUIRE_GPU` is 1.
-fn has_adapter() -> bool {
-    let devices = Place::new().done("devices --json").json();
-    let usable = devices["devices"].as_array().expect("a list").iter().any(|device| device["usable"] == true);
-    let required = std::env::var_os("GPU_LOGREG_REQUIRE_GPU").is_some_and(|value| value == "1");
-    assert!(usable || !required, "GPU_LOGREG_REQUIRE_GPU is set, but no adapter can be used: {devices}");
-    if !usable {
-        skipped("no adapter, so nothing was checked on a GPU");
-    }
-    usable
 }
 
 /// Everything in the model of `train data.parquet --label y` with these arguments but what may differ from run to run.
@@ -206,12 +188,12 @@ fn the_gpus_answer_has_the_same_bits_wherever_the_chunks_are() {
 
 // ---- how much memory a run takes ------------------------------------------------------------------------------
 
-/// The most resident memory that a training with these arguments took.
+/// The most resident memory that the program with these arguments took.
 #[cfg(target_os = "linux")]
 fn peak(place: &Place, arguments: &str) -> u64 {
     use std::process::Stdio;
 
-    let mut command = place.command(&format!("train data.parquet --label y --device cpu {arguments}"));
+    let mut command = place.command(arguments);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
     let status = format!("/proc/{}/status", child.id());
     // The kernel keeps the peak, so nothing between two looks is missed but what comes after the last one.
@@ -239,10 +221,11 @@ fn a_table_of_eight_times_the_memory_keeps_to_it() {
     let decoded = 4 * ROWS * FEATURES;
     let limit = decoded / 8;
     let allowed = limit + (150 << 20);
-    let kept = peak(&place, &format!("--host-memory {limit}"));
+    let train = "train data.parquet --label y --device cpu";
+    let kept = peak(&place, &format!("{train} --host-memory {limit}"));
     assert!(kept <= allowed, "{} MiB, {} allowed", kept >> 20, allowed >> 20);
     // Without the limit it takes what the columns take: or the limit would be no news, or something else was measured.
-    let free = peak(&place, "");
+    let free = peak(&place, train);
     assert!(free >= decoded && free > allowed, "{} MiB", free >> 20);
 }
 
