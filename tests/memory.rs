@@ -229,6 +229,27 @@ fn a_table_of_eight_times_the_memory_keeps_to_it() {
     assert!(free >= decoded && free > allowed, "{} MiB", free >> 20);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn predictions_take_the_same_memory_for_any_number_of_rows() {
+    // Pieces grow with the table up to some four million rows, and no further.
+    const ROWS: [u64; 2] = [4_500_000, 9_000_000];
+    const FEATURES: u64 = 3;
+    let place = Place::new();
+    place.done("synth -o small.parquet --rows 20000 --features 3");
+    place.done("train small.parquet --label y --device cpu -o model.json");
+    let peaks = ROWS.map(|rows| {
+        place.done(&format!("synth -o data.parquet --rows {rows} --features {FEATURES}"));
+        peak(&place, "predict -m model.json data.parquet -o out.parquet --keep x1,x2,x3,y")
+    });
+    let allowed = 300 << 20;
+    // All features and predictions together would not fit, nor would what is written of one half of the rows.
+    let [least, written] = [FEATURES + 1, FEATURES + 1].map(|columns| 8 * columns * ROWS[1]);
+    assert!(least > allowed * 9 / 10 && written / 2 > 2 * (64 << 20));
+    assert!(peaks.iter().all(|peak| *peak <= allowed), "{:?} MiB", peaks.map(|peak| peak >> 20));
+    assert!(peaks[1] <= peaks[0] + (64 << 20), "{:?} MiB", peaks.map(|peak| peak >> 20));
+}
+
 // ---- the scratch file -----------------------------------------------------------------------------------------
 
 #[cfg(target_os = "linux")]
