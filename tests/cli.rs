@@ -21,7 +21,8 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::{Value, json};
 
 use common::{
-    Fit, Place, Random, Reference, Run, coefficients, example, fields, has_adapter, number, program, write_parquet,
+    Fit, Place, Random, Reference, Run, coefficients, example, fields, has_adapter, number, program, skipped,
+    write_parquet,
 };
 
 // ---- data made here -------------------------------------------------------------------------------------------
@@ -1444,4 +1445,75 @@ fn a_closed_stderr_is_no_error() {
     assert_eq!(place.json_file("model.json")["format"], "gpu-logreg/model");
     let run = run_closed(&place, "train nowhere.parquet --label y", false);
     assert_eq!(run.code, Some(3), "{run:?}");
+}
+
+// ---- a full disk ----------------------------------------------------------------------------------------------
+
+/// The program in a shell that lets no file grow beyond a block of 512 or 1024 bytes.
+fn run_without_room(place: &Place, arguments: &str) -> Run {
+    let mut command = std::process::Command::new("sh");
+    // The signal would end the program before it sees that the write failed; a full disk sends none.
+    command.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_gpu-logreg")]);
+    command.args(arguments.split_whitespace()).current_dir(place.path("")).stdin(Stdio::null());
+    Run::of(command.output().expect("a shell starts"))
+}
+
+#[test]
+fn a_full_disk_is_said_and_leaves_the_old_file_or_none() {
+    if !cfg!(target_os = "linux") {
+        return skipped("limits on the size of files are made by a shell that is known on Linux alone");
+    }
+    let place = Place::new();
+    place.done("synth -o data.parquet --rows 2000 --features 3");
+    place.done("train data.parquet --label y --device cpu -o model.json");
+    for (command, name) in [
+        ("train data.parquet --label y --device cpu -o", "full.json"),
+        ("predict -m model.json data.parquet -o", "full.parquet"),
+        ("predict -m model.json data.parquet -o", "full.csv"),
+        ("predict -m model.json data.parquet -o", "full.jsonl"),
+    ] {
+        let arguments = format!("{command} {name}");
+        for old in [false, true] {
+            if old {
+                fs::write(place.path(name), "old").expect("an old output");
+            }
+            let before = place.files();
+            let run = run_without_room(&place, &arguments);
+            assert_eq!((run.code, run.stdout.as_str()), (Some(6), ""), "{arguments}: {run:?}");
+            assert_says(&run.stderr, &["error:", name, "could not be written", "help:", "free the space", "untouched"]);
+            assert_eq!(place.files(), before, "{arguments}");
+            assert!(!old || place.read(name) == b"old", "{arguments}");
+            let error = run_without_room(&place, &format!("{arguments} --json")).json()["error"].clone();
+            assert_eq!((&error["kind"], &error["exit_code"]), (&json!("output"), &json!(6)), "{arguments}");
+            assert_eq!(place.files(), before, "{arguments} --json");
+        }
+        // With room it works, and takes more than was there.
+        place.done(&arguments);
+        assert!(place.read(name).len() > 1024, "{name} is too small to tell");
+    }
+}
+
+#[test]
+fn a_full_standard_output_is_said() {
+    if !cfg!(target_os = "linux") {
+        return skipped("/dev/full, which is always full, is known on Linux alone");
+    }
+    let place = sample_place();
+    place.done("train data.parquet --label y --device cpu -o model.json");
+    for arguments in [
+        "predict -m model.json data.parquet -o -",
+        "predict -m model.json data.parquet -o - --format jsonl",
+        "predict -m model.json data.parquet -o - --format parquet",
+        "train data.parquet --label y --device cpu",
+        "train data.parquet --label y --device cpu --json",
+        "evaluate -m model.json data.parquet",
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+        let mut command = place.command(arguments);
+        let child = command.stdout(full).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let run = Run::of(child.wait_with_output().expect("it ends"));
+        assert_eq!(run.code, Some(6), "{arguments}: {run:?}");
+        assert_says(&run.stderr, &["error:", "standard output could not be written", "No space left"]);
+        assert_eq!(place.files(), ["data.parquet", "model.json"]);
+    }
 }
