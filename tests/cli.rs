@@ -1517,3 +1517,59 @@ fn a_full_standard_output_is_said() {
         assert_eq!(place.files(), ["data.parquet", "model.json"]);
     }
 }
+
+// ---- the order of the rows ------------------------------------------------------------------------------------
+
+/// Fits rows in two orders and compares the answers in standard errors.
+fn assert_order_does_not_matter(device: &str) {
+    const ROWS: usize = 20_000;
+    let mut random = Random(41);
+    let columns: Vec<Vec<f64>> = [1.0, 20.0, 0.01].map(|unit| (0..ROWS).map(|_| unit * random.unit()).collect()).into();
+    let margin = |row: usize| 2.0 * columns[0][row] - 0.05 * columns[1][row] + 30.0 * columns[2][row] - 0.8;
+    let labels: Vec<bool> = (0..ROWS).map(|row| random.label(margin(row))).collect();
+    let mut order: Vec<usize> = (0..ROWS).collect();
+    for last in (1..ROWS).rev() {
+        order.swap(last, (random.unit() * (last + 1) as f64) as usize);
+    }
+    let fit = |rows: &[usize]| {
+        let of = |column: &[f64]| floats(rows.iter().map(|&row| column[row]));
+        let labels: Vec<bool> = rows.iter().map(|&row| labels[row]).collect();
+        let place = Place::with_data(&[
+            ("a", of(&columns[0])),
+            ("b", of(&columns[1])),
+            ("c", of(&columns[2])),
+            ("y", booleans(&labels)),
+        ]);
+        let train = format!(
+            "train data.parquet --label y --device {device} --tolerance 1e-6 --max-iterations 50 --inference --json"
+        );
+        let model = place.done(&train).json();
+        // The noise of f32 is of that size, so a GPU may or may not see that it has arrived.
+        assert!(device != "cpu" || model["training"]["status"] == "converged", "{model:#}");
+        let features = model["features"].as_array().expect("features");
+        let estimate = |of: &Value, value: &str, error: &str| (number(of, value), number(of, error));
+        let intercept = estimate(&model, "/intercept", "/intercept_inference/standard_error");
+        let rest = features.iter().map(|feature| estimate(feature, "/coefficient", "/standard_error"));
+        rest.chain([intercept]).collect::<Vec<_>>()
+    };
+    let sorted: Vec<usize> = (0..ROWS).collect();
+    let (expected, found) = (fit(&sorted), fit(&order));
+    for ((found, _), (expected, error)) in found.iter().zip(&expected) {
+        let off = (found - expected).abs() / error;
+        assert!(off <= 1e-5, "{device}: {found} is {off:e} standard errors from {expected}");
+    }
+    // Rows whose labels have not come along would be noticed.
+    assert_ne!(sorted, order);
+}
+
+#[test]
+fn the_order_of_the_rows_does_not_matter() {
+    assert_order_does_not_matter("cpu");
+}
+
+#[test]
+fn the_order_of_the_rows_does_not_matter_to_a_gpu() {
+    if has_adapter() {
+        assert_order_does_not_matter("gpu");
+    }
+}
