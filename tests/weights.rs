@@ -1,6 +1,8 @@
 //! Row weights, offsets and weights of classes, from the command line: against the rows repeated, and against statsmodels
 //! and scikit-learn (`reference/weights.py` wrote the answers), in training, predictions and metrics.
 
+#![expect(clippy::float_cmp, reason = "counts of rows are exact")]
+
 #[allow(dead_code, reason = "each test file uses its part of what they share")]
 mod common;
 
@@ -228,8 +230,8 @@ fn weights_and_offsets_are_those_of_statsmodels() {
     let mut all: Vec<(&str, Vec<f64>, f64)> = Vec::new();
     for (name, expected) in fits {
         // `weight v, offset o` is `--weight v --offset o`.
-        let flags: String = name.split(", ").map(|part| format!(" --{part}")).collect();
-        let model = place.model(&format!("{TRAIN}{flags}"));
+        let flags = name.split(", ").map(|part| format!("--{part}")).collect::<Vec<_>>().join(" ");
+        let model = place.model(&format!("{TRAIN} {flags}"));
         let [found, found_errors] = estimates(&model);
         let [known, errors] = ["coefficients", "standard_errors"].map(|part| list(&expected[part]));
         let difference = largest(&found, &known, |_| 1.0);
