@@ -267,7 +267,8 @@ fn weights_of_classes_are_those_of_scikit_learn() {
         let flags: Vec<String> = name.split(", ").map(part).collect();
         let model = place.model(&format!("{TRAIN} {}", flags.join(" ").replacen("--", "--class-weight ", 1)));
         let difference = largest(&estimates(&model)[0], &list(&expected["coefficients"]), |_| 1.0);
-        assert!(difference <= 1e-9, "{name}: {difference:e}");
+        // Balanced factors come from the weights as f32.
+        assert!(difference <= 1e-8, "{name}: {difference:e}");
         let difference = largest(&list(&model["training"]["class_weight"]), &list(&expected["factors"]), |_| 1.0);
         assert!(difference <= 1e-6, "{name}: {difference:e}");
         let known = list(&expected["coefficients"]);
