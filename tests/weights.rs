@@ -425,6 +425,13 @@ fn validation_weighs_rows_and_no_classes() {
     let model = place.model(&format!("{train} --class-weight balanced --valid new.parquet"));
     assert!(agree(&model["training"]["validation"], &evaluate("new.parquet")));
 
+    // A file without weights is refused before the training, of which nothing is said.
+    let without: Columns = table(6).into_iter().filter(|(name, _)| !["w", "o"].contains(name)).collect();
+    write_parquet(&place.path("without.parquet"), &without, 400);
+    let arguments = format!("train {train} --weight w --offset o --valid without.parquet --device cpu");
+    assert_refused(&place, &arguments, &["without.parquet has not the columns o, w"], &["The columns are: x, u, k, y"]);
+    assert!(!place.run(&arguments).stderr.contains("passes as a rule"));
+
     // What is held back has its weights with it.
     let run = place.done(&format!("train {train} --weight w --split 0.4 --seed 3 --device cpu"));
     assert!(run.stdout.contains("rows weighed by `w` (split 0.4): loss "), "{run:?}");

@@ -11,7 +11,7 @@ use crate::cli::limits::LimitFlags;
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
 use crate::cli::{Global, NOT_CONVERGED, RANKING_BYTES, check_distinct, print};
-use crate::data::{ClassWeight, Nulls, Request, Table};
+use crate::data::{ClassWeight, Inputs, Nulls, Request, Table, Wanted};
 use crate::error::{Error, Result};
 use crate::metrics::{Accumulator, Limit};
 use crate::model::file::Pending;
@@ -294,6 +294,9 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let selected = rows.select(&table, &monitor)?;
     let held_back = selected.validation.or(others);
     let prepared = prepare(selected.training, &job, &monitor)?;
+    if let Some(table) = &held_back {
+        check_held_back(table, &job.request)?;
+    }
     let plan = prepared.plan();
     if arguments.dry_run {
         print(&if global.json {
@@ -344,6 +347,13 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     }
     let success = model.training.status.is_success();
     Ok(if arguments.strict && !success { ExitCode::from(NOT_CONVERGED) } else { ExitCode::SUCCESS })
+}
+
+/// What the validation needs beside the features is there: it should not cost a training.
+fn check_held_back(table: &Table, request: &Request) -> Result<()> {
+    let offset = request.offset.as_deref();
+    let offset = offset.map(|column| Wanted { column, kind: "numeric", indicates: false, fill: None });
+    Inputs::find(table, offset.into_iter(), request.label.as_deref(), request.weight.as_deref(), &[]).map(drop)
 }
 
 /// How good the model is on rows that it has not seen, which weigh what their column of weights says if it was trained
