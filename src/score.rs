@@ -125,8 +125,15 @@ impl Weights {
     }
 }
 
-/// The columns of `table` that `model` needs, the label of the model if `with_label`, and those to keep.
-pub fn inputs(model: &Model, table: &Table, with_label: Option<&str>, keep: &[String]) -> Result<Inputs> {
+/// The columns of `table` that `model` needs, those of the label and of the row weights if they are named, and those to
+/// keep.
+pub fn inputs(
+    model: &Model,
+    table: &Table,
+    label: Option<&str>,
+    weight: Option<&str>,
+    keep: &[String],
+) -> Result<Inputs> {
     let wanted = model.columns().map(|column| match column {
         ModelColumn::Feature(feature) => Wanted {
             column: feature.indicates.as_deref().unwrap_or(&feature.name),
@@ -148,7 +155,7 @@ pub fn inputs(model: &Model, table: &Table, with_label: Option<&str>, keep: &[St
     // The offset is the last feature, with a coefficient of 1.
     let offset = model.offset.as_deref();
     let offset = offset.map(|column| Wanted { column, kind: "numeric", indicates: false, fill: None, levels: &[] });
-    Inputs::find(table, wanted.chain(offset), with_label, keep)
+    Inputs::find(table, wanted.chain(offset), label, weight, keep)
 }
 
 /// Writes a prediction for every row of `table`, in the order of the rows.
@@ -195,31 +202,41 @@ pub fn predict<W: Write + Send>(
     Ok(Counts { without: without.into_inner(), ..counts })
 }
 
-/// How good the model's probabilities are on `table`, whose column `label` says what happened: one pass. Gives the
-/// metrics, and what became of the rows: those without are left out because the label or a value is missing there.
+/// How good the model's probabilities are on `table`, whose column `label` says what happened: one pass. With a column
+/// `weight` a row of weight 2 counts as if it were there twice. Gives the metrics, and what became of the rows: those
+/// without are left out because the label, the weight or a value is missing there.
 ///
 /// # Errors
 /// Of kind `Data` if something is missing and the model was not trained with [`Nulls::DropRow`], if the label has a
-/// value that the model does not know, or if no row is left.
+/// value that the model does not know, if a weight is negative or infinite, or if no row is left.
 pub fn evaluate(
     model: &Model,
     table: &Table,
     label: &str,
+    weight: Option<&str>,
     mut accumulator: Accumulator,
     monitor: &dyn Monitor,
 ) -> Result<(Metrics, Counts)> {
-    let inputs = inputs(model, table, Some(label), &[])?;
+    let inputs = inputs(model, table, Some(label), weight, &[])?;
     let weights = Weights::of(model);
     monitor.begin("evaluating", Some(table.rows as u64));
     let mut counts = Counts { rows: table.rows as u64, ..Counts::default() };
     let work = |piece: Piece| {
         let margins = weights.margins(&piece);
         let mut rows = (Vec::with_capacity(piece.rows), Vec::with_capacity(piece.rows));
+        let mut kept_weights = piece.weights.as_ref().map(|_| Vec::with_capacity(piece.rows));
         for (row, (z, class)) in margins.iter().zip(&piece.labels).enumerate() {
+            let row_weight = piece.weights.as_ref().map(|weights| weights[row]);
             match class {
-                Some(class) if z.is_finite() => {
+                Some(class) if z.is_finite() && !row_weight.is_some_and(f64::is_nan) => {
                     rows.0.push(f64::from(u8::from(is_positive(model, label, class)?)));
                     rows.1.push(*z);
+                    if let (Some(kept), Some(row_weight)) = (&mut kept_weights, row_weight) {
+                        if !(0.0..f64::INFINITY).contains(&row_weight) {
+                            return Err(no_weight(table, weight, piece.first_row + row, row_weight));
+                        }
+                        kept.push(row_weight);
+                    }
                 }
                 _ if model.nulls == Nulls::DropRow => {}
                 None => {
@@ -231,18 +248,31 @@ pub fn evaluate(
                         format!("Leave such rows out: --where \"{label} is not null\"."),
                     ));
                 }
+                Some(_) if z.is_finite() => return Err(no_weight(table, weight, piece.first_row + row, f64::NAN)),
                 Some(_) => return Err(without_rule(model, table, &inputs, &piece, &margins)),
             }
         }
-        Ok((rows, piece.rows, piece.unseen))
+        Ok((rows, kept_weights, piece.rows, piece.unseen))
     };
-    for_each_piece(table, &inputs, monitor, work, |((labels, margins), rows, unseen)| {
+    for_each_piece(table, &inputs, monitor, work, |((labels, margins), weights, rows, unseen)| {
         counts.without += (rows - labels.len()) as u64;
         counts.add_unseen(unseen);
-        accumulator.add_batch(&labels, &margins, None)
+        accumulator.add_batch(&labels, &margins, weights.as_deref())
     })?;
     monitor.end();
     Ok((accumulator.finish()?, counts))
+}
+
+/// A row whose weight, in the column `name`, is none.
+fn no_weight(table: &Table, name: Option<&str>, row: usize, weight: f64) -> Error {
+    let name = name.unwrap_or_default();
+    let what = if weight.is_nan() { "missing (null or NaN)".into() } else { weight.to_string() };
+    Error::data(
+        format!("the weight `{name}` is {what} in row {}, from 0", table.row_names(&[row])),
+        format!(
+            "Weights are numbers from 0 on. Correct them upstream, or leave such rows out: --where \"{name} >= 0\"."
+        ),
+    )
 }
 
 fn without_rule(model: &Model, table: &Table, inputs: &Inputs, piece: &Piece, margins: &[f64]) -> Error {

@@ -12,6 +12,7 @@ mod common {
     pub(crate) mod reference;
     #[cfg(unix)]
     pub(crate) mod running;
+    pub(crate) mod says;
 }
 
 use std::fs;
@@ -32,15 +33,16 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::{Value, json};
 
-use common::adapter::has_adapter;
+use common::adapter::{has_adapter, skipped};
 use common::data::{Random, write_parquet};
 use common::examples::example;
 use common::fields::fields;
 use common::model::coefficients;
-use common::process::{Place, Run, assert_says, number, program};
+use common::process::{Place, Run, number, program};
 use common::reference::{Fit, Reference};
 #[cfg(target_os = "linux")]
 use common::running::peak;
+use common::says::assert_says;
 
 // ---- data made here -------------------------------------------------------------------------------------------
 
@@ -1453,4 +1455,131 @@ fn a_closed_stderr_is_no_error() {
     assert_eq!(place.json_file("model.json")["format"], "gpu-logreg/model");
     let run = run_closed(&place, "train nowhere.parquet --label y", false);
     assert_eq!(run.code, Some(3), "{run:?}");
+}
+
+// ---- a full disk ----------------------------------------------------------------------------------------------
+
+/// The program in a shell that lets no file grow beyond a block of 512 or 1024 bytes.
+fn run_without_room(place: &Place, arguments: &str) -> Run {
+    let mut command = std::process::Command::new("sh");
+    // The signal would end the program before it sees that the write failed; a full disk sends none.
+    command.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_gpu-logreg")]);
+    command.args(arguments.split_whitespace()).current_dir(place.path("")).stdin(Stdio::null());
+    Run::of(command.output().expect("a shell starts"))
+}
+
+#[test]
+fn a_full_disk_is_said_and_leaves_the_old_file_or_none() {
+    if !cfg!(target_os = "linux") {
+        return skipped("limits on the size of files are made by a shell that is known on Linux alone");
+    }
+    let place = Place::new();
+    place.done("synth -o data.parquet --rows 2000 --features 3");
+    place.done("train data.parquet --label y --device cpu -o model.json");
+    for (command, name) in [
+        ("train data.parquet --label y --device cpu -o", "full.json"),
+        ("predict -m model.json data.parquet -o", "full.parquet"),
+        ("predict -m model.json data.parquet -o", "full.csv"),
+        ("predict -m model.json data.parquet -o", "full.jsonl"),
+    ] {
+        let arguments = format!("{command} {name}");
+        for old in [false, true] {
+            if old {
+                fs::write(place.path(name), "old").expect("an old output");
+            }
+            let before = place.files();
+            let run = run_without_room(&place, &arguments);
+            assert_eq!((run.code, run.stdout.as_str()), (Some(6), ""), "{arguments}: {run:?}");
+            assert_says(&run.stderr, &["error:", name, "could not be written", "help:", "free the space", "untouched"]);
+            assert_eq!(place.files(), before, "{arguments}");
+            assert!(!old || place.read(name) == b"old", "{arguments}");
+            let error = run_without_room(&place, &format!("{arguments} --json")).json()["error"].clone();
+            assert_eq!((&error["kind"], &error["exit_code"]), (&json!("output"), &json!(6)), "{arguments}");
+            assert_eq!(place.files(), before, "{arguments} --json");
+        }
+        // With room it works, and takes more than was there.
+        place.done(&arguments);
+        assert!(place.read(name).len() > 1024, "{name} is too small to tell");
+    }
+}
+
+#[test]
+fn a_full_standard_output_is_said() {
+    if !cfg!(target_os = "linux") {
+        return skipped("/dev/full, which is always full, is known on Linux alone");
+    }
+    let place = sample_place();
+    place.done("train data.parquet --label y --device cpu -o model.json");
+    for arguments in [
+        "predict -m model.json data.parquet -o -",
+        "predict -m model.json data.parquet -o - --format jsonl",
+        "predict -m model.json data.parquet -o - --format parquet",
+        "train data.parquet --label y --device cpu",
+        "train data.parquet --label y --device cpu --json",
+        "evaluate -m model.json data.parquet",
+    ] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+        let mut command = place.command(arguments);
+        let child = command.stdout(full).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let run = Run::of(child.wait_with_output().expect("it ends"));
+        assert_eq!(run.code, Some(6), "{arguments}: {run:?}");
+        assert_says(&run.stderr, &["error:", "standard output could not be written", "No space left"]);
+        assert_eq!(place.files(), ["data.parquet", "model.json"]);
+    }
+}
+
+// ---- the order of the rows ------------------------------------------------------------------------------------
+
+/// Fits rows in two orders and compares the answers in standard errors.
+fn assert_order_does_not_matter(device: &str) {
+    const ROWS: usize = 20_000;
+    let mut random = Random(41);
+    let columns: Vec<Vec<f64>> = [1.0, 20.0, 0.01].map(|unit| (0..ROWS).map(|_| unit * random.unit()).collect()).into();
+    let margin = |row: usize| 2.0 * columns[0][row] - 0.05 * columns[1][row] + 30.0 * columns[2][row] - 0.8;
+    let labels: Vec<bool> = (0..ROWS).map(|row| random.label(margin(row))).collect();
+    let mut order: Vec<usize> = (0..ROWS).collect();
+    for last in (1..ROWS).rev() {
+        order.swap(last, (random.unit() * (last + 1) as f64) as usize);
+    }
+    let fit = |rows: &[usize]| {
+        let of = |column: &[f64]| floats(rows.iter().map(|&row| column[row]));
+        let labels: Vec<bool> = rows.iter().map(|&row| labels[row]).collect();
+        let place = Place::with_data(&[
+            ("a", of(&columns[0])),
+            ("b", of(&columns[1])),
+            ("c", of(&columns[2])),
+            ("y", booleans(&labels)),
+        ]);
+        let train = format!(
+            "train data.parquet --label y --device {device} --tolerance 1e-6 --max-iterations 50 --inference --json"
+        );
+        let model = place.done(&train).json();
+        // The noise of f32 is of that size, so a GPU may or may not see that it has arrived.
+        assert!(device != "cpu" || model["training"]["status"] == "converged", "{model:#}");
+        let features = model["features"].as_array().expect("features");
+        let estimate = |of: &Value, value: &str, error: &str| (number(of, value), number(of, error));
+        let intercept = estimate(&model, "/intercept", "/intercept_inference/standard_error");
+        let rest = features.iter().map(|feature| estimate(feature, "/coefficient", "/standard_error"));
+        rest.chain([intercept]).collect::<Vec<_>>()
+    };
+    let sorted: Vec<usize> = (0..ROWS).collect();
+    let (expected, found) = (fit(&sorted), fit(&order));
+    for ((found, _), (expected, error)) in found.iter().zip(&expected) {
+        let off = (found - expected).abs() / error;
+        assert!(off <= 1e-5, "{device}: {found} is {off:e} standard errors from {expected}");
+    }
+    // Rows whose labels have not come along would be noticed.
+    assert_ne!(sorted, order);
+}
+
+#[test]
+fn the_order_of_the_rows_does_not_matter() {
+    assert_order_does_not_matter("cpu");
+}
+
+#[test]
+fn the_order_of_the_rows_does_not_matter_to_a_gpu() {
+    if has_adapter() {
+        assert_order_does_not_matter("gpu");
+    }
 }

@@ -8,6 +8,7 @@ mod common {
     pub(crate) mod fields;
     pub(crate) mod files;
     pub(crate) mod process;
+    pub(crate) mod says;
 }
 
 use std::fs;
@@ -34,7 +35,8 @@ use common::data::{Random, write_parquet};
 use common::decoded::decoded;
 use common::examples::example;
 use common::fields::fields;
-use common::process::{Place, Run, assert_says, number};
+use common::process::{Place, Run, number};
+use common::says::assert_says;
 
 // ---- data made here -------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ mod common {
     pub(crate) mod process;
     #[cfg(target_os = "linux")]
     pub(crate) mod running;
+    pub(crate) mod says;
 }
 
 use std::fs;
@@ -15,14 +16,12 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use common::adapter::has_adapter;
+use common::adapter::{has_adapter, skipped};
 use common::fields::fields;
-use common::process::{Place, assert_says, number};
+use common::process::{Place, number};
 #[cfg(target_os = "linux")]
-use common::{
-    adapter::skipped,
-    running::{Running, peak},
-};
+use common::running::{Running, peak};
+use common::says::assert_says;
 
 // ---- checks ---------------------------------------------------------------------------------------------------
 
@@ -225,6 +224,27 @@ fn a_table_of_eight_times_the_memory_keeps_to_it() {
     // Without the limit it takes what the columns take: or the limit would be no news, or something else was measured.
     let free = peak("data.parquet", "");
     assert!(free >= decoded && free > allowed, "{} MiB", free >> 20);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn predictions_take_the_same_memory_for_any_number_of_rows() {
+    // Pieces grow with the table up to some four million rows, and no further.
+    const ROWS: [u64; 2] = [4_500_000, 9_000_000];
+    const FEATURES: u64 = 3;
+    let place = Place::new();
+    place.done("synth -o small.parquet --rows 20000 --features 3");
+    place.done("train small.parquet --label y --device cpu -o model.json");
+    let peaks = ROWS.map(|rows| {
+        place.done(&format!("synth -o data.parquet --rows {rows} --features {FEATURES}"));
+        peak(&mut place.command("predict -m model.json data.parquet -o out.parquet --keep x1,x2,x3,y"))
+    });
+    let allowed = 300 << 20;
+    // All features and predictions together would not fit, nor would what is written of one half of the rows.
+    let [least, written] = [FEATURES + 1, FEATURES + 1].map(|columns| 8 * columns * ROWS[1]);
+    assert!(least > allowed * 9 / 10 && written / 2 > 2 * (64 << 20));
+    assert!(peaks.iter().all(|peak| *peak <= allowed), "{:?} MiB", peaks.map(|peak| peak >> 20));
+    assert!(peaks[1] <= peaks[0] + (64 << 20), "{:?} MiB", peaks.map(|peak| peak >> 20));
 }
 
 // ---- the scratch file -----------------------------------------------------------------------------------------

@@ -145,7 +145,7 @@ fn accumulator(case: &Value, limit: Limit) -> Accumulator {
 fn two_classes_agree_with_scikit_learn() {
     let reference = reference();
     let cases = reference["binary"].as_array().expect("cases");
-    assert_eq!(cases.len(), 6);
+    assert_eq!(cases.len(), 7);
     for case in cases {
         let rows = Rows::of(case);
         // With room for all rows, and with a bin for every score.
@@ -415,6 +415,42 @@ fn neither_cut_nor_order_nor_threads_change_a_figure() {
                 found.finish().expect("there are rows")
             });
             check_same(&found, &whole).unwrap_or_else(|error| panic!("threads: {error}"));
+        }
+    }
+}
+
+#[test]
+fn a_row_of_weight_2_counts_as_two() {
+    for (seed, levels) in [(71, 0), (72, 3), (73, 40)] {
+        let mut rows = drawn(seed, 2_000, levels, true);
+        let times: Vec<usize> = (0..2_000).map(|row| row * 7 % 11 % 4).collect();
+        rows.weights = Some(times.iter().map(|&times| times as f64).collect());
+        let repeat = |values: &[f64]| -> Vec<f64> {
+            values.iter().zip(&times).flat_map(|(&value, &times)| std::iter::repeat_n(value, times)).collect()
+        };
+        let repeated = Rows { labels: repeat(&rows.labels), scores: repeat(&rows.scores), weights: None };
+        let check = |rows: &Rows, limit: &dyn Fn() -> Limit| -> Result<(), String> {
+            let (found, expected) = (rows.measure(limit()), repeated.measure(limit()));
+            near(found.weights, expected.rows as f64, 0.0)?;
+            for (found, expected) in found.calibration.bins.iter().zip(&expected.calibration.bins) {
+                near(found.weight, expected.rows as f64, 0.0)?;
+            }
+            // Rows are what was handed over.
+            let figures = |metrics: &Metrics| -> Vec<(String, Option<f64>)> {
+                all_figures(metrics).into_iter().filter(|(name, _)| name.rsplit('.').next() != Some("rows")).collect()
+            };
+            let (found, expected) = (figures(&found), figures(&expected));
+            assert!(found.len() > 100 && found.len() == expected.len());
+            found.iter().zip(&expected).try_for_each(|((name, found), (_, expected))| {
+                near(found.unwrap_or(0.0), expected.unwrap_or(0.0), 1e-13).map_err(|error| format!("{name}: {error}"))
+            })
+        };
+        // Sorted, and with a bin for every score.
+        for limit in [&unlimited as &dyn Fn() -> Limit, &|| binned(1 << 16)] {
+            check(&rows, limit).unwrap_or_else(|error| panic!("{seed}: {error}"));
+            let mut wrong = rows.clone();
+            wrong.weights.as_mut().expect("weights")[77] += 1.0;
+            assert!(check(&wrong, limit).is_err(), "{seed}");
         }
     }
 }

@@ -10,6 +10,7 @@ mod common {
     pub(crate) mod examples;
     pub(crate) mod model;
     pub(crate) mod process;
+    pub(crate) mod says;
 }
 
 use std::collections::BTreeMap;
@@ -32,7 +33,8 @@ use serde_json::{Value, json};
 use common::data::{Random, write_parquet};
 use common::decoded::decoded;
 use common::model::coefficients;
-use common::process::{Place, Run, assert_says, number};
+use common::process::{Place, Run, number};
+use common::says::assert_says;
 
 // ---- data made here -------------------------------------------------------------------------------------------
 

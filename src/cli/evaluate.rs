@@ -26,6 +26,9 @@ pub(super) struct Evaluate {
     /// The label [default: the model's]
     #[arg(long, value_name = "COL")]
     label: Option<String>,
+    /// A column of row weights: a row of weight 2 counts as if it were there twice
+    #[arg(long, value_name = "COL")]
+    weight: Option<String>,
     /// The probability from which on a row counts as positive
     #[arg(long, value_name = "P", default_value_t = 0.5, allow_hyphen_values = true)]
     threshold: f64,
@@ -41,19 +44,27 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
     let monitor = Progress::new(global);
     let table = rows.select(&table, &monitor)?.training;
     let label = arguments.label.as_deref().unwrap_or(&model.label.column);
-    let (metrics, counts) = evaluate(&model, &table, label, accumulator, &monitor)?;
+    let weight = arguments.weight.as_deref();
+    let (metrics, counts) = evaluate(&model, &table, label, weight, accumulator, &monitor)?;
     let left_out = counts.without;
     for warning in counts.warnings() {
         global.warn(&warning);
     }
     if left_out > 0 {
-        global.warn(&format!("{left_out} rows left out: the label or a value that the model needs is missing there"));
+        let columns = if weight.is_some() { "the label, the weight" } else { "the label" };
+        global.warn(&format!("{left_out} rows left out: {columns} or a value that the model needs is missing there"));
+    }
+    if let (None, Some(column)) = (weight, &model.training.weight) {
+        global.note(&format!("the model was trained with the weights `{column}`, and here every row counts once; --weight {column} weighs them"));
     }
     if global.json {
-        let document = serde_json::json!({ "model": arguments.model, "left_out": left_out, "metrics": metrics });
+        let mut document = serde_json::json!({ "model": arguments.model, "left_out": left_out, "metrics": metrics });
+        if let Some(column) = weight {
+            document["weight"] = column.into();
+        }
         print(&format!("{document:#}\n"))?;
     } else {
-        print(&report::metrics(&metrics))?;
+        print(&report::metrics(&metrics, weight))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -125,7 +125,7 @@ pub(super) fn run(arguments: &Predict, global: &Global) -> Result<ExitCode> {
     }
     let monitor = Progress::new(global);
     let table = rows.select(&table, &monitor)?.training;
-    let inputs = inputs(&model, &table, None, &arguments.keep)?;
+    let inputs = inputs(&model, &table, None, None, &arguments.keep)?;
     let example = match output {
         Output::Label(_) => model.label.positive.clone(),
         Output::Probability | Output::Margin => Class::Number(0.0),

@@ -11,7 +11,7 @@ use crate::cli::limits::LimitFlags;
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
 use crate::cli::{Global, NOT_CONVERGED, RANKING_BYTES, check_distinct, print};
-use crate::data::{ClassWeight, DEFAULT_MAX_LEVELS, MOST_LEVELS, Nulls, Request, Table};
+use crate::data::{ClassWeight, DEFAULT_MAX_LEVELS, Inputs, MOST_LEVELS, Nulls, Request, Table, Wanted};
 use crate::error::{Error, Result};
 use crate::metrics::{Accumulator, Limit};
 use crate::model::file::Pending;
@@ -325,6 +325,9 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let selected = rows.select(&table, &monitor)?;
     let held_back = selected.validation.or(others);
     let prepared = prepare(selected.training, &job, &monitor)?;
+    if let Some(table) = &held_back {
+        check_held_back(table, &job.request)?;
+    }
     let plan = prepared.plan();
     if arguments.dry_run {
         print(&if global.json {
@@ -377,10 +380,19 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     Ok(if arguments.strict && !success { ExitCode::from(NOT_CONVERGED) } else { ExitCode::SUCCESS })
 }
 
-/// How good the model is on rows that it has not seen.
+/// What the validation needs beside the features is there: it should not cost a training.
+fn check_held_back(table: &Table, request: &Request) -> Result<()> {
+    let offset = request.offset.as_deref();
+    let offset = offset.map(|column| Wanted { column, kind: "numeric", indicates: false, fill: None, levels: &[] });
+    Inputs::find(table, offset.into_iter(), request.label.as_deref(), request.weight.as_deref(), &[]).map(drop)
+}
+
+/// How good the model is on rows that it has not seen, which weigh what their column of weights says if it was trained
+/// with one. Weights of classes are for the training alone.
 fn validate(model: &Model, table: &Table, rows_from: String, monitor: &Progress) -> Result<Validation> {
     let accumulator = Accumulator::new(0.5, Limit::new(RANKING_BYTES))?;
-    let (metrics, counts) = evaluate(model, table, &model.label.column, accumulator, monitor)?;
+    let (metrics, counts) =
+        evaluate(model, table, &model.label.column, model.training.weight.as_deref(), accumulator, monitor)?;
     Ok(Validation {
         rows_from,
         rows: metrics.rows,

@@ -4,7 +4,7 @@
 use arrow::array::{Array, ArrayRef};
 use rayon::prelude::*;
 
-use super::decode::{Part, decode};
+use super::decode::{Part, decode, to_f64};
 use super::field::{Field, Kind};
 use super::label::{Class, for_each_class};
 use super::levels::{Coder, Level, MISSING, UNSEEN, level_name};
@@ -50,6 +50,7 @@ pub struct Inputs {
     /// Of the features that are categories.
     coders: Vec<Option<Coder>>,
     label: Option<usize>,
+    weight: Option<usize>,
     keep: Vec<usize>,
 }
 
@@ -67,6 +68,8 @@ pub struct Piece {
     pub unseen: Vec<Unseen>,
     /// The classes `[rows]`, `None` where they are missing; empty without a label.
     pub labels: Vec<Option<Class>>,
+    /// The row weights `[rows]` as the file has them, NaN where one is missing; `None` without a column of them.
+    pub weights: Option<Vec<f64>>,
     /// The number of rows.
     pub rows: usize,
     /// The columns to keep.
@@ -74,13 +77,14 @@ pub struct Piece {
 }
 
 impl Inputs {
-    /// Looks for the features `wanted`, the label, if there is one, and the columns to keep. All that are missing are
-    /// named together, and so are those whose type is another one now.
+    /// Looks for the features `wanted`, the label and the row weights, if there are any, and the columns to keep. All
+    /// that are missing are named together, and so are those whose type is another one now.
     pub fn find<'m>(
         table: &Table,
         wanted: impl Iterator<Item = Wanted<'m>>,
-        label: Option<&str>,
-        keep: &[String],
+        label: Option<&'m str>,
+        weight: Option<&'m str>,
+        keep: &'m [String],
     ) -> Result<Self> {
         let (mut features, mut coders) = (Vec::new(), Vec::new());
         let (mut missing, mut others) = (Vec::new(), Vec::new());
@@ -101,9 +105,12 @@ impl Inputs {
             features.push(FeaturePlan { column, takes, fill });
             coders.push(is_category.then(|| Coder::of(levels)));
         }
-        let place = label.map(|name| (name, table.find(name)));
-        missing.extend(place.filter(|(_, column)| column.is_none()).map(|(name, _)| name));
-        let label = place.and_then(|(_, column)| column);
+        let mut place = |name: Option<&'m str>| {
+            let found = name.and_then(|name| table.find(name));
+            missing.extend(name.filter(|_| found.is_none()));
+            found
+        };
+        let (label, weight) = (place(label), place(weight));
         let mut kept = Vec::new();
         for name in keep {
             match table.find(name) {
@@ -125,7 +132,15 @@ impl Inputs {
                 "Write them as they were when the model was trained, or train it again.",
             ));
         }
-        Ok(Self { features, coders, label, keep: kept })
+        if let Some(column) =
+            weight.filter(|&column| label == Some(column) || table.fields[column].kind != Kind::Numeric)
+        {
+            let Field { name, data_type, .. } = &table.fields[column];
+            let why =
+                if label == Some(column) { "it is the label".into() } else { format!("it is of type {data_type}") };
+            return Err(Error::data(format!("--weight {name}: {why}"), "Name a column of numbers."));
+        }
+        Ok(Self { features, coders, label, weight, keep: kept })
     }
 
     /// The names of the features that are missing in row `row` of a piece, for messages.
@@ -154,7 +169,8 @@ pub fn for_each_piece<T: Send>(
     mut sink: impl FnMut(T) -> Result<()>,
 ) -> Result<()> {
     let of_features = inputs.features.iter().map(|feature| feature.column);
-    let columns: Vec<usize> = of_features.chain(inputs.label).chain(inputs.keep.iter().copied()).collect();
+    let columns: Vec<usize> =
+        of_features.chain(inputs.label).chain(inputs.weight).chain(inputs.keep.iter().copied()).collect();
     let batch_rows = block_rows(columns.len());
     let work_on = |range: &Range| {
         let part = Part {
@@ -218,15 +234,18 @@ impl Inputs {
             }
             features.push(values);
         }
+        let mut others = others.iter();
         let mut labels = Vec::new();
-        let kept = match self.label {
-            Some(column) => {
-                let (label, kept) = others.split_first().expect("the label was decoded");
-                for_each_class(label, table.fields[column].kind, |_, class| labels.push(class))?;
-                kept
-            }
-            None => others,
-        };
-        Ok(Piece { first_row, features, unseen, labels, rows, kept: Kept(kept.to_vec()) })
+        if let Some(column) = self.label {
+            let label = others.next().expect("the label was decoded");
+            for_each_class(label, table.fields[column].kind, |_, class| labels.push(class))?;
+        }
+        let mut weights = None;
+        if self.weight.is_some() {
+            let values = weights.insert(Vec::with_capacity(rows));
+            to_f64(others.next().expect("the weights were decoded"), values)?;
+        }
+        let kept = Kept(others.cloned().collect());
+        Ok(Piece { first_row, features, unseen, labels, weights, rows, kept })
     }
 }

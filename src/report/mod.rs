@@ -39,8 +39,8 @@ fn features(features: usize, categories: usize, levels: usize) -> String {
     }
 }
 
-/// How good probabilities are, for a terminal.
-pub fn metrics(metrics: &Metrics) -> String {
+/// How good probabilities are, for a terminal; `weight` is the column of row weights, if there is one.
+pub fn metrics(metrics: &Metrics, weight: Option<&str>) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: String| writeln!(text, "{name:<18} {value}").expect("writing to a string");
     let bounded = |figure: Option<Bounded>| match figure {
@@ -49,7 +49,9 @@ pub fn metrics(metrics: &Metrics) -> String {
         Some(Bounded { value, .. }) => format!("{value:.6}"),
     };
     let share = |share: Option<f64>| share.map_or_else(|| "-".into(), |share| format!("{share:.4}"));
-    line("rows", format!("{}, {:.4} positive", metrics.rows, metrics.prevalence));
+    let weighing =
+        weight.map_or_else(String::new, |column| format!(", weighing {} by `{column}`", count(metrics.weights)));
+    line("rows", format!("{}{weighing}, {:.4} positive", metrics.rows, metrics.prevalence));
     line("log loss", format!("{:.6} (prevalence alone: {:.6})", metrics.log_loss, metrics.base_log_loss));
     line("skill", share(metrics.skill));
     line("AUC", bounded(metrics.auc));
@@ -59,6 +61,8 @@ pub fn metrics(metrics: &Metrics) -> String {
     let Confusion { threshold, true_positives, false_positives, true_negatives, false_negatives, .. } =
         metrics.confusion;
     let Confusion { precision, recall, specificity, f1, .. } = metrics.confusion;
+    let [true_positives, false_positives, true_negatives, false_negatives] =
+        [true_positives, false_positives, true_negatives, false_negatives].map(count);
     line(
         "confusion",
         format!(
@@ -76,10 +80,12 @@ pub fn metrics(metrics: &Metrics) -> String {
         ),
     );
     line("calibration error", format!("{:.4}", metrics.calibration.expected_error));
-    writeln!(text, "\n{:<14} {:>10} {:>10} {:>10}", "probability", "rows", "predicted", "observed").expect("a string");
+    let counted = if weight.is_some() { "weight" } else { "rows" };
+    writeln!(text, "\n{:<14} {counted:>10} {:>10} {:>10}", "probability", "predicted", "observed").expect("a string");
     for bin in &metrics.calibration.bins {
         let range = format!("{:.1} - {:.1}", bin.low, bin.high);
-        writeln!(text, "{range:<14} {:>10} {:>10} {:>10}", bin.rows, share(bin.predicted), share(bin.observed))
+        let counted = count(bin.weight);
+        writeln!(text, "{range:<14} {counted:>10} {:>10} {:>10}", share(bin.predicted), share(bin.observed))
             .expect("a string");
     }
     if !metrics.lift.is_empty() {
@@ -129,8 +135,9 @@ pub fn table(model: &Model) -> String {
         line(
             "validation",
             format!(
-                "{} rows ({}): loss {}, AUC {}, accuracy {:.4}",
+                "{} rows{} ({}): loss {}, AUC {}, accuracy {:.4}",
                 validation.rows,
+                training.weight.as_ref().map_or_else(String::new, |column| format!(" weighed by `{column}`")),
                 validation.rows_from,
                 digits(validation.log_loss),
                 validation.auc.map_or_else(|| "-".into(), |auc| format!("{auc:.6}")),
@@ -232,6 +239,11 @@ fn coefficients(model: &Model) -> String {
     text
 }
 
+/// A sum of weights: without decimals where they are whole.
+fn count(weight: f64) -> String {
+    if weight.fract() == 0.0 { format!("{weight}") } else { digits(weight) }
+}
+
 /// Seven significant digits, in the shorter of the two notations.
 fn digits(x: f64) -> String {
     if x == 0.0 {
@@ -250,7 +262,7 @@ fn digits(x: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::digits;
+    use super::{count, digits};
 
     #[test]
     fn numbers_keep_seven_digits() {
@@ -259,5 +271,10 @@ mod tests {
         assert_eq!(digits(1234.5), "1234.500");
         assert_eq!(digits(1e-200), "1.000000e-200");
         assert_eq!(digits(0.0), "0");
+    }
+
+    #[test]
+    fn whole_weights_are_counts() {
+        assert_eq!([3.0, 0.0, 12_345_678_901.0, 0.1 + 0.2].map(count), ["3", "0", "12345678901", "0.3000000"]);
     }
 }

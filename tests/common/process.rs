@@ -92,12 +92,3 @@ pub(crate) fn number(document: &Value, path: &str) -> f64 {
     let value = document.pointer(path).unwrap_or_else(|| panic!("no {path} in {document:#}"));
     value.as_f64().unwrap_or_else(|| panic!("{path} is {value}"))
 }
-
-/// Asserts that `text` has all `words`, whatever the case.
-#[track_caller]
-pub(crate) fn assert_says(text: &str, words: &[&str]) {
-    let lower = text.to_lowercase();
-    for word in words {
-        assert!(lower.contains(&word.to_lowercase()), "`{word}` is not in: {text}");
-    }
-}

@@ -158,36 +158,61 @@ def choose(p):
     return np.array([rng.choice(p.shape[1], p=row) for row in p])
 
 
-z = margins(500, 0.2, 1.5)
-plain = binary("plain", "margin", draw(sigmoid(z)), z)
-z = margins(500, 0.0, 1.2, digits=1)
-tied = binary("tied margins", "margin", draw(sigmoid(0.7 * z)), z, threshold=0.4)
-p = np.round(0.01 + 0.98 * rng.random(500), 2)
-tied_p = binary("tied probabilities", "probability", draw(p), p, threshold=0.37)
-z = margins(500, -0.5, 2.0, digits=2)
-w = np.round(rng.exponential(1.0, 500), 2)
-w[::17] = 0.0
-weighted = binary("weighted ties", "margin", draw(sigmoid(0.5 * z)), z, w)
-p = np.round(rng.beta(1, 60, 700), 5)
-p = np.clip(p, 1e-5, 1)
-imbalanced = binary("imbalanced", "probability", draw(p), p, np.round(rng.uniform(0.5, 3, 700), 3), threshold=0.03)
-z = np.concatenate([margins(150, 0.0, 200.0), margins(100, 38.0, 3.0), margins(50, -0.0, 1e-3, digits=9)])
-extreme = binary("extreme", "margin", draw(sigmoid(0.01 * z)), z, np.round(rng.uniform(0.5, 2, 300), 3))
+class approximately:
+    """Equal to numbers, and lists and objects of them, but for rounding."""
 
-z = np.round(1.5 * rng.standard_normal((300, 3)) + np.array([0.5, 0.0, -0.7]), 6)
-three = classes("three", "margin", choose(np.exp(0.8 * z)), z)
-p = probabilities(250, 3, 2)
-w = np.round(rng.uniform(0.5, 3, 250), 3)
-three_tied = classes("three tied and weighted", "probability", choose(p), p, w)
-z = np.round(1.2 * rng.standard_normal((250, 5)), 6)
-five_labels = choose(np.exp(z))
-five = classes("five and weighted", "margin", five_labels, z, np.round(rng.exponential(1.0, 250), 3))
-p = probabilities(200, 5, 3)
-five_p = classes("five", "probability", choose(p), p)
+    def __init__(self, value):
+        self.value = value
 
-cases = {
-    "binary": [plain, tied, tied_p, weighted, imbalanced, extreme],
-    "classes": [three, three_tied, five, five_p],
-}
-text = json.dumps(cases, default=lambda number: number.item(), separators=(",", ":"))
-Path(__file__).with_suffix(".json").write_text(text.replace('{"name"', '\n{"name"') + "\n")
+    def __eq__(self, other):
+        if isinstance(self.value, dict):
+            return self.value.keys() == other.keys() and all(other[k] == approximately(v) for k, v in self.value.items())
+        if isinstance(self.value, list):
+            return len(self.value) == len(other) and all(o == approximately(v) for o, v in zip(other, self.value))
+        if self.value is None or other is None:
+            return self.value is other
+        return bool(np.isclose(self.value, other, rtol=1e-12, atol=1e-12))
+
+
+if __name__ == "__main__":
+    z = margins(500, 0.2, 1.5)
+    plain = binary("plain", "margin", draw(sigmoid(z)), z)
+    z = margins(500, 0.0, 1.2, digits=1)
+    tied = binary("tied margins", "margin", draw(sigmoid(0.7 * z)), z, threshold=0.4)
+    p = np.round(0.01 + 0.98 * rng.random(500), 2)
+    tied_p = binary("tied probabilities", "probability", draw(p), p, threshold=0.37)
+    z = margins(500, -0.5, 2.0, digits=2)
+    w = np.round(rng.exponential(1.0, 500), 2)
+    w[::17] = 0.0
+    weighted = binary("weighted ties", "margin", draw(sigmoid(0.5 * z)), z, w)
+    p = np.round(rng.beta(1, 60, 700), 5)
+    p = np.clip(p, 1e-5, 1)
+    imbalanced = binary("imbalanced", "probability", draw(p), p, np.round(rng.uniform(0.5, 3, 700), 3), threshold=0.03)
+    z = np.concatenate([margins(150, 0.0, 200.0), margins(100, 38.0, 3.0), margins(50, -0.0, 1e-3, digits=9)])
+    extreme = binary("extreme", "margin", draw(sigmoid(0.01 * z)), z, np.round(rng.uniform(0.5, 2, 300), 3))
+
+    z = np.round(1.5 * rng.standard_normal((300, 3)) + np.array([0.5, 0.0, -0.7]), 6)
+    three = classes("three", "margin", choose(np.exp(0.8 * z)), z)
+    p = probabilities(250, 3, 2)
+    w = np.round(rng.uniform(0.5, 3, 250), 3)
+    three_tied = classes("three tied and weighted", "probability", choose(p), p, w)
+    z = np.round(1.2 * rng.standard_normal((250, 5)), 6)
+    five_labels = choose(np.exp(z))
+    five = classes("five and weighted", "margin", five_labels, z, np.round(rng.exponential(1.0, 250), 3))
+    p = probabilities(200, 5, 3)
+    five_p = classes("five", "probability", choose(p), p)
+
+    # Whole weights are rows that are there so many times.
+    z = margins(400, 0.3, 1.4, digits=1)
+    w = rng.integers(0, 4, 400)
+    labels = draw(sigmoid(0.8 * z - 0.4))
+    whole = binary("whole weights", "margin", labels, z, w.astype(float), threshold=0.45)
+    repeated = binary("", "margin", np.repeat(labels, w), np.repeat(z, w), threshold=0.45)["expected"]
+    assert all(whole["expected"][figure] == approximately(value) for figure, value in repeated.items())
+
+    cases = {
+        "binary": [plain, tied, tied_p, weighted, imbalanced, extreme, whole],
+        "classes": [three, three_tied, five, five_p],
+    }
+    text = json.dumps(cases, default=lambda number: number.item(), separators=(",", ":"))
+    Path(__file__).with_suffix(".json").write_text(text.replace('{"name"', '\n{"name"') + "\n")

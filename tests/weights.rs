@@ -1,0 +1,554 @@
+//! Row weights, offsets and weights of classes, from the command line: against the rows repeated, and against statsmodels
+//! and scikit-learn (`reference/weights.py` wrote the answers), in training, predictions and metrics.
+
+#![expect(clippy::float_cmp, reason = "counts of rows are exact")]
+
+/// What tests of the program as a process share; each file takes the parts that it uses.
+mod common {
+    pub(crate) mod adapter;
+    pub(crate) mod data;
+    pub(crate) mod fields;
+    pub(crate) mod files;
+    pub(crate) mod model;
+    pub(crate) mod process;
+}
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, Int16Array, Int32Array, StringArray, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::{Float64Type, Int32Type};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value;
+
+use common::adapter::has_adapter;
+use common::data::{Random, write_parquet};
+use common::fields::fields;
+use common::model::coefficients;
+use common::process::{Place, number};
+
+// ---- data made here -------------------------------------------------------------------------------------------
+
+const ROWS: usize = 3_000;
+
+type Columns = Vec<(&'static str, ArrayRef)>;
+
+/// The features `x`, `u` and `k`, whole weights `w` from 0 to 3, an offset `o`, and the label `y`, far from separable.
+fn table(seed: u64) -> Columns {
+    let mut random = Random(seed);
+    let x: Vec<f64> = (0..ROWS).map(|_| 4.0 * random.unit() - 1.0).collect();
+    let u: Vec<f64> = (0..ROWS).map(|_| (2.0 * random.unit()).exp()).collect();
+    // Few values, so that predictions tie.
+    let k: Vec<i16> = (0..ROWS).map(|_| (random.unit() * 6.0) as i16).collect();
+    let w: Vec<i32> = (0..ROWS).map(|_| (random.unit() * 4.0) as i32).collect();
+    let o: Vec<f64> = (0..ROWS).map(|_| (random.unit() * 64.0).floor() / 32.0 - 1.0).collect();
+    let y: Vec<bool> =
+        (0..ROWS).map(|i| random.label(0.5 * x[i] - 0.2 * u[i] - 0.2 * f64::from(k[i]) + o[i])).collect();
+    vec![
+        ("x", Arc::new(Float64Array::from(x))),
+        ("u", Arc::new(Float64Array::from(u))),
+        ("k", Arc::new(Int16Array::from(k))),
+        ("w", Arc::new(Int32Array::from(w))),
+        ("o", Arc::new(Float64Array::from(o))),
+        ("y", Arc::new(BooleanArray::from(y))),
+    ]
+}
+
+fn column<'c>(columns: &'c Columns, name: &str) -> &'c ArrayRef {
+    &columns.iter().find(|(other, _)| *other == name).unwrap_or_else(|| panic!("no {name}")).1
+}
+
+/// The same with every row as many times as it weighs.
+fn repeated(columns: &Columns) -> Columns {
+    let weights = column(columns, "w").as_primitive::<Int32Type>().values();
+    let times = |row: usize| std::iter::repeat_n(row as u32, weights[row] as usize);
+    let rows = UInt32Array::from_iter_values((0..weights.len()).flat_map(times));
+    columns.iter().map(|(name, array)| (*name, take(array, &rows, None).expect("rows that are there"))).collect()
+}
+
+/// A place with `data.parquet` of weighted rows, and `repeated.parquet`.
+fn place() -> Place {
+    let place = Place::new();
+    write_parquet(&place.path("data.parquet"), &table(5), 700);
+    write_parquet(&place.path("repeated.parquet"), &repeated(&table(5)), 1_100);
+    place
+}
+
+/// `table(5)` with another column of weights.
+fn place_with_weights(weights: ArrayRef) -> Place {
+    let mut columns = table(5);
+    columns.retain(|(name, _)| *name != "w");
+    columns.push(("w", weights));
+    Place::with_data(&columns)
+}
+
+/// Weights of 1 but for row 777.
+fn ones_but(other: Option<f64>) -> ArrayRef {
+    Arc::new((0..ROWS).map(|row| if row == 777 { other } else { Some(1.0) }).collect::<Float64Array>())
+}
+
+// ---- checks ---------------------------------------------------------------------------------------------------
+
+/// The intercept and the coefficients, and their standard errors.
+fn estimates(model: &Value) -> [Vec<f64>; 2] {
+    assert_eq!(model["training"]["status"], "converged", "{model:#}");
+    let features = model["features"].as_array().expect("features");
+    let errors = features.iter().map(|feature| number(feature, "/standard_error"));
+    [
+        [vec![number(model, "/intercept")], coefficients(model)].concat(),
+        [number(model, "/intercept_inference/standard_error")].into_iter().chain(errors).collect(),
+    ]
+}
+
+fn list(value: &Value) -> Vec<f64> {
+    value.as_array().expect("a list").iter().map(|number| number.as_f64().expect("a number")).collect()
+}
+
+/// The largest difference, each in its unit.
+fn largest(found: &[f64], expected: &[f64], unit: impl Fn(usize) -> f64) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    found.iter().zip(expected).enumerate().map(|(i, (a, b))| (a - b).abs() / unit(i)).fold(0.0, f64::max)
+}
+
+/// All numbers of a document but those called `rows`, each with its path: rows are counted as the file has them.
+fn figures(document: &Value) -> Vec<(String, f64)> {
+    match document {
+        Value::Object(map) => {
+            let parts = map.iter().filter(|(name, _)| *name != "rows");
+            let named = parts
+                .flat_map(|(name, part)| figures(part).into_iter().map(move |(path, x)| (format!("/{name}{path}"), x)));
+            named.collect()
+        }
+        Value::Array(list) => {
+            let parts = list.iter().enumerate();
+            parts
+                .flat_map(|(i, part)| figures(part).into_iter().map(move |(path, x)| (format!("/{i}{path}"), x)))
+                .collect()
+        }
+        Value::Number(number) => vec![(String::new(), number.as_f64().expect("a number"))],
+        _ => Vec::new(),
+    }
+}
+
+/// The first figure that differs by more than rounding.
+fn first_difference(found: &Value, expected: &Value) -> Option<String> {
+    let (found, expected) = (figures(found), figures(expected));
+    let names = |figures: &[(String, f64)]| figures.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
+    if names(&found) != names(&expected) {
+        return Some(format!("{:?} instead of {:?}", names(&found), names(&expected)));
+    }
+    let pairs = found.iter().zip(&expected);
+    let differ = |(a, b): &(&(String, f64), &(String, f64))| (a.1 - b.1).abs() > 1e-12 * (1.0 + b.1.abs());
+    pairs.into_iter().find(differ).map(|(a, b)| format!("{}: {} instead of {}", a.0, a.1, b.1))
+}
+
+/// Asserts that `arguments` are refused as a fault of the data with these words in the message and in the way out, in
+/// text and as JSON, and that no file appears.
+#[track_caller]
+fn assert_refused(place: &Place, arguments: &str, fact: &[&str], way_out: &[&str]) {
+    let before = place.files();
+    let run = place.run(arguments);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(3), ""), "{arguments}: {run:?}");
+    let says = |text: &str, words: &[&str]| {
+        for word in words {
+            assert!(text.contains(word), "`{word}` is not in: {text}");
+        }
+    };
+    says(&run.stderr, &[fact, way_out, &["error: ", "help: "]].concat());
+    let error = place.run(&format!("{arguments} --json")).json()["error"].clone();
+    assert_eq!((&error["kind"], &error["exit_code"]), (&Value::from("data"), &Value::from(3)));
+    says(error["message"].as_str().expect("a message"), fact);
+    says(error["help"].as_str().expect("a way out"), way_out);
+    assert_eq!(place.files(), before, "a refused command leaves no file");
+}
+
+// ---- rows repeated --------------------------------------------------------------------------------------------
+
+/// Fits rows with weights and the same rows repeated. `to` are the largest differences of coefficients, as a number
+/// and in standard errors, and of standard errors as a share.
+fn assert_weights_are_repetitions(device: &str, tolerance: f64, to: [f64; 3]) {
+    let place = place();
+    for flags in ["", "--l2 0.02", "--robust", "--l2 0.02 --robust", "--offset o"] {
+        let fit = |arguments: &str| {
+            let common =
+                format!("--label y --features x,u --inference --tolerance {tolerance} --device {device} --json");
+            estimates(&place.done(&format!("train {arguments} {common} {flags}")).json())
+        };
+        let [found, found_errors] = fit("data.parquet --weight w");
+        let [expected, errors] = fit("repeated.parquet");
+        let differences = [
+            largest(&found, &expected, |_| 1.0),
+            largest(&found, &expected, |i| errors[i]),
+            largest(&found_errors, &errors, |i| errors[i]),
+        ];
+        assert!(differences.iter().zip(to).all(|(found, to)| *found <= to), "{flags}: {differences:?}, {to:?} allowed");
+        // Weights that were not heard of would be noticed.
+        let [without, without_errors] = fit("data.parquet");
+        assert!(largest(&without, &expected, |i| errors[i]) > 0.1, "{flags}");
+        assert!(largest(&without_errors, &errors, |i| errors[i]) > 0.1, "{flags}");
+    }
+}
+
+#[test]
+fn a_row_of_weight_2_is_the_row_twice() {
+    // Both tables are scaled by samples of their own, so their f32 have other roundings, which cancel over the rows: in
+    // columns of many values.
+    assert_weights_are_repetitions("cpu", 1e-6, [1e-8, 1e-6, 1e-8]);
+    // In double precision nothing is left of that.
+    let place = place();
+    for flags in ["", "--l2 0.02", "--offset o"] {
+        let fit = |arguments: &str| {
+            estimates(&place.model(&format!("{arguments} --label y --features x,k --refine --inference {flags}")))
+        };
+        let [found, _] = fit("data.parquet --weight w");
+        let [expected, _] = fit("repeated.parquet");
+        let difference = largest(&found, &expected, |_| 1.0);
+        assert!(difference <= 1e-13, "{flags}: {difference:e}");
+    }
+}
+
+#[test]
+fn a_row_of_weight_2_is_the_row_twice_on_a_gpu() {
+    if has_adapter() {
+        // Weights meet residuals and curvatures in f32 there, six digits of which are left in sums; and the solver
+        // stops anywhere within 1e-5 standard errors, on either table.
+        assert_weights_are_repetitions("gpu", 1e-5, [2e-6, 2e-5, 1e-6]);
+    }
+}
+
+// ---- statsmodels and scikit-learn -----------------------------------------------------------------------------
+
+fn reference() -> (Place, Value) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference");
+    let place = Place::new();
+    for name in ["weights.parquet", "weights_new.parquet"] {
+        fs::copy(folder.join(name), place.path(name)).expect("the file is copied");
+    }
+    let text = fs::read_to_string(folder.join("weights.json")).expect("the reference is there");
+    (place, serde_json::from_str(&text).expect("the reference is JSON"))
+}
+
+/// Trains on the table of the reference, in double precision.
+const TRAIN: &str = "weights.parquet --label y --features x,k,f --refine --inference";
+
+#[test]
+fn weights_and_offsets_are_those_of_statsmodels() {
+    let (place, reference) = reference();
+    let fits = reference["fits"].as_object().expect("fits by name");
+    assert_eq!(fits.len(), 5);
+    let mut all: Vec<(&str, Vec<f64>, f64)> = Vec::new();
+    for (name, expected) in fits {
+        // `weight v, offset o` is `--weight v --offset o`.
+        let flags = name.split(", ").map(|part| format!("--{part}")).collect::<Vec<_>>().join(" ");
+        let model = place.model(&format!("{TRAIN} {flags}"));
+        let [found, found_errors] = estimates(&model);
+        let [known, errors] = ["coefficients", "standard_errors"].map(|part| list(&expected[part]));
+        let difference = largest(&found, &known, |_| 1.0);
+        assert!(difference <= 1e-10, "{name}: {difference:e}");
+        // The Hessian is that of f32 columns.
+        let difference = largest(&found_errors, &errors, |i| errors[i]);
+        assert!(difference <= 1e-7, "{name}: {difference:e}");
+        for (path, part) in [("/log_likelihood", "log_likelihood"), ("/residual_deviance", "deviance")] {
+            let (found, known) = (number(&model["training"], path), number(expected, &format!("/{part}")));
+            assert!((found / known - 1.0).abs() <= 1e-9, "{name}: {part} {found} instead of {known}");
+        }
+        all.push((name, known, errors[1]));
+    }
+    // They differ from each other, but for robust errors.
+    for (i, (name, known, _)) in all.iter().enumerate() {
+        for (other_name, other, error) in &all[..i] {
+            let same = largest(known, other, |_| 1.0) < 0.01;
+            assert_eq!(same, name.contains("weight w") && other_name.contains("weight w"), "{name}, {other_name}");
+            assert!(!same || (error / all[i].2 - 1.0).abs() > 0.01, "{name}, {other_name}");
+        }
+    }
+}
+
+#[test]
+fn weights_of_classes_are_those_of_scikit_learn() {
+    let (place, reference) = reference();
+    let fits = reference["classes"].as_object().expect("fits by name");
+    assert_eq!(fits.len(), 4);
+    let mut all: Vec<Vec<f64>> = Vec::new();
+    for (name, expected) in fits {
+        let l2 = format!("--penalty-scale original --l2 {}", number(expected, "/l2"));
+        let part = |part: &str| if part == "penalty" { l2.clone() } else { format!("--{part}") };
+        let flags: Vec<String> = name.split(", ").map(part).collect();
+        let model = place.model(&format!("{TRAIN} {}", flags.join(" ").replacen("--", "--class-weight ", 1)));
+        let difference = largest(&estimates(&model)[0], &list(&expected["coefficients"]), |_| 1.0);
+        // Balanced factors come from the weights as f32.
+        assert!(difference <= 1e-8, "{name}: {difference:e}");
+        let difference = largest(&list(&model["training"]["class_weight"]), &list(&expected["factors"]), |_| 1.0);
+        assert!(difference <= 1e-6, "{name}: {difference:e}");
+        let known = list(&expected["coefficients"]);
+        assert!(all.iter().all(|other| largest(&known, other, |_| 1.0) > 0.01), "{name} is like another one");
+        all.push(known);
+    }
+}
+
+#[test]
+fn predictions_and_metrics_add_the_offset_and_weigh_as_scikit_learn_does() {
+    let (place, reference) = reference();
+    place.model(&format!("{TRAIN} --weight v --offset o -o model.json"));
+    place.done("predict -m model.json weights_new.parquet -o out.parquet --output margin");
+    let expected = list(&reference["margins"]);
+    let difference = largest(&read(&place.path("out.parquet"), "margin"), &expected, |_| 1.0);
+    assert!(difference <= 1e-9, "{difference:e}");
+    // As it would be without: the offsets are no trifle.
+    let offsets = read(&place.path("weights_new.parquet"), "o");
+    assert!(offsets.iter().filter(|o| o.abs() > 0.1).count() > 300);
+
+    for (column, flags) in [("w", "--weight w"), ("v", "--weight v"), ("none", "")] {
+        let arguments = format!("evaluate -m model.json weights_new.parquet {flags} --threshold 0.3 --json");
+        let document = place.done(&arguments).json();
+        let names: &[&str] = if flags.is_empty() { &[] } else { &["weight"] };
+        assert_eq!(fields(&document), [&["left_out", "metrics", "model"], names].concat());
+        let expected = &reference["metrics"][column];
+        check_metrics(&document["metrics"], expected).unwrap_or_else(|fault| panic!("{column}: {fault}"));
+        let others = ["w", "v", "none"].into_iter().filter(|other| *other != column);
+        for other in others {
+            assert!(check_metrics(&document["metrics"], &reference["metrics"][other]).is_err(), "{column}, {other}");
+        }
+    }
+}
+
+/// Every figure that scikit-learn has, to 1e-9.
+fn check_metrics(found: &Value, expected: &Value) -> Result<(), String> {
+    let near = |name: &str, found: f64, expected: f64| {
+        let is_near = (found - expected).abs() <= 1e-9 * (1.0 + expected.abs());
+        if is_near { Ok(()) } else { Err(format!("{name}: {found} instead of {expected}")) }
+    };
+    let mut checked = 0;
+    for (name, expected) in expected.as_object().expect("figures by name") {
+        let place = match name.as_str() {
+            "calibration" | "gains" => continue,
+            "auc" | "average_precision" => format!("/{name}/value"),
+            "precision" | "recall" | "specificity" | "f1" => format!("/confusion/{name}"),
+            name if name.ends_with("tives") => format!("/confusion/{name}"),
+            name => format!("/{name}"),
+        };
+        near(name, number(found, &place), expected.as_f64().expect("a number"))?;
+        checked += 1;
+    }
+    assert_eq!(checked, 16);
+    near("calibration", number(found, "/calibration/expected_error"), number(expected, "/calibration/expected_error"))?;
+    let bins = found["calibration"]["bins"].as_array().expect("bins");
+    for (i, (found, expected)) in bins.iter().zip(expected["calibration"]["bins"].as_array().expect("bins")).enumerate()
+    {
+        if expected.is_null() {
+            near(&format!("bin {i}"), number(found, "/weight"), 0.0)?;
+            continue;
+        }
+        for (part, expected) in ["/weight", "/predicted", "/observed"].iter().zip(list(expected)) {
+            near(&format!("bin {i}{part}"), number(found, part), expected)?;
+        }
+    }
+    let lift = found["lift"].as_array().expect("deciles");
+    for (i, (row, expected)) in lift.iter().zip(list(&expected["gains"])).enumerate() {
+        near(&format!("gain {i}"), number(row, "/gain/value"), expected)?;
+    }
+    Ok(())
+}
+
+/// A column of floats.
+fn read(path: &Path, name: &str) -> Vec<f64> {
+    let file = fs::File::open(path).expect("the file is there");
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("a reader");
+    let batches = reader.map(|batch| batch.expect("rows"));
+    batches
+        .flat_map(|batch| {
+            let array = batch.column_by_name(name).unwrap_or_else(|| panic!("no {name}")).clone();
+            array.as_primitive::<Float64Type>().values().to_vec()
+        })
+        .collect()
+}
+
+// ---- metrics --------------------------------------------------------------------------------------------------
+
+#[test]
+fn metrics_of_whole_weights_are_those_of_the_rows_repeated() {
+    let place = place();
+    place.model("data.parquet --label y --features k --weight w -o ties.json");
+    place.model("data.parquet --label y --features x,k --offset o --weight w -o model.json");
+    for model in ["ties", "model"] {
+        let evaluate = |arguments: &str| place.done(&format!("evaluate -m {model}.json {arguments} --threshold 0.4"));
+        let of = |arguments: &str| evaluate(&format!("{arguments} --json")).json()["metrics"].clone();
+        let (found, expected) = (of("data.parquet --weight w"), of("repeated.parquet"));
+        assert_eq!(first_difference(&found, &expected), None, "{model}");
+        assert_eq!((number(&found, "/rows"), number(&found, "/weights")), (3_000.0, number(&expected, "/rows")));
+        assert!(figures(&found).len() > 100, "{found:#}");
+        assert!(first_difference(&of("data.parquet"), &expected).is_some(), "without weights it is something else");
+        // The text too, whole numbers without decimals, but for the names of what is counted.
+        let text = |arguments: &str| -> Vec<String> {
+            let lines = evaluate(arguments).stdout;
+            lines.lines().map(|line| line.replace("    weight  predicted", "      rows  predicted")).collect()
+        };
+        let (found, expected) = (text("data.parquet --weight w"), text("repeated.parquet"));
+        assert_eq!(found[1..], expected[1..]);
+        let confusion = found.iter().find_map(|line| line.strip_prefix("confusion ")).expect("a confusion");
+        assert!(!confusion.replace("0.4", "").contains('.'), "{confusion}");
+        assert!(found[0].contains("3000, weighing 4") && found[0].contains(" by `w`, "), "{}", found[0]);
+    }
+}
+
+#[test]
+fn metrics_say_when_a_model_was_trained_with_weights_and_they_are_without() {
+    let place = place();
+    place.model("data.parquet --label y --features x,k --weight w -o weighted.json");
+    place.model("data.parquet --label y --features x,k -o plain.json");
+    for (model, flags, notes) in [
+        ("weighted", "", true),
+        ("weighted", "--weight w", false),
+        ("plain", "", false),
+        ("plain", "--weight w", false),
+    ] {
+        let run = place.done(&format!("evaluate -m {model}.json data.parquet {flags}"));
+        let said = run.stderr.contains("trained with the weights `w`") && run.stderr.contains("--weight w");
+        assert_eq!((said, run.stderr.is_empty()), (notes, !notes), "{model} {flags}: {run:?}");
+    }
+}
+
+#[test]
+fn validation_weighs_rows_and_no_classes() {
+    let place = place();
+    write_parquet(&place.path("new.parquet"), &table(6), 400);
+    write_parquet(&place.path("new_repeated.parquet"), &repeated(&table(6)), 400);
+    let names = ["/log_loss", "/skill", "/brier", "/accuracy", "/prevalence"];
+    let agree = |validation: &Value, metrics: &Value| {
+        let ranks = ["auc", "average_precision"].map(|name| (format!("/{name}"), format!("/{name}/value")));
+        let same = names.map(|name| (name.to_owned(), name.to_owned()));
+        let mut pairs = same.into_iter().chain(ranks);
+        pairs.all(|(a, b)| (number(validation, &a) - number(metrics, &b)).abs() <= 1e-12)
+    };
+    let evaluate = |arguments: &str| {
+        place.done(&format!("evaluate -m model.json {arguments} --json --quiet")).json()["metrics"].clone()
+    };
+    let train = "data.parquet --label y --features x,k -o model.json";
+    let model = place.model(&format!("{train} --weight w --class-weight true=5 --valid new.parquet"));
+    let validation = &model["training"]["validation"];
+    assert!(agree(validation, &evaluate("new_repeated.parquet")), "{validation:#}");
+    assert!(agree(validation, &evaluate("new.parquet --weight w")), "{validation:#}");
+    assert!(!agree(validation, &evaluate("new.parquet")), "{validation:#}");
+    assert_eq!(number(validation, "/rows"), ROWS as f64);
+
+    let model = place.model(&format!("{train} --class-weight balanced --valid new.parquet"));
+    assert!(agree(&model["training"]["validation"], &evaluate("new.parquet")));
+
+    // A file without weights is refused before the training, of which nothing is said.
+    let without: Columns = table(6).into_iter().filter(|(name, _)| !["w", "o"].contains(name)).collect();
+    write_parquet(&place.path("without.parquet"), &without, 400);
+    let arguments = format!("train {train} --weight w --offset o --valid without.parquet --device cpu");
+    assert_refused(&place, &arguments, &["without.parquet has not the columns o, w"], &["The columns are: x, u, k, y"]);
+    assert!(!place.run(&arguments).stderr.contains("passes as a rule"));
+
+    // What is held back has its weights with it.
+    let run = place.done(&format!("train {train} --weight w --split 0.4 --seed 3 --device cpu"));
+    assert!(run.stdout.contains("rows weighed by `w` (split 0.4): loss "), "{run:?}");
+    let split = place.json_file("model.json")["training"]["validation"].clone();
+    place.model(&format!("{train} --split 0.4 --seed 3"));
+    let plain = place.json_file("model.json")["training"]["validation"].clone();
+    assert_eq!(split["rows"], plain["rows"]);
+    assert!((number(&split, "/prevalence") - number(&plain, "/prevalence")).abs() > 1e-4, "{split:#} {plain:#}");
+}
+
+// ---- refusals -------------------------------------------------------------------------------------------------
+
+#[test]
+fn weights_that_are_none_are_refused() {
+    for (weight, what) in [
+        (Some(-1.0), "-1"),
+        (Some(-1e-300), "-0.000"),
+        (None, "missing"),
+        (Some(f64::NAN), "missing"),
+        (Some(f64::INFINITY), "inf"),
+    ] {
+        let place = place_with_weights(ones_but(weight));
+        let train = "train data.parquet --label y --features x,k --weight w --device cpu";
+        let ways = ["Weights are numbers from 0 on", "Correct them upstream"];
+        assert_refused(&place, &format!("{train} -o model.json"), &["weight", "row 777, from 0, is", what], &ways);
+        place.done("train data.parquet --label y --features x,k --device cpu -o model.json");
+        let evaluate = "evaluate -m model.json data.parquet --weight w";
+        let fact = format!("the weight `w` is {what}");
+        assert_refused(&place, evaluate, &[&fact, "in row 777, from 0"], &[ways[0], ways[1], "--where \"w >= 0\""]);
+        // The ways out are ways out, but that what is infinite is not below 0.
+        if weight != Some(f64::INFINITY) {
+            let mut command = place.command(&format!("{evaluate} --json"));
+            let output = command.args(["--where", "w >= 0"]).output().expect("the program starts");
+            let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            assert_eq!(number(&document, "/metrics/rows"), ROWS as f64 - 1.0);
+        }
+    }
+}
+
+#[test]
+fn rows_without_a_weight_are_left_out_where_the_model_says_so() {
+    let place = place_with_weights(ones_but(None));
+    let run =
+        place.done("train data.parquet --label y --features x,k --weight w --nulls drop-row --device cpu -o m.json");
+    assert!(run.stderr.contains("1 rows with missing values left out"), "{run:?}");
+    let run = place.done("evaluate -m m.json data.parquet --weight w --json");
+    assert!(run.stderr.contains("1 rows left out: the label, the weight or a value"), "{run:?}");
+    let document = run.json();
+    assert_eq!((number(&document, "/left_out"), number(&document, "/metrics/rows")), (1.0, ROWS as f64 - 1.0));
+    assert_eq!(number(&document, "/metrics/weights"), ROWS as f64 - 1.0);
+    // Without the weights the row is as good as any.
+    let document = place.done("evaluate -m m.json data.parquet --json --quiet").json();
+    assert_eq!((number(&document, "/left_out"), number(&document, "/metrics/rows")), (0.0, ROWS as f64));
+    // No rule covers a weight that is wrong.
+    let place = place_with_weights(ones_but(Some(-2.0)));
+    place.done("train data.parquet --label y --features x,k --nulls drop-row --device cpu -o m.json");
+    assert_refused(&place, "evaluate -m m.json data.parquet --weight w", &["`w` is -2 in row 777"], &["Correct them"]);
+}
+
+#[test]
+fn weights_that_are_all_0_are_refused() {
+    let train = "train data.parquet --label y --features x,k --weight w --device cpu -o model.json";
+    let labels = table(5);
+    let labels = column(&labels, "y").as_boolean();
+    let positives = labels.true_count();
+    for kept in [None, Some(true), Some(false)] {
+        let of_row = |row: usize| if Some(labels.value(row)) == kept { 1.0 } else { 0.0 };
+        let place = place_with_weights(Arc::new(Float64Array::from_iter_values((0..ROWS).map(of_row))));
+        let (rows, class) = if kept == Some(false) { (positives, "true") } else { (ROWS - positives, "false") };
+        let fact = format!("all {rows} rows with the label {class} have weight 0");
+        assert_refused(&place, train, &[&fact], &["Both classes must count", "column of weights"]);
+        place.done("train data.parquet --label y --features x,k --device cpu -o model.json");
+        let evaluate = "evaluate -m model.json data.parquet --weight w";
+        if kept.is_none() {
+            assert_refused(&place, evaluate, &["the weights of all 3000 rows are 0"], &["column of weights"]);
+        } else {
+            assert_eq!(place.done(&format!("{evaluate} --json")).json()["metrics"]["auc"], Value::Null);
+        }
+    }
+}
+
+#[test]
+fn columns_that_are_no_weights_are_refused() {
+    let mut columns = table(5);
+    let y = column(&columns, "y").as_boolean().clone();
+    columns.push(("t", Arc::new(StringArray::from_iter_values((0..ROWS).map(|row| (row % 3).to_string())))));
+    columns.push(("d", Arc::new(Int32Array::from_iter_values((0..ROWS).map(|row| i32::from(y.value(row)))))));
+    let place = Place::with_data(&columns);
+    place.done("train data.parquet --label d --features x,k --device cpu -o model.json");
+    for command in
+        ["train data.parquet --label d --features x,k --device cpu -o new.json", "evaluate -m model.json data.parquet"]
+    {
+        for (column, why) in [("t", "of type Utf8"), ("d", "it is the label"), ("y", "of type Boolean")] {
+            let fact = format!("--weight {column}: ");
+            assert_refused(
+                &place,
+                &format!("{command} --weight {column}"),
+                &[&fact, why],
+                &["Name a column of numbers"],
+            );
+        }
+        assert_refused(
+            &place,
+            &format!("{command} --weight nothing"),
+            &["nothing"],
+            &["The columns are: x, u, k, w, o, y"],
+        );
+    }
+}
