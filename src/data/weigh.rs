@@ -117,8 +117,10 @@ pub(super) fn weigh(
                 let weights = weighing.weights(arrays)?;
                 if let Some(row) = weights.iter().position(|w| !(*w >= 0.0 && *w < f64::from(f32::MAX))) {
                     let what = if weights[row].is_nan() { "missing".into() } else { weights[row].to_string() };
+                    // Factors of classes are positive, so it is the column's.
+                    let name = plan.weight.map_or("", |column| table.fields[column].name.as_str());
                     return Err(Error::data(
-                        format!("the weight of row {}, from 0, is {what}", table.row_names(&[first_row + before + row])),
+                        format!("the weight `{name}` is {what} in row {}, from 0", table.row_names(&[first_row + before + row])),
                         "Weights are numbers from 0 on. Correct them upstream; --nulls drop-row leaves rows without one out.",
                     ));
                 }
