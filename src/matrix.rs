@@ -1,74 +1,193 @@
-//! Small dense symmetric matrices: Hessians. The only place that knows nalgebra.
+//! Symmetric matrices: Hessians, whole or as far as they are kept. The only place that knows nalgebra.
+
+use std::sync::Arc;
 
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 
-/// A symmetric matrix `[n x n]` in f64.
+/// Which parameters of a [`Symmetric`] are loose: of those nothing is kept but their own entries on the diagonal and what
+/// they have in common with the others, which are tight. Levels of a category are so, because no row has two of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    /// Parameters that are tight, and those that are loose, ascending.
+    tight: Vec<usize>,
+    loose: Vec<usize>,
+    /// Of each parameter: its index among its like, and whether it is loose.
+    places: Vec<(usize, bool)>,
+    /// The group of each loose parameter. Those of one group have nothing in common; what those of two groups have is left
+    /// out.
+    groups: Vec<usize>,
+    /// Whether the last parameter is an intercept, with which a loose one has all its rows in common.
+    has_intercept: bool,
+}
+
+impl Pattern {
+    /// From the group of each parameter, if it is loose. The last parameter is an intercept if there is one; it is tight.
+    pub fn new(groups: &[Option<usize>], has_intercept: bool) -> Self {
+        let (mut tight, mut loose) = (Vec::new(), Vec::new());
+        let places = groups.iter().enumerate().map(|(index, group)| {
+            let like = if group.is_some() { &mut loose } else { &mut tight };
+            like.push(index);
+            (like.len() - 1, group.is_some())
+        });
+        Self {
+            places: places.collect(),
+            tight,
+            loose,
+            groups: groups.iter().flatten().copied().collect(),
+            has_intercept,
+        }
+    }
+
+    /// The group of a parameter, if it is loose.
+    pub fn group(&self, index: usize) -> Option<usize> {
+        let (place, is_loose) = self.places[index];
+        is_loose.then(|| self.groups[place])
+    }
+
+    /// The number of groups of loose parameters.
+    fn count(&self) -> usize {
+        let mut groups = self.groups.clone();
+        groups.sort_unstable();
+        groups.dedup();
+        groups.len()
+    }
+}
+
+/// A symmetric matrix `[n x n]` in f64; of a large one only what a [`Pattern`] keeps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Symmetric {
+    /// Of the tight parameters with each other; of all, where no pattern says otherwise.
     entries: DMatrix<f64>,
+    loose: Option<Loose>,
+}
+
+/// The part of a matrix that belongs to loose parameters.
+#[derive(Clone, Debug, PartialEq)]
+struct Loose {
+    pattern: Arc<Pattern>,
+    /// `[tight x loose]`.
+    border: DMatrix<f64>,
+    /// The diagonal `[loose]`.
+    own: DVector<f64>,
 }
 
 impl Symmetric {
     /// The zero matrix `[n x n]`.
     pub fn zero(n: usize) -> Self {
-        Self { entries: DMatrix::zeros(n, n) }
+        Self { entries: DMatrix::zeros(n, n), loose: None }
     }
 
     /// The matrix with `entry(i, j)` for `j <= i`, and its mirror image above.
     pub fn from_lower(n: usize, entry: impl Fn(usize, usize) -> f64) -> Self {
-        Self { entries: DMatrix::from_fn(n, n, |i, j| entry(i.max(j), i.min(j))) }
+        Self { entries: DMatrix::from_fn(n, n, |i, j| entry(i.max(j), i.min(j))), loose: None }
+    }
+
+    /// As [`Symmetric::from_lower`], of what `pattern` keeps.
+    pub fn of_pattern(pattern: Arc<Pattern>, entry: impl Fn(usize, usize) -> f64) -> Self {
+        let entry = |i: usize, j: usize| entry(i.max(j), i.min(j));
+        let Pattern { tight, loose, .. } = &*pattern;
+        let entries = DMatrix::from_fn(tight.len(), tight.len(), |i, j| entry(tight[i], tight[j]));
+        let border = DMatrix::from_fn(tight.len(), loose.len(), |i, j| entry(tight[i], loose[j]));
+        let own = DVector::from_fn(loose.len(), |i, _| entry(loose[i], loose[i]));
+        Self { entries, loose: Some(Loose { pattern, border, own }) }
+    }
+
+    /// What is kept of it, if not all.
+    pub fn pattern(&self) -> Option<&Arc<Pattern>> {
+        self.loose.as_ref().map(|loose| &loose.pattern)
     }
 
     /// The number of rows.
     pub fn size(&self) -> usize {
-        self.entries.nrows()
+        self.entries.nrows() + self.loose.as_ref().map_or(0, |loose| loose.own.len())
     }
 
-    /// The entry in row `i`, column `j`.
+    /// The entry in row `i`, column `j`; 0 where it is not kept.
     pub fn get(&self, i: usize, j: usize) -> f64 {
-        self.entries[(i, j)]
+        let Some(Loose { pattern, border, own }) = &self.loose else { return self.entries[(i, j)] };
+        match (pattern.places[i], pattern.places[j]) {
+            ((i, false), (j, false)) => self.entries[(i, j)],
+            ((tight, false), (loose, true)) | ((loose, true), (tight, false)) => border[(tight, loose)],
+            ((i, true), (j, true)) => {
+                if i == j {
+                    own[i]
+                } else {
+                    0.0
+                }
+            }
+        }
     }
 
     /// The diagonal `[n]`.
     pub fn diagonal(&self) -> Vec<f64> {
-        self.entries.diagonal().iter().copied().collect()
+        (0..self.size()).map(|i| self.get(i, i)).collect()
     }
 
     /// Adds to the diagonal, entry by entry.
     pub fn add_diagonal(&mut self, values: &[f64]) {
         for (i, value) in values.iter().enumerate() {
-            self.entries[(i, i)] += value;
+            match &mut self.loose {
+                None => self.entries[(i, i)] += value,
+                Some(Loose { pattern, own, .. }) => match pattern.places[i] {
+                    (tight, false) => self.entries[(tight, tight)] += value,
+                    (loose, true) => own[loose] += value,
+                },
+            }
+        }
+    }
+
+    /// Takes a matrix that was summed over a sample of rows to all of them, whose `diagonal` is known.
+    ///
+    /// Of a matrix that is kept whole the diagonal is replaced. A loose parameter gets the weight that it has in all rows,
+    /// and with it what it has in common with others: as if its rows in the sample were so many more or fewer. Its
+    /// diagonal alone would not do: a level and the intercept have the same rows in common as the level with itself, and
+    /// what a Schur complement leaves of the intercept is their small difference.
+    pub fn calibrate(&mut self, diagonal: &[f64]) {
+        let Some(Loose { pattern, border, own }) = &mut self.loose else {
+            let change: Vec<f64> = diagonal.iter().zip(self.diagonal()).map(|(all, own)| all - own).collect();
+            return self.add_diagonal(&change);
+        };
+        let is_one_group = pattern.count() == 1;
+        for (index, &parameter) in pattern.loose.iter().enumerate() {
+            let all = diagonal[parameter];
+            let (factor, mut column) = (all / own[index], border.column_mut(index));
+            if own[index] > 0.0 && factor.is_finite() {
+                // Every row has one level of a category, so one of them weighs the tight parameters anew.
+                if is_one_group {
+                    self.entries.ger((factor - 1.0) / own[index], &column, &column, 1.0);
+                }
+                column *= factor;
+            }
+            own[index] = all;
+        }
+        for (index, &parameter) in pattern.tight.iter().enumerate() {
+            let is_intercept = pattern.has_intercept && index + 1 == pattern.tight.len();
+            // A column that no row of the sample has would make the matrix singular.
+            if self.entries[(index, index)] <= 0.0 || is_intercept && !is_one_group {
+                self.entries[(index, index)] = diagonal[parameter];
+            }
         }
     }
 
     /// Multiplies every entry by `factor`.
     pub fn scale(&mut self, factor: f64) {
         self.entries *= factor;
+        if let Some(Loose { border, own, .. }) = &mut self.loose {
+            *border *= factor;
+            *own *= factor;
+        }
     }
 
-    /// Adds another matrix of the same size.
-    pub fn add(&mut self, other: &Self) {
-        self.entries += &other.entries;
-    }
-
-    /// Adds `A'B` for column-major `a` and `b`, `[rows x n]` each, of which only a product that is symmetric
-    /// makes sense here.
-    pub fn add_product(&mut self, rows: usize, a: &[f64], b: &[f64]) {
-        let n = self.size();
-        let a = nalgebra::DMatrixView::from_slice(a, rows, n);
-        let b = nalgebra::DMatrixView::from_slice(b, rows, n);
-        self.entries.gemm(1.0, &a.transpose(), &b, 1.0);
-    }
-
-    /// `M B M`.
+    /// `M B M` of two matrices that are kept whole.
     #[must_use]
     pub fn congruence(&self, inner: &Self) -> Self {
-        Self { entries: &self.entries * &inner.entries * &self.entries }
+        assert!(self.loose.is_none() && inner.loose.is_none(), "a product of what is not kept whole");
+        Self { entries: &self.entries * &inner.entries * &self.entries, loose: None }
     }
 
     /// `v'M v`.
     pub fn quadratic(&self, v: &[f64]) -> f64 {
-        self.times(v).iter().zip(v).map(|(a, b)| a * b).sum()
+        self.bilinear(v, v)
     }
 
     /// `a'M b`.
@@ -78,41 +197,193 @@ impl Symmetric {
 
     /// `M v`.
     pub fn times(&self, v: &[f64]) -> Vec<f64> {
-        (&self.entries * DVector::from_column_slice(v)).iter().copied().collect()
+        let Some(Loose { pattern, border, own }) = &self.loose else {
+            return (&self.entries * DVector::from_column_slice(v)).iter().copied().collect();
+        };
+        let (tight, loose) = pattern.split(v);
+        let of_tight = &self.entries * &tight + border * &loose;
+        let of_loose = border.tr_mul(&tight) + own.component_mul(&loose);
+        pattern.join(&of_tight, &of_loose)
     }
 
-    /// The matrix of the rows and columns `kept`, in their order.
+    /// The matrix of the rows and columns `kept`, in their order, of one that is kept whole.
     #[must_use]
     pub fn restricted(&self, kept: &[usize]) -> Self {
-        Self { entries: DMatrix::from_fn(kept.len(), kept.len(), |i, j| self.entries[(kept[i], kept[j])]) }
+        Self::from_lower(kept.len(), |i, j| self.get(kept[i], kept[j]))
     }
 
     /// Whether all entries are finite.
     pub fn is_finite(&self) -> bool {
-        self.entries.iter().all(|x| x.is_finite())
+        let of_loose = |Loose { border, own, .. }: &Loose| border.iter().chain(own.iter()).all(|x| x.is_finite());
+        self.entries.iter().all(|x| x.is_finite()) && self.loose.as_ref().is_none_or(of_loose)
     }
 
-    /// The Cholesky factor; `None` if the matrix is not positive definite.
+    /// The Cholesky factor; `None` if the matrix is not positive definite. That of a pattern is of the Schur complement
+    /// of its loose part: exact for one group, and for several as good as they are independent (see [`Centring`]).
     pub fn factor(&self) -> Option<Factor> {
-        self.entries.clone().cholesky().map(|cholesky| Factor { cholesky })
+        let Some(Loose { pattern, border, own }) = &self.loose else {
+            return self.entries.clone().cholesky().map(|cholesky| Factor { cholesky, loose: None });
+        };
+        if !own.iter().all(|x| *x > 0.0) {
+            return None;
+        }
+        let count = pattern.count();
+        let (mut entries, mut border, mut centring) = (self.entries.clone(), border.clone(), None);
+        if count > 1 && pattern.has_intercept {
+            let found = Centring::new(pattern, &entries, &border, own)?;
+            found.centre(&mut entries, &mut border);
+            centring = Some(found);
+        }
+        [1.0, count as f64].into_iter().find_map(|times| {
+            let own = own * times;
+            let pattern = Arc::clone(pattern);
+            let mut factor = LooseFactor { pattern, shares: border.clone(), own, centring: centring.clone(), times };
+            for (index, row) in border.row_iter().enumerate() {
+                let solved = factor.solve_loose(&row.transpose());
+                factor.shares.set_row(index, &solved.transpose());
+            }
+            let mut complement = entries.clone();
+            complement.gemm(-1.0, &factor.shares, &border.transpose(), 1.0);
+            complement.cholesky().map(|cholesky| Factor { cholesky, loose: Some(factor) })
+        })
+    }
+}
+
+/// Several groups of loose parameters beside an intercept, in coordinates in which every column is centred by the
+/// weights of the rows.
+///
+/// What two groups have in common is mostly what each has in common with the intercept: for levels that fall together by
+/// chance, `d_a d_b' / a_00` with their weights d. Centred, that is gone, and the rest is left out. A group's own block is
+/// then `K = D - d d' / a_00`, with `K^-1 = D^-1 + u u' / r`, `u = D^-1 d` and `r = a_00 - d'u` (Sherman and Morrison): r is
+/// the weight of the rows that have none of the group's levels but the reference.
+///
+/// Where the groups depend on each other so much that this leaves no definite matrix, `k K` stands in for the blocks of
+/// all k groups: with the rest C, `x'(K + C)x <= k x'Kx` for any rows by the inequality of Cauchy and Schwarz, so that is
+/// an upper bound.
+#[derive(Clone, Debug)]
+struct Centring {
+    /// Weighted mean of each tight column, 0 for the intercept's own, and of each loose one.
+    tight_means: DVector<f64>,
+    loose_means: DVector<f64>,
+    /// The group of each loose parameter, and its u.
+    groups: Vec<(usize, f64)>,
+    /// r of each group.
+    references: Vec<f64>,
+}
+
+impl Centring {
+    /// `None` if a group leaves nothing to its reference.
+    fn new(pattern: &Pattern, entries: &DMatrix<f64>, border: &DMatrix<f64>, own: &DVector<f64>) -> Option<Self> {
+        let last = entries.nrows() - 1;
+        let total = entries[(last, last)];
+        let mut tight_means = entries.column(last) / total;
+        tight_means[last] = 0.0;
+        let loose_means = border.row(last).transpose() / total;
+        let mut references = vec![total; pattern.groups.iter().max()? + 1];
+        let mut groups = Vec::with_capacity(own.len());
+        for ((group, own), d) in pattern.groups.iter().zip(own.iter()).zip(border.row(last).iter()) {
+            references[*group] -= d * d / own;
+            groups.push((*group, d / own));
+        }
+        let is_positive = references.iter().all(|r| *r > 0.0);
+        is_positive.then(|| Self { tight_means, loose_means, groups, references })
+    }
+
+    /// Brings the matrices to centred columns.
+    fn centre(&self, entries: &mut DMatrix<f64>, border: &mut DMatrix<f64>) {
+        let last = entries.nrows() - 1;
+        let total = entries[(last, last)];
+        entries.ger(-total, &self.tight_means, &self.tight_means, 1.0);
+        border.ger(-total, &self.tight_means, &self.loose_means, 1.0);
+        border.row_mut(last).fill(0.0);
+        entries.row_mut(last).fill(0.0);
+        entries.column_mut(last).fill(0.0);
+        entries[(last, last)] = total;
+    }
+
+    /// `(k K)^-1 v`, with `k D` in `own`.
+    fn solve(&self, v: &DVector<f64>, own: &DVector<f64>, k: f64) -> DVector<f64> {
+        let mut sums = vec![0.0; self.references.len()];
+        for ((group, u), v) in self.groups.iter().zip(v.iter()) {
+            sums[*group] += u * v;
+        }
+        let of_groups = self.groups.iter().map(|&(group, u)| u * sums[group] / (k * self.references[group]));
+        v.component_div(own) + DVector::from_iterator(v.len(), of_groups)
+    }
+}
+
+impl Pattern {
+    /// The tight and the loose part of a vector.
+    fn split(&self, v: &[f64]) -> (DVector<f64>, DVector<f64>) {
+        let part = |indices: &[usize]| DVector::from_iterator(indices.len(), indices.iter().map(|&i| v[i]));
+        (part(&self.tight), part(&self.loose))
+    }
+
+    fn join(&self, tight: &DVector<f64>, loose: &DVector<f64>) -> Vec<f64> {
+        self.places.iter().map(|&(index, is_loose)| if is_loose { loose[index] } else { tight[index] }).collect()
     }
 }
 
 /// The Cholesky factor of a positive definite [`Symmetric`].
 #[derive(Clone, Debug)]
 pub struct Factor {
+    /// Of the matrix, or of the Schur complement of its loose part.
     cholesky: Cholesky<f64, Dyn>,
+    loose: Option<LooseFactor>,
+}
+
+#[derive(Clone, Debug)]
+struct LooseFactor {
+    pattern: Arc<Pattern>,
+    /// The border times the inverse of the loose block, `[tight x loose]`.
+    shares: DMatrix<f64>,
+    /// The diagonal, `times` what it was.
+    own: DVector<f64>,
+    /// In the coordinates of which all of it is.
+    centring: Option<Centring>,
+    times: f64,
+}
+
+impl LooseFactor {
+    /// The loose block's inverse times `v`.
+    fn solve_loose(&self, v: &DVector<f64>) -> DVector<f64> {
+        match &self.centring {
+            None => v.component_div(&self.own),
+            Some(centring) => centring.solve(v, &self.own, self.times),
+        }
+    }
 }
 
 impl Factor {
     /// Solves `M x = b`.
     pub fn solve(&self, b: &[f64]) -> Vec<f64> {
-        self.cholesky.solve(&DVector::from_column_slice(b)).iter().copied().collect()
+        let Some(factor @ LooseFactor { pattern, shares, centring, .. }) = &self.loose else {
+            return self.cholesky.solve(&DVector::from_column_slice(b)).iter().copied().collect();
+        };
+        let (mut tight, mut loose) = pattern.split(b);
+        let last = tight.len().saturating_sub(1);
+        if let Some(centring) = centring {
+            let intercept = tight[last];
+            tight.axpy(-intercept, &centring.tight_means, 1.0);
+            loose.axpy(-intercept, &centring.loose_means, 1.0);
+        }
+        let mut tight = self.cholesky.solve(&(tight - shares * &loose));
+        let loose = factor.solve_loose(&loose) - shares.tr_mul(&tight);
+        if let Some(centring) = centring {
+            tight[last] -= centring.tight_means.dot(&tight) + centring.loose_means.dot(&loose);
+        }
+        pattern.join(&tight, &loose)
     }
 
     /// `M^-1`.
     pub fn inverse(&self) -> Symmetric {
-        Symmetric { entries: self.cholesky.inverse() }
+        let Some(LooseFactor { pattern, .. }) = &self.loose else {
+            return Symmetric { entries: self.cholesky.inverse(), loose: None };
+        };
+        let n = pattern.places.len();
+        let unit = |i: usize| (0..n).map(|j| f64::from(u8::from(i == j))).collect::<Vec<f64>>();
+        let columns: Vec<Vec<f64>> = (0..n).map(|i| self.solve(&unit(i))).collect();
+        Symmetric::from_lower(n, |i, j| columns[j][i])
     }
 }
 
@@ -137,12 +408,83 @@ mod tests {
         assert!(Symmetric::from_lower(2, |_, _| 1.0).factor().is_none());
     }
 
+    /// Weighted rows of two plain columns, two categories of three and of two levels beside the reference, and an
+    /// intercept: what is kept of `X'X`.
+    fn of_rows(groups: &[Option<usize>], dependent: bool) -> [Symmetric; 2] {
+        let mut sums = vec![vec![0.0; 8]; 8];
+        for row in 0..240 {
+            let (a, b) = (row % 4, if dependent { row % 4 / 2 + row % 5 / 4 } else { row / 4 % 3 });
+            let plain = [(row * 7 % 11) as f64 / 11.0 - 0.4, (row * 5 % 13) as f64 / 13.0 + a as f64];
+            // Each in units of its own.
+            let level = |code: usize, of: usize| if code == of { 0.5 + of as f64 } else { 0.0 };
+            let x = [plain[0], level(a, 1), level(a, 2), plain[1], level(a, 3), level(b, 1), level(b, 2), 1.0];
+            let weight = 1.0 + (row * 3 % 7) as f64;
+            for i in 0..8 {
+                for j in 0..8 {
+                    sums[i][j] += weight * x[i] * x[j] / 240.0;
+                }
+            }
+        }
+        let entry = |i: usize, j: usize| sums[i][j];
+        [Symmetric::from_lower(8, entry), Symmetric::of_pattern(Arc::new(Pattern::new(groups, true)), entry)]
+    }
+
+    fn close(a: &[f64], b: &[f64], tolerance: f64) -> bool {
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= tolerance)
+    }
+
+    /// Loose parameters of one group: the same answers as of the matrix that is kept whole.
     #[test]
-    fn adds_products() {
-        // A'A of [[1, 2], [3, 4], [5, 6]] (columns 1 3 5 and 2 4 6).
-        let columns = [1.0, 3.0, 5.0, 2.0, 4.0, 6.0];
-        let mut sum = Symmetric::zero(2);
-        sum.add_product(3, &columns, &columns);
-        assert_eq!(sum, Symmetric::from_lower(2, |i, j| [[35.0, 0.0], [44.0, 56.0]][i][j]));
+    fn a_pattern_is_solved_by_its_schur_complement() {
+        let groups = [None, Some(0), Some(0), None, Some(0), None, None, None];
+        let [whole, mut kept] = of_rows(&groups, true);
+        let x = [1.0, -2.0, 0.5, 3.0, -1.0, 0.7, 2.0, -0.3];
+        assert!(close(&kept.times(&x), &whole.times(&x), 1e-12) && close(&kept.diagonal(), &whole.diagonal(), 0.0));
+        let factor = kept.factor().expect("definite");
+        assert!(close(&factor.solve(&whole.times(&x)), &x, 1e-12));
+        let inverse = whole.factor().expect("definite").inverse();
+        assert!((0..8).all(|i| (0..8).all(|j| (factor.inverse().get(i, j) - inverse.get(i, j)).abs() <= 1e-12)));
+        let before = kept.get(3, 1);
+        kept.add_diagonal(&[1.0; 8]);
+        kept.scale(2.0);
+        assert!(close(&[kept.get(3, 1), kept.get(1, 3)], &[2.0 * before; 2], 1e-15) && kept.get(1, 4) == 0.0);
+        let diagonal: Vec<f64> = whole.diagonal().iter().map(|h| 2.0 * h + 2.0).collect();
+        assert!(close(&kept.diagonal(), &diagonal, 1e-14));
+    }
+
+    /// Of two groups that are independent the inverse is nearly the exact one in every direction; whatever they have in
+    /// common, it is definite.
+    #[test]
+    fn several_groups_are_nearly_exact_if_they_are_independent() {
+        let groups = [None, Some(0), Some(0), None, Some(0), Some(1), Some(1), None];
+        for dependent in [false, true] {
+            let [whole, kept] = of_rows(&groups, dependent);
+            let (exact, bound) = (whole.factor().expect("definite"), kept.factor().expect("definite"));
+            for direction in 0..32 {
+                let g: Vec<f64> = (0..8).map(|i| ((direction * 8 + i) as f64 * 1.7).sin()).collect();
+                let of = |factor: &Factor| factor.solve(&g).iter().zip(&g).map(|(x, g)| x * g).sum::<f64>();
+                let share = of(&bound) / of(&exact);
+                assert!(share > 0.0 && share.is_finite(), "{share}");
+                assert!(dependent || (0.9..=1.1).contains(&share), "{share}");
+            }
+        }
+    }
+
+    /// A sample that has every other level too often is the matrix of all rows once it knows their diagonal.
+    #[test]
+    fn a_sample_is_calibrated_by_the_diagonal_of_all() {
+        let groups = [None, Some(0), Some(0), None, Some(0), None, None, None];
+        let [whole, mut kept] = of_rows(&groups, true);
+        let all = whole.diagonal();
+        // Half of the rows of the first level are not in the sample.
+        let Some(Loose { border, own, .. }) = &mut kept.loose else { panic!("it is not kept whole") };
+        let column = border.column(0) * 0.5;
+        kept.entries.ger(-0.5 / own[0], &border.column(0), &border.column(0), 1.0);
+        border.set_column(0, &column);
+        own[0] *= 0.5;
+        let x = [1.0, -2.0, 0.5, 3.0, -1.0, 0.7, 2.0, -0.3];
+        assert!(!close(&kept.factor().expect("definite").solve(&whole.times(&x)), &x, 1e-3));
+        kept.calibrate(&all);
+        assert!(close(&kept.factor().expect("definite").solve(&whole.times(&x)), &x, 1e-12));
     }
 }

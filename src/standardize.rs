@@ -14,8 +14,10 @@
 //! `b = 0` ties `b~ = sum w~_j m_j / s_j`. The map is linear; gradients go back by its transpose.
 //! All of it is f64 on the host, before anything is rounded.
 
+use std::sync::Arc;
+
 use crate::error::Result;
-use crate::matrix::Symmetric;
+use crate::matrix::{Pattern, Symmetric};
 use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Probe};
 
 /// Where one column lies, exactly and on the device.
@@ -56,6 +58,12 @@ impl Coordinates {
             }
         }
         Self { columns, active, intercept }
+    }
+
+    /// Leaves a column of 0s and 1s uncentred, so that two of them that share no row have nothing in common.
+    pub fn leave_uncentred(&mut self, index: usize) {
+        let column = &mut self.columns[index];
+        (column.mean, column.reach) = (0.0, 1.0);
     }
 
     /// These coordinates for a device whose columns are standardised exactly: the pass over the file is one.
@@ -217,13 +225,22 @@ impl Coordinates {
     fn hessian(&self, device: &Symmetric) -> Symmetric {
         let last = self.columns.len();
         let map = self.map();
-        Symmetric::from_lower(map.len(), |a, b| {
+        let entry = |a: usize, b: usize| {
             let ((i, ratio_i, pull_i), (j, ratio_j, pull_j)) = (map[a], map[b]);
             ratio_i * ratio_j * device.get(i, j)
                 + ratio_i * pull_j * device.get(i, last)
                 + pull_i * ratio_j * device.get(last, j)
                 + pull_i * pull_j * device.get(last, last)
-        })
+        };
+        let Some(pattern) = device.pattern() else { return Symmetric::from_lower(map.len(), entry) };
+        // Loose columns are not centred, so they stay loose.
+        let groups: Vec<Option<usize>> = map.iter().map(|(j, ..)| pattern.group(*j)).collect();
+        Symmetric::of_pattern(Arc::new(Pattern::new(&groups, self.intercept)), entry)
+    }
+
+    /// Where the columns lie, as these coordinates see it.
+    pub fn columns(&self) -> &[ColumnScale] {
+        &self.columns
     }
 
     /// Solver's parameters to weights `[columns]` and intercept on the original scale.

@@ -1,7 +1,7 @@
 //! An approximate Hessian from a subsample of the rows, for more features than a Hessian of all the data pays for.
 //!
 //! Rows are kept while the file is read, by a hash of their position, so the cut into row groups and the order of
-//! reading change nothing. Their Hessian is f64 on the host; its diagonal is replaced by that of all the data (one
+//! reading change nothing. Their Hessian is f64 on the host; it is calibrated by the diagonal of all the data (one
 //! pass), so that a column that no kept row has does not make it singular.
 
 use crate::data::{Column, Store, hash};
@@ -30,9 +30,9 @@ impl<'s> Sampling<'s> {
     }
 }
 
-/// Positions of the rows to keep, as many of `rows` x `features` as fit into 64 MiB, ascending.
-pub fn kept_rows(rows: usize, features: usize) -> Vec<usize> {
-    let most = (SAMPLE_BYTES / 4 / features.max(1)).max(1);
+/// Positions of the rows to keep, as many of `rows` x `columns` as fit into 64 MiB, ascending.
+pub fn kept_rows(rows: usize, columns: usize) -> Vec<usize> {
+    let most = (SAMPLE_BYTES / 4 / columns.max(1)).max(1);
     let threshold = (most as f64 / rows as f64 * u64::MAX as f64) as u64;
     let mut kept: Vec<usize> = (0..rows).filter(|&row| most >= rows || hash(row as u64) < threshold).collect();
     if kept.is_empty() {
@@ -56,7 +56,7 @@ impl Store for Sampling<'_> {
     }
 }
 
-/// An objective whose Hessian is that of the subsample, with the diagonal of all the data.
+/// An objective whose Hessian is that of the subsample, calibrated by the diagonal of all the data.
 pub struct Subsampled<'o> {
     all: &'o mut dyn Objective,
     kept: &'o mut dyn Objective,
@@ -86,8 +86,7 @@ fn complete(mut evaluation: Evaluation, kept: &mut dyn Objective, point: &[f64])
     else {
         return Ok(evaluation);
     };
-    let change: Vec<f64> = diagonal.own.iter().zip(hessian.diagonal()).map(|(all, kept)| all - kept).collect();
-    hessian.add_diagonal(&change);
+    hessian.calibrate(&diagonal.own);
     evaluation.hessian = Some(hessian);
     Ok(evaluation)
 }

@@ -203,9 +203,10 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let reading = Instant::now();
     let subsamples = job.preconditioner == Some(Preconditioner::Subsample)
         || plan.features() > HESSIAN_FEATURES && job.preconditioner != Some(Preconditioner::Hessian);
+    let loose = if subsamples { plan.design(table.rows).loose(HESSIAN_FEATURES) } else { Vec::new() };
     let (loaded, mut kept) = if subsamples {
-        let rows = kept_rows(table.rows, plan.features());
-        let mut kept = Box::new(CpuTable::new(plan.design(rows.len()))?);
+        let rows = kept_rows(table.rows, plan.design(table.rows).shape.columns);
+        let mut kept = Box::new(CpuTable::with_loose(&plan.design(rows.len()), loose.clone())?);
         let sampling = Sampling::new(loading.as_store(), &rows, kept.as_store());
         let loaded = load(table, &plan, &sampling, monitor)?;
         drop(sampling);
@@ -218,7 +219,7 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let mut backend = loading.finish()?;
     let upload = uploading.elapsed().as_secs_f64();
     let solving = Instant::now();
-    let mut fit = fit(&mut *backend, kept.as_deref_mut(), &loaded, job, device.bias()?, monitor, history)?;
+    let mut fit = fit(&mut *backend, kept.as_deref_mut(), &loose, &loaded, job, device.bias()?, monitor, history)?;
     let solve = solving.elapsed().as_secs_f64();
     let verifying = Instant::now();
     let mut verify = 0.0;
@@ -249,6 +250,7 @@ struct Fit {
 fn fit(
     backend: &mut dyn Backend,
     kept: Option<&mut (dyn Backend + 'static)>,
+    loose: &[bool],
     loaded: &Loaded,
     job: &Job,
     bias: f64,
@@ -259,6 +261,11 @@ fn fit(
     let rows = backend.weight();
     let scales = loaded.features.iter().map(|feature| feature.scale).collect();
     let mut coordinates = Coordinates::new(scales, job.intercept);
+    for (index, feature) in loaded.features.iter().enumerate() {
+        if feature.level.is_some_and(|(category, _)| loose.get(category) == Some(&true)) {
+            coordinates.leave_uncentred(index);
+        }
+    }
     if coordinates.dimension() == 0 {
         return Err(Error::data(
             "there is nothing to fit: every feature is always 0, and there is no intercept",
@@ -366,13 +373,13 @@ fn verify_on_file(
     let Some(hessian) = fit.outcome.hessian.as_ref().filter(|_| fit.outcome.status.has_estimates()) else {
         return Ok(());
     };
-    let scales: Vec<_> = loaded.features.iter().map(|feature| feature.scale).collect();
     let coordinates = fit.coordinates.exact();
+    let scales = coordinates.columns();
     let penalty = &fit.penalty;
     let evaluate = |point: &[f64]| {
         let parameters = coordinates.to_device(point);
         let (intercept, weights) = parameters.split_last().expect("the intercept is always there");
-        let exact = evaluate_file(table, plan, &loaded.label, &scales, weights, *intercept, monitor)?;
+        let exact = evaluate_file(table, plan, &loaded.label, scales, weights, *intercept, monitor)?;
         let gradient = coordinates.gradient(&exact.gradient);
         Ok(penalty.add_to(Evaluation { value: exact.loss, gradient, diagonal: None, hessian: None }, point))
     };

@@ -58,13 +58,13 @@ impl Layout {
     /// Cuts a table into blocks, and chunks of at most `max_chunk_bytes` of f32 features
     /// (and at most that many bytes of one f32 a row).
     pub fn new(shape: Shape, max_chunk_bytes: usize) -> Self {
-        Self::of_blocks(shape, block_rows(shape.rows, shape.features), max_chunk_bytes)
+        let block_rows = block_rows(shape.rows, shape.features);
+        Self::of_blocks(shape, block_rows, hessian_rows(block_rows, shape.features), max_chunk_bytes)
     }
 
-    /// As [`Layout::new`], in blocks of `block_rows`.
-    pub fn of_blocks(shape: Shape, block_rows: usize, max_chunk_bytes: usize) -> Self {
-        let Shape { rows, columns, features, .. } = shape;
-        let hessian_rows = hessian_rows(block_rows, features);
+    /// As [`Layout::new`], in blocks of `block_rows`, and of `hessian_rows` for the Hessian, a multiple.
+    pub fn of_blocks(shape: Shape, block_rows: usize, hessian_rows: usize, max_chunk_bytes: usize) -> Self {
+        let Shape { rows, columns, .. } = shape;
         let fitting = max_chunk_bytes / 4 / columns.max(1);
         let most = (MAX_CHUNK_BLOCKS / (hessian_rows / block_rows)).max(1);
         let chunk_blocks = (fitting / hessian_rows).clamp(1, most).min(rows.div_ceil(hessian_rows).max(1));
@@ -123,7 +123,8 @@ pub fn tile_rows(features: usize) -> usize {
     TILE / column_lanes.min(1 << COLUMN_LEVELS)
 }
 
-fn hessian_rows(block_rows: usize, features: usize) -> usize {
+/// Rows of a block of the Hessian, a multiple of `block_rows`.
+pub fn hessian_rows(block_rows: usize, features: usize) -> usize {
     let mut rows = block_rows;
     while rows < (HESSIAN_ROWS_A_COLUMN * features).max(TILE) && 2 * rows <= largest(features).min(MAX_BLOCK_ROWS) {
         rows *= 2;

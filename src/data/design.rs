@@ -61,6 +61,21 @@ impl Design {
         })
     }
 
+    /// Whether each category is loose: its levels count among those of which a large Hessian keeps only the diagonal
+    /// ([`Pattern`](crate::matrix::Pattern)). They are the ones with the most levels, as many as it takes until at most
+    /// `most` other features are left; none where all features together are no more.
+    pub fn loose(&self, most: usize) -> Vec<bool> {
+        let mut by_size: Vec<usize> = (0..self.levels.len()).collect();
+        by_size.sort_by_key(|&category| self.levels[category]);
+        let mut tight = self.plain();
+        let mut loose = vec![false; self.levels.len()];
+        for category in by_size {
+            tight += self.levels[category];
+            loose[category] = tight > most;
+        }
+        loose
+    }
+
     /// The stored column of each feature, and its code if that is one of codes.
     pub fn sources(&self) -> impl Iterator<Item = (usize, Option<usize>)> + '_ {
         let plain = (0..self.plain()).map(|column| (column, None));
@@ -82,5 +97,10 @@ mod tests {
         let sources: Vec<_> = design.sources().collect();
         assert_eq!(sources, [(0, None), (1, None), (2, Some(1)), (2, Some(2)), (2, Some(3)), (3, Some(1))]);
         assert!(!Design::from(Shape::plain(9, 2)).has_categories());
+        let loose = |most| Design::with_categories(Shape::plain(9, 2), &[3, 7, 1]).loose(most);
+        assert_eq!(
+            [loose(13), loose(12), loose(5), loose(2)],
+            [vec![false, false, false], vec![false, true, false], vec![true, true, false], vec![true, true, true]]
+        );
     }
 }

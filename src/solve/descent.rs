@@ -42,9 +42,7 @@ impl Descent {
     pub(super) fn new(start: Start, settings: &Settings) -> Self {
         let mut judge = Judge::new(settings);
         if let Some(hessian) = &start.evaluation.hessian {
-            if !settings.approximate {
-                judge.take_spread(hessian);
-            }
+            judge.take_spread(hessian);
             judge.take_metric(hessian, &start.point);
         }
         Self { point: start.point, here: start.evaluation, fresh: true, judge, iterations: 0 }

@@ -58,6 +58,10 @@ impl Judge {
     /// Takes the Hessian at the start, where all rows have the same curvature, as the measure of spread.
     pub(super) fn take_spread(&mut self, hessian: &Symmetric) {
         let diagonal = hessian.diagonal();
+        if self.settings.approximate {
+            self.spread = Some(diagonal);
+            return;
+        }
         let sure = |(pivot, own): (f64, f64)| if pivot > NOISE * own { pivot } else { f64::NAN };
         self.spread = Some(Pivots::of(hessian).pivots.into_iter().zip(diagonal).map(sure).collect());
     }
@@ -175,6 +179,13 @@ impl Judge {
     /// Gives the parameters that make up the lost direction.
     pub(super) fn saturated(&self, hessian: &Symmetric) -> Vec<usize> {
         let (true, Some(spread)) = (self.settings.may_separate, &self.spread) else { return Vec::new() };
+        if self.settings.approximate {
+            // Of a subsample only the diagonal is that of all rows: it shows a single column whose rows are saturated,
+            // such as a level that only one class has.
+            let shares: Vec<f64> = hessian.diagonal().iter().zip(spread).map(|(now, spread)| now / spread).collect();
+            let most = largest(&shares);
+            return (0..shares.len()).filter(|&j| shares[j] < SATURATED * most).collect();
+        }
         let factored = Pivots::of(hessian);
         let shares: Vec<f64> = factored.pivots.iter().zip(spread).map(|(now, spread)| now / spread).collect();
         let most = shares.iter().fold(0.0, |most: f64, share| most.max(*share));

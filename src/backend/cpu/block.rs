@@ -9,6 +9,8 @@ use std::ops::Range;
 
 use crate::backend::cpu::dots::{EIGHT, eight_dots};
 use crate::backend::cpu::tables::Tables;
+use crate::backend::layout::hessian_rows;
+use crate::data::Shape;
 use crate::logistic::{ln_1p_of_unit, odds, terms};
 use crate::objective::Diagonal;
 use crate::vectors::LANES;
@@ -40,6 +42,19 @@ pub(super) fn block_rows(features: usize) -> usize {
     let mut rows = BLOCK_ROWS;
     while rows > tile && rows * features > (8 << 20) / 4 {
         rows /= 2;
+    }
+    rows
+}
+
+/// Rows of a product that is summed by itself, whole blocks. With levels it may have far more entries than its rows have
+/// values: then many rows share one, as long as they are at most 32 MiB.
+pub(super) fn product_rows(shape: Shape) -> usize {
+    let block = block_rows(shape.columns);
+    let mut rows = hessian_rows(block, shape.features);
+    if shape.has_levels() {
+        while rows < 1 << 17 && rows < 16 * shape.features && 2 * rows * shape.columns * 4 <= 32 << 20 {
+            rows *= 2;
+        }
     }
     rows
 }

@@ -26,7 +26,7 @@ use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Prob
 use crate::vectors::in_vectors;
 
 pub(super) use bandwidth::read_bandwidth;
-use block::{At, Beside, Block, Columns, Nothing, Sums, block_rows};
+use block::{At, Beside, Block, Columns, Nothing, Sums, block_rows, product_rows};
 use product::Product;
 use tables::Tables;
 
@@ -51,10 +51,18 @@ impl CpuTable {
     /// As [`CpuTable::within`], in chunks of at most `chunk_bytes`; no result depends on it.
     pub fn with_chunk_bytes(design: impl Into<Design>, chunk_bytes: usize, limits: &Limits) -> Result<Self> {
         let design = design.into();
-        let layout = Layout::of_blocks(design.shape, block_rows(design.shape.columns), chunk_bytes);
+        let layout =
+            Layout::of_blocks(design.shape, block_rows(design.shape.columns), product_rows(design.shape), chunk_bytes);
         let record = record_of(&layout, size_of::<f64>());
         let records = HostRecords::new(layout.chunks(), record, limits)?;
-        Ok(Self { layout, tables: Arc::new(Tables::new(&design)), records })
+        let tables = Tables::new(&design, vec![false; design.categories().count()]);
+        Ok(Self { layout, tables: Arc::new(tables), records })
+    }
+
+    /// A table whose Hessians keep of the categories that are `loose` ([`Design::loose`]) only what a
+    /// [`Pattern`](crate::matrix::Pattern) does.
+    pub fn with_loose(design: &Design, loose: Vec<bool>) -> Result<Self> {
+        Ok(Self { tables: Arc::new(Tables::new(design, loose)), ..Self::new(design.clone())? })
     }
 }
 
@@ -155,6 +163,9 @@ struct Jobs {
 
 /// A job a block, all of them at once.
 const BLOCK_BY_BLOCK: Jobs = Jobs { blocks: 1, at_a_time: usize::MAX };
+
+/// Memory of the products that wait to be added at most; one of them whatever its size.
+const PRODUCTS_BYTES: usize = 1 << 30;
 
 // Of what is touched, row weights and offsets are empty where the table has none.
 const ROW_WEIGHTS: Touched = [&[Part::RowWeights], &[]];
@@ -305,7 +316,7 @@ impl Cpu {
         // Each job holds a matrix of its own.
         let jobs = Jobs {
             blocks: self.layout.hessian_rows / self.layout.block_rows,
-            at_a_time: 4 * rayon::current_num_threads(),
+            at_a_time: (PRODUCTS_BYTES / product.bytes()).clamp(1, 4 * rayon::current_num_threads()),
         };
         self.pass(
             at.map_or(FROM_MARGINS, touched),

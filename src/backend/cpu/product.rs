@@ -3,6 +3,7 @@
 #![expect(clippy::inline_always, reason = "what is not inlined into `in_vectors` is not compiled for its registers")]
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::backend::cpu::block::{Beside, Tile, add_by_code, weigh};
 use crate::backend::cpu::dots::{EIGHT, eight_dots};
@@ -26,8 +27,9 @@ pub(super) struct Product<'t, F> {
     sums: Vec<f64>,
     /// `[plain + 1][levels]`: of plain columns and the 1 with levels.
     with_levels: Vec<f64>,
-    /// `[levels][levels]`, if there are several categories: of levels with those of later categories.
-    of_levels: Vec<f64>,
+    /// Of each pair of categories, the earlier one first, its levels with those of the other: `[levels][levels]`. Of
+    /// two that are loose nothing is kept.
+    of_pairs: Vec<Vec<f64>>,
     /// `A`, `[edge][rows]`.
     columns: Aligned,
 }
@@ -37,7 +39,7 @@ pub(super) struct Product<'t, F> {
 enum Place {
     /// A plain column or the 1, by its index in `A`.
     Plain(usize),
-    /// A level, by its category and its index among all levels.
+    /// A level, by its category and its code.
     Level(usize, usize),
 }
 
@@ -54,48 +56,58 @@ impl<'t, F: Fn(f64, f64) -> f64> Product<'t, F> {
             rows,
             sums: vec![0.0; edge * edge],
             with_levels: vec![0.0; (tables.plain() + 1) * levels],
-            of_levels: vec![0.0; if tables.count() > 1 { levels * levels } else { 0 }],
+            of_pairs: pairs(tables).map(|(a, b)| vec![0.0; tables.levels(a) * tables.levels(b)]).collect(),
             columns: Aligned::zeros(edge * rows),
         }
     }
 
-    /// The product divided by `n`, by parameters, the intercept last.
+    /// Bytes of the sums.
+    pub(super) fn bytes(&self) -> usize {
+        8 * (self.sums.len() + self.with_levels.len() + self.of_pairs.iter().map(Vec::len).sum::<usize>())
+    }
+
+    /// The product divided by `n`, by parameters, the intercept last; as far as the pattern of the tables keeps it.
     pub(super) fn matrix(&self, n: f64) -> Symmetric {
         let plain = self.tables.plain();
-        let levels = self.tables.places().enumerate();
-        let levels =
-            levels.flat_map(|(category, table)| table.skip(1).map(move |place| Place::Level(category, place - plain)));
+        let levels = (0..self.tables.count())
+            .flat_map(|category| (1..self.tables.levels(category)).map(move |code| Place::Level(category, code)));
         let places: Vec<Place> = (0..plain).map(Place::Plain).chain(levels).chain([Place::Plain(plain)]).collect();
-        Symmetric::from_lower(places.len(), |i, j| self.entry(places[i], places[j]) / n)
+        let entry = |i: usize, j: usize| self.entry(places[i], places[j]) / n;
+        match self.tables.pattern() {
+            None => Symmetric::from_lower(places.len(), entry),
+            Some(pattern) => Symmetric::of_pattern(Arc::new(pattern), entry),
+        }
     }
 
     fn entry(&self, a: Place, b: Place) -> f64 {
-        let levels = self.tables.intercept() - self.tables.plain();
+        let tables = self.tables;
+        let with_level = |row: usize, category: usize, code: usize| {
+            let levels = tables.intercept() - tables.plain();
+            self.with_levels[row * levels + tables.start(category) - tables.plain() + code]
+        };
         match (a, b) {
             (Place::Plain(i), Place::Plain(j)) => self.sums[i.max(j) * self.edge + i.min(j)],
-            (Place::Plain(i), Place::Level(_, l)) | (Place::Level(_, l), Place::Plain(i)) => {
-                self.with_levels[i * levels + l]
-            }
+            (Place::Plain(i), Place::Level(c, l)) | (Place::Level(c, l), Place::Plain(i)) => with_level(i, c, l),
             // Of a level with itself: 1 is its own square. Of two levels of one category: no row has both.
             (Place::Level(c, l), Place::Level(d, m)) if c == d => {
                 if l == m {
-                    self.with_levels[self.tables.plain() * levels + l]
+                    with_level(tables.plain(), c, l)
                 } else {
                     0.0
                 }
             }
-            (Place::Level(_, l), Place::Level(_, m)) => self.of_levels[l.min(m) * levels + l.max(m)],
+            (Place::Level(c, l), Place::Level(d, m)) => {
+                let ((c, l), (d, m)) = if c < d { ((c, l), (d, m)) } else { ((d, m), (c, l)) };
+                let pair = pairs(tables).position(|pair| pair == (c, d)).expect("asked for only where it is kept");
+                self.of_pairs[pair][l * tables.levels(d) + m]
+            }
         }
     }
 
     /// Adds the sums of another one of the same size.
     pub(super) fn add(&mut self, other: &Self) {
-        let pairs = [
-            (&mut self.sums, &other.sums),
-            (&mut self.with_levels, &other.with_levels),
-            (&mut self.of_levels, &other.of_levels),
-        ];
-        for (sums, terms) in pairs {
+        let plain = [(&mut self.sums, &other.sums), (&mut self.with_levels, &other.with_levels)];
+        for (sums, terms) in plain.into_iter().chain(self.of_pairs.iter_mut().zip(&other.of_pairs)) {
             for (sum, term) in sums.iter_mut().zip(terms) {
                 *sum += term;
             }
@@ -136,15 +148,19 @@ impl<F: Fn(f64, f64) -> f64> Product<'_, F> {
             }
         }
         // The last terms are the factors themselves.
-        for (index, (codes_a, of_a)) in codes.iter().enumerate() {
-            for (codes_b, of_b) in &codes[index + 1..] {
-                for ((a, b), factor) in codes_a.iter().zip(*codes_b).zip(&*terms) {
-                    let (l, m) = (of_a.start - plain + *a as usize, of_b.start - plain + *b as usize);
-                    self.of_levels[l * levels + m] += factor;
-                }
+        for ((a, b), sums) in pairs(self.tables).zip(&mut self.of_pairs) {
+            let width = self.tables.levels(b);
+            for ((l, m), factor) in codes[a].0.iter().zip(codes[b].0).zip(&*terms) {
+                sums[*l as usize * width + *m as usize] += factor;
             }
         }
     }
+}
+
+/// The pairs of categories of which something is kept.
+fn pairs(tables: &Tables) -> impl Iterator<Item = (usize, usize)> + '_ {
+    let all = (0..tables.count()).flat_map(|a| (a + 1..tables.count()).map(move |b| (a, b)));
+    all.filter(|(a, b)| !(tables.is_loose(*a) && tables.is_loose(*b)))
 }
 
 impl<F: Fn(f64, f64) -> f64> Beside for Product<'_, F> {

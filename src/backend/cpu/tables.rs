@@ -4,22 +4,39 @@
 use std::ops::Range;
 
 use crate::data::Design;
+use crate::matrix::Pattern;
 
 /// The places of a wide vector: the plain columns, a table for each category, the intercept.
 pub(super) struct Tables {
     plain: usize,
     /// First place of each table, and the place of the intercept.
     starts: Vec<usize>,
+    /// Whether a Hessian keeps only the diagonal of each table's levels.
+    is_loose: Vec<bool>,
 }
 
 impl Tables {
-    pub(super) fn new(design: &Design) -> Self {
+    /// Of the categories that are `loose`, Hessians keep only what a [`Pattern`] does.
+    pub(super) fn new(design: &Design, loose: Vec<bool>) -> Self {
         let plain = design.plain();
         let ends = design.categories().scan(plain, |end, category| {
             *end += category.features.len() + 1;
             Some(*end)
         });
-        Self { plain, starts: std::iter::once(plain).chain(ends).collect() }
+        Self { plain, starts: std::iter::once(plain).chain(ends).collect(), is_loose: loose }
+    }
+
+    /// Whether a Hessian keeps only the diagonal of a table's levels.
+    pub(super) fn is_loose(&self, table: usize) -> bool {
+        self.is_loose[table]
+    }
+
+    /// The pattern of Hessians by parameters, if they are not kept whole.
+    pub(super) fn pattern(&self) -> Option<Pattern> {
+        let group = |table: usize| self.is_loose[table].then_some(table);
+        let levels = (0..self.count()).flat_map(|table| vec![group(table); self.levels(table) - 1]);
+        let groups: Vec<Option<usize>> = vec![None; self.plain].into_iter().chain(levels).chain([None]).collect();
+        self.is_loose.contains(&true).then(|| Pattern::new(&groups, true))
     }
 
     /// Places of a wide vector.
@@ -35,6 +52,16 @@ impl Tables {
     /// The number of tables.
     pub(super) fn count(&self) -> usize {
         self.starts.len() - 1
+    }
+
+    /// The first place of a table.
+    pub(super) fn start(&self, table: usize) -> usize {
+        self.starts[table]
+    }
+
+    /// The levels of a table, the reference too.
+    pub(super) fn levels(&self, table: usize) -> usize {
+        self.starts[table + 1] - self.starts[table]
     }
 
     /// The place of the intercept.
@@ -74,12 +101,12 @@ mod tests {
 
     #[test]
     fn every_level_has_a_place() {
-        let tables = Tables::new(&Design::with_categories(Shape::plain(9, 2), &[2, 1]));
+        let tables = Tables::new(&Design::with_categories(Shape::plain(9, 2), &[2, 1]), vec![false; 2]);
         let parameters = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
         let wide = tables.widen(&parameters);
         assert_eq!(wide, [1.0, 2.0, 0.0, 3.0, 4.0, 0.0, 5.0, 6.0]);
         assert_eq!(tables.narrow(&wide), parameters);
         assert_eq!(tables.places().collect::<Vec<_>>(), [2..5, 5..7]);
-        assert_eq!(Tables::new(&Shape::plain(9, 2).into()).widen(&[1.0, 2.0, 3.0]), [1.0, 2.0, 3.0]);
+        assert_eq!(Tables::new(&Shape::plain(9, 2).into(), Vec::new()).widen(&[1.0, 2.0, 3.0]), [1.0, 2.0, 3.0]);
     }
 }
