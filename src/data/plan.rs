@@ -270,7 +270,7 @@ impl Request {
             })?;
             for column in named {
                 if table.fields[column].name == *name {
-                    check_feature(&table.fields[column], label_name, categorical.contains(&column))?;
+                    check_feature(&table.fields[column], "--categorical", label_name, categorical.contains(&column))?;
                     taken_at_their_word.push(column);
                 } else if column == label.column || !table.fields[column].is_feature() {
                     continue;
@@ -301,7 +301,7 @@ impl Request {
                 let by_name = named.len() == 1 && table.fields[named[0]].name == *name;
                 for column in named {
                     if by_name {
-                        check_feature(&table.fields[column], label_name, columns.contains(&column))?;
+                        check_feature(&table.fields[column], "--features", label_name, columns.contains(&column))?;
                     } else if column == label.column || columns.contains(&column) || !table.fields[column].is_feature()
                     {
                         continue;
@@ -423,15 +423,15 @@ fn notes_on<'f>(left_out: impl Iterator<Item = &'f Field>) -> Vec<String> {
     notes
 }
 
-fn check_feature(field: &Field, label: &str, again: bool) -> Result<()> {
+fn check_feature(field: &Field, flag: &str, label: &str, again: bool) -> Result<()> {
     if field.name == label {
         return Err(Error::usage(
             format!("`{label}` is the label and cannot be a feature too"),
-            "Take it out of --features.",
+            format!("Take it out of {flag}."),
         ));
     }
     if again {
-        return Err(Error::usage(format!("--features names `{}` twice", field.name), "Name it once."));
+        return Err(Error::usage(format!("{flag} names `{}` twice", field.name), "Name it once."));
     }
     if !field.is_feature() {
         return Err(Error::data(
