@@ -526,9 +526,50 @@ pub(super) fn known(table: &Table, category: &CategoryPlan, first_row: usize, co
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use arrow::array::{Float64Array, StringArray};
+    use arrow::record_batch::RecordBatch;
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::properties::WriterProperties;
 
     use super::*;
+    use crate::monitor::Silent;
+
+    #[test]
+    fn codes_that_are_decoded_again_are_those_that_were_kept() {
+        let texts = ["d", "b", "a", "b", "c", "a", "d", "d", "c", "a"];
+        let array: ArrayRef =
+            Arc::new((0..10).map(|row| (row % 4 != 1).then_some(texts[row])).collect::<StringArray>());
+        let batch = RecordBatch::try_from_iter([("g", array)]).expect("one column");
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(3)).build();
+        let mut writer = ArrowWriter::try_new(file.as_file(), batch.schema(), Some(properties)).expect("a schema");
+        writer.write(&batch).and_then(|()| writer.close()).expect("it is written");
+        let table = Table::open(file.path()).expect("a table");
+        let search = Search { most: 9, with_missing: true, leaves_missing_out: false, references: &[] };
+        let (found, _) = search.run(&table, &[CategoryPlan::new(0, true)], &Silent).expect("levels");
+        let [kept] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!(kept.levels.iter().map(level_name).collect::<Vec<_>>(), ["a", "b", "c", "d", "(null)"]);
+        assert_eq!(kept.rows, [1, 1, 2, 3, 3]);
+        assert_eq!(kept.codes.as_ref().map(|codes| codes.len()), Some(4), "row groups");
+        let of = |category: &CategoryPlan| {
+            let codes = Mutex::new(vec![UNSEEN; 10]);
+            for_each_codes(&table, category, &Silent, |first_row, some| {
+                codes.lock().expect("no panic")[first_row..][..some.len()].copy_from_slice(some);
+                Ok(())
+            })
+            .expect("codes");
+            codes.into_inner().expect("no panic")
+        };
+        let expected = [3, 4, 0, 1, 2, 4, 3, 3, 2, 4];
+        assert_eq!(of(kept), expected);
+        assert_eq!(of(&CategoryPlan { codes: None, ..kept.clone() }), expected);
+        // A level that was not there at first is an error.
+        let levels = kept.levels[..3].to_vec();
+        let fewer = CategoryPlan { codes: None, levels, ..kept.clone() };
+        assert!(for_each_codes(&table, &fewer, &Silent, |_, _| Ok(())).is_err());
+    }
 
     #[test]
     fn values_become_the_codes_of_levels() {

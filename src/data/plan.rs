@@ -380,11 +380,9 @@ impl Request {
 }
 
 fn nothing_left(table: &Table, plan: &Plan) -> Error {
-    let mut fact = format!("no feature is left beside the label `{}`", table.fields[plan.label.column].name);
-    for note in &plan.notes {
-        fact += &format!("; {note}");
-    }
-    Error::data(fact, format!("Name some with --features; the columns are: {}", table.names()))
+    let fact = format!("no feature is left beside the label `{}`", table.fields[plan.label.column].name);
+    let facts: Vec<&str> = std::iter::once(&fact).chain(&plan.notes).map(String::as_str).collect();
+    Error::data(facts.join("; "), format!("Name some with --features; the columns are: {}", table.names()))
 }
 
 /// The columns that a name or a pattern means, in the table's order; `None` if there are none.
@@ -436,7 +434,7 @@ fn check_feature(field: &Field, flag: &str, label: &str, again: bool) -> Result<
     if !field.is_feature() {
         return Err(Error::data(
             format!("column `{}` is of type {}, which cannot be a feature", field.name, field.data_type),
-            format!("Leave it out, or {}.", UNUSABLE),
+            format!("Leave it out, or {UNUSABLE}."),
         ));
     }
     Ok(())
