@@ -32,7 +32,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("serde_json", &[]),
     ("statrs", &["model/"]),
     ("sysinfo", &["backend/storage/limits.rs"]),
-    ("tempfile", &["backend/storage/", "cli/bench.rs", "data/files.rs", "data/predicate/prune.rs", "model/"]),
+    (
+        "tempfile",
+        &["backend/storage/", "cli/bench.rs", "data/files.rs", "data/levels.rs", "data/predicate/prune.rs", "model/"],
+    ),
     ("thiserror", &[]),
     ("walkdir", &["data/files.rs"]),
     ("wgpu", &["backend/gpu/"]),

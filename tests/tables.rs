@@ -61,7 +61,7 @@ fn table() -> Columns {
     ]
 }
 
-/// Trains on `x`, `k` and `f` of a table.
+/// Trains on `x`, `k`, `f` and the levels of `g` of a table.
 const TRAIN: &str = "--label y --ignore id --quiet";
 
 /// `table()` with values missing in `x`, as null and as NaN, and in `k`, as null.
@@ -77,6 +77,14 @@ fn with_holes() -> Columns {
     let k = numbers(&columns, "k");
     let holes = k.iter().enumerate().map(|(row, &k)| (row % 11 != 5).then_some(k as i32));
     set(&mut columns, "k", Arc::new(holes.collect::<Int32Array>()));
+    columns
+}
+
+/// `with_holes()` with values missing in `g` too.
+fn with_text_holes() -> Columns {
+    let mut columns = with_holes();
+    let g = texts(&columns, "g").into_iter().enumerate();
+    set(&mut columns, "g", Arc::new(g.map(|(row, g)| g.filter(|_| row % 13 != 7)).collect::<StringArray>()));
     columns
 }
 
@@ -101,6 +109,12 @@ fn numbers(columns: &Columns, name: &str) -> Vec<f64> {
 fn floats(array: &ArrayRef) -> Vec<f64> {
     let array = cast(array, &DataType::Float64).expect("a column of numbers");
     array.as_primitive::<Float64Type>().iter().map(|x| x.unwrap_or(f64::NAN)).collect()
+}
+
+/// A column as texts, `None` where it is missing.
+fn texts(columns: &Columns, name: &str) -> Vec<Option<String>> {
+    let array = cast(&column(columns, name), &DataType::Utf8).expect("a column of texts");
+    array.as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect()
 }
 
 /// These rows of all columns, in this order.
@@ -175,9 +189,12 @@ fn model_where(place: &Place, arguments: &str, condition: &str) -> Value {
     run.json()
 }
 
-/// Asserts that two models have the same bits: how rows are cut into files and row groups must not show.
+/// Asserts that two models have the same features, levels and bits: how rows are cut into files and row groups must not
+/// show.
 #[track_caller]
 fn assert_same_bits(found: &Value, expected: &Value) {
+    assert_eq!(names(found), names(expected));
+    assert_eq!(found["categories"], expected["categories"]);
     assert_eq!(bits(found), bits(expected));
 }
 
@@ -214,11 +231,14 @@ fn write_parts(place: &Place) {
 fn files_give_the_bits_of_one_file_with_the_same_rows() {
     let place = place_with(&table());
     let whole = place.model(&format!("data.parquet {TRAIN}"));
-    assert_eq!(bits(&whole).len(), 4);
+    assert_eq!(names(&whole), ["x", "k", "f", "g=b", "g=c"]);
+    let rows = GROUPS.map(|level| (0..ROWS).filter(|row| GROUPS[row * 7 % 5 % 3] == level).count());
+    let expected = json!([{"column": "g", "kind": "text", "levels": GROUPS, "rows": rows}]);
+    assert_eq!(whole["categories"], expected);
     write_parts(&place);
     for data in ["d/1.parquet d/2.parquet d/3.parquet", "d", "d/*.parquet", "d/[123]*"] {
         let model = place.model(&format!("{data} {TRAIN}"));
-        assert_eq!(bits(&model), bits(&whole), "{data}");
+        assert_same_bits(&model, &whole);
         assert_eq!(model["training"]["files"].as_array().map(Vec::len), Some(3), "{data}");
     }
     // Other row groups change the rounding of the moments: the last digits, no more.
@@ -242,7 +262,7 @@ fn the_order_of_columns_in_a_file_does_not_matter() {
     second.swap(1, 3);
     write(&place, "d/2.parquet", &second, 500);
     let model = place.model(&format!("d {TRAIN}"));
-    assert_eq!(names(&model), ["x", "k", "f"]);
+    assert_eq!(names(&model), ["x", "k", "f", "g=b", "g=c"]);
     assert_eq!(bits(&model), whole);
 }
 
@@ -268,8 +288,8 @@ fn a_schema_that_differs_is_refused_with_both_files_and_the_column() {
 #[test]
 fn folder_names_are_columns() {
     let place = Place::new();
-    let names = ["t/year=2012/a.parquet", "t/year=2013/a.parquet", "t/year=2014/b.parquet"];
-    write_cut(&place, &table(), names, [900, 2_000]);
+    let files = ["t/year=2012/a.parquet", "t/year=2013/a.parquet", "t/year=2014/b.parquet"];
+    write_cut(&place, &table(), files, [900, 2_000]);
     let year = |row: usize| {
         if row < 900 {
             2_012.0
@@ -283,7 +303,7 @@ fn folder_names_are_columns() {
     set(&mut columns, "year", Arc::new(Float64Array::from_iter_values((0..ROWS).map(year))));
     write(&place, "data.parquet", &columns, 700);
     let model = place.model(&format!("t {TRAIN}"));
-    assert_eq!(coefficients(&model).len(), 4);
+    assert_eq!(names(&model), ["x", "k", "f", "year", "g=b", "g=c"]);
     assert_same_bits(&model, &place.model(&format!("data.parquet {TRAIN}")));
     let some = "--label y --features year,x,f --quiet";
     for condition in ["year >= 2013", "x < 1 and year <> 2013", "year in (2012, 2014) or f"] {
@@ -293,11 +313,21 @@ fn folder_names_are_columns() {
         assert_eq!(number(&rows, "/training/rows"), number(&expected, "/training/rows"), "{condition}");
         assert!(number(&rows, "/training/rows") < ROWS as f64);
     }
-    // A value that is no number makes them texts.
+    // A value that is no number makes them texts: levels, beside those of `g`.
     write(&place, "t/year=later/c.parquet", &table(), ROWS);
+    let all = [(0..ROWS).collect::<Vec<_>>(), (0..ROWS).collect()].concat();
+    let mut columns = rows_of(&table(), &all);
+    let years = (0..2 * ROWS).map(|row| if row < ROWS { format!("{}", year(row)) } else { "later".into() });
+    set(&mut columns, "year", Arc::new(StringArray::from_iter_values(years)));
+    write(&place, "data.parquet", &columns, 700);
+    let model = place.model(&format!("t {TRAIN}"));
+    let levels = ["year=2013", "year=2014", "year=later"];
+    assert_eq!(names(&model), [&["x", "k", "f", "g=b", "g=c"], &levels[..]].concat());
+    assert_same_bits(&model, &place.model(&format!("data.parquet {TRAIN}")));
     let model = model_where(&place, &format!("t {TRAIN}"), "year = '2012'");
     assert_eq!(number(&model, "/training/rows"), 900.0);
-    assert_eq!(coefficients(&model).len(), 3);
+    assert_eq!(names(&model), ["x", "k", "f", "g=b", "g=c"]);
+    assert_says(&notes(&model), &["constant, left out: year (always 2012)"]);
 }
 
 #[test]
@@ -320,11 +350,20 @@ fn mean_of_others(values: &[f64]) -> f64 {
     there.iter().sum::<f64>() / there.len() as f64
 }
 
-/// `with_holes()`, filled by hand with the means; with `indicators`, each filled column has one behind it.
+/// A text that is none of the levels, and comes after them.
+const NONE: &str = "~";
+
+/// `with_holes()`, filled by hand with the means; with `indicators` `with_text_holes()`, where each filled column has an
+/// indicator behind it and what is missing in `g` is a level of its own.
 fn filled(indicators: bool) -> Columns {
-    let holes = with_holes();
+    let holes = if indicators { with_text_holes() } else { with_holes() };
     let mut columns = Columns::new();
     for (name, array) in &holes {
+        if *name == "g" {
+            let full = texts(&holes, "g").into_iter().map(|text| text.unwrap_or_else(|| NONE.into()));
+            columns.push((*name, Arc::new(StringArray::from_iter_values(full))));
+            continue;
+        }
         if !["x", "k"].contains(name) {
             columns.push((*name, Arc::clone(array)));
             continue;
@@ -344,32 +383,42 @@ fn filled(indicators: bool) -> Columns {
 
 #[test]
 fn drop_row_is_training_on_the_complete_rows() {
-    let place = place_with(&with_holes());
-    let complete = rows_where(|row| ![3, 8].contains(&(row % 20)) && row % 11 != 5);
-    write(&place, "complete.parquet", &rows_of(&with_holes(), &complete), usize::MAX);
-    let model = place.model(&format!("data.parquet {TRAIN} --nulls drop-row"));
-    let expected = place.model(&format!("complete.parquet {TRAIN}"));
-    assert_same_bits(&model, &expected);
-    assert_eq!(bits(&place.model(&format!("one.parquet {TRAIN} --nulls drop-row"))), bits(&expected));
-    assert_eq!(number(&model, "/training/rows"), complete.len() as f64);
-    assert_says(&notes(&model), &[&format!("{} rows with missing values", ROWS - complete.len()), "x (300), k (273)"]);
-    assert_eq!(model["nulls"], "drop-row");
-    // What is not used may be missing.
-    let model = place.model(&format!("data.parquet {TRAIN} --features k,f --nulls drop-row"));
-    assert_eq!(number(&model, "/training/rows"), (ROWS - 273) as f64);
+    for (columns, text_holes) in [(with_holes(), false), (with_text_holes(), true)] {
+        let place = place_with(&columns);
+        let complete =
+            rows_where(|row| ![3, 8].contains(&(row % 20)) && row % 11 != 5 && (row % 13 != 7 || !text_holes));
+        write(&place, "complete.parquet", &rows_of(&columns, &complete), usize::MAX);
+        let model = place.model(&format!("data.parquet {TRAIN} --nulls drop-row"));
+        let expected = place.model(&format!("complete.parquet {TRAIN}"));
+        assert_eq!(names(&model), ["x", "k", "f", "g=b", "g=c"]);
+        assert_same_bits(&model, &expected);
+        assert_same_bits(&place.model(&format!("one.parquet {TRAIN} --nulls drop-row")), &expected);
+        assert_eq!(number(&model, "/training/rows"), complete.len() as f64);
+        let missing = if text_holes { "x (300), k (273), g (231)" } else { "x (300), k (273)" };
+        assert_says(&notes(&model), &[&format!("{} rows with missing values", ROWS - complete.len()), missing]);
+        assert_eq!(model["nulls"], "drop-row");
+        // What is not used may be missing.
+        let model = place.model(&format!("data.parquet {TRAIN} --features k,f --nulls drop-row"));
+        assert_eq!(number(&model, "/training/rows"), (ROWS - 273) as f64);
+    }
 }
 
 #[test]
 fn the_mean_and_indicators_are_those_filled_in_by_hand() {
     let place = place_with(&with_holes());
-    for (policy, indicators) in [("mean", false), ("indicator", true)] {
+    write(&place, "texts.parquet", &with_text_holes(), 500);
+    for (policy, data, indicators) in [("mean", "data", false), ("indicator", "texts", true)] {
         write(&place, "filled.parquet", &filled(indicators), 512);
         let flags = format!("{TRAIN} --refine --inference");
-        let model = place.model(&format!("data.parquet {flags} --nulls {policy}"));
+        let model = place.model(&format!("{data}.parquet {flags} --nulls {policy}"));
         let expected = place.model(&format!("filled.parquet {flags}"));
-        let with = ["x", "x is missing", "k", "k is missing", "f"];
-        assert_eq!(names(&model), if indicators { with.to_vec() } else { vec!["x", "k", "f"] });
-        assert_eq!(names(&model), names(&expected));
+        let with = ["x", "x is missing", "k", "k is missing", "f", "g=b", "g=c", "g=(null)"];
+        assert_eq!(names(&model), if indicators { with.to_vec() } else { vec!["x", "k", "f", "g=b", "g=c"] });
+        let by_hand = names(&expected).into_iter().map(|name| if name == "g=~" { "g=(null)" } else { name });
+        assert_eq!(names(&model), by_hand.collect::<Vec<_>>());
+        assert_eq!(model["categories"][0]["rows"], expected["categories"][0]["rows"]);
+        assert_eq!(model["categories"][0]["levels"].as_array().map(Vec::len), Some(if indicators { 4 } else { 3 }));
+        assert_eq!(model["categories"][0]["levels"][3], Value::Null);
         assert_close(&model, &expected, 1e-9);
         for (index, name) in names(&model).iter().enumerate() {
             let error = |model: &Value| number(model, &format!("/features/{index}/standard_error"));
@@ -387,20 +436,28 @@ fn the_mean_and_indicators_are_those_filled_in_by_hand() {
         assert_says(&notes(&model), &["filled with the mean of the others", "x (300 rows: ", "k (273 rows: "]);
         assert_eq!(number(&model, "/training/rows"), ROWS as f64);
     }
+    // A text has no mean. What is missing is told of the whole table, whatever its row groups.
+    for policy in ["error", "mean"] {
+        let words = ["category `g` is missing (null) in 231 rows; first rows, from 0: 7, 20, 33, 46, 59", "indicator"];
+        assert_refused(&place, &format!("train texts.parquet {TRAIN} --nulls {policy}"), 3, &words);
+    }
 }
 
 #[test]
 fn the_pass_over_the_file_sees_the_same_values() {
     let place = place_with(&with_holes());
-    for policy in ["drop-row", "mean", "indicator"] {
-        let plain = place.model(&format!("data.parquet {TRAIN} --nulls {policy}"));
-        let verified = place.model(&format!("data.parquet {TRAIN} --nulls {policy} --verify"));
-        assert_eq!(bits(&plain), bits(&verified), "{policy}");
-        assert!(number(&verified, "/training/verified/delta") < 2e-4, "{policy}");
+    write(&place, "texts.parquet", &with_text_holes(), 500);
+    let cases = ["data drop-row", "data mean", "data indicator", "texts drop-row", "texts indicator"];
+    for (data, policy) in cases.iter().filter_map(|case| case.split_once(' ')) {
+        let train = format!("{data}.parquet {TRAIN} --nulls {policy}");
+        let plain = place.model(&train);
+        let verified = place.model(&format!("{train} --verify"));
+        assert_eq!(bits(&plain), bits(&verified), "{train}");
+        assert!(number(&verified, "/training/verified/delta") < 2e-4, "{train}");
         let loss = number(&plain, "/training/loss");
-        assert!((number(&verified, "/training/verified/loss") - loss).abs() < 1e-6, "{policy}");
-        let refined = place.model(&format!("data.parquet {TRAIN} --nulls {policy} --refine"));
-        assert!(number(&refined, "/training/verified/delta") < 1e-9, "{policy}");
+        assert!((number(&verified, "/training/verified/loss") - loss).abs() < 1e-6, "{train}");
+        let refined = place.model(&format!("{train} --refine"));
+        assert!(number(&refined, "/training/verified/delta") < 1e-9, "{train}");
         assert_close(&plain, &refined, 1e-3);
     }
     // A file with other values in the holes is another one: the check can fail.
@@ -474,21 +531,52 @@ fn a_column_that_is_missing_everywhere_is_refused() {
 // ---- predictions ----------------------------------------------------------------------------------------------
 
 /// The margins of `columns` as the coefficients of a model have them, NaN where a value is missing. A column that an
-/// indicator stands for is looked at by its name.
+/// indicator stands for is looked at by its name; levels are looked for among the texts themselves.
 fn margins(model: &Value, columns: &Columns) -> Vec<f64> {
     let mut margins = vec![number(model, "/intercept"); columns[0].1.len()];
     for feature in model["features"].as_array().expect("features") {
-        let name = feature["indicates"].as_str().or(feature["name"].as_str()).expect("a name");
-        for (z, x) in margins.iter_mut().zip(numbers(columns, name)) {
-            let x = match feature.get("fill").and_then(Value::as_f64) {
-                _ if feature.get("indicates").is_some() => f64::from(u8::from(x.is_nan())),
-                Some(fill) if x.is_nan() => fill,
-                _ => x,
-            };
+        let values = match feature["category"].as_str() {
+            Some(category) => of_level(model, feature, category, columns),
+            None => of_column(feature, columns),
+        };
+        for (z, x) in margins.iter_mut().zip(values) {
             *z += number(feature, "/coefficient") * x;
         }
     }
     margins
+}
+
+/// The values of a feature that is a column, or says where one is missing.
+fn of_column(feature: &Value, columns: &Columns) -> Vec<f64> {
+    let name = feature["indicates"].as_str().or(feature["name"].as_str()).expect("a name");
+    let value = |x: f64| match feature.get("fill").and_then(Value::as_f64) {
+        _ if feature.get("indicates").is_some() => f64::from(u8::from(x.is_nan())),
+        Some(fill) if x.is_nan() => fill,
+        _ => x,
+    };
+    numbers(columns, name).into_iter().map(value).collect()
+}
+
+/// The values of a feature that is a level of `category`: 1 where the text is its name, and in rows with a text that is
+/// no level the share of the level in the training. So it is in rows without a text, unless that is a level; but with
+/// the other policies they have no value.
+fn of_level(model: &Value, feature: &Value, category: &str, columns: &Columns) -> Vec<f64> {
+    assert_eq!(feature["kind"], "level", "{feature}");
+    let about = model["categories"].as_array().expect("categories").iter().find(|about| about["column"] == category);
+    let about = about.unwrap_or_else(|| panic!("no category {category}"));
+    let levels = about["levels"].as_array().expect("levels");
+    let rows: Vec<f64> =
+        about["rows"].as_array().expect("rows").iter().map(|rows| rows.as_f64().expect("a number")).collect();
+    let name = |level: &Value| format!("{category}={}", level.as_str().unwrap_or("(null)"));
+    let own = levels.iter().position(|level| feature["name"] == name(level)).expect("the level of the feature");
+    let share = rows[own] / rows.iter().sum::<f64>();
+    let fills = ["mean", "indicator"].contains(&model["nulls"].as_str().unwrap_or("error"));
+    let value = |text: Option<String>| match levels.iter().position(|level| level.as_str() == text.as_deref()) {
+        Some(place) => f64::from(u8::from(place == own)),
+        None if text.is_some() || fills => share,
+        None => f64::NAN,
+    };
+    texts(columns, category).into_iter().map(value).collect()
 }
 
 fn probability(margin: f64) -> f64 {
@@ -597,9 +685,11 @@ fn text_formats_read_back_as_the_values_of_parquet() {
     let g = ["plain", "with, comma", "empty"];
     let texts = (0..ROWS).map(|row| (row % 4 != 3).then(|| g[row % 3]));
     set(&mut columns, "g", Arc::new(texts.collect::<StringArray>()));
-    let (place, _) = with_model(&columns, "");
+    let (place, model) = with_model(&columns, "--nulls indicator");
+    assert_eq!(names(&model)[3..], ["g=plain", "g=with, comma", "g=(null)"]);
     place.done("predict -m model.json data.parquet -o out.parquet --keep x,k,f,g");
     let exact = floats(&read(&place.path("out.parquet"))["probability"]);
+    assert_numbers(&exact, &margins(&model, &columns).into_iter().map(probability).collect::<Vec<_>>());
     let csv = place.done("predict -m model.json data.parquet -o - --keep x,k,f,g").stdout;
     let lines = place.done("predict -m model.json data.parquet -o - --format jsonl --keep x,k,f,g").stdout;
     place.done("predict -m model.json data.parquet -o out.csv --keep x,k,f,g");
@@ -637,21 +727,23 @@ fn columns_are_found_by_name_whatever_their_order_and_width() {
         ("f", wide("f", &DataType::UInt8)),
         ("more", Arc::new(StringArray::from(vec!["text"; ROWS]))),
         ("k", wide("k", &DataType::Float64)),
+        ("g", wide("g", &DataType::LargeUtf8)),
         ("x", wide("x", &DataType::Float32)),
     ];
     write(&place, "other.parquet", &other, 640);
     place.done("predict -m model.json other.parquet -o out.parquet --output margin");
     assert_numbers(&floats(&read(&place.path("out.parquet"))["margin"]), &margins(&model, &table()));
-    // A text is no number, even if it looks like one.
+    // A text is no number, even if it looks like one, nor a number a level.
     set(&mut other, "k", wide("k", &DataType::Utf8));
+    set(&mut other, "g", wide("k", &DataType::Int32));
     write(&place, "text.parquet", &other, 640);
-    let words = ["text.parquet", "another type", "k (Utf8, numeric in the model)"];
+    let words = ["text.parquet", "another type", "k (Utf8, numeric in the model)", "g (Int32, text in the model)"];
     assert_refused(&place, "predict -m model.json text.parquet -o new.parquet", 3, &words);
     other.retain(|(name, _)| *name == "f" || *name == "more");
     write(&place, "less.parquet", &other, 640);
-    let words = ["less.parquet has not the columns x, k", "f, more"];
+    let words = ["less.parquet has not the columns x, k, g\n", "f, more"];
     assert_refused(&place, "predict -m model.json less.parquet -o new.parquet", 3, &words);
-    let words = ["has not the columns x, k, nothing"];
+    let words = ["has not the columns x, k, g, nothing"];
     assert_refused(&place, "predict -m model.json less.parquet -o new.parquet --keep nothing", 3, &words);
     assert!(!place.files().contains(&"new.parquet".to_owned()));
 }
@@ -678,21 +770,39 @@ fn infinite_values_are_no_probabilities() {
 
 #[test]
 fn missing_values_are_predicted_as_the_model_says() {
-    // In the new file most of `x` is missing, and its own mean is far from the model's.
+    // In the new file most of `x` is missing, and its own mean is far from the model's. Some of `g` is missing, too.
     let mut new = table();
     let x = numbers(&new, "x").into_iter().enumerate().map(|(row, x)| (row % 5 == 1).then_some(x + 100.0));
     set(&mut new, "x", Arc::new(x.collect::<Float64Array>()));
-    for policy in ["error", "drop-row", "mean", "indicator"] {
-        let columns = if policy == "error" { table() } else { with_holes() };
+    let g = texts(&new, "g").into_iter().enumerate().map(|(row, g)| g.filter(|_| row % 7 != 6));
+    set(&mut new, "g", Arc::new(g.collect::<StringArray>()));
+    let without = rows_where(|row| row % 5 != 1 || row % 7 == 6).len();
+    for (policy, text_holes) in [
+        ("error", false),
+        ("drop-row", false),
+        ("drop-row", true),
+        ("mean", false),
+        ("indicator", false),
+        ("indicator", true),
+    ] {
+        let columns = match (policy, text_holes) {
+            ("error", _) => table(),
+            (_, true) => with_text_holes(),
+            (_, false) => with_holes(),
+        };
         let (place, model) = with_model(&columns, &format!("--nulls {policy}"));
         write(&place, "new.parquet", &new, 700);
         if policy == "error" {
             let words = ["no value of x in row 0, from 0", "no rule", "--nulls drop-row"];
             assert_refused(&place, "predict -m model.json new.parquet -o out.parquet", 3, &words);
-            let from = rows_where(|row| row > 1_500 && row % 5 == 1);
-            let late = [from, vec![777]].concat();
+            let from = rows_where(|row| row > 1_500 && row % 5 == 1 && row % 7 != 6);
+            let late = [from.clone(), vec![777]].concat();
             write(&place, "late.parquet", &rows_of(&new, &late), 50);
-            let words = ["no value of x in row 300, from 0"];
+            let words = [&*format!("no value of x in row {}, from 0", from.len())];
+            assert_refused(&place, "predict -m model.json late.parquet -o out.parquet", 3, &words);
+            let late = [from.clone(), vec![1_476]].concat();
+            write(&place, "late.parquet", &rows_of(&new, &late), 50);
+            let words = [&*format!("no value of g in row {}, from 0", from.len())];
             assert_refused(&place, "predict -m model.json late.parquet -o out.parquet", 3, &words);
             assert!(!place.files().contains(&"out.parquet".to_owned()));
             continue;
@@ -700,9 +810,12 @@ fn missing_values_are_predicted_as_the_model_says() {
         let run = place.done("predict -m model.json new.parquet -o out.parquet --output margin");
         let expected = margins(&model, &new);
         assert_numbers(&floats(&read(&place.path("out.parquet"))["margin"]), &expected);
-        let warning = "2400 of 3000 rows have no prediction";
-        assert_eq!(run.stderr.contains(warning), policy == "drop-row", "{run:?}");
-        assert_eq!(expected.iter().filter(|z| z.is_nan()).count(), if policy == "drop-row" { 2_400 } else { 0 });
+        let warning = format!("{without} of 3000 rows have no prediction");
+        assert_eq!(run.stderr.contains(&warning), policy == "drop-row", "{run:?}");
+        assert_eq!(expected.iter().filter(|z| z.is_nan()).count(), if policy == "drop-row" { without } else { 0 });
+        assert_eq!(names(&model).contains(&"g=(null)"), policy == "indicator" && text_holes);
+        // What is missing is no level that the model has not seen.
+        assert!(!run.stderr.contains("not seen"), "{run:?}");
         let lines = place.done("predict -m model.json new.parquet -o - --format jsonl --limit 1 --quiet").stdout;
         assert_eq!(lines == "{\"probability\":null}\n", policy == "drop-row", "{lines}");
     }
@@ -804,6 +917,7 @@ fn a_condition_leaves_the_rows_that_meet_it() {
         assert!(rows.len() > 300 && rows.len() < ROWS, "{condition}: {}", rows.len());
         let expected = model_of(&place, &rows);
         assert_eq!(number(&expected, "/training/rows"), rows.len() as f64);
+        assert_eq!(names(&expected).contains(&"g=b"), !condition.starts_with("g in"), "{condition}");
         let one = model_where(&place, &format!("one.parquet {TRAIN}"), condition);
         assert_eq!(bits(&one), bits(&expected), "{condition}");
         let groups = model_where(&place, &format!("data.parquet {TRAIN}"), condition);
@@ -964,8 +1078,10 @@ fn one_command_trains_and_one_predicts_as_statsmodels_does() {
         values.iter().map(|value| value.as_f64().unwrap_or(f64::NAN)).collect()
     };
     for policy in ["drop-row", "mean", "indicator"] {
-        let flags = "--label bought --features day,age,income,visits,member --inference -o model.json";
-        let model = place.model(&format!("tables.parquet {flags} --nulls {policy}"));
+        let features: Vec<&str> =
+            reference[policy]["features"].as_array().expect("features").iter().filter_map(Value::as_str).collect();
+        let flags = format!("--categorical region --inference --features {} -o model.json", features.join(","));
+        let model = place.model(&format!("tables.parquet --label bought {flags} --nulls {policy}"));
         assert_eq!(model["training"]["status"], "converged", "{policy}");
         assert_eq!(model["training"]["rows"], reference[policy]["rows"], "{policy}");
         let expected = reference[policy]["names"].as_array().expect("names");
@@ -973,24 +1089,33 @@ fn one_command_trains_and_one_predicts_as_statsmodels_does() {
             names(&model),
             expected.iter().skip(1).map(|name| name.as_str().expect("a name")).collect::<Vec<_>>()
         );
+        let regions = model["categories"].as_array().expect("categories").last().expect("the regions");
+        assert_eq!((&regions["kind"], &regions["levels"]), (&json!("numeric"), &json!([-7, 3, 11, 200])));
         let found = [vec![number(&model, "/intercept")], coefficients(&model)].concat();
         let errors = list(policy, "standard_errors");
+        assert_eq!((found.len(), errors.len()), (expected.len(), expected.len()));
         for ((found, expected), error) in found.iter().zip(list(policy, "coefficients")).zip(&errors) {
             assert!((found - expected).abs() <= 1e-4 * error, "{policy}: {found} instead of {expected} +- {error}");
         }
+        let intercept = number(&model, "/intercept_inference/standard_error");
+        assert!((intercept / errors[0] - 1.0).abs() < 1e-4, "{policy}: {intercept}");
         let found = model["features"].as_array().expect("features").iter();
         for (feature, error) in found.zip(&errors[1..]) {
-            assert!((number(feature, "/standard_error") / error - 1.0).abs() < 1e-3, "{policy}: {feature}");
+            assert!((number(feature, "/standard_error") / error - 1.0).abs() < 1e-4, "{policy}: {feature}");
         }
         let likelihood = number(&reference[policy], "/log_likelihood");
         assert!((number(&model, "/training/log_likelihood") - likelihood).abs() < 1e-3, "{policy}");
-        place.done("predict -m model.json tables_new.parquet -o out.parquet --keep customer");
+        let run = place.done("predict -m model.json tables_new.parquet -o out.parquet --keep customer");
+        let unseen = reference[policy]["unseen"]["city"].as_u64();
+        let warning = unseen.map(|rows| format!("{rows} rows have levels of `city` that the model has not seen"));
+        assert_eq!(run.stderr.contains("not seen"), unseen.is_some(), "{run:?}");
+        assert_says(&run.stderr, &[warning.as_deref().unwrap_or("")]);
         let out = read(&place.path("out.parquet"));
         let predictions = list(policy, "predictions");
         let found = floats(&out["probability"]);
         assert_eq!((found.len(), out["customer"].len()), (predictions.len(), predictions.len()));
         for (row, (found, expected)) in found.iter().zip(&predictions).enumerate() {
-            let same = (found - expected).abs() < 1e-4 || found.is_nan() && expected.is_nan();
+            let same = (found - expected).abs() < 1e-6 || found.is_nan() && expected.is_nan();
             assert!(same, "{policy}: {found} instead of {expected} in row {row}");
         }
         assert_eq!(predictions.iter().any(|p| p.is_nan()), policy == "drop-row");
@@ -1202,7 +1327,7 @@ fn lists_of_differing_length_are_refused_with_the_row() {
             assert_refused(&place, &format!("train {data} {TRAIN}"), 3, &words);
         }
         let model = place.model("data.parquet --label y --ignore id,e --quiet");
-        assert_eq!(names(&model), ["x", "k", "f"]);
+        assert_eq!(names(&model), ["x", "k", "f", "g=b", "g=c"]);
         write_cut(&place, &columns, ["d/1.parquet", "d/2.parquet", "d/3.parquet"], [1_001, 1_900]);
         if short == 1_234 {
             assert_refused(&place, &format!("train d {TRAIN}"), 3, &["2 in row d/2.parquet:233, from 0"]);

@@ -52,6 +52,7 @@ pub struct RowGroups {
 
 /// A column of a file. What several row groups, or the parts of a nested column, have in different ways is listed.
 #[derive(Clone, Debug, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each says one thing that a column can be")]
 pub struct ColumnInfo {
     /// The column's name.
     pub name: String,

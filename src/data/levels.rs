@@ -192,6 +192,33 @@ fn code_by(
     Ok(())
 }
 
+/// Why a value cannot be a level.
+#[derive(Clone, Copy)]
+enum Bad {
+    Infinite,
+    /// An integer or decimal that f64 cannot tell apart from its neighbours.
+    Inexact,
+}
+
+impl Bad {
+    /// What is bad about a level of `field`, if something is.
+    fn of(class: &Class, field: &Field) -> Option<Self> {
+        let Class::Number(number) = class else { return None };
+        let scale = match field.arrow_type {
+            DataType::Int64 | DataType::UInt64 => 0,
+            DataType::Decimal32(_, scale)
+            | DataType::Decimal64(_, scale)
+            | DataType::Decimal128(_, scale)
+            | DataType::Decimal256(_, scale) => scale,
+            _ => return number.is_infinite().then_some(Self::Infinite),
+        };
+        (number.abs() * 10.0_f64.powi(scale.into()) >= EXACT_INTEGERS).then_some(Self::Inexact)
+    }
+}
+
+/// 2^53: from here on f64 skips integers.
+const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
+
 /// What a job found of a column in its row group.
 #[derive(Default)]
 struct Found {
@@ -200,6 +227,8 @@ struct Found {
     rows: Vec<u64>,
     missing: u64,
     first_missing: Vec<usize>,
+    /// The first row whose value cannot be a level.
+    first_bad: Option<(usize, Bad)>,
     /// By the places in `levels`, if they are kept.
     codes: Vec<u16>,
 }
@@ -251,7 +280,7 @@ impl Search<'_> {
                         if !too_many[place].load(Ordering::Relaxed) {
                             let most = self.most(&categories[place], table.rows);
                             let field = &table.fields[columns[place]];
-                            let is_over = found.take(coder, table, field, job.first_row + before, array, most)?;
+                            let is_over = found.take(coder, field, job.first_row + before, array, most)?;
                             too_many[place].fetch_or(is_over, Ordering::Relaxed);
                         }
                         if !keep {
@@ -276,8 +305,8 @@ impl Search<'_> {
         for ((category, found), too_many) in categories.iter().zip(by_column).zip(too_many) {
             let field = &table.fields[category.column];
             let most = self.most(category, table.rows);
-            let merged = if too_many.into_inner() { None } else { self.merge(table, category, found, keep)? };
-            match merged.filter(|merged| merged.levels.len() <= most) {
+            let merged = if too_many.into_inner() { None } else { self.merge(table, category, found, most, keep)? };
+            match merged {
                 Some(merged) if merged.levels.len() > 1 => usable.push(merged),
                 Some(merged) => {
                     let always = merged.levels.first().map_or_else(|| "missing".into(), level_name);
@@ -316,16 +345,35 @@ impl Search<'_> {
         Ok((usable, notes))
     }
 
-    /// One category out of what was found in its row groups; `None` if there are too many levels.
+    /// One category out of what was found in its row groups; `None` if there are more levels than `most`, whatever else
+    /// there is to say of the column: it may be that in one row group already.
     fn merge(
         &self,
         table: &Table,
         category: &CategoryPlan,
         found: Vec<Found>,
+        most: usize,
         keep: bool,
     ) -> Result<Option<CategoryPlan>> {
         let field = &table.fields[category.column];
         let missing: u64 = found.iter().map(|found| found.missing).sum();
+        let mut levels: Vec<&Class> = found.iter().flat_map(|found| &found.levels).collect();
+        levels.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+        levels.dedup();
+        let of_missing = missing > 0 && self.with_missing;
+        if levels.len() + usize::from(of_missing) > most {
+            return Ok(None);
+        }
+        if let Some((row, bad)) = found.iter().find_map(|found| found.first_bad) {
+            let row = table.row_names(&[row]);
+            let (what, way_out) = match bad {
+                Bad::Infinite => ("infinite", "Correct it upstream: infinite values are no levels."),
+                Bad::Inexact => {
+                    ("beyond 9e15 (2^53), where f64 cannot tell integers apart,", "Write the column as text upstream.")
+                }
+            };
+            return Err(Error::data(format!("category `{}` is {what} in row {row}, from 0", field.name), way_out));
+        }
         if missing > 0 && !self.with_missing && !self.leaves_missing_out {
             let first: Vec<usize> = found.iter().flat_map(|found| &found.first_missing).copied().take(5).collect();
             return Err(Error::data(
@@ -338,14 +386,8 @@ impl Search<'_> {
                  indicator to give them a level of their own.",
             ));
         }
-        let mut levels: Vec<&Class> = found.iter().flat_map(|found| &found.levels).collect();
-        levels.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
-        levels.dedup();
         let mut levels: Vec<Level> = levels.into_iter().cloned().map(Some).collect();
-        if levels.len() > MOST_LEVELS {
-            return Ok(None);
-        }
-        if missing > 0 && self.with_missing {
+        if of_missing {
             levels.push(None);
         }
         self.put_reference_first(field, &mut levels)?;
@@ -376,8 +418,10 @@ impl Search<'_> {
     /// The reference is the first of the sorted levels, or the one that was asked for.
     fn put_reference_first(&self, field: &Field, levels: &mut [Level]) -> Result<()> {
         let Some((_, wanted)) = self.references.iter().find(|(name, _)| *name == field.name) else { return Ok(()) };
-        let place = if wanted == "(null)" {
-            levels.iter().position(Option::is_none)
+        let of_missing = levels.iter().position(Option::is_none).filter(|_| *wanted == level_name(&None));
+        // A text may be called as rows without a value are.
+        let place = if of_missing.is_some() || *wanted == level_name(&None) && field.kind != Kind::Text {
+            of_missing
         } else {
             let class = parse_class("--reference", wanted, field)?;
             levels.iter().position(|level| level.as_ref() == Some(&class))
@@ -400,13 +444,12 @@ impl Found {
     fn take(
         &mut self,
         coder: &mut Coder,
-        table: &Table,
         field: &Field,
         first_row: usize,
         array: &ArrayRef,
         most: usize,
     ) -> Result<bool> {
-        let before = self.codes.len();
+        let (before, known) = (self.codes.len(), self.levels.len());
         coder.learn(array, field.kind, &mut self.levels, most, &mut self.codes)?;
         let is_over = self.levels.len() > most;
         self.rows.resize(self.levels.len(), 0);
@@ -422,13 +465,14 @@ impl Found {
                 code => self.rows[usize::from(code)] += 1,
             }
         }
-        let is_infinite = |class: &Class| matches!(class, Class::Number(number) if number.is_infinite());
-        if !is_over && let Some(place) = self.levels.iter().position(is_infinite) {
-            let row = self.codes[before..].iter().position(|code| usize::from(*code) == place).unwrap_or(0);
-            return Err(Error::data(
-                format!("category `{}` is infinite in row {}, from 0", field.name, table.row_names(&[first_row + row])),
-                "Correct it upstream: infinite values are no levels.",
-            ));
+        if self.first_bad.is_none() {
+            // Levels are in the order in which they were met.
+            let mut new = self.levels.iter().enumerate().skip(known);
+            let bad = new.find_map(|(place, class)| Some((place, Bad::of(class, field)?)));
+            self.first_bad = bad.and_then(|(place, bad)| {
+                let row = self.codes[before..].iter().position(|code| usize::from(*code) == place)?;
+                Some((first_row + row, bad))
+            });
         }
         Ok(is_over)
     }
@@ -482,9 +526,50 @@ pub(super) fn known(table: &Table, category: &CategoryPlan, first_row: usize, co
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use arrow::array::{Float64Array, StringArray};
+    use arrow::record_batch::RecordBatch;
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::properties::WriterProperties;
 
     use super::*;
+    use crate::monitor::Silent;
+
+    #[test]
+    fn codes_that_are_decoded_again_are_those_that_were_kept() {
+        let texts = ["d", "b", "a", "b", "c", "a", "d", "d", "c", "a"];
+        let array: ArrayRef =
+            Arc::new((0..10).map(|row| (row % 4 != 1).then_some(texts[row])).collect::<StringArray>());
+        let batch = RecordBatch::try_from_iter([("g", array)]).expect("one column");
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(3)).build();
+        let mut writer = ArrowWriter::try_new(file.as_file(), batch.schema(), Some(properties)).expect("a schema");
+        writer.write(&batch).and_then(|()| writer.close()).expect("it is written");
+        let table = Table::open(file.path()).expect("a table");
+        let search = Search { most: 9, with_missing: true, leaves_missing_out: false, references: &[] };
+        let (found, _) = search.run(&table, &[CategoryPlan::new(0, true)], &Silent).expect("levels");
+        let [kept] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!(kept.levels.iter().map(level_name).collect::<Vec<_>>(), ["a", "b", "c", "d", "(null)"]);
+        assert_eq!(kept.rows, [1, 1, 2, 3, 3]);
+        assert_eq!(kept.codes.as_ref().map(|codes| codes.len()), Some(4), "row groups");
+        let of = |category: &CategoryPlan| {
+            let codes = Mutex::new(vec![UNSEEN; 10]);
+            for_each_codes(&table, category, &Silent, |first_row, some| {
+                codes.lock().expect("no panic")[first_row..][..some.len()].copy_from_slice(some);
+                Ok(())
+            })
+            .expect("codes");
+            codes.into_inner().expect("no panic")
+        };
+        let expected = [3, 4, 0, 1, 2, 4, 3, 3, 2, 4];
+        assert_eq!(of(kept), expected);
+        assert_eq!(of(&CategoryPlan { codes: None, ..kept.clone() }), expected);
+        // A level that was not there at first is an error.
+        let levels = kept.levels[..3].to_vec();
+        let fewer = CategoryPlan { codes: None, levels, ..kept.clone() };
+        assert!(for_each_codes(&table, &fewer, &Silent, |_, _| Ok(())).is_err());
+    }
 
     #[test]
     fn values_become_the_codes_of_levels() {

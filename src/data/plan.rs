@@ -270,7 +270,7 @@ impl Request {
             })?;
             for column in named {
                 if table.fields[column].name == *name {
-                    check_feature(&table.fields[column], label_name, categorical.contains(&column))?;
+                    check_feature(&table.fields[column], "--categorical", label_name, categorical.contains(&column))?;
                     taken_at_their_word.push(column);
                 } else if column == label.column || !table.fields[column].is_feature() {
                     continue;
@@ -301,7 +301,7 @@ impl Request {
                 let by_name = named.len() == 1 && table.fields[named[0]].name == *name;
                 for column in named {
                     if by_name {
-                        check_feature(&table.fields[column], label_name, columns.contains(&column))?;
+                        check_feature(&table.fields[column], "--features", label_name, columns.contains(&column))?;
                     } else if column == label.column || columns.contains(&column) || !table.fields[column].is_feature()
                     {
                         continue;
@@ -380,11 +380,9 @@ impl Request {
 }
 
 fn nothing_left(table: &Table, plan: &Plan) -> Error {
-    let mut fact = format!("no feature is left beside the label `{}`", table.fields[plan.label.column].name);
-    for note in &plan.notes {
-        fact += &format!("; {note}");
-    }
-    Error::data(fact, format!("Name some with --features; the columns are: {}", table.names()))
+    let fact = format!("no feature is left beside the label `{}`", table.fields[plan.label.column].name);
+    let facts: Vec<&str> = std::iter::once(&fact).chain(&plan.notes).map(String::as_str).collect();
+    Error::data(facts.join("; "), format!("Name some with --features; the columns are: {}", table.names()))
 }
 
 /// The columns that a name or a pattern means, in the table's order; `None` if there are none.
@@ -423,20 +421,20 @@ fn notes_on<'f>(left_out: impl Iterator<Item = &'f Field>) -> Vec<String> {
     notes
 }
 
-fn check_feature(field: &Field, label: &str, again: bool) -> Result<()> {
+fn check_feature(field: &Field, flag: &str, label: &str, again: bool) -> Result<()> {
     if field.name == label {
         return Err(Error::usage(
             format!("`{label}` is the label and cannot be a feature too"),
-            "Take it out of --features.",
+            format!("Take it out of {flag}."),
         ));
     }
     if again {
-        return Err(Error::usage(format!("--features names `{}` twice", field.name), "Name it once."));
+        return Err(Error::usage(format!("{flag} names `{}` twice", field.name), "Name it once."));
     }
     if !field.is_feature() {
         return Err(Error::data(
             format!("column `{}` is of type {}, which cannot be a feature", field.name, field.data_type),
-            format!("Leave it out, or {}.", UNUSABLE),
+            format!("Leave it out, or {UNUSABLE}."),
         ));
     }
     Ok(())

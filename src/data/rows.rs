@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
         let columns: Vec<usize> = features.chain(categories).chain(others).collect();
         let coders = plan.categories.iter().map(|category| Coder::of(&category.levels)).collect();
         let block_rows = block_rows(plan.features().max(columns.len()));
-        Self { table, plan, label, block_rows, columns, weighing, coders }
+        Self { table, plan, label, columns, weighing, coders, block_rows }
     }
 
     /// Brings a batch, which begins at the table's `first_row`, into `buffers`.
