@@ -244,7 +244,7 @@ impl Symmetric {
             }
             let mut complement = entries.clone();
             complement.gemm(-1.0, &factor.shares, &border.transpose(), 1.0);
-            complement.cholesky().map(|cholesky| Factor { cholesky, loose: Some(factor) })
+            complement.cholesky().map(|cholesky| Factor { cholesky, loose: Some(Box::new(factor)) })
         })
     }
 }
@@ -286,7 +286,7 @@ impl Centring {
             groups.push((*group, d / own));
         }
         let is_positive = references.iter().all(|r| *r > 0.0);
-        is_positive.then(|| Self { tight_means, loose_means, groups, references })
+        is_positive.then_some(Self { tight_means, loose_means, groups, references })
     }
 
     /// Brings the matrices to centred columns.
@@ -329,7 +329,7 @@ impl Pattern {
 pub struct Factor {
     /// Of the matrix, or of the Schur complement of its loose part.
     cholesky: Cholesky<f64, Dyn>,
-    loose: Option<LooseFactor>,
+    loose: Option<Box<LooseFactor>>,
 }
 
 #[derive(Clone, Debug)]
@@ -357,9 +357,10 @@ impl LooseFactor {
 impl Factor {
     /// Solves `M x = b`.
     pub fn solve(&self, b: &[f64]) -> Vec<f64> {
-        let Some(factor @ LooseFactor { pattern, shares, centring, .. }) = &self.loose else {
+        let Some(factor) = &self.loose else {
             return self.cholesky.solve(&DVector::from_column_slice(b)).iter().copied().collect();
         };
+        let LooseFactor { pattern, shares, centring, .. } = &**factor;
         let (mut tight, mut loose) = pattern.split(b);
         let last = tight.len().saturating_sub(1);
         if let Some(centring) = centring {
@@ -377,10 +378,10 @@ impl Factor {
 
     /// `M^-1`.
     pub fn inverse(&self) -> Symmetric {
-        let Some(LooseFactor { pattern, .. }) = &self.loose else {
+        let Some(factor) = &self.loose else {
             return Symmetric { entries: self.cholesky.inverse(), loose: None };
         };
-        let n = pattern.places.len();
+        let n = factor.pattern.places.len();
         let unit = |i: usize| (0..n).map(|j| f64::from(u8::from(i == j))).collect::<Vec<f64>>();
         let columns: Vec<Vec<f64>> = (0..n).map(|i| self.solve(&unit(i))).collect();
         Symmetric::from_lower(n, |i, j| columns[j][i])
@@ -461,7 +462,7 @@ mod tests {
             let [whole, kept] = of_rows(&groups, dependent);
             let (exact, bound) = (whole.factor().expect("definite"), kept.factor().expect("definite"));
             for direction in 0..32 {
-                let g: Vec<f64> = (0..8).map(|i| ((direction * 8 + i) as f64 * 1.7).sin()).collect();
+                let g: Vec<f64> = (0..8).map(|i| (f64::from(direction * 8 + i) * 1.7).sin()).collect();
                 let of = |factor: &Factor| factor.solve(&g).iter().zip(&g).map(|(x, g)| x * g).sum::<f64>();
                 let share = of(&bound) / of(&exact);
                 assert!(share > 0.0 && share.is_finite(), "{share}");

@@ -219,7 +219,8 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let mut backend = loading.finish()?;
     let upload = uploading.elapsed().as_secs_f64();
     let solving = Instant::now();
-    let mut fit = fit(&mut *backend, kept.as_deref_mut(), &loose, &loaded, job, device.bias()?, monitor, history)?;
+    let kept = kept.as_deref_mut().map(|backend| Kept { backend, loose: &loose });
+    let mut fit = fit(&mut *backend, kept, &loaded, job, device.bias()?, monitor, history)?;
     let solve = solving.elapsed().as_secs_f64();
     let verifying = Instant::now();
     let mut verify = 0.0;
@@ -230,6 +231,12 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     }
     let seconds = Seconds { read, upload, solve, verify, total: start.elapsed().as_secs_f64() };
     Ok(model(table, job, loaded, &fit, device.describe(), seconds))
+}
+
+/// The rows of a subsample, and which categories are loose in their Hessian.
+struct Kept<'k> {
+    backend: &'k mut dyn Backend,
+    loose: &'k [bool],
 }
 
 /// A fit in the solver's coordinates.
@@ -249,8 +256,7 @@ struct Fit {
 
 fn fit(
     backend: &mut dyn Backend,
-    kept: Option<&mut (dyn Backend + 'static)>,
-    loose: &[bool],
+    kept: Option<Kept<'_>>,
     loaded: &Loaded,
     job: &Job,
     bias: f64,
@@ -262,7 +268,7 @@ fn fit(
     let scales = loaded.features.iter().map(|feature| feature.scale).collect();
     let mut coordinates = Coordinates::new(scales, job.intercept);
     for (index, feature) in loaded.features.iter().enumerate() {
-        if feature.level.is_some_and(|(category, _)| loose.get(category) == Some(&true)) {
+        if feature.level.is_some_and(|(category, _)| kept.as_ref().is_some_and(|kept| kept.loose[category])) {
             coordinates.leave_uncentred(index);
         }
     }
@@ -273,7 +279,7 @@ fn fit(
         ));
     }
     let mut point = starting_point(&coordinates, loaded.totals.classes);
-    let mut kept_rows = kept.map(|kept| Standardized::new(kept, coordinates.clone()));
+    let mut kept_rows = kept.map(|kept| Standardized::new(kept.backend, coordinates.clone()));
     let approximate = kept_rows.is_some();
     let mut evaluation = {
         let mut all = Standardized::new(&mut *backend, coordinates.clone());

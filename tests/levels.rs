@@ -695,7 +695,7 @@ fn levels_of_any_name_come_back_right() {
         "'q'",
         "\"qq\"",
         "line\nbreak",
-        "(null)",
+        "(nul)",
         &long,
         "Zürich 東京 🚲",
         "a,b",
@@ -736,7 +736,6 @@ fn levels_of_any_name_come_back_right() {
     };
     check(&model);
     let (margins, _) = predicted(&place, "data.parquet");
-    // What a text is compared with: a text of that name, but for `(null)`, if some rows have no value.
     for reference in ["", " ", "=", "a=b", "line\nbreak", &long, "Zürich 東京 🚲", "(null)", "1"] {
         let flag = format!("g={reference}");
         let model = model_with(&place, train, &["--reference", &flag]);
@@ -745,11 +744,29 @@ fn levels_of_any_name_come_back_right() {
         check(&model);
         assert_within(1e-3, &predicted(&place, "data.parquet").0, &margins, "another reference");
     }
-    let model = model_with(&place, &train.replace("indicator", "drop-row"), &["--reference", "g=(null)"]);
-    assert_eq!(model["categories"][0]["levels"][0], "(null)");
     for command in ["inspect model.json", "inspect model.json --json", "evaluate -m model.json data.parquet"] {
         place.done(command);
     }
+}
+
+#[test]
+fn a_text_called_as_the_level_of_nulls_is_refused_beside_nulls() {
+    let texts: StringArray = (0..ROWS).map(|row| [Some("(null)"), Some("b"), None][row % 3]).collect();
+    let mut columns = Rows::new(false).columns();
+    set(&mut columns, "g", Arc::new(texts));
+    let place = place_with(&columns);
+    let train = "train data.parquet --label y --features x,g --quiet -o model.json";
+    // With rows of either kind both levels would have the same name, unless one of them is the reference.
+    let refused = place.run(&format!("{train} --nulls indicator --reference g=b"));
+    assert_eq!((refused.code, place.path("model.json").exists()), (Some(3), false), "{refused:?}");
+    assert_says(&refused.stderr, &["two features would be called `g=(null)`", "Rename", "--ignore"]);
+    // Where the rows without a value are left out, the text is the only one of that name.
+    let model = model_with(
+        &place,
+        "data.parquet --label y --features x,g --quiet -o model.json --nulls drop-row",
+        &["--reference", "g=(null)"],
+    );
+    assert_eq!(model["categories"][0]["levels"][0], "(null)");
 }
 
 // ---- levels that a model has not seen -------------------------------------------------------------------------

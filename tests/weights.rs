@@ -467,7 +467,12 @@ fn weights_that_are_none_are_refused() {
         let place = place_with_weights(ones_but(weight));
         let train = "train data.parquet --label y --features x,k --weight w --device cpu";
         let ways = ["Weights are numbers from 0 on", "Correct them upstream"];
-        assert_refused(&place, &format!("{train} -o model.json"), &["weight", "row 777, from 0, is", what], &ways);
+        assert_refused(
+            &place,
+            &format!("{train} -o model.json"),
+            &[&format!("the weight `w` is {what}"), "in row 777, from 0"],
+            &ways,
+        );
         place.done("train data.parquet --label y --features x,k --device cpu -o model.json");
         let evaluate = "evaluate -m model.json data.parquet --weight w";
         let fact = format!("the weight `w` is {what}");

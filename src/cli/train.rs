@@ -210,7 +210,7 @@ impl Train {
                 positive: self.positive.clone(),
                 features: names("--features", &self.features)?,
                 categorical: names("--categorical", &self.categorical)?,
-                references: self.reference.iter().map(|text| reference(text)).collect::<Result<_>>()?,
+                references: references(&self.reference)?,
                 max_levels: check_max_levels(self.max_levels)?,
                 ignore: names("--ignore", &self.ignore)?,
                 weight: self.weight.clone(),
@@ -258,7 +258,17 @@ impl Train {
     }
 }
 
-/// `COL=LEVEL`.
+/// `COL=LEVEL`, each column once.
+fn references(texts: &[String]) -> Result<Vec<(String, String)>> {
+    let references: Vec<(String, String)> = texts.iter().map(|text| reference(text)).collect::<Result<_>>()?;
+    for (index, (column, _)) in references.iter().enumerate() {
+        if references[..index].iter().any(|(other, _)| other == column) {
+            return Err(Error::usage(format!("--reference names `{column}` twice"), "A category has one reference."));
+        }
+    }
+    Ok(references)
+}
+
 fn reference(text: &str) -> Result<(String, String)> {
     let (column, level) = text.split_once('=').ok_or_else(|| {
         Error::usage(format!("--reference {text} names no level"), "Say COL=LEVEL, such as --reference city=Berlin.")
@@ -348,7 +358,9 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     model.training.command = std::env::args().collect();
     if let Some(table) = held_back.filter(|_| model.training.status.has_estimates()) {
         let rows_from = arguments.split.map_or_else(|| table.name(), |part| format!("split {part}"));
-        model.training.validation = Some(validate(&model, &table, rows_from, &monitor)?);
+        let (validation, warnings) = validate(&model, &table, rows_from, &monitor)?;
+        model.training.validation = Some(validation);
+        model.training.warnings.extend(warnings);
     }
     let json = model.to_json();
     if let Some(pending) = pending {
@@ -389,11 +401,12 @@ fn check_held_back(table: &Table, request: &Request) -> Result<()> {
 
 /// How good the model is on rows that it has not seen, which weigh what their column of weights says if it was trained
 /// with one. Weights of classes are for the training alone.
-fn validate(model: &Model, table: &Table, rows_from: String, monitor: &Progress) -> Result<Validation> {
+fn validate(model: &Model, table: &Table, rows_from: String, monitor: &Progress) -> Result<(Validation, Vec<String>)> {
     let accumulator = Accumulator::new(0.5, Limit::new(RANKING_BYTES))?;
     let (metrics, counts) =
         evaluate(model, table, &model.label.column, model.training.weight.as_deref(), accumulator, monitor)?;
-    Ok(Validation {
+    let warnings = counts.warnings().map(|warning| format!("validation: {warning}")).collect();
+    let validation = Validation {
         rows_from,
         rows: metrics.rows,
         left_out: counts.without,
@@ -404,7 +417,8 @@ fn validate(model: &Model, table: &Table, rows_from: String, monitor: &Progress)
         accuracy: metrics.accuracy,
         auc: metrics.auc.map(|auc| auc.value),
         average_precision: metrics.average_precision.map(|precision| precision.value),
-    })
+    };
+    Ok((validation, warnings))
 }
 
 /// An iteration as a line of the history.

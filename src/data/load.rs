@@ -192,6 +192,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
         let (levels, rows) = (category.levels.clone(), category.rows.clone());
         categories.push(LoadedCategory { name: field.name.clone(), kind: field.kind, levels, rows });
     }
+    check_names(&features)?;
     let constant: Vec<String> = features
         .iter()
         .filter(|feature| feature.scale.scale == 0.0)
@@ -211,6 +212,18 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
     let names = |column: Option<usize>| column.map(|column| table.fields[column].name.clone());
     let (weight, offset) = (names(plan.weight), names(plan.offset));
     Ok(Loaded { label, features, categories, totals, weight, offset, class_weight: factors, notes })
+}
+
+/// An error if two features would have one name: `(null)` as a text beside rows without one, or `a` with the level `b=c`
+/// beside `a=b` with the level `c`.
+fn check_names(features: &[Feature]) -> Result<()> {
+    let mut names: Vec<&str> = features.iter().map(|feature| feature.name.as_str()).collect();
+    names.sort_unstable();
+    let Some(name) = names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]) else { return Ok(()) };
+    Err(Error::data(
+        format!("two features would be called `{name}`"),
+        "Rename the column or the level upstream, or leave the column out with --ignore.",
+    ))
 }
 
 /// Reads the codes of the categories of `plan` into `store`. Gives the share of the rows, by their weights, that each

@@ -369,9 +369,10 @@ impl Request {
             };
             return Err(Error::data(format!("{flag} {name}: {why}"), "Name a column of numbers."));
         }
-        if self.features.iter().any(|feature| feature == name) {
+        let named = [("--features", &self.features), ("--categorical", &self.categorical)];
+        if let Some((other, _)) = named.iter().find(|(_, names)| names.iter().any(|feature| feature == name)) {
             return Err(Error::usage(
-                format!("--features and {flag} both name `{name}`"),
+                format!("{other} and {flag} both name `{name}`"),
                 "A column has one part in the model; take it out of one of them.",
             ));
         }

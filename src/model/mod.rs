@@ -356,8 +356,27 @@ impl Model {
         if let Some(feature) = levels.next() {
             return Some(format!("the feature `{}` is a level of no category", feature.name));
         }
-        let empty = self.categories.iter().find(|category| category.levels.is_empty());
-        empty.map(|category| format!("the category `{}` has no levels", category.column))
+        self.categories.iter().enumerate().find_map(|(index, category)| {
+            let CategoryInfo { column, kind, levels, rows } = category;
+            let fits = |level: &Level| match level {
+                None => true,
+                Some(Class::Text(_)) => kind == "text",
+                Some(Class::Boolean(_)) => kind == "boolean",
+                Some(Class::Number(number)) => number.is_finite() && (kind == "numeric" || kind == "time"),
+            };
+            let what = if levels.is_empty() || rows.len() != levels.len() {
+                format!("has {} levels and counts the rows of {}", levels.len(), rows.len())
+            } else if let Some(level) = levels.iter().find(|level| !fits(level)) {
+                format!("is {kind} and has the level {}", level_name(level))
+            } else if (1..levels.len()).any(|place| levels[..place].contains(&levels[place])) {
+                "has a level twice".into()
+            } else if self.categories[..index].iter().any(|other| other.column == *column) {
+                "is there twice".into()
+            } else {
+                return None;
+            };
+            Some(format!("the category `{column}` {what}"))
+        })
     }
 
     /// The model as JSON, with a line break at the end.
