@@ -903,3 +903,59 @@ fn a_model_whose_levels_were_changed_is_refused() {
     fs::write(place.path("model.json"), model.to_string()).expect("the model is written");
     place.done("evaluate -m model.json data.parquet");
 }
+
+// ---- more levels than a whole Hessian pays for ----------------------------------------------------------------
+
+/// A feature and categories with so many levels, drawn alike, whose effects are drawn too.
+fn crowded(rows: usize, levels: &[usize]) -> Columns {
+    let mut random = Random(41);
+    let x: Vec<f64> = (0..rows).map(|_| (random.unit() * 4_096.0).floor() / 1_024.0 - 2.0).collect();
+    let mut margins: Vec<f64> = x.iter().map(|x| 0.5 * x).collect();
+    let mut columns = vec![("x", f64s(&x))];
+    for (name, &count) in ["a", "b"].into_iter().zip(levels) {
+        let effects: Vec<f64> = (0..count).map(|_| random.unit() - 0.5).collect();
+        let codes: Vec<usize> = (0..rows).map(|_| (random.unit() * count as f64) as usize).collect();
+        margins.iter_mut().zip(&codes).for_each(|(z, &code)| *z += effects[code]);
+        columns.push((name, Arc::new(StringArray::from_iter_values(codes.iter().map(|code| format!("l{code:04}"))))));
+    }
+    let y: Vec<bool> = margins.iter().map(|&z| random.label(z)).collect();
+    columns.push(("y", Arc::new(BooleanArray::from(y))));
+    columns
+}
+
+/// One category beyond the limit and two: the answer is that of the whole Hessian, or of a method that uses none, and it
+/// takes a few iterations as ever.
+#[test]
+fn thousands_of_levels_take_no_more_iterations_than_a_few() {
+    for (levels, other, most) in
+        [(&[1_100, 5][..], "--preconditioner hessian", 9), (&[1_100, 1_050], "--solver lbfgs", 14)]
+    {
+        let place = Place::new();
+        write(&place, "data.parquet", &crowded(60_000, levels), 25_000);
+        let train = "data.parquet --label y --max-levels 2000 --l2 1e-5 --quiet -o model.json";
+        let model = place.model(train);
+        assert_eq!(model["training"]["delta_is_approximate"], true);
+        let iterations = number(&model, "/training/iterations");
+        assert!(iterations <= f64::from(most), "{levels:?}: {iterations} iterations");
+        assert_eq!(model["training"]["status"], "converged");
+        let whole = place.model(&format!("{train} {other}"));
+        let (found, expected) = (coefficients(&model), coefficients(&whole));
+        assert_eq!(found.len(), 1 + levels.iter().sum::<usize>() - levels.len());
+        // A level has about fifty rows, and its effect a standard error of about 0.3.
+        assert_within(1e-4, &found, &expected, "coefficients");
+    }
+}
+
+/// A level that only one class has grows without end, and is named although no whole Hessian is taken.
+#[test]
+fn a_level_of_one_class_among_thousands_is_named() {
+    let mut columns = crowded(60_000, &[1_100, 5]);
+    let (a, y) = (columns[1].1.as_string::<i32>(), columns[3].1.as_boolean());
+    let labels: BooleanArray = (0..60_000).map(|row| Some(y.value(row) || a.value(row) == "l0777")).collect();
+    set(&mut columns, "y", Arc::new(labels));
+    let place = Place::new();
+    write(&place, "data.parquet", &columns, 60_000);
+    let model = place.model("data.parquet --label y --max-levels 2000 --quiet -o model.json");
+    assert_eq!(model["training"]["status"], "separated");
+    assert_says(&model["training"]["warnings"].to_string(), &["the columns that separate: a=l0777\""]);
+}
