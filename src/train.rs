@@ -102,6 +102,21 @@ pub struct InferenceJob {
 }
 
 impl Job {
+    /// Whether a solver for so many features gets the Hessian of a subsample.
+    fn subsamples(&self, features: usize) -> bool {
+        self.preconditioner == Some(Preconditioner::Subsample)
+            || features > HESSIAN_FEATURES && self.preconditioner != Some(Preconditioner::Hessian)
+    }
+
+    /// Whether the solver works with a Hessian.
+    fn takes_hessian(&self) -> bool {
+        match self.preconditioner {
+            Some(Preconditioner::Hessian | Preconditioner::Subsample) => true,
+            Some(_) => false,
+            None => matches!(self.solver, Solver::Cg | Solver::Newton),
+        }
+    }
+
     /// Passes that the methods needed on the nine data sets of `docs/solver.md`, the confirming evaluation included.
     fn usual_passes(&self) -> Option<[u64; 2]> {
         let preconditioned = matches!(self.preconditioner, None | Some(Preconditioner::Hessian));
@@ -147,6 +162,9 @@ pub struct RunPlan {
     pub device: String,
     /// Where the table is kept.
     pub placement: Placement,
+    /// Bytes in memory for the Hessian that preconditions the solver, its factor, and the rows of a subsample if it is
+    /// that of one.
+    pub preconditioner_bytes: u64,
     /// Passes over the data that the method needs as a rule, from and to; `None` where that depends on the data too
     /// much to say.
     pub passes: Option<[u64; 2]>,
@@ -182,8 +200,31 @@ impl Prepared<'_> {
             levels,
             device: self.device.describe(),
             placement: self.loading.placement(),
+            preconditioner_bytes: self.preconditioner_bytes(),
             passes: self.job.usual_passes(),
         }
+    }
+
+    fn preconditioner_bytes(&self) -> u64 {
+        let design = self.plan.design(self.table.rows);
+        let (entries, kept) = match (self.job.takes_hessian(), self.job.subsamples(design.shape.features)) {
+            (false, _) => return 0,
+            (true, false) => ((design.shape.features + 1).pow(2), 0),
+            (true, true) => {
+                let is_loose = design.loose(HESSIAN_FEATURES);
+                let loose: usize = design
+                    .categories()
+                    .zip(is_loose)
+                    .filter(|(_, is_loose)| *is_loose)
+                    .map(|(c, _)| c.features.len())
+                    .sum();
+                let tight = design.shape.features + 1 - loose;
+                let rows = kept_rows(self.table.rows, design.shape.columns).len();
+                let columns = design.shape.columns + design.shape.columns_beside();
+                (tight * tight + (tight + 1) * loose, rows * (4 * columns + 16))
+            }
+        };
+        (2 * 8 * entries + kept) as u64
     }
 
     /// Fits the model. `history` hears of every iteration.
@@ -201,8 +242,7 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let Prepared { table, job, plan, device, mut loading, start } = prepared;
     let table = &table;
     let reading = Instant::now();
-    let subsamples = job.preconditioner == Some(Preconditioner::Subsample)
-        || plan.features() > HESSIAN_FEATURES && job.preconditioner != Some(Preconditioner::Hessian);
+    let subsamples = job.subsamples(plan.features());
     let loose = if subsamples { plan.design(table.rows).loose(HESSIAN_FEATURES) } else { Vec::new() };
     let (loaded, mut kept) = if subsamples {
         let rows = kept_rows(table.rows, plan.design(table.rows).shape.columns);

@@ -27,7 +27,13 @@ pub fn plan(plan: &RunPlan) -> String {
         .passes
         .map_or("as many passes as it takes".into(), |[from, to]| format!("{from} to {to} passes as a rule"));
     let features = features(plan.features, plan.categories, plan.levels);
-    format!("{} rows x {features} on {}: {}; {passes}", plan.rows, plan.device, places.join(", "))
+    // Said where it is not next to nothing.
+    let preconditioner = if plan.preconditioner_bytes > 1 << 20 {
+        format!("; {} for the preconditioner", human(plan.preconditioner_bytes))
+    } else {
+        String::new()
+    };
+    format!("{} rows x {features} on {}: {}{preconditioner}; {passes}", plan.rows, plan.device, places.join(", "))
 }
 
 /// `28 features`, and how many categories are behind them.
