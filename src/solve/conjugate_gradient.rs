@@ -171,11 +171,13 @@ mod tests {
         scales: Vec<f64>,
         point: Vec<f64>,
         passes: Passes,
+        /// Error of a gradient that is carried along, now this way and now that.
+        noise: f64,
     }
 
     impl Cosh {
         fn new(scales: &[f64]) -> Self {
-            Self { scales: scales.to_vec(), point: vec![0.0; scales.len()], passes: Passes::default() }
+            Self { scales: scales.to_vec(), point: vec![0.0; scales.len()], passes: Passes::default(), noise: 0.0 }
         }
 
         fn at(&self, point: &[f64]) -> Evaluation {
@@ -252,7 +254,14 @@ mod tests {
 
         fn accept(self: Box<Self>, step: f64, need: Need) -> Result<Evaluation> {
             let (point, _) = self.at(step);
-            self.on.move_to(&point, need)
+            let mut here = self.on.move_to(&point, need)?;
+            self.on.noise = -self.on.noise;
+            // Across the direction, so that the line search sees nothing of it.
+            let share = self.direction.iter().sum::<f64>() / dot(&self.direction, &self.direction);
+            for (g, p) in here.gradient.iter_mut().zip(&self.direction) {
+                *g += self.on.noise * (1.0 - share * p);
+            }
+            Ok(here)
         }
     }
 
@@ -303,6 +312,22 @@ mod tests {
             bounded += u32::from(outcome.hessian.is_none());
         }
         assert!(bounded >= 2, "only {bounded} runs ended without a Hessian of their own");
+    }
+
+    /// The goal lies below the errors of what is carried along: the run must still find out that it is near enough.
+    #[test]
+    fn errors_of_what_is_carried_along_do_not_keep_a_run_from_its_end() {
+        let scales = [1.0, 3.0, 0.2, 5.0];
+        for solver in [conjugate_gradient as Solver, newton, lbfgs, gradient_descent] {
+            let settings = Settings { tolerance: 1e-3, goal: 1e-6, ..settings() };
+            let mut objective = Cosh { noise: 1e-4, ..Cosh::new(&scales) };
+            let point = vec![0.0; 4];
+            let evaluation = objective.move_to(&point, Need::Hessian).expect("nothing fails");
+            let start = Start { point, evaluation };
+            let outcome = solver(&mut objective, start, &settings, &Silent, &mut |_| {}).expect("nothing fails");
+            assert_eq!(outcome.status, Status::Converged, "after {} iterations", outcome.iterations);
+            assert!(outcome.iterations < 100, "{} iterations", outcome.iterations);
+        }
     }
 
     #[test]

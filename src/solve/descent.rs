@@ -3,8 +3,15 @@
 use crate::error::Result;
 use crate::monitor::Monitor;
 use crate::objective::{Evaluation, Objective};
-use crate::solve::judge::Judge;
+use crate::solve::judge::{Judge, NEAR};
+use crate::solve::preconditioner::Choice;
 use crate::solve::{History, Iteration, Outcome, Settings, Start, Status, largest};
+
+/// Iterations without the distance halving after which a point within the tolerance is looked at afresh.
+const IDLE: u32 = 10;
+
+/// The same for a point that is near, where the Hessian preconditions: such a method does not converge so slowly.
+const LONG_IDLE: u32 = 30;
 
 /// Where a method stands.
 pub(super) struct Descent {
@@ -16,6 +23,9 @@ pub(super) struct Descent {
     fresh: bool,
     judge: Judge,
     iterations: u64,
+    /// The smallest distance that was carried along, by halves, and the iterations since.
+    best: f64,
+    idle: u32,
 }
 
 /// What an iteration came to.
@@ -45,7 +55,8 @@ impl Descent {
             judge.take_spread(hessian);
             judge.take_metric(hessian, &start.point);
         }
-        Self { point: start.point, here: start.evaluation, fresh: true, judge, iterations: 0 }
+        let (point, here) = (start.point, start.evaluation);
+        Self { point, here, fresh: true, judge, iterations: 0, best: f64::INFINITY, idle: 0 }
     }
 
     /// Moves to a step along a direction, where the objective was evaluated as `here`.
@@ -72,6 +83,19 @@ impl Descent {
     fn separation(&self) -> Option<Status> {
         let saturated = self.here.hessian.as_ref().is_some_and(|hessian| !self.judge.saturated(hessian).is_empty());
         (saturated || self.judge.is_separated(self.here.value, &self.point)).then_some(Status::Separated)
+    }
+
+    /// Whether the distance, as carried along, no longer comes down although the end is near: what is carried along has
+    /// errors of its own, and the goal may lie below them. Only a fresh evaluation can tell.
+    fn is_stuck(&mut self, delta: Option<f64>, settings: &Settings) -> bool {
+        let Some(delta) = delta else { return false };
+        if delta <= 0.5 * self.best {
+            (self.best, self.idle) = (delta, 0);
+            return false;
+        }
+        self.idle += 1;
+        let is_slow = settings.preconditioner != Choice::Hessian;
+        self.idle >= IDLE && delta <= settings.tolerance || self.idle >= LONG_IDLE && delta <= NEAR && !is_slow
     }
 
     fn is_suspect(&self) -> bool {
@@ -112,8 +136,10 @@ pub(super) fn descend(
         if !at.here.is_finite() {
             break Status::NonFinite;
         }
+        let is_stuck = at.is_stuck(delta, settings);
         // A start at the optimum is confirmed like any other end; after that, only what was carried along is.
-        if (!at.fresh || at.iterations == 0) && at.is_suspect() {
+        if (!at.fresh || at.iterations == 0) && (is_stuck || at.is_suspect()) {
+            at.idle = 0;
             if let Some(status) = at.confirm(objective)? {
                 break status;
             }

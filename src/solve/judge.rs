@@ -21,7 +21,7 @@ use crate::solve::{Settings, Status, dot, largest};
 const PATIENCE: u32 = 3;
 
 /// A distance that still counts as the limit of the arithmetic; beyond it the run has stalled.
-const NEAR: f64 = 0.05;
+pub(super) const NEAR: f64 = 0.05;
 
 /// How far a margin may have moved since the Hessian was taken that still measures the distance: a factor of 1.28.
 const DRIFT: f64 = 0.5;
