@@ -18,6 +18,7 @@ use crate::model::file::Pending;
 use crate::model::{Model, Validation};
 use crate::penalty::PenaltyScale;
 use crate::report;
+use crate::report::html::{Page, Step};
 use crate::score::evaluate;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Iteration, Preconditioner};
 use crate::train::{ExactJob, InferenceJob, Job, Solver, prepare};
@@ -123,6 +124,9 @@ pub(super) struct Train {
     /// Write one JSON line for each iteration to this file
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     history: Option<PathBuf>,
+    /// Write a report with pictures to this file, as one page of HTML; takes one more pass over the file
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    report: Option<PathBuf>,
     /// Print what the run would do, and where the table would be kept, and do nothing
     #[arg(long, help_heading = "Memory")]
     dry_run: bool,
@@ -310,6 +314,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         ("-o", arguments.output.as_ref()),
         ("--history", arguments.history.as_ref()),
         ("--covariance", arguments.covariance.as_ref()),
+        ("--report", arguments.report.as_ref()),
     ];
     let outputs: Vec<_> = outputs.into_iter().filter_map(|(name, path)| Some((name, path?.as_path()))).collect();
     check_distinct(&outputs)?;
@@ -338,10 +343,14 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let pending = arguments.output.as_deref().map(Pending::create).transpose()?;
     let covariance = arguments.covariance.as_deref().map(Pending::create).transpose()?;
     let history = arguments.history.as_deref().map(Pending::create).transpose()?;
-    let mut lines = String::new();
+    let page = arguments.report.as_deref().map(Pending::create).transpose()?;
+    let (mut lines, mut steps) = (String::new(), Vec::new());
     global.note(&report::plan(&plan));
     let begin = Instant::now();
-    let mut model = prepared.train(&monitor, &mut |iteration| lines += &line(iteration, begin))?;
+    let mut model = prepared.train(&monitor, &mut |iteration| {
+        lines += &line(iteration, begin);
+        steps.push(step(iteration));
+    })?;
     model.training.command = std::env::args().collect();
     if let Some(table) = held_back.filter(|_| model.training.status.has_estimates()) {
         let rows_from = arguments.split.map_or_else(|| table.name(), |part| format!("split {part}"));
@@ -358,6 +367,9 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     }
     if let Some(history) = history {
         history.finish(lines.as_bytes())?;
+    }
+    if let Some(page) = page {
+        page.finish(Page { model: &model, quality: None, steps: &steps }.to_html().as_bytes())?;
     }
     for note in &model.training.notes {
         global.note(note);
@@ -393,6 +405,12 @@ fn validate(model: &Model, table: &Table, rows_from: String, monitor: &Progress)
         auc: metrics.auc.map(|auc| auc.value),
         average_precision: metrics.average_precision.map(|precision| precision.value),
     })
+}
+
+/// An iteration as the report has it.
+fn step(iteration: &Iteration<'_>) -> Step {
+    let Iteration { value, delta, gradient_norm, passes, .. } = *iteration;
+    Step { value, delta, gradient_norm, passes: passes.data }
 }
 
 /// An iteration as a line of the history.

@@ -1,5 +1,6 @@
-//! What a run tells its user, as text.
+//! What a run tells its user: as text for a terminal, and as a page.
 
+pub mod html;
 pub mod inspect;
 
 use std::fmt::Write;
