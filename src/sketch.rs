@@ -104,7 +104,7 @@ impl Margins {
         while self.power < power {
             let mut wider = vec![[0; 2]; 2 * Self::HALF];
             for (index, counts) in self.counts.iter().enumerate() {
-                add(&mut wider[(index + Self::HALF) / 2], *counts);
+                add(&mut wider[index.midpoint(Self::HALF)], *counts);
             }
             self.counts = wider;
             self.power += 1;

@@ -13,13 +13,14 @@ use crate::cli::rows::RowFlags;
 use crate::cli::{Global, NOT_CONVERGED, RANKING_BYTES, check_distinct, print};
 use crate::data::{ClassWeight, DEFAULT_MAX_LEVELS, MOST_LEVELS, Nulls, Request, Table};
 use crate::error::{Error, Result};
-use crate::metrics::{Accumulator, Limit};
+use crate::metrics::{Accumulator, Limit, Metrics};
 use crate::model::file::Pending;
 use crate::model::{Model, Validation};
 use crate::penalty::PenaltyScale;
 use crate::report;
-use crate::report::html::{Page, Step};
-use crate::score::evaluate;
+use crate::report::html::{Page, Quality, RowsFrom, Step};
+use crate::score::{Counts, evaluate_and_sketch};
+use crate::sketch::Sketch;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Iteration, Preconditioner};
 use crate::train::{ExactJob, InferenceJob, Job, Solver, prepare};
 
@@ -329,6 +330,8 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let others = if arguments.valid.is_empty() { None } else { Some(Table::open_all(&arguments.valid)?) };
     let selected = rows.select(&table, &monitor)?;
     let held_back = selected.validation.or(others);
+    // The report looks at the rows of the training if there are no others.
+    let in_sample = selected.training.clone();
     let prepared = prepare(selected.training, &job, &monitor)?;
     let plan = prepared.plan();
     if arguments.dry_run {
@@ -352,9 +355,14 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         steps.push(step(iteration));
     })?;
     model.training.command = std::env::args().collect();
-    if let Some(table) = held_back.filter(|_| model.training.status.has_estimates()) {
+    let (has_estimates, is_finite) = (model.training.status.has_estimates(), is_finite(&model));
+    let wanted = |_: &Table| has_estimates || page.is_some() && is_finite;
+    let mut measured = None;
+    if let Some(table) = held_back.as_ref().filter(|table| wanted(table)) {
         let rows_from = arguments.split.map_or_else(|| table.name(), |part| format!("split {part}"));
-        model.training.validation = Some(validate(&model, &table, rows_from, &monitor)?);
+        let found = Measured::new(&model, table, RowsFrom::Validation(rows_from.clone()), page.is_some(), &monitor)?;
+        model.training.validation = has_estimates.then(|| validation(&found, rows_from));
+        measured = Some(found);
     }
     let json = model.to_json();
     if let Some(pending) = pending {
@@ -369,7 +377,11 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         history.finish(lines.as_bytes())?;
     }
     if let Some(page) = page {
-        page.finish(Page { model: &model, quality: None, steps: &steps }.to_html().as_bytes())?;
+        if measured.is_none() && is_finite {
+            measured = Some(Measured::new(&model, &in_sample, RowsFrom::Training, true, &monitor)?);
+        }
+        let quality = measured.as_ref().and_then(Measured::quality);
+        page.finish(Page { model: &model, quality, steps: &steps }.to_html().as_bytes())?;
     }
     for note in &model.training.notes {
         global.note(note);
@@ -389,11 +401,14 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     Ok(if arguments.strict && !success { ExitCode::from(NOT_CONVERGED) } else { ExitCode::SUCCESS })
 }
 
+/// Whether the model gives every row a probability.
+fn is_finite(model: &Model) -> bool {
+    model.intercept.is_finite() && model.features.iter().all(|feature| feature.coefficient.is_finite())
+}
+
 /// How good the model is on rows that it has not seen.
-fn validate(model: &Model, table: &Table, rows_from: String, monitor: &Progress) -> Result<Validation> {
-    let accumulator = Accumulator::new(0.5, Limit::new(RANKING_BYTES))?;
-    let (metrics, counts) = evaluate(model, table, &model.label.column, accumulator, monitor)?;
-    Ok(Validation {
+fn validation(Measured { metrics, counts, .. }: &Measured, rows_from: String) -> Validation {
+    Validation {
         rows_from,
         rows: metrics.rows,
         left_out: counts.without,
@@ -404,7 +419,36 @@ fn validate(model: &Model, table: &Table, rows_from: String, monitor: &Progress)
         accuracy: metrics.accuracy,
         auc: metrics.auc.map(|auc| auc.value),
         average_precision: metrics.average_precision.map(|precision| precision.value),
-    })
+    }
+}
+
+/// What a pass over some rows found.
+struct Measured {
+    metrics: Metrics,
+    counts: Counts,
+    sketch: Option<Sketch>,
+    rows: RowsFrom,
+}
+
+impl Measured {
+    fn new(model: &Model, table: &Table, rows: RowsFrom, with_sketch: bool, monitor: &Progress) -> Result<Self> {
+        let accumulator = Accumulator::new(0.5, Limit::new(RANKING_BYTES))?;
+        let mut sketch = with_sketch.then(|| Sketch::new(model, table.rows));
+        let label = &model.label.column;
+        let (metrics, counts) = evaluate_and_sketch(model, table, label, accumulator, sketch.as_mut(), monitor)?;
+        Ok(Self { metrics, counts, sketch, rows })
+    }
+
+    /// For the report, if there is a sketch.
+    fn quality(&self) -> Option<Quality<'_>> {
+        Some(Quality {
+            metrics: &self.metrics,
+            sketch: self.sketch.as_ref()?,
+            rows: self.rows.clone(),
+            left_out: self.counts.without,
+            warnings: self.counts.warnings().collect(),
+        })
+    }
 }
 
 /// An iteration as the report has it.

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::svg::{Px, Scale};
-use super::text::{Figure, counted, fixed, name, significant};
+use super::text::{Figure, counted, name, significant};
 use crate::model::inference::Inference;
 use crate::model::{CategoryInfo, FeatureInfo, Model, ModelColumn};
 
@@ -86,7 +86,7 @@ pub(super) fn coefficients(model: &Model) -> Markup {
             }
             @if !groups.is_empty() { (forest(model, &groups)) }
             @if left_out > 0 {
-                p class="soft" { (counted(left_out as f64, "more feature")) ", all of smaller effect, " (if left_out == 1 { "is" } else { "are" }) " not drawn." }
+                p class="soft" { (counted(left_out as u64, "more feature")) ", all of smaller effect, " (if left_out == 1 { "is" } else { "are" }) " not drawn." }
             }
             (table(model))
         }
@@ -163,7 +163,7 @@ fn forest(model: &Model, groups: &[Group<'_>]) -> Markup {
             "Each dot is a coefficient times its column’s standard deviation"
             @if inferred {
                 @if let Some(info) = &model.training.inference {
-                    ", each line its interval of " (fixed(100.0 * info.confidence, if info.confidence == 0.95 || info.confidence == 0.9 || info.confidence == 0.99 { 0 } else { 1 })) " % confidence (" (info.kind) ")"
+                    ", each line its interval of " (significant(100.0 * info.confidence, 4).trim_end_matches('0').trim_end_matches('.')) " % confidence (" (info.kind) ")"
                 }
             }
             "."
@@ -215,7 +215,7 @@ fn table(model: &Model) -> Markup {
                             @for head in ["std. error", "z", "p", "low", "high", "odds ratio"] { th scope="col" { (head) } }
                         }
                         th scope="col" { "mean" }
-                        th scope="col" { "std. deviation" }
+                        th scope="col" { "std. dev." }
                     }
                 }
                 tbody {
@@ -260,7 +260,7 @@ fn table(model: &Model) -> Markup {
             }
         }
         @if left_out > 0 {
-            p class="soft" { "The " (counted(LISTED as f64, "feature")) " of largest effect; the model has " (counted(left_out as f64, "more feature")) ". `gpu-logreg inspect` shows all of them." }
+            p class="soft" { "The " (counted(LISTED as u64, "feature")) " of largest effect; the model has " (counted(left_out as u64, "more feature")) ". `gpu-logreg inspect` shows all of them." }
         }
     }
 }

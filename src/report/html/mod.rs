@@ -3,16 +3,29 @@
 //! Numbers stand in `data` elements: the text is for the reader, `value` has all digits and `data-place` says where the
 //! JSON of the model (`model/training/loss`) or of the metrics (`quality/auc/value`) has the same number.
 
+mod boundary;
+mod calibration;
 mod coefficients;
+mod confusion;
+mod curve;
+mod descent;
+mod effects;
+mod lift;
+mod margins;
+mod quality;
+mod ranking;
+mod scores;
+mod shape;
 mod style;
 mod summary;
 mod svg;
 mod text;
 
-use maud::{DOCTYPE, PreEscaped, html};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::metrics::Metrics;
 use crate::model::Model;
+use crate::sketch::Sketch;
 
 /// What a page is about.
 pub struct Page<'p> {
@@ -28,6 +41,8 @@ pub struct Page<'p> {
 pub struct Quality<'p> {
     /// The figures.
     pub metrics: &'p Metrics,
+    /// The rows themselves, as far as pictures need them.
+    pub sketch: &'p Sketch,
     /// Which rows.
     pub rows: RowsFrom,
     /// Rows left out for a missing value.
@@ -90,7 +105,10 @@ impl Page<'_> {
                 body {
                     main {
                         (summary::summary(self))
+                        @if let Some(quality) = &self.quality { (shape::section(self.model, quality)) }
                         (coefficients::coefficients(self.model))
+                        @if let Some(quality) = &self.quality { (quality::section(self, quality)) }
+                        (self.cost())
                     }
                     footer {
                         p { "Made by " (training.program) "." }
@@ -102,5 +120,27 @@ impl Page<'_> {
             }
         };
         page.into_string() + "\n"
+    }
+
+    /// What is minimised, and how that went.
+    fn cost(&self) -> Markup {
+        let training = &self.model.training;
+        let classes = self.model.label.classes.each_ref().map(|class| text::name(&class.to_string()));
+        html! {
+            @if self.quality.is_some() || !self.steps.is_empty() {
+                section {
+                    h2 { "The cost and the way down" }
+                    div class="figures" {
+                        @if let Some(quality) = &self.quality { (margins::margins(quality.sketch, &classes)) }
+                        @if !self.steps.is_empty() {
+                            div class="column" {
+                                (descent::loss(self.steps, training.l2 > 0.0))
+                                @if let Some(distance) = descent::distance(self.steps, training.tolerance, training.gradient_tolerance) { (distance) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 }

@@ -31,6 +31,7 @@ h2 { font-size: 1.3rem; font-weight: 600; margin: 3.5rem 0 0.4rem; padding-top: 
 h3 { font-size: 1rem; font-weight: 600; margin: 0 0 0.5rem; }
 p { margin: 0.4rem 0 0.8rem; max-width: 44rem; }
 code { font: 0.85em/1.5 ui-monospace, 'SF Mono', Menlo, Consolas, 'Liberation Mono', monospace; }
+.flag { white-space: nowrap; }
 .over { color: var(--soft); font-size: 0.9rem; margin: 0 0 0.6rem; }
 .under, figcaption, .soft { color: var(--soft); }
 .badge {
@@ -41,7 +42,7 @@ code { font: 0.85em/1.5 ui-monospace, 'SF Mono', Menlo, Consolas, 'Liberation Mo
 .verdict.bad { border-color: var(--contrast); }
 .verdict strong { font-weight: 600; }
 .verdict p { margin: 0.2rem 0; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: 1.2rem 1.5rem; margin: 1.8rem 0; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); gap: 1.2rem 1rem; margin: 1.8rem 0; }
 .tiles div { border-top: 1px solid var(--line); padding-top: 0.5rem; }
 .tiles b { display: block; font-size: 1.45rem; font-weight: 600; line-height: 1.25; letter-spacing: -0.01em; }
 .tiles span { color: var(--soft); font-size: 0.85rem; display: block; line-height: 1.35; }
@@ -61,7 +62,7 @@ ul.said li.warning { border-color: var(--contrast); }
 .key { display: inline-block; width: 0.75em; height: 0.75em; border-radius: 2px; margin-right: 0.45em; }
 .key.line { height: 0; border-top: 2px dashed var(--soft); vertical-align: 0.25em; border-radius: 0; width: 1.2em; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 2.4rem 3rem; margin: 1.6rem 0; }
-.figures.single { grid-template-columns: minmax(0, 40rem); }
+.figures.single { grid-template-columns: minmax(0, 32rem); }
 figure { margin: 0; min-width: 0; }
 figcaption { font-size: 0.875rem; line-height: 1.45; margin-top: 0.5rem; max-width: 40rem; }
 .picture { display: block; width: 100%; height: auto; overflow: visible; }
@@ -89,6 +90,10 @@ svg .dot.a { fill: var(--accent); }
 svg .dot.b { fill: var(--contrast); }
 svg .dot.c { fill: var(--soft); }
 svg .dots { fill: none; stroke-linecap: round; stroke-width: 4; stroke-opacity: 0.65; }
+svg .dots.thin { stroke-width: 2.5; }
+.column { display: grid; gap: 2.4rem; align-content: start; }
+details { margin-top: 0.4rem; }
+summary { cursor: pointer; }
 svg .ring { fill: none; stroke-width: 1.75; stroke: var(--ink); }
 svg .bar { stroke: none; fill: var(--accent); }
 svg .bar.b { fill: var(--contrast); }
@@ -102,10 +107,10 @@ svg .bar.b { fill: var(--contrast); }
 .strip .zero { stroke: var(--line); }
 .strip .range { stroke-width: 2; stroke-opacity: 0.55; }
 .wide { overflow-x: auto; margin: 1rem 0; }
-table.numbers { border-collapse: collapse; font-size: 0.875rem; width: 100%; }
-.numbers th, .numbers td { text-align: right; padding: 0.28rem 0 0.28rem 1.1rem; border-bottom: 1px solid var(--grid); white-space: nowrap; }
+table.numbers { border-collapse: collapse; font-size: 0.84rem; width: 100%; }
+.numbers th, .numbers td { text-align: right; padding: 0.28rem 0 0.28rem 0.85rem; border-bottom: 1px solid var(--grid); white-space: nowrap; }
 .numbers th { font-weight: 400; color: var(--soft); border-color: var(--line); vertical-align: bottom; }
-.numbers th[scope=row] { text-align: left; padding-left: 0; color: var(--ink); white-space: normal; min-width: 8rem; border-color: var(--grid); }
+.numbers th[scope=row] { text-align: left; padding-left: 0; color: var(--ink); white-space: normal; min-width: 11rem; border-color: var(--grid); }
 .numbers th:first-child { text-align: left; padding-left: 0; }
 .numbers .group th { padding-top: 0.9rem; font-weight: 600; color: var(--ink); }
 .numbers .level th[scope=row] { padding-left: 1rem; }

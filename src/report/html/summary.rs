@@ -20,18 +20,19 @@ pub(super) fn summary(page: &Page<'_>) -> Markup {
                     _ => "A logistic regression",
                 }
             }
-            h1 { "What makes " (name(&model.label.column)) " = " (positive) " more likely" }
+            h1 { "The probability of " (name(&model.label.column)) " = " (positive) }
             p class="under" {
-                "The model adds up " (counted(columns as f64, "column"))
-                @if columns != model.features.len() { " (" (counted(model.features.len() as f64, "feature")) ")" }
+                "The model adds up " (counted(columns as u64, "column"))
+                @if columns != model.features.len() { " (" (counted(model.features.len() as u64, "feature")) ")" }
                 " to the log odds of " (positive) " against " (negative) "."
             }
         }
         (verdict(training))
         (tiles(page))
-        @if !training.warnings.is_empty() || !training.notes.is_empty() || quality.as_ref().is_some_and(|q| !q.warnings.is_empty()) {
+        @let warnings = || training.warnings.iter().filter(|warning| !is_verdict(training, warning));
+        @if warnings().next().is_some() || !training.notes.is_empty() || quality.as_ref().is_some_and(|q| !q.warnings.is_empty()) {
             ul class="said" {
-                @for warning in &training.warnings { li class="warning" { strong { "Warning. " } (warning) "." } }
+                @for warning in warnings() { li class="warning" { strong { "Warning. " } (warning) "." } }
                 @if let Some(quality) = quality {
                     @for warning in &quality.warnings { li class="warning" { strong { "Warning. " } (warning) "." } }
                 }
@@ -78,6 +79,11 @@ fn verdict(training: &Training) -> Markup {
             }
         }
     }
+}
+
+/// Whether a warning says what the verdict says already.
+fn is_verdict(training: &Training, warning: &str) -> bool {
+    warning.starts_with(&format!("{}: ", training.status.name()))
 }
 
 /// With a capital letter and a full stop.
@@ -176,7 +182,7 @@ fn cost(model: &Model) -> Markup {
                         @if index > 0 { ", " }
                         (name(&file.path))
                     }
-                    @if training.files.len() > FILES { " and " (counted((training.files.len() - FILES) as f64, "other")) }
+                    @if training.files.len() > FILES { " and " (counted((training.files.len() - FILES) as u64, "other")) }
                 }
             }
         }

@@ -123,9 +123,9 @@ impl Scale {
             }
         };
         let first = (self.low / step - 1e-9).ceil();
-        (0..)
+        let last = (self.high / step + 1e-9).floor();
+        (0..=(last - first).max(0.0) as u32)
             .map(|k| (first + f64::from(k)) * step)
-            .take_while(|at| *at <= self.high + 1e-9 * step)
             .map(|at| Tick { at, label: label(at) })
             .collect()
     }
@@ -265,11 +265,6 @@ impl Frame {
         html! {
             circle class=(class) cx=(Px(self.x.at(x))) cy=(Px(self.y.at(y))) r=(Px(radius)) { title { (title) } }
         }
-    }
-
-    /// A text at a place, moved by units; `class` says which of its ends is there.
-    pub(super) fn text(&self, x: f64, y: f64, [right, down]: [f64; 2], class: &str, text: &str) -> Markup {
-        label(self.x.at(x) + right, self.y.at(y) + down, class, text)
     }
 
     /// The picture: axes, and `marks` between them.

@@ -107,19 +107,25 @@ pub(super) fn fixed(x: f64, decimals: usize) -> String {
 
 /// A count; weights need not be whole.
 pub(super) fn count(x: f64) -> String {
-    fixed(x, if x.fract() == 0.0 { 0 } else { 1 })
+    fixed(x, usize::from(x.fract() != 0.0))
 }
 
 /// A share in percent.
 pub(super) fn percent(share: f64) -> String {
     let percent = 100.0 * share;
-    let decimals = if percent == 0.0 || (1.0..=99.0).contains(&percent) { 1 } else { 3 };
-    format!("{} %", fixed(percent, decimals))
+    // Shares near 0 keep their first digits, and those near 100 are not rounded to it.
+    let text = match percent {
+        p if p == 0.0 || p == 100.0 || (1.0..=99.0).contains(&p) => fixed(p, 1),
+        p if p < 1.0 => significant(p, 2),
+        p if p < 99.99 => fixed(p, 2),
+        p => significant(p, 6),
+    };
+    format!("{text} %")
 }
 
 /// `1 row`, `2 rows`.
-pub(super) fn counted(n: f64, noun: &str) -> String {
-    format!("{} {noun}{}", count(n), if n == 1.0 { "" } else { "s" })
+pub(super) fn counted(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(n as f64), if n == 1 { "" } else { "s" })
 }
 
 /// Seconds with three digits at most.
@@ -161,7 +167,9 @@ mod tests {
         assert_eq!(fixed(-0.001, 2), "0.00");
         assert_eq!(fixed(-1234.5, 1), "−1,234.5");
         assert_eq!(percent(0.5), "50.0 %");
-        assert_eq!(percent(0.000_012), "0.001 %");
+        assert_eq!(percent(0.000_012), "0.0012 %");
+        assert_eq!(percent(0.999_29), "99.93 %");
+        assert_eq!(percent(1.0), "100.0 %");
     }
 
     #[test]
