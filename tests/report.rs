@@ -13,8 +13,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, StringArray};
 use serde_json::Value;
 
-use common::data::{Random, write_parquet};
-use common::process::{Place, assert_says};
+use common::data::Random;
+use common::process::{Place, assert_says, number};
 
 impl Place {
     fn page(&self, name: &str) -> String {
@@ -161,8 +161,7 @@ fn numbers_of_the_model_are_those_of_its_json() {
         }
         // The check would notice another number, another text, and a place that is not there.
         let mut wrong = model.clone();
-        wrong["features"][1]["coefficient"] =
-            (model["features"][1]["coefficient"].as_f64().expect("a number") * (1.0 + 1e-15)).into();
+        wrong["features"][1]["coefficient"] = (number(&model, "/features/1/coefficient") * (1.0 + 1e-15)).into();
         assert!(check_figures(&page, &wrong, Some(metrics)).is_err());
         let coefficient = figures(&page).into_iter().find(|figure| figure.place == "effect/2").expect("it is there");
         let other = page.replace(&format!("\"effect/2\">{}<", coefficient.text), "\"effect/2\">0.509<");
@@ -202,15 +201,13 @@ fn hostile() -> Place {
     let levels: Vec<String> = (0..rows).map(|row| format!("{HOSTILE}{}", row % 5)).collect();
     let label: Vec<&str> = x.iter().map(|x| if random.unit() < *x { "<b>yes" } else { "</style>no" }).collect();
     let long = format!("long{}", "x".repeat(20_000));
-    let place = Place::new();
     let columns: [(&str, ArrayRef); 4] = [
         (HOSTILE, Arc::new(Float64Array::from(x.clone()))),
         ("level<i>", Arc::new(StringArray::from(levels))),
         (&long, Arc::new(Float64Array::from_iter_values((0..rows).map(|_| random.unit())))),
         ("<u>label", Arc::new(StringArray::from(label))),
     ];
-    write_parquet(&place.path("data.parquet"), &columns, usize::MAX);
-    place
+    Place::with_data(&columns)
 }
 
 #[test]
@@ -274,10 +271,9 @@ fn many_features_make_no_large_page() {
             Arc::new(BooleanArray::from_iter((0..rows).map(|row| Some(row % 3 == 0)))) as ArrayRef,
         )])
         .collect();
-    let place = Place::new();
     let columns: Vec<(&str, ArrayRef)> =
         columns.iter().map(|(name, column)| (name.as_str(), Arc::clone(column))).collect();
-    write_parquet(&place.path("data.parquet"), &columns, usize::MAX);
+    let place = Place::with_data(&columns);
     place.done("train data.parquet --label y --device cpu --l2 0.01 --inference --report page.html");
     let page = place.page("page.html");
     assert!((50_000..2_000_000).contains(&page.len()), "{}", page.len());
@@ -304,4 +300,145 @@ fn a_page_replaces_nothing_that_is_read_or_written() {
     assert!(place.page("x.html").starts_with("<!DOCTYPE html>"));
     assert_eq!(place.files(), ["weather.parquet", "x.html"]);
     assert!(place.read("weather.parquet") == before);
+}
+
+/// The part of a page between two texts.
+fn between<'p>(page: &'p str, from: &str, to: &str) -> &'p str {
+    let rest = page.split_once(from).unwrap_or_else(|| panic!("no {from}")).1;
+    rest.split_once(to).unwrap_or_else(|| panic!("no {to} after {from}")).0
+}
+
+/// The points of a path, in the units of its picture.
+fn points(path: &str) -> Vec<(f64, f64)> {
+    let numbers = |point: &str| {
+        let (x, y) = point.split_once(' ').expect("two numbers");
+        (x.parse().expect("a number"), y.parse().expect("a number"))
+    };
+    path.split(['M', 'L']).filter(|point| !point.is_empty()).map(numbers).collect()
+}
+
+/// The area under the curve that is drawn.
+fn area(page: &str) -> f64 {
+    let picture = between(page, "<h3>ROC curve</h3>", "</svg>");
+    let curve = points(between(picture, "class=\"curve a\" d=\"", "\""));
+    let ((left, bottom), (right, top)) = (curve[0], curve[curve.len() - 1]);
+    assert!(curve.len() > 20 && curve.len() <= 202 && right - left > 300.0 && bottom - top > 200.0, "{curve:?}");
+    let strips = curve.windows(2).map(|pair| (pair[1].0 - pair[0].0) * (bottom - f64::midpoint(pair[0].1, pair[1].1)));
+    strips.sum::<f64>() / ((right - left) * (bottom - top))
+}
+
+#[test]
+fn curves_are_those_of_the_metrics() {
+    let (place, _, page) = weather("");
+    let metrics = place.done("evaluate -m model.json weather.parquet --json --report other.html").json();
+    let auc = number(&metrics, "/metrics/auc/value");
+    for page in [&page, &place.page("other.html")] {
+        let area = area(page);
+        assert!((area - auc).abs() <= 2e-3, "{area} is drawn, {auc} is said");
+    }
+    // Classes that are the other way round have another area, which the check would notice.
+    let (_, _, other) = weather("--positive false");
+    assert!(page != other && (area(&other) - auc).abs() <= 2e-3, "both classes are ranked as well");
+    place.done("train weather.parquet --label rain --features wind --device cpu --report worse.html");
+    let worse = place.page("worse.html");
+    assert!((area(&worse) - auc).abs() > 0.05, "{}", area(&worse));
+    // Every row is in the pictures, in its class.
+    assert_says(&page, &["true (623 rows)", "false (838 rows)", "the margins of 1,461 rows"]);
+}
+
+#[test]
+fn evaluate_writes_a_page_of_its_rows() {
+    let (place, model, _) = weather("");
+    let arguments = "evaluate -m model.json weather.parquet --where wind>3 --threshold 0.3 --json --report page.html";
+    let metrics = place.done(arguments).json();
+    let page = place.page("page.html");
+    let count = check_figures(&page, &model, Some(&metrics["metrics"])).unwrap_or_else(|error| panic!("{error}"));
+    assert!(count >= 50, "{count} numbers");
+    assert_alone(&page);
+    assert_says(&page, &["evaluated on weather.parquet", "at a threshold of 0.3"]);
+    assert!(!page.contains("in-sample") && !page.contains("on its way down"));
+    for report in ["model.json", "weather.parquet"] {
+        let before = place.read(report);
+        let run = place.run(&format!("evaluate -m model.json weather.parquet --report {report}"));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:?}");
+        assert_says(&run.stderr, &["same file"]);
+        assert!(place.read(report) == before);
+    }
+}
+
+#[test]
+fn the_page_says_on_which_rows_it_looked() {
+    let (_, _, page) = weather("");
+    assert_says(&page, &["in-sample", "flatters the model"]);
+    let (_, model, page) = weather("--split 0.3");
+    let rows = number(&model, "/training/validation/rows");
+    assert_says(&page, &["did not see (split 0.3)", &format!("data-place=\"quality/rows\">{rows}<")]);
+    assert!(!page.contains("in-sample"));
+    for (name, place) in [("loss", "log_loss"), ("auc", "auc/value"), ("brier", "brier"), ("accuracy", "accuracy")] {
+        let field = if name == "loss" { "log_loss" } else { name };
+        let expected = number(&model, &format!("/training/validation/{field}"));
+        let found = figures(&page).into_iter().find(|figure| figure.place == format!("quality/{place}")).expect(place);
+        assert_eq!(found.value.to_bits(), expected.to_bits(), "{name}");
+    }
+}
+
+#[test]
+fn neither_threads_nor_row_groups_change_the_pictures() {
+    let mut random = Random(11);
+    let rows = 30_000;
+    let x: Vec<f64> = (0..rows).map(|_| random.unit()).collect();
+    let u: Vec<f64> = (0..rows).map(|_| random.unit() * 100.0).collect();
+    let label: Vec<bool> = x.iter().map(|x| random.unit() < *x).collect();
+    let columns: [(&str, ArrayRef); 3] = [
+        ("x", Arc::new(Float64Array::from(x))),
+        ("u", Arc::new(Float64Array::from(u))),
+        ("y", Arc::new(BooleanArray::from(label))),
+    ];
+    let whole = Place::with_data(&columns);
+    let parts = Place::new();
+    common::data::write_parquet(&parts.path("data.parquet"), &columns, 1234);
+    let pictures = |place: &Place, threads: u32| {
+        let flags = format!("--threads {threads} --device cpu --report page.html");
+        place.done(&format!("train data.parquet --label y {flags}"));
+        let page = place.page("page.html");
+        // Without what it cost, which differs from run to run.
+        between(&page, "<section>", "<h2>The cost").to_owned()
+    };
+    let expected = pictures(&whole, 1);
+    assert_says(&expected, &["The boundary", "of the 30,000 rows"]);
+    assert!(expected.len() > 20_000);
+    assert!(pictures(&whole, 2) == expected && pictures(&parts, 2) == expected);
+}
+
+#[test]
+fn a_run_without_an_answer_says_so() {
+    let (_, _, page) = weather("--max-iterations 1");
+    assert_says(&page, &["verdict bad", "the iterations ran out", "raise --max-iterations"]);
+    let x: Vec<f64> = (0..100).map(f64::from).collect();
+    let label: Vec<bool> = x.iter().map(|x| *x > 40.0).collect();
+    let columns: [(&str, ArrayRef); 2] =
+        [("x", Arc::new(Float64Array::from(x))), ("y", Arc::new(BooleanArray::from(label)))];
+    let place = Place::with_data(&columns);
+    place.done("train data.parquet --label y --device cpu --split 0.3 -o model.json --report page.html");
+    let page = place.page("page.html");
+    assert_says(&page, &["verdict bad", "No finite answer", "no estimates", "the columns that separate: x"]);
+    assert_alone(&page);
+    assert!(place.json_file("model.json")["training"].get("validation").is_none());
+    let (_, _, page) = weather("");
+    assert!(!page.contains("verdict bad") && page.contains("<strong>Converged</strong>"));
+}
+
+#[test]
+fn the_terminal_shows_bars_where_they_fit() {
+    let place = Place::with_example("weather.parquet");
+    let plain = place.done(&format!("{WEATHER} -o model.json")).stdout;
+    assert_says(&plain, &["way down", "▁", "effect of 1 std. dev.", "████████████│"]);
+    let inspected = place.done("inspect model.json").stdout;
+    assert!(inspected.contains("████████████│") && !inspected.contains("way down"), "{inspected}");
+    assert!(plain.lines().all(|line| line.chars().count() <= 110), "{plain}");
+    let wide = place.done(&format!("{WEATHER} --inference")).stdout;
+    assert!(!wide.contains("effect of"), "{wide}");
+    let reported = place.done(&format!("{WEATHER} --report page.html")).stdout;
+    assert_says(&reported, &["in-sample  AUC 0."]);
+    assert!(!plain.contains("in-sample"));
 }

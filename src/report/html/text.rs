@@ -115,10 +115,10 @@ pub(super) fn percent(share: f64) -> String {
     let percent = 100.0 * share;
     // Shares near 0 keep their first digits, and those near 100 are not rounded to it.
     let text = match percent {
-        p if p == 0.0 || p == 100.0 || (1.0..=99.0).contains(&p) => fixed(p, 1),
-        p if p < 1.0 => significant(p, 2),
-        p if p < 99.99 => fixed(p, 2),
-        p => significant(p, 6),
+        p if p > 0.0 && p < 1.0 => significant(p, 2),
+        p if p > 99.99 && p < 100.0 => significant(p, 6),
+        p if p > 99.0 && p < 100.0 => fixed(p, 2),
+        p => fixed(p, 1),
     };
     format!("{text} %")
 }
