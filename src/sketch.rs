@@ -273,7 +273,9 @@ mod tests {
     fn margins_fit_whatever_their_size_and_order() {
         let rows = [1e-4, -1e-3, 0.7, -0.7, 3.0, 31.9, -31.9, 1e9, -1e9, 0.0];
         let mut whole = Margins::new();
-        rows.iter().for_each(|z| whole.add(*z, 0));
+        for z in &rows {
+            whole.add(*z, 0);
+        }
         let mut parts = Margins::new();
         for z in rows.iter().rev() {
             let mut part = Margins::new();
@@ -286,7 +288,9 @@ mod tests {
             assert!(whole.bins().any(|(from, to, counts)| from <= *z && *z < to && counts[0] > 0), "{z}");
         }
         let mut small = Margins::new();
-        [0.01, -0.02].map(|z| small.add(z, 1));
+        for z in [0.01, -0.02] {
+            small.add(z, 1);
+        }
         assert!(small.width() < 1e-3);
     }
 }

@@ -78,7 +78,7 @@ fn reference(category: &CategoryInfo) -> String {
 pub(super) fn coefficients(model: &Model) -> Markup {
     let (groups, left_out) = largest(model, DRAWN, |feature| !feature.aliased && effect(feature).is_finite());
     html! {
-        section {
+        section id="coefficients" {
             h2 { "Coefficients" }
             p { "What one standard deviation of each column does to the log odds, so that columns in different units can be compared. To the right it raises the odds, to the left it lowers them." }
             @if !model.training.status.has_estimates() {
@@ -242,7 +242,7 @@ fn table(model: &Model) -> Markup {
                     }
                     @for group in &groups {
                         @if let Some(category) = group.category {
-                            tr class="group" { th colspan="9" { (name(&category.column)) } }
+                            tr class="group" { th colspan=(if inferred { 10 } else { 4 }) { (name(&category.column)) } }
                             tr class="level" { th scope="row" { (reference(category)) } td class="soft" { "reference" } td colspan=(if inferred { 8 } else { 2 }) {} }
                         }
                         @for (index, feature) in &group.features {

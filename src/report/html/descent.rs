@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::Step;
 use super::svg::{Frame, Scale, Tick, figure};
-use super::text::{count, counted, significant};
+use super::text::{counted, significant};
 
 const HEIGHT: f64 = 260.0;
 
@@ -37,8 +37,7 @@ pub(super) fn loss(steps: &[Step], is_penalised: bool) -> Markup {
     let [first, last] = [steps[0].value, steps[steps.len() - 1].value];
     let caption = html! {
         "From " (significant(first, 5)) " to " (significant(last, 5)) " in "
-        (counted((steps.len() - 1) as u64, "iteration")) ", with "
-        (count(steps[steps.len() - 1].passes as f64)) " passes over the data."
+        (counted((steps.len() - 1) as u64, "iteration")) "; the first dot is the model without features."
     };
     figure("The loss on its way down", &frame.picture("Loss by iteration", &marks), &caption)
 }

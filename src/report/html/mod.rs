@@ -128,7 +128,7 @@ impl Page<'_> {
         let classes = self.model.label.classes.each_ref().map(|class| text::name(&class.to_string()));
         html! {
             @if self.quality.is_some() || !self.steps.is_empty() {
-                section {
+                section id="cost" {
                     h2 { "The cost and the way down" }
                     div class="figures" {
                         @if let Some(quality) = &self.quality { (margins::margins(quality.sketch, &classes)) }

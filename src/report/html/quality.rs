@@ -15,7 +15,7 @@ pub(super) fn section(page: &Page<'_>, quality: &Quality<'_>) -> Markup {
     let positive = name(&page.model.label.positive.to_string());
     let training = &page.model.training;
     html! {
-        section {
+        section id="quality" {
             h2 {
                 "Quality"
                 @if quality.rows == RowsFrom::Training { " " span class="badge" { "in-sample" } }

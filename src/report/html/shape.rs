@@ -85,9 +85,10 @@ pub(super) fn section(model: &Model, quality: &Quality<'_>) -> Markup {
             let others = columns.len() - shown.len();
             html! {
                 p {
-                    "The probability of " (positive) " over each column, where all others are at their means"
+                    "The probability of " (positive)
+                    @if columns.len() == 1 { " over the one column" } @else { " over each column, where all others are at their means" }
                     @if model.offset.is_some() { " and the offset is 0" }
-                    ". Grey is where the rows are."
+                    "; grey is where the rows are."
                     @if others > 0 {
                         " The " (counted(shown.len() as u64, "column")) " that move the log odds most; "
                         (counted(others as u64, "other")) (if others == 1 { " is" } else { " are" }) " not drawn."
@@ -105,7 +106,7 @@ pub(super) fn section(model: &Model, quality: &Quality<'_>) -> Markup {
         }
     };
     html! {
-        section {
+        section id="pictures" {
             h2 { "The model in pictures" }
             (pictures)
         }

@@ -126,6 +126,8 @@ footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line);
   h1 { font-size: 1.5rem; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: 0.6rem; }
+  .numbers th[scope=row] { min-width: 7rem; }
+  .strip .tick.middle:nth-of-type(even) { display: none; }
   .forest th { width: 34%; padding-right: 0.6rem; }
   .forest td:last-child { width: 4.6rem; padding-left: 0.4rem; }
 }

@@ -53,8 +53,15 @@ pub(super) struct Tick {
 impl Scale {
     /// Of the numbers from `low` to `high`; what has no extent gets some.
     pub(super) fn linear(low: f64, high: f64) -> Self {
-        let extent = (high - low).max(1e-12 * low.abs().max(high.abs()));
-        let (low, high) = if extent > 0.0 { (low, low + extent) } else { (low - 0.5, low + 0.5) };
+        let size = low.abs().max(high.abs());
+        let pad = if high - low > 1e-9 * size {
+            0.0
+        } else if size > 0.0 {
+            0.05 * size
+        } else {
+            0.5
+        };
+        let (low, high) = (low - pad, high + pad);
         Self { low, high, start: 0.0, end: 1.0, logarithmic: false }
     }
 
@@ -119,7 +126,7 @@ impl Scale {
                 "0".into()
             } else {
                 // As many digits as tell neighbours apart.
-                significant(at, ((largest / step).log10().ceil().max(0.0) as usize + 1).min(12))
+                significant(at, ((largest.log10().floor() - step.log10().floor()).max(0.0) as usize + 1).min(12))
             }
         };
         let first = (self.low / step - 1e-9).ceil();
@@ -336,7 +343,10 @@ mod tests {
     fn ticks_are_round_and_written_alike() {
         assert_eq!(labels(Scale::linear(0.0, 1.0), 5), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(labels(Scale::linear(-4.3, 35.6), 5), ["0", "10", "20", "30"]);
-        assert_eq!(labels(Scale::linear(0.0, 0.013), 4), ["0.000", "0.005", "0.010"]);
+        assert_eq!(
+            labels(Scale::linear(0.0, 0.013), 4),
+            ["0.000", "0.002", "0.004", "0.006", "0.008", "0.010", "0.012"]
+        );
         assert_eq!(labels(Scale::linear(0.0, 3e7), 3), ["0", "1×10⁷", "2×10⁷", "3×10⁷"]);
         assert_eq!(labels(Scale::logarithmic(1e-6, 10.0), 4), ["1×10⁻⁶", "1×10⁻⁴", "0.01", "1"]);
         assert_eq!(labels(Scale::linear(2.0, 2.0), 2).len(), 3);
@@ -353,7 +363,9 @@ mod tests {
         let scale = Scale::linear(0.0, 1.0).onto(10.0, 20.0);
         assert!([(-5.0, 10.0), (0.5, 15.0), (7.0, 20.0)].iter().all(|(x, at)| (scale.at(*x) - at).abs() < 1e-12));
         let mut text = String::new();
-        [-0.04, 1.0, 2.25, 99.96].map(|x| write_px(&mut text, x));
+        for x in [-0.04, 1.0, 2.25, 99.96] {
+            write_px(&mut text, x);
+        }
         assert_eq!(text, "012.3100");
     }
 }
