@@ -28,15 +28,16 @@ mkdir -p docs/gallery
 profile=$(mktemp -d)
 trap 'rm -rf "$profile"' EXIT
 
-# shoot PAGE#PART PICTURE HEIGHT [FLAG...]
+# shoot PAGE#PART PICTURE HEIGHT [FLAG...]: in a frame, which goes to the part before the picture is taken
 shoot() {
     local page=$1 picture=docs/gallery/$2.png height=$3
     shift 3
+    echo "<body style='margin:0'><iframe style='border:0;width:100vw;height:100vh' src='file://$pages/$page'>" > "$profile/frame.html"
     "$browser" --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --hide-scrollbars \
-        --user-data-dir="$profile" --window-size="820,$height" "$@" --screenshot="$picture" "file://$pages/$page" 2> /dev/null
+        --user-data-dir="$profile/user" --window-size="820,$height" "$@" --screenshot="$picture" "file://$profile/frame.html" 2> /dev/null
     echo "$picture: $(stat -c %s "$picture") bytes"
 }
 shoot one.html#pictures curve 620
-shoot two.html#pictures boundary 620
-shoot thirty.html#coefficients coefficients 900
-shoot two.html#quality quality 900 --blink-settings=preferredColorScheme=0
+shoot two.html#pictures boundary 690
+shoot thirty.html#coefficients coefficients 1010
+shoot two.html#quality quality 635 --blink-settings=preferredColorScheme=0

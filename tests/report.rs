@@ -432,14 +432,16 @@ fn a_run_without_an_answer_says_so() {
 #[test]
 fn the_terminal_shows_bars_where_they_fit() {
     let place = Place::with_example("weather.parquet");
-    let plain = place.done(&format!("{WEATHER} -o model.json")).stdout;
-    assert_says(&plain, &["way down", "▁", "effect of 1 std. dev.", "████████████│"]);
+    let run = place.done(&format!("{WEATHER} -o model.json"));
+    assert_says(&run.stderr, &["note: loss █", "▁ from 0.68", "to 0.46"]);
+    let plain = run.stdout;
+    assert_says(&plain, &["effect of 1 std. dev.", "████████████│"]);
     let inspected = place.done("inspect model.json").stdout;
-    assert!(inspected.contains("████████████│") && !inspected.contains("way down"), "{inspected}");
-    assert!(plain.lines().all(|line| line.chars().count() <= 110), "{plain}");
+    assert!(inspected.ends_with(&plain), "{inspected}");
+    assert!(plain.lines().all(|line| line.chars().count() <= 100), "{plain}");
     let wide = place.done(&format!("{WEATHER} --inference")).stdout;
     assert!(!wide.contains("effect of"), "{wide}");
-    let reported = place.done(&format!("{WEATHER} --report page.html")).stdout;
-    assert_says(&reported, &["in-sample  AUC 0."]);
-    assert!(!plain.contains("in-sample"));
+    let reported = place.done(&format!("{WEATHER} --report page.html")).stderr;
+    assert_says(&reported, &["in-sample: AUC 0."]);
+    assert!(!run.stderr.contains("in-sample"));
 }

@@ -17,8 +17,8 @@ use crate::metrics::{Accumulator, Limit, Metrics};
 use crate::model::file::Pending;
 use crate::model::{Model, Validation};
 use crate::penalty::PenaltyScale;
+use crate::report;
 use crate::report::html::{Page, Quality, RowsFrom, Step};
-use crate::report::{self, Seen};
 use crate::score::{Counts, evaluate_and_sketch};
 use crate::sketch::Sketch;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Iteration, Preconditioner};
@@ -392,10 +392,15 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     if global.json {
         print(&json)?;
     } else {
+        print(&report::table(&model))?;
+        // What the model does not keep is no part of the result.
         let losses: Vec<f64> = steps.iter().map(|step| step.value).collect();
-        let in_sample = measured.as_ref().filter(|measured| measured.rows == RowsFrom::Training);
-        let seen = Seen { losses: &losses, in_sample: in_sample.map(|measured| &measured.metrics) };
-        print(&report::table(&model, seen))?;
+        if let Some(way) = report::way_down(&losses) {
+            global.note(&way);
+        }
+        if let Some(measured) = measured.as_ref().filter(|measured| measured.rows == RowsFrom::Training) {
+            global.note(&report::in_sample(&measured.metrics));
+        }
         if let Some(path) = &arguments.output {
             global.note(&format!("the model is in {}", path.display()));
         }

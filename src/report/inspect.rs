@@ -191,7 +191,7 @@ pub fn model(path: &str, model: &Model) -> String {
     for warning in &training.warnings {
         line("warning", &plain(warning));
     }
-    text + &super::table(model, super::Seen::default())
+    text + &super::table(model)
 }
 
 /// A name or a type as a table shows it.

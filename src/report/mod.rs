@@ -93,17 +93,21 @@ pub fn metrics(metrics: &Metrics) -> String {
     text
 }
 
-/// What a run saw beside what the model keeps.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Seen<'s> {
-    /// The loss of each iteration.
-    pub losses: &'s [f64],
-    /// How good the model is on the rows of its training.
-    pub in_sample: Option<&'s Metrics>,
+/// How the loss came down, in a line; none of it where there is nothing to see.
+pub fn way_down(losses: &[f64]) -> Option<String> {
+    let [first, .., last] = losses else { return None };
+    let ends_are_finite = first.is_finite() && last.is_finite();
+    ends_are_finite.then(|| format!("loss {} from {} to {}", sparkline(losses), digits(*first), digits(*last)))
+}
+
+/// How good the model is on the rows of its training, in a line.
+pub fn in_sample(metrics: &Metrics) -> String {
+    let auc = metrics.auc.map_or_else(|| "-".into(), |auc| format!("{:.6}", auc.value));
+    format!("in-sample: AUC {auc}, accuracy {:.4}, Brier score {:.6}", metrics.accuracy, metrics.brier)
 }
 
 /// The model as a table for a terminal.
-pub fn table(model: &Model, seen: Seen<'_>) -> String {
+pub fn table(model: &Model) -> String {
     let training = &model.training;
     let mut text = String::new();
     let mut line = |name: &str, value: String| writeln!(text, "{name:<10} {value}").expect("writing to a string");
@@ -125,16 +129,6 @@ pub fn table(model: &Model, seen: Seen<'_>) -> String {
     );
     line("distance", distance(training));
     line("loss", format!("{} (mean cross-entropy)", digits(training.loss)));
-    if let [first, .., last] = seen.losses
-        && first.is_finite()
-        && last.is_finite()
-    {
-        line("way down", format!("{} from {} to {}", sparkline(seen.losses), digits(*first), digits(*last)));
-    }
-    if let Some(metrics) = seen.in_sample {
-        let auc = metrics.auc.map_or_else(|| "-".into(), |auc| format!("{:.6}", auc.value));
-        line("in-sample", format!("AUC {auc}, accuracy {:.4}, Brier score {:.6}", metrics.accuracy, metrics.brier));
-    }
     if let Some(verified) = &training.verified {
         let what = if verified.refined { "refined" } else { "verified" };
         line(

@@ -110,7 +110,7 @@ impl Scale {
                         label: if (-3..=3).contains(&power) {
                             fixed(at, (-power).max(0) as usize)
                         } else {
-                            significant(at, 1)
+                            super::text::power(power)
                         },
                     }
                 })
@@ -348,7 +348,7 @@ mod tests {
             ["0.000", "0.002", "0.004", "0.006", "0.008", "0.010", "0.012"]
         );
         assert_eq!(labels(Scale::linear(0.0, 3e7), 3), ["0", "1×10⁷", "2×10⁷", "3×10⁷"]);
-        assert_eq!(labels(Scale::logarithmic(1e-6, 10.0), 4), ["1×10⁻⁶", "1×10⁻⁴", "0.01", "1"]);
+        assert_eq!(labels(Scale::logarithmic(1e-6, 10.0), 4), ["10⁻⁶", "10⁻⁴", "0.01", "1"]);
         assert_eq!(labels(Scale::linear(2.0, 2.0), 2).len(), 3);
     }
 

@@ -70,14 +70,20 @@ pub(super) fn significant(x: f64, digits: usize) -> String {
     if (-4..6_i32.max(digits as i32)).contains(&exponent) {
         return fixed(x, (digits as i32 - 1 - exponent).max(0) as usize);
     }
-    let mut text = mantissa.replace('-', "−") + "×10";
-    for c in exponent.to_string().chars() {
-        text.push(match c {
+    format!("{}×{}", mantissa.replace('-', "−"), power(exponent))
+}
+
+/// A power of ten.
+pub(super) fn power(exponent: i32) -> String {
+    let raised = exponent
+        .to_string()
+        .chars()
+        .map(|c| match c {
             '-' => '⁻',
             digit => ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'][digit.to_digit(10).unwrap_or(0) as usize],
-        });
-    }
-    text
+        })
+        .collect::<String>();
+    format!("10{raised}")
 }
 
 /// So many decimals, thousands set apart.
