@@ -322,8 +322,11 @@ fn points(path: &str) -> Vec<(f64, f64)> {
 fn area(page: &str) -> f64 {
     let picture = between(page, "<h3>ROC curve</h3>", "</svg>");
     let curve = points(between(picture, "class=\"curve a\" d=\"", "\""));
-    let ((left, bottom), (right, top)) = (curve[0], curve[curve.len() - 1]);
+    // The line of chance goes from corner to corner.
+    let chance = points(between(picture, "class=\"base\" d=\"", "\""));
+    let ((left, bottom), (right, top)) = (chance[0], chance[1]);
     assert!(curve.len() > 20 && curve.len() <= 202 && right - left > 300.0 && bottom - top > 200.0, "{curve:?}");
+    assert!(curve[0] == chance[0] && curve[curve.len() - 1] == chance[1], "{curve:?}");
     let strips = curve.windows(2).map(|pair| (pair[1].0 - pair[0].0) * (bottom - f64::midpoint(pair[0].1, pair[1].1)));
     strips.sum::<f64>() / ((right - left) * (bottom - top))
 }

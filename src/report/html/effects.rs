@@ -99,7 +99,7 @@ pub(super) fn category(
                     td {
                         svg class="strip" height="40" aria-hidden="true" {
                             line class="axis" x1="3%" x2="97%" y1="1" y2="1" {}
-                            @for tick in scale.ticks(3) {
+                            @for tick in scale.ticks(2) {
                                 line class="axis" x1=(at(tick.at)) x2=(at(tick.at)) y1="1" y2="5" {}
                                 text class="tick middle" x=(at(tick.at)) y="19" { (tick.label) }
                             }

@@ -137,8 +137,10 @@ footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line);
   h2, h3 { break-after: avoid; }
   .figures { grid-template-columns: 1fr 1fr; gap: 1.4rem 1.6rem; }
   .wide { overflow: visible; }
-  .numbers { font-size: 7.5pt; }
-  .numbers th, .numbers td { padding-left: 0.5rem; }
+  table.numbers { font-size: 7pt; }
+  .numbers th, .numbers td { padding-left: 0.4rem; }
+  .numbers th[scope=row] { min-width: 6rem; }
+  .tiles { grid-template-columns: repeat(auto-fit, minmax(6rem, 1fr)); gap: 0.8rem; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 ";
