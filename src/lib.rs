@@ -19,6 +19,7 @@ pub mod objective;
 pub mod penalty;
 pub mod report;
 pub mod score;
+pub mod sketch;
 pub mod solve;
 pub mod standardize;
 pub mod subsample;

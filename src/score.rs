@@ -11,6 +11,7 @@ use crate::logistic::sigmoid;
 use crate::metrics::{Accumulator, Metrics};
 use crate::model::{Model, ModelColumn};
 use crate::monitor::Monitor;
+use crate::sketch::Sketch;
 
 /// What is predicted of a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -214,23 +215,45 @@ pub fn evaluate(
     table: &Table,
     label: &str,
     weight: Option<&str>,
+    accumulator: Accumulator,
+    monitor: &dyn Monitor,
+) -> Result<(Metrics, Counts)> {
+    evaluate_and_sketch(model, table, label, weight, accumulator, None, monitor)
+}
+
+/// The same, where the pass also leaves in `sketch` what pictures need of the rows.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_and_sketch(
+    model: &Model,
+    table: &Table,
+    label: &str,
+    weight: Option<&str>,
     mut accumulator: Accumulator,
+    mut sketch: Option<&mut Sketch>,
     monitor: &dyn Monitor,
 ) -> Result<(Metrics, Counts)> {
     let inputs = inputs(model, table, Some(label), weight, &[])?;
     let weights = Weights::of(model);
     monitor.begin("evaluating", Some(table.rows as u64));
     let mut counts = Counts { rows: table.rows as u64, ..Counts::default() };
+    let blank = sketch.as_deref().map(Sketch::empty);
     let work = |piece: Piece| {
         let margins = weights.margins(&piece);
+        let mut seen = blank.clone();
         let mut rows = (Vec::with_capacity(piece.rows), Vec::with_capacity(piece.rows));
         let mut kept_weights = piece.weights.as_ref().map(|_| Vec::with_capacity(piece.rows));
         for (row, (z, class)) in margins.iter().zip(&piece.labels).enumerate() {
             let row_weight = piece.weights.as_ref().map(|weights| weights[row]);
             match class {
                 Some(class) if z.is_finite() && !row_weight.is_some_and(f64::is_nan) => {
-                    rows.0.push(f64::from(u8::from(is_positive(model, label, class)?)));
+                    let is_positive = is_positive(model, label, class)?;
+                    rows.0.push(f64::from(u8::from(is_positive)));
                     rows.1.push(*z);
+                    if let Some(seen) = &mut seen {
+                        seen.add(&piece, row, usize::from(is_positive), *z);
+                    }
                     if let (Some(kept), Some(row_weight)) = (&mut kept_weights, row_weight) {
                         if !(0.0..f64::INFINITY).contains(&row_weight) {
                             return Err(no_weight(table, weight, piece.first_row + row, row_weight));
@@ -252,9 +275,12 @@ pub fn evaluate(
                 Some(_) => return Err(without_rule(model, table, &inputs, &piece, &margins)),
             }
         }
-        Ok((rows, kept_weights, piece.rows, piece.unseen))
+        Ok((rows, kept_weights, piece.rows, piece.unseen, seen))
     };
-    for_each_piece(table, &inputs, monitor, work, |((labels, margins), weights, rows, unseen)| {
+    for_each_piece(table, &inputs, monitor, work, |((labels, margins), weights, rows, unseen, seen)| {
+        if let (Some(sketch), Some(seen)) = (&mut sketch, seen) {
+            sketch.merge(seen);
+        }
         counts.without += (rows - labels.len()) as u64;
         counts.add_unseen(unseen);
         accumulator.add_batch(&labels, &margins, weights.as_deref())

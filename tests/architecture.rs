@@ -19,6 +19,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("fs4", &["backend/storage/scratch.rs"]),
     ("glob", &["data/"]),
     ("indicatif", &["cli/"]),
+    ("maud", &["report/html/"]),
     ("memmap2", &["backend/storage/record.rs"]),
     ("mimalloc", &["main.rs"]),
     ("nalgebra", &["matrix.rs"]),
@@ -78,10 +79,24 @@ const MODULES: &[Module] = &[
         &["data", "error", "logistic", "matrix", "monitor", "objective", "standardize::ColumnScale", "vectors"],
     ),
     module("model", &["data", "error", "matrix", "objective", "penalty", "solve"]),
-    // Of a run it tells what is planned and what came out, and of a file what its footer says.
-    module("report", &["backend::storage", "data::inspect", "metrics", "model", "train::RunPlan"]),
+    // Of a run it tells what is planned, how it stopped and what came out, and of a file what its footer says.
+    module(
+        "report",
+        &[
+            "backend::storage",
+            "data::inspect",
+            "logistic",
+            "metrics",
+            "model",
+            "sketch",
+            "solve::Status",
+            "train::RunPlan",
+        ],
+    ),
+    // What pictures need of the rows, counted while a model goes through them.
+    module("sketch", &["data", "logistic", "model"]),
     // A model goes through a table of its own accord: no device, no solver.
-    module("score", &["data", "error", "logistic", "metrics", "model", "monitor"]),
+    module("score", &["data", "error", "logistic", "metrics", "model", "monitor", "sketch"]),
     module("bench", &["backend", "data", "error", "monitor", "objective", "train"]),
     // The parts are put together once, for every caller.
     module(
@@ -117,6 +132,7 @@ const MODULES: &[Module] = &[
             "penalty",
             "report",
             "score",
+            "sketch",
             "solve",
             "standardize",
             "subsample",

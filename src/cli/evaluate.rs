@@ -7,13 +7,15 @@ use clap::Args;
 
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
-use crate::cli::{Global, RANKING_BYTES, print};
+use crate::cli::{Global, RANKING_BYTES, check_distinct, print};
 use crate::data::Table;
 use crate::error::Result;
 use crate::metrics::{Accumulator, Limit};
-use crate::model::file;
+use crate::model::file::{self, Pending};
 use crate::report;
-use crate::score::evaluate;
+use crate::report::html::{Page, Quality, RowsFrom};
+use crate::score::evaluate_and_sketch;
+use crate::sketch::Sketch;
 
 #[derive(Args)]
 pub(super) struct Evaluate {
@@ -32,6 +34,9 @@ pub(super) struct Evaluate {
     /// The probability from which on a row counts as positive
     #[arg(long, value_name = "P", default_value_t = 0.5, allow_hyphen_values = true)]
     threshold: f64,
+    /// Write a report with pictures to this file, as one page of HTML
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     #[command(flatten)]
     rows: RowFlags,
 }
@@ -41,12 +46,25 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
     let rows = arguments.rows.check(None)?;
     let model = file::read(&arguments.model)?;
     let table = Table::open_all(&arguments.data)?;
+    if let Some(report) = &arguments.report {
+        check_distinct(&[("--report", report), ("the model", &arguments.model)])?;
+        for file in &table.files {
+            check_distinct(&[("the data", &file.path), ("--report", report)])?;
+        }
+    }
+    let page = arguments.report.as_deref().map(Pending::create).transpose()?;
     let monitor = Progress::new(global);
     let table = rows.select(&table, &monitor)?.training;
     let label = arguments.label.as_deref().unwrap_or(&model.label.column);
     let weight = arguments.weight.as_deref();
-    let (metrics, counts) = evaluate(&model, &table, label, weight, accumulator, &monitor)?;
+    let mut sketch = page.as_ref().map(|_| Sketch::new(&model, table.rows));
+    let (metrics, counts) = evaluate_and_sketch(&model, &table, label, weight, accumulator, sketch.as_mut(), &monitor)?;
     let left_out = counts.without;
+    if let (Some(page), Some(sketch)) = (page, &sketch) {
+        let rows = RowsFrom::Evaluated(table.name());
+        let quality = Quality { metrics: &metrics, sketch, rows, left_out, warnings: counts.warnings().collect() };
+        page.finish(Page { model: &model, quality: Some(quality), steps: &[] }.to_html().as_bytes())?;
+    }
     for warning in counts.warnings() {
         global.warn(&warning);
     }

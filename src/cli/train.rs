@@ -13,12 +13,14 @@ use crate::cli::rows::RowFlags;
 use crate::cli::{Global, NOT_CONVERGED, RANKING_BYTES, check_distinct, print};
 use crate::data::{ClassWeight, DEFAULT_MAX_LEVELS, Inputs, MOST_LEVELS, Nulls, Request, Table, Wanted};
 use crate::error::{Error, Result};
-use crate::metrics::{Accumulator, Limit};
+use crate::metrics::{Accumulator, Limit, Metrics};
 use crate::model::file::Pending;
 use crate::model::{Model, Validation};
 use crate::penalty::PenaltyScale;
 use crate::report;
-use crate::score::evaluate;
+use crate::report::html::{Page, Quality, RowsFrom, Step};
+use crate::score::{Counts, evaluate_and_sketch};
+use crate::sketch::Sketch;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Iteration, Preconditioner};
 use crate::train::{ExactJob, InferenceJob, Job, Solver, prepare};
 
@@ -123,6 +125,9 @@ pub(super) struct Train {
     /// Write one JSON line for each iteration to this file
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     history: Option<PathBuf>,
+    /// Write a report with pictures to this file, as one page of HTML; takes one more pass over the file
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    report: Option<PathBuf>,
     /// Print what the run would do, and where the table would be kept, and do nothing
     #[arg(long, help_heading = "Memory")]
     dry_run: bool,
@@ -320,6 +325,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         ("-o", arguments.output.as_ref()),
         ("--history", arguments.history.as_ref()),
         ("--covariance", arguments.covariance.as_ref()),
+        ("--report", arguments.report.as_ref()),
     ];
     let outputs: Vec<_> = outputs.into_iter().filter_map(|(name, path)| Some((name, path?.as_path()))).collect();
     check_distinct(&outputs)?;
@@ -334,6 +340,8 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let others = if arguments.valid.is_empty() { None } else { Some(Table::open_all(&arguments.valid)?) };
     let selected = rows.select(&table, &monitor)?;
     let held_back = selected.validation.or(others);
+    // The report looks at the rows of the training if there are no others.
+    let in_sample = selected.training.clone();
     let prepared = prepare(selected.training, &job, &monitor)?;
     if let Some(table) = &held_back {
         check_held_back(table, &job.request)?;
@@ -351,16 +359,24 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let pending = arguments.output.as_deref().map(Pending::create).transpose()?;
     let covariance = arguments.covariance.as_deref().map(Pending::create).transpose()?;
     let history = arguments.history.as_deref().map(Pending::create).transpose()?;
-    let mut lines = String::new();
+    let page = arguments.report.as_deref().map(Pending::create).transpose()?;
+    let (mut lines, mut steps) = (String::new(), Vec::new());
     global.note(&report::plan(&plan));
     let begin = Instant::now();
-    let mut model = prepared.train(&monitor, &mut |iteration| lines += &line(iteration, begin))?;
+    let mut model = prepared.train(&monitor, &mut |iteration| {
+        lines += &line(iteration, begin);
+        steps.push(step(iteration));
+    })?;
     model.training.command = std::env::args().collect();
-    if let Some(table) = held_back.filter(|_| model.training.status.has_estimates()) {
+    let (has_estimates, is_finite) = (model.training.status.has_estimates(), is_finite(&model));
+    let wanted = |_: &Table| has_estimates || page.is_some() && is_finite;
+    let mut measured = None;
+    if let Some(table) = held_back.as_ref().filter(|table| wanted(table)) {
         let rows_from = arguments.split.map_or_else(|| table.name(), |part| format!("split {part}"));
-        let (validation, warnings) = validate(&model, &table, rows_from, &monitor)?;
-        model.training.validation = Some(validation);
-        model.training.warnings.extend(warnings);
+        let found = Measured::new(&model, table, RowsFrom::Validation(rows_from.clone()), page.is_some(), &monitor)?;
+        model.training.validation = has_estimates.then(|| validation(&found, rows_from));
+        model.training.warnings.extend(found.counts.warnings().map(|warning| format!("validation: {warning}")));
+        measured = Some(found);
     }
     let json = model.to_json();
     if let Some(pending) = pending {
@@ -374,6 +390,13 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     if let Some(history) = history {
         history.finish(lines.as_bytes())?;
     }
+    if let Some(page) = page {
+        if measured.is_none() && is_finite {
+            measured = Some(Measured::new(&model, &in_sample, RowsFrom::Training, true, &monitor)?);
+        }
+        let quality = measured.as_ref().and_then(Measured::quality);
+        page.finish(Page { model: &model, quality, steps: &steps }.to_html().as_bytes())?;
+    }
     for note in &model.training.notes {
         global.note(note);
     }
@@ -384,6 +407,14 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         print(&json)?;
     } else {
         print(&report::table(&model))?;
+        // What the model does not keep is no part of the result.
+        let losses: Vec<f64> = steps.iter().map(|step| step.value).collect();
+        if let Some(way) = report::way_down(&losses) {
+            global.note(&way);
+        }
+        if let Some(measured) = measured.as_ref().filter(|measured| measured.rows == RowsFrom::Training) {
+            global.note(&report::in_sample(&measured.metrics));
+        }
         if let Some(path) = &arguments.output {
             global.note(&format!("the model is in {}", path.display()));
         }
@@ -399,14 +430,14 @@ fn check_held_back(table: &Table, request: &Request) -> Result<()> {
     Inputs::find(table, offset.into_iter(), request.label.as_deref(), request.weight.as_deref(), &[]).map(drop)
 }
 
-/// How good the model is on rows that it has not seen, which weigh what their column of weights says if it was trained
-/// with one. Weights of classes are for the training alone.
-fn validate(model: &Model, table: &Table, rows_from: String, monitor: &Progress) -> Result<(Validation, Vec<String>)> {
-    let accumulator = Accumulator::new(0.5, Limit::new(RANKING_BYTES))?;
-    let (metrics, counts) =
-        evaluate(model, table, &model.label.column, model.training.weight.as_deref(), accumulator, monitor)?;
-    let warnings = counts.warnings().map(|warning| format!("validation: {warning}")).collect();
-    let validation = Validation {
+/// Whether the model gives every row a probability.
+fn is_finite(model: &Model) -> bool {
+    model.intercept.is_finite() && model.features.iter().all(|feature| feature.coefficient.is_finite())
+}
+
+/// How good the model is on rows that it has not seen.
+fn validation(Measured { metrics, counts, .. }: &Measured, rows_from: String) -> Validation {
+    Validation {
         rows_from,
         rows: metrics.rows,
         left_out: counts.without,
@@ -417,8 +448,45 @@ fn validate(model: &Model, table: &Table, rows_from: String, monitor: &Progress)
         accuracy: metrics.accuracy,
         auc: metrics.auc.map(|auc| auc.value),
         average_precision: metrics.average_precision.map(|precision| precision.value),
-    };
-    Ok((validation, warnings))
+    }
+}
+
+/// What a pass over some rows found.
+struct Measured {
+    metrics: Metrics,
+    counts: Counts,
+    sketch: Option<Sketch>,
+    rows: RowsFrom,
+}
+
+impl Measured {
+    /// Rows weigh what their column of weights says if the model was trained with one; weights of classes are for the
+    /// training alone.
+    fn new(model: &Model, table: &Table, rows: RowsFrom, with_sketch: bool, monitor: &Progress) -> Result<Self> {
+        let accumulator = Accumulator::new(0.5, Limit::new(RANKING_BYTES))?;
+        let mut sketch = with_sketch.then(|| Sketch::new(model, table.rows));
+        let (label, weight) = (&model.label.column, model.training.weight.as_deref());
+        let (metrics, counts) =
+            evaluate_and_sketch(model, table, label, weight, accumulator, sketch.as_mut(), monitor)?;
+        Ok(Self { metrics, counts, sketch, rows })
+    }
+
+    /// For the report, if there is a sketch.
+    fn quality(&self) -> Option<Quality<'_>> {
+        Some(Quality {
+            metrics: &self.metrics,
+            sketch: self.sketch.as_ref()?,
+            rows: self.rows.clone(),
+            left_out: self.counts.without,
+            warnings: self.counts.warnings().collect(),
+        })
+    }
+}
+
+/// An iteration as the report has it.
+fn step(iteration: &Iteration<'_>) -> Step {
+    let Iteration { value, delta, gradient_norm, passes, .. } = *iteration;
+    Step { value, delta, gradient_norm, passes: passes.data }
 }
 
 /// An iteration as a line of the history.

@@ -1,5 +1,6 @@
-//! What a run tells its user, as text.
+//! What a run tells its user: as text for a terminal, and as a page.
 
+pub mod html;
 pub mod inspect;
 
 use std::fmt::Write;
@@ -102,6 +103,19 @@ pub fn metrics(metrics: &Metrics, weight: Option<&str>) -> String {
         }
     }
     text
+}
+
+/// How the loss came down, in a line; none of it where there is nothing to see.
+pub fn way_down(losses: &[f64]) -> Option<String> {
+    let [first, .., last] = losses else { return None };
+    let ends_are_finite = first.is_finite() && last.is_finite();
+    ends_are_finite.then(|| format!("loss {} from {} to {}", sparkline(losses), digits(*first), digits(*last)))
+}
+
+/// How good the model is on the rows of its training, in a line.
+pub fn in_sample(metrics: &Metrics) -> String {
+    let auc = metrics.auc.map_or_else(|| "-".into(), |auc| format!("{:.6}", auc.value));
+    format!("in-sample: AUC {auc}, accuracy {:.4}, Brier score {:.6}", metrics.accuracy, metrics.brier)
 }
 
 /// The model as a table for a terminal.
@@ -234,6 +248,9 @@ fn coefficients(model: &Model) -> String {
         }
     }
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    if width + 15 * head.len() + 3 + BAR <= TERMINAL {
+        add_bars(model, &mut rows);
+    }
     let mut text = String::new();
     for (name, cells) in rows {
         let mut line = format!("{name:<width$}");
@@ -248,6 +265,64 @@ fn coefficients(model: &Model) -> String {
 /// A sum of weights: without decimals where they are whole.
 fn count(weight: f64) -> String {
     if weight.fract() == 0.0 { format!("{weight}") } else { digits(weight) }
+}
+
+/// Characters that a line may have and a usual terminal shows.
+const TERMINAL: usize = 100;
+/// Characters of a bar, half of them for either sign.
+const BAR: usize = 24;
+
+/// A bar behind the line of each feature: what a standard deviation of it does to the log odds, beside the others.
+fn add_bars(model: &Model, rows: &mut [(String, Vec<String>)]) {
+    let effect = |feature: &FeatureInfo| feature.coefficient * feature.scale;
+    let effects = || model.features.iter().map(effect).filter(|effect| effect.is_finite());
+    let largest = effects().map(f64::abs).fold(0.0, f64::max);
+    if largest == 0.0 || effects().count() < 2 {
+        return;
+    }
+    rows[0].1.push(format!("  {:^BAR$}", "effect of 1 std. dev."));
+    let mut features = model.features.iter();
+    let first = 1 + usize::from(model.training.fit_intercept);
+    for (_, cells) in &mut rows[first..] {
+        // A reference has one cell, and no effect.
+        if cells.len() < 3 {
+            continue;
+        }
+        let effect = features.next().map_or(0.0, effect);
+        cells.push(format!("  {}", bar(if effect.is_finite() { effect / largest } else { 0.0 })));
+    }
+}
+
+/// A bar for a number in -1..=1, by halves of a character.
+fn bar(x: f64) -> String {
+    let halves = (x.abs() * BAR as f64).round() as usize;
+    let (whole, half) = ("█".repeat(halves / 2), halves % 2 == 1);
+    let side = BAR / 2;
+    if x < 0.0 {
+        format!("{:>side$}│", format!("{}{whole}", if half { "▐" } else { "" }))
+    } else {
+        format!("{:>side$}│{whole}{}", "", if half { "▌" } else { "" })
+    }
+}
+
+/// Points of a line of losses.
+const SPARKS: usize = 40;
+
+/// Numbers as a row of small bars, the highest for the largest.
+fn sparkline(numbers: &[f64]) -> String {
+    const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let finite = || numbers.iter().filter(|x| x.is_finite());
+    let (low, high) =
+        (finite().fold(f64::INFINITY, |a, b| a.min(*b)), finite().fold(f64::NEG_INFINITY, |a, b| a.max(*b)));
+    let count = numbers.len().min(SPARKS);
+    (0..count)
+        .map(|k| {
+            // The first, the last, and what lies evenly between them.
+            let x = numbers[if count == 1 { 0 } else { k * (numbers.len() - 1) / (count - 1) }];
+            let share = if high > low { (x - low) / (high - low) } else { 0.0 };
+            if x.is_finite() { LEVELS[(share * (LEVELS.len() - 1) as f64).round() as usize] } else { ' ' }
+        })
+        .collect()
 }
 
 /// Seven significant digits, in the shorter of the two notations.
@@ -268,7 +343,7 @@ fn digits(x: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{count, digits};
+    use super::{bar, count, digits, sparkline};
 
     #[test]
     fn numbers_keep_seven_digits() {
@@ -282,5 +357,22 @@ mod tests {
     #[test]
     fn whole_weights_are_counts() {
         assert_eq!([3.0, 0.0, 12_345_678_901.0, 0.1 + 0.2].map(count), ["3", "0", "12345678901", "0.3000000"]);
+    }
+
+    #[test]
+    fn bars_are_as_long_as_their_numbers() {
+        assert_eq!(bar(1.0), format!("{}│{}", " ".repeat(12), "█".repeat(12)));
+        assert_eq!(bar(-1.0), format!("{}│", "█".repeat(12)));
+        assert_eq!(bar(-0.13), format!("{}▐█│", " ".repeat(10)));
+        assert_eq!(bar(0.0), format!("{}│", " ".repeat(12)));
+    }
+
+    #[test]
+    fn a_line_of_losses_has_both_ends() {
+        assert_eq!(sparkline(&[8.0, 1.0, 4.5]), "█▁▅");
+        let many: Vec<f64> = (0..1000).map(|k| -f64::from(k)).collect();
+        let line: Vec<char> = sparkline(&many).chars().collect();
+        assert!(line.len() == 40 && line[0] == '█' && line[39] == '▁');
+        assert_eq!(sparkline(&[2.0, 2.0, f64::NAN]), "▁▁ ");
     }
 }

@@ -1,0 +1,266 @@
+//! The coefficients: as marks on one scale, so that they can be compared, and as a table.
+
+use maud::{Markup, html};
+
+use super::svg::{Px, Scale};
+use super::text::{Figure, counted, name, significant};
+use crate::model::inference::Inference;
+use crate::model::{CategoryInfo, FeatureInfo, Model, ModelColumn};
+
+/// Features that the picture shows, the largest.
+const DRAWN: usize = 30;
+/// Features that the table shows, the largest.
+const LISTED: usize = 300;
+
+/// Features as a picture or a table has them: those that stand alone, and those of a category.
+struct Group<'m> {
+    category: Option<&'m CategoryInfo>,
+    /// With their places in the model.
+    features: Vec<(usize, &'m FeatureInfo)>,
+}
+
+/// What a standard deviation of the column does to the log odds.
+fn effect(feature: &FeatureInfo) -> f64 {
+    feature.coefficient * feature.scale
+}
+
+/// The `most` features with the largest effects, grouped, and how many are left out.
+fn largest(model: &Model, most: usize, keep: impl Fn(&FeatureInfo) -> bool) -> (Vec<Group<'_>>, usize) {
+    let mut order: Vec<usize> = (0..model.features.len()).filter(|&index| keep(&model.features[index])).collect();
+    let size = |index: &usize| {
+        let size = effect(&model.features[*index]).abs();
+        if size.is_nan() { -1.0 } else { size }
+    };
+    order.sort_by(|a, b| size(b).total_cmp(&size(a)));
+    let left_out = order.len().saturating_sub(most);
+    order.truncate(most);
+    let mut groups = vec![Group { category: None, features: Vec::new() }];
+    let mut next = 0;
+    for column in model.columns() {
+        match column {
+            ModelColumn::Feature(_) => next += 1,
+            ModelColumn::Category(category, levels) => {
+                let of_category = next..next + levels.len();
+                // Levels keep their order, which is often a natural one.
+                let features: Vec<_> = of_category
+                    .clone()
+                    .filter(|index| order.contains(index))
+                    .map(|index| (index, &model.features[index]))
+                    .collect();
+                next = of_category.end;
+                if !features.is_empty() {
+                    groups.push(Group { category: Some(category), features });
+                }
+            }
+        }
+    }
+    let alone = order.iter().filter(|&&index| model.features[index].category.is_none());
+    groups[0].features = alone.map(|&index| (index, &model.features[index])).collect();
+    groups.retain(|group| !group.features.is_empty());
+    (groups, left_out)
+}
+
+/// The name of a feature in its group.
+fn shown_name(feature: &FeatureInfo, category: Option<&CategoryInfo>) -> String {
+    let text = match category {
+        Some(category) => feature.name.strip_prefix(&format!("{}=", category.column)).unwrap_or(&feature.name),
+        None => &feature.name,
+    };
+    if text.is_empty() { "(empty)".into() } else { name(text) }
+}
+
+fn reference(category: &CategoryInfo) -> String {
+    let whole = category.name_of(0);
+    let level = whole.strip_prefix(&format!("{}=", category.column)).unwrap_or(&whole);
+    if level.is_empty() { "(empty)".into() } else { name(level) }
+}
+
+pub(super) fn coefficients(model: &Model) -> Markup {
+    let (groups, left_out) = largest(model, DRAWN, |feature| !feature.aliased && effect(feature).is_finite());
+    html! {
+        section id="coefficients" {
+            h2 { "Coefficients" }
+            p { "What one standard deviation of each column does to the log odds, so that columns in different units can be compared. To the right it raises the odds, to the left it lowers them." }
+            @if !model.training.status.has_estimates() {
+                p class="soft" { "These are where the run stopped, and no estimates." }
+            }
+            @if !groups.is_empty() { (forest(model, &groups)) }
+            @if left_out > 0 {
+                p class="soft" { (counted(left_out as u64, "more feature")) ", all of smaller effect, " (if left_out == 1 { "is" } else { "are" }) " not drawn." }
+            }
+            (table(model))
+        }
+    }
+}
+
+fn interval(feature: &FeatureInfo) -> Option<[f64; 2]> {
+    let ends = feature.inference.as_ref().map(|i| [i.low, i.high].map(|limit| limit * feature.scale))?;
+    ends.iter().all(|end| end.is_finite()).then_some(ends)
+}
+
+fn forest(model: &Model, groups: &[Group<'_>]) -> Markup {
+    let all = || groups.iter().flat_map(|group| &group.features).map(|(_, feature)| *feature);
+    let largest = all().map(|feature| effect(feature).abs()).fold(0.0, f64::max);
+    // An interval much longer than the effects would squeeze them: it is drawn to the edge.
+    let reach = if largest > 0.0 { 4.0 * largest } else { f64::INFINITY };
+    let (mut low, mut high) = (0.0_f64, 0.0_f64);
+    for feature in all() {
+        let ends = interval(feature).unwrap_or([effect(feature); 2]);
+        low = low.min(effect(feature)).min(ends[0].max(-reach));
+        high = high.max(effect(feature)).max(ends[1].min(reach));
+    }
+    let scale = Scale::linear(low, high).nice(5);
+    let [low, high] = scale.ends();
+    // In percent of the strip, so that it is as wide as the page lets it be.
+    let percent = |x: f64| format!("{:.2}%", 2.0 + 96.0 * ((x - low) / (high - low)).clamp(0.0, 1.0));
+    let inferred = all().any(|feature| interval(feature).is_some());
+    html! {
+        table class="forest" {
+            @for group in groups {
+                @if let Some(category) = group.category {
+                    tr class="group" {
+                        th colspan="3" { (name(&category.column)) span class="soft" style="font-weight:400" { ", compared with " (reference(category)) } }
+                    }
+                }
+                @for (index, feature) in &group.features {
+                    @let effect = effect(feature);
+                    @let class = if effect < 0.0 { "b" } else { "a" };
+                    @let shown = shown_name(feature, group.category);
+                    tr class=[group.category.map(|_| "level")] {
+                        th scope="row" { (shown) }
+                        td {
+                            svg class="strip" height="26" role="img" aria-label={ (shown) ": " (significant(effect, 4)) } {
+                                line class="zero" x1=(percent(0.0)) x2=(percent(0.0)) y1="0" y2="26" {}
+                                @if let Some([from, to]) = interval(feature) {
+                                    line class={ "range " (class) } x1=(percent(from)) x2=(percent(to)) y1="13" y2="13" {}
+                                    @if from < low { text x="0%" y="17" class="tick" { "◂" } }
+                                    @if to > high { text x="100%" y="17" class="tick end" { "▸" } }
+                                }
+                                circle class={ "dot " (class) } cx=(percent(effect)) cy="13" r="5" {}
+                            }
+                        }
+                        td { (Figure::new(format!("effect/{index}"), effect, 3)) }
+                    }
+                }
+            }
+            tr {
+                th {}
+                td {
+                    svg class="strip" height="40" aria-hidden="true" {
+                        line class="axis" x1="2%" x2="98%" y1="1" y2="1" {}
+                        @for tick in scale.ticks(5) {
+                            @let x = percent(tick.at);
+                            line class="axis" x1=(x) x2=(x) y1=(Px(1.0)) y2=(Px(5.0)) {}
+                            text class="tick middle" x=(x) y="19" { (tick.label) }
+                        }
+                        text class="name middle" x="50%" y="36" { "log odds" }
+                    }
+                }
+                td {}
+            }
+        }
+        p class="soft" {
+            "Each dot is a coefficient times its column’s standard deviation"
+            @if inferred {
+                @if let Some(info) = &model.training.inference {
+                    ", each line its interval of " (significant(100.0 * info.confidence, 4).trim_end_matches('0').trim_end_matches('.')) " % confidence (" (info.kind) ")"
+                }
+            }
+            "."
+        }
+    }
+}
+
+fn table(model: &Model) -> Markup {
+    let (groups, left_out) = largest(model, LISTED, |_| true);
+    let inferred = model.training.inference.is_some();
+    let cells = |place: &str, coefficient: f64, inference: Option<&Inference>, column: Option<[f64; 2]>| {
+        html! {
+            td { (Figure::new(format!("{place}/coefficient"), coefficient, 5)) }
+            @if inferred {
+                @match inference {
+                    Some(i) => {
+                        td { (Figure::new(format!("{place}/standard_error"), i.standard_error, 3)) }
+                        td { (Figure::fixed(format!("{place}/z"), i.z, 2)) }
+                        td { (Figure::new(format!("{place}/p"), i.p, 2)) }
+                        td { (Figure::new(format!("{place}/low"), i.low, 4)) }
+                        td { (Figure::new(format!("{place}/high"), i.high, 4)) }
+                        td { (Figure::new(format!("{place}/odds_ratio"), i.odds_ratio, 4)) }
+                    }
+                    None => td colspan="6" {},
+                }
+            }
+            @match column {
+                Some([mean, scale]) => {
+                    td { (Figure::new(format!("{place}/mean"), mean, 4)) }
+                    td { (Figure::new(format!("{place}/scale"), scale, 4)) }
+                }
+                None => td colspan="2" {},
+            }
+        }
+    };
+    html! {
+        h3 style="margin-top:2.2rem" { "On the columns’ own scales" }
+        p {
+            "Each coefficient is the change of the log odds for one unit of its column; "
+            @if inferred { "the odds ratio is the factor on the odds. " } @else { "its exponential is the factor on the odds. " }
+        }
+        div class="wide" tabindex="0" {
+            table class="numbers" {
+                thead {
+                    tr {
+                        th scope="col" { "column" }
+                        th scope="col" { "coefficient" }
+                        @if inferred {
+                            @for head in ["std. error", "z", "p", "low", "high", "odds ratio"] { th scope="col" { (head) } }
+                        }
+                        th scope="col" { "mean" }
+                        th scope="col" { "std. dev." }
+                    }
+                }
+                tbody {
+                    @if model.training.fit_intercept {
+                        tr {
+                            th scope="row" { "intercept" }
+                            td { (Figure::new("model/intercept", model.intercept, 5)) }
+                            @if inferred {
+                                @match &model.intercept_inference {
+                                    Some(i) => {
+                                        @let place = "model/intercept_inference";
+                                        td { (Figure::new(format!("{place}/standard_error"), i.standard_error, 3)) }
+                                        td { (Figure::fixed(format!("{place}/z"), i.z, 2)) }
+                                        td { (Figure::new(format!("{place}/p"), i.p, 2)) }
+                                        td { (Figure::new(format!("{place}/low"), i.low, 4)) }
+                                        td { (Figure::new(format!("{place}/high"), i.high, 4)) }
+                                        td { (Figure::new(format!("{place}/odds_ratio"), i.odds_ratio, 4)) }
+                                    }
+                                    None => td colspan="6" {},
+                                }
+                            }
+                            td colspan="2" {}
+                        }
+                    }
+                    @for group in &groups {
+                        @if let Some(category) = group.category {
+                            tr class="group" { th colspan=(if inferred { 10 } else { 4 }) { (name(&category.column)) } }
+                            tr class="level" { th scope="row" { (reference(category)) } td class="soft" { "reference" } td colspan=(if inferred { 8 } else { 2 }) {} }
+                        }
+                        @for (index, feature) in &group.features {
+                            tr class=[group.category.map(|_| "level")] {
+                                th scope="row" {
+                                    (shown_name(feature, group.category))
+                                    @if let Some(unit) = &feature.unit { " " span class="soft" { "in " (unit) } }
+                                    @if feature.aliased { " " span class="soft" { "dropped: columns before it explain it" } }
+                                }
+                                (cells(&format!("model/features/{index}"), feature.coefficient, feature.inference.as_ref(), Some([feature.mean, feature.scale])))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        @if left_out > 0 {
+            p class="soft" { "The " (counted(LISTED as u64, "feature")) " of largest effect; the model has " (counted(left_out as u64, "more feature")) ". `gpu-logreg inspect` shows all of them." }
+        }
+    }
+}

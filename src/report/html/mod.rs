@@ -1,0 +1,146 @@
+//! A run as one page of HTML: no script, nothing from elsewhere, pictures as SVG within.
+//!
+//! Numbers stand in `data` elements: the text is for the reader, `value` has all digits and `data-place` says where the
+//! JSON of the model (`model/training/loss`) or of the metrics (`quality/auc/value`) has the same number.
+
+mod boundary;
+mod calibration;
+mod coefficients;
+mod confusion;
+mod curve;
+mod descent;
+mod effects;
+mod lift;
+mod margins;
+mod quality;
+mod ranking;
+mod scores;
+mod shape;
+mod style;
+mod summary;
+mod svg;
+mod text;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::metrics::Metrics;
+use crate::model::Model;
+use crate::sketch::Sketch;
+
+/// What a page is about.
+pub struct Page<'p> {
+    /// The model.
+    pub model: &'p Model,
+    /// How good it is, if that is known.
+    pub quality: Option<Quality<'p>>,
+    /// The iterations that led to it, if they were watched.
+    pub steps: &'p [Step],
+}
+
+/// How good a model is on some rows.
+pub struct Quality<'p> {
+    /// The figures.
+    pub metrics: &'p Metrics,
+    /// The rows themselves, as far as pictures need them.
+    pub sketch: &'p Sketch,
+    /// Which rows.
+    pub rows: RowsFrom,
+    /// Rows left out for a missing value.
+    pub left_out: u64,
+    /// What the user should know of these rows.
+    pub warnings: Vec<String>,
+}
+
+/// Where rows that a model was looked at with come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowsFrom {
+    /// Those of the training.
+    Training,
+    /// Held back or named for validation; how.
+    Validation(String),
+    /// Named for evaluation.
+    Evaluated(String),
+}
+
+impl RowsFrom {
+    /// After a figure: `AUC on 292 rows held back`.
+    fn of(&self) -> &'static str {
+        match self {
+            Self::Training => "in-sample",
+            Self::Validation(_) => "in validation",
+            Self::Evaluated(_) => "on these rows",
+        }
+    }
+}
+
+/// An iteration of the solver; 0 is the start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// The objective: the mean loss, and the penalty if there is one.
+    pub value: f64,
+    /// The distance to the optimum in standard errors, where it is known.
+    pub delta: Option<f64>,
+    /// The largest component of the gradient.
+    pub gradient_norm: f64,
+    /// Passes over the data so far.
+    pub passes: u64,
+}
+
+impl Page<'_> {
+    /// The page.
+    pub fn to_html(&self) -> String {
+        let training = &self.model.training;
+        let title = text::name(&format!("{} = {}", self.model.label.column, self.model.label.positive));
+        let page = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    title { (title) " – gpu-logreg" }
+                    // The one text that is not escaped: a constant.
+                    style { (PreEscaped(style::SHEET)) }
+                }
+                body {
+                    main {
+                        (summary::summary(self))
+                        @if let Some(quality) = &self.quality { (shape::section(self.model, quality)) }
+                        (coefficients::coefficients(self.model))
+                        @if let Some(quality) = &self.quality { (quality::section(self, quality)) }
+                        (self.cost())
+                    }
+                    footer {
+                        p { "Made by " (training.program) "." }
+                        @if !training.command.is_empty() {
+                            p { "The model came from " code { (text::shortened(&training.command.join(" "), 1000)) } }
+                        }
+                    }
+                }
+            }
+        };
+        page.into_string() + "\n"
+    }
+
+    /// What is minimised, and how that went.
+    fn cost(&self) -> Markup {
+        let training = &self.model.training;
+        let classes = self.model.label.classes.each_ref().map(|class| text::name(&class.to_string()));
+        html! {
+            @if self.quality.is_some() || !self.steps.is_empty() {
+                section id="cost" {
+                    h2 { "The cost and the way down" }
+                    div class="figures" {
+                        @if let Some(quality) = &self.quality { (margins::margins(quality.sketch, &classes)) }
+                        @if !self.steps.is_empty() {
+                            div class="column" {
+                                (descent::loss(self.steps, training.l2 > 0.0))
+                                @if let Some(distance) = descent::distance(self.steps, training.tolerance, training.gradient_tolerance) { (distance) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! How good the probabilities are: the figures, and a picture of each thing that they can be good at.
+
+use maud::{Markup, html};
+
+use super::calibration::calibration;
+use super::confusion::confusion;
+use super::lift::lift;
+use super::ranking::{precision_recall, roc};
+use super::scores::scores;
+use super::text::{Figure, counted, name};
+use super::{Page, Quality, RowsFrom};
+
+pub(super) fn section(page: &Page<'_>, quality: &Quality<'_>) -> Markup {
+    let metrics = quality.metrics;
+    let positive = name(&page.model.label.positive.to_string());
+    let training = &page.model.training;
+    html! {
+        section id="quality" {
+            h2 {
+                "Quality"
+                @if quality.rows == RowsFrom::Training { " " span class="badge" { "in-sample" } }
+            }
+            p {
+                @match &quality.rows {
+                    RowsFrom::Training => {
+                        "On the rows of the training themselves, so all of this flatters the model, the more so the fewer the rows for each feature. Rows that it has not seen tell more: "
+                        code class="flag" { "--split 0.2" } " or " code class="flag" { "--valid FILE" } "."
+                    }
+                    RowsFrom::Validation(from) => { "On rows that the training did not see (" (name(from)) ")." }
+                    RowsFrom::Evaluated(files) => { "On " (name(files)) "." }
+                }
+                @if quality.left_out > 0 {
+                    " " (counted(quality.left_out, "row")) " left out, since the label or a value is missing there."
+                }
+                @if (training.weight.is_some() || training.class_weight.is_some()) && (metrics.weights - metrics.rows as f64).abs() < 0.5 {
+                    " Every row counts once here, whatever its weight in training."
+                }
+            }
+            dl {
+                dt { "Rows" }
+                dd { (Figure::count("quality/rows", metrics.rows as f64)) ", share of " (positive) " " (Figure::fixed("quality/prevalence", metrics.prevalence, 4)) }
+                dt { "Log loss" }
+                dd {
+                    (Figure::new("quality/log_loss", metrics.log_loss, 5))
+                    "; the share alone gives " (Figure::new("quality/base_log_loss", metrics.base_log_loss, 5))
+                    @if metrics.skill.is_some() { ", so the skill is " (Figure::optional("quality/skill", metrics.skill, 4)) }
+                }
+                dt { "Brier score" }
+                dd { (Figure::new("quality/brier", metrics.brier, 4)) ", the mean squared error of the probabilities" }
+                dt { "Calibration error" }
+                dd { (Figure::fixed("quality/calibration/expected_error", metrics.calibration.expected_error, 4)) ", the mean distance of predicted and observed shares" }
+            }
+            div class="figures" {
+                @if metrics.curve.is_empty() {
+                    p { "All rows are of one class, so there is no ranking to look at." }
+                } @else {
+                    (roc(metrics, &positive))
+                    (precision_recall(metrics, &positive))
+                }
+                (calibration(&metrics.calibration, &positive))
+                (scores(quality.sketch, metrics.confusion.threshold, &page.model.label.classes.each_ref().map(|class| name(&class.to_string())), &positive))
+                @if !metrics.lift.is_empty() { (lift(metrics, &positive)) }
+                (confusion(metrics, &page.model.label))
+            }
+        }
+    }
+}

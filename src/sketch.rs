@@ -1,0 +1,296 @@
+//! What a picture needs of the rows: counts in bins, and a few rows as points. It comes from one pass, in memory that does
+//! not grow with the rows, and neither threads nor the cut of the rows into pieces change anything in it.
+
+use crate::data::{Piece, hash};
+use crate::logistic::sigmoid;
+use crate::model::{FeatureInfo, Model, ModelColumn};
+
+/// Columns that are looked at, those that move the log odds most.
+pub const COLUMNS: usize = 6;
+
+/// Rows that are kept as points, about.
+const POINTS: usize = 1200;
+
+/// Bins of a number, over this many standard deviations on either side of its mean.
+const BINS: usize = 480;
+const REACH: f64 = 4.0;
+
+/// Rows of the negative class and of the positive one.
+pub type Counts = [u64; 2];
+
+/// What is kept of the rows of a table.
+#[derive(Clone, Debug)]
+pub struct Sketch {
+    /// By margin.
+    pub margins: Margins,
+    /// By probability, in [`Sketch::PROBABILITIES`] bins of equal width.
+    pub probabilities: Vec<Counts>,
+    /// The columns that are looked at, the most important first.
+    pub columns: Vec<ColumnSketch>,
+    /// Rows chosen by the hash of their place, with the values of these columns.
+    pub points: Vec<Point>,
+    /// Rows whose hash is below are points.
+    below: u64,
+}
+
+/// A row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    /// Its values, in the order of [`Sketch::columns`]; of categories the level's place.
+    pub values: Vec<f64>,
+    /// Whether it is of the positive class.
+    pub is_positive: bool,
+}
+
+/// Rows by the values of a column.
+#[derive(Clone, Debug)]
+pub struct ColumnSketch {
+    /// Its place in [`Model::columns`].
+    pub column: usize,
+    /// The standard deviation of what it adds to the log odds.
+    pub weight: f64,
+    /// The rows.
+    pub rows: ColumnRows,
+}
+
+/// Rows by the values of a column.
+#[derive(Clone, Debug)]
+pub enum ColumnRows {
+    /// Of a number: in bins of `width` from `low` on.
+    Bins {
+        /// Where the first bin begins.
+        low: f64,
+        /// The width of a bin.
+        width: f64,
+        /// The rows of each bin.
+        counts: Vec<Counts>,
+        /// The rows on either side of the bins.
+        beyond: [u64; 2],
+    },
+    /// Of a category: of each level.
+    Levels(Vec<Counts>),
+}
+
+/// Rows by their margins: bins around 0, as narrow as the margins allow.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Margins {
+    /// The width of a bin is 2 to this power.
+    power: i32,
+    counts: Vec<Counts>,
+}
+
+impl Margins {
+    const HALF: usize = 256;
+    /// Bins are of 1/8 at most, which reaches to 32, where probabilities are 1e-14; what lies beyond counts as if it
+    /// lay there.
+    const WIDEST: i32 = -3;
+
+    fn new() -> Self {
+        Self { power: -12, counts: vec![[0; 2]; 2 * Self::HALF] }
+    }
+
+    /// The width of a bin.
+    pub fn width(&self) -> f64 {
+        f64::from(self.power).exp2()
+    }
+
+    /// The bins `(from, to, rows)`.
+    pub fn bins(&self) -> impl DoubleEndedIterator<Item = (f64, f64, Counts)> + ExactSizeIterator + '_ {
+        let edge = |index: usize| (index as f64 - Self::HALF as f64) * self.width();
+        self.counts.iter().enumerate().map(move |(index, counts)| (edge(index), edge(index + 1), *counts))
+    }
+
+    fn widen(&mut self, power: i32) {
+        while self.power < power {
+            let mut wider = vec![[0; 2]; 2 * Self::HALF];
+            for (index, counts) in self.counts.iter().enumerate() {
+                add(&mut wider[index.midpoint(Self::HALF)], *counts);
+            }
+            self.counts = wider;
+            self.power += 1;
+        }
+    }
+
+    fn add(&mut self, margin: f64, class: usize) {
+        while self.power < Self::WIDEST && margin.abs() >= Self::HALF as f64 * self.width() {
+            self.widen(self.power + 1);
+        }
+        let place = (margin / self.width()).floor() + Self::HALF as f64;
+        self.counts[place.clamp(0.0, (2 * Self::HALF - 1) as f64) as usize][class] += 1;
+    }
+
+    fn merge(&mut self, mut other: Self) {
+        self.widen(other.power);
+        other.widen(self.power);
+        self.counts.iter_mut().zip(other.counts).for_each(|(mine, other)| add(mine, other));
+    }
+}
+
+fn add(counts: &mut Counts, more: Counts) {
+    counts[0] += more[0];
+    counts[1] += more[1];
+}
+
+/// The standard deviation of what a category adds to the log odds, from the rows of its levels.
+fn spread(levels: &[FeatureInfo], rows: &[u64]) -> f64 {
+    let total: u64 = rows.iter().sum();
+    let share = |rows: u64| rows as f64 / total.max(1) as f64;
+    let with_shares = || levels.iter().zip(&rows[1..]).map(|(level, rows)| (level.coefficient, share(*rows)));
+    let mean: f64 = with_shares().map(|(w, share)| share * w).sum();
+    let squares: f64 = with_shares().map(|(w, share)| share * (w - mean).powi(2)).sum();
+    (squares + share(rows[0]) * mean * mean).sqrt()
+}
+
+impl Sketch {
+    /// Bins of probabilities.
+    pub const PROBABILITIES: usize = 50;
+
+    /// For rows of `model`, of which a table has `rows`.
+    pub fn new(model: &Model, rows: usize) -> Self {
+        let mut columns: Vec<ColumnSketch> = model
+            .columns()
+            .enumerate()
+            .filter_map(|(column, of_model)| {
+                let (weight, rows) = match of_model {
+                    ModelColumn::Feature(FeatureInfo { mean, scale, coefficient, .. }) => {
+                        let (low, width) = (mean - REACH * scale, 2.0 * REACH * scale / BINS as f64);
+                        let bins = ColumnRows::Bins { low, width, counts: vec![[0; 2]; BINS], beyond: [0; 2] };
+                        ((coefficient * scale).abs(), bins)
+                    }
+                    ModelColumn::Category(category, levels) => {
+                        (spread(levels, &category.rows), ColumnRows::Levels(vec![[0; 2]; category.levels.len()]))
+                    }
+                };
+                let has_extent = match &rows {
+                    ColumnRows::Bins { low, width, .. } => *width > 0.0 && low.is_finite(),
+                    ColumnRows::Levels(_) => true,
+                };
+                (weight.is_finite() && has_extent).then_some(ColumnSketch { column, weight, rows })
+            })
+            .collect();
+        // A stable sort: of equal weights the first column comes first.
+        columns.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+        columns.truncate(COLUMNS);
+        let share = POINTS as f64 / rows.max(1) as f64;
+        Self {
+            margins: Margins::new(),
+            probabilities: vec![[0; 2]; Self::PROBABILITIES],
+            columns,
+            points: Vec::new(),
+            below: if share < 1.0 { (share * u64::MAX as f64) as u64 } else { u64::MAX },
+        }
+    }
+
+    /// One for the same rows that has seen none.
+    #[must_use]
+    pub fn empty(&self) -> Self {
+        let columns = self.columns.iter().map(|column| {
+            let rows = match &column.rows {
+                ColumnRows::Bins { low, width, counts, .. } => {
+                    ColumnRows::Bins { low: *low, width: *width, counts: vec![[0; 2]; counts.len()], beyond: [0; 2] }
+                }
+                ColumnRows::Levels(levels) => ColumnRows::Levels(vec![[0; 2]; levels.len()]),
+            };
+            ColumnSketch { column: column.column, weight: column.weight, rows }
+        });
+        Self {
+            margins: Margins::new(),
+            probabilities: vec![[0; 2]; Self::PROBABILITIES],
+            columns: columns.collect(),
+            points: Vec::new(),
+            below: self.below,
+        }
+    }
+
+    /// Takes in a row of a piece with its class, 0 or 1, and its margin, which is finite.
+    pub fn add(&mut self, piece: &Piece, row: usize, class: usize, margin: f64) {
+        self.margins.add(margin, class);
+        let bin = (sigmoid(margin) * Self::PROBABILITIES as f64) as usize;
+        self.probabilities[bin.min(Self::PROBABILITIES - 1)][class] += 1;
+        for column in &mut self.columns {
+            let x = piece.features[column.column][row];
+            match &mut column.rows {
+                ColumnRows::Bins { low, width, counts, beyond } => {
+                    let place = (x - *low) / *width;
+                    if place < 0.0 {
+                        beyond[0] += 1;
+                    } else if let Some(bin) = counts.get_mut(place as usize) {
+                        bin[class] += 1;
+                    } else {
+                        beyond[1] += 1;
+                    }
+                }
+                // A level that the model does not know has a negative place.
+                ColumnRows::Levels(levels) => {
+                    if let Some(level) = levels.get_mut(x as usize).filter(|_| x >= 0.0) {
+                        level[class] += 1;
+                    }
+                }
+            }
+        }
+        if hash((piece.first_row + row) as u64) < self.below {
+            let values = self.columns.iter().map(|column| piece.features[column.column][row]).collect();
+            self.points.push(Point { values, is_positive: class == 1 });
+        }
+    }
+
+    /// Takes in what another saw of the rows that follow.
+    pub fn merge(&mut self, other: Self) {
+        self.margins.merge(other.margins);
+        self.probabilities.iter_mut().zip(other.probabilities).for_each(|(mine, other)| add(mine, other));
+        for (mine, other) in self.columns.iter_mut().zip(other.columns) {
+            match (&mut mine.rows, other.rows) {
+                (
+                    ColumnRows::Bins { counts, beyond, .. },
+                    ColumnRows::Bins { counts: others, beyond: others_beyond, .. },
+                ) => {
+                    counts.iter_mut().zip(others).for_each(|(mine, other)| add(mine, other));
+                    add(beyond, others_beyond);
+                }
+                (ColumnRows::Levels(mine), ColumnRows::Levels(others)) => {
+                    mine.iter_mut().zip(others).for_each(|(mine, other)| add(mine, other));
+                }
+                _ => unreachable!("both are of the same columns"),
+            }
+        }
+        self.points.extend(other.points);
+    }
+
+    /// Rows that were seen, by class.
+    pub fn rows(&self) -> Counts {
+        self.probabilities.iter().fold([0; 2], |mut sum, counts| {
+            add(&mut sum, *counts);
+            sum
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn margins_fit_whatever_their_size_and_order() {
+        let rows = [1e-4, -1e-3, 0.7, -0.7, 3.0, 31.9, -31.9, 1e9, -1e9, 0.0];
+        let mut whole = Margins::new();
+        for z in &rows {
+            whole.add(*z, 0);
+        }
+        let mut parts = Margins::new();
+        for z in rows.iter().rev() {
+            let mut part = Margins::new();
+            part.add(*z, 0);
+            parts.merge(part);
+        }
+        assert_eq!(whole, parts);
+        assert_eq!(whole.bins().map(|(.., counts)| counts[0]).sum::<u64>(), rows.len() as u64);
+        for z in rows.iter().filter(|z| z.abs() < 32.0) {
+            assert!(whole.bins().any(|(from, to, counts)| from <= *z && *z < to && counts[0] > 0), "{z}");
+        }
+        let mut small = Margins::new();
+        for z in [0.01, -0.02] {
+            small.add(z, 1);
+        }
+        assert!(small.width() < 1e-3);
+    }
+}

@@ -1,0 +1,452 @@
+//! The page of `--report`: its numbers are those of the JSON, what comes from the data is text, and it needs nothing but
+//! itself.
+
+mod common {
+    pub(crate) mod data;
+    pub(crate) mod examples;
+    pub(crate) mod files;
+    pub(crate) mod process;
+    pub(crate) mod says;
+}
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, StringArray};
+use serde_json::Value;
+
+use common::data::Random;
+use common::process::{Place, number};
+use common::says::assert_says;
+
+impl Place {
+    fn page(&self, name: &str) -> String {
+        String::from_utf8(self.read(name)).expect("the page is UTF-8")
+    }
+}
+
+/// A number of a page: where the JSON has it, its value, and the text that is seen.
+#[derive(Clone, Debug)]
+struct Figure {
+    place: String,
+    value: f64,
+    text: String,
+}
+
+fn figures(page: &str) -> Vec<Figure> {
+    let parse = |rest: &str| {
+        let (value, rest) = rest.split_once("\" data-place=\"")?;
+        let (place, rest) = rest.split_once("\">")?;
+        let (text, _) = rest.split_once("</data>")?;
+        Some(Figure { place: place.into(), value: value.parse().ok()?, text: text.into() })
+    };
+    page.split("<data value=\"").skip(1).map(|rest| parse(rest).unwrap_or_else(|| panic!("{rest:.100}"))).collect()
+}
+
+/// The number that a reader sees, and half a unit of its last place.
+fn seen(text: &str) -> (f64, f64) {
+    let plain: String = text
+        .replace("×10", "e")
+        .chars()
+        .filter(|c| *c != ',')
+        .map(|c| match c {
+            '−' | '⁻' => '-',
+            _ => "⁰¹²³⁴⁵⁶⁷⁸⁹".chars().position(|digit| digit == c).map_or(c, |digit| (b'0' + digit as u8) as char),
+        })
+        .collect();
+    let (mantissa, exponent) = plain.split_once('e').unwrap_or((&plain, "0"));
+    let decimals = mantissa.split_once('.').map_or(0, |(_, decimals)| decimals.len() as i32);
+    let exponent: i32 = exponent.parse().unwrap_or_else(|_| panic!("{text}"));
+    let value = plain.parse().unwrap_or_else(|_| panic!("{text} is no number"));
+    (value, 0.5 * 10_f64.powi(exponent - decimals))
+}
+
+/// Compares the numbers of a page with the documents that have them; gives how many there were.
+fn check_figures(page: &str, model: &Value, quality: Option<&Value>) -> Result<usize, String> {
+    let found = figures(page);
+    for Figure { place, value, text } in &found {
+        let (document, pointer) = place.split_once('/').ok_or_else(|| format!("{place} is no place"))?;
+        let pointer = format!("/{pointer}");
+        let number = |document: &Value, pointer: &str| match document.pointer(pointer) {
+            None => Err(format!("{place}: nothing there")),
+            Some(Value::Null) => Ok(f64::NAN),
+            Some(number) => number.as_f64().ok_or_else(|| format!("{place}: {number}")),
+        };
+        let expected = match document {
+            "model" => number(model, &pointer)?,
+            "effect" => {
+                let of = |part: &str| number(model, &format!("/features{pointer}/{part}"));
+                of("coefficient")? * of("scale")?
+            }
+            "quality" => number(quality.ok_or("a page with metrics")?, &pointer)?,
+            _ => return Err(format!("{place} is of no document")),
+        };
+        if value.to_bits() != expected.to_bits() && !(value.is_nan() && expected.is_nan()) {
+            return Err(format!("{place}: {value:?} instead of {expected:?}"));
+        }
+        if value.is_finite() {
+            let (shown, half) = seen(text);
+            let is_near = (shown - value).abs() <= half * (1.0 + 1e-9);
+            if !is_near {
+                return Err(format!("{place}: {text} for {value}"));
+            }
+        } else if !["–", "∞", "−∞"].contains(&text.as_str()) {
+            return Err(format!("{place}: {text} for {value}"));
+        }
+    }
+    Ok(found.len())
+}
+
+/// A page needs nothing but itself, and has no markup but its own.
+fn check_alone(page: &str) -> Result<(), String> {
+    for forbidden in ["http", "<script", "<img", "<link", "<iframe", "@import", "url("] {
+        if let Some(at) = page.to_lowercase().find(forbidden) {
+            return Err(format!("{forbidden}: {}", page[at..].chars().take(80).collect::<String>()));
+        }
+    }
+    // Every element is closed, in its order.
+    let mut open: Vec<&str> = Vec::new();
+    let mut elements = 0;
+    let mut rest = page;
+    while let Some((_, tag)) = rest.split_once('<') {
+        let (tag, after) = tag.split_once('>').ok_or("a tag without end")?;
+        rest = after;
+        let name = tag.split([' ', '\n']).next().unwrap_or_default();
+        // Attributes by their names; values are in quotes, and quotes in them are escaped.
+        for attribute in tag.split('"').step_by(2).flat_map(str::split_whitespace).skip(1) {
+            let attribute = attribute.trim_end_matches('=');
+            if attribute.starts_with("on") || ["src", "href", "srcdoc", "action", "xlink:href"].contains(&attribute) {
+                return Err(format!("an attribute {attribute} in <{tag}>"));
+            }
+        }
+        if let Some(name) = name.strip_prefix('/') {
+            let last = open.pop();
+            if last != Some(name) {
+                return Err(format!("</{name}> closes {last:?}"));
+            }
+        } else if !["!DOCTYPE", "meta", "br"].contains(&name) {
+            open.push(name);
+            elements += 1;
+        }
+    }
+    if !open.is_empty() || elements < 50 {
+        return Err(format!("{elements} elements, {open:?} are open"));
+    }
+    Ok(())
+}
+
+#[track_caller]
+fn assert_alone(page: &str) {
+    check_alone(page).unwrap_or_else(|error| panic!("{error}"));
+}
+
+const WEATHER: &str = "train weather.parquet --label rain --features temp_max,temp_min,wind --device cpu";
+
+/// Times differ from run to run, so the page is compared with the model of its own run.
+fn weather(flags: &str) -> (Place, Value, String) {
+    let place = Place::with_example("weather.parquet");
+    place.done(&format!("{WEATHER} {flags} -o model.json --report page.html"));
+    let (model, page) = (place.json_file("model.json"), place.page("page.html"));
+    (place, model, page)
+}
+
+#[test]
+fn numbers_of_the_model_are_those_of_its_json() {
+    for (flags, least) in [("--valid weather.parquet", 15), ("--valid weather.parquet --inference --l2 0.01", 35)] {
+        let (place, model, page) = weather(flags);
+        let evaluated = place.done("evaluate -m model.json weather.parquet --json").json();
+        let metrics = &evaluated["metrics"];
+        let count = check_figures(&page, &model, Some(metrics)).unwrap_or_else(|error| panic!("{flags}: {error}"));
+        assert!(count >= least, "{flags}: {count} numbers");
+        let places: Vec<String> = figures(&page).into_iter().map(|figure| figure.place).collect();
+        for index in 0..3 {
+            assert!(places.contains(&format!("model/features/{index}/coefficient")), "{places:?}");
+            assert!(places.contains(&format!("effect/{index}")), "{places:?}");
+        }
+        // The check would notice another number, another text, and a place that is not there.
+        let mut wrong = model.clone();
+        wrong["features"][1]["coefficient"] = (number(&model, "/features/1/coefficient") * (1.0 + 1e-15)).into();
+        assert!(check_figures(&page, &wrong, Some(metrics)).is_err());
+        let coefficient = figures(&page).into_iter().find(|figure| figure.place == "effect/2").expect("it is there");
+        let other = page.replace(&format!("\"effect/2\">{}<", coefficient.text), "\"effect/2\">0.509<");
+        assert!(other != page && check_figures(&other, &model, Some(metrics)).is_err());
+        let nowhere = page.replace("model/features/2/", "model/features/3/");
+        assert!(check_figures(&nowhere, &model, Some(metrics)).is_err());
+    }
+}
+
+/// A picture says what the numbers say: marks of the forest lie on a line over the effects.
+#[test]
+fn marks_lie_where_their_numbers_are() {
+    let (_, _, page) = weather("--inference");
+    let forest =
+        page.split_once("<table class=\"forest\">").expect("there is one").1.split_once("</table>").expect("an end").0;
+    let marks: Vec<(f64, f64)> = forest
+        .split("<circle")
+        .skip(1)
+        .map(|mark| {
+            let at = mark.split_once("cx=\"").and_then(|(_, rest)| rest.split_once('%')).expect("a place").0;
+            (figures(mark)[0].value, at.parse().expect("a number"))
+        })
+        .collect();
+    assert_eq!(marks.len(), 3);
+    let slope = (marks[1].1 - marks[0].1) / (marks[1].0 - marks[0].0);
+    let expected = marks[0].1 + slope * (marks[2].0 - marks[0].0);
+    assert!(slope > 0.0 && (marks[2].1 - expected).abs() <= 0.03, "{marks:?}");
+}
+
+const HOSTILE: &str = "<script>alert('1')</script>\"><img src=x onerror=alert(1)>&amp;";
+
+/// Rows whose names and levels are markup, or without end.
+fn hostile() -> Place {
+    let mut random = Random(5);
+    let rows = 400;
+    let x: Vec<f64> = (0..rows).map(|_| random.unit()).collect();
+    let levels: Vec<String> = (0..rows).map(|row| format!("{HOSTILE}{}", row % 5)).collect();
+    let label: Vec<&str> = x.iter().map(|x| if random.unit() < *x { "<b>yes" } else { "</style>no" }).collect();
+    let long = format!("long{}", "x".repeat(20_000));
+    let columns: [(&str, ArrayRef); 4] = [
+        (HOSTILE, Arc::new(Float64Array::from(x.clone()))),
+        ("level<i>", Arc::new(StringArray::from(levels))),
+        (&long, Arc::new(Float64Array::from_iter_values((0..rows).map(|_| random.unit())))),
+        ("<u>label", Arc::new(StringArray::from(label))),
+    ];
+    Place::with_data(&columns)
+}
+
+#[test]
+fn what_comes_from_the_data_is_text() {
+    let place = hostile();
+    place.done("train data.parquet --label <u>label --positive <b>yes --device cpu --inference --report page.html -o model.json");
+    let page = place.page("page.html");
+    assert_alone(&page);
+    for raw in ["<script", "<img", "<b>yes", "<u>label", "<i>", "</style>no"] {
+        assert!(!page.contains(raw), "{raw}");
+    }
+    assert_says(
+        &page,
+        &[
+            "&lt;script&gt;alert(",
+            "&quot;&gt;&lt;img",
+            "&amp;amp;",
+            "&lt;b&gt;yes",
+            "level&lt;i&gt;",
+            "longxxxx",
+            "…xxx",
+        ],
+    );
+    assert!(page.len() < 2_000_000, "{}", page.len());
+    let evaluated = place.done("evaluate -m model.json data.parquet --json").json();
+    check_figures(&page, &place.json_file("model.json"), Some(&evaluated["metrics"]))
+        .unwrap_or_else(|error| panic!("{error}"));
+    // The check would notice one name that is not escaped.
+    let planted = page.replacen("&lt;u&gt;label", "<u>label", 1);
+    assert!(planted != page && check_alone(&planted).is_err());
+}
+
+#[test]
+fn the_page_needs_nothing_but_itself() {
+    let (_, _, page) = weather("");
+    assert_alone(&page);
+    for planted in [
+        "<script></script>",
+        "<p style=\"background:url(x)\"></p>",
+        "<p><b></p></b>",
+        "<a href=\"x\"></a>",
+        "<p onclick=\"x\"></p>",
+        "<p>http</p>",
+    ] {
+        let planted = page.replacen("<footer>", &format!("{planted}<footer>"), 1);
+        assert!(planted != page && check_alone(&planted).is_err());
+    }
+}
+
+#[test]
+fn many_features_make_no_large_page() {
+    let mut random = Random(9);
+    let rows = 1200;
+    let columns: Vec<(String, ArrayRef)> = (0..400)
+        .map(|index| {
+            let values = (0..rows).map(|_| random.unit()).collect::<Vec<f64>>();
+            (format!("a_column_of_some_length_{index}"), Arc::new(Float64Array::from(values)) as ArrayRef)
+        })
+        .chain([(
+            "y".to_owned(),
+            Arc::new(BooleanArray::from((0..rows).map(|row| row % 3 == 0).collect::<Vec<bool>>())) as ArrayRef,
+        )])
+        .collect();
+    let columns: Vec<(&str, ArrayRef)> =
+        columns.iter().map(|(name, column)| (name.as_str(), Arc::clone(column))).collect();
+    let place = Place::with_data(&columns);
+    place.done("train data.parquet --label y --device cpu --l2 0.01 --inference --report page.html");
+    let page = place.page("page.html");
+    assert!((50_000..2_000_000).contains(&page.len()), "{}", page.len());
+    assert_says(&page, &["370 more features", "100 more features"]);
+}
+
+#[test]
+fn a_page_replaces_nothing_that_is_read_or_written() {
+    let place = Place::with_example("weather.parquet");
+    let before = place.read("weather.parquet");
+    for flags in ["--report weather.parquet", "--report ./x.html -o x.html", "--report x --history x"] {
+        let run = place.run(&format!("{WEATHER} {flags}"));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{flags}: {run:?}");
+        assert_says(&run.stderr, &["same file"]);
+        assert_eq!(place.files(), ["weather.parquet"], "{flags}");
+    }
+    let run = place.run(&format!("{WEATHER} --report nowhere/x.html"));
+    assert_eq!(run.code, Some(6), "{run:?}");
+    // A run that fails leaves the old page.
+    std::fs::write(place.path("x.html"), "old").expect("writes");
+    let run = place.run("train weather.parquet --label rain --features wind,nothing --device cpu --report x.html");
+    assert!(run.code != Some(0) && place.page("x.html") == "old", "{run:?}");
+    place.done(&format!("{WEATHER} --report x.html"));
+    assert!(place.page("x.html").starts_with("<!DOCTYPE html>"));
+    assert_eq!(place.files(), ["weather.parquet", "x.html"]);
+    assert!(place.read("weather.parquet") == before);
+}
+
+/// The part of a page between two texts.
+fn between<'p>(page: &'p str, from: &str, to: &str) -> &'p str {
+    let rest = page.split_once(from).unwrap_or_else(|| panic!("no {from}")).1;
+    rest.split_once(to).unwrap_or_else(|| panic!("no {to} after {from}")).0
+}
+
+/// The points of a path, in the units of its picture.
+fn points(path: &str) -> Vec<(f64, f64)> {
+    let numbers = |point: &str| {
+        let (x, y) = point.split_once(' ').expect("two numbers");
+        (x.parse().expect("a number"), y.parse().expect("a number"))
+    };
+    path.split(['M', 'L']).filter(|point| !point.is_empty()).map(numbers).collect()
+}
+
+/// The area under the curve that is drawn.
+fn area(page: &str) -> f64 {
+    let picture = between(page, "<h3>ROC curve</h3>", "</svg>");
+    let curve = points(between(picture, "class=\"curve a\" d=\"", "\""));
+    // The line of chance goes from corner to corner.
+    let chance = points(between(picture, "class=\"base\" d=\"", "\""));
+    let ((left, bottom), (right, top)) = (chance[0], chance[1]);
+    assert!(curve.len() > 20 && curve.len() <= 202 && right - left > 300.0 && bottom - top > 200.0, "{curve:?}");
+    assert!(curve[0] == chance[0] && curve[curve.len() - 1] == chance[1], "{curve:?}");
+    let strips = curve.windows(2).map(|pair| (pair[1].0 - pair[0].0) * (bottom - f64::midpoint(pair[0].1, pair[1].1)));
+    strips.sum::<f64>() / ((right - left) * (bottom - top))
+}
+
+#[test]
+fn curves_are_those_of_the_metrics() {
+    let (place, _, page) = weather("");
+    let metrics = place.done("evaluate -m model.json weather.parquet --json --report other.html").json();
+    let auc = number(&metrics, "/metrics/auc/value");
+    for page in [&page, &place.page("other.html")] {
+        let area = area(page);
+        assert!((area - auc).abs() <= 2e-3, "{area} is drawn, {auc} is said");
+    }
+    // Classes that are the other way round have another area, which the check would notice.
+    let (_, _, other) = weather("--positive false");
+    assert!(page != other && (area(&other) - auc).abs() <= 2e-3, "both classes are ranked as well");
+    place.done("train weather.parquet --label rain --features wind --device cpu --report worse.html");
+    let worse = place.page("worse.html");
+    assert!((area(&worse) - auc).abs() > 0.05, "{}", area(&worse));
+    // Every row is in the pictures, in its class.
+    assert_says(&page, &["true (623 rows)", "false (838 rows)", "the margins of 1,461 rows"]);
+}
+
+#[test]
+fn evaluate_writes_a_page_of_its_rows() {
+    let (place, model, _) = weather("");
+    let arguments = "evaluate -m model.json weather.parquet --where wind>3 --threshold 0.3 --json --report page.html";
+    let metrics = place.done(arguments).json();
+    let page = place.page("page.html");
+    let count = check_figures(&page, &model, Some(&metrics["metrics"])).unwrap_or_else(|error| panic!("{error}"));
+    assert!(count >= 50, "{count} numbers");
+    assert_alone(&page);
+    assert_says(&page, &["evaluated on weather.parquet", "at a threshold of 0.3"]);
+    assert!(!page.contains("in-sample") && !page.contains("on its way down"));
+    for report in ["model.json", "weather.parquet"] {
+        let before = place.read(report);
+        let run = place.run(&format!("evaluate -m model.json weather.parquet --report {report}"));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:?}");
+        assert_says(&run.stderr, &["same file"]);
+        assert!(place.read(report) == before);
+    }
+}
+
+#[test]
+fn the_page_says_on_which_rows_it_looked() {
+    let (_, _, page) = weather("");
+    assert_says(&page, &["in-sample", "flatters the model"]);
+    let (_, model, page) = weather("--split 0.3");
+    let rows = number(&model, "/training/validation/rows");
+    assert_says(&page, &["did not see (split 0.3)", &format!("data-place=\"quality/rows\">{rows}<")]);
+    assert!(!page.contains("in-sample"));
+    for (name, place) in [("loss", "log_loss"), ("auc", "auc/value"), ("brier", "brier"), ("accuracy", "accuracy")] {
+        let field = if name == "loss" { "log_loss" } else { name };
+        let expected = number(&model, &format!("/training/validation/{field}"));
+        let found = figures(&page).into_iter().find(|figure| figure.place == format!("quality/{place}")).expect(place);
+        assert_eq!(found.value.to_bits(), expected.to_bits(), "{name}");
+    }
+}
+
+#[test]
+fn neither_threads_nor_row_groups_change_the_pictures() {
+    let mut random = Random(11);
+    let rows = 30_000;
+    let x: Vec<f64> = (0..rows).map(|_| random.unit()).collect();
+    let u: Vec<f64> = (0..rows).map(|_| random.unit() * 100.0).collect();
+    let label: Vec<bool> = x.iter().map(|x| random.unit() < *x).collect();
+    let columns: [(&str, ArrayRef); 3] = [
+        ("x", Arc::new(Float64Array::from(x))),
+        ("u", Arc::new(Float64Array::from(u))),
+        ("y", Arc::new(BooleanArray::from(label))),
+    ];
+    let whole = Place::with_data(&columns);
+    let parts = Place::new();
+    common::data::write_parquet(&parts.path("data.parquet"), &columns, 1234);
+    let pictures = |place: &Place, threads: u32| {
+        let flags = format!("--threads {threads} --device cpu --report page.html");
+        place.done(&format!("train data.parquet --label y {flags}"));
+        let page = place.page("page.html");
+        // Without what it cost, which differs from run to run.
+        between(&page, "<section id=\"pictures\">", "<h2>The cost").to_owned()
+    };
+    let expected = pictures(&whole, 1);
+    assert_says(&expected, &["The boundary", "of the 30,000 rows"]);
+    assert!(expected.len() > 20_000);
+    assert!(pictures(&whole, 2) == expected && pictures(&parts, 2) == expected);
+}
+
+#[test]
+fn a_run_without_an_answer_says_so() {
+    let (_, _, page) = weather("--max-iterations 1");
+    assert_says(&page, &["verdict bad", "the iterations ran out", "raise --max-iterations"]);
+    let x: Vec<f64> = (0..100).map(f64::from).collect();
+    let label: Vec<bool> = x.iter().map(|x| *x > 40.0).collect();
+    let columns: [(&str, ArrayRef); 2] =
+        [("x", Arc::new(Float64Array::from(x))), ("y", Arc::new(BooleanArray::from(label)))];
+    let place = Place::with_data(&columns);
+    place.done("train data.parquet --label y --device cpu --split 0.3 -o model.json --report page.html");
+    let page = place.page("page.html");
+    assert_says(&page, &["verdict bad", "No finite answer", "no estimates", "the columns that separate: x"]);
+    assert_alone(&page);
+    assert!(place.json_file("model.json")["training"].get("validation").is_none());
+    let (_, _, page) = weather("");
+    assert!(!page.contains("verdict bad") && page.contains("<strong>Converged</strong>"));
+}
+
+#[test]
+fn the_terminal_shows_bars_where_they_fit() {
+    let place = Place::with_example("weather.parquet");
+    let run = place.done(&format!("{WEATHER} -o model.json"));
+    assert_says(&run.stderr, &["note: loss █", "▁ from 0.68", "to 0.46"]);
+    let plain = run.stdout;
+    assert_says(&plain, &["effect of 1 std. dev.", "████████████│"]);
+    let inspected = place.done("inspect model.json").stdout;
+    assert!(inspected.ends_with(&plain), "{inspected}");
+    assert!(plain.lines().all(|line| line.chars().count() <= 100), "{plain}");
+    let wide = place.done(&format!("{WEATHER} --inference")).stdout;
+    assert!(!wide.contains("effect of"), "{wide}");
+    let reported = place.done(&format!("{WEATHER} --report page.html")).stderr;
+    assert_says(&reported, &["in-sample: AUC 0."]);
+    assert!(!run.stderr.contains("in-sample"));
+}
