@@ -219,7 +219,7 @@ impl Symmetric {
     }
 
     /// The Cholesky factor; `None` if the matrix is not positive definite. That of a pattern is of the Schur complement
-    /// of its loose part: exact for one group, and for several as good as they are independent (see [`Centring`]).
+    /// of its loose part: exact for one group, and for several as good as they are independent (see `Centring`).
     pub fn factor(&self) -> Option<Factor> {
         let Some(Loose { pattern, border, own }) = &self.loose else {
             return self.entries.clone().cholesky().map(|cholesky| Factor { cholesky, loose: None });

@@ -744,9 +744,13 @@ fn levels_of_any_name_come_back_right() {
         check(&model);
         assert_within(1e-3, &predicted(&place, "data.parquet").0, &margins, "another reference");
     }
-    for command in ["inspect model.json", "inspect model.json --json", "evaluate -m model.json data.parquet"] {
+    for command in ["inspect model.json --json", "evaluate -m model.json data.parquet"] {
         place.done(command);
     }
+    // A line for each level, whatever it is called.
+    let table = place.done("inspect model.json").stdout;
+    assert_says(&table, &["g=line\\nbreak ", "g=\\t ", "g=long long"]);
+    assert!(table.lines().all(|line| line.chars().count() < 150 || line.starts_with("command")), "{table}");
 }
 
 #[test]
@@ -958,4 +962,8 @@ fn a_level_of_one_class_among_thousands_is_named() {
     let model = place.model("data.parquet --label y --max-levels 2000 --quiet -o model.json");
     assert_eq!(model["training"]["status"], "separated");
     assert_says(&model["training"]["warnings"].to_string(), &["the columns that separate: a=l0777\""]);
+    // Nobody reads a thousand lines: the table has the first levels of each category, and says so.
+    let table = place.done("inspect model.json").stdout;
+    assert_says(&table, &["a=l0000", "reference", "a=l0030", "1069 more levels, in the model", "b=l0004"]);
+    assert!(!table.contains("a=l0031") && table.lines().count() < 60, "{table}");
 }

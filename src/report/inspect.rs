@@ -7,12 +7,12 @@ use serde::Serialize;
 use crate::backend::storage::human;
 use crate::data::inspect::{Bound, ColumnInfo, Inspection};
 use crate::model::{FileInfo, Model};
+use crate::report::terminal::{cut, plain, shortened};
 
 /// Columns that a table shows unless all are asked for.
 const SHOWN: usize = 40;
 
-/// Characters of a name, and of a value, that a table shows.
-const NAME_WIDTH: usize = 32;
+/// Characters of a value that a table shows.
 const VALUE_WIDTH: usize = 20;
 
 /// What training on all features of a table takes.
@@ -192,29 +192,6 @@ pub fn model(path: &str, model: &Model) -> String {
         line("warning", &plain(warning));
     }
     text + &super::table(model)
-}
-
-/// A name or a type as a table shows it.
-fn shortened(name: &str) -> String {
-    plain(&cut(name, NAME_WIDTH))
-}
-
-/// At most `width` characters of a text; where it was longer the last one says so.
-fn cut(text: &str, width: usize) -> String {
-    if text.chars().nth(width).is_none() {
-        return text.to_owned();
-    }
-    text.chars().take(width - 1).chain(['…']).collect()
-}
-
-/// A text from a file without what would move the cursor or change the colours of a terminal.
-fn plain(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let (escaped, kept) = if c.is_control() { (Some(c.escape_default()), None) } else { (None, Some(c)) };
-            escaped.into_iter().flatten().chain(kept)
-        })
-        .collect()
 }
 
 /// A word of a command line as a shell takes it.

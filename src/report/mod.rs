@@ -2,6 +2,7 @@
 
 pub mod html;
 pub mod inspect;
+mod terminal;
 
 use std::fmt::Write;
 
@@ -9,6 +10,7 @@ use crate::backend::storage::{Placement, human};
 use crate::metrics::{Bounded, Confusion, Metrics};
 use crate::model::inference::Inference;
 use crate::model::{FeatureInfo, Model, ModelColumn, Training};
+use crate::report::terminal::shortened;
 use crate::train::RunPlan;
 
 /// What a run is going to do, in a line.
@@ -206,6 +208,18 @@ fn distance(training: &Training) -> String {
     format!("{delta:.1e} {unit} to the optimum")
 }
 
+/// A line of the table of coefficients.
+#[derive(Default)]
+struct Row {
+    name: String,
+    cells: Vec<String>,
+    /// Of a feature: what a standard deviation of it does to the log odds.
+    effect: Option<f64>,
+}
+
+/// Levels of a category that the table shows.
+const LEVELS: usize = 30;
+
 /// One line for each coefficient.
 fn coefficients(model: &Model) -> String {
     let inferred = model.training.inference.is_some();
@@ -214,7 +228,7 @@ fn coefficients(model: &Model) -> String {
     } else {
         &["coefficient", "mean", "scale"]
     };
-    let mut rows = vec![(String::new(), head.iter().map(ToString::to_string).collect::<Vec<_>>())];
+    let mut rows = vec![Row { cells: head.iter().map(ToString::to_string).collect(), ..Row::default() }];
     let cells = |coefficient: f64, inference: Option<&Inference>, place: [String; 2]| {
         let mut cells = vec![digits(coefficient)];
         match inference {
@@ -232,27 +246,34 @@ fn coefficients(model: &Model) -> String {
     };
     if model.training.fit_intercept {
         let inference = model.intercept_inference.as_ref();
-        rows.push(("intercept".into(), cells(model.intercept, inference, [String::new(), String::new()])));
+        let cells = cells(model.intercept, inference, [String::new(), String::new()]);
+        rows.push(Row { name: "intercept".into(), cells, effect: None });
     }
     let of_feature = |feature: &FeatureInfo| {
         let place = [digits(feature.mean), digits(feature.scale)];
-        (feature.name.clone(), cells(feature.coefficient, feature.inference.as_ref(), place))
+        let cells = cells(feature.coefficient, feature.inference.as_ref(), place);
+        Row { name: shortened(&feature.name), cells, effect: Some(feature.coefficient * feature.scale) }
     };
     for column in model.columns() {
         match column {
             ModelColumn::Feature(feature) => rows.push(of_feature(feature)),
             ModelColumn::Category(category, levels) => {
-                rows.push((category.name_of(0), vec!["reference".into()]));
-                rows.extend(levels.iter().map(of_feature));
+                let only = |name: String, cell: &str| Row { name, cells: vec![cell.into()], effect: None };
+                rows.push(only(shortened(&category.name_of(0)), "reference"));
+                rows.extend(levels.iter().take(LEVELS).map(of_feature));
+                if levels.len() > LEVELS {
+                    let more = levels.len() - LEVELS;
+                    rows.push(only(shortened(&category.column), &format!("{more} more levels, in the model")));
+                }
             }
         }
     }
-    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
     if width + 15 * head.len() + 3 + BAR <= TERMINAL {
-        add_bars(model, &mut rows);
+        add_bars(&mut rows);
     }
     let mut text = String::new();
-    for (name, cells) in rows {
+    for Row { name, cells, .. } in rows {
         let mut line = format!("{name:<width$}");
         for cell in cells {
             write!(line, " {cell:>14}").expect("writing to a string");
@@ -273,23 +294,17 @@ const TERMINAL: usize = 100;
 const BAR: usize = 24;
 
 /// A bar behind the line of each feature: what a standard deviation of it does to the log odds, beside the others.
-fn add_bars(model: &Model, rows: &mut [(String, Vec<String>)]) {
-    let effect = |feature: &FeatureInfo| feature.coefficient * feature.scale;
-    let effects = || model.features.iter().map(effect).filter(|effect| effect.is_finite());
+fn add_bars(rows: &mut [Row]) {
+    let effects = || rows.iter().filter_map(|row| row.effect).filter(|effect| effect.is_finite());
     let largest = effects().map(f64::abs).fold(0.0, f64::max);
     if largest == 0.0 || effects().count() < 2 {
         return;
     }
-    rows[0].1.push(format!("  {:^BAR$}", "effect of 1 std. dev."));
-    let mut features = model.features.iter();
-    let first = 1 + usize::from(model.training.fit_intercept);
-    for (_, cells) in &mut rows[first..] {
-        // A reference has one cell, and no effect.
-        if cells.len() < 3 {
-            continue;
+    rows[0].cells.push(format!("  {:^BAR$}", "effect of 1 std. dev."));
+    for Row { cells, effect, .. } in rows {
+        if let Some(effect) = effect {
+            cells.push(format!("  {}", bar(if effect.is_finite() { *effect / largest } else { 0.0 })));
         }
-        let effect = features.next().map_or(0.0, effect);
-        cells.push(format!("  {}", bar(if effect.is_finite() { effect / largest } else { 0.0 })));
     }
 }
 

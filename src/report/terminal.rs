@@ -1,0 +1,27 @@
+//! Texts from files, as a terminal can show them.
+
+/// Characters of a name that a table shows.
+const NAME_WIDTH: usize = 32;
+
+/// A name or a type as a table shows it.
+pub(super) fn shortened(name: &str) -> String {
+    plain(&cut(name, NAME_WIDTH))
+}
+
+/// At most `width` characters of a text; where it was longer the last one says so.
+pub(super) fn cut(text: &str, width: usize) -> String {
+    if text.chars().nth(width).is_none() {
+        return text.to_owned();
+    }
+    text.chars().take(width - 1).chain(['…']).collect()
+}
+
+/// A text from a file without what would move the cursor or change the colours of a terminal.
+pub(super) fn plain(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            let (escaped, kept) = if c.is_control() { (Some(c.escape_default()), None) } else { (None, Some(c)) };
+            escaped.into_iter().flatten().chain(kept)
+        })
+        .collect()
+}
