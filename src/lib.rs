@@ -10,6 +10,7 @@ pub mod bench;
 pub mod cli;
 pub mod data;
 pub mod error;
+pub mod generative;
 pub mod logistic;
 pub mod matrix;
 pub mod metrics;

@@ -58,6 +58,7 @@ const MODULES: &[Module] = &[
     // The ground: errors, scalar functions, matrices, and the traits through which the parts see each other.
     module("error", &[]),
     module("logistic", &[]),
+    module("generative", &["matrix"]),
     module("matrix", &[]),
     module("objective", &["error", "matrix"]),
     module("monitor", &["error"]),
@@ -76,7 +77,17 @@ const MODULES: &[Module] = &[
     // The exact pass reads the file itself: it reports to a monitor, and needs to know where the columns lie.
     module(
         "backend",
-        &["data", "error", "logistic", "matrix", "monitor", "objective", "standardize::ColumnScale", "vectors"],
+        &[
+            "data",
+            "error",
+            "generative",
+            "logistic",
+            "matrix",
+            "monitor",
+            "objective",
+            "standardize::ColumnScale",
+            "vectors",
+        ],
     ),
     module("model", &["data", "error", "matrix", "objective", "penalty", "solve"]),
     // Of a run it tells what is planned, how it stopped and what came out, and of a file what its footer says.

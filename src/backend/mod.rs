@@ -10,6 +10,7 @@ pub mod storage;
 use crate::backend::storage::{Limits, Placement};
 use crate::data::{Column, Design, Shape, Store};
 use crate::error::{Error, Result};
+use crate::generative::Moments;
 use crate::objective::{Need, Objective};
 
 /// A table on its way to a device: columns are written to it, then it becomes an objective.
@@ -26,18 +27,23 @@ pub trait Loading {
 }
 
 /// An [`Objective`] in the device's coordinates: the mean cross-entropy `1/N sum w_k (softplus(z_k) - t_k z_k)` as a
-/// function of the weights `[features]` of the narrowed columns and the intercept, which comes last. Offsets are in the
+/// function of the weights `[features]` of the narrowed columns and the intercept, which comes last; with K classes
+/// `1/N sum w_k (ln sum_c exp(z_kc) - z_kt)`, `z_k0 = 0`, as a function of such a vector for each of the classes 1 to
+/// K - 1, one after the other. Offsets are in the
 /// margins `z_k` and in no direction margin; all sums over rows have the row weights, and all means divide by N.
 pub trait Backend: Objective {
     /// N, the sum of the row weights as they are stored, in f32: the number of rows where rows have none. Where it is 0,
     /// all sums are, and so are their means.
     fn weight(&self) -> f64;
 
+    /// Where the rows of each class lie, by their weights: one pass over the features, whatever the point.
+    fn moments(&mut self) -> Result<Moments>;
+
     /// What each row holds where the objective stands now; for diagnosis and tests.
     fn row_terms(&mut self) -> Result<RowTerms>;
 }
 
-/// Vectors over all rows of the table, `[rows]` each.
+/// Vectors over all rows of the table, `[rows]` each; with several margins a row `[margins][rows]`.
 #[derive(Clone, Debug, Default)]
 pub struct RowTerms {
     /// Margins `z` at the point where the objective stands, offsets included.

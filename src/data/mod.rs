@@ -47,7 +47,7 @@ use crate::error::Result;
 pub enum Column {
     /// The stored column of a feature, or of the codes of a category, by its index in the [`Design`].
     Feature(usize),
-    /// The label: 0 or 1.
+    /// The label: 0 or 1, or with several classes the code of its class.
     Label,
     /// The row weight `w_k`, at least 0: a row of weight 2 counts as if it were there twice.
     Weight,
@@ -68,12 +68,28 @@ pub struct Shape {
     pub weights: bool,
     /// Whether rows have offsets.
     pub offsets: bool,
+    /// `None`: labels are 0 or 1, and the model is the logistic one. `Some(K)`: labels are codes 0 to K - 1, and the model
+    /// is a softmax in which class 0 is the reference, whose margin is 0. K is at least 2.
+    pub classes: Option<usize>,
 }
 
 impl Shape {
     /// `rows` x `features`, a column each, without weights and offsets.
     pub const fn plain(rows: usize, features: usize) -> Self {
-        Self { rows, columns: features, features, weights: false, offsets: false }
+        Self { rows, columns: features, features, weights: false, offsets: false, classes: None }
+    }
+
+    /// Margins of a row, each with weights and an intercept of its own: one for every class but the reference.
+    pub const fn margins(&self) -> usize {
+        match self.classes {
+            None => 1,
+            Some(classes) => classes - 1,
+        }
+    }
+
+    /// Parameters: for each margin, one after the other, the weights `[features]` and the intercept.
+    pub const fn parameters(&self) -> usize {
+        self.margins() * (self.features + 1)
     }
 
     /// Whether features are made of other columns than those of their own number. A level beside a reference is the code

@@ -20,6 +20,7 @@ use crate::backend::storage::{
 use crate::backend::{Backend, Loading, RowTerms, checked_weight, divisor, weight_of_block};
 use crate::data::{Column, Design, Store};
 use crate::error::Result;
+use crate::generative::Moments;
 use crate::logistic::terms;
 use crate::matrix::Symmetric;
 use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Probe};
@@ -451,6 +452,10 @@ impl Line for CpuLine<'_> {
 impl Backend for Cpu {
     fn weight(&self) -> f64 {
         self.weight
+    }
+
+    fn moments(&mut self) -> Result<Moments> {
+        todo!("the moments of the classes on the CPU")
     }
 
     fn row_terms(&mut self) -> Result<RowTerms> {

@@ -9,6 +9,7 @@ use crate::backend::layout::Layout;
 use crate::backend::storage::{HostRecords, Part, Touched};
 use crate::backend::{Backend, RowTerms, checked_weight, divisor, weight_of_block};
 use crate::error::{Error, Result};
+use crate::generative::Moments;
 use crate::matrix::Symmetric;
 use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Probe};
 
@@ -513,6 +514,10 @@ impl Line for GpuLine<'_> {
 impl Backend for GpuObjective {
     fn weight(&self) -> f64 {
         self.core.weight
+    }
+
+    fn moments(&mut self) -> Result<Moments> {
+        todo!("the moments of the classes on the GPU")
     }
 
     fn row_terms(&mut self) -> Result<RowTerms> {

@@ -20,11 +20,11 @@ pub enum Part {
     RowWeights,
     /// The offsets, f32 `[stride]`; empty where the table has none.
     Offsets,
-    /// The margins, `[stride]`.
+    /// The margins, `[margins][stride]`.
     Margins,
-    /// The direction margins, `[stride]`.
+    /// The direction margins, `[margins][stride]`.
     DirectionMargins,
-    /// The residuals, `[stride]`; not kept where the state is f64.
+    /// The residuals, `[margins][stride]`; not kept where the state is f64.
     Residuals,
 }
 
@@ -66,7 +66,7 @@ impl RecordLayout {
         let labels = features + column;
         let row_weights = labels + usize::from(self.shape.weights) * column;
         let columns = row_weights + usize::from(self.shape.offsets) * column;
-        let state = self.stride * self.state_bytes;
+        let state = self.shape.margins() * self.stride * self.state_bytes;
         match part {
             Part::Features => 0..features,
             Part::Labels => features..labels,
