@@ -5,6 +5,7 @@
 //! into a [`backend`], which is an [`objective::Objective`]; [`solve`] minimises it, seen through the decorators
 //! [`standardize`] and [`penalty`]; [`train::train`] puts the parts together and gives a [`model::Model`].
 
+pub mod approximation;
 pub mod backend;
 pub mod bench;
 pub mod cli;

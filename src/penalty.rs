@@ -16,15 +16,22 @@ pub enum PenaltyScale {
 }
 
 /// `(1/2) sum_j strength_j q_j^2`, added to a mean loss; the intercept has strength 0.
+///
+/// Of a softmax with K >= 3 classes the same of all K centred weights: `w_k - mean w` with `w_0 = 0` for the reference
+/// are the weights that a penalty on all K chooses, and `sum_k (w_k - mean w)^2 = sum_k w_k^2 - (sum_k w_k)^2 / K`. With
+/// two classes it is that of the binary model, on their difference.
 #[derive(Clone, Debug)]
 pub struct Penalty {
+    /// Of the parameters of a margin.
     strength: Vec<f64>,
+    /// K, of a softmax with 3 classes or more.
+    centred: Option<f64>,
 }
 
 impl Penalty {
     /// The penalty in exactly standardised coordinates: `scales` are those of the active columns, and
-    /// the intercept, if there is one, comes after them and is never penalised.
-    pub fn new(l2: f64, scale: PenaltyScale, scales: &[f64], intercept: bool) -> Self {
+    /// the intercept, if there is one, comes after them and is never penalised. `classes` are those of a softmax.
+    pub fn new(l2: f64, scale: PenaltyScale, scales: &[f64], intercept: bool, classes: Option<usize>) -> Self {
         let mut strength: Vec<f64> = match scale {
             PenaltyScale::Standardized => vec![l2; scales.len()],
             // Dividing twice keeps scales of 1e-200 from overflowing where l2 / s is finite.
@@ -33,7 +40,12 @@ impl Penalty {
         if intercept {
             strength.push(0.0);
         }
-        Self { strength }
+        Self { strength, centred: classes.filter(|&classes| classes > 2).map(|classes| classes as f64) }
+    }
+
+    /// Strengths of the parameters of a margin.
+    pub fn strength(&self) -> &[f64] {
+        &self.strength
     }
 
     /// The value of the penalty at `point`.
@@ -41,27 +53,54 @@ impl Penalty {
         0.5 * self.product(point, point)
     }
 
-    /// `sum_j strength_j a_j b_j`.
+    /// `a'Pb` with the matrix P of the penalty.
     fn product(&self, a: &[f64], b: &[f64]) -> f64 {
-        self.strength.iter().zip(a.iter().zip(b)).map(|(l, (a, b))| if *l == 0.0 { 0.0 } else { l * a * b }).sum()
+        let gradient = self.gradient(b);
+        gradient.iter().zip(a).map(|(g, a)| if *g == 0.0 { 0.0 } else { g * a }).sum()
+    }
+
+    /// `P q`; exactly 0 where the strength is, whatever q.
+    fn gradient(&self, point: &[f64]) -> Vec<f64> {
+        let size = self.strength.len();
+        let own = point.iter().zip(self.strength.iter().cycle()).map(|(q, l)| if *l == 0.0 { 0.0 } else { l * q });
+        let mut gradient: Vec<f64> = own.collect();
+        if let Some(classes) = self.centred {
+            for j in 0..size {
+                let mean = gradient.iter().skip(j).step_by(size).sum::<f64>() / classes;
+                gradient.iter_mut().skip(j).step_by(size).for_each(|g| *g -= mean);
+            }
+        }
+        gradient
     }
 
     /// Adds the penalty at `point` to value, gradient and Hessian.
     #[must_use]
     pub fn add_to(&self, mut evaluation: Evaluation, point: &[f64]) -> Evaluation {
         evaluation.value += self.value(point);
-        for ((g, l), q) in evaluation.gradient.iter_mut().zip(&self.strength).zip(point) {
-            if *l != 0.0 {
-                *g += l * q;
+        for (g, penalty) in evaluation.gradient.iter_mut().zip(self.gradient(point)) {
+            if penalty != 0.0 {
+                *g += penalty;
             }
         }
+        let size = self.strength.len();
+        let own = self.centred.map_or(1.0, |classes| 1.0 - 1.0 / classes);
         if let Some(diagonal) = &mut evaluation.diagonal {
-            for (own, l) in diagonal.own.iter_mut().zip(&self.strength) {
-                *own += l;
+            for (entry, l) in diagonal.own.iter_mut().zip(self.strength.iter().cycle()) {
+                *entry += own * l;
             }
         }
-        if let Some(hessian) = &mut evaluation.hessian {
-            hessian.add_diagonal(&self.strength);
+        match (&mut evaluation.hessian, self.centred) {
+            (None, _) => {}
+            (Some(hessian), None) => {
+                hessian.add_diagonal(&self.strength.repeat(point.len() / size.max(1)));
+            }
+            (Some(hessian), Some(classes)) => {
+                let entry = |i: usize, j: usize| {
+                    let l = if i % size == j % size { self.strength[i % size] } else { 0.0 };
+                    hessian.get(i, j) + if i == j { own * l } else { -l / classes }
+                };
+                *hessian = Symmetric::from_lower(hessian.size(), entry);
+            }
         }
         evaluation
     }
@@ -80,7 +119,8 @@ impl<'o> Penalized<'o> {
     /// # Panics
     /// If the dimensions differ.
     pub fn new(loss: &'o mut dyn Objective, penalty: Penalty) -> Self {
-        assert_eq!(loss.dimension(), penalty.strength.len(), "parameters of the loss and of the penalty");
+        let of_margin = penalty.strength.len().max(1);
+        assert!(loss.dimension().is_multiple_of(of_margin), "parameters of the loss and of the penalty");
         Self { loss, penalty, point: Vec::new() }
     }
 

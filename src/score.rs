@@ -88,20 +88,22 @@ enum Term {
 
 impl Weights {
     fn of(model: &Model) -> Self {
-        let average: f64 = model.features.iter().map(|feature| feature.coefficient * feature.mean).sum();
+        let average: f64 = model.features.iter().map(|feature| feature.coefficient() * feature.mean).sum();
         let mut terms: Vec<Term> = model
             .columns()
             .map(|column| match column {
-                ModelColumn::Feature(feature) => Term::Linear { coefficient: feature.coefficient, mean: feature.mean },
+                ModelColumn::Feature(feature) => {
+                    Term::Linear { coefficient: feature.coefficient(), mean: feature.mean }
+                }
                 ModelColumn::Category(_, levels) => {
-                    let average: f64 = levels.iter().map(|level| level.coefficient * level.mean).sum();
+                    let average: f64 = levels.iter().map(|level| level.coefficient() * level.mean).sum();
                     let reference = std::iter::once(-average);
-                    Term::Levels(reference.chain(levels.iter().map(|level| level.coefficient - average)).collect())
+                    Term::Levels(reference.chain(levels.iter().map(|level| level.coefficient() - average)).collect())
                 }
             })
             .collect();
         terms.extend(model.offset.iter().map(|_| Term::Linear { coefficient: 1.0, mean: 0.0 }));
-        Self { centred: model.intercept + average, terms }
+        Self { centred: model.intercept() + average, terms }
     }
 
     /// The margins of the rows of a piece; not finite where a value is missing or infinite.
@@ -172,7 +174,7 @@ pub fn predict<W: Write + Send>(
     monitor: &dyn Monitor,
 ) -> Result<Counts> {
     let weights = Weights::of(model);
-    let [negative, positive] = &model.label.classes;
+    let [negative, positive] = model.label.two();
     let without = AtomicU64::new(0);
     monitor.begin("predicting", Some(table.rows as u64));
     let work = |piece: Piece| {
@@ -318,7 +320,7 @@ fn without_rule(model: &Model, table: &Table, inputs: &Inputs, piece: &Piece, ma
 
 /// The class of a label that counts as 1, or an error if it is none of the model's.
 fn is_positive(model: &Model, label: &str, class: &Class) -> Result<bool> {
-    let [negative, positive] = &model.label.classes;
+    let [negative, positive] = model.label.two();
     // 0/1 and booleans are the same labels in different files.
     let number = |class: &Class| match class {
         Class::Boolean(flag) => Some(f64::from(u8::from(*flag))),

@@ -12,11 +12,13 @@
 //!
 //! so `w^_j = w~_j s^_j / s_j` and `b^ = b~ + sum w~_j (m^_j - m_j) / s_j`. Without an intercept
 //! `b = 0` ties `b~ = sum w~_j m_j / s_j`. The map is linear; gradients go back by its transpose.
-//! All of it is f64 on the host, before anything is rounded.
+//! All of it is f64 on the host, before anything is rounded. A softmax has such parameters for each of its margins, one
+//! after the other, and the map is the same for each.
 
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::generative::Moments;
 use crate::matrix::{Pattern, Symmetric};
 use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Probe};
 
@@ -77,7 +79,7 @@ impl Coordinates {
         Self { columns: self.columns.iter().map(exact).collect(), ..self.clone() }
     }
 
-    /// Parameters of the solver: one for each active column, and the intercept last if there is one.
+    /// Parameters of the solver for a margin: one for each active column, and the intercept last if there is one.
     pub fn dimension(&self) -> usize {
         self.active.len() + usize::from(self.intercept)
     }
@@ -122,8 +124,17 @@ impl Coordinates {
         self.active.iter().map(|&j| self.columns[j].scale).collect()
     }
 
-    /// Solver's parameters or direction `[dimension]` to the device's `[columns + 1]`, intercept last.
+    /// Applies a map of one margin to the parameters of each, `size` of them.
+    fn by_margin(parameters: &[f64], size: usize, map: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
+        parameters.chunks(size.max(1)).flat_map(map).collect()
+    }
+
+    /// Solver's parameters or direction `[margins][dimension]` to the device's `[margins][columns + 1]`, intercept last.
     pub fn to_device(&self, solver: &[f64]) -> Vec<f64> {
+        Self::by_margin(solver, self.dimension(), |solver| self.margin_to_device(solver))
+    }
+
+    fn margin_to_device(&self, solver: &[f64]) -> Vec<f64> {
         let mut device = vec![0.0; self.columns.len() + 1];
         let mut intercept = if self.intercept { solver[self.active.len()] } else { 0.0 };
         for (&weight, &j) in solver.iter().zip(&self.active) {
@@ -138,6 +149,10 @@ impl Coordinates {
     /// A direction that the device rounded, back to the solver's coordinates. Exact up to f64 with an
     /// intercept; without one the tie of the intercept to the weights leaves its rounding out.
     fn back_from_device(&self, device: &[f64]) -> Vec<f64> {
+        Self::by_margin(device, self.columns.len() + 1, |device| self.margin_from_device(device))
+    }
+
+    fn margin_from_device(&self, device: &[f64]) -> Vec<f64> {
         let mut solver: Vec<f64> =
             self.active.iter().map(|&j| device[j] * (self.columns[j].scale / self.columns[j].device_scale)).collect();
         if self.intercept {
@@ -148,7 +163,7 @@ impl Coordinates {
         solver
     }
 
-    /// The linear map from the solver's parameters to one coefficient on the original scale, as a vector
+    /// The linear map from the solver's parameters of a margin to one coefficient on the original scale, as a vector
     /// `[dimension]`: that of the active column `index`, or of the intercept for `None`.
     pub fn coefficient_map(&self, index: Option<usize>) -> Vec<f64> {
         let mut map = vec![0.0; self.dimension()];
@@ -165,8 +180,12 @@ impl Coordinates {
         map
     }
 
-    /// The device's gradient `[columns + 1]` to the solver's `[dimension]`: the transposed map.
+    /// The device's gradient `[margins][columns + 1]` to the solver's `[margins][dimension]`: the transposed map.
     pub fn gradient(&self, device: &[f64]) -> Vec<f64> {
+        Self::by_margin(device, self.columns.len() + 1, |device| self.margin_gradient(device))
+    }
+
+    fn margin_gradient(&self, device: &[f64]) -> Vec<f64> {
         let intercept = device[self.columns.len()];
         let mut solver: Vec<f64> = self
             .active
@@ -191,51 +210,63 @@ impl Coordinates {
         }
     }
 
-    /// The linear map `T` from the solver's parameters to the device's: parameter a has the entry `ratio` in the row of
-    /// its column and `pull` in that of the intercept.
-    fn map(&self) -> Vec<(usize, f64, f64)> {
-        let mut map: Vec<(usize, f64, f64)> = self
-            .active
-            .iter()
-            .map(|&j| {
+    /// The linear map `T` from the solver's parameters to the device's `[parameters]`.
+    fn map(&self, parameters: usize) -> Vec<Share> {
+        let size = self.columns.len() + 1;
+        let of_margin = |margin: usize| {
+            let (first, last) = (margin * size, (margin + 1) * size - 1);
+            let share = move |&j: &usize| {
                 let column = &self.columns[j];
-                (j, column.device_scale / column.scale, self.intercept_pull(column))
-            })
-            .collect();
-        if self.intercept {
-            map.push((self.columns.len(), 0.0, 1.0));
-        }
-        map
+                let (ratio, pull) = (column.device_scale / column.scale, self.intercept_pull(column));
+                Share { index: first + j, ratio, last, pull }
+            };
+            let intercept = self.intercept.then_some(Share { index: last, ratio: 0.0, last, pull: 1.0 });
+            self.active.iter().map(share).chain(intercept)
+        };
+        (0..parameters / size).flat_map(of_margin).collect()
     }
 
     /// The diagonal of `T'HT`.
     fn diagonal(&self, device: &Diagonal) -> Diagonal {
-        let last = self.columns.len();
-        let map = self.map();
-        let row = |(j, ratio, pull): (usize, f64, f64)| ratio * device.with_intercept[j] + pull * device.own[last];
-        let own = |(j, ratio, pull): (usize, f64, f64)| {
-            ratio * ratio * device.own[j]
-                + 2.0 * ratio * pull * device.with_intercept[j]
-                + pull * pull * device.own[last]
+        let map = self.map(device.own.len());
+        let row = |s: &Share| s.ratio * device.with_intercept[s.index] + s.pull * device.own[s.last];
+        let own = |s: &Share| {
+            s.ratio * s.ratio * device.own[s.index]
+                + 2.0 * s.ratio * s.pull * device.with_intercept[s.index]
+                + s.pull * s.pull * device.own[s.last]
         };
-        Diagonal { own: map.iter().copied().map(own).collect(), with_intercept: map.iter().copied().map(row).collect() }
+        Diagonal { own: map.iter().map(own).collect(), with_intercept: map.iter().map(row).collect() }
     }
 
     /// The device's Hessian to the solver's: `T'HT`.
     fn hessian(&self, device: &Symmetric) -> Symmetric {
-        let last = self.columns.len();
-        let map = self.map();
+        let map = self.map(device.size());
         let entry = |a: usize, b: usize| {
-            let ((i, ratio_i, pull_i), (j, ratio_j, pull_j)) = (map[a], map[b]);
-            ratio_i * ratio_j * device.get(i, j)
-                + ratio_i * pull_j * device.get(i, last)
-                + pull_i * ratio_j * device.get(last, j)
-                + pull_i * pull_j * device.get(last, last)
+            let (a, b) = (&map[a], &map[b]);
+            a.ratio * b.ratio * device.get(a.index, b.index)
+                + a.ratio * b.pull * device.get(a.index, b.last)
+                + a.pull * b.ratio * device.get(a.last, b.index)
+                + a.pull * b.pull * device.get(a.last, b.last)
         };
         let Some(pattern) = device.pattern() else { return Symmetric::from_lower(map.len(), entry) };
         // Loose columns are not centred, so they stay loose.
-        let groups: Vec<Option<usize>> = map.iter().map(|(j, ..)| pattern.group(*j)).collect();
+        let groups: Vec<Option<usize>> = map.iter().map(|share| pattern.group(share.index)).collect();
         Symmetric::of_pattern(Arc::new(Pattern::new(&groups, self.intercept)), entry)
+    }
+
+    /// Where the classes lie, of the active columns in the solver's coordinates; without an intercept, uncentred.
+    pub fn moments(&self, device: &Moments) -> Moments {
+        let map = self.map(self.columns.len() + 1);
+        let active = &map[..self.active.len()];
+        let mean = |mean: &Vec<f64>| active.iter().map(|s| s.ratio * mean[s.index] + s.pull).collect();
+        let entry = |a: usize, b: usize| {
+            active[a].ratio * active[b].ratio * device.within.get(active[a].index, active[b].index)
+        };
+        Moments {
+            weights: device.weights.clone(),
+            means: device.means.iter().map(mean).collect(),
+            within: Symmetric::from_lower(active.len(), entry),
+        }
     }
 
     /// Where the columns lie, as these coordinates see it.
@@ -276,26 +307,37 @@ impl Coordinates {
     }
 }
 
+/// A parameter of the solver, in the device's: `ratio` of one of them, and `pull` of the intercept of its margin.
+struct Share {
+    index: usize,
+    ratio: f64,
+    last: usize,
+    pull: f64,
+}
+
 /// An objective in the device's coordinates, seen in the solver's.
 pub struct Standardized<'o> {
     device: &'o mut dyn Objective,
     coordinates: Coordinates,
+    margins: usize,
 }
 
 impl<'o> Standardized<'o> {
-    /// Wraps `device`, whose dimension is the number of columns plus one.
+    /// Wraps `device`, whose dimension is the number of columns plus one, for each margin.
     ///
     /// # Panics
     /// If the dimensions differ.
     pub fn new(device: &'o mut dyn Objective, coordinates: Coordinates) -> Self {
-        assert_eq!(device.dimension(), coordinates.columns.len() + 1, "columns of the device and of the scaling");
-        Self { device, coordinates }
+        let size = coordinates.columns.len() + 1;
+        assert!(device.dimension().is_multiple_of(size), "columns of the device and of the scaling");
+        let margins = device.dimension() / size;
+        Self { device, coordinates, margins }
     }
 }
 
 impl Objective for Standardized<'_> {
     fn dimension(&self) -> usize {
-        self.coordinates.dimension()
+        self.margins * self.coordinates.dimension()
     }
 
     fn move_to(&mut self, point: &[f64], need: Need) -> Result<Evaluation> {

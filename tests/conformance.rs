@@ -9,6 +9,7 @@ mod oracle;
 use std::path::Path;
 use std::process::ExitCode;
 
+use gpu_logreg::approximation::{Approximated, Approximation};
 use gpu_logreg::backend::cpu::CpuTable;
 use gpu_logreg::backend::gpu::kernels::{SOURCES, Sources};
 use gpu_logreg::backend::gpu::{Adapter, Gpu};
@@ -21,7 +22,7 @@ use gpu_logreg::monitor::Silent;
 use gpu_logreg::objective::{Evaluation, Need, Objective};
 use gpu_logreg::solve::Status;
 use gpu_logreg::standardize::{ColumnScale, Coordinates, Standardized};
-use gpu_logreg::subsample::{Sampling, Subsampled};
+use gpu_logreg::subsample::Sampling;
 use gpu_logreg::train::{Job, train};
 use harness::{Check, Suite, close};
 use oracle::Rows;
@@ -725,7 +726,7 @@ fn two_million_rows_train_to_the_double_precision_answer(subject: &Subject) -> C
     let rows = oracle::read(&path, &names.iter().map(String::as_str).collect::<Vec<_>>(), "y");
     let moments = rows.moments();
     let expected = rows.standardized().newton(0.0);
-    let found: Vec<f64> = model.features.iter().zip(&moments).map(|(f, (_, s))| f.coefficient * s).collect();
+    let found: Vec<f64> = model.features.iter().zip(&moments).map(|(f, (_, s))| f.coefficient() * s).collect();
     if found.len() != 28 || expected.len() != 29 {
         return Err(format!("{} coefficients, {} expected", found.len(), expected.len()));
     }
@@ -970,7 +971,9 @@ fn weights_go_to_the_kept_rows(subject: &Subject) -> Check {
     let mut kept = Box::new(CpuTable::new(design_of(&kept_rows)).map_err(fail)?);
     fill(&Sampling::new(all.as_store(), &positions, kept.as_store()), &rows);
     let (mut all, mut kept) = (all.finish().map_err(fail)?, kept.finish().map_err(fail)?);
-    let evaluation = Subsampled::new(&mut *all, &mut *kept).move_to(&point, Need::Hessian).map_err(fail)?;
+    let evaluation = Approximated::new(&mut *all, Approximation::Subsample(&mut *kept))
+        .move_to(&point, Need::Hessian)
+        .map_err(fail)?;
     let found = evaluation.hessian.ok_or("no Hessian came")?;
     let (weights, intercept) = split(&point);
     let ((of_all, size), (of_kept, kept_size)) =

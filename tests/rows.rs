@@ -33,7 +33,7 @@ fn write(path: &Path, rows: usize, group: usize, more: &[(&str, ArrayRef)]) {
 
 fn label() -> Label {
     let class = |text: &str| Class::Text(text.into());
-    Label { column: "t".into(), classes: [class("no"), class("yes")], counts: [0, 0] }
+    Label { column: "t".into(), classes: vec![class("no"), class("yes")], counts: vec![0, 0], is_softmax: false }
 }
 
 fn plan(table: &Table, features: &[&str]) -> Plan {

@@ -127,7 +127,7 @@ pub(super) fn run(arguments: &Predict, global: &Global) -> Result<ExitCode> {
     let table = rows.select(&table, &monitor)?.training;
     let inputs = inputs(&model, &table, None, None, &arguments.keep)?;
     let example = match output {
-        Output::Label(_) => model.label.positive.clone(),
+        Output::Label(_) => model.label.two()[1].clone(),
         Output::Probability | Output::Margin => Class::Number(0.0),
     };
     let column = (output.name(), &example);

@@ -22,7 +22,7 @@ use crate::report::html::{Page, Quality, RowsFrom, Step};
 use crate::score::{Counts, evaluate_and_sketch};
 use crate::sketch::Sketch;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Iteration, Preconditioner};
-use crate::train::{ExactJob, InferenceJob, Job, Solver, prepare};
+use crate::train::{ExactJob, InferenceJob, Init, Job, Solver, prepare};
 
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags are what a command line has")]
@@ -34,12 +34,15 @@ pub(super) struct Train {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// The label: boolean, 0/1, -1/1, or any column with two values and --positive
+    /// The label: boolean, 0/1, -1/1, any column with two values and --positive, or the classes of a softmax
     #[arg(long, value_name = "COL", help_heading = "Columns")]
     label: Option<String>,
     /// The value of the label that counts as positive
     #[arg(long, value_name = "VALUE", help_heading = "Columns", allow_hyphen_values = true)]
     positive: Option<String>,
+    /// A softmax over the values of the label, however many there are [default: for texts of three values or more]
+    #[arg(long, help_heading = "Columns")]
+    multinomial: bool,
     /// The features, separated by commas; `*` and `?` stand for any characters [default: all numbers, booleans and
     /// texts]
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Columns")]
@@ -50,7 +53,7 @@ pub(super) struct Train {
     /// Columns that are categories although they are no text, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Columns")]
     categorical: Vec<String>,
-    /// The level of a category that the others are compared with [default: the first one]
+    /// The level of a category that the others are compared with, or the class of a softmax [default: the first one]
     #[arg(long, value_name = "COL=LEVEL", help_heading = "Columns")]
     reference: Vec<String>,
     /// Levels that a category may have
@@ -92,6 +95,9 @@ pub(super) struct Train {
     /// The method
     #[arg(long, value_name = "NAME", default_value = "cg", help_heading = "Solver")]
     solver: SolverName,
+    /// Where the solver begins
+    #[arg(long, value_name = "NAME", default_value = "zero", help_heading = "Solver")]
+    init: InitName,
     /// What stands in for the inverse Hessian
     #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Solver")]
     preconditioner: PreconditionerName,
@@ -165,11 +171,22 @@ enum SolverName {
     Lbfgs,
     /// Gradient descent, for comparison
     GradientDescent,
+    /// The generative model: Gaussian classes with one covariance, in closed form
+    Generative,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum InitName {
+    /// Weights 0, and the log odds of the classes
+    Zero,
+    /// Along the generative model, as far as the loss falls
+    Generative,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum PreconditionerName {
-    /// What suits the solver: for cg the Hessian, beyond 1024 features that of a subsample; for lbfgs nothing
+    /// What suits the solver: for cg the Hessian, beyond 1024 features that of a subsample, with several classes beyond
+    /// 256 parameters the bound; for lbfgs nothing
     Auto,
     /// Nothing: plain conjugate gradient
     None,
@@ -179,6 +196,8 @@ enum PreconditionerName {
     Hessian,
     /// That of a subsample of the rows (at most 64 MiB), with the diagonal of all
     Subsample,
+    /// Of several classes: Böhning's bound on the Hessian, one matrix for all of them, with the exact diagonal
+    Bound,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -213,6 +232,7 @@ impl Train {
             request: Request {
                 label: self.label.clone(),
                 positive: self.positive.clone(),
+                multinomial: self.multinomial,
                 features: names("--features", &self.features)?,
                 categorical: names("--categorical", &self.categorical)?,
                 references: references(&self.reference)?,
@@ -241,6 +261,11 @@ impl Train {
                 SolverName::Newton => Solver::Newton,
                 SolverName::Lbfgs => Solver::Lbfgs,
                 SolverName::GradientDescent => Solver::GradientDescent,
+                SolverName::Generative => Solver::Generative,
+            },
+            init: match self.init {
+                InitName::Zero => Init::Zero,
+                InitName::Generative => Init::Generative,
             },
             preconditioner: match self.preconditioner {
                 PreconditionerName::Auto => None,
@@ -248,6 +273,7 @@ impl Train {
                 PreconditionerName::Diagonal => Some(Preconditioner::Diagonal),
                 PreconditionerName::Hessian => Some(Preconditioner::Hessian),
                 PreconditionerName::Subsample => Some(Preconditioner::Subsample),
+                PreconditionerName::Bound => Some(Preconditioner::Bound),
             },
             tolerance: self.tolerance,
             gradient_tolerance: self.gradient_tolerance,
@@ -432,7 +458,7 @@ fn check_held_back(table: &Table, request: &Request) -> Result<()> {
 
 /// Whether the model gives every row a probability.
 fn is_finite(model: &Model) -> bool {
-    model.intercept.is_finite() && model.features.iter().all(|feature| feature.coefficient.is_finite())
+    model.intercept().is_finite() && model.features.iter().all(|feature| feature.coefficient().is_finite())
 }
 
 /// How good the model is on rows that it has not seen.

@@ -1,4 +1,5 @@
-//! The label: its two classes, which of them is positive, and what to say when that is not clear.
+//! The label: its classes, which of two is positive or which of several the reference, and what to say when that is not
+//! clear.
 
 use std::fmt;
 
@@ -8,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::decode::{Part, decode, jobs, to_f64};
 use super::field::{Field, Kind};
+use super::levels::{CategoryPlan, Coder, Level, Search, for_each_codes};
 use super::table::Table;
 use super::{Column, Store};
 use crate::error::{Error, Result};
@@ -58,11 +60,37 @@ impl Serialize for Class {
 pub struct Label {
     /// The column's name.
     pub column: String,
-    /// The negative class and the positive one.
-    pub classes: [Class; 2],
-    /// Rows of the negative class and of the positive one.
-    pub counts: [u64; 2],
+    /// The negative class and the positive one; of a softmax all classes, the reference first.
+    pub classes: Vec<Class>,
+    /// Rows of each class.
+    pub counts: Vec<u64>,
+    /// Whether the model is a softmax over the classes.
+    pub is_softmax: bool,
 }
+
+impl Label {
+    /// Turns values into the places of their classes.
+    pub(super) fn coder(&self) -> Coder {
+        let levels: Vec<Level> = self.classes.iter().cloned().map(Some).collect();
+        Coder::of(&levels)
+    }
+
+    /// The classes, the first ones of many.
+    pub(super) fn list(&self) -> String {
+        const SHOWN: usize = 10;
+        let shown: Vec<String> = self.classes.iter().take(SHOWN).map(Class::to_string).collect();
+        let rest = if self.classes.len() > SHOWN { ", .." } else { "" };
+        format!("{}{rest}", shown.join(", "))
+    }
+
+    fn binary(column: &str, classes: [&Class; 2], counts: [u64; 2]) -> Self {
+        let classes = classes.map(Clone::clone).into();
+        Self { column: column.into(), classes, counts: counts.into(), is_softmax: false }
+    }
+}
+
+/// Classes that a softmax may have.
+pub const MOST_CLASSES: usize = 1000;
 
 /// Values that are told apart before the rest is only counted.
 const MAX_VALUES: usize = 8;
@@ -152,10 +180,14 @@ pub(super) fn for_each_class(array: &ArrayRef, kind: Kind, mut each: impl FnMut(
 pub(super) struct LabelPlan {
     pub(super) column: usize,
     positive: Option<Class>,
+    /// The user asked for a softmax.
+    multinomial: bool,
+    /// The values as levels, once they were looked for: of texts, and for a softmax.
+    found: Option<CategoryPlan>,
 }
 
 impl LabelPlan {
-    pub(super) fn new(table: &Table, name: Option<&str>, positive: Option<&str>) -> Result<Self> {
+    pub(super) fn new(table: &Table, name: Option<&str>, positive: Option<&str>, multinomial: bool) -> Result<Self> {
         let Some(name) = name else {
             let found = candidates(table);
             let way_out = found.first().map_or_else(
@@ -184,16 +216,62 @@ impl LabelPlan {
         if matches!(field.kind, Kind::Unusable | Kind::Time) {
             return Err(Error::data(
                 format!("the label `{name}` is of type {}, which has no classes", field.data_type),
-                "Use a column of booleans, numbers or texts with two values.",
+                "Use a column of booleans, numbers or texts.",
+            ));
+        }
+        if multinomial && positive.is_some() {
+            return Err(Error::usage(
+                "--multinomial and --positive exclude each other",
+                format!(
+                    "A softmax has no positive class; --reference {}=VALUE names the one that others are compared with.",
+                    quoted(name)
+                ),
             ));
         }
         let positive = positive.map(|text| parse_class("--positive", text, field)).transpose()?;
-        Ok(Self { column, positive })
+        Ok(Self { column, positive, multinomial, found: None })
     }
 
-    /// Decodes the label into `store` as 0 and 1.
+    /// Looks for the classes where they are not known to be two: of texts, and where the user asked for a softmax.
+    /// `references` name the class that the others are compared with, if the label is among them.
+    pub(super) fn find_classes(
+        &mut self,
+        table: &Table,
+        leaves_missing_out: bool,
+        references: &[(String, String)],
+        monitor: &dyn Monitor,
+    ) -> Result<()> {
+        let field = &table.fields[self.column];
+        self.found = None;
+        if self.multinomial || field.kind == Kind::Text {
+            let search = Search { most: MOST_CLASSES, with_missing: false, leaves_missing_out, references };
+            self.found = Some(search.classes(table, &CategoryPlan::new(self.column, true), monitor)?);
+        }
+        if !references.is_empty() && !self.is_softmax() {
+            return Err(Error::usage(
+                format!("--reference {}: the label of a model of two classes has no reference", field.name),
+                "Say with --positive which class is the positive one.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether the model is a softmax over the classes.
+    pub(super) fn is_softmax(&self) -> bool {
+        self.found.as_ref().is_some_and(|found| self.multinomial && found.levels.len() > 1 || found.levels.len() > 2)
+    }
+
+    /// The classes of a softmax.
+    pub(super) fn classes(&self) -> Option<usize> {
+        self.found.as_ref().filter(|_| self.is_softmax()).map(|found| found.levels.len())
+    }
+
+    /// Decodes the label into `store`: as 0 and 1, or of a softmax as the codes of its classes.
     pub(super) fn load(&self, table: &Table, store: &dyn Store, monitor: &dyn Monitor) -> Result<Label> {
         let field = &table.fields[self.column];
+        if let Some(found) = &self.found {
+            return self.load_codes(table, field, found, store, monitor);
+        }
         let values: Vec<Values> = jobs(table, &[self.column])
             .into_par_iter()
             .map(|job| {
@@ -223,6 +301,45 @@ impl LabelPlan {
             .collect::<Result<_>>()?;
         let values = values.iter().fold(Values::default(), Values::merge);
         self.check(table, field, &values)
+    }
+
+    /// The same from the codes of values that were looked for.
+    fn load_codes(
+        &self,
+        table: &Table,
+        field: &Field,
+        found: &CategoryPlan,
+        store: &dyn Store,
+        monitor: &dyn Monitor,
+    ) -> Result<Label> {
+        let classes: Vec<Class> = found.levels.iter().flatten().cloned().collect();
+        let label = if self.is_softmax() {
+            if let Some(positive) = &self.positive {
+                return Err(Error::usage(
+                    format!("--positive {positive}: the label `{}` has {} classes", field.name, classes.len()),
+                    "Leave it out for a softmax over all of them, or make a column of two values upstream (this class \
+                     against the rest).",
+                ));
+            }
+            Label { column: field.name.clone(), classes, counts: found.rows.clone(), is_softmax: true }
+        } else {
+            let counts = classes.into_iter().zip(found.rows.iter().copied()).collect();
+            self.check(table, field, &Values { counts, ..Values::default() })?
+        };
+        let labels: Vec<f32> = found
+            .levels
+            .iter()
+            .enumerate()
+            .map(|(code, class)| match class {
+                Some(class) if !label.is_softmax => f32::from(u8::from(self.is_positive(class))),
+                _ => code as f32,
+            })
+            .collect();
+        for_each_codes(table, found, monitor, |first_row, codes| {
+            let codes: Vec<f32> = codes.iter().map(|code| labels[usize::from(*code)]).collect();
+            store.write(Column::Label, first_row, &codes)
+        })?;
+        Ok(label)
     }
 
     /// Takes a batch of booleans or numbers with at most two values and no missing ones, which is what labels nearly
@@ -272,14 +389,7 @@ impl LabelPlan {
     fn check(&self, table: &Table, field: &Field, values: &Values) -> Result<Label> {
         let name = &field.name;
         if values.missing > 0 {
-            return Err(Error::data(
-                format!(
-                    "the label `{name}` is missing (null or NaN) in {} rows, from 0: {}",
-                    values.missing,
-                    table.row_names(&values.first_missing)
-                ),
-                "Leave those rows out with --nulls drop-row; a row without its label teaches nothing.",
-            ));
+            return Err(missing(table, field, values.missing, &values.first_missing));
         }
         let [(a, count_a), (b, count_b)] = values.counts.as_slice() else {
             let (fact, way_out) = if values.counts.len() == 1 {
@@ -291,7 +401,8 @@ impl LabelPlan {
                 let at_least = if values.others > 0 { "more than " } else { "" };
                 (
                     format!("the label `{name}` has {at_least}{} values: {}", values.counts.len(), values.list()),
-                    "Use a column with two values, or make one upstream (this class against the rest).",
+                    "If they are classes, say --multinomial for a softmax over them. If it should have two, correct the \
+                     others upstream, or leave their rows out with --where.",
                 )
             };
             return Err(Error::data(fact, way_out));
@@ -311,12 +422,8 @@ impl LabelPlan {
             ));
         }
         match (self.is_positive(a), self.is_positive(b)) {
-            (false, true) => {
-                Ok(Label { column: name.clone(), classes: [a.clone(), b.clone()], counts: [*count_a, *count_b] })
-            }
-            (true, false) => {
-                Ok(Label { column: name.clone(), classes: [b.clone(), a.clone()], counts: [*count_b, *count_a] })
-            }
+            (false, true) => Ok(Label::binary(name, [a, b], [*count_a, *count_b])),
+            (true, false) => Ok(Label::binary(name, [b, a], [*count_b, *count_a])),
             _ => Err(Error::data(
                 format!(
                     "--positive {} is no value of the label `{name}`, which has {}",
@@ -327,6 +434,18 @@ impl LabelPlan {
             )),
         }
     }
+}
+
+/// The label is missing in so many rows, of which these are the first.
+pub(super) fn missing(table: &Table, field: &Field, rows: u64, first: &[usize]) -> Error {
+    Error::data(
+        format!(
+            "the label `{}` is missing (null or NaN) in {rows} rows, from 0: {}",
+            field.name,
+            table.row_names(first)
+        ),
+        "Leave those rows out with --nulls drop-row; a row without its label teaches nothing.",
+    )
 }
 
 /// The class that a flag means by `text`.

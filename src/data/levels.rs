@@ -15,7 +15,7 @@ use rayon::prelude::*;
 
 use super::decode::{Job, Part, decode, jobs};
 use super::field::{Field, Kind};
-use super::label::{Class, for_each_class, parse_class};
+use super::label::{Class, for_each_class, missing, parse_class};
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
@@ -262,50 +262,16 @@ impl Search<'_> {
         categories: &[CategoryPlan],
         monitor: &dyn Monitor,
     ) -> Result<(Vec<CategoryPlan>, Vec<String>)> {
-        let columns: Vec<usize> = categories.iter().map(|category| category.column).collect();
-        let keep = table.rows * columns.len() * size_of::<u16>() <= CODES_BYTES;
-        let too_many: Vec<AtomicBool> = columns.iter().map(|_| AtomicBool::new(false)).collect();
-        monitor.begin("levels", Some((table.rows * columns.len()) as u64));
-        let found: Vec<(Job, Vec<Found>)> = jobs(table, &columns)
-            .into_par_iter()
-            .map(|job| {
-                let mut coders: Vec<(Coder, Found)> = job.places.clone().map(|_| Default::default()).collect();
-                let is_done = || too_many[job.places.clone()].iter().all(|done| done.load(Ordering::Relaxed));
-                if is_done() {
-                    return Ok((job, Vec::new()));
-                }
-                decode(table, &Part::whole(job.group), &columns[job.places.clone()], |before, arrays| {
-                    monitor.check()?;
-                    for ((place, array), (coder, found)) in job.places.clone().zip(arrays).zip(&mut coders) {
-                        if !too_many[place].load(Ordering::Relaxed) {
-                            let most = self.most(&categories[place], table.rows);
-                            let field = &table.fields[columns[place]];
-                            let is_over = found.take(coder, field, job.first_row + before, array, most)?;
-                            too_many[place].fetch_or(is_over, Ordering::Relaxed);
-                        }
-                        if !keep {
-                            found.codes.clear();
-                        }
-                        monitor.advance(array.len() as u64);
-                    }
-                    Ok(())
-                })?;
-                Ok((job, coders.into_iter().map(|(_, found)| found).collect()))
-            })
-            .collect::<Result<_>>()?;
-        monitor.end();
-        // By column, each row group after the other.
-        let mut by_column: Vec<Vec<Found>> = columns.iter().map(|_| Vec::new()).collect();
-        for (job, found) in found {
-            for (place, found) in job.places.zip(found) {
-                by_column[place].push(found);
-            }
-        }
+        let keep = has_room(table, categories.len());
+        let found = self.look(table, categories, keep, monitor)?;
         let (mut usable, mut crowded, mut constant) = (Vec::new(), Vec::new(), Vec::new());
-        for ((category, found), too_many) in categories.iter().zip(by_column).zip(too_many) {
+        for (category, found) in categories.iter().zip(found) {
             let field = &table.fields[category.column];
             let most = self.most(category, table.rows);
-            let merged = if too_many.into_inner() { None } else { self.merge(table, category, found, most, keep)? };
+            let merged = match found {
+                None => None,
+                Some(found) => self.merge(table, category, found, most, keep)?,
+            };
             match merged {
                 Some(merged) if merged.levels.len() > 1 => usable.push(merged),
                 Some(merged) => {
@@ -345,6 +311,81 @@ impl Search<'_> {
         Ok((usable, notes))
     }
 
+    /// Looks for the classes of a label.
+    pub(super) fn classes(&self, table: &Table, label: &CategoryPlan, monitor: &dyn Monitor) -> Result<CategoryPlan> {
+        let keep = has_room(table, 1);
+        let field = &table.fields[label.column];
+        let found = self.look(table, std::slice::from_ref(label), keep, monitor)?.pop().flatten();
+        if let Some(found) = &found
+            && !self.leaves_missing_out
+        {
+            let rows: u64 = found.iter().map(|found| found.missing).sum();
+            if rows > 0 {
+                return Err(missing(table, field, rows, &first_missing(found)));
+            }
+        }
+        let merged = found.map(|found| self.merge(table, label, found, self.most, keep)).transpose()?.flatten();
+        merged.ok_or_else(|| {
+            Error::data(
+                format!("the label `{}` has more than {} classes", field.name, self.most),
+                "Group them upstream: a softmax has weights for each class, and each class needs rows.",
+            )
+        })
+    }
+
+    /// What each row group has of the levels of `categories`; `None` for one with more levels than it may have.
+    fn look(
+        &self,
+        table: &Table,
+        categories: &[CategoryPlan],
+        keep: bool,
+        monitor: &dyn Monitor,
+    ) -> Result<Vec<Option<Vec<Found>>>> {
+        let columns: Vec<usize> = categories.iter().map(|category| category.column).collect();
+        let too_many: Vec<AtomicBool> = columns.iter().map(|_| AtomicBool::new(false)).collect();
+        monitor.begin("levels", Some((table.rows * columns.len()) as u64));
+        let found: Vec<(Job, Vec<Found>)> = jobs(table, &columns)
+            .into_par_iter()
+            .map(|job| {
+                let mut coders: Vec<(Coder, Found)> = job.places.clone().map(|_| Default::default()).collect();
+                let is_done = || too_many[job.places.clone()].iter().all(|done| done.load(Ordering::Relaxed));
+                if is_done() {
+                    return Ok((job, Vec::new()));
+                }
+                decode(table, &Part::whole(job.group), &columns[job.places.clone()], |before, arrays| {
+                    monitor.check()?;
+                    for ((place, array), (coder, found)) in job.places.clone().zip(arrays).zip(&mut coders) {
+                        if !too_many[place].load(Ordering::Relaxed) {
+                            let most = self.most(&categories[place], table.rows);
+                            let field = &table.fields[columns[place]];
+                            let is_over = found.take(coder, field, job.first_row + before, array, most)?;
+                            too_many[place].fetch_or(is_over, Ordering::Relaxed);
+                        }
+                        if !keep {
+                            found.codes.clear();
+                        }
+                        monitor.advance(array.len() as u64);
+                    }
+                    Ok(())
+                })?;
+                Ok((job, coders.into_iter().map(|(_, found)| found).collect()))
+            })
+            .collect::<Result<_>>()?;
+        monitor.end();
+        // By column, each row group after the other.
+        let mut by_column: Vec<Vec<Found>> = columns.iter().map(|_| Vec::new()).collect();
+        for (job, found) in found {
+            for (place, found) in job.places.zip(found) {
+                by_column[place].push(found);
+            }
+        }
+        Ok(by_column
+            .into_iter()
+            .zip(too_many)
+            .map(|(found, too_many)| (!too_many.into_inner()).then_some(found))
+            .collect())
+    }
+
     /// One category out of what was found in its row groups; `None` if there are more levels than `most`, whatever else
     /// there is to say of the column: it may be that in one row group already.
     fn merge(
@@ -374,18 +415,7 @@ impl Search<'_> {
             };
             return Err(Error::data(format!("category `{}` is {what} in row {row}, from 0", field.name), way_out));
         }
-        if missing > 0 && !self.with_missing && !self.leaves_missing_out {
-            let first: Vec<usize> = found.iter().flat_map(|found| &found.first_missing).copied().take(5).collect();
-            return Err(Error::data(
-                format!(
-                    "category `{}` is missing (null) in {missing} rows; first rows, from 0: {}",
-                    field.name,
-                    table.row_names(&first)
-                ),
-                "A category has no mean that could stand in. Say --nulls drop-row to leave those rows out, or --nulls \
-                 indicator to give them a level of their own.",
-            ));
-        }
+        self.check_missing(table, field, &found)?;
         let mut levels: Vec<Level> = levels.into_iter().cloned().map(Some).collect();
         if of_missing {
             levels.push(None);
@@ -415,6 +445,23 @@ impl Search<'_> {
         Ok(Some(CategoryPlan { levels, rows, codes: keep.then(|| Arc::new(codes)), ..*category }))
     }
 
+    /// An error if rows without a value are neither a level nor left out.
+    fn check_missing(&self, table: &Table, field: &Field, found: &[Found]) -> Result<()> {
+        let missing: u64 = found.iter().map(|found| found.missing).sum();
+        if missing == 0 || self.with_missing || self.leaves_missing_out {
+            return Ok(());
+        }
+        Err(Error::data(
+            format!(
+                "category `{}` is missing (null) in {missing} rows; first rows, from 0: {}",
+                field.name,
+                table.row_names(&first_missing(found))
+            ),
+            "A category has no mean that could stand in. Say --nulls drop-row to leave those rows out, or --nulls \
+             indicator to give them a level of their own.",
+        ))
+    }
+
     /// The reference is the first of the sorted levels, or the one that was asked for.
     fn put_reference_first(&self, field: &Field, levels: &mut [Level]) -> Result<()> {
         let Some((_, wanted)) = self.references.iter().find(|(name, _)| *name == field.name) else { return Ok(()) };
@@ -437,6 +484,16 @@ impl Search<'_> {
         levels[..=place].rotate_right(1);
         Ok(())
     }
+}
+
+/// Whether memory has room for the codes of so many columns.
+fn has_room(table: &Table, columns: usize) -> bool {
+    table.rows * columns * size_of::<u16>() <= CODES_BYTES
+}
+
+/// The first rows without a value.
+fn first_missing(found: &[Found]) -> Vec<usize> {
+    found.iter().flat_map(|found| &found.first_missing).copied().take(5).collect()
 }
 
 impl Found {

@@ -67,8 +67,8 @@ pub struct Loaded {
     pub weight: Option<String>,
     /// The column of offsets.
     pub offset: Option<String>,
-    /// Factors on the weights of the negative and the positive class.
-    pub class_weight: Option<[f64; 2]>,
+    /// Factors on the weights of the classes, in the order of the label.
+    pub class_weight: Option<Vec<f64>>,
     /// What the user should know.
     pub notes: Vec<String>,
 }
@@ -83,8 +83,8 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
     let by_column = Weighing::of(table, plan, &label, None).filter(|_| plan.class_weight == ClassWeight::Balanced);
     let nowhere = |_: usize, _: &[f32]| Ok(());
     let mut totals = weigh(table, plan, &label, by_column.as_ref(), monitor, nowhere)?;
-    let factors = factors(table, plan, &label, totals)?;
-    let weighing = Weighing::of(table, plan, &label, factors);
+    let factors = factors(table, plan, &label, &totals)?;
+    let weighing = Weighing::of(table, plan, &label, factors.as_deref());
     if weighing.is_some() {
         let keep = |first_row: usize, weights: &[f32]| store.write(Column::Weight, first_row, weights);
         totals = weigh(table, plan, &label, weighing.as_ref(), monitor, keep)?;

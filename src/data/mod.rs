@@ -29,7 +29,7 @@ mod weigh;
 pub use apply::{Inputs, Kept, Piece, UNSEEN_LEVEL, Unseen, Wanted, for_each_piece};
 pub use design::{Category, Design};
 pub use field::{Field, Kind};
-pub use label::{Class, Label};
+pub use label::{Class, Label, MOST_CLASSES};
 pub use levels::{Level, MOST_LEVELS, level_name};
 pub use load::{Feature, Loaded, LoadedCategory, decode_only, load};
 pub use plan::{ClassWeight, DEFAULT_MAX_LEVELS, Nulls, Plan, Request};

@@ -43,11 +43,14 @@ pub struct Request {
     pub label: Option<String>,
     /// The value of the label that counts as positive.
     pub positive: Option<String>,
+    /// A softmax over the values of the label, however many there are.
+    pub multinomial: bool,
     /// The features, by name or pattern (`*`, `?`); if empty, all numbers, booleans and texts.
     pub features: Vec<String>,
     /// Columns that are categories although they are no text, by name or pattern.
     pub categorical: Vec<String>,
-    /// Columns of categories and the level that is their reference; of the others it is the first one.
+    /// Columns of categories and the level that is their reference, and the label and the class that is; of the others it
+    /// is the first one.
     pub references: Vec<(String, String)>,
     /// Levels that a category may have.
     pub max_levels: usize,
@@ -71,6 +74,7 @@ impl Default for Request {
         Self {
             label: None,
             positive: None,
+            multinomial: false,
             features: Vec::new(),
             categorical: Vec::new(),
             references: Vec::new(),
@@ -90,7 +94,7 @@ pub enum ClassWeight {
     /// None.
     #[default]
     Equal,
-    /// `n / (2 n_k)` for a class with `n_k` of the n rows (their weights, if they have some): both classes weigh the same.
+    /// `n / (K n_k)` for a class with `n_k` of the n rows (their weights, if they have some): all K classes weigh the same.
     Balanced,
     /// These, by the value of the label; 1 for the class that is not named.
     Given(Vec<(String, f64)>),
@@ -139,8 +143,8 @@ pub struct Plan {
     pub(super) weight: Option<usize>,
     pub(super) offset: Option<usize>,
     pub(super) class_weight: ClassWeight,
-    /// Factors on the weights of the negative and the positive class, once they are known.
-    pub(super) factors: Option<[f64; 2]>,
+    /// Factors on the weights of the classes, once they are known.
+    pub(super) factors: Option<Vec<f64>>,
     pub(super) notes: Vec<String>,
 }
 
@@ -158,7 +162,9 @@ impl Plan {
     /// What the plan makes of a table with so many rows.
     pub fn design(&self, rows: usize) -> Design {
         let weights = self.weight.is_some() || self.class_weight != ClassWeight::Equal;
-        let plain = Shape { weights, offsets: self.offset.is_some(), ..Shape::plain(rows, self.features.len()) };
+        let offsets = self.offset.is_some();
+        let classes = self.label.classes();
+        let plain = Shape { weights, offsets, classes, ..Shape::plain(rows, self.features.len()) };
         let levels: Vec<usize> = self.categories.iter().map(CategoryPlan::features).collect();
         Design::with_categories(plain, &levels)
     }
@@ -182,7 +188,7 @@ impl Plan {
         for (feature, found) in plan.features.iter_mut().zip(&loaded.features) {
             feature.fill = found.fill;
         }
-        plan.factors = loaded.class_weight;
+        plan.factors.clone_from(&loaded.class_weight);
         plan
     }
 }
@@ -193,7 +199,17 @@ impl Request {
     /// may have any: the table without the rows that are left out comes with the plan.
     pub fn resolve(&self, table: Table, monitor: &dyn Monitor) -> Result<(Table, Plan)> {
         let mut plan = self.check(&table)?;
-        self.find_levels(&table, &mut plan, monitor)?;
+        let leaves_missing_out = self.nulls == Nulls::DropRow;
+        let (of_label, references): (Vec<_>, Vec<_>) =
+            self.references.iter().cloned().partition(|(name, _)| *name == table.fields[plan.label.column].name);
+        plan.label.find_classes(&table, leaves_missing_out, &of_label, monitor)?;
+        if plan.label.is_softmax() && plan.offset.is_some() {
+            return Err(Error::usage(
+                "--offset has no meaning with several classes: it is a part of the log odds of one class",
+                "Leave it out, or train one class against another.",
+            ));
+        }
+        self.find_levels(&table, &mut plan, &references, monitor)?;
         if !matches!(self.nulls, Nulls::DropRow | Nulls::Indicator) {
             return Ok((table, plan));
         }
@@ -215,23 +231,30 @@ impl Request {
         let before = table.rows;
         let (table, list) = census.complete_rows(&table)?;
         if table.rows < before {
-            // Some levels may have lost all their rows.
-            self.find_levels(&table, &mut plan, monitor)?;
+            // Some levels and classes may have lost all their rows.
+            plan.label.find_classes(&table, leaves_missing_out, &of_label, monitor)?;
+            self.find_levels(&table, &mut plan, &references, monitor)?;
             plan.notes.push(format!("{} rows with missing values left out: {list}", before - table.rows));
         }
         Ok((table, plan))
     }
 
     /// Looks for the levels of the plan's categories, and leaves out those that cannot be used.
-    fn find_levels(&self, table: &Table, plan: &mut Plan, monitor: &dyn Monitor) -> Result<()> {
-        if plan.categories.is_empty() && self.references.is_empty() {
+    fn find_levels(
+        &self,
+        table: &Table,
+        plan: &mut Plan,
+        references: &[(String, String)],
+        monitor: &dyn Monitor,
+    ) -> Result<()> {
+        if plan.categories.is_empty() && references.is_empty() {
             return Ok(());
         }
         let search = Search {
             most: self.max_levels.min(MOST_LEVELS),
             with_missing: self.nulls == Nulls::Indicator,
             leaves_missing_out: self.nulls == Nulls::DropRow,
-            references: &self.references,
+            references,
         };
         let (categories, notes) = search.run(table, &plan.categories, monitor)?;
         plan.categories = categories;
@@ -244,7 +267,7 @@ impl Request {
 
     /// Checks the request against the columns of `table`; what levels categories have is not known yet.
     fn check(&self, table: &Table) -> Result<Plan> {
-        let label = LabelPlan::new(table, self.label.as_deref(), self.positive.as_deref())?;
+        let label = LabelPlan::new(table, self.label.as_deref(), self.positive.as_deref(), self.multinomial)?;
         let label_name = &table.fields[label.column].name;
         let mut notes = Vec::new();
         let weight = self.beside(table, &label, "--weight", self.weight.as_deref())?;

@@ -8,8 +8,8 @@ use arrow::array::ArrayRef;
 use rayon::prelude::*;
 
 use super::decode::{BATCH_ROWS, Part, decode, to_f64};
-use super::label::{Label, for_each_class};
-use super::levels::{Coder, known};
+use super::label::Label;
+use super::levels::{Coder, MISSING, known};
 use super::plan::Plan;
 use super::table::{Group, Table};
 use super::weigh::Weighing;
@@ -24,7 +24,7 @@ pub struct Block<'a> {
     /// The values as in the file, `[features]` in the order of the plan, each `[rows]`. Free to be overwritten:
     /// nobody else reads them.
     pub features: &'a mut [Vec<f64>],
-    /// 1 for the positive class, 0 for the other, `[rows]`.
+    /// 1 for the positive class, 0 for the other, or the code of the class, `[rows]`.
     pub labels: &'a [f64],
     /// Row weights, `[rows]`, if the table has them.
     pub weights: Option<&'a [f64]>,
@@ -171,7 +171,7 @@ struct Buffers {
 struct Reader<'a> {
     table: &'a Table,
     plan: &'a Plan,
-    label: &'a Label,
+    classes: Coder,
     /// The columns of the features, the label, the weights and the offsets.
     columns: Vec<usize>,
     weighing: Option<Weighing>,
@@ -184,13 +184,13 @@ impl<'a> Reader<'a> {
     fn new(table: &'a Table, plan: &'a Plan, label: &'a Label) -> Self {
         let features = plan.features.iter().map(|feature| feature.column);
         let categories = plan.categories.iter().map(|category| category.column);
-        let weighing = Weighing::of(table, plan, label, plan.factors);
+        let weighing = Weighing::of(table, plan, label, plan.factors.as_deref());
         let of_weights = weighing.iter().flat_map(|weighing| weighing.columns().iter().copied());
         let others = [plan.label.column].into_iter().chain(of_weights).chain(plan.offset);
         let columns: Vec<usize> = features.chain(categories).chain(others).collect();
         let coders = plan.categories.iter().map(|category| Coder::of(&category.levels)).collect();
         let block_rows = block_rows(plan.features().max(columns.len()));
-        Self { table, plan, label, columns, weighing, coders, block_rows }
+        Self { table, plan, classes: label.coder(), columns, weighing, coders, block_rows }
     }
 
     /// Brings a batch, which begins at the table's `first_row`, into `buffers`.
@@ -242,21 +242,15 @@ impl<'a> Reader<'a> {
                 values.extend(codes.iter().map(|code| f64::from(u8::from(*code == level))));
             }
         }
-        let [negative, positive] = &self.label.classes;
         let column = self.plan.label.column;
-        let mut unknown = None;
-        buffers.labels.clear();
-        for_each_class(labels, self.table.fields[column].kind, |row, class| {
-            let is_positive = class.as_ref() == Some(positive);
-            if !is_positive && class.as_ref() != Some(negative) {
-                unknown = unknown.or(Some(row));
-            }
-            buffers.labels.push(f64::from(u8::from(is_positive)));
-        })?;
-        match unknown {
-            Some(row) => Err(other(row, column, "another class")),
-            None => Ok(()),
+        codes.clear();
+        self.classes.codes(labels, self.table.fields[column].kind, &mut codes)?;
+        if let Some(row) = codes.iter().position(|code| *code >= MISSING) {
+            return Err(other(row, column, "another class"));
         }
+        buffers.labels.clear();
+        buffers.labels.extend(codes.iter().copied().map(f64::from));
+        Ok(())
     }
 }
 

@@ -5,7 +5,8 @@ use rayon::prelude::*;
 
 use super::decode::{Part, decode, to_f64};
 use super::field::Kind;
-use super::label::{Class, Label, for_each_class, parse_class};
+use super::label::{Label, parse_class};
+use super::levels::Coder;
 use super::plan::{ClassWeight, Plan};
 use super::table::Table;
 use super::{Column, Store};
@@ -13,34 +14,34 @@ use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 
 /// The row weights of a plan: a column of them, factors for the classes, or both.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Weighing {
     /// The column of weights, if there is one, and the label, if classes have factors.
     columns: Vec<usize>,
     has_column: bool,
     kind: Kind,
-    /// The positive class and the factors of the negative and the positive one.
-    classes: Option<(Class, [f64; 2])>,
+    /// The codes of the classes, and the factor of each.
+    classes: Option<(Coder, Vec<f64>)>,
 }
 
 /// What the rows weigh together.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Totals {
-    /// Sum of the weights of the negative and of the positive class; their rows without weights.
-    pub classes: [f64; 2],
+    /// Sum of the weights of each class, in the order of the label; their rows without weights.
+    pub classes: Vec<f64>,
     /// The smallest weight that is not 0.
     pub least: f64,
 }
 
 impl Weighing {
     /// The weighing of `plan` with these factors; `None` if rows have no weights.
-    pub(super) fn of(table: &Table, plan: &Plan, label: &Label, factors: Option<[f64; 2]>) -> Option<Self> {
+    pub(super) fn of(table: &Table, plan: &Plan, label: &Label, factors: Option<&[f64]>) -> Option<Self> {
         let columns: Vec<usize> = plan.weight.into_iter().chain(factors.map(|_| plan.label.column)).collect();
         (!columns.is_empty()).then(|| Self {
             columns,
             has_column: plan.weight.is_some(),
             kind: table.fields[plan.label.column].kind,
-            classes: factors.map(|factors| (label.classes[1].clone(), factors)),
+            classes: factors.map(|factors| (label.coder(), factors.to_vec())),
         })
     }
 
@@ -55,36 +56,38 @@ impl Weighing {
         if self.has_column {
             to_f64(&arrays[0], &mut weights)?;
         }
-        if let Some((positive, factors)) = &self.classes {
+        if let Some((coder, factors)) = &self.classes {
             let label = &arrays[usize::from(self.has_column)];
             weights.resize(label.len(), 1.0);
-            for_each_class(label, self.kind, |row, class| {
-                weights[row] *= factors[usize::from(class.as_ref() == Some(positive))];
-            })?;
+            let mut codes = Vec::with_capacity(label.len());
+            coder.codes(label, self.kind, &mut codes)?;
+            for (weight, code) in weights.iter_mut().zip(codes) {
+                *weight *= factors.get(usize::from(code)).unwrap_or(&f64::NAN);
+            }
         }
         Ok(weights)
     }
 }
 
-/// The factors of the negative and the positive class that were asked for; `None` where there are none.
-pub(super) fn factors(table: &Table, plan: &Plan, label: &Label, totals: Totals) -> Result<Option<[f64; 2]>> {
+/// The factors of the classes that were asked for; `None` where there are none.
+pub(super) fn factors(table: &Table, plan: &Plan, label: &Label, totals: &Totals) -> Result<Option<Vec<f64>>> {
     let given = match &plan.class_weight {
         ClassWeight::Equal => return Ok(None),
         ClassWeight::Balanced => {
-            let n = totals.classes.iter().sum::<f64>();
-            return Ok(Some(totals.classes.map(|class| n / (2.0 * class))));
+            let share = totals.classes.iter().sum::<f64>() / totals.classes.len() as f64;
+            return Ok(Some(totals.classes.iter().map(|class| share / class).collect()));
         }
         ClassWeight::Given(given) => given,
     };
     let field = &table.fields[plan.label.column];
-    let mut factors = [1.0; 2];
+    let mut factors = vec![1.0; label.classes.len()];
     for (text, factor) in given {
         let class = parse_class("--class-weight", text, field)?;
         let Some(index) = label.classes.iter().position(|known| *known == class) else {
-            let [negative, positive] = &label.classes;
+            let last = &label.classes[label.classes.len() - 1];
             return Err(Error::data(
-                format!("--class-weight {text}: the label `{}` has the values {negative} and {positive}", label.column),
-                format!("For example: --class-weight {positive}=2"),
+                format!("--class-weight {text}: the label `{}` has the values {}", label.column, label.list()),
+                format!("For example: --class-weight {last}=2"),
             ));
         };
         factors[index] = *factor;
@@ -102,14 +105,17 @@ pub(super) fn weigh(
     keep: impl Fn(usize, &[f32]) -> Result<()> + Sync,
 ) -> Result<Totals> {
     let Some(weighing) = weighing else {
-        return Ok(Totals { classes: label.counts.map(|count| count as f64), least: 1.0 });
+        return Ok(Totals { classes: label.counts.iter().map(|&count| count as f64).collect(), least: 1.0 });
     };
     let kind = table.fields[plan.label.column].kind;
+    let coder = label.coder();
+    let zero = || Totals { classes: vec![0.0; label.classes.len()], least: f64::INFINITY };
     let columns: Vec<usize> = weighing.columns().iter().copied().chain([plan.label.column]).collect();
     let of_groups: Vec<Totals> = (0..table.groups.len())
         .into_par_iter()
         .map(|group| {
-            let mut totals = Totals { classes: [0.0; 2], least: f64::INFINITY };
+            let mut totals = zero();
+            let mut codes = Vec::new();
             let first_row = table.groups[group].first_row;
             decode(table, &Part::whole(group), &columns, |before, arrays| {
                 monitor.check()?;
@@ -125,17 +131,22 @@ pub(super) fn weigh(
                     ));
                 }
                 let narrow: Vec<f32> = weights.iter().map(|w| *w as f32).collect();
-                for_each_class(labels, kind, |row, class| {
-                    let w = f64::from(narrow[row]);
-                    totals.classes[usize::from(class.as_ref() == Some(&label.classes[1]))] += w;
+                codes.clear();
+                coder.codes(labels, kind, &mut codes)?;
+                for (code, w) in codes.iter().zip(&narrow) {
+                    let w = f64::from(*w);
+                    // One that is new since the label was read is found out when the file is checked at the end.
+                    if let Some(sum) = totals.classes.get_mut(usize::from(*code)) {
+                        *sum += w;
+                    }
                     totals.least = if w > 0.0 { totals.least.min(w) } else { totals.least };
-                })?;
+                }
                 keep(first_row + before, &narrow)
             })?;
             Ok(totals)
         })
         .collect::<Result<_>>()?;
-    let mut totals = Totals { classes: [0.0; 2], least: f64::INFINITY };
+    let mut totals = zero();
     for group in of_groups {
         totals.least = totals.least.min(group.least);
         for (sum, class) in totals.classes.iter_mut().zip(group.classes) {
@@ -145,7 +156,7 @@ pub(super) fn weigh(
     if let Some(index) = totals.classes.iter().position(|class| *class == 0.0) {
         return Err(Error::data(
             format!("all {} rows with the label {} have weight 0", label.counts[index], label.classes[index]),
-            "Both classes must count; check the column of weights.",
+            "Every class must count; check the column of weights.",
         ));
     }
     Ok(totals)

@@ -62,7 +62,7 @@ fn parse(bytes: &[u8], shown: &str) -> Result<Model> {
     if model.version == 0 {
         return Err(damaged("it is of version 0, and versions count from 1".into()));
     }
-    if let Some(fault) = model.fault_in_levels() {
+    if let Some(fault) = model.fault_in_classes().or_else(|| model.fault_in_levels()) {
         return Err(damaged(fault));
     }
     Ok(model)

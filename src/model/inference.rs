@@ -89,24 +89,24 @@ pub struct Likelihood {
 }
 
 impl Likelihood {
-    /// From the mean loss of `[negative, positive]` rows, or their weights, of the two classes with `fitted` coefficients.
+    /// From the mean loss of so many rows of each class, or their weights, with `fitted` coefficients.
     /// With offsets the model without features is another one; what is held against it is not a number then.
     /// `digits` is how many digits of the loss hold: the rest are rounded away.
     pub fn new(
         loss: f64,
-        [negative, positive]: [f64; 2],
+        classes: &[f64],
         intercept: bool,
         offsets: bool,
         fitted: usize,
         digits: Option<usize>,
     ) -> Self {
-        let n = negative + positive;
+        let n: f64 = classes.iter().sum();
         let null = if offsets {
             f64::NAN
         } else if intercept {
-            -(negative * (negative / n).ln() + positive * (positive / n).ln())
+            -classes.iter().map(|class| class * (class / n).ln()).sum::<f64>()
         } else {
-            n * std::f64::consts::LN_2
+            n * (classes.len() as f64).ln()
         };
         let total = n * loss;
         let total = digits.map_or(total, |digits| rounded(total, digits));
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn the_likelihood_of_spector() {
         // Greene, Econometric Analysis, 8th ed., table 17.1: log-likelihood -12.890, null -20.592.
-        let likelihood = Likelihood::new(12.889_634_2 / 32.0, [21.0, 11.0], true, false, 4, None);
+        let likelihood = Likelihood::new(12.889_634_2 / 32.0, &[21.0, 11.0], true, false, 4, None);
         assert!((likelihood.null_deviance / 2.0 - 20.5917).abs() <= 1e-4);
         assert!((likelihood.aic - (8.0 + 25.779_268)).abs() <= 1e-5);
         assert!((likelihood.mcfadden_r2 - 0.374).abs() <= 1e-3);

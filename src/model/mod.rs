@@ -28,9 +28,12 @@ pub struct Model {
     pub version: u32,
     /// The label.
     pub label: LabelInfo,
-    /// The intercept on the original scale; 0 if the model has none.
-    #[serde(deserialize_with = "number")]
-    pub intercept: f64,
+    /// The intercept on the original scale, 0 if the model has none; that of a softmax is in `intercepts`.
+    #[serde(default, deserialize_with = "of_two", skip_serializing_if = "Option::is_none")]
+    pub intercept: Option<f64>,
+    /// Of a softmax: the intercept of each class, in the order of the label.
+    #[serde(default, deserialize_with = "numbers", skip_serializing_if = "Vec::is_empty")]
+    pub intercepts: Vec<f64>,
     /// What is done about missing values.
     #[serde(default, skip_serializing_if = "is_error")]
     pub nulls: Nulls,
@@ -40,11 +43,17 @@ pub struct Model {
     /// What is inferred of the intercept, with `--inference`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intercept_inference: Option<Inference>,
+    /// Of a softmax: the same of each class, nothing of the reference.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub intercepts_inference: Vec<Option<Inference>>,
     /// The features: columns in the order in which they were asked for, then levels, category by category.
     pub features: Vec<FeatureInfo>,
     /// The categories, in the same order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<CategoryInfo>,
+    /// Priors, means and covariance of the Gaussian classes, if the coefficients are those of their posterior.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generative: Option<GenerativeInfo>,
     /// How the model came about.
     pub training: Training,
     /// Covariance of the estimates on the original scale, with `--inference`; a file of its own.
@@ -68,10 +77,33 @@ pub struct Covariance {
 pub struct LabelInfo {
     /// The column's name.
     pub column: String,
-    /// The negative class and the positive one.
-    pub classes: [Class; 2],
-    /// The positive class.
-    pub positive: Class,
+    /// The negative class and the positive one, or all classes of a softmax, the reference first.
+    pub classes: Vec<Class>,
+    /// The positive class; a softmax has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positive: Option<Class>,
+}
+
+impl LabelInfo {
+    /// The negative class and the positive one of a model with one margin.
+    ///
+    /// # Panics
+    /// If there are not two classes.
+    pub fn two(&self) -> [&Class; 2] {
+        let [negative, positive] = self.classes.as_slice() else { panic!("{} classes", self.classes.len()) };
+        [negative, positive]
+    }
+}
+
+/// The generative model: Gaussian classes with one covariance, on the original scale of the columns.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GenerativeInfo {
+    /// Share of each class, in the order of the label.
+    pub priors: Vec<f64>,
+    /// Means of the features in each class, `[classes][features]`.
+    pub means: Vec<Vec<f64>>,
+    /// Covariance of the features within a class (divisor n), `[features][features]`.
+    pub covariance: Vec<Vec<f64>>,
 }
 
 /// A feature of a model.
@@ -84,9 +116,12 @@ pub struct FeatureInfo {
     /// The column that this is a level of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
-    /// Change of the log odds for one unit of the column.
-    #[serde(deserialize_with = "number")]
-    pub coefficient: f64,
+    /// Change of the log odds for one unit of the column; those of a softmax are in `coefficients`.
+    #[serde(default, deserialize_with = "of_two", skip_serializing_if = "Option::is_none")]
+    pub coefficient: Option<f64>,
+    /// Of a softmax: the coefficient in the margin of each class, in the order of the label.
+    #[serde(default, deserialize_with = "numbers", skip_serializing_if = "Vec::is_empty")]
+    pub coefficients: Vec<f64>,
     /// Mean of the column.
     #[serde(deserialize_with = "number")]
     pub mean: f64,
@@ -111,6 +146,16 @@ pub struct FeatureInfo {
     /// What is inferred of the coefficient, with `--inference`.
     #[serde(flatten)]
     pub inference: Option<Inference>,
+    /// Of a softmax: the same of each class, nothing of the reference.
+    #[serde(default, rename = "inference", skip_serializing_if = "Vec::is_empty")]
+    pub inferences: Vec<Option<Inference>>,
+}
+
+impl FeatureInfo {
+    /// The coefficient of a model of two classes; NaN of a softmax.
+    pub fn coefficient(&self) -> f64 {
+        self.coefficient.unwrap_or(f64::NAN)
+    }
 }
 
 /// A column that is a category.
@@ -168,19 +213,38 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
+/// As [`number`], of a field that a softmax does not have.
+fn of_two<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    number(deserializer).map(Some)
+}
+
+/// As [`number`], of several.
+fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+    let numbers: Vec<Option<f64>> = Vec::deserialize(deserializer)?;
+    Ok(numbers.into_iter().map(|number| number.unwrap_or(f64::NAN)).collect())
+}
+
 /// How a model came about.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Training {
     /// Rows of the table.
     pub rows: usize,
-    /// Rows of the positive class.
-    pub positives: u64,
+    /// Rows of the positive class, of a model of two classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positives: Option<u64>,
+    /// Rows of each class, of a softmax.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_rows: Vec<u64>,
+    /// What makes the coefficients of a softmax unique: `reference`, where those of the first class are 0, or `centred`,
+    /// where those of all classes add up to 0, as a penalty has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identification: Option<Cow<'static, str>>,
     /// The column of row weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<String>,
-    /// Factors on the weights of the negative and the positive class.
+    /// Factors on the weights of the classes, in the order of the label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub class_weight: Option<[f64; 2]>,
+    pub class_weight: Option<Vec<f64>>,
     /// Sum of the row weights, where rows have some: what stands for the number of rows in means and standard errors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<f64>,
@@ -327,6 +391,41 @@ pub struct FileInfo {
 }
 
 impl Model {
+    /// The number of classes of a softmax; `None` of a model of two classes with one margin.
+    pub fn softmax(&self) -> Option<usize> {
+        self.label.positive.is_none().then_some(self.label.classes.len())
+    }
+
+    /// The intercept of a model of two classes; NaN of a softmax.
+    pub fn intercept(&self) -> f64 {
+        self.intercept.unwrap_or(f64::NAN)
+    }
+
+    /// What is wrong with the classes, if something is: as many coefficients everywhere as the label asks for.
+    fn fault_in_classes(&self) -> Option<String> {
+        let LabelInfo { classes, positive, .. } = &self.label;
+        let count = classes.len();
+        let fits = |one: bool, many: usize| match positive {
+            Some(_) => one && many == 0,
+            None => !one && many == count,
+        };
+        if let Some(positive) = positive
+            && (count != 2 || !classes.contains(positive))
+        {
+            return Some(format!("the positive class {positive} is none of two"));
+        }
+        if count < 2 || (1..count).any(|place| classes[..place].contains(&classes[place])) {
+            return Some(format!("the label has {count} classes, or one of them twice"));
+        }
+        if !fits(self.intercept.is_some(), self.intercepts.len()) {
+            return Some(format!("the intercept is not one for each of the {count} classes"));
+        }
+        let odd = self.features.iter().find(|feature| !fits(feature.coefficient.is_some(), feature.coefficients.len()));
+        odd.map(|feature| {
+            format!("the feature `{}` has not a coefficient for each of the {count} classes", feature.name)
+        })
+    }
+
     /// The columns of the model, in the order of its features.
     pub fn columns(&self) -> impl Iterator<Item = ModelColumn<'_>> {
         let first = self.features.iter().position(|feature| feature.category.is_some()).unwrap_or(self.features.len());

@@ -177,8 +177,8 @@ pub fn model(path: &str, model: &Model) -> String {
         let modified = modified.map_or(String::new(), |seconds| format!(", changed {}", date(seconds)));
         line("trained on", &format!("{} ({}{modified})", plain(path), human(*bytes)));
     }
-    let [negative, positive] = model.label.classes.each_ref().map(|class| plain(&class.to_string()));
-    let prevalence = 100.0 * training.positives as f64 / training.rows as f64;
+    let [negative, positive] = model.label.two().map(|class| plain(&class.to_string()));
+    let prevalence = 100.0 * training.positives.unwrap_or(0) as f64 / training.rows as f64;
     line("prevalence", &format!("{prevalence:.4} % are {positive}, the others {negative}"));
     let goal = match training.gradient_tolerance {
         Some(gradient) => format!("until the gradient is {gradient:e}"),

@@ -125,10 +125,20 @@ pub fn table(model: &Model) -> String {
     let training = &model.training;
     let mut text = String::new();
     let mut line = |name: &str, value: String| writeln!(text, "{name:<10} {value}").expect("writing to a string");
-    line("model", format!("log odds of {} = {}", model.label.column, model.label.positive));
+    line(
+        "model",
+        match &model.label.positive {
+            Some(positive) => format!("log odds of {} = {positive}", model.label.column),
+            None => format!("softmax over the {} classes of {}", model.label.classes.len(), model.label.column),
+        },
+    );
     let levels = model.categories.iter().map(|category| category.levels.len()).sum();
     let features = features(model.features.len(), model.categories.len(), levels);
-    line("data", format!("{} rows, {} positive, {features}", training.rows, training.positives));
+    let counts = match training.positives {
+        Some(positives) => format!("{positives} positive"),
+        None => format!("{} classes", model.label.classes.len()),
+    };
+    line("data", format!("{} rows, {counts}, {features}", training.rows));
     line("device", training.device.clone());
     line(
         "status",
@@ -200,7 +210,7 @@ fn distance(training: &Training) -> String {
     // With a penalty the unit is the inverse of the penalised curvature, smaller than a standard error.
     let unit = if training.l2 > 0.0 { "penalised standard errors" } else { "standard errors" };
     if training.delta_is_approximate {
-        return format!("about {delta:.1e} {unit} to the optimum (by a subsample's Hessian)");
+        return format!("about {delta:.1e} {unit} to the optimum (by an approximate Hessian)");
     }
     if training.delta_floor > 0.0 {
         return format!("{delta:.1e} {unit} to the optimum (this device resolves {:.1e})", training.delta_floor);
@@ -246,13 +256,13 @@ fn coefficients(model: &Model) -> String {
     };
     if model.training.fit_intercept {
         let inference = model.intercept_inference.as_ref();
-        let cells = cells(model.intercept, inference, [String::new(), String::new()]);
+        let cells = cells(model.intercept(), inference, [String::new(), String::new()]);
         rows.push(Row { name: "intercept".into(), cells, effect: None });
     }
     let of_feature = |feature: &FeatureInfo| {
         let place = [digits(feature.mean), digits(feature.scale)];
-        let cells = cells(feature.coefficient, feature.inference.as_ref(), place);
-        Row { name: shortened(&feature.name), cells, effect: Some(feature.coefficient * feature.scale) }
+        let cells = cells(feature.coefficient(), feature.inference.as_ref(), place);
+        Row { name: shortened(&feature.name), cells, effect: Some(feature.coefficient() * feature.scale) }
     };
     for column in model.columns() {
         match column {

@@ -14,8 +14,8 @@ const ALIASED: f64 = 1e-12;
 
 /// The columns (indices of parameters below `columns`) that the columns before them explain, as R's `glm` drops them.
 ///
-/// `hessian` is that of the point where the objective stands, with all margins equal there, so that it is a multiple
-/// of the Gram matrix. Each suspicion costs one pass along the candidate null vector c, which decides: aliased when
+/// `hessian` is that of the point where the objective stands, with all rows alike there, so that it is a multiple
+/// of the Gram matrix; of several margins that of the first, whose parameters come first. Each suspicion costs one pass along the candidate null vector c, which decides: aliased when
 /// the sum of `(Xc)^2` is at most 1e-12 of the column's own.
 pub fn aliased(objective: &mut dyn Objective, hessian: &Symmetric, columns: usize) -> Result<Vec<usize>> {
     let n = hessian.size();
@@ -32,7 +32,7 @@ pub fn aliased(objective: &mut dyn Objective, hessian: &Symmetric, columns: usiz
         let own = hessian.get(j, j);
         let mut pivot = own - dot(&row, &row);
         if pivot.is_nan() || pivot < SUSPICIOUS * own {
-            let mut candidate = vec![0.0; n];
+            let mut candidate = vec![0.0; objective.dimension()];
             candidate[j] = 1.0;
             for (&column, share) in kept.iter().zip(back_substituted(&lower, &row)) {
                 candidate[column] = -share;

@@ -279,7 +279,7 @@ mod tests {
     fn solve_from(point: Vec<f64>, solver: Solver, scales: &[f64], settings: &Settings) -> Outcome {
         let mut objective = Cosh::new(scales);
         let evaluation = objective.move_to(&point, Need::Hessian).expect("nothing fails");
-        solver(&mut objective, Start { point, evaluation }, settings, &Silent, &mut |_| {}).expect("nothing fails")
+        solver(&mut objective, Start::at(point, evaluation), settings, &Silent, &mut |_| {}).expect("nothing fails")
     }
 
     #[test]
@@ -323,7 +323,7 @@ mod tests {
             let mut objective = Cosh { noise: 1e-4, ..Cosh::new(&scales) };
             let point = vec![0.0; 4];
             let evaluation = objective.move_to(&point, Need::Hessian).expect("nothing fails");
-            let start = Start { point, evaluation };
+            let start = Start::at(point, evaluation);
             let outcome = solver(&mut objective, start, &settings, &Silent, &mut |_| {}).expect("nothing fails");
             assert_eq!(outcome.status, Status::Converged, "after {} iterations", outcome.iterations);
             assert!(outcome.iterations < 100, "{} iterations", outcome.iterations);

@@ -52,7 +52,7 @@ impl Descent {
     pub(super) fn new(start: Start, settings: &Settings) -> Self {
         let mut judge = Judge::new(settings);
         if let Some(hessian) = &start.evaluation.hessian {
-            judge.take_spread(hessian);
+            judge.take_spread(start.spread.as_ref().unwrap_or(hessian));
             judge.take_metric(hessian, &start.point);
         }
         let (point, here) = (start.point, start.evaluation);

@@ -11,6 +11,7 @@ mod line_search;
 mod newton;
 mod preconditioner;
 mod refine;
+mod refit;
 
 pub use aliasing::aliased;
 pub use conjugate_gradient::conjugate_gradient;
@@ -19,6 +20,7 @@ pub use lbfgs::lbfgs;
 pub use newton::newton;
 pub use preconditioner::Choice as Preconditioner;
 pub use refine::{Refined, refine};
+pub use refit::refit;
 
 use crate::matrix::Symmetric;
 use crate::objective::{Evaluation, Passes};
@@ -107,7 +109,7 @@ pub struct Settings {
     pub rows: f64,
     /// The distance, in standard errors, that the bias of the device's functions alone can make.
     pub delta_floor: f64,
-    /// The Hessian is that of a subsample: good for directions and distances, not for what has no curvature.
+    /// The Hessian is an approximation: good for directions and distances, not for what has no curvature.
     pub approximate: bool,
     /// How far each parameter reaches into a margin: the largest absolute value of its column, `[dimension]`.
     pub reach: Vec<f64>,
@@ -151,6 +153,15 @@ pub struct Start {
     pub point: Vec<f64>,
     /// The evaluation there, with the Hessian.
     pub evaluation: Evaluation,
+    /// The Hessian where all rows have the same curvature, if that is not here.
+    pub spread: Option<Symmetric>,
+}
+
+impl Start {
+    /// A start where all rows have the same curvature.
+    pub fn at(point: Vec<f64>, evaluation: Evaluation) -> Self {
+        Self { point, evaluation, spread: None }
+    }
 }
 
 /// One iteration, as it is told to whoever wants the history.

@@ -13,6 +13,8 @@ pub enum Choice {
     Hessian,
     /// The Cholesky factor of the Hessian of a subsample; to a solver it is the Hessian.
     Subsample,
+    /// The Cholesky factor of a bound on the Hessian of a softmax; to a solver it is the Hessian.
+    Bound,
 }
 
 /// Turns a gradient into a direction of descent, `M^-1 g`.
@@ -32,7 +34,7 @@ impl Preconditioner {
         match choice {
             Choice::None => Self::None,
             Choice::Diagonal => Self::diagonal(hessian),
-            Choice::Hessian | Choice::Subsample => {
+            Choice::Hessian | Choice::Subsample | Choice::Bound => {
                 factor(hessian).map_or_else(|| Self::diagonal(hessian), Self::Factor)
             }
         }
@@ -56,16 +58,13 @@ impl Preconditioner {
 /// The Cholesky factor of a Hessian with a ridge of 1e-14 of its mean diagonal, or the smallest larger one that makes
 /// it positive definite: sums in f32 leave a nearly singular matrix indefinite.
 pub(super) fn factor(hessian: &Symmetric) -> Option<Factor> {
-    let n = hessian.size();
-    let mean = hessian.diagonal().iter().sum::<f64>() / n as f64;
+    let mean = hessian.diagonal().iter().sum::<f64>() / hessian.size() as f64;
     if !(mean > 0.0 && mean.is_finite()) {
         return None;
     }
-    let mut ridge = 1e-14 * mean;
-    while ridge <= 1e-2 * mean {
-        let mut ridged = hessian.clone();
-        ridged.add_diagonal(&vec![ridge; n]);
-        if let Some(factor) = ridged.factor() {
+    let mut ridge = 1e-14;
+    while ridge <= 1e-2 {
+        if let Some(factor) = hessian.ridged(ridge).factor() {
             return Some(factor);
         }
         ridge *= 10.0;

@@ -46,7 +46,9 @@ fn crossing(polygon: &[(f64, f64)], f: impl Fn((f64, f64)) -> f64) -> Option<[(f
 
 pub(super) fn boundary(model: &Model, x: &Axis<'_>, y: &Axis<'_>, sketch: &Sketch) -> Markup {
     let margin = |(a, b): (f64, f64)| {
-        at_means(model) + x.feature.coefficient * (a - x.feature.mean) + y.feature.coefficient * (b - y.feature.mean)
+        at_means(model)
+            + x.feature.coefficient() * (a - x.feature.mean)
+            + y.feature.coefficient() * (b - y.feature.mean)
     };
     let frame = Frame::new(
         Scale::linear(x.low, x.high),
@@ -99,7 +101,7 @@ pub(super) fn boundary(model: &Model, x: &Axis<'_>, y: &Axis<'_>, sketch: &Sketc
         }
         @for (x, y, name) in &names { (label(*x, *y, "strong middle halo", name)) }
     };
-    let [negative, positive] = model.label.classes.each_ref().map(|class| shortened(&class.to_string(), 30));
+    let [negative, positive] = model.label.two().map(|class| shortened(&class.to_string(), 30));
     let points = inside(true).count() + inside(false).count();
     let total: u64 = sketch.rows().iter().sum();
     let picture = html! {

@@ -21,7 +21,7 @@ struct Group<'m> {
 
 /// What a standard deviation of the column does to the log odds.
 fn effect(feature: &FeatureInfo) -> f64 {
-    feature.coefficient * feature.scale
+    feature.coefficient() * feature.scale
 }
 
 /// The `most` features with the largest effects, grouped, and how many are left out.
@@ -222,7 +222,7 @@ fn table(model: &Model) -> Markup {
                     @if model.training.fit_intercept {
                         tr {
                             th scope="row" { "intercept" }
-                            td { (Figure::new("model/intercept", model.intercept, 5)) }
+                            td { (Figure::new("model/intercept", model.intercept(), 5)) }
                             @if inferred {
                                 @match &model.intercept_inference {
                                     Some(i) => {
@@ -252,7 +252,7 @@ fn table(model: &Model) -> Markup {
                                     @if let Some(unit) = &feature.unit { " " span class="soft" { "in " (unit) } }
                                     @if feature.aliased { " " span class="soft" { "dropped: columns before it explain it" } }
                                 }
-                                (cells(&format!("model/features/{index}"), feature.coefficient, feature.inference.as_ref(), Some([feature.mean, feature.scale])))
+                                (cells(&format!("model/features/{index}"), feature.coefficient(), feature.inference.as_ref(), Some([feature.mean, feature.scale])))
                             }
                         }
                     }

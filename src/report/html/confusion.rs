@@ -9,7 +9,7 @@ use crate::model::LabelInfo;
 pub(super) fn confusion(metrics: &Metrics, label: &LabelInfo) -> Markup {
     let Confusion { threshold, true_positives, false_positives, true_negatives, false_negatives, .. } =
         metrics.confusion;
-    let [negative, positive] = label.classes.each_ref().map(|class| name(&class.to_string()));
+    let [negative, positive] = label.two().map(|class| name(&class.to_string()));
     let cell = |class: &str, part: &str, rows: f64| {
         html! {
             td class=(class) {

@@ -90,7 +90,7 @@ impl Page<'_> {
     /// The page.
     pub fn to_html(&self) -> String {
         let training = &self.model.training;
-        let title = text::name(&format!("{} = {}", self.model.label.column, self.model.label.positive));
+        let title = text::name(&format!("{} = {}", self.model.label.column, self.model.label.two()[1]));
         let page = html! {
             (DOCTYPE)
             html lang="en" {
@@ -125,7 +125,7 @@ impl Page<'_> {
     /// What is minimised, and how that went.
     fn cost(&self) -> Markup {
         let training = &self.model.training;
-        let classes = self.model.label.classes.each_ref().map(|class| text::name(&class.to_string()));
+        let classes = self.model.label.two().map(|class| text::name(&class.to_string()));
         html! {
             @if self.quality.is_some() || !self.steps.is_empty() {
                 section id="cost" {

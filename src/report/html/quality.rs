@@ -12,7 +12,7 @@ use super::{Page, Quality, RowsFrom};
 
 pub(super) fn section(page: &Page<'_>, quality: &Quality<'_>) -> Markup {
     let metrics = quality.metrics;
-    let positive = name(&page.model.label.positive.to_string());
+    let positive = name(&page.model.label.two()[1].to_string());
     let training = &page.model.training;
     html! {
         section id="quality" {
@@ -58,7 +58,7 @@ pub(super) fn section(page: &Page<'_>, quality: &Quality<'_>) -> Markup {
                     (precision_recall(metrics, &positive))
                 }
                 (calibration(&metrics.calibration, &positive))
-                (scores(quality.sketch, metrics.confusion.threshold, &page.model.label.classes.each_ref().map(|class| name(&class.to_string())), &positive))
+                (scores(quality.sketch, metrics.confusion.threshold, &page.model.label.two().map(|class| name(&class.to_string())), &positive))
                 @if !metrics.lift.is_empty() { (lift(metrics, &positive)) }
                 (confusion(metrics, &page.model.label))
             }

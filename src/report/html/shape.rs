@@ -61,7 +61,7 @@ impl<'m> Axis<'m> {
 
 /// The margin where all columns are at their means.
 pub(super) fn at_means(model: &Model) -> f64 {
-    model.intercept + model.features.iter().map(|feature| feature.coefficient * feature.mean).sum::<f64>()
+    model.intercept() + model.features.iter().map(|feature| feature.coefficient() * feature.mean).sum::<f64>()
 }
 
 pub(super) fn section(model: &Model, quality: &Quality<'_>) -> Markup {
@@ -71,7 +71,7 @@ pub(super) fn section(model: &Model, quality: &Quality<'_>) -> Markup {
         ModelColumn::Feature(feature) => Axis::new(feature, &column.rows, most),
         ModelColumn::Category(..) => None,
     };
-    let positive = name(&model.label.positive.to_string());
+    let positive = name(&model.label.two()[1].to_string());
     // Numbers alone make a plane; with an offset rows with the same numbers differ.
     let plain = model.offset.is_none() && sketch.columns.len() == columns.len();
     let pictures = match &sketch.columns[..] {

@@ -10,7 +10,7 @@ use crate::solve::Status;
 pub(super) fn summary(page: &Page<'_>) -> Markup {
     let Page { model, quality, .. } = page;
     let training = &model.training;
-    let [negative, positive] = model.label.classes.each_ref().map(|class| name(&class.to_string()));
+    let [negative, positive] = model.label.two().map(|class| name(&class.to_string()));
     let columns = model.columns().count();
     html! {
         header {
@@ -95,13 +95,13 @@ fn sentence(text: &str) -> String {
 fn tiles(page: &Page<'_>) -> Markup {
     let training = &page.model.training;
     let tile = |value: Markup, text: Markup| html! { div { b { (value) } span { (text) } } };
-    let share = training.positives as f64 / training.rows as f64;
+    let share = training.positives.unwrap_or(0) as f64 / training.rows as f64;
     html! {
         div class="tiles" {
             (tile(html! { (Figure::count("model/training/rows", training.rows as f64)) }, html! { "rows of training" }))
             (tile(
                 html! { (percent(share)) },
-                html! { (Figure::count("model/training/positives", training.positives as f64)) " rows are " (name(&page.model.label.positive.to_string())) },
+                html! { (Figure::count("model/training/positives", training.positives.unwrap_or(0) as f64)) " rows are " (name(&page.model.label.two()[1].to_string())) },
             ))
             (tile(html! { (Figure::new("model/training/loss", training.loss, 4)) }, html! { "mean loss in training, in nats" }))
             @if let Some(quality) = &page.quality {

@@ -1,6 +1,10 @@
 //! Symmetric matrices: Hessians, whole or as far as they are kept. The only place that knows nalgebra.
 
+mod coupled;
+
 use std::sync::Arc;
+
+use coupled::Coupled;
 
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 
@@ -56,9 +60,11 @@ impl Pattern {
 /// A symmetric matrix `[n x n]` in f64; of a large one only what a [`Pattern`] keeps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Symmetric {
-    /// Of the tight parameters with each other; of all, where no pattern says otherwise.
+    /// Of the tight parameters with each other; of all, where no pattern says otherwise; of one margin, where several are
+    /// coupled.
     entries: DMatrix<f64>,
     loose: Option<Loose>,
+    coupled: Option<Coupled>,
 }
 
 /// The part of a matrix that belongs to loose parameters.
@@ -72,14 +78,24 @@ struct Loose {
 }
 
 impl Symmetric {
+    fn whole(entries: DMatrix<f64>) -> Self {
+        Self { entries, loose: None, coupled: None }
+    }
+
+    /// `(I - 11' / K) x margin` for the K - 1 margins of a softmax with K classes (see `coupled`).
+    pub fn coupled(classes: usize, margin: &Self) -> Self {
+        let entries = margin.entries.clone();
+        Self { coupled: Some(Coupled::new(classes, entries.nrows())), entries, loose: None }
+    }
+
     /// The zero matrix `[n x n]`.
     pub fn zero(n: usize) -> Self {
-        Self { entries: DMatrix::zeros(n, n), loose: None }
+        Self::whole(DMatrix::zeros(n, n))
     }
 
     /// The matrix with `entry(i, j)` for `j <= i`, and its mirror image above.
     pub fn from_lower(n: usize, entry: impl Fn(usize, usize) -> f64) -> Self {
-        Self { entries: DMatrix::from_fn(n, n, |i, j| entry(i.max(j), i.min(j))), loose: None }
+        Self::whole(DMatrix::from_fn(n, n, |i, j| entry(i.max(j), i.min(j))))
     }
 
     /// As [`Symmetric::from_lower`], of what `pattern` keeps.
@@ -89,7 +105,7 @@ impl Symmetric {
         let entries = DMatrix::from_fn(tight.len(), tight.len(), |i, j| entry(tight[i], tight[j]));
         let border = DMatrix::from_fn(tight.len(), loose.len(), |i, j| entry(tight[i], loose[j]));
         let own = DVector::from_fn(loose.len(), |i, _| entry(loose[i], loose[i]));
-        Self { entries, loose: Some(Loose { pattern, border, own }) }
+        Self { entries, loose: Some(Loose { pattern, border, own }), coupled: None }
     }
 
     /// What is kept of it, if not all.
@@ -99,11 +115,19 @@ impl Symmetric {
 
     /// The number of rows.
     pub fn size(&self) -> usize {
+        if let Some(coupled) = &self.coupled {
+            return coupled.scaling.len();
+        }
         self.entries.nrows() + self.loose.as_ref().map_or(0, |loose| loose.own.len())
     }
 
     /// The entry in row `i`, column `j`; 0 where it is not kept.
     pub fn get(&self, i: usize, j: usize) -> f64 {
+        if let Some(coupled) = &self.coupled {
+            let n = self.entries.nrows();
+            let scaling = coupled.scaling[i] * coupled.scaling[j];
+            return scaling * coupled.share(i / n, j / n) * self.entries[(i % n, j % n)];
+        }
         let Some(Loose { pattern, border, own }) = &self.loose else { return self.entries[(i, j)] };
         match (pattern.places[i], pattern.places[j]) {
             ((i, false), (j, false)) => self.entries[(i, j)],
@@ -123,8 +147,24 @@ impl Symmetric {
         (0..self.size()).map(|i| self.get(i, i)).collect()
     }
 
+    /// The matrix with a ridge: so much of the mean of its diagonal is added to the diagonal; of coupled margins to that
+    /// of each.
+    #[must_use]
+    pub fn ridged(&self, share: f64) -> Self {
+        let mut ridged = self.clone();
+        let coupled = ridged.coupled.take();
+        let n = ridged.size();
+        let ridge = share * ridged.diagonal().iter().sum::<f64>() / n as f64;
+        ridged.add_diagonal(&vec![ridge; n]);
+        Self { coupled, ..ridged }
+    }
+
     /// Adds to the diagonal, entry by entry.
+    ///
+    /// # Panics
+    /// If margins are coupled: theirs is not free.
     pub fn add_diagonal(&mut self, values: &[f64]) {
+        assert!(self.coupled.is_none(), "the diagonal of coupled margins");
         for (i, value) in values.iter().enumerate() {
             match &mut self.loose {
                 None => self.entries[(i, i)] += value,
@@ -142,7 +182,20 @@ impl Symmetric {
     /// and with it what it has in common with others: as if its rows in the sample were so many more or fewer. Its
     /// diagonal alone would not do: a level and the intercept have the same rows in common as the level with itself, and
     /// what a Schur complement leaves of the intercept is their small difference.
+    ///
+    /// Of coupled margins every row and column is scaled so that the diagonal is that.
     pub fn calibrate(&mut self, diagonal: &[f64]) {
+        if self.coupled.is_some() {
+            let own = self.diagonal();
+            let Some(coupled) = &mut self.coupled else { return };
+            for (scaling, (all, own)) in coupled.scaling.iter_mut().zip(diagonal.iter().zip(own)) {
+                let factor = (all / own).sqrt();
+                if factor > 0.0 && factor.is_finite() {
+                    *scaling *= factor;
+                }
+            }
+            return;
+        }
         let Some(Loose { pattern, border, own }) = &mut self.loose else {
             let change: Vec<f64> = diagonal.iter().zip(self.diagonal()).map(|(all, own)| all - own).collect();
             return self.add_diagonal(&change);
@@ -181,8 +234,9 @@ impl Symmetric {
     /// `M B M` of two matrices that are kept whole.
     #[must_use]
     pub fn congruence(&self, inner: &Self) -> Self {
-        assert!(self.loose.is_none() && inner.loose.is_none(), "a product of what is not kept whole");
-        Self { entries: &self.entries * &inner.entries * &self.entries, loose: None }
+        let are_whole = [self, inner].iter().all(|matrix| matrix.loose.is_none() && matrix.coupled.is_none());
+        assert!(are_whole, "a product of what is not kept whole");
+        Self::whole(&self.entries * &inner.entries * &self.entries)
     }
 
     /// `v'M v`.
@@ -197,6 +251,9 @@ impl Symmetric {
 
     /// `M v`.
     pub fn times(&self, v: &[f64]) -> Vec<f64> {
+        if let Some(coupled) = &self.coupled {
+            return coupled.times(v, |v| &self.entries * v);
+        }
         let Some(Loose { pattern, border, own }) = &self.loose else {
             return (&self.entries * DVector::from_column_slice(v)).iter().copied().collect();
         };
@@ -222,7 +279,8 @@ impl Symmetric {
     /// of its loose part: exact for one group, and for several as good as they are independent (see `Centring`).
     pub fn factor(&self) -> Option<Factor> {
         let Some(Loose { pattern, border, own }) = &self.loose else {
-            return self.entries.clone().cholesky().map(|cholesky| Factor { cholesky, loose: None });
+            let coupled = self.coupled.clone();
+            return self.entries.clone().cholesky().map(|cholesky| Factor { cholesky, loose: None, coupled });
         };
         if !own.iter().all(|x| *x > 0.0) {
             return None;
@@ -244,7 +302,8 @@ impl Symmetric {
             }
             let mut complement = entries.clone();
             complement.gemm(-1.0, &factor.shares, &border.transpose(), 1.0);
-            complement.cholesky().map(|cholesky| Factor { cholesky, loose: Some(Box::new(factor)) })
+            let loose = Some(Box::new(factor));
+            complement.cholesky().map(|cholesky| Factor { cholesky, loose, coupled: None })
         })
     }
 }
@@ -330,6 +389,7 @@ pub struct Factor {
     /// Of the matrix, or of the Schur complement of its loose part.
     cholesky: Cholesky<f64, Dyn>,
     loose: Option<Box<LooseFactor>>,
+    coupled: Option<Coupled>,
 }
 
 #[derive(Clone, Debug)]
@@ -357,6 +417,9 @@ impl LooseFactor {
 impl Factor {
     /// Solves `M x = b`.
     pub fn solve(&self, b: &[f64]) -> Vec<f64> {
+        if let Some(coupled) = &self.coupled {
+            return coupled.solve(b, &self.cholesky);
+        }
         let Some(factor) = &self.loose else {
             return self.cholesky.solve(&DVector::from_column_slice(b)).iter().copied().collect();
         };
@@ -378,10 +441,11 @@ impl Factor {
 
     /// `M^-1`.
     pub fn inverse(&self) -> Symmetric {
-        let Some(factor) = &self.loose else {
-            return Symmetric { entries: self.cholesky.inverse(), loose: None };
+        let n = match (&self.loose, &self.coupled) {
+            (None, None) => return Symmetric::whole(self.cholesky.inverse()),
+            (Some(factor), _) => factor.pattern.places.len(),
+            (None, Some(coupled)) => coupled.scaling.len(),
         };
-        let n = factor.pattern.places.len();
         let unit = |i: usize| (0..n).map(|j| f64::from(u8::from(i == j))).collect::<Vec<f64>>();
         let columns: Vec<Vec<f64>> = (0..n).map(|i| self.solve(&unit(i))).collect();
         Symmetric::from_lower(n, |i, j| columns[j][i])
@@ -391,6 +455,35 @@ impl Factor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Against the matrix written out, calibrated and not.
+    #[test]
+    fn coupled_margins_are_a_kronecker_product() {
+        let margin = Symmetric::from_lower(3, |i, j| if i == j { 4.0 } else { 1.0 / (1 + i + j) as f64 });
+        let x: Vec<f64> = (0..9).map(|i| (f64::from(i) * 1.3).sin()).collect();
+        let mut coupled = Symmetric::coupled(4, &margin);
+        for calibrated in [false, true] {
+            let diagonal: Vec<f64> = (0..9).map(|i| 1.0 + f64::from(i)).collect();
+            if calibrated {
+                coupled.calibrate(&diagonal);
+                assert!(close(&coupled.diagonal(), &diagonal, 1e-14));
+            }
+            let whole = Symmetric::from_lower(9, |i, j| {
+                let p = if i / 3 == j / 3 { 0.75 } else { -0.25 };
+                let scaling = |i: usize| if calibrated { (diagonal[i] / 3.0).sqrt() } else { 1.0 };
+                scaling(i) * scaling(j) * p * margin.get(i % 3, j % 3)
+            });
+            assert!((0..9).all(|i| (0..9).all(|j| (whole.get(i, j) - coupled.get(i, j)).abs() <= 1e-14)));
+            assert!(close(&coupled.times(&x), &whole.times(&x), 1e-13));
+            let factor = coupled.factor().expect("definite");
+            assert!(close(&factor.solve(&whole.times(&x)), &x, 1e-13));
+            let exact = whole.factor().expect("definite").inverse();
+            assert!((0..9).all(|i| (0..9).all(|j| (factor.inverse().get(i, j) - exact.get(i, j)).abs() <= 1e-13)));
+            // A ridge is one on the matrix of a margin.
+            let ridged = Symmetric::coupled(4, &margin.ridged(0.5)).diagonal();
+            assert!(calibrated || close(&coupled.ridged(0.5).diagonal(), &ridged, 1e-14));
+        }
+    }
 
     #[test]
     fn solves_and_inverts() {

@@ -1,0 +1,298 @@
+//! The model of a fit: estimates on the original scale of the columns, and how they came about.
+
+use std::time::UNIX_EPOCH;
+
+use crate::data::{Class, Loaded, Table};
+use crate::generative::Moments;
+use crate::model::inference::{Inference, InferenceInfo, Likelihood};
+use crate::model::{
+    CategoryInfo, Covariance, FORMAT, FeatureInfo, FileInfo, GenerativeInfo, LabelInfo, Model, Seconds, Training,
+    VERSION,
+};
+use crate::solve::Status;
+use crate::standardize::Coordinates;
+use crate::train::fit::Fit;
+use crate::train::{ExactJob, Job};
+
+pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, seconds: Seconds) -> Model {
+    let Fit { coordinates, outcome, .. } = fit;
+    let estimates = Estimates::of(fit, job, loaded.label.is_softmax.then_some(loaded.label.classes.len()));
+    let (totals, with_offsets) = (loaded.totals.classes, loaded.offset.is_some());
+    let is_weighted = loaded.weight.is_some() || loaded.class_weight.is_some();
+    let is_softmax = loaded.label.is_softmax;
+    let features: Vec<FeatureInfo> = loaded
+        .features
+        .into_iter()
+        .enumerate()
+        .map(|(index, feature)| {
+            let active = coordinates.active().iter().position(|&column| column == index);
+            let Estimate { one, several, inference, inferences } = estimates.of_feature(index, active);
+            FeatureInfo {
+                kind: if feature.level.is_some() { "level".into() } else { feature.kind.name().into() },
+                category: feature.level.map(|(category, _)| loaded.categories[category].name.clone()),
+                name: feature.name,
+                unit: feature.unit.map(Into::into),
+                indicates: feature.indicates,
+                fill: feature.fill,
+                missing: feature.missing,
+                coefficient: one,
+                coefficients: several,
+                mean: feature.scale.mean,
+                scale: feature.scale.scale,
+                aliased: fit.aliased.contains(&index),
+                inference,
+                inferences,
+            }
+        })
+        .collect();
+    let intercept = estimates.of_intercept();
+    let mut notes = loaded.notes;
+    let names = |columns: &mut dyn Iterator<Item = usize>| -> String {
+        columns.map(|column| features[column].name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    if !fit.aliased.is_empty() {
+        notes.push(format!(
+            "aliased, coefficient 0: {} (the columns before them explain them completely)",
+            names(&mut fit.aliased.iter().copied())
+        ));
+    }
+    let mut warnings = Vec::new();
+    if job.exact != ExactJob::None && fit.verified.is_none() {
+        warnings
+            .push("not verified: the run ended without estimates, so there is nothing to hold against the file".into());
+    }
+    if job.inference.is_some() && fit.covariance.is_none() {
+        warnings.push(
+            "no standard errors: the Hessian at the end has no inverse, or the run ended without estimates".into(),
+        );
+    }
+    if outcome.status != Status::Converged {
+        warnings.push(format!("{}: {}", outcome.status.name(), outcome.status.advice()));
+    }
+    if outcome.status == Status::Separated {
+        warnings.push(format!("the columns that separate: {}", names(&mut separating(fit).into_iter())));
+    }
+    let kind = match (job.inference.is_some_and(|inference| inference.robust), job.l2 > 0.0) {
+        (true, _) => "robust (HC0)",
+        (false, true) => "penalised",
+        (false, false) => "maximum likelihood",
+    };
+    Model {
+        covariance: estimates.covariance(&features, &loaded.label.classes, kind),
+        format: FORMAT.into(),
+        version: VERSION,
+        intercept: intercept.one,
+        intercepts: intercept.several,
+        intercept_inference: intercept.inference,
+        intercepts_inference: intercept.inferences,
+        generative: fit.moments.as_ref().map(|moments| generative(moments, coordinates)),
+        nulls: job.request.nulls,
+        offset: loaded.offset,
+        training: Training {
+            rows: table.rows,
+            positives: (!is_softmax).then(|| loaded.label.counts[1]),
+            class_rows: if is_softmax { loaded.label.counts } else { Vec::new() },
+            identification: is_softmax.then(|| if estimates.is_centred { "centred" } else { "reference" }.into()),
+            weight: loaded.weight,
+            class_weight: loaded.class_weight,
+            weights: is_weighted.then_some(fit.settings.rows),
+            loss: fit.loss,
+            solver: job.solver.name().into(),
+            status: outcome.status,
+            iterations: outcome.iterations,
+            passes: outcome.passes,
+            delta: outcome.delta,
+            delta_is_approximate: fit.settings.approximate && fit.verified.is_none(),
+            delta_floor: fit.settings.delta_floor,
+            tolerance: job.tolerance,
+            gradient_norm: outcome.gradient_norm(),
+            gradient_tolerance: job.gradient_tolerance,
+            inference: job
+                .inference
+                .filter(|_| fit.covariance.is_some())
+                .map(|inference| InferenceInfo { kind: kind.into(), confidence: inference.confidence }),
+            verified: fit.verified,
+            likelihood: job.inference.map(|_| {
+                // A mean of f32 terms holds about seven digits; the CPU's is in f64.
+                let digits = (fit.settings.delta_floor > 0.0).then_some(7);
+                Likelihood::new(fit.loss, &totals, job.intercept, with_offsets, outcome.parameters.len(), digits)
+            }),
+            validation: None,
+            device,
+            l2: job.l2,
+            penalty_scale: job.penalty_scale,
+            fit_intercept: job.intercept,
+            seconds,
+            files: table
+                .files
+                .iter()
+                .map(|file| FileInfo {
+                    path: file.path.display().to_string(),
+                    bytes: file.bytes,
+                    modified: file.modified.and_then(|time| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())),
+                })
+                .collect(),
+            program: concat!("gpu-logreg ", env!("CARGO_PKG_VERSION")).into(),
+            command: Vec::new(),
+            notes,
+            warnings,
+        },
+        label: LabelInfo {
+            column: loaded.label.column,
+            positive: (!is_softmax).then(|| loaded.label.classes[1].clone()),
+            classes: loaded.label.classes,
+        },
+        features,
+        categories: loaded
+            .categories
+            .into_iter()
+            .map(|category| CategoryInfo {
+                column: category.name,
+                kind: category.kind.name().into(),
+                levels: category.levels,
+                rows: category.rows,
+            })
+            .collect(),
+    }
+}
+
+/// The columns that separate the classes: those along which the rows are saturated, or else those with the largest
+/// weights on the standardised scale, at least a tenth of the largest.
+fn separating(fit: &Fit) -> Vec<usize> {
+    let active = fit.coordinates.active();
+    let size = fit.coordinates.dimension();
+    // Of several margins the largest weight of each column.
+    let of_column = |index: usize| fit.outcome.parameters.iter().skip(index).step_by(size);
+    let weights: Vec<f64> =
+        (0..active.len()).map(|index| of_column(index).fold(0.0, |most: f64, w| most.max(w.abs()))).collect();
+    let largest = weights.iter().fold(0.0, |largest: f64, w| largest.max(*w));
+    let mut columns: Vec<usize> =
+        fit.outcome.saturated.iter().filter_map(|&index| active.get(index % size).copied()).collect();
+    columns.sort_unstable();
+    columns.dedup();
+    if columns.is_empty() {
+        columns =
+            active.iter().zip(&weights).filter(|(_, w)| **w >= 0.1 * largest).map(|(&column, _)| column).collect();
+    }
+    columns
+}
+
+/// The coefficients of a feature or of the intercept: one, or of a softmax one for each class.
+#[derive(Default)]
+struct Estimate {
+    one: Option<f64>,
+    several: Vec<f64>,
+    inference: Option<Inference>,
+    inferences: Vec<Option<Inference>>,
+}
+
+/// The estimates on the original scale.
+struct Estimates<'f> {
+    fit: &'f Fit,
+    /// Of a softmax.
+    classes: Option<usize>,
+    /// Of each margin: weights of all columns and the intercept.
+    margins: Vec<(Vec<f64>, f64)>,
+    /// The coefficients of all classes add up to 0, as the penalty has them; else those of the first are 0.
+    is_centred: bool,
+    has_intercept: bool,
+    /// Probability that a confidence interval covers, if something is inferred.
+    confidence: Option<f64>,
+}
+
+impl<'f> Estimates<'f> {
+    fn of(fit: &'f Fit, job: &Job, classes: Option<usize>) -> Self {
+        let size = fit.coordinates.dimension();
+        let margins = fit.outcome.parameters.chunks(size).map(|margin| fit.coordinates.to_original(margin)).collect();
+        let confidence = job.inference.filter(|_| fit.covariance.is_some()).map(|inference| inference.confidence);
+        // With two classes the penalty is that of the binary model, on their difference.
+        let is_centred = job.l2 > 0.0 && classes.is_some_and(|classes| classes > 2);
+        Self { fit, classes, margins, is_centred, has_intercept: job.intercept, confidence }
+    }
+
+    /// Of the margins, one after the other, what the coefficient of class `class` is made of.
+    fn shares(&self, class: usize) -> Vec<f64> {
+        let classes = self.classes.unwrap_or(2);
+        let share = |margin: usize| {
+            let own = f64::from(u8::from(margin + 1 == class));
+            // Intercepts are not penalised; they are centred with the rest.
+            if self.is_centred { own - 1.0 / classes as f64 } else { own }
+        };
+        (0..self.margins.len()).map(share).collect()
+    }
+
+    /// The vector over the solver's parameters whose product with them is a coefficient: that of the active column, or of
+    /// the intercept for `None`, in the margin of `class`.
+    fn map(&self, class: usize, active: Option<usize>) -> Vec<f64> {
+        let of_margin = self.fit.coordinates.coefficient_map(active);
+        self.shares(class).into_iter().flat_map(|share| of_margin.iter().map(move |x| share * x)).collect()
+    }
+
+    fn of_feature(&self, column: usize, active: Option<usize>) -> Estimate {
+        let values: Vec<f64> = self.margins.iter().map(|(weights, _)| weights[column]).collect();
+        self.estimate(&values, active.map(Some))
+    }
+
+    fn of_intercept(&self) -> Estimate {
+        let values: Vec<f64> = self.margins.iter().map(|(_, intercept)| *intercept).collect();
+        self.estimate(&values, self.has_intercept.then_some(None))
+    }
+
+    /// From the coefficients of the margins; `place` is where they are estimated, if they are.
+    fn estimate(&self, values: &[f64], place: Option<Option<usize>>) -> Estimate {
+        let infer = |class: usize, coefficient: f64| {
+            let variance = self.fit.covariance.as_ref()?.quadratic(&self.map(class, place?));
+            Some(Inference::new(coefficient, variance.sqrt(), self.confidence?))
+        };
+        let Some(classes) = self.classes else {
+            return Estimate { one: Some(values[0]), inference: infer(1, values[0]), ..Estimate::default() };
+        };
+        let of_class = |class: usize| self.shares(class).iter().zip(values).map(|(share, v)| share * v).sum::<f64>();
+        let several: Vec<f64> = (0..classes).map(of_class).collect();
+        let inferences = if self.confidence.is_none() {
+            Vec::new()
+        } else {
+            let is_estimated = |class: usize| self.is_centred || class > 0;
+            (0..classes).map(|class| infer(class, several[class]).filter(|_| is_estimated(class))).collect()
+        };
+        Estimate { several, inferences, ..Estimate::default() }
+    }
+
+    /// The covariance of the estimates of the margins, the intercept of each first.
+    fn covariance(&self, features: &[FeatureInfo], classes: &[Class], kind: &'static str) -> Option<Covariance> {
+        let covariance = self.fit.covariance.as_ref()?;
+        let active = self.fit.coordinates.active();
+        let intercept = self.has_intercept.then_some(None);
+        let first = usize::from(!self.is_centred);
+        let order: Vec<(usize, Option<usize>)> = (first..classes.len())
+            .flat_map(|class| intercept.into_iter().chain((0..active.len()).map(Some)).map(move |place| (class, place)))
+            .collect();
+        let name = |&(class, place): &(usize, Option<usize>)| {
+            let name = place.map_or("(intercept)", |place| features[active[place]].name.as_str());
+            if self.classes.is_some() { format!("{}: {name}", classes[class]) } else { name.to_owned() }
+        };
+        let maps: Vec<Vec<f64>> = order.iter().map(|&(class, place)| self.map(class, place)).collect();
+        let times: Vec<Vec<f64>> = maps.iter().map(|map| covariance.times(map)).collect();
+        let product = |a: &Vec<f64>, b: &Vec<f64>| a.iter().zip(b).map(|(a, b)| a * b).sum();
+        Some(Covariance {
+            coefficients: order.iter().map(name).collect(),
+            kind,
+            covariance: maps.iter().map(|a| times.iter().map(|b| product(a, b)).collect()).collect(),
+        })
+    }
+}
+
+/// The moments on the original scale of the columns.
+fn generative(moments: &Moments, coordinates: &Coordinates) -> GenerativeInfo {
+    let columns = coordinates.columns();
+    let mean = |mean: &Vec<f64>| {
+        mean.iter().zip(columns).map(|(x, column)| column.device_mean + column.device_scale * x).collect()
+    };
+    let entry = |i: usize, j: usize| columns[i].device_scale * columns[j].device_scale * moments.within.get(i, j);
+    let row = |i: usize| (0..columns.len()).map(|j| entry(i, j)).collect();
+    GenerativeInfo {
+        priors: moments.priors(),
+        means: moments.means.iter().map(mean).collect(),
+        covariance: (0..columns.len()).map(row).collect(),
+    }
+}

@@ -1,0 +1,371 @@
+//! The fit, in the solver's coordinates.
+
+use crate::approximation::{Approximated, Approximation};
+use crate::backend::Backend;
+use crate::data::{Loaded, Shape};
+use crate::error::{Error, Result};
+use crate::generative::{Moments, Posterior};
+use crate::matrix::Symmetric;
+use crate::model::Verified;
+use crate::model::inference::covariance;
+use crate::monitor::Monitor;
+use crate::objective::{Diagonal, Evaluation, Need, Objective};
+use crate::penalty::{Penalized, Penalty};
+use crate::solve::{
+    History, Outcome, Preconditioner, Settings, Start, Status, aliased, conjugate_gradient, gradient_descent, lbfgs,
+    newton, refit,
+};
+use crate::standardize::{Coordinates, Standardized};
+use crate::train::{Curvature, ExactJob, Init, Job, Solver};
+
+/// The rows of a subsample, and which categories are loose in their Hessian.
+pub(super) struct Subsample<'k> {
+    pub(super) backend: &'k mut dyn Backend,
+    pub(super) loose: &'k [bool],
+}
+
+/// A fit in the solver's coordinates.
+pub(super) struct Fit {
+    pub(super) coordinates: Coordinates,
+    /// Columns that others explain.
+    pub(super) aliased: Vec<usize>,
+    pub(super) outcome: Outcome,
+    /// Mean loss without the penalty.
+    pub(super) loss: f64,
+    pub(super) settings: Settings,
+    /// Of the estimates, in the solver's coordinates.
+    pub(super) covariance: Option<Symmetric>,
+    pub(super) penalty: Penalty,
+    pub(super) verified: Option<Verified>,
+    /// Where the classes lie in the device's coordinates, if the coefficients were made of that.
+    pub(super) moments: Option<Moments>,
+}
+
+#[expect(clippy::too_many_arguments, reason = "what a fit is made of")]
+pub(super) fn fit(
+    backend: &mut dyn Backend,
+    subsample: Option<Subsample<'_>>,
+    loaded: &Loaded,
+    job: &Job,
+    shape: Shape,
+    bias: f64,
+    monitor: &dyn Monitor,
+    history: &mut History<'_>,
+) -> Result<Fit> {
+    // What a mean is over: the rows, or their weights.
+    let rows = backend.weight();
+    let scales = loaded.features.iter().map(|feature| feature.scale).collect();
+    let mut coordinates = Coordinates::new(scales, job.intercept);
+    for (index, feature) in loaded.features.iter().enumerate() {
+        if feature.level.is_some_and(|(category, _)| subsample.as_ref().is_some_and(|rows| rows.loose[category])) {
+            coordinates.leave_uncentred(index);
+        }
+    }
+    if coordinates.dimension() == 0 {
+        return Err(Error::data(
+            "there is nothing to fit: every feature is always 0, and there is no intercept",
+            "Leave --no-intercept out, or name other features.",
+        ));
+    }
+    let curvature = job.curvature(shape);
+    let takes_moments =
+        job.solver == Solver::Generative || job.init == Init::Generative || curvature == Curvature::Bound;
+    let moments = if takes_moments { Some(backend.moments()?) } else { None };
+    let mut point = starting_point(&coordinates, &loaded.totals.classes);
+    if job.solver == Solver::Generative
+        && let Some(moments) = moments
+    {
+        return generative(backend, coordinates, moments, loaded, job, bias);
+    }
+    let need = if curvature == Curvature::Whole { Need::Hessian } else { Need::Diagonal };
+    let mut evaluation = Standardized::new(&mut *backend, coordinates.clone()).move_to(&point, need)?;
+    // A penalty makes the answer unique whatever the columns are, and a subsample cannot tell.
+    let mut aliased_columns = Vec::new();
+    if job.l2 == 0.0 && curvature != Curvature::Subsample {
+        let columns = of_first_margin(&coordinates, &evaluation, moments.as_ref(), &loaded.totals.classes);
+        let dropped = find_aliased(backend, &coordinates, &columns, &mut aliased_columns)?;
+        let kept = kept_parameters(coordinates.dimension(), point.len(), &dropped);
+        coordinates = coordinates.without(&dropped);
+        point = kept.iter().map(|&index| point[index]).collect();
+        evaluation = restricted(&evaluation, &kept);
+    }
+    let penalty = Penalty::new(job.l2, job.penalty_scale, &coordinates.active_scales(), job.intercept, shape.classes);
+    let settings = Settings {
+        tolerance: job.tolerance,
+        // A standard error moves by about as many parts as the point is standard errors away.
+        goal: if job.inference.is_some() { 0.05 * job.tolerance } else { job.tolerance },
+        gradient_tolerance: job.gradient_tolerance,
+        max_iterations: job.max_iterations,
+        preconditioner: match (job.preconditioner, job.solver) {
+            (Some(Preconditioner::Subsample | Preconditioner::Bound), _) | (None, Solver::Cg | Solver::Newton) => {
+                Preconditioner::Hessian
+            }
+            (Some(preconditioner), _) => preconditioner,
+            (None, Solver::Lbfgs | Solver::GradientDescent | Solver::Generative) => Preconditioner::None,
+        },
+        approximate: curvature != Curvature::Whole,
+        hessian_at_end: job.inference.is_some() || job.exact != ExactJob::None,
+        may_separate: job.l2 == 0.0 && loaded.offset.is_none(),
+        ..settings_of(loaded, &coordinates, shape, rows, bias)
+    };
+    let bound = match (&moments, shape.classes) {
+        (Some(moments), Some(classes)) if curvature == Curvature::Bound => {
+            Some(bound(&coordinates.moments(moments), classes, &penalty))
+        }
+        _ => None,
+    };
+    let mut subsample = subsample.map(|rows| Standardized::new(rows.backend, coordinates.clone()));
+    let mut all = Standardized::new(&mut *backend, coordinates.clone());
+    // A bound has the penalty in it, a subsample has not.
+    let mut outcome = if let Some(bound) = &bound {
+        let (mut penalized, evaluation) = Penalized::standing(&mut all, penalty.clone(), &point, evaluation);
+        let (mut objective, evaluation) =
+            Approximated::standing(&mut penalized, Approximation::Bound(bound), &point, evaluation)?;
+        let start = begin(&mut objective, Start::at(point, evaluation), job, &coordinates, moments.as_ref())?;
+        solve(&mut objective, start, job.solver, &settings, monitor, history)?
+    } else if let Some(rows) = &mut subsample {
+        let (mut approximated, evaluation) =
+            Approximated::standing(&mut all, Approximation::Subsample(rows), &point, evaluation)?;
+        let (mut objective, evaluation) = Penalized::standing(&mut approximated, penalty.clone(), &point, evaluation);
+        let start = begin(&mut objective, Start::at(point, evaluation), job, &coordinates, moments.as_ref())?;
+        solve(&mut objective, start, job.solver, &settings, monitor, history)?
+    } else {
+        let (mut objective, evaluation) = Penalized::standing(&mut all, penalty.clone(), &point, evaluation);
+        let start = begin(&mut objective, Start::at(point, evaluation), job, &coordinates, moments.as_ref())?;
+        solve(&mut objective, start, job.solver, &settings, monitor, history)?
+    };
+    let loss = outcome.value - penalty.value(&outcome.parameters);
+    // Standard errors and refinement take the Hessian of all the data.
+    let mut all = Standardized::new(&mut *backend, coordinates.clone());
+    let mut objective = Penalized::new(&mut all, penalty.clone());
+    if settings.approximate {
+        outcome.hessian = None;
+    }
+    let mut found = None;
+    let has_estimates = outcome.status.has_estimates();
+    // A run that ended at a fresh evaluation has its Hessian and stands there; another one goes there.
+    if has_estimates && outcome.hessian.is_none() && (job.inference.is_some() || job.exact != ExactJob::None) {
+        outcome.hessian = objective.move_to(&outcome.parameters, Need::Hessian)?.hessian;
+    }
+    if has_estimates && let Some(inference) = job.inference {
+        let scatter = if inference.robust { Some(objective.scatter()?) } else { None };
+        found = outcome.hessian.as_ref().and_then(|hessian| covariance(hessian, scatter.as_ref(), settings.rows));
+    }
+    outcome.passes = objective.passes();
+    Ok(Fit {
+        coordinates,
+        aliased: aliased_columns,
+        outcome,
+        loss,
+        settings,
+        covariance: found,
+        penalty,
+        verified: None,
+        moments: None,
+    })
+}
+
+fn solve(
+    objective: &mut dyn Objective,
+    start: Start,
+    solver: Solver,
+    settings: &Settings,
+    monitor: &dyn Monitor,
+    history: &mut History<'_>,
+) -> Result<Outcome> {
+    match solver {
+        Solver::Cg => conjugate_gradient(objective, start, settings, monitor, history),
+        Solver::Newton => newton(objective, start, settings, monitor, history),
+        Solver::Lbfgs => lbfgs(objective, start, settings, monitor, history),
+        Solver::GradientDescent => gradient_descent(objective, start, settings, monitor, history),
+        Solver::Generative => Err(Error::internal("a closed form has no iterations")),
+    }
+}
+
+/// The start, or along the posterior of Gaussian classes where that was asked for and exists.
+fn begin(
+    objective: &mut dyn Objective,
+    start: Start,
+    job: &Job,
+    coordinates: &Coordinates,
+    moments: Option<&Moments>,
+) -> Result<Start> {
+    let posterior = moments.filter(|_| job.init == Init::Generative).and_then(|moments| {
+        let moments = coordinates.moments(moments);
+        if moments.explained(EXPLAINED).is_empty() { Posterior::of(&moments) } else { None }
+    });
+    match posterior {
+        Some(posterior) => {
+            let mut target = posterior.against_first();
+            if !coordinates.has_intercept() {
+                target = without_intercepts(&target, coordinates.dimension());
+            }
+            refit(objective, start, &target)
+        }
+        None => Ok(start),
+    }
+}
+
+fn without_intercepts(parameters: &[f64], features: usize) -> Vec<f64> {
+    parameters.chunks(features + 1).flat_map(|margin| margin[..features].to_vec()).collect()
+}
+
+/// A share of its spread over all rows, or of its own within the classes, below which f32 sums say nothing of a feature.
+const EXPLAINED: f64 = 1e-6;
+
+/// The same in f64, of columns in f32.
+const EXPLAINED_IN_F64: f64 = 1e-10;
+
+/// The posterior of Gaussian classes, in closed form: a pass for their moments, and one for the loss.
+fn generative(
+    backend: &mut dyn Backend,
+    mut coordinates: Coordinates,
+    moments: Moments,
+    loaded: &Loaded,
+    job: &Job,
+    bias: f64,
+) -> Result<Fit> {
+    let mut aliased_columns = Vec::new();
+    let in_solver = coordinates.moments(&moments);
+    // What others explain over all rows they explain within the classes: a suspicion takes a look at all rows.
+    if !in_solver.explained(10.0 * EXPLAINED).is_empty() {
+        let point = starting_point(&coordinates, &loaded.totals.classes);
+        let evaluation = Standardized::new(&mut *backend, coordinates.clone()).move_to(&point, Need::Gradient)?;
+        let columns = of_first_margin(&coordinates, &evaluation, Some(&moments), &loaded.totals.classes);
+        let dropped = find_aliased(backend, &coordinates, &columns, &mut aliased_columns)?;
+        coordinates = coordinates.without(&dropped);
+    }
+    let in_solver = coordinates.moments(&moments);
+    let explained = in_solver.explained(if bias > 0.0 { EXPLAINED } else { EXPLAINED_IN_F64 });
+    if !explained.is_empty() {
+        let name = |index: &usize| loaded.features[coordinates.active()[*index]].name.as_str();
+        let names: Vec<&str> = explained.iter().take(20).map(name).collect();
+        return Err(Error::data(
+            format!(
+                "within the classes these features do not vary, or others explain them: {}; the covariance that the \
+                 classes share is singular",
+                names.join(", ")
+            ),
+            "Leave them out with --ignore, or choose another solver.",
+        ));
+    }
+    let posterior = Posterior::of(&in_solver)
+        .ok_or_else(|| Error::data("the covariance that the classes share is singular", "Choose another solver."))?;
+    let parameters = posterior.against_first();
+    let mut objective = Standardized::new(&mut *backend, coordinates.clone());
+    let evaluation = objective.move_to(&parameters, Need::Gradient)?;
+    let passes = objective.passes();
+    let status = if evaluation.is_finite() { Status::Converged } else { Status::NonFinite };
+    let outcome = Outcome {
+        parameters,
+        value: evaluation.value,
+        gradient: evaluation.gradient,
+        hessian: None,
+        saturated: Vec::new(),
+        delta: None,
+        status,
+        iterations: 0,
+        passes,
+    };
+    let classes = moments.weights.len();
+    let penalty = Penalty::new(0.0, job.penalty_scale, &coordinates.active_scales(), true, Some(classes));
+    Ok(Fit {
+        aliased: aliased_columns,
+        loss: outcome.value,
+        settings: Settings { rows: backend.weight(), ..Settings::new(0, Vec::new()) },
+        covariance: None,
+        penalty,
+        verified: None,
+        moments: Some(moments),
+        coordinates,
+        outcome,
+    })
+}
+
+/// What the settings take from the data.
+fn settings_of(loaded: &Loaded, coordinates: &Coordinates, shape: Shape, rows: f64, bias: f64) -> Settings {
+    Settings {
+        rows,
+        delta_floor: bias * rows.sqrt(),
+        least_weight: loaded.totals.least,
+        ..Settings::new(0, coordinates.reach().repeat(shape.margins()))
+    }
+}
+
+/// All weights 0, and the intercepts at the log odds of the classes against the first.
+fn starting_point(coordinates: &Coordinates, classes: &[f64]) -> Vec<f64> {
+    let of_class = |class: &f64| {
+        let mut point = vec![0.0; coordinates.dimension()];
+        if coordinates.has_intercept()
+            && let Some(intercept) = point.last_mut()
+        {
+            *intercept = (class / classes[0]).ln();
+        }
+        point
+    };
+    classes[1..].iter().flat_map(of_class).collect()
+}
+
+/// The part of the Hessian at the start that belongs to the first margin, `[dimension x dimension]`.
+fn of_first_margin(
+    coordinates: &Coordinates,
+    evaluation: &Evaluation,
+    moments: Option<&Moments>,
+    classes: &[f64],
+) -> Symmetric {
+    let first: Vec<usize> = (0..coordinates.dimension()).collect();
+    match (&evaluation.hessian, moments) {
+        (Some(hessian), _) => hessian.restricted(&first),
+        (None, Some(moments)) => {
+            let total: f64 = classes.iter().sum();
+            let share = if coordinates.has_intercept() { classes[1] / total } else { 1.0 / classes.len() as f64 };
+            let mut gram = coordinates.moments(moments).gram().restricted(&first);
+            gram.scale(share * (1.0 - share));
+            gram
+        }
+        (None, None) => Symmetric::zero(0),
+    }
+}
+
+/// The parameters of a margin that others explain; their columns are added to `columns`.
+fn find_aliased(
+    backend: &mut dyn Backend,
+    coordinates: &Coordinates,
+    hessian: &Symmetric,
+    columns: &mut Vec<usize>,
+) -> Result<Vec<usize>> {
+    let mut objective = Standardized::new(backend, coordinates.clone());
+    let dropped = aliased(&mut objective, hessian, coordinates.active().len())?;
+    columns.extend(dropped.iter().map(|&index| coordinates.active()[index]));
+    Ok(dropped)
+}
+
+/// Of `all` parameters, `of_margin` for each margin, those that are not dropped.
+fn kept_parameters(of_margin: usize, all: usize, dropped: &[usize]) -> Vec<usize> {
+    (0..all).filter(|index| !dropped.contains(&(index % of_margin))).collect()
+}
+
+/// The evaluation without the other parameters.
+fn restricted(evaluation: &Evaluation, kept: &[usize]) -> Evaluation {
+    let some = |all: &[f64]| kept.iter().map(|&index| all[index]).collect::<Vec<f64>>();
+    Evaluation {
+        value: evaluation.value,
+        gradient: some(&evaluation.gradient),
+        diagonal: evaluation
+            .diagonal
+            .as_ref()
+            .map(|diagonal| Diagonal { own: some(&diagonal.own), with_intercept: some(&diagonal.with_intercept) }),
+        hessian: evaluation.hessian.as_ref().map(|hessian| hessian.restricted(kept)),
+    }
+}
+
+/// The bound on the Hessian of the penalised loss of a softmax: `(I - 11' / K) x (X'X / 2N + penalty)`.
+fn bound(moments: &Moments, classes: usize, penalty: &Penalty) -> Symmetric {
+    let first: Vec<usize> = (0..penalty.strength().len()).collect();
+    let mut margin = moments.gram().restricted(&first);
+    margin.scale(0.5);
+    // The penalty of K >= 3 classes has the same coupling; that of two is on their difference, and 1 - 1/2 of its double.
+    let times = if classes > 2 { 1.0 } else { 2.0 };
+    margin.add_diagonal(&penalty.strength().iter().map(|l| times * l).collect::<Vec<f64>>());
+    Symmetric::coupled(classes, &margin)
+}

@@ -1,0 +1,365 @@
+//! From a table to a model: the main job, a step a line.
+
+mod estimates;
+mod fit;
+mod verify;
+
+use std::time::Instant;
+
+use crate::backend::cpu::CpuTable;
+use crate::backend::storage::{Limits, Placement};
+use crate::backend::{Device, Loading, Selection};
+use crate::data::{Plan, Request, Shape, Table, load};
+use crate::error::{Error, Result};
+use crate::model::{Model, Seconds};
+use crate::monitor::Monitor;
+use crate::penalty::PenaltyScale;
+use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, History, Preconditioner};
+use crate::subsample::{HESSIAN_FEATURES, Sampling, kept_rows};
+use estimates::model;
+use fit::{Subsample, fit};
+use verify::verify_on_file;
+
+/// A solver, by the name in the model file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Solver {
+    /// Preconditioned nonlinear conjugate gradient.
+    #[default]
+    Cg,
+    /// Newton's method.
+    Newton,
+    /// Limited-memory BFGS.
+    Lbfgs,
+    /// Gradient descent.
+    GradientDescent,
+    /// The posterior of Gaussian classes with one covariance, in closed form.
+    Generative,
+}
+
+/// Where a solver begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Init {
+    /// Weights 0, and the intercept at the log odds of the classes.
+    #[default]
+    Zero,
+    /// Along the posterior of Gaussian classes, as far as the loss falls.
+    Generative,
+}
+
+impl Solver {
+    /// The name in the model file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cg => "cg",
+            Self::Newton => "newton",
+            Self::Lbfgs => "lbfgs",
+            Self::GradientDescent => "gradient-descent",
+            Self::Generative => "generative",
+        }
+    }
+}
+
+/// What a solver gets for a Hessian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Curvature {
+    /// That of all the data.
+    Whole,
+    /// That of a subsample of the rows.
+    Subsample,
+    /// The bound on that of a softmax.
+    Bound,
+}
+
+/// Up to this many parameters the Hessian of a softmax is taken: it costs `parameters / 8` times what an evaluation does.
+const HESSIAN_PARAMETERS: usize = 256;
+
+/// What to fit, where, and how.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Which columns.
+    pub request: Request,
+    /// On which device.
+    pub device: Selection,
+    /// How much of the table may be kept where.
+    pub limits: Limits,
+    /// Strength of the L2 penalty on the mean loss, at least 0.
+    pub l2: f64,
+    /// On which scale the weights are penalised.
+    pub penalty_scale: PenaltyScale,
+    /// Whether to fit an intercept.
+    pub intercept: bool,
+    /// The method.
+    pub solver: Solver,
+    /// Where it begins.
+    pub init: Init,
+    /// What stands in for the inverse Hessian; `None` for what suits the solver.
+    pub preconditioner: Option<Preconditioner>,
+    /// Distance to the optimum, in standard errors, that counts as converged.
+    pub tolerance: f64,
+    /// If given, the largest component of the gradient that counts as zero, instead of `tolerance`.
+    pub gradient_tolerance: Option<f64>,
+    /// Iterations at most.
+    pub max_iterations: u64,
+    /// If given, standard errors and what follows from them.
+    pub inference: Option<InferenceJob>,
+    /// What a pass in f64 over the file is for.
+    pub exact: ExactJob,
+}
+
+/// What passes in double precision over the file, not the narrowed copy, are for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExactJob {
+    /// There are none.
+    #[default]
+    None,
+    /// One, to see loss, gradient and distance as the file sees them.
+    Verify,
+    /// A few, to refine the coefficients to the double-precision answer.
+    Refine,
+}
+
+/// What to infer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InferenceJob {
+    /// Probability that an interval covers, in 0..1.
+    pub confidence: f64,
+    /// White's sandwich (HC0) instead of the inverse information.
+    pub robust: bool,
+}
+
+impl Job {
+    /// What the solver gets for a Hessian of a table with such a shape.
+    fn curvature(&self, shape: Shape) -> Curvature {
+        match self.preconditioner {
+            Some(Preconditioner::Hessian) => Curvature::Whole,
+            Some(Preconditioner::Bound) => Curvature::Bound,
+            Some(Preconditioner::Subsample) => Curvature::Subsample,
+            _ if shape.margins() > 1 && shape.parameters() > HESSIAN_PARAMETERS => Curvature::Bound,
+            _ if shape.margins() == 1 && shape.features > HESSIAN_FEATURES => Curvature::Subsample,
+            _ => Curvature::Whole,
+        }
+    }
+
+    /// Whether the solver works with a Hessian.
+    fn takes_hessian(&self) -> bool {
+        match self.preconditioner {
+            Some(Preconditioner::Hessian | Preconditioner::Subsample | Preconditioner::Bound) => true,
+            Some(_) => false,
+            None => matches!(self.solver, Solver::Cg | Solver::Newton),
+        }
+    }
+
+    /// An error if the flags do not fit the model that a table with such a shape leads to.
+    fn check(&self, shape: Shape) -> Result<()> {
+        let of_softmax = shape.classes.is_some();
+        let fault = |what: &str, way_out: &str| Err(Error::usage(what, way_out));
+        match self.preconditioner {
+            Some(Preconditioner::Subsample) if of_softmax => {
+                return fault(
+                    "--preconditioner subsample is for two classes",
+                    "With several, --preconditioner bound takes one matrix for all of them.",
+                );
+            }
+            Some(Preconditioner::Bound) if !of_softmax => {
+                return fault("--preconditioner bound is for several classes", "With two, say hessian or subsample.");
+            }
+            _ => {}
+        }
+        if self.solver == Solver::Generative {
+            if self.l2 > 0.0 {
+                return fault("--solver generative has no penalty", "Leave --l2 out, or choose another solver.");
+            }
+            if self.inference.is_some() || self.exact != ExactJob::None {
+                return fault(
+                    "--inference, --verify and --refine are about the maximum of the likelihood of the labels, and \
+                     --solver generative does not look for it",
+                    "Leave them out, or choose another solver.",
+                );
+            }
+            if !self.intercept {
+                return fault(
+                    "--no-intercept has no meaning with --solver generative: the intercept comes from the priors and the \
+                     means",
+                    "Leave it out, or choose another solver.",
+                );
+            }
+        }
+        let takes_moments = self.solver == Solver::Generative || self.init == Init::Generative;
+        if takes_moments && shape.offsets {
+            return fault(
+                "Gaussian classes have no offset",
+                "Leave --offset out, or --solver generative and --init generative.",
+            );
+        }
+        Ok(())
+    }
+
+    /// Passes that the methods needed on the nine data sets of `docs/solver.md`, the confirming evaluation included.
+    fn usual_passes(&self, shape: Shape) -> Option<[u64; 2]> {
+        let is_whole = self.curvature(shape) == Curvature::Whole && shape.classes.is_none();
+        match self.solver {
+            Solver::Generative => Some([2, 2]),
+            Solver::Cg if is_whole && self.takes_hessian() => Some([6, 19]),
+            Solver::Newton if is_whole => Some([11, 18]),
+            _ => None,
+        }
+    }
+
+    /// Maximum likelihood with the defaults.
+    pub fn new(request: Request, device: Selection) -> Self {
+        Self {
+            request,
+            device,
+            limits: Limits::default(),
+            l2: 0.0,
+            penalty_scale: PenaltyScale::default(),
+            intercept: true,
+            solver: Solver::default(),
+            init: Init::default(),
+            preconditioner: None,
+            tolerance: DEFAULT_TOLERANCE,
+            gradient_tolerance: None,
+            max_iterations: DEFAULT_MAX_ITERATIONS,
+            inference: None,
+            exact: ExactJob::None,
+        }
+    }
+}
+
+/// What a run is going to do, known before it reads the data.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct RunPlan {
+    /// Rows of the table.
+    pub rows: usize,
+    /// Features.
+    pub features: usize,
+    /// Classes of a softmax.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<usize>,
+    /// Columns that are categories.
+    pub categories: usize,
+    /// Their levels, the references included.
+    pub levels: usize,
+    /// The device.
+    pub device: String,
+    /// Where the table is kept.
+    pub placement: Placement,
+    /// Bytes in memory for the Hessian that preconditions the solver, its factor, and the rows of a subsample if it is
+    /// that of one.
+    pub preconditioner_bytes: u64,
+    /// Passes over the data that the method needs as a rule, from and to; `None` where that depends on the data too
+    /// much to say.
+    pub passes: Option<[u64; 2]>,
+}
+
+/// A job whose columns are found, whose device is open and whose room is reserved.
+pub struct Prepared<'j> {
+    table: Table,
+    job: &'j Job,
+    plan: Plan,
+    device: Device,
+    loading: Box<dyn Loading>,
+    start: Instant,
+}
+
+/// Checks a job, opens its device and reserves the room that the table needs.
+pub fn prepare<'j>(table: Table, job: &'j Job, monitor: &dyn Monitor) -> Result<Prepared<'j>> {
+    let start = Instant::now();
+    let (table, plan) = job.request.resolve(table, monitor)?;
+    let design = plan.design(table.rows);
+    job.check(design.shape)?;
+    let device = Device::open(&job.device)?;
+    let loading = device.reserve(design, &job.limits)?;
+    Ok(Prepared { table, job, plan, device, loading, start })
+}
+
+impl Prepared<'_> {
+    /// What the run is going to do.
+    pub fn plan(&self) -> RunPlan {
+        let [categories, levels] = self.plan.categories();
+        RunPlan {
+            rows: self.table.rows,
+            features: self.plan.features(),
+            classes: self.plan.design(self.table.rows).shape.classes,
+            categories,
+            levels,
+            device: self.device.describe(),
+            placement: self.loading.placement(),
+            preconditioner_bytes: self.preconditioner_bytes(),
+            passes: self.job.usual_passes(self.plan.design(self.table.rows).shape),
+        }
+    }
+
+    fn preconditioner_bytes(&self) -> u64 {
+        let design = self.plan.design(self.table.rows);
+        let shape = design.shape;
+        if !self.job.takes_hessian() {
+            return 0;
+        }
+        let (entries, kept) = match self.job.curvature(shape) {
+            Curvature::Whole => (shape.parameters().pow(2), 0),
+            // The matrix of one margin, and the scaling of all parameters.
+            Curvature::Bound => ((shape.features + 1).pow(2) + shape.parameters(), 0),
+            Curvature::Subsample => {
+                let is_loose = design.loose(HESSIAN_FEATURES);
+                let loose: usize = design
+                    .categories()
+                    .zip(is_loose)
+                    .filter(|(_, is_loose)| *is_loose)
+                    .map(|(c, _)| c.features.len())
+                    .sum();
+                let tight = shape.features + 1 - loose;
+                let rows = kept_rows(self.table.rows, shape.columns).len();
+                let columns = shape.columns + shape.columns_beside();
+                (tight * tight + (tight + 1) * loose, rows * (4 * columns + 16))
+            }
+        };
+        (2 * 8 * entries + kept) as u64
+    }
+
+    /// Fits the model. `history` hears of every iteration.
+    pub fn train(self, monitor: &dyn Monitor, history: &mut History<'_>) -> Result<Model> {
+        train_prepared(self, monitor, history)
+    }
+}
+
+/// Fits a logistic regression to `table`. `history` hears of every iteration.
+pub fn train(table: &Table, job: &Job, monitor: &dyn Monitor, history: &mut History<'_>) -> Result<Model> {
+    prepare(table.clone(), job, monitor)?.train(monitor, history)
+}
+
+fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut History<'_>) -> Result<Model> {
+    let Prepared { table, job, plan, device, mut loading, start } = prepared;
+    let table = &table;
+    let reading = Instant::now();
+    let shape = plan.design(table.rows).shape;
+    let subsamples = job.solver != Solver::Generative && job.curvature(shape) == Curvature::Subsample;
+    let loose = if subsamples { plan.design(table.rows).loose(HESSIAN_FEATURES) } else { Vec::new() };
+    let (loaded, mut kept) = if subsamples {
+        let rows = kept_rows(table.rows, shape.columns);
+        let mut kept = Box::new(CpuTable::with_loose(&plan.design(rows.len()), loose.clone())?);
+        let sampling = Sampling::new(loading.as_store(), &rows, kept.as_store());
+        let loaded = load(table, &plan, &sampling, monitor)?;
+        drop(sampling);
+        (loaded, Some(kept.finish()?))
+    } else {
+        (load(table, &plan, &*loading.as_store(), monitor)?, None)
+    };
+    let read = reading.elapsed().as_secs_f64();
+    let uploading = Instant::now();
+    let mut backend = loading.finish()?;
+    let upload = uploading.elapsed().as_secs_f64();
+    let solving = Instant::now();
+    let subsample = kept.as_deref_mut().map(|backend| Subsample { backend, loose: &loose });
+    let mut fit = fit(&mut *backend, subsample, &loaded, job, shape, device.bias()?, monitor, history)?;
+    let solve = solving.elapsed().as_secs_f64();
+    let verifying = Instant::now();
+    let mut verify = 0.0;
+    if job.exact != ExactJob::None {
+        let plan = plan.after(&loaded);
+        verify_on_file(table, &plan, &loaded, job, &mut fit, monitor)?;
+        verify = verifying.elapsed().as_secs_f64();
+    }
+    let seconds = Seconds { read, upload, solve, verify, total: start.elapsed().as_secs_f64() };
+    Ok(model(table, job, loaded, &fit, device.describe(), seconds))
+}

@@ -1,0 +1,60 @@
+//! The fit seen in double precision on the file itself.
+
+use crate::backend::exact::evaluate_file;
+use crate::data::{Loaded, Plan, Table};
+use crate::error::Result;
+use crate::model::Verified;
+use crate::monitor::Monitor;
+use crate::objective::Evaluation;
+use crate::solve::{Status, refine};
+use crate::train::fit::Fit;
+use crate::train::{ExactJob, Job};
+
+/// Looks at the fit with passes in f64 over the file itself, and refines it if that is asked for.
+pub(super) fn verify_on_file(
+    table: &Table,
+    plan: &Plan,
+    loaded: &Loaded,
+    job: &Job,
+    fit: &mut Fit,
+    monitor: &dyn Monitor,
+) -> Result<()> {
+    let Some(hessian) = fit.outcome.hessian.as_ref().filter(|_| fit.outcome.status.has_estimates()) else {
+        return Ok(());
+    };
+    let coordinates = fit.coordinates.exact();
+    let scales = coordinates.columns();
+    let penalty = &fit.penalty;
+    let evaluate = |point: &[f64]| {
+        let parameters = coordinates.to_device(point);
+        let (intercept, weights) = parameters.split_last().expect("the intercept is always there");
+        let exact = evaluate_file(table, plan, &loaded.label, scales, weights, *intercept, monitor)?;
+        let gradient = coordinates.gradient(&exact.gradient);
+        Ok(penalty.add_to(Evaluation { value: exact.loss, gradient, diagonal: None, hessian: None }, point))
+    };
+    let improve = job.exact == ExactJob::Refine && fit.outcome.status != Status::MaxIterations;
+    let Some(refined) = refine(&fit.outcome.parameters, hessian, fit.settings.rows, improve, evaluate)? else {
+        return Ok(());
+    };
+    fit.loss = refined.evaluation.value - penalty.value(&refined.parameters);
+    fit.verified = Some(Verified {
+        loss: fit.loss,
+        gradient_norm: refined.gradient_norm(),
+        delta: refined.delta,
+        passes: refined.evaluations,
+        refined: improve,
+    });
+    // What double precision sees on the file decides, either way.
+    fit.outcome.status =
+        match fit.outcome.status {
+            Status::Converged | Status::F32Limit if job.gradient_tolerance.is_none() => {
+                if refined.delta <= job.tolerance { Status::Converged } else { Status::F32Limit }
+            }
+            status => status,
+        };
+    fit.outcome.delta = Some(refined.delta);
+    fit.settings.delta_floor = 0.0;
+    fit.outcome.gradient = refined.evaluation.gradient;
+    fit.outcome.parameters = refined.parameters;
+    Ok(())
+}
