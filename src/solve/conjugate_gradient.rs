@@ -98,14 +98,13 @@ impl Method for Run {
         let mut line = objective.line(&mut direction, predicted)?;
         // The direction came back as the device rounded it.
         let slope = dot(&gradient, &direction);
-        let enough = match self.preconditioner {
-            Preconditioner::Factor(_) => SPECULATION,
-            Preconditioner::None | Preconditioner::Diagonal(_) => ACCEPTABLE,
-        };
+        // A bound is the same matrix wherever it is taken: nothing is gained by taking it again, and conjugacy is lost.
+        let may_refresh = settings.preconditioner == Choice::Hessian;
+        let enough = if may_refresh { SPECULATION } else { ACCEPTABLE };
         let Some(Taken { probe, as_predicted }) = first_or_search(&mut *line, slope, enough)? else {
             return Ok(Progress::LineSearchFailed);
         };
-        let refreshes = !as_predicted && settings.preconditioner == Choice::Hessian;
+        let refreshes = !as_predicted && may_refresh;
         let here = line.accept(probe.step, if refreshes { Need::Hessian } else { Need::Gradient })?;
         self.at.take(here, &direction, probe.step);
         if refreshes {
