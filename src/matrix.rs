@@ -185,14 +185,12 @@ impl Symmetric {
         Self { entries: &self.entries * &inner.entries * &self.entries, loose: None }
     }
 
-    /// `v'M v`.
-    pub fn quadratic(&self, v: &[f64]) -> f64 {
-        self.bilinear(v, v)
-    }
-
-    /// `a'M b`.
-    pub fn bilinear(&self, a: &[f64], b: &[f64]) -> f64 {
-        self.times(b).iter().zip(a).map(|(x, y)| x * y).sum()
+    /// `A'M A` of one that is kept whole, with the `columns` of A.
+    #[must_use]
+    pub fn along(&self, columns: &[Vec<f64>]) -> Self {
+        assert!(self.loose.is_none(), "a product of what is not kept whole");
+        let a = DMatrix::from_fn(self.size(), columns.len(), |i, j| columns[j][i]);
+        Self { entries: a.tr_mul(&(&self.entries * &a)), loose: None }
     }
 
     /// `M v`.
@@ -391,6 +389,20 @@ impl Factor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_congruence_is_that_of_its_definition() {
+        let matrix = Symmetric::from_lower(3, |i, j| [[2.0, 0.0, 0.0], [3.0, 5.0, 0.0], [7.0, 11.0, 13.0]][i][j]);
+        let columns = [vec![1.0, -2.0, 0.5], vec![0.0, 0.0, 4.0]];
+        let along = matrix.along(&columns);
+        assert_eq!(along.size(), 2);
+        for (i, a) in columns.iter().enumerate() {
+            for (j, b) in columns.iter().enumerate() {
+                let expected: f64 = matrix.times(b).iter().zip(a).map(|(x, y)| x * y).sum();
+                assert!((along.get(i, j) - expected).abs() <= 1e-13, "{i} {j}");
+            }
+        }
+    }
 
     #[test]
     fn solves_and_inverts() {

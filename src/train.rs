@@ -470,9 +470,21 @@ fn starting_point(coordinates: &Coordinates, [negative, positive]: [f64; 2]) -> 
 fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, seconds: Seconds) -> Model {
     let Fit { coordinates, outcome, .. } = fit;
     let (weights, intercept) = coordinates.to_original(&outcome.parameters);
-    // A coefficient on the original scale is linear in the solver's parameters, and so is its variance quadratic.
+    // The intercept first, if there is one. A coefficient on the original scale is linear in the solver's parameters. One
+    // product serves all variances and covariances: with thousands of features one for each pair takes minutes.
+    let order: Vec<Option<usize>> = coordinates
+        .has_intercept()
+        .then_some(None)
+        .into_iter()
+        .chain((0..coordinates.active().len()).map(Some))
+        .collect();
+    let covariance = fit.covariance.as_ref().map(|covariance| {
+        let maps: Vec<Vec<f64>> = order.iter().map(|index| coordinates.coefficient_map(*index)).collect();
+        covariance.along(&maps)
+    });
     let infer = |coefficient: f64, index: Option<usize>| {
-        let variance = fit.covariance.as_ref()?.quadratic(&coordinates.coefficient_map(index));
+        let place = order.iter().position(|other| *other == index)?;
+        let variance = covariance.as_ref()?.get(place, place);
         Some(Inference::new(coefficient, variance.sqrt(), job.inference?.confidence))
     };
     let counts = loaded.label.counts;
@@ -535,18 +547,13 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
         (false, false) => "maximum likelihood",
     };
     Model {
-        covariance: fit.covariance.as_ref().map(|covariance| {
-            let intercept = coordinates.has_intercept().then_some(None);
-            let order = || intercept.into_iter().chain((0..coordinates.active().len()).map(Some));
-            let maps: Vec<Vec<f64>> = order().map(|index| coordinates.coefficient_map(index)).collect();
+        covariance: covariance.as_ref().map(|covariance| {
+            let row = |i: usize| (0..order.len()).map(|j| covariance.get(i, j)).collect();
+            let name = |index: usize| features[coordinates.active()[index]].name.clone();
             Covariance {
-                coefficients: order()
-                    .map(|index| {
-                        index.map_or("(intercept)".into(), |index| features[coordinates.active()[index]].name.clone())
-                    })
-                    .collect(),
+                coefficients: order.iter().map(|index| index.map_or("(intercept)".into(), name)).collect(),
                 kind,
-                covariance: maps.iter().map(|a| maps.iter().map(|b| covariance.bilinear(a, b)).collect()).collect(),
+                covariance: (0..order.len()).map(row).collect(),
             }
         }),
         format: FORMAT.into(),
