@@ -25,5 +25,6 @@ pub mod standardize;
 pub mod subsample;
 pub mod train;
 pub mod vectors;
+pub mod wording;
 
 pub use error::{Error, Result};

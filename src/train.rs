@@ -22,6 +22,7 @@ use crate::solve::{
 };
 use crate::standardize::{Coordinates, Standardized};
 use crate::subsample::{HESSIAN_FEATURES, Sampling, Subsampled, kept_rows};
+use crate::wording::listed;
 
 /// A solver, by the name in the model file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -516,13 +517,12 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
         })
         .collect();
     let mut notes = loaded.notes;
-    let names = |columns: &mut dyn Iterator<Item = usize>| -> String {
-        columns.map(|column| features[column].name.as_str()).collect::<Vec<_>>().join(", ")
-    };
+    let names =
+        |columns: &[usize]| listed(&columns.iter().map(|&column| features[column].name.as_str()).collect::<Vec<_>>());
     if !fit.aliased.is_empty() {
         notes.push(format!(
             "aliased, coefficient 0: {} (the columns before them explain them completely)",
-            names(&mut fit.aliased.iter().copied())
+            names(&fit.aliased)
         ));
     }
     let mut warnings = Vec::new();
@@ -539,7 +539,7 @@ fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, se
         warnings.push(format!("{}: {}", outcome.status.name(), outcome.status.advice()));
     }
     if outcome.status == Status::Separated {
-        warnings.push(format!("the columns that separate: {}", names(&mut separating(fit).into_iter())));
+        warnings.push(format!("the columns that separate: {}", names(&separating(fit))));
     }
     let kind = match (job.inference.is_some_and(|inference| inference.robust), job.l2 > 0.0) {
         (true, _) => "robust (HC0)",
