@@ -1,4 +1,4 @@
-//! Words of messages: names from files as a terminal can show them, lists that end.
+//! Words of messages: names from files as a terminal can show them, lists that end, counts with their noun.
 
 /// Names that a list shows.
 const LISTED: usize = 20;
@@ -22,6 +22,16 @@ pub fn listed<T: AsRef<str>>(names: &[T]) -> String {
     }
 }
 
+/// `row` of one, `rows` of others.
+pub fn plural(n: u64, noun: &str) -> String {
+    format!("{noun}{}", if n == 1 { "" } else { "s" })
+}
+
+/// `1 row`, `2 rows`.
+pub fn counted(n: u64, noun: &str) -> String {
+    format!("{n} {}", plural(n, noun))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,5 +44,10 @@ mod tests {
         assert!(listed(&names[..20]).ends_with(", x19, x20"));
         assert!(listed(&names[..21]).ends_with(", x19, x20 and 1 more"));
         assert!(listed(&names).ends_with(", x19, x20 and 2 more"));
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!([0, 1, 2].map(|n| counted(n, "row")), ["0 rows", "1 row", "2 rows"]);
     }
 }

@@ -1619,3 +1619,16 @@ fn lists_of_names_end_and_are_plain() {
     assert_eq!(run.code, Some(3), "{run:?}");
     assert!(run.stderr.contains("x20\\n and 4 more"), "{}", run.stderr);
 }
+
+#[test]
+fn one_row_is_no_rows() {
+    let place = Place::new();
+    let (x, y) = sample();
+    write_parquet(&place.path("data.parquet"), &[("x", floats(x)), ("y", booleans(&y))], ROWS);
+    let run = place.done("train data.parquet --label y --device cpu -o model.json");
+    assert_says(&run.stdout, &["400 rows, ", " positive, 1 feature\n"]);
+    let run = place.done("predict -m model.json data.parquet --limit 1 -o out.csv");
+    assert_says(&run.stderr, &["1 prediction is in out.csv"]);
+    let run = place.done("predict -m model.json data.parquet --limit 2 -o out.csv");
+    assert_says(&run.stderr, &["2 predictions are in out.csv"]);
+}

@@ -614,7 +614,7 @@ fn the_limit_is_the_same_however_the_rows_are_cut() {
 fn a_dry_run_says_what_categories_there_are() {
     let place = place_with(&Rows::new(true).columns());
     for (flags, features, list) in [
-        ("--features x", 1, "x 1 features on"),
+        ("--features x", 1, "x 1 feature on"),
         ("--features x,city --nulls drop-row", 5, "x 5 features (1 category of 5 levels) on"),
         ("--features x,city --nulls indicator", 6, "x 6 features (1 category of 6 levels) on"),
         (
