@@ -506,6 +506,35 @@ fn a_reference_changes_nothing_but_what_the_others_are_compared_with() {
     }
 }
 
+/// The first cut at a `=` that leaves the name of a column counts, wherever others are.
+#[test]
+fn a_column_with_an_equals_sign_in_its_name_has_a_reference_too() {
+    let rows = Rows::new(false);
+    let mut columns = rows.columns();
+    let cities: ArrayRef = Arc::new(rows.city.iter().copied().collect::<StringArray>());
+    set(&mut columns, "k=v", Arc::clone(&cities));
+    let place = place_with(&columns);
+    let train = "--label y --features x,k=v --quiet";
+    let of = |reference: &str| {
+        let model = model_with(&place, &format!("data.parquet {train}"), &["--reference", reference]);
+        model["categories"][0]["levels"][0].clone()
+    };
+    assert_eq!([of("k=v=Bonn"), of("k=v =Köln")], [json!("Bonn"), json!("Köln")]);
+    let words = ["--reference k=v=Ulm: the column has no such level"];
+    assert_refused(&place, &format!("train data.parquet {train} --reference k=v=Ulm"), 3, &words);
+    let words = ["--reference k: that column is no category"];
+    assert_refused(&place, &format!("train data.parquet {train} --reference k=w=Bonn"), 3, &words);
+    let words = ["--reference names `k=v` twice"];
+    assert_refused(&place, &format!("train data.parquet {train} --reference k=v=Bonn --reference k=v=Ulm"), 2, &words);
+    // Where both are columns, the shorter name counts.
+    let texts: StringArray = (0..ROWS).map(|row| Some(["a", "v=Bonn"][row % 2])).collect();
+    set(&mut columns, "k", Arc::new(texts));
+    write(&place, "data.parquet", &columns, 500);
+    let model = model_with(&place, "data.parquet --label y --features k,k=v", &["--reference", "k=v=Bonn"]);
+    let first = |category: usize| model["categories"][category]["levels"][0].clone();
+    assert_eq!([first(0), first(1)], [json!("v=Bonn"), json!("Aachen")]);
+}
+
 #[test]
 fn references_that_mean_nothing_are_refused() {
     let place = place_with(&Rows::new(false).columns());
