@@ -28,5 +28,6 @@ pub mod standardize;
 pub mod subsample;
 pub mod train;
 pub mod vectors;
+pub mod wording;
 
 pub use error::{Error, Result};

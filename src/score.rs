@@ -12,6 +12,7 @@ use crate::metrics::{Accumulator, Metrics};
 use crate::model::{Model, ModelColumn};
 use crate::monitor::Monitor;
 use crate::sketch::Sketch;
+use crate::wording::{counted, plain};
 
 /// What is predicted of a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -52,9 +53,11 @@ impl Counts {
     pub fn warnings(&self) -> impl Iterator<Item = String> + '_ {
         self.unseen.iter().map(|unseen| {
             format!(
-                "{} rows have levels of `{}` that the model has not seen (the first is {}): they count as its average \
-                 there",
-                unseen.rows, unseen.column, unseen.first
+                "{} {} levels of `{}` that the model has not seen (the first is {}): they count as its average there",
+                counted(unseen.rows, "row"),
+                if unseen.rows == 1 { "has" } else { "have" },
+                plain(&unseen.column),
+                plain(&unseen.first)
             )
         })
     }

@@ -64,6 +64,7 @@ const MODULES: &[Module] = &[
     module("objective", &["error", "matrix"]),
     module("monitor", &["error"]),
     module("vectors", &[]),
+    module("wording", &[]),
     // How good probabilities are, whatever they come from.
     module("metrics", &["error", "logistic"]),
     // Decorators of an objective.
@@ -75,7 +76,7 @@ const MODULES: &[Module] = &[
     // A solver sees an objective, never a table or a device; the Hessian that it gets is a matrix.
     Module { name: "solve", uses: &["error", "matrix", "monitor", "objective"], tests: &["logistic"] },
     // Of `standardize`, a table only fills in the scales of its columns.
-    module("data", &["error", "logistic", "monitor", "standardize::ColumnScale", "vectors"]),
+    module("data", &["error", "logistic", "monitor", "standardize::ColumnScale", "vectors", "wording"]),
     // The exact pass reads the file itself: it reports to a monitor, and needs to know where the columns lie.
     module(
         "backend",
@@ -105,12 +106,13 @@ const MODULES: &[Module] = &[
             "sketch",
             "solve::Status",
             "train::RunPlan",
+            "wording",
         ],
     ),
     // What pictures need of the rows, counted while a model goes through them.
     module("sketch", &["data", "logistic", "model"]),
     // A model goes through a table of its own accord: no device, no solver.
-    module("score", &["data", "error", "logistic", "metrics", "model", "monitor", "sketch"]),
+    module("score", &["data", "error", "logistic", "metrics", "model", "monitor", "sketch", "wording"]),
     module("bench", &["backend", "data", "error", "monitor", "objective", "train"]),
     // The parts are put together once, for every caller.
     module(
@@ -130,6 +132,7 @@ const MODULES: &[Module] = &[
             "solve",
             "standardize",
             "subsample",
+            "wording",
         ],
     ),
     module(
@@ -153,6 +156,7 @@ const MODULES: &[Module] = &[
             "standardize",
             "subsample",
             "train",
+            "wording",
         ],
     ),
     module("main", &["cli"]),

@@ -1583,3 +1583,52 @@ fn the_order_of_the_rows_does_not_matter_to_a_gpu() {
         assert_order_does_not_matter("gpu");
     }
 }
+
+// ---- names in messages ----------------------------------------------------------------------------------------
+
+/// A message names some of many columns, and none of them can colour a terminal.
+#[test]
+fn lists_of_names_end_and_are_plain() {
+    let (x, y) = sample();
+    let names: Vec<String> = (1..=25).map(|k| format!("\u{1b}[31mx{k}\n")).collect();
+    let mut columns: Vec<(&str, ArrayRef)> = names.iter().map(|name| (name.as_str(), floats(x.clone()))).collect();
+    columns.push(("y", booleans(&y)));
+    let place = Place::new();
+    write_parquet(&place.path("data.parquet"), &columns, ROWS);
+    let run = place.done("train data.parquet --label y --device cpu");
+    let shown: Vec<String> = (2..=21).map(|k| format!("\\u{{1b}}[31mx{k}\\n")).collect();
+    let note = format!("aliased, coefficient 0: {} and 4 more (the columns before them", shown.join(", "));
+    assert!(run.stderr.contains(&note), "{}", run.stderr);
+    assert!(!run.stderr.contains('\u{1b}') && !run.stdout.contains('\u{1b}'), "{run:?}");
+    // Columns that tell the classes apart, each with noise of its own.
+    let mut random = Random(71);
+    let side = |y: bool| if y { 1.0 } else { -1.0 };
+    for (_, column) in columns.iter_mut().take(25) {
+        *column = floats(y.iter().map(|&y| side(y) + random.unit()));
+    }
+    write_parquet(&place.path("data.parquet"), &columns, ROWS);
+    let run = place.done("train data.parquet --label y --device cpu");
+    let line = run.stderr.lines().find(|line| line.contains("the columns that separate: "));
+    let line = line.unwrap_or_else(|| panic!("{}", run.stderr));
+    assert!(line.contains("\\u{1b}[31mx") && !run.stderr.contains('\u{1b}'), "{line}");
+    assert!(line.matches(", ").count() == 19 && line.ends_with(" more"), "{line}");
+    // What a file has not is a list too.
+    place.done("train data.parquet --label y --device cpu --l2 0.1 -o model.json");
+    write_parquet(&place.path("other.parquet"), &columns[24..], ROWS);
+    let run = place.run("evaluate -m model.json other.parquet");
+    assert_eq!(run.code, Some(3), "{run:?}");
+    assert!(run.stderr.contains("x20\\n and 4 more"), "{}", run.stderr);
+}
+
+#[test]
+fn one_row_is_no_rows() {
+    let place = Place::new();
+    let (x, y) = sample();
+    write_parquet(&place.path("data.parquet"), &[("x", floats(x)), ("y", booleans(&y))], ROWS);
+    let run = place.done("train data.parquet --label y --device cpu -o model.json");
+    assert_says(&run.stdout, &["400 rows, ", " positive, 1 feature\n"]);
+    let run = place.done("predict -m model.json data.parquet --limit 1 -o out.csv");
+    assert_says(&run.stderr, &["1 prediction is in out.csv"]);
+    let run = place.done("predict -m model.json data.parquet --limit 2 -o out.csv");
+    assert_says(&run.stderr, &["2 predictions are in out.csv"]);
+}

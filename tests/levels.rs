@@ -170,9 +170,12 @@ fn estimates(model: &Value) -> Vec<f64> {
 
 /// The standard errors of the same.
 fn errors(model: &Value) -> Vec<f64> {
+    [vec![number(model, "/intercept_inference/standard_error")], errors_of_features(model)].concat()
+}
+
+fn errors_of_features(model: &Value) -> Vec<f64> {
     let features = model["features"].as_array().expect("features");
-    let of_features = features.iter().map(|feature| number(feature, "/standard_error"));
-    [number(model, "/intercept_inference/standard_error")].into_iter().chain(of_features).collect()
+    features.iter().map(|feature| number(feature, "/standard_error")).collect()
 }
 
 fn bits(model: &Value) -> Vec<u64> {
@@ -503,6 +506,35 @@ fn a_reference_changes_nothing_but_what_the_others_are_compared_with() {
     }
 }
 
+/// The first cut at a `=` that leaves the name of a column counts, wherever others are.
+#[test]
+fn a_column_with_an_equals_sign_in_its_name_has_a_reference_too() {
+    let rows = Rows::new(false);
+    let mut columns = rows.columns();
+    let cities: ArrayRef = Arc::new(rows.city.iter().copied().collect::<StringArray>());
+    set(&mut columns, "k=v", Arc::clone(&cities));
+    let place = place_with(&columns);
+    let train = "--label y --features x,k=v --quiet";
+    let of = |reference: &str| {
+        let model = model_with(&place, &format!("data.parquet {train}"), &["--reference", reference]);
+        model["categories"][0]["levels"][0].clone()
+    };
+    assert_eq!([of("k=v=Bonn"), of("k=v =Köln")], [json!("Bonn"), json!("Köln")]);
+    let words = ["--reference k=v=Ulm: the column has no such level"];
+    assert_refused(&place, &format!("train data.parquet {train} --reference k=v=Ulm"), 3, &words);
+    let words = ["--reference k: that column is no category"];
+    assert_refused(&place, &format!("train data.parquet {train} --reference k=w=Bonn"), 3, &words);
+    let words = ["--reference names `k=v` twice"];
+    assert_refused(&place, &format!("train data.parquet {train} --reference k=v=Bonn --reference k=v=Ulm"), 2, &words);
+    // Where both are columns, the shorter name counts.
+    let texts: StringArray = (0..ROWS).map(|row| Some(["a", "v=Bonn"][row % 2])).collect();
+    set(&mut columns, "k", Arc::new(texts));
+    write(&place, "data.parquet", &columns, 500);
+    let model = model_with(&place, "data.parquet --label y --features k,k=v", &["--reference", "k=v=Bonn"]);
+    let first = |category: usize| model["categories"][category]["levels"][0].clone();
+    assert_eq!([first(0), first(1)], [json!("v=Bonn"), json!("Aachen")]);
+}
+
 #[test]
 fn references_that_mean_nothing_are_refused() {
     let place = place_with(&Rows::new(false).columns());
@@ -611,7 +643,7 @@ fn the_limit_is_the_same_however_the_rows_are_cut() {
 fn a_dry_run_says_what_categories_there_are() {
     let place = place_with(&Rows::new(true).columns());
     for (flags, features, list) in [
-        ("--features x", 1, "x 1 features on"),
+        ("--features x", 1, "x 1 feature on"),
         ("--features x,city --nulls drop-row", 5, "x 5 features (1 category of 5 levels) on"),
         ("--features x,city --nulls indicator", 6, "x 6 features (1 category of 6 levels) on"),
         (
@@ -966,4 +998,37 @@ fn a_level_of_one_class_among_thousands_is_named() {
     let table = place.done("inspect model.json").stdout;
     assert_says(&table, &["a=l0000", "reference", "a=l0030", "1069 more levels, in the model", "b=l0004"]);
     assert!(!table.contains("a=l0031") && table.lines().count() < 60, "{table}");
+}
+
+/// What comes after the solver, where big categories are not centred: standard errors, the intercept's among them, and
+/// passes in double precision. All as with the whole Hessian, in whose coordinates every column is centred.
+#[test]
+fn thousands_of_levels_have_the_inference_of_the_whole_hessian() {
+    let place = Place::new();
+    let mut columns = crowded(40_000, &[1_100, 5]);
+    let mut random = Random(43);
+    let weights: Vec<f64> = (0..40_000).map(|_| 1.0 + (random.unit() * 3.0).floor()).collect();
+    set(&mut columns, "w", f64s(&weights));
+    write(&place, "data.parquet", &columns, 25_000);
+    for flags in ["--inference", "--inference --no-intercept --verify", "--robust --weight w --refine"] {
+        let train = format!("data.parquet --label y --features x,a,b --max-levels 2000 --quiet {flags}");
+        let [found, whole] = ["", "--preconditioner hessian"].map(|other| place.model(&format!("{train} {other}")));
+        assert_eq!(found["training"]["delta_is_approximate"] == true, flags == "--inference", "{flags}");
+        let has_intercept = !flags.contains("--no-intercept");
+        let of = |model: &Value| if has_intercept { errors(model) } else { errors_of_features(model) };
+        let skipped = usize::from(!has_intercept);
+        let (unit, a, b) = (of(&whole), &estimates(&found)[skipped..], &estimates(&whole)[skipped..]);
+        assert_eq!(unit.len(), usize::from(has_intercept) + 1 + 1_099 + 4);
+        let apart = largest(a, b, |index| unit[index]);
+        assert!(apart <= 2e-5, "{flags}: {apart:e} standard errors");
+        let apart = largest(&of(&found), &unit, |index| unit[index]);
+        assert!(apart <= 1e-8, "{flags}: standard errors {apart:e}");
+        if flags.contains("--refine") {
+            assert_within(1e-10, a, b, flags);
+        }
+        if flags != "--inference" {
+            let most = if flags.contains("--refine") { 1e-10 } else { 1e-4 };
+            assert!([&found, &whole].iter().all(|model| number(model, "/training/verified/delta") <= most), "{flags}");
+        }
+    }
 }

@@ -494,7 +494,7 @@ fn rows_without_a_weight_are_left_out_where_the_model_says_so() {
         place.done("train data.parquet --label y --features x,k --weight w --nulls drop-row --device cpu -o m.json");
     assert!(run.stderr.contains("1 rows with missing values left out"), "{run:?}");
     let run = place.done("evaluate -m m.json data.parquet --weight w --json");
-    assert!(run.stderr.contains("1 rows left out: the label, the weight or a value"), "{run:?}");
+    assert!(run.stderr.contains("1 row left out: the label, the weight or a value"), "{run:?}");
     let document = run.json();
     assert_eq!((number(&document, "/left_out"), number(&document, "/metrics/rows")), (1.0, ROWS as f64 - 1.0));
     assert_eq!(number(&document, "/metrics/weights"), ROWS as f64 - 1.0);
@@ -556,4 +556,16 @@ fn columns_that_are_no_weights_are_refused() {
             &["The columns are: x, u, k, w, o, y"],
         );
     }
+}
+
+/// With offsets there is no model without features to hold the likelihood against.
+#[test]
+fn what_does_not_exist_beside_offsets_is_a_dash() {
+    let place = place();
+    let train = "train data.parquet --label y --features x,k --inference --device cpu";
+    let run = place.done(&format!("{train} --offset o"));
+    assert!(run.stdout.contains(" (null -), AIC ") && run.stdout.contains(", McFadden R2 -\n"), "{run:?}");
+    assert!(!run.stdout.contains("NaN"), "{run:?}");
+    let run = place.done(train);
+    assert!(!run.stdout.contains("(null -)") && !run.stdout.contains("R2 -"), "{run:?}");
 }

@@ -16,6 +16,7 @@ use crate::data::synth::{Recipe, write};
 use crate::data::{Request, Table};
 use crate::error::{Error, Result};
 use crate::train::Job;
+use crate::wording::counted;
 
 #[derive(Args)]
 pub(super) struct Bench {
@@ -87,7 +88,12 @@ pub(super) fn run(arguments: &Bench, global: &Global) -> Result<ExitCode> {
 }
 
 fn text(figures: &Figures) -> String {
-    let mut text = format!("{} rows, {} features, medians of {} runs\n", figures.rows, figures.features, figures.runs);
+    let mut text = format!(
+        "{}, {}, medians of {}\n",
+        counted(figures.rows as u64, "row"),
+        counted(figures.features as u64, "feature"),
+        counted(figures.runs as u64, "run")
+    );
     let mut line = |line: std::fmt::Arguments<'_>| writeln!(text, "{line}").expect("writing to a string");
     for machine in &figures.machines {
         line(format_args!(

@@ -16,6 +16,7 @@ use crate::report;
 use crate::report::html::{Page, Quality, RowsFrom};
 use crate::score::evaluate_and_sketch;
 use crate::sketch::Sketch;
+use crate::wording::counted;
 
 #[derive(Args)]
 pub(super) struct Evaluate {
@@ -70,7 +71,10 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
     }
     if left_out > 0 {
         let columns = if weight.is_some() { "the label, the weight" } else { "the label" };
-        global.warn(&format!("{left_out} rows left out: {columns} or a value that the model needs is missing there"));
+        global.warn(&format!(
+            "{} left out: {columns} or a value that the model needs is missing there",
+            counted(left_out, "row")
+        ));
     }
     if let (None, Some(column)) = (weight, &model.training.weight) {
         global.note(&format!("the model was trained with the weights `{column}`, and here every row counts once; --weight {column} weighs them"));

@@ -14,6 +14,7 @@ use crate::data::{Class, Form, Predictions, Table};
 use crate::error::{Error, Result};
 use crate::model::file::{self, Pending};
 use crate::score::{Output, inputs, predict};
+use crate::wording::counted;
 
 #[derive(Args)]
 pub(super) struct Predict {
@@ -146,7 +147,12 @@ pub(super) fn run(arguments: &Predict, global: &Global) -> Result<ExitCode> {
         let out = Predictions::new(BufWriter::new(pending.writer()), path, form, &table, &inputs, column)?;
         let counts = predict(&model, &table, &inputs, output, out, &monitor)?;
         pending.commit()?;
-        global.note(&format!("{} predictions are in {}", counts.rows, path.display()));
+        global.note(&format!(
+            "{} {} in {}",
+            counted(counts.rows, "prediction"),
+            if counts.rows == 1 { "is" } else { "are" },
+            path.display()
+        ));
         counts
     };
     for warning in counts.warnings() {
@@ -154,8 +160,10 @@ pub(super) fn run(arguments: &Predict, global: &Global) -> Result<ExitCode> {
     }
     if counts.without > 0 {
         global.warn(&format!(
-            "{} of {} rows have no prediction: a value that the model needs is missing or infinite there",
-            counts.without, counts.rows
+            "{} of {} {} no prediction: a value that the model needs is missing or infinite there",
+            counts.without,
+            counted(counts.rows, "row"),
+            if counts.without == 1 { "has" } else { "have" }
         ));
     }
     Ok(ExitCode::SUCCESS)

@@ -11,6 +11,7 @@ use crate::cli::{Global, check_distinct, print};
 use crate::data::synth::{Recipe, write};
 use crate::error::Result;
 use crate::model::file::Pending;
+use crate::wording::counted;
 
 #[derive(Args)]
 pub(super) struct Synth {
@@ -71,10 +72,10 @@ pub(super) fn run(arguments: &Synth, global: &Global) -> Result<ExitCode> {
         print(&format!("{about:#}\n"))?;
     } else {
         print(&format!(
-            "{}: {} rows, {} features x1 .. x{}, label y\n",
+            "{}: {}, {} x1 .. x{}, label y\n",
             arguments.output.display(),
-            recipe.rows,
-            recipe.features,
+            counted(recipe.rows as u64, "row"),
+            counted(recipe.features as u64, "feature"),
             recipe.features
         ))?;
     }

@@ -235,7 +235,7 @@ impl Train {
                 multinomial: self.multinomial,
                 features: names("--features", &self.features)?,
                 categorical: names("--categorical", &self.categorical)?,
-                references: references(&self.reference)?,
+                references: Vec::new(),
                 max_levels: check_max_levels(self.max_levels)?,
                 ignore: names("--ignore", &self.ignore)?,
                 weight: self.weight.clone(),
@@ -289,9 +289,10 @@ impl Train {
     }
 }
 
-/// `COL=LEVEL`, each column once.
-fn references(texts: &[String]) -> Result<Vec<(String, String)>> {
-    let references: Vec<(String, String)> = texts.iter().map(|text| reference(text)).collect::<Result<_>>()?;
+/// `COL=LEVEL` of `table`, each column once.
+fn references(texts: &[String], table: &Table) -> Result<Vec<(String, String)>> {
+    let references: Vec<(String, String)> =
+        texts.iter().map(|text| reference(text, |column| table.find(column).is_some())).collect::<Result<_>>()?;
     for (index, (column, _)) in references.iter().enumerate() {
         if references[..index].iter().any(|(other, _)| other == column) {
             return Err(Error::usage(format!("--reference names `{column}` twice"), "A category has one reference."));
@@ -300,11 +301,13 @@ fn references(texts: &[String]) -> Result<Vec<(String, String)>> {
     Ok(references)
 }
 
-fn reference(text: &str) -> Result<(String, String)> {
-    let (column, level) = text.split_once('=').ok_or_else(|| {
+/// A column and a level; either may have a `=` in its name, so the first cut counts that leaves a column which `is_there`.
+fn reference(text: &str, is_there: impl Fn(&str) -> bool) -> Result<(String, String)> {
+    let cuts = || text.match_indices('=').map(|(at, _)| (text[..at].trim(), &text[at + 1..]));
+    let (column, level) = cuts().find(|(column, _)| is_there(column)).or_else(|| cuts().next()).ok_or_else(|| {
         Error::usage(format!("--reference {text} names no level"), "Say COL=LEVEL, such as --reference city=Berlin.")
     })?;
-    Ok((column.trim().to_owned(), level.to_owned()))
+    Ok((column.to_owned(), level.to_owned()))
 }
 
 fn check_max_levels(levels: usize) -> Result<usize> {
@@ -345,7 +348,7 @@ fn names(flag: &str, list: &[String]) -> Result<Vec<String>> {
 }
 
 pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
-    let job = arguments.job()?;
+    let mut job = arguments.job()?;
     let rows = arguments.rows.check(arguments.split)?;
     let outputs = [
         ("-o", arguments.output.as_ref()),
@@ -356,6 +359,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let outputs: Vec<_> = outputs.into_iter().filter_map(|(name, path)| Some((name, path?.as_path()))).collect();
     check_distinct(&outputs)?;
     let table = Table::open_all(&arguments.data)?;
+    job.request.references = references(&arguments.reference, &table)?;
     for output in &outputs {
         for file in &table.files {
             check_distinct(&[("the data", &file.path), *output])?;

@@ -13,6 +13,7 @@ use super::rows::{Range, block_rows, ranges};
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
+use crate::wording::listed;
 
 /// A feature of a model, as it is looked for in a table.
 #[derive(Clone, Copy, Debug)]
@@ -122,13 +123,13 @@ impl Inputs {
         let columns = |n: usize| if n == 1 { "the column" } else { "the columns" };
         if !missing.is_empty() {
             return Err(Error::data(
-                format!("{} has not {} {}", table.name(), columns(missing.len()), missing.join(", ")),
+                format!("{} has not {} {}", table.name(), columns(missing.len()), listed(&missing)),
                 format!("The columns are: {}", table.names()),
             ));
         }
         if !others.is_empty() {
             return Err(Error::data(
-                format!("{}: {} of another type: {}", table.name(), columns(others.len()), others.join(", ")),
+                format!("{}: {} of another type: {}", table.name(), columns(others.len()), listed(&others)),
                 "Write them as they were when the model was trained, or train it again.",
             ));
         }
@@ -147,7 +148,7 @@ impl Inputs {
     pub fn missing_in(&self, table: &Table, piece: &Piece, row: usize) -> String {
         let names = self.features.iter().zip(&piece.features).filter(|(_, values)| values[row].is_nan());
         let names: Vec<&str> = names.map(|(feature, _)| table.fields[feature.column].name.as_str()).collect();
-        names.join(", ")
+        listed(&names)
     }
 
     /// The names and types of the columns to keep.

@@ -13,6 +13,7 @@ use super::field::{Field, missing};
 use super::table::{Group, Table};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
+use crate::wording::listed;
 
 /// Where values are missing.
 pub(super) struct Census {
@@ -93,11 +94,11 @@ impl Census {
         let complete = table.restricted(keep);
         if complete.rows == 0 {
             return Err(Error::data(
-                format!("every one of {} rows has missing values: {}", table.rows, list.join(", ")),
+                format!("every one of {} rows has missing values: {}", table.rows, listed(&list)),
                 "Leave the columns out that are mostly missing (--ignore), or fill them: --nulls mean or indicator.",
             ));
         }
-        Ok((complete, list.join(", ")))
+        Ok((complete, listed(&list)))
     }
 }
 

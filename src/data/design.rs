@@ -47,11 +47,6 @@ impl Design {
         self.shape.columns - self.levels.len()
     }
 
-    /// Whether there are categories.
-    pub fn has_categories(&self) -> bool {
-        !self.levels.is_empty()
-    }
-
     /// The categories, in the order of their columns.
     pub fn categories(&self) -> impl Iterator<Item = Category> + '_ {
         let plain = self.plain();
@@ -96,7 +91,7 @@ mod tests {
         assert_eq!(categories, [Category { column: 2, features: 2..5 }, Category { column: 3, features: 5..6 }]);
         let sources: Vec<_> = design.sources().collect();
         assert_eq!(sources, [(0, None), (1, None), (2, Some(1)), (2, Some(2)), (2, Some(3)), (3, Some(1))]);
-        assert!(!Design::from(Shape::plain(9, 2)).has_categories());
+        assert_eq!(Design::from(Shape::plain(9, 2)).categories().count(), 0);
         let loose = |most| Design::with_categories(Shape::plain(9, 2), &[3, 7, 1]).loose(most);
         assert_eq!(
             [loose(13), loose(12), loose(5), loose(2)],

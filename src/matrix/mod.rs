@@ -239,14 +239,12 @@ impl Symmetric {
         Self::whole(&self.entries * &inner.entries * &self.entries)
     }
 
-    /// `v'M v`.
-    pub fn quadratic(&self, v: &[f64]) -> f64 {
-        self.bilinear(v, v)
-    }
-
-    /// `a'M b`.
-    pub fn bilinear(&self, a: &[f64], b: &[f64]) -> f64 {
-        self.times(b).iter().zip(a).map(|(x, y)| x * y).sum()
+    /// `A'M A` of one that is kept whole, with the `columns` of A.
+    #[must_use]
+    pub fn along(&self, columns: &[Vec<f64>]) -> Self {
+        assert!(self.loose.is_none() && self.coupled.is_none(), "a product of what is not kept whole");
+        let a = DMatrix::from_fn(self.size(), columns.len(), |i, j| columns[j][i]);
+        Self::whole(a.tr_mul(&(&self.entries * &a)))
     }
 
     /// `M v`.
@@ -486,6 +484,20 @@ mod tests {
     }
 
     #[test]
+    fn a_congruence_is_that_of_its_definition() {
+        let matrix = Symmetric::from_lower(3, |i, j| [[2.0, 0.0, 0.0], [3.0, 5.0, 0.0], [7.0, 11.0, 13.0]][i][j]);
+        let columns = [vec![1.0, -2.0, 0.5], vec![0.0, 0.0, 4.0]];
+        let along = matrix.along(&columns);
+        assert_eq!(along.size(), 2);
+        for (i, a) in columns.iter().enumerate() {
+            for (j, b) in columns.iter().enumerate() {
+                let expected: f64 = matrix.times(b).iter().zip(a).map(|(x, y)| x * y).sum();
+                assert!((along.get(i, j) - expected).abs() <= 1e-13, "{i} {j}");
+            }
+        }
+    }
+
+    #[test]
     fn solves_and_inverts() {
         let matrix = Symmetric::from_lower(3, |i, j| if i == j { 4.0 } else { 1.0 / (1 + i + j) as f64 });
         let factor = matrix.factor().expect("diagonally dominant");
@@ -580,5 +592,79 @@ mod tests {
         assert!(!close(&kept.factor().expect("definite").solve(&whole.times(&x)), &x, 1e-3));
         kept.calibrate(&all);
         assert!(close(&kept.factor().expect("definite").solve(&whole.times(&x)), &x, 1e-12));
+    }
+
+    /// Two groups that say the same of the tight columns: each explains them, so both together explain more than there
+    /// is, and only twice their blocks leave a definite matrix.
+    #[test]
+    fn groups_that_repeat_each_other_get_an_upper_bound() {
+        let mut sums = [[0.0; 6]; 6];
+        for row in 0..300 {
+            let a = row % 3;
+            let b = if row % 29 == 0 { row / 3 % 3 } else { a };
+            let noise = f64::from(row * 7 % 11) / 100.0;
+            let is = |flag: bool| f64::from(u8::from(flag));
+            let x = [f64::from(a) + noise, is(a == 1), is(a == 2), is(b == 1), is(b == 2), 1.0];
+            for (i, sums) in sums.iter_mut().enumerate() {
+                for (sum, other) in sums.iter_mut().zip(x) {
+                    *sum += x[i] * other / 300.0;
+                }
+            }
+        }
+        let entry = |i: usize, j: usize| sums[i][j];
+        let whole = Symmetric::from_lower(6, entry);
+        let groups = [None, Some(0), Some(0), Some(1), Some(1), None];
+        let kept = Symmetric::of_pattern(Arc::new(Pattern::new(&groups, true)), entry);
+        let factor = kept.factor().expect("twice the blocks are definite");
+        assert_eq!(factor.loose.as_ref().map(|loose| loose.times), Some(2.0), "the blocks once would do");
+        let bound = factor.inverse().factor().expect("definite");
+        for direction in 0..32 {
+            let v: Vec<f64> = (0..6).map(|i| (f64::from(direction * 6 + i) * 1.7).sin()).collect();
+            let product = |mv: Vec<f64>| mv.iter().zip(&v).map(|(x, y)| x * y).sum::<f64>();
+            let (of_bound, of_whole) = (product(bound.solve(&v)), product(whole.times(&v)));
+            assert!(of_bound >= of_whole * (1.0 - 1e-9), "{of_bound} {of_whole}");
+        }
+    }
+
+    /// Of several groups every level gets its weight, and the intercept its own; nothing else is touched.
+    #[test]
+    fn a_sample_of_several_groups_is_calibrated_level_by_level() {
+        let groups = [None, Some(0), Some(0), None, Some(0), Some(1), Some(1), None];
+        let [whole, all] = of_rows(&groups, true);
+        let mut kept = all.clone();
+        let Some(Loose { border, own, .. }) = &mut kept.loose else { panic!("it is not kept whole") };
+        for (index, factor) in [0.5, 1.0, 3.0, 0.25, 2.0].into_iter().enumerate() {
+            border.column_mut(index).scale_mut(factor);
+            own[index] *= factor;
+        }
+        // The intercept of the sample: of three tight columns the last.
+        kept.entries[(2, 2)] *= 0.9;
+        assert!(!close(&kept.diagonal(), &whole.diagonal(), 1e-3));
+        kept.calibrate(&whole.diagonal());
+        assert!((0..8).all(|i| (0..8).all(|j| (kept.get(i, j) - all.get(i, j)).abs() <= 1e-14)), "{kept:?}");
+    }
+
+    /// What no row of a sample has: a tight column, and a level.
+    #[test]
+    fn a_sample_without_a_column_is_calibrated_to_a_definite_matrix() {
+        let one = [None, Some(0), Some(0), None, Some(0), None, None, None];
+        let two = [None, Some(0), Some(0), None, Some(0), Some(1), Some(1), None];
+        for groups in [one, two] {
+            let [whole, mut kept] = of_rows(&groups, true);
+            let Some(Loose { border, own, .. }) = &mut kept.loose else { panic!("it is not kept whole") };
+            border.row_mut(0).fill(0.0);
+            border.column_mut(1).fill(0.0);
+            own[1] = 0.0;
+            kept.entries.row_mut(0).fill(0.0);
+            kept.entries.column_mut(0).fill(0.0);
+            assert!(kept.factor().is_none());
+            kept.calibrate(&whole.diagonal());
+            assert!(
+                kept.is_finite() && close(&[kept.get(0, 0), kept.get(2, 2)], &[whole.get(0, 0), whole.get(2, 2)], 0.0)
+            );
+            // They have nothing in common with the others that is known.
+            assert!((1..8).all(|i| kept.get(0, i) == 0.0 && (i == 2 || kept.get(2, i) == 0.0)));
+            assert!(kept.factor().is_some());
+        }
     }
 }

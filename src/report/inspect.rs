@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::backend::storage::human;
 use crate::data::inspect::{Bound, ColumnInfo, Inspection};
 use crate::model::{FileInfo, Model};
-use crate::report::terminal::{cut, plain, shortened};
+use crate::report::terminal::{cut, shortened};
+use crate::wording::plain;
 
 /// Columns that a table shows unless all are asked for.
 const SHOWN: usize = 40;

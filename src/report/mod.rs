@@ -12,6 +12,7 @@ use crate::model::inference::Inference;
 use crate::model::{FeatureInfo, Model, ModelColumn, Training};
 use crate::report::terminal::shortened;
 use crate::train::RunPlan;
+use crate::wording::counted;
 
 /// What a run is going to do, in a line.
 pub fn plan(plan: &RunPlan) -> String {
@@ -36,15 +37,17 @@ pub fn plan(plan: &RunPlan) -> String {
     } else {
         String::new()
     };
-    format!("{} rows x {features} on {}: {}{preconditioner}; {passes}", plan.rows, plan.device, places.join(", "))
+    let rows = counted(plan.rows as u64, "row");
+    format!("{rows} x {features} on {}: {}{preconditioner}; {passes}", plan.device, places.join(", "))
 }
 
 /// `28 features`, and how many categories are behind them.
 fn features(features: usize, categories: usize, levels: usize) -> String {
+    let features = counted(features as u64, "feature");
     match categories {
-        0 => format!("{features} features"),
-        1 => format!("{features} features (1 category of {levels} levels)"),
-        _ => format!("{features} features ({categories} categories with {levels} levels)"),
+        0 => features,
+        1 => format!("{features} (1 category of {levels} levels)"),
+        _ => format!("{features} ({categories} categories with {levels} levels)"),
     }
 }
 
@@ -138,17 +141,17 @@ pub fn table(model: &Model) -> String {
         Some(positives) => format!("{positives} positive"),
         None => format!("{} classes", model.label.classes.len()),
     };
-    line("data", format!("{} rows, {counts}, {features}", training.rows));
+    line("data", format!("{}, {counts}, {features}", counted(training.rows as u64, "row")));
     line("device", training.device.clone());
     line(
         "status",
         format!(
-            "{} after {} iterations: {} passes over the data ({} for the Hessian), {} probes",
+            "{} after {}: {} over the data ({} for the Hessian), {}",
             training.status.name(),
-            training.iterations,
-            training.passes.data,
+            counted(training.iterations, "iteration"),
+            passes(training.passes.data),
             training.passes.hessian,
-            training.passes.line,
+            counted(training.passes.line, "probe"),
         ),
     );
     line("distance", distance(training));
@@ -158,8 +161,9 @@ pub fn table(model: &Model) -> String {
         line(
             what,
             format!(
-                "on the file in double precision, {} passes; gradient {:.1e}",
-                verified.passes, verified.gradient_norm
+                "on the file in double precision, {}; gradient {:.1e}",
+                passes(verified.passes),
+                verified.gradient_norm
             ),
         );
     }
@@ -167,8 +171,8 @@ pub fn table(model: &Model) -> String {
         line(
             "validation",
             format!(
-                "{} rows{} ({}): loss {}, AUC {}, accuracy {:.4}",
-                validation.rows,
+                "{}{} ({}): loss {}, AUC {}, accuracy {:.4}",
+                counted(validation.rows, "row"),
                 training.weight.as_ref().map_or_else(String::new, |column| format!(" weighed by `{column}`")),
                 validation.rows_from,
                 digits(validation.log_loss),
@@ -186,15 +190,17 @@ pub fn table(model: &Model) -> String {
     let seconds = training.seconds;
     line("seconds", format!("{:.3} read, {:.3} solve, {:.3} in all", seconds.read, seconds.solve, seconds.total));
     if let (Some(inference), Some(likelihood)) = (&training.inference, &training.likelihood) {
+        // With offsets there is no model without features to compare with.
+        let there = |x: f64, shown: String| if x.is_nan() { "-".into() } else { shown };
         line(
             "likelihood",
             format!(
-                "log {}, deviance {} (null {}), AIC {}, McFadden R2 {:.4}",
+                "log {}, deviance {} (null {}), AIC {}, McFadden R2 {}",
                 digits(likelihood.log_likelihood),
                 digits(likelihood.residual_deviance),
-                digits(likelihood.null_deviance),
+                there(likelihood.null_deviance, digits(likelihood.null_deviance)),
                 digits(likelihood.aic),
-                likelihood.mcfadden_r2
+                there(likelihood.mcfadden_r2, format!("{:.4}", likelihood.mcfadden_r2))
             ),
         );
         line("errors", format!("{}, limits at {} %", inference.kind, 100.0 * inference.confidence));
@@ -202,6 +208,11 @@ pub fn table(model: &Model) -> String {
     text.push('\n');
     text += &coefficients(model);
     text
+}
+
+/// `1 pass`, `2 passes`.
+fn passes(n: u64) -> String {
+    format!("{n} {}", if n == 1 { "pass" } else { "passes" })
 }
 
 /// How far from the optimum the run ended, and in which units.

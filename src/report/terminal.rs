@@ -1,5 +1,7 @@
 //! Texts from files, as a terminal can show them.
 
+use crate::wording::plain;
+
 /// Characters of a name that a table shows.
 const NAME_WIDTH: usize = 32;
 
@@ -14,14 +16,4 @@ pub(super) fn cut(text: &str, width: usize) -> String {
         return text.to_owned();
     }
     text.chars().take(width - 1).chain(['…']).collect()
-}
-
-/// A text from a file without what would move the cursor or change the colours of a terminal.
-pub(super) fn plain(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let (escaped, kept) = if c.is_control() { (Some(c.escape_default()), None) } else { (None, Some(c)) };
-            escaped.into_iter().flatten().chain(kept)
-        })
-        .collect()
 }

@@ -4,6 +4,7 @@ use std::time::UNIX_EPOCH;
 
 use crate::data::{Class, Loaded, Table};
 use crate::generative::Moments;
+use crate::matrix::Symmetric;
 use crate::model::inference::{Inference, InferenceInfo, Likelihood};
 use crate::model::{
     CategoryInfo, Covariance, FORMAT, FeatureInfo, FileInfo, GenerativeInfo, LabelInfo, Model, Seconds, Training,
@@ -13,6 +14,7 @@ use crate::solve::Status;
 use crate::standardize::Coordinates;
 use crate::train::fit::Fit;
 use crate::train::{ExactJob, Job};
+use crate::wording::listed;
 
 pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, seconds: Seconds) -> Model {
     let Fit { coordinates, outcome, .. } = fit;
@@ -47,13 +49,12 @@ pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device:
         .collect();
     let intercept = estimates.of_intercept();
     let mut notes = loaded.notes;
-    let names = |columns: &mut dyn Iterator<Item = usize>| -> String {
-        columns.map(|column| features[column].name.as_str()).collect::<Vec<_>>().join(", ")
-    };
+    let names =
+        |columns: &[usize]| listed(&columns.iter().map(|&column| features[column].name.as_str()).collect::<Vec<_>>());
     if !fit.aliased.is_empty() {
         notes.push(format!(
             "aliased, coefficient 0: {} (the columns before them explain them completely)",
-            names(&mut fit.aliased.iter().copied())
+            names(&fit.aliased)
         ));
     }
     let mut warnings = Vec::new();
@@ -70,7 +71,7 @@ pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device:
         warnings.push(format!("{}: {}", outcome.status.name(), outcome.status.advice()));
     }
     if outcome.status == Status::Separated {
-        warnings.push(format!("the columns that separate: {}", names(&mut separating(fit).into_iter())));
+        warnings.push(format!("the columns that separate: {}", names(&separating(fit))));
     }
     let kind = match (job.inference.is_some_and(|inference| inference.robust), job.l2 > 0.0) {
         (true, _) => "robust (HC0)",
@@ -195,9 +196,10 @@ struct Estimates<'f> {
     margins: Vec<(Vec<f64>, f64)>,
     /// The coefficients of all classes add up to 0, as the penalty has them; else those of the first are 0.
     is_centred: bool,
-    has_intercept: bool,
     /// Probability that a confidence interval covers, if something is inferred.
     confidence: Option<f64>,
+    /// Of the coefficients of each class that are estimated, the intercept of each first.
+    covariance: Option<Symmetric>,
 }
 
 impl<'f> Estimates<'f> {
@@ -207,7 +209,36 @@ impl<'f> Estimates<'f> {
         let confidence = job.inference.filter(|_| fit.covariance.is_some()).map(|inference| inference.confidence);
         // With two classes the penalty is that of the binary model, on their difference.
         let is_centred = job.l2 > 0.0 && classes.is_some_and(|classes| classes > 2);
-        Self { fit, classes, margins, is_centred, has_intercept: job.intercept, confidence }
+        let mut estimates = Self { fit, classes, margins, is_centred, confidence, covariance: None };
+        // A coefficient on the original scale is linear in the solver's parameters. One product serves all variances and
+        // covariances: with thousands of features one for each pair takes minutes.
+        estimates.covariance = fit.covariance.as_ref().map(|covariance| {
+            let maps: Vec<Vec<f64>> =
+                estimates.order().into_iter().map(|(class, place)| estimates.map(class, place)).collect();
+            covariance.along(&maps)
+        });
+        estimates
+    }
+
+    /// The first class that is estimated.
+    fn first(&self) -> usize {
+        usize::from(!self.is_centred)
+    }
+
+    /// Class and active column of each coefficient that is estimated, `None` for the intercept.
+    fn order(&self) -> Vec<(usize, Option<usize>)> {
+        let coordinates = &self.fit.coordinates;
+        let intercept = coordinates.has_intercept().then_some(None);
+        let places = || intercept.into_iter().chain((0..coordinates.active().len()).map(Some));
+        let classes = self.first()..self.classes.unwrap_or(2);
+        classes.flat_map(|class| places().map(move |place| (class, place))).collect()
+    }
+
+    fn variance(&self, class: usize, place: Option<usize>) -> Option<f64> {
+        let has_intercept = self.fit.coordinates.has_intercept();
+        let within = place.map_or(0, |active| active + usize::from(has_intercept));
+        let index = class.checked_sub(self.first())? * self.fit.coordinates.dimension() + within;
+        Some(self.covariance.as_ref()?.get(index, index))
     }
 
     /// Of the margins, one after the other, what the coefficient of class `class` is made of.
@@ -235,14 +266,13 @@ impl<'f> Estimates<'f> {
 
     fn of_intercept(&self) -> Estimate {
         let values: Vec<f64> = self.margins.iter().map(|(_, intercept)| *intercept).collect();
-        self.estimate(&values, self.has_intercept.then_some(None))
+        self.estimate(&values, self.fit.coordinates.has_intercept().then_some(None))
     }
 
     /// From the coefficients of the margins; `place` is where they are estimated, if they are.
     fn estimate(&self, values: &[f64], place: Option<Option<usize>>) -> Estimate {
         let infer = |class: usize, coefficient: f64| {
-            let variance = self.fit.covariance.as_ref()?.quadratic(&self.map(class, place?));
-            Some(Inference::new(coefficient, variance.sqrt(), self.confidence?))
+            Some(Inference::new(coefficient, self.variance(class, place?)?.sqrt(), self.confidence?))
         };
         let Some(classes) = self.classes else {
             return Estimate { one: Some(values[0]), inference: infer(1, values[0]), ..Estimate::default() };
@@ -252,32 +282,25 @@ impl<'f> Estimates<'f> {
         let inferences = if self.confidence.is_none() {
             Vec::new()
         } else {
-            let is_estimated = |class: usize| self.is_centred || class > 0;
-            (0..classes).map(|class| infer(class, several[class]).filter(|_| is_estimated(class))).collect()
+            (0..classes).map(|class| infer(class, several[class])).collect()
         };
         Estimate { several, inferences, ..Estimate::default() }
     }
 
     /// The covariance of the estimates of the margins, the intercept of each first.
     fn covariance(&self, features: &[FeatureInfo], classes: &[Class], kind: &'static str) -> Option<Covariance> {
-        let covariance = self.fit.covariance.as_ref()?;
+        let covariance = self.covariance.as_ref()?;
         let active = self.fit.coordinates.active();
-        let intercept = self.has_intercept.then_some(None);
-        let first = usize::from(!self.is_centred);
-        let order: Vec<(usize, Option<usize>)> = (first..classes.len())
-            .flat_map(|class| intercept.into_iter().chain((0..active.len()).map(Some)).map(move |place| (class, place)))
-            .collect();
+        let order = self.order();
         let name = |&(class, place): &(usize, Option<usize>)| {
             let name = place.map_or("(intercept)", |place| features[active[place]].name.as_str());
             if self.classes.is_some() { format!("{}: {name}", classes[class]) } else { name.to_owned() }
         };
-        let maps: Vec<Vec<f64>> = order.iter().map(|&(class, place)| self.map(class, place)).collect();
-        let times: Vec<Vec<f64>> = maps.iter().map(|map| covariance.times(map)).collect();
-        let product = |a: &Vec<f64>, b: &Vec<f64>| a.iter().zip(b).map(|(a, b)| a * b).sum();
+        let row = |i: usize| (0..order.len()).map(|j| covariance.get(i, j)).collect();
         Some(Covariance {
             coefficients: order.iter().map(name).collect(),
             kind,
-            covariance: maps.iter().map(|a| times.iter().map(|b| product(a, b)).collect()).collect(),
+            covariance: (0..order.len()).map(row).collect(),
         })
     }
 }

@@ -171,6 +171,23 @@ fn forest(model: &Model, groups: &[Group<'_>]) -> Markup {
     }
 }
 
+/// What is inferred of one coefficient, whose place in the JSON is given.
+fn inferred_cells(place: &str, inference: Option<&Inference>) -> Markup {
+    html! {
+        @match inference {
+            Some(i) => {
+                td { (Figure::new(format!("{place}/standard_error"), i.standard_error, 3)) }
+                td { (Figure::fixed(format!("{place}/z"), i.z, 2)) }
+                td { (Figure::new(format!("{place}/p"), i.p, 2)) }
+                td { (Figure::new(format!("{place}/low"), i.low, 4)) }
+                td { (Figure::new(format!("{place}/high"), i.high, 4)) }
+                td { (Figure::new(format!("{place}/odds_ratio"), i.odds_ratio, 4)) }
+            }
+            None => td colspan="6" {},
+        }
+    }
+}
+
 fn table(model: &Model) -> Markup {
     let (groups, left_out) = largest(model, LISTED, |_| true);
     let inferred = model.training.inference.is_some();
@@ -178,17 +195,7 @@ fn table(model: &Model) -> Markup {
         html! {
             td { (Figure::new(format!("{place}/coefficient"), coefficient, 5)) }
             @if inferred {
-                @match inference {
-                    Some(i) => {
-                        td { (Figure::new(format!("{place}/standard_error"), i.standard_error, 3)) }
-                        td { (Figure::fixed(format!("{place}/z"), i.z, 2)) }
-                        td { (Figure::new(format!("{place}/p"), i.p, 2)) }
-                        td { (Figure::new(format!("{place}/low"), i.low, 4)) }
-                        td { (Figure::new(format!("{place}/high"), i.high, 4)) }
-                        td { (Figure::new(format!("{place}/odds_ratio"), i.odds_ratio, 4)) }
-                    }
-                    None => td colspan="6" {},
-                }
+                (inferred_cells(place, inference))
             }
             @match column {
                 Some([mean, scale]) => {
@@ -224,18 +231,7 @@ fn table(model: &Model) -> Markup {
                             th scope="row" { "intercept" }
                             td { (Figure::new("model/intercept", model.intercept(), 5)) }
                             @if inferred {
-                                @match &model.intercept_inference {
-                                    Some(i) => {
-                                        @let place = "model/intercept_inference";
-                                        td { (Figure::new(format!("{place}/standard_error"), i.standard_error, 3)) }
-                                        td { (Figure::fixed(format!("{place}/z"), i.z, 2)) }
-                                        td { (Figure::new(format!("{place}/p"), i.p, 2)) }
-                                        td { (Figure::new(format!("{place}/low"), i.low, 4)) }
-                                        td { (Figure::new(format!("{place}/high"), i.high, 4)) }
-                                        td { (Figure::new(format!("{place}/odds_ratio"), i.odds_ratio, 4)) }
-                                    }
-                                    None => td colspan="6" {},
-                                }
+                                (inferred_cells("model/intercept_inference", model.intercept_inference.as_ref()))
                             }
                             td colspan="2" {}
                         }

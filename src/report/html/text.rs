@@ -5,6 +5,8 @@
 
 use maud::{Markup, Render, html};
 
+use crate::wording::plural;
+
 /// Characters of a name that a page shows.
 const NAME_WIDTH: usize = 100;
 
@@ -131,7 +133,7 @@ pub(super) fn percent(share: f64) -> String {
 
 /// `1 row`, `2 rows`.
 pub(super) fn counted(n: u64, noun: &str) -> String {
-    format!("{} {noun}{}", count(n as f64), if n == 1 { "" } else { "s" })
+    format!("{} {}", count(n as f64), plural(n, noun))
 }
 
 /// Seconds with three digits at most.
