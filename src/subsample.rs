@@ -3,11 +3,14 @@
 //! Rows are kept while the file is read, by a hash of their position, so the cut into row groups and the order of
 //! reading change nothing.
 
-use crate::data::{Column, Store, hash};
+use crate::data::{Column, Shape, Store, hash};
 use crate::error::Result;
 
 /// Memory of the kept rows at most.
 const SAMPLE_BYTES: usize = 64 << 20;
+
+/// Rows for each parameter of a softmax.
+const ROWS_A_PARAMETER: usize = 20;
 
 /// Up to this many features the Hessian of all the data is taken.
 pub const HESSIAN_FEATURES: usize = 1024;
@@ -27,9 +30,12 @@ impl<'s> Sampling<'s> {
     }
 }
 
-/// Positions of the rows to keep, as many of `rows` x `columns` as fit into 64 MiB, ascending.
-pub fn kept_rows(rows: usize, columns: usize) -> Vec<usize> {
-    let most = (SAMPLE_BYTES / 4 / columns.max(1)).max(1);
+/// Positions of the rows to keep, as many as fit into 64 MiB, ascending. For a softmax, whose Hessian costs more than its
+/// rows, at most 20 for each parameter.
+pub fn kept_rows(shape: Shape) -> Vec<usize> {
+    let rows = shape.rows;
+    let fitting = (SAMPLE_BYTES / 4 / shape.columns.max(1)).max(1);
+    let most = if shape.classes.is_some() { fitting.min(ROWS_A_PARAMETER * shape.parameters()) } else { fitting };
     let threshold = (most as f64 / rows as f64 * u64::MAX as f64) as u64;
     let mut kept: Vec<usize> = (0..rows).filter(|&row| most >= rows || hash(row as u64) < threshold).collect();
     if kept.is_empty() {

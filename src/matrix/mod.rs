@@ -178,28 +178,16 @@ impl Symmetric {
 
     /// Takes a matrix that was summed over a sample of rows to all of them, whose `diagonal` is known.
     ///
-    /// Of a matrix that is kept whole the diagonal is replaced. A loose parameter gets the weight that it has in all rows,
-    /// and with it what it has in common with others: as if its rows in the sample were so many more or fewer. Its
-    /// diagonal alone would not do: a level and the intercept have the same rows in common as the level with itself, and
-    /// what a Schur complement leaves of the intercept is their small difference.
-    ///
-    /// Of coupled margins every row and column is scaled so that the diagonal is that.
+    /// Of a matrix that is kept whole, and of coupled margins, every row and column is scaled so that the diagonal is that:
+    /// it stays definite, which it need not if only its diagonal were replaced. A loose parameter gets the weight that it
+    /// has in all rows, and with it what it has in common with others: as if its rows in the sample were so many more or
+    /// fewer. Its diagonal alone would not do: a level and the intercept have the same rows in common as the level with
+    /// itself, and what a Schur complement leaves of the intercept is their small difference.
     pub fn calibrate(&mut self, diagonal: &[f64]) {
-        if self.coupled.is_some() {
-            let own = self.diagonal();
-            let Some(coupled) = &mut self.coupled else { return };
-            for (scaling, (all, own)) in coupled.scaling.iter_mut().zip(diagonal.iter().zip(own)) {
-                let factor = (all / own).sqrt();
-                if factor > 0.0 && factor.is_finite() {
-                    *scaling *= factor;
-                }
-            }
-            return;
+        if self.loose.is_none() {
+            return self.scale_to(diagonal);
         }
-        let Some(Loose { pattern, border, own }) = &mut self.loose else {
-            let change: Vec<f64> = diagonal.iter().zip(self.diagonal()).map(|(all, own)| all - own).collect();
-            return self.add_diagonal(&change);
-        };
+        let Some(Loose { pattern, border, own }) = &mut self.loose else { return };
         let is_one_group = pattern.count() == 1;
         for (index, &parameter) in pattern.loose.iter().enumerate() {
             let all = diagonal[parameter];
@@ -218,6 +206,26 @@ impl Symmetric {
             // A column that no row of the sample has would make the matrix singular.
             if self.entries[(index, index)] <= 0.0 || is_intercept && !is_one_group {
                 self.entries[(index, index)] = diagonal[parameter];
+            }
+        }
+    }
+
+    /// `S M S` with the diagonal S that brings the diagonal to this. Where M has none, it is put there.
+    fn scale_to(&mut self, diagonal: &[f64]) {
+        let scaling = self.diagonal().into_iter().zip(diagonal).map(|(own, all)| {
+            let factor = (all / own).sqrt();
+            if factor > 0.0 && factor.is_finite() { factor } else { 1.0 }
+        });
+        let scaling = DVector::from_iterator(diagonal.len(), scaling);
+        if let Some(coupled) = &mut self.coupled {
+            coupled.scaling.component_mul_assign(&scaling);
+            return;
+        }
+        for (j, mut column) in self.entries.column_iter_mut().enumerate() {
+            column.component_mul_assign(&scaling);
+            column *= scaling[j];
+            if column[j] <= 0.0 {
+                column[j] = diagonal[j];
             }
         }
     }

@@ -68,8 +68,9 @@ pub(super) fn fit(
         ));
     }
     let curvature = job.curvature(shape);
-    let takes_moments =
-        job.solver == Solver::Generative || job.init == Init::Generative || curvature == Curvature::Bound;
+    let takes_moments = job.solver == Solver::Generative
+        || job.init == Init::Generative
+        || curvature != Curvature::Whole && shape.classes.is_some();
     let moments = if takes_moments { Some(backend.moments()?) } else { None };
     let mut point = starting_point(&coordinates, &loaded.totals.classes);
     if job.solver == Solver::Generative
@@ -81,7 +82,7 @@ pub(super) fn fit(
     let mut evaluation = Standardized::new(&mut *backend, coordinates.clone()).move_to(&point, need)?;
     // A penalty makes the answer unique whatever the columns are, and a subsample cannot tell.
     let mut aliased_columns = Vec::new();
-    if job.l2 == 0.0 && curvature != Curvature::Subsample {
+    if job.l2 == 0.0 && (curvature == Curvature::Whole || moments.is_some()) {
         let columns = of_first_margin(&coordinates, &evaluation, moments.as_ref(), &loaded.totals.classes);
         let dropped = find_aliased(backend, &coordinates, &columns, &mut aliased_columns)?;
         let kept = kept_parameters(coordinates.dimension(), point.len(), &dropped);

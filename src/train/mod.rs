@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::backend::cpu::CpuTable;
 use crate::backend::storage::{Limits, Placement};
 use crate::backend::{Device, Loading, Selection};
-use crate::data::{Plan, Request, Shape, Table, load};
+use crate::data::{Design, Plan, Request, Shape, Table, load};
 use crate::error::{Error, Result};
 use crate::model::{Model, Seconds};
 use crate::monitor::Monitor;
@@ -73,6 +73,10 @@ enum Curvature {
 /// Up to this many parameters the Hessian of a softmax is taken: it costs `parameters / 8` times what an evaluation does.
 const HESSIAN_PARAMETERS: usize = 256;
 
+/// Up to this many parameters, and up to twice the root of the rows, that of a subsample is taken for a softmax: with 20
+/// rows a parameter it costs `5 parameters^2 / rows` times what an evaluation does, and a few of them save some hundred.
+const SUBSAMPLE_PARAMETERS: usize = 4096;
+
 /// What to fit, where, and how.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -134,8 +138,14 @@ impl Job {
             Some(Preconditioner::Hessian) => Curvature::Whole,
             Some(Preconditioner::Bound) => Curvature::Bound,
             Some(Preconditioner::Subsample) => Curvature::Subsample,
-            _ if shape.margins() > 1 && shape.parameters() > HESSIAN_PARAMETERS => Curvature::Bound,
-            _ if shape.margins() == 1 && shape.features > HESSIAN_FEATURES => Curvature::Subsample,
+            _ if shape.classes.is_some() => match shape.parameters() {
+                ..=HESSIAN_PARAMETERS => Curvature::Whole,
+                parameters if parameters <= SUBSAMPLE_PARAMETERS && parameters.pow(2) <= 4 * shape.rows => {
+                    Curvature::Subsample
+                }
+                _ => Curvature::Bound,
+            },
+            _ if shape.features > HESSIAN_FEATURES => Curvature::Subsample,
             _ => Curvature::Whole,
         }
     }
@@ -154,12 +164,6 @@ impl Job {
         let of_softmax = shape.classes.is_some();
         let fault = |what: &str, way_out: &str| Err(Error::usage(what, way_out));
         match self.preconditioner {
-            Some(Preconditioner::Subsample) if of_softmax => {
-                return fault(
-                    "--preconditioner subsample is for two classes",
-                    "With several, --preconditioner bound takes one matrix for all of them.",
-                );
-            }
             Some(Preconditioner::Bound) if !of_softmax => {
                 return fault("--preconditioner bound is for several classes", "With two, say hessian or subsample.");
             }
@@ -301,15 +305,14 @@ impl Prepared<'_> {
             // The matrix of one margin, and the scaling of all parameters.
             Curvature::Bound => ((shape.features + 1).pow(2) + shape.parameters(), 0),
             Curvature::Subsample => {
-                let is_loose = design.loose(HESSIAN_FEATURES);
                 let loose: usize = design
                     .categories()
-                    .zip(is_loose)
+                    .zip(loose(&design))
                     .filter(|(_, is_loose)| *is_loose)
                     .map(|(c, _)| c.features.len())
                     .sum();
-                let tight = shape.features + 1 - loose;
-                let rows = kept_rows(self.table.rows, shape.columns).len();
+                let tight = shape.parameters() - loose;
+                let rows = kept_rows(shape).len();
                 let columns = shape.columns + shape.columns_beside();
                 (tight * tight + (tight + 1) * loose, rows * (4 * columns + 16))
             }
@@ -328,15 +331,22 @@ pub fn train(table: &Table, job: &Job, monitor: &dyn Monitor, history: &mut Hist
     prepare(table.clone(), job, monitor)?.train(monitor, history)
 }
 
+/// The categories that are loose in the Hessian of a subsample.
+fn loose(design: &Design) -> Vec<bool> {
+    // The levels of a category are tied by the classes of a softmax.
+    let most = if design.shape.classes.is_some() { usize::MAX } else { HESSIAN_FEATURES };
+    design.loose(most)
+}
+
 fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut History<'_>) -> Result<Model> {
     let Prepared { table, job, plan, device, mut loading, start } = prepared;
     let table = &table;
     let reading = Instant::now();
     let shape = plan.design(table.rows).shape;
     let subsamples = job.solver != Solver::Generative && job.curvature(shape) == Curvature::Subsample;
-    let loose = if subsamples { plan.design(table.rows).loose(HESSIAN_FEATURES) } else { Vec::new() };
+    let loose = if subsamples { loose(&plan.design(table.rows)) } else { Vec::new() };
     let (loaded, mut kept) = if subsamples {
-        let rows = kept_rows(table.rows, shape.columns);
+        let rows = kept_rows(shape);
         let mut kept = Box::new(CpuTable::with_loose(&plan.design(rows.len()), loose.clone())?);
         let sampling = Sampling::new(loading.as_store(), &rows, kept.as_store());
         let loaded = load(table, &plan, &sampling, monitor)?;
