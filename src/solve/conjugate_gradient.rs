@@ -43,6 +43,7 @@ pub fn conjugate_gradient(
         preconditioner: Preconditioner::None,
         previous: None,
         curvature: 0.25,
+        was_measured: false,
     };
     run.refresh(settings);
     descend(objective, settings, monitor, history, run)
@@ -65,6 +66,7 @@ struct Run {
     /// `(M^-1 g)'H(M^-1 g) / g.M^-1 g` as last measured: 1 for the Hessian itself. At first 1/4, the most that a
     /// standardised column alone can have.
     curvature: f64,
+    was_measured: bool,
 }
 
 impl Method for Run {
@@ -77,6 +79,10 @@ impl Method for Run {
         self.previous = None;
         let Some(hessian) = &self.at.here.hessian else { return };
         self.preconditioner = Preconditioner::new(settings.preconditioner, hessian);
+        // An approximation says of itself that it is exact; what was measured along the last step says more.
+        if settings.approximate && self.was_measured {
+            return;
+        }
         let gradient = &self.at.here.gradient;
         let step = self.preconditioner.apply(gradient);
         let curvature = dot(&step, &hessian.times(&step)) / dot(&step, gradient);
@@ -107,13 +113,13 @@ impl Method for Run {
         let refreshes = !as_predicted && may_refresh;
         let here = line.accept(probe.step, if refreshes { Need::Hessian } else { Need::Gradient })?;
         self.at.take(here, &direction, probe.step);
+        let measured = (probe.curvature - self.shared_curvature(&gradient, &preconditioned, beta)) / decrement;
+        if measured > 0.0 && measured.is_finite() {
+            (self.curvature, self.was_measured) = (measured, true);
+        }
         if refreshes {
             self.refresh(settings);
         } else {
-            let measured = (probe.curvature - self.shared_curvature(&gradient, &preconditioned, beta)) / decrement;
-            if measured > 0.0 && measured.is_finite() {
-                self.curvature = measured;
-            }
             self.previous = Some(Previous { direction, gradient, preconditioned, step: probe.step });
         }
         Ok(Progress::Moved(probe.step))
