@@ -56,16 +56,19 @@ pub struct Layout {
 
 impl Layout {
     /// Cuts a table into blocks, and chunks of at most `max_chunk_bytes` of f32 features
-    /// (and at most that many bytes of one f32 a row).
+    /// (and at most that many bytes of one f32 a row and margin).
     pub fn new(shape: Shape, max_chunk_bytes: usize) -> Self {
-        let block_rows = block_rows(shape.rows, shape.features);
-        Self::of_blocks(shape, block_rows, hessian_rows(block_rows, shape.features), max_chunk_bytes)
+        // Margins must fit as features do.
+        let wide = shape.features.max(shape.margins());
+        let block_rows = block_rows(shape.rows, wide);
+        let hessian_rows = hessian_rows(block_rows, wide);
+        Self::of_blocks(shape, block_rows, class_rows(shape, hessian_rows, wide), max_chunk_bytes)
     }
 
     /// As [`Layout::new`], in blocks of `block_rows`, and of `hessian_rows` for the Hessian, a multiple.
     pub fn of_blocks(shape: Shape, block_rows: usize, hessian_rows: usize, max_chunk_bytes: usize) -> Self {
-        let Shape { rows, columns, .. } = shape;
-        let fitting = max_chunk_bytes / 4 / columns.max(1);
+        let rows = shape.rows;
+        let fitting = max_chunk_bytes / 4 / shape.columns.max(shape.margins());
         let most = (MAX_CHUNK_BLOCKS / (hessian_rows / block_rows)).max(1);
         let chunk_blocks = (fitting / hessian_rows).clamp(1, most).min(rows.div_ceil(hessian_rows).max(1));
         Self { shape, block_rows, hessian_rows, chunk_rows: chunk_blocks * hessian_rows }
@@ -127,6 +130,22 @@ pub fn tile_rows(features: usize) -> usize {
 pub fn hessian_rows(block_rows: usize, features: usize) -> usize {
     let mut rows = block_rows;
     while rows < (HESSIAN_ROWS_A_COLUMN * features).max(TILE) && 2 * rows <= largest(features).min(MAX_BLOCK_ROWS) {
+        rows *= 2;
+    }
+    rows
+}
+
+/// Rows of a Hessian block where a slot has a sum of every column for each margin: as many times more as there are
+/// margins, so that slots stay the same part of the features; unless that would leave a few hundred blocks, whose slots
+/// are soon added whatever they are.
+fn class_rows(shape: Shape, hessian_rows: usize, wide: usize) -> usize {
+    const ENOUGH_BLOCKS: usize = 512;
+    let mut rows = hessian_rows;
+    while shape.classes.is_some()
+        && rows < MIN_BLOCK_ROWS * shape.margins()
+        && 2 * rows <= largest(wide).min(MAX_BLOCK_ROWS)
+        && shape.rows > ENOUGH_BLOCKS * rows
+    {
         rows *= 2;
     }
     rows
