@@ -85,11 +85,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 }
 
 // What four rows count for a class: its residuals, or whether they have it.
-fn share(class: u32, k: u32, t: vec4<f32>) -> vec4<f32> {
+fn share(c: u32, k: u32, t: vec4<f32>) -> vec4<f32> {
     if (pass_.product >= 3u) {
-        return select(vec4(0.0), vec4(1.0), t == vec4(f32(class)));
+        return select(vec4(0.0), vec4(1.0), t == vec4(f32(c)));
     }
-    return residuals[class * pass_.stride + k];
+    return residuals[c * pass_.stride + k];
 }
 
 // Four rows of a column: a feature, about the centres of the rows' classes or not, the 1 of the intercept, or nothing.

@@ -136,7 +136,7 @@ impl Chunks {
         gpu.kernels.get(&gpu.device, Kernel::ClassSums);
         let bytes = in_flight * classes * features * 4;
         let centres = buffer(gpu, "centres", bytes.max(16), wgpu::BufferUsages::COPY_DST)?;
-        let class_slots = buffer(gpu, "class_slots", in_flight * sums * 4, wgpu::BufferUsages::COPY_SRC)?;
+        let class_slots = buffer(gpu, "class_slots", (in_flight * sums * 4).max(16), wgpu::BufferUsages::COPY_SRC)?;
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let readback = buffer(gpu, "readback", in_flight * (sums + slot) * 4, usage)?;
         let ours = std::mem::replace(&mut self.core.readback, readback);

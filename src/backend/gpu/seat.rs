@@ -305,7 +305,7 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
     let mut class_slots = None;
     if layout.shape.classes.is_some() {
         let bytes = rows.div_ceil(layout.hessian_rows) * class_slot(layout.shape) * 4;
-        class_slots = buffer_if_room(gpu, "class_slots", bytes, copied)?;
+        class_slots = buffer_if_room(gpu, "class_slots", bytes.max(16), copied)?;
         if class_slots.is_none() {
             return Ok(None);
         }

@@ -166,7 +166,10 @@ impl SoftmaxObjective {
     fn visit(&mut self, visit: Visit) -> Result<Means> {
         let layout = self.layout();
         let shape = layout.shape;
-        self.passes.data += 1;
+        // Products beside an evaluation along a direction, or on the border alone, are a pass of their own, as those of
+        // two classes are.
+        let is_whole = matches!(visit.product, Some(Product::Hessian | Product::Scatter)) && !visit.reads_direction;
+        self.passes.data += if visit.product.is_none() || is_whole { 1 } else { 2 };
         self.passes.hessian += u64::from(visit.product.is_some());
         let products = visit.product.map(|product| match product {
             Product::Border => Products { product, pairs: shape.margins(), pieces: 2 * border_edges(shape.features) },
