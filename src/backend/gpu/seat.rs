@@ -41,7 +41,8 @@ impl Seat {
     ) -> wgpu::BindGroup {
         let buffer = |name: &str| match name {
             "features" => &self.features,
-            "labels" => &self.labels,
+            // Only the moments of the classes have centres; what reads none binds the labels there.
+            "labels" | "centres" => &self.labels,
             "parameters" => &shared.parameters,
             "pieces" => &shared.pieces,
             "margins" => &self.margins,
@@ -54,7 +55,6 @@ impl Seat {
             "sources" => shared.sources.as_ref().unwrap_or(&self.labels),
             // Nor does a pass that needs none of them.
             "factors" => shared.factors.as_ref().unwrap_or(&self.labels),
-            "centres" => &self.labels,
             "class_slots" => self.class_slots.as_ref().expect("the table has several margins"),
             other => unreachable!("no buffer is called {other}"),
         };
