@@ -564,7 +564,7 @@ fn a_layout_that_is_not_the_hosts_is_refused() {
             &format!("{second} @compute @workgroup_size(256)"),
             "2 entry",
         ),
-        (Kernel::Advance, "    stride: u32,          // vec4s from one column to the next\n", "", "12 members of Pass"),
+        (Kernel::Probe, "    stride: u32,          // vec4s from one column to the next\n", "", "12 members of Pass"),
         (
             Kernel::Margin,
             "    first_block: u32,     // block that the first workgroup takes (the Hessian's dispatches are several)\n",

@@ -198,6 +198,28 @@ mod tests {
         assert_eq!(block(1_000, 200_000), 128);
     }
 
+    /// Margins fit as features do, and a gradient's slot is a small part of a block, or there are few of them.
+    #[test]
+    fn blocks_of_several_classes_have_room_for_margins() {
+        for features in [1, 28, 784] {
+            for classes in [2, 3, 10, 100, 5_000] {
+                for rows in [1, 50_000, 2_000_000, 100_000_000] {
+                    let shape = Shape { classes: Some(classes), ..Shape::plain(rows, features) };
+                    let margins = shape.margins();
+                    let [small, large] = [1 << 27, 1 << 30].map(|bytes| Layout::new(shape, bytes));
+                    assert_eq!((small.block_rows, small.hessian_rows), (large.block_rows, large.hessian_rows));
+                    assert_eq!(small.hessian_rows % small.block_rows, 0);
+                    assert_eq!(small.chunk_rows % small.hessian_rows, 0);
+                    assert!(small.chunk_rows * margins.max(features) * 4 <= MAX_BLOCK_BYTES, "{small:?}");
+                    assert!(small.hessian_rows <= MAX_BLOCK_ROWS, "{small:?}");
+                    let share = small.hessian_rows >= MIN_BLOCK_ROWS * margins.min(16);
+                    let is_full = 2 * small.hessian_rows > largest(margins.max(features));
+                    assert!(share || is_full || rows <= 512 * small.hessian_rows, "{small:?}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn pieces_cover_the_rows_once() {
         let layout = Layout::new(Shape::plain(10_000, 7), 2_048 * 7 * 4);
