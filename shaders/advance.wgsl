@@ -1,4 +1,4 @@
-// Accepts a step: margins z += step u. Never touches the features.
+// Accepts a step: margins z += step u. Never touches the features. With several margins a row, group.y is the margin.
 
 @group(0) @binding(0) var<uniform> pass_: Pass;
 @group(0) @binding(1) var<storage, read> direction_margins: array<vec4<f32>>;
@@ -9,7 +9,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first_row = group.x * pass_.block_rows;
     let last_row = min(first_row + pass_.block_rows, pass_.rows);
     for (var row = first_row + 4u * lane; row < last_row; row += TILE) {
-        let k = row / 4u;
+        let k = group.y * pass_.stride + row / 4u;
         margins[k] += pass_.steps.x * direction_margins[k];
     }
 }

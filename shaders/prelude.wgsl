@@ -10,7 +10,7 @@ override HAS_ROW_WEIGHTS: bool = false;
 
 // Whether some features are levels of categories. Then they are made of other columns than those of their own number:
 // behind the `features` weights, the parameters have the column of each feature, and behind those the code of its level,
-// 0 where the column is the feature itself.
+// 0 where the column is the feature itself. (Kernels for several classes have both in `sources`.)
 override HAS_LEVELS: bool = false;
 
 // What one dispatch over one chunk needs to know. Rows and blocks are those of the chunk.
@@ -22,7 +22,11 @@ struct Pass {
     reads_direction: u32, // 1: compute direction margins u = X p; 0: there is no direction, u = 0
     intercept: f32,       // the direction's intercept
     first_block: u32,     // block that the first workgroup takes (the Hessian's dispatches are several)
-    product: u32,         // of the Hessian kernel: 0 Hessian, 1 scatter (r^2 for S), 2 diagonal and intercept
+    product: u32,         // 0 Hessian, 1 scatter (r^2 for S), 2 diagonal and intercept; of classes: 3 about centres, 4 about 0
+    margins: u32,         // margins of a row: one for each class but the reference
+    hessian_rows: u32,    // rows of a Hessian block, where a kernel sums the columns of each class
+    first_pair: u32,      // pair of margins that the first workgroup takes (the dispatches are several)
+    probes: u32,          // steps that softmax_terms probes; 0: it evaluates at the first and leaves residuals
     steps: vec4<f32>,     // up to four steps to probe; an evaluation uses the first
 }
 
@@ -32,15 +36,19 @@ fn sigmoid(z: vec4<f32>) -> vec4<f32> {
     return select(e, vec4(1.0), z >= vec4(0.0)) / (1.0 + e);
 }
 
-// ln(1 + exp(z)). WGSL has no log1p: ln(1 + e) = 2 artanh(w), w = e / (2 + e) in (0, 1/3], whose
-// series to w^15 leaves less than 1e-9 of it and keeps the relative precision of a tiny e.
-fn softplus(z: vec4<f32>) -> vec4<f32> {
-    let e = exp(-abs(z));
+// ln(1 + e) for e in (0, 1]. WGSL has no log1p: ln(1 + e) = 2 artanh(w), w = e / (2 + e) in (0, 1/3], whose series to
+// w^15 leaves less than 1e-9 of it and keeps the relative precision of a tiny e.
+fn log_1p(e: vec4<f32>) -> vec4<f32> {
     let w = e / (2.0 + e);
     let v = w * w;
     let series = 1.0 + v * (1.0 / 3.0 + v * (1.0 / 5.0 + v * (1.0 / 7.0 + v * (1.0 / 9.0
         + v * (1.0 / 11.0 + v * (1.0 / 13.0 + v * (1.0 / 15.0)))))));
-    return max(z, vec4(0.0)) + 2.0 * w * series;
+    return 2.0 * w * series;
+}
+
+// ln(1 + exp(z)).
+fn softplus(z: vec4<f32>) -> vec4<f32> {
+    return max(z, vec4(0.0)) + log_1p(exp(-abs(z)));
 }
 
 // S = L (1 - L) = e / (1 + e)^2, never as a difference.

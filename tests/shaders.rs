@@ -10,7 +10,7 @@ use std::mem::offset_of;
 use std::path::Path;
 
 use gpu_logreg::backend::gpu::kernels::{
-    Binding, EDGE, GROUP, HAS_LEVELS, Kernel, LEVELS, PART, PROBES, Pass, SLOT_HEAD, SOURCES, STORAGE_BUFFERS,
+    Binding, EDGE, EIGHT, GROUP, HAS_LEVELS, Kernel, LEVELS, PART, PROBES, Pass, SLOT_HEAD, SOURCES, STORAGE_BUFFERS,
     WORKGROUP_BYTES,
 };
 use gpu_logreg::backend::layout::{COLUMN_LEVELS, HELD, TILE, tile_rows};
@@ -115,7 +115,10 @@ fn every_source_has_a_translation_into_every_language() {
             .unwrap_or_else(|error| panic!("{kernel:?} as HLSL: {error}"));
         assert!(hlsl.contains(&format!("[numthreads({GROUP}, 1, 1)]")), "{kernel:?}: HLSL without its group size");
     }
-    assert_eq!(written, 15, "five kernels, four of them with a column that a table may have, three that read features");
+    assert_eq!(
+        written, 29,
+        "ten kernels, eight with a column that a table may have, six that read features, five both"
+    );
 }
 
 /// Every kernel for tables without and with its optional column, without and with levels of categories.
@@ -145,6 +148,10 @@ fn check_optional_column(module: &Module, kernel: Kernel) -> Result<(), String> 
     if kernel == Kernel::Hessian {
         // Whatever else it reads of the parameters would be stale.
         check_gate(module, HAS_LEVELS, "parameters")?;
+    }
+    if kernel.bindings().contains(&Binding::Read("sources")) {
+        // Tables without categories have none.
+        check_gate(module, HAS_LEVELS, "sources")?;
     }
     let Some((column, constant)) = kernel.optional_column() else { return Ok(()) };
     let name = match column {
@@ -320,8 +327,21 @@ fn type_of<T: Wgsl>(_: &T) -> TypeInner {
 /// Names, types, offsets and size of the struct `Pass`.
 fn check_pass(module: &Module) -> Result<(), String> {
     // A field more or less on the host does not compile here.
-    let Pass { rows, stride, features, block_rows, reads_direction, intercept, first_block, product, steps } =
-        Pass::default();
+    let Pass {
+        rows,
+        stride,
+        features,
+        block_rows,
+        reads_direction,
+        intercept,
+        first_block,
+        product,
+        margins,
+        hessian_rows,
+        first_pair,
+        probes,
+        steps,
+    } = Pass::default();
     let host = [
         ("rows", type_of(&rows), offset_of!(Pass, rows)),
         ("stride", type_of(&stride), offset_of!(Pass, stride)),
@@ -331,6 +351,10 @@ fn check_pass(module: &Module) -> Result<(), String> {
         ("intercept", type_of(&intercept), offset_of!(Pass, intercept)),
         ("first_block", type_of(&first_block), offset_of!(Pass, first_block)),
         ("product", type_of(&product), offset_of!(Pass, product)),
+        ("margins", type_of(&margins), offset_of!(Pass, margins)),
+        ("hessian_rows", type_of(&hessian_rows), offset_of!(Pass, hessian_rows)),
+        ("first_pair", type_of(&first_pair), offset_of!(Pass, first_pair)),
+        ("probes", type_of(&probes), offset_of!(Pass, probes)),
         ("steps", type_of(&steps), offset_of!(Pass, steps)),
     ];
     let (_, pass) = module
@@ -460,6 +484,29 @@ fn check_hessian(module: &Module) -> Result<(), String> {
     })
 }
 
+/// The pieces of the class sums are the host's: each invocation has a column and a class, and loads a column and four rows.
+fn check_class_sums(module: &Module) -> Result<(), String> {
+    let group = u64::from(GROUP);
+    let host = [("EDGE", EDGE as u64), ("EIGHT", EIGHT as u64), ("PART", PART as u64), ("LEVELS", u64::from(LEVELS))];
+    check_own_constants(module, &host)?;
+    let step = constant(module, "STEP")?;
+    expect(EDGE as u64 * EIGHT as u64 == group, || format!("{EDGE} columns of {EIGHT} classes are not {group}"))?;
+    expect(step == 4 * EIGHT as u64 && (PART as u64).is_multiple_of(step), || {
+        format!("a STEP of {step} rows does not fit")
+    })
+}
+
+/// `softmax_margin` stores each of the margins that the host counts for a workgroup, and no other.
+fn check_eight(module: &Module) -> Result<(), String> {
+    let main = &module.entry_points[0].function;
+    let stores = main
+        .body
+        .iter()
+        .filter(|statement| matches!(statement, Statement::Call { function, .. } if module.functions[*function].name.as_deref() == Some("store")))
+        .count();
+    expect(stores == EIGHT, || format!("{stores} margins are stored, not {EIGHT}"))
+}
+
 fn check_layout(source: &str, kernel: Kernel) -> Result<(), String> {
     let (module, info) = parse(source)?;
     check_entry_point(&module)?;
@@ -473,8 +520,10 @@ fn check_layout(source: &str, kernel: Kernel) -> Result<(), String> {
     match kernel {
         Kernel::Evaluate => check_slot_head(&module).and_then(|()| check_tiles(&module)),
         Kernel::Probe => check_probes(&module),
-        Kernel::Hessian => check_hessian(&module),
-        Kernel::Margin | Kernel::Advance => Ok(()),
+        Kernel::Hessian | Kernel::Gram => check_hessian(&module),
+        Kernel::SoftmaxMargin => check_eight(&module),
+        Kernel::ClassSums => check_class_sums(&module),
+        Kernel::Margin | Kernel::Advance | Kernel::SoftmaxTerms | Kernel::SoftmaxFactor => Ok(()),
     }
 }
 
@@ -515,12 +564,12 @@ fn a_layout_that_is_not_the_hosts_is_refused() {
             &format!("{second} @compute @workgroup_size(256)"),
             "2 entry",
         ),
-        (Kernel::Advance, "    stride: u32,          // vec4s from one column to the next\n", "", "8 members of Pass"),
+        (Kernel::Probe, "    stride: u32,          // vec4s from one column to the next\n", "", "12 members of Pass"),
         (
             Kernel::Margin,
             "    first_block: u32,     // block that the first workgroup takes (the Hessian's dispatches are several)\n",
             "",
-            "8 members of Pass",
+            "12 members of Pass",
         ),
         (Kernel::Margin, "    product: u32,", "    product: f32,", "product"),
         (Kernel::Margin, "steps: vec4<f32>,", "steps: vec4<f32>, more: u32,", "members of Pass"),
@@ -561,6 +610,30 @@ fn a_layout_that_is_not_the_hosts_is_refused() {
         (Kernel::Hessian, "PART: u32 = 256u", "PART: u32 = 512u", "PART"),
         (Kernel::Hessian, "LEVELS: u32 = 8u", "LEVELS: u32 = 7u", "LEVELS"),
         (Kernel::Hessian, "STEP: u32 = 32u", "STEP: u32 = 64u", "STEP"),
+        (Kernel::Gram, "EDGE: u32 = 32u", "EDGE: u32 = 16u", "EDGE"),
+        (Kernel::Gram, "PART: u32 = 256u", "PART: u32 = 512u", "PART"),
+        (Kernel::Gram, "LEVELS: u32 = 8u", "LEVELS: u32 = 7u", "LEVELS"),
+        (Kernel::Gram, "STEP: u32 = 32u", "STEP: u32 = 64u", "STEP"),
+        (Kernel::ClassSums, "EDGE: u32 = 32u", "EDGE: u32 = 16u", "EDGE"),
+        (Kernel::ClassSums, "EIGHT: u32 = 8u", "EIGHT: u32 = 4u", "EIGHT"),
+        (Kernel::ClassSums, "PART: u32 = 256u", "PART: u32 = 512u", "PART"),
+        (Kernel::ClassSums, "LEVELS: u32 = 8u", "LEVELS: u32 = 7u", "LEVELS"),
+        (Kernel::ClassSums, "STEP: u32 = 32u", "STEP: u32 = 64u", "STEP"),
+        (Kernel::SoftmaxMargin, "    store(8u * group.y + 7u, k, high[3], here);\n", "", "7 margins"),
+        (Kernel::SoftmaxMargin, "        if (HAS_LEVELS) {", "        if (true) {", "sources is never read"),
+        (Kernel::Gram, "    if (HAS_LEVELS) {", "    if (true) {", "sources is never read"),
+        (Kernel::ClassSums, "    if (HAS_LEVELS) {", "    if (true) {", "sources is never read"),
+        (Kernel::SoftmaxMargin, "var x = vec4(0.0);", "var x = vec4(sources[0]);", "sources is read where"),
+        (Kernel::SoftmaxTerms, "var w = vec4(1.0);", "var w = row_weights[k];", "row_weights is read where"),
+        (Kernel::SoftmaxFactor, "var w = vec4(1.0);", "var w = row_weights[k];", "row_weights is read where"),
+        (Kernel::ClassSums, "var w = vec4(1.0);", "var w = row_weights[k];", "row_weights is read where"),
+        (Kernel::Gram, "var w = vec4(1.0);", "var w = row_weights[k];", "row_weights is read where"),
+        (
+            Kernel::ClassSums,
+            "var<storage, read_write> class_slots: array<f32>",
+            "var<storage, read_write> class_slots: array<f32>;\n@group(0) @binding(8) var<storage, read> more: array<f32>",
+            "9 bindings",
+        ),
     ];
     for (kernel, from, to, word) in faults {
         let text = edit(source(kernel), from, to);
@@ -1271,6 +1344,31 @@ fn a_misplaced_barrier_or_a_wider_step_is_noticed() {
     ];
     for (from, to, word) in faults {
         assert_refused(check_barriers(&edit(hessian, from, to)), &format!("{from:?} made {to:?}"), word);
+    }
+    for kernel in [Kernel::Gram, Kernel::ClassSums] {
+        let source = SOURCES[kernel as usize];
+        let lane_rows = if kernel == Kernel::Gram { "load_rows" } else { "in_eight" };
+        let part_row = format!("var step_row = part_row + 4u * {lane_rows};");
+        for (from, to, word) in [
+            ("left[lane] = vec4(0.0)", "left[lane / 2u] = vec4(0.0)", "race"),
+            ("right[lane] = vec4(0.0)", "right[lane ^ 1u] = vec4(0.0)", "race"),
+            ("var step_row = part_row;", &part_row, "reach together"),
+            ("let part_end = min(", "let part_end = lane + min(", "reach together"),
+        ] {
+            assert_refused(check_barriers(&edit(source, from, to)), &format!("{kernel:?}: {from:?} made {to:?}"), word);
+        }
+    }
+    let terms = SOURCES[Kernel::SoftmaxTerms as usize];
+    let faults = [
+        (
+            "    let losses = tree_sum(",
+            "    if (first_row + lane >= last_row) { return; }\n    let losses = tree_sum(",
+            "reach together",
+        ),
+        ("let slopes = tree_sum(lane, GROUP, 1u,", "let slopes = tree_sum(lane ^ 1u, GROUP, 1u,", "not the lane"),
+    ];
+    for (from, to, word) in faults {
+        assert_refused(check_barriers(&edit(terms, from, to)), &format!("{from:?} made {to:?}"), word);
     }
     let second = edit(evaluate, "tile_residuals[lane] = residual;", "tile_residuals[lane] = residual + scratch[lane];");
     assert_refused(check_one_tree(&second), "a second user of the tree's memory", "users");

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use gpu_logreg::backend::cpu::CpuTable;
+use gpu_logreg::backend::gpu::kernels::{Kernel, SOURCES, Sources};
+use gpu_logreg::backend::gpu::{Adapter, Gpu};
 use gpu_logreg::backend::storage::Limits;
 use gpu_logreg::backend::{Backend, Loading, RowTerms};
 use gpu_logreg::data::{Column, Design, Shape, Store};
@@ -215,6 +217,16 @@ impl Subject {
             Box::new(CpuTable::with_chunk_bytes(design, chunk_bytes, limits).expect("the host has room"))
         };
         Self { reserve: Arc::new(reserve), unit: 1.2e-16, limits: Limits::default() }
+    }
+
+    fn gpu(gpu: Gpu) -> Self {
+        let reserve = move |design: Design, chunk_bytes: usize, limits: &Limits| -> Box<dyn Loading> {
+            let table = gpu.reserve_chunked(design, chunk_bytes, limits).expect("the device has room");
+            // What is not written must not be read: NaN in every padding would show.
+            table.poison().expect("the device works");
+            Box::new(table)
+        };
+        Self { reserve: Arc::new(reserve), unit: 6e-8, limits: Limits::default() }
     }
 
     fn reserve(&self, design: Design, chunk_bytes: usize) -> Box<dyn Loading> {
@@ -968,6 +980,175 @@ fn one_thread_gives_the_same_bits() -> Check {
     if one == five { Ok(()) } else { Err("five threads give other bits than one".into()) }
 }
 
+/// Chunks on the device, in memory and in the scratch file together give the same bits as on the device alone.
+fn chunks_everywhere_give_the_same_bits(subject: &Subject) -> Check {
+    for (fixture, columns) in [(weighted_fixture(20_481, 13, 4), 13), (categories_fixture(20_481, 5, &[3, 6], 11), 7)] {
+        let chunk = chunks_of(2, columns);
+        let expected = bits(subject, &fixture, chunk)?;
+        let within = |device, host| Subject { limits: Limits { device, host, scratch: None }, ..subject.clone() };
+        let placed = |subject: &Subject| subject.reserve(design_of(&fixture.0), chunk).placement();
+        let all = placed(&within(Some(0), Some(0)));
+        let record = all.scratch_bytes / all.scratch_chunks as u64;
+        let few = Some(5 * record + record / 2);
+        let mut ways = 0;
+        for (device, host) in [(Some(0), None), (Some(5 * record), None), (Some(5 * record), few)] {
+            let elsewhere = within(device, host);
+            let placement = placed(&elsewhere);
+            let is_as_asked = (placement.device_chunks > 0) == (device != Some(0))
+                && placement.memory_chunks > 0
+                && (placement.scratch_chunks > 0) == host.is_some();
+            if !is_as_asked {
+                return Err(format!("the chunks are kept so: {placement:?}"));
+            }
+            let found = bits(&elsewhere, &fixture, chunk)?;
+            if let Some(place) = found.iter().zip(&expected).position(|(a, b)| a != b) {
+                return Err(format!("{placement:?}: number {place} of {} has other bits", expected.len()));
+            }
+            ways += 1;
+        }
+        if ways != 3 {
+            return Err(format!("{ways} ways to keep the chunks"));
+        }
+    }
+    Ok(())
+}
+
+/// A margin is `x high + x low`: where the high half cancels against the intercept, the low one is all there is.
+fn low_halves_count(subject: &Subject) -> Check {
+    let weight = 1.0 + 2.0_f64.powi(-30);
+    let labels = vec![0.0, 1.0, 2.0, 1.0, 1.0, 0.0, 1.0];
+    let rows = Rows { classes: 3, columns: vec![vec![1024.0; 7]], labels, weights: Vec::new(), levels: Vec::new() };
+    let mut backend = subject.load(&rows, 1 << 20);
+    backend.move_to(&[weight, -1024.0, 2.0 * weight, -2048.0], Need::Gradient).map_err(fail)?;
+    let margins = backend.row_terms().map_err(fail)?.margins;
+    close("margin", &margins, &[[2.0_f64.powi(-20); 7], [2.0_f64.powi(-19); 7]].concat(), |_| 1e-9)
+}
+
+/// A column whose spread within the classes is a ten-thousandth of its whole spread: its scatter has the digits of f32.
+fn narrow_classes_keep_their_digits(subject: &Subject) -> Check {
+    let (mut rows, ..) = fixture(9_001, 3, 3);
+    let mut stream = Stream(5);
+    for k in 0..rows.len() {
+        rows.columns[1][k] = f64::from((rows.labels[k] - 0.7 + 1e-4 * stream.next()) as f32);
+    }
+    let found = subject.load(&rows, chunks_of(2, 3)).moments().map_err(fail)?;
+    let (_, means, within) = rows.moments();
+    close("scatter", &[found.within.get(1, 1)], &[within[1][1]], |_| 16.0 * 6e-8 * within[1][1])?;
+    for (found, expected) in found.means.iter().zip(&means) {
+        close("mean", &found[1..2], &expected[1..2], |_| 1e-10)?;
+    }
+    Ok(())
+}
+
+/// Edits of the shader texts that the suite must notice: what goes wrong, kernel, text, replacement.
+const EDITS: [(&str, Kernel, &str, &str); 33] = [
+    (
+        "last row skipped",
+        Kernel::SoftmaxTerms,
+        "vec4(0u, 1u, 2u, 3u) < vec4(rows)",
+        "vec4(1u, 2u, 3u, 4u) < vec4(rows)",
+    ),
+    (
+        "one row too many",
+        Kernel::SoftmaxTerms,
+        "vec4(0u, 1u, 2u, 3u) < vec4(rows)",
+        "vec4(0u, 1u, 2u, 3u) <= vec4(rows)",
+    ),
+    ("reference forgotten", Kernel::SoftmaxTerms, "select(e_0, vec4(0.0), a == vec4(0u))", "vec4(0.0)"),
+    (
+        "reference forgotten beside the label",
+        Kernel::SoftmaxTerms,
+        "select(e_0, vec4(0.0), t == vec4(0u))",
+        "vec4(0.0)",
+    ),
+    ("reference's direction forgotten", Kernel::SoftmaxTerms, "var first = -rest * u_a;", "var first = vec4(0.0);"),
+    ("residual with the other sign", Kernel::SoftmaxTerms, "select(e, -others,", "select(e, others,"),
+    (
+        "label of the class before",
+        Kernel::SoftmaxTerms,
+        "let labelled = t == vec4(m + 1u);",
+        "let labelled = t == vec4(m);",
+    ),
+    ("largest class counted twice", Kernel::SoftmaxTerms, "select(e, vec4(0.0), a == vec4(m + 1u))", "e"),
+    ("smallest class taken out", Kernel::SoftmaxTerms, "let larger = z > z_a;", "let larger = z < z_a;"),
+    ("curvature about 0", Kernel::SoftmaxTerms, "second * whole - mean * mean", "second * whole"),
+    ("probes ignore their step", Kernel::SoftmaxTerms, "pass_.steps[p] * u", "pass_.steps[0] * u"),
+    (
+        "weights left out of the loss",
+        Kernel::SoftmaxTerms,
+        "sum_of_rows(weighed(w, select(vec4(0.0), (z_a",
+        "sum_of_rows((select(vec4(0.0), (z_a",
+    ),
+    ("weights left out of the slope", Kernel::SoftmaxTerms, "weighed(w, (u_a - u_t) + mean)", "(u_a - u_t) + mean"),
+    ("weights in the residuals", Kernel::SoftmaxTerms, "select(vec4(0.0), residual, here)", "weighed(w, residual)"),
+    ("last four margins left out", Kernel::SoftmaxMargin, "store(8u * group.y + 7u, k, high[3], here);", ""),
+    ("second eight margins from the first", Kernel::SoftmaxMargin, "2u * group.y * (", "0u * group.y * ("),
+    (
+        "low half of the point forgotten",
+        Kernel::SoftmaxMargin,
+        "low += columns_of(x, parameters[first + 2u * j]);",
+        "low += columns_of(round(x * 0.0), parameters[first + 2u * j]);",
+    ),
+    ("levels of other columns in a margin", Kernel::SoftmaxMargin, "u32(sources[j])", "0u"),
+    ("margins do not move", Kernel::Advance, "group.y * pass_.stride + row", "0u * pass_.stride + row"),
+    ("factors of another pair", Kernel::SoftmaxFactor, "l = pair - m * (m + 1u) / 2u;", "l = m;"),
+    ("reference forgotten in the factors", Kernel::SoftmaxFactor, "var others = exp(-z_a);", "var others = vec4(0.0);"),
+    ("factors with the other sign", Kernel::SoftmaxFactor, "factor = -(e_m", "factor = (e_m"),
+    (
+        "scatter of one residual",
+        Kernel::SoftmaxFactor,
+        "residuals[m * pass_.stride + k] * residuals[l",
+        "residuals[m * pass_.stride + k] * residuals[m",
+    ),
+    ("weights left out of the factors", Kernel::SoftmaxFactor, "weighed(w, factor)", "factor"),
+    ("gradient without its last part", Kernel::ClassSums, "part_row < last_row", "part_row + PART < last_row"),
+    ("second eight classes left out", Kernel::ClassSums, "group.y / edges * EIGHT", "group.y / edges * 0u"),
+    ("rows of another class", Kernel::ClassSums, "t == vec4(f32(c))", "t == vec4(f32(c + 1u))"),
+    ("sums about other centres", Kernel::ClassSums, "vec4(block * classes)", "vec4(0u)"),
+    (
+        "weights left out of the gradient",
+        Kernel::ClassSums,
+        "weighed(w, select(vec4(0.0), share",
+        "(select(vec4(0.0), share",
+    ),
+    ("scatter about other centres", Kernel::Gram, "vec4(block * (pass_.margins + 1u))", "vec4(0u)"),
+    ("scatter not centred", Kernel::Gram, "if (pass_.product == 3u)", "if (pass_.product == 9u)"),
+    ("products without the intercept", Kernel::Gram, "select(0.0, 1.0, column == pass_.features)", "0.0"),
+    (
+        "tree forgets a level",
+        Kernel::Gram,
+        "((part >> level) & 1u) == 1u) {\n            total",
+        "((part >> level) & 1u) == 1u && level > 0u) {\n            total",
+    ),
+];
+
+/// Runs part of the suite on a device whose shaders were edited and fails if nothing is noticed.
+fn an_edit_is_noticed(adapter: &Adapter, kernel: Kernel, text: &str, replacement: &str) -> Check {
+    let original = SOURCES[kernel as usize];
+    if original.matches(text).count() != 1 {
+        return Err(format!("`{text}` stands {} times in the shader", original.matches(text).count()));
+    }
+    let edited = original.replace(text, replacement);
+    let mut sources: Sources<'_> = SOURCES;
+    sources[kernel as usize] = &edited;
+    let gpu = Gpu::open_with(adapter, sources).map_err(|e| e.to_string())?;
+    // The shaders of a softmax are compiled for the first table of several classes.
+    let shape = Shape { classes: Some(3), ..Shape::plain(1, 1) };
+    gpu.reserve(shape, &Limits::default()).map_err(|e| format!("the edited shader does not compile: {e}"))?;
+    let subject = Subject::gpu(gpu);
+    edits_are_not_there(&subject).err().map(|_| ()).ok_or_else(|| "the suite does not notice it".into())
+}
+
+/// What an edit must fail, and the texts as they are must not.
+fn edits_are_not_there(subject: &Subject) -> Check {
+    matches_the_oracle(subject, &categories_fixture(257, 2, &[3, 20], 4), chunks_of(2, 4))?;
+    matches_the_oracle(subject, &fixture(1_201, 35, 4), chunks_of(2, 35))?;
+    matches_the_oracle(subject, &weighted_fixture(2_049, 3, 11), chunks_of(1, 3))?;
+    large_margins_stay_finite(subject)?;
+    low_halves_count(subject)?;
+    narrow_classes_keep_their_digits(subject)
+}
+
 type Test = fn(&Subject) -> Check;
 
 const SUITE: [(&str, Test); 14] = [
@@ -994,6 +1175,23 @@ fn main() -> ExitCode {
     let mut suite = Suite::new();
     for (name, check) in SUITE.into_iter().chain(CONTROLS) {
         suite.cpu(name, move || check(&Subject::cpu()));
+    }
+    let on = |adapter: &Adapter| Gpu::open(adapter).map(Subject::gpu).map_err(fail);
+    for (name, check) in SUITE.into_iter().chain(CONTROLS) {
+        suite.gpu(name, move |adapter| check(&on(adapter)?));
+    }
+    let of_gpu: [(&str, Test); 4] = [
+        ("edits_are_not_there", edits_are_not_there),
+        ("chunks_everywhere_give_the_same_bits", chunks_everywhere_give_the_same_bits),
+        ("low_halves_count", low_halves_count),
+        ("narrow_classes_keep_their_digits", narrow_classes_keep_their_digits),
+    ];
+    for (name, check) in of_gpu {
+        suite.gpu(name, move |adapter| check(&on(adapter)?));
+    }
+    for (name, kernel, text, replacement) in EDITS {
+        let name = format!("notices_the_edit::{}", name.replace([' ', '\''], "_"));
+        suite.gpu(&name, move |adapter| an_edit_is_noticed(adapter, kernel, text, replacement));
     }
     suite.cpu("one_thread_gives_the_same_bits", one_thread_gives_the_same_bits);
     suite.run()

@@ -56,16 +56,19 @@ pub struct Layout {
 
 impl Layout {
     /// Cuts a table into blocks, and chunks of at most `max_chunk_bytes` of f32 features
-    /// (and at most that many bytes of one f32 a row).
+    /// (and at most that many bytes of one f32 a row and margin).
     pub fn new(shape: Shape, max_chunk_bytes: usize) -> Self {
-        let block_rows = block_rows(shape.rows, shape.features);
-        Self::of_blocks(shape, block_rows, hessian_rows(block_rows, shape.features), max_chunk_bytes)
+        // Margins must fit as features do.
+        let wide = shape.features.max(shape.margins());
+        let block_rows = block_rows(shape.rows, wide);
+        let hessian_rows = hessian_rows(block_rows, wide);
+        Self::of_blocks(shape, block_rows, class_rows(shape, hessian_rows, wide), max_chunk_bytes)
     }
 
     /// As [`Layout::new`], in blocks of `block_rows`, and of `hessian_rows` for the Hessian, a multiple.
     pub fn of_blocks(shape: Shape, block_rows: usize, hessian_rows: usize, max_chunk_bytes: usize) -> Self {
-        let Shape { rows, columns, .. } = shape;
-        let fitting = max_chunk_bytes / 4 / columns.max(1);
+        let rows = shape.rows;
+        let fitting = max_chunk_bytes / 4 / shape.columns.max(shape.margins());
         let most = (MAX_CHUNK_BLOCKS / (hessian_rows / block_rows)).max(1);
         let chunk_blocks = (fitting / hessian_rows).clamp(1, most).min(rows.div_ceil(hessian_rows).max(1));
         Self { shape, block_rows, hessian_rows, chunk_rows: chunk_blocks * hessian_rows }
@@ -132,6 +135,22 @@ pub fn hessian_rows(block_rows: usize, features: usize) -> usize {
     rows
 }
 
+/// Rows of a Hessian block where a slot has a sum of every column for each margin: as many times more as there are
+/// margins, so that slots stay the same part of the features; unless that would leave a few hundred blocks, whose slots
+/// are soon added whatever they are.
+fn class_rows(shape: Shape, hessian_rows: usize, wide: usize) -> usize {
+    const ENOUGH_BLOCKS: usize = 512;
+    let mut rows = hessian_rows;
+    while shape.classes.is_some()
+        && rows < MIN_BLOCK_ROWS * shape.margins()
+        && 2 * rows <= largest(wide).min(MAX_BLOCK_ROWS)
+        && shape.rows > ENOUGH_BLOCKS * rows
+    {
+        rows *= 2;
+    }
+    rows
+}
+
 fn block_rows(rows: usize, features: usize) -> usize {
     let tile = tile_rows(features);
     // Where an invocation cannot hold its columns, each tile joins the slot on its own: no more of them than an
@@ -177,6 +196,28 @@ mod tests {
         assert_eq!([1_024, 1_025].map(|features| block(1 << 30, features)), [16_384, 512]);
         // Half of 256 rows fit.
         assert_eq!(block(1_000, 200_000), 128);
+    }
+
+    /// Margins fit as features do, and a gradient's slot is a small part of a block, or there are few of them.
+    #[test]
+    fn blocks_of_several_classes_have_room_for_margins() {
+        for features in [1, 28, 784] {
+            for classes in [2, 3, 10, 100, 5_000] {
+                for rows in [1, 50_000, 2_000_000, 100_000_000] {
+                    let shape = Shape { classes: Some(classes), ..Shape::plain(rows, features) };
+                    let margins = shape.margins();
+                    let [small, large] = [1 << 27, 1 << 30].map(|bytes| Layout::new(shape, bytes));
+                    assert_eq!((small.block_rows, small.hessian_rows), (large.block_rows, large.hessian_rows));
+                    assert_eq!(small.hessian_rows % small.block_rows, 0);
+                    assert_eq!(small.chunk_rows % small.hessian_rows, 0);
+                    assert!(small.chunk_rows * margins.max(features) * 4 <= MAX_BLOCK_BYTES, "{small:?}");
+                    assert!(small.hessian_rows <= MAX_BLOCK_ROWS, "{small:?}");
+                    let share = small.hessian_rows >= MIN_BLOCK_ROWS * margins.min(16);
+                    let is_full = 2 * small.hessian_rows > largest(margins.max(features));
+                    assert!(share || is_full || rows <= 512 * small.hessian_rows, "{small:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub const EDGE: usize = 32;
 pub const PART: usize = layout::PART;
 /// Levels of the Hessian's tree over parts.
 pub const LEVELS: u32 = 8;
+/// Classes of a piece of the class sums, and margins that an invocation makes at a time.
+pub const EIGHT: usize = 8;
 /// Entries of an evaluation's slot before the gradient: loss, slope, curvature, sum of residuals.
 pub const SLOT_HEAD: usize = 4;
 
@@ -48,13 +50,21 @@ pub struct Pass {
     pub intercept: f32,
     /// Block that the first workgroup takes.
     pub first_block: u32,
-    /// Which [`Product`] the Hessian kernel makes.
+    /// Which [`Product`] is made.
     pub product: u32,
+    /// Margins of a row.
+    pub margins: u32,
+    /// Rows of a Hessian block, for the kernels that sum the columns of each class.
+    pub hessian_rows: u32,
+    /// Pair of margins that the first workgroup takes.
+    pub first_pair: u32,
+    /// Steps to probe of a softmax; 0: evaluate at the first.
+    pub probes: u32,
     /// Steps to probe; an evaluation uses the first.
     pub steps: [f32; PROBES],
 }
 
-/// What the Hessian kernel makes.
+/// What is made of the products of columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Product {
     /// `X'SX` with gradient and loss.
@@ -63,6 +73,10 @@ pub enum Product {
     Scatter = 1,
     /// The pieces on the diagonal of `X'SX` and those of the row of the intercept.
     Border = 2,
+    /// The scatter of the rows of each class about its centre; of class sums those of `x` about that centre.
+    Within = 3,
+    /// Of class sums those of `x` itself.
+    Classes = 4,
 }
 
 /// The kernels, each one shader file with one entry point `main`.
@@ -78,11 +92,32 @@ pub enum Kernel {
     Advance,
     /// Hessian, gradient and loss, from cached margins.
     Hessian,
+    /// Direction margins of a softmax, or the low halves of its margins.
+    SoftmaxMargin,
+    /// Loss, slope and curvature of a softmax, and the residuals, from cached margins.
+    SoftmaxTerms,
+    /// What the products of columns of a softmax have for each row.
+    SoftmaxFactor,
+    /// Sums of the columns for each class.
+    ClassSums,
+    /// Weighted Gram matrices of the columns.
+    Gram,
 }
 
 impl Kernel {
     /// All kernels, in the order of [`Sources`].
-    pub const ALL: [Self; 5] = [Self::Margin, Self::Evaluate, Self::Probe, Self::Advance, Self::Hessian];
+    pub const ALL: [Self; KERNELS] = [
+        Self::Margin,
+        Self::Evaluate,
+        Self::Probe,
+        Self::Advance,
+        Self::Hessian,
+        Self::SoftmaxMargin,
+        Self::SoftmaxTerms,
+        Self::SoftmaxFactor,
+        Self::ClassSums,
+        Self::Gram,
+    ];
 
     /// The name of the shader file, the CPU function, the label and the benchmark.
     pub fn name(self) -> &'static str {
@@ -92,6 +127,11 @@ impl Kernel {
             Self::Probe => "probe",
             Self::Advance => "advance",
             Self::Hessian => "hessian",
+            Self::SoftmaxMargin => "softmax_margin",
+            Self::SoftmaxTerms => "softmax_terms",
+            Self::SoftmaxFactor => "softmax_factor",
+            Self::ClassSums => "class_sums",
+            Self::Gram => "gram",
         }
     }
 
@@ -125,6 +165,51 @@ impl Kernel {
                 Write("residuals"),
                 Write("pieces"),
             ],
+            Self::SoftmaxMargin => {
+                &[Pass, Read("features"), Read("parameters"), Read("sources"), Write("direction_margins")]
+            }
+            Self::SoftmaxTerms => &[
+                Pass,
+                Read("labels"),
+                Read("row_weights"),
+                Read("margins"),
+                Read("direction_margins"),
+                Write("residuals"),
+                Write("slots"),
+            ],
+            Self::SoftmaxFactor => &[Pass, Read("row_weights"), Read("margins"), Read("residuals"), Write("factors")],
+            Self::ClassSums => &[
+                Pass,
+                Read("features"),
+                Read("labels"),
+                Read("row_weights"),
+                Read("sources"),
+                Read("residuals"),
+                Read("centres"),
+                Write("class_slots"),
+            ],
+            Self::Gram => &[
+                Pass,
+                Read("features"),
+                Read("labels"),
+                Read("row_weights"),
+                Read("sources"),
+                Read("factors"),
+                Read("centres"),
+                Write("pieces"),
+            ],
+        }
+    }
+
+    /// Whether every pass over a table of that shape may need the kernel. Those that only the moments of the classes
+    /// need are made when these are.
+    pub fn serves(self, shape: Shape) -> bool {
+        match self {
+            Self::Margin | Self::Evaluate | Self::Probe | Self::Hessian => shape.classes.is_none(),
+            Self::Advance => true,
+            Self::SoftmaxMargin | Self::SoftmaxTerms | Self::SoftmaxFactor | Self::ClassSums | Self::Gram => {
+                shape.classes.is_some()
+            }
         }
     }
 
@@ -132,8 +217,14 @@ impl Kernel {
     pub fn optional_column(self) -> Option<(Column, &'static str)> {
         match self {
             Self::Margin => Some((Column::Offset, "HAS_OFFSETS")),
-            Self::Evaluate | Self::Probe | Self::Hessian => Some((Column::Weight, "HAS_ROW_WEIGHTS")),
-            Self::Advance => None,
+            Self::Evaluate
+            | Self::Probe
+            | Self::Hessian
+            | Self::SoftmaxTerms
+            | Self::SoftmaxFactor
+            | Self::ClassSums
+            | Self::Gram => Some((Column::Weight, "HAS_ROW_WEIGHTS")),
+            Self::Advance | Self::SoftmaxMargin => None,
         }
     }
 
@@ -163,8 +254,11 @@ pub enum Binding {
     Write(&'static str),
 }
 
+/// How many kernels there are.
+const KERNELS: usize = 10;
+
 /// Shader texts, prelude included, in the order of [`Kernel::ALL`].
-pub type Sources<'a> = [&'a str; 5];
+pub type Sources<'a> = [&'a str; KERNELS];
 
 /// The shader texts of this crate.
 pub const SOURCES: Sources<'static> = [
@@ -173,6 +267,11 @@ pub const SOURCES: Sources<'static> = [
     concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/probe.wgsl")),
     concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/advance.wgsl")),
     concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/hessian.wgsl")),
+    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/softmax_margin.wgsl")),
+    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/softmax_terms.wgsl")),
+    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/softmax_factor.wgsl")),
+    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/class_sums.wgsl")),
+    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/gram.wgsl")),
 ];
 
 /// A kernel on a device.
@@ -198,26 +297,30 @@ impl Program {
 
 /// All kernels of a device.
 pub(super) struct Kernels {
-    programs: [Program; 5],
+    sources: [String; KERNELS],
+    /// Made when the first table comes that needs them.
+    programs: [OnceLock<Program>; KERNELS],
 }
 
 impl Kernels {
     pub(super) fn new(device: &wgpu::Device, sources: Sources<'_>) -> Self {
-        let mut sources = sources.into_iter();
-        Self {
-            programs: Kernel::ALL
-                .map(|kernel| compile(device, kernel, sources.next().expect("as many sources as kernels"))),
+        let programs = std::array::from_fn(|_| OnceLock::new());
+        let kernels = Self { sources: sources.map(str::to_owned), programs };
+        for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.serves(Shape::plain(1, 1))) {
+            kernels.get(device, kernel);
         }
+        kernels
     }
 
-    pub(super) fn get(&self, kernel: Kernel) -> &Program {
-        &self.programs[kernel as usize]
+    pub(super) fn get(&self, device: &wgpu::Device, kernel: Kernel) -> &Program {
+        let index = kernel as usize;
+        self.programs[index].get_or_init(|| compile(device, kernel, &self.sources[index]))
     }
 
     /// Makes the pipelines that a table needs, where they are not made yet.
     pub(super) fn prepare(&self, device: &wgpu::Device, shape: Shape) {
-        for program in &self.programs {
-            program.pipeline(device, shape);
+        for kernel in Kernel::ALL.into_iter().filter(|kernel| kernel.serves(shape)) {
+            self.get(device, kernel).pipeline(device, shape);
         }
     }
 }

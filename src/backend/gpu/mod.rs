@@ -1,8 +1,11 @@
 //! The GPU backend: adapters, the open device, and its errors. Only this folder knows wgpu.
 
+mod chunks;
 pub mod kernels;
+mod moments;
 mod objective;
 mod seat;
+mod softmax;
 mod table;
 mod upload;
 
@@ -227,9 +230,10 @@ impl Gpu {
     pub fn reserve_chunked(&self, design: impl Into<Design>, chunk_bytes: usize, limits: &Limits) -> Result<GpuTable> {
         let design = design.into();
         let shape = design.shape;
-        // A record has the other columns and three numbers a row beside the features, and goes through one buffer.
-        let chunk_bytes =
-            chunk_bytes.min(self.chunk_bytes / (shape.columns + shape.columns_beside() + 4) * shape.columns.max(1));
+        // A record has the other columns and three numbers a row and margin beside the features, and goes through one
+        // buffer.
+        let record = shape.columns + shape.columns_beside() + 1 + 3 * shape.margins();
+        let chunk_bytes = chunk_bytes.min(self.chunk_bytes / record * shape.columns.max(shape.margins()));
         self.kernels.prepare(&self.device, shape);
         self.trouble.check()?;
         GpuTable::new(self.clone(), Layout::new(shape, chunk_bytes), &design, limits)

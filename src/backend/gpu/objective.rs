@@ -1,13 +1,14 @@
 //! The objective on the device: which kernels a call runs, and how their slots become sums.
 
-use rayon::prelude::*;
+use std::ops::Range;
 
 use crate::backend::gpu::Gpu;
-use crate::backend::gpu::kernels::{EDGE, GROUP, Kernel, PROBES, Pass, Product, SLOT_HEAD};
-use crate::backend::gpu::seat::{Seat, Shared, Visitor, border_edges, buffer, hessian_pieces, slot_len};
+use crate::backend::gpu::chunks::{Away, Chunks, add_slots, place, split};
+use crate::backend::gpu::kernels::{EDGE, Kernel, PROBES, Pass, Product, SLOT_HEAD};
+use crate::backend::gpu::seat::{Seat, Shared, border_edges, hessian_pieces, largest_slot, slot_len};
 use crate::backend::layout::Layout;
-use crate::backend::storage::{HostRecords, Part, Touched};
-use crate::backend::{Backend, RowTerms, checked_weight, divisor, weight_of_block};
+use crate::backend::storage::{Part, Touched};
+use crate::backend::{Backend, RowTerms, divisor};
 use crate::error::{Error, Result};
 use crate::generative::Moments;
 use crate::matrix::Symmetric;
@@ -15,34 +16,9 @@ use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Prob
 
 /// The GPU backend with a table.
 pub(super) struct GpuObjective {
-    core: Core,
-    /// Of the first chunks, which stay on the device.
-    seats: Vec<Seat>,
-    /// The other chunks.
-    away: Option<Away>,
+    chunks: Chunks,
     passes: Passes,
 }
-
-/// Chunks that are kept on the host and visit the device in every pass.
-pub(super) struct Away {
-    pub(super) records: HostRecords,
-    /// While the device works on one, the host fills the other.
-    pub(super) visitors: Vec<Visitor>,
-}
-
-/// What every dispatch needs.
-struct Core {
-    gpu: Gpu,
-    layout: Layout,
-    /// N, the sum of the row weights.
-    weight: f64,
-    shared: Shared,
-    /// The slots of all chunks, and row state for [`Backend::row_terms`], on their way to the host.
-    readback: wgpu::Buffer,
-}
-
-/// Features that one submission goes through at most, so that none runs into a watchdog.
-const SUBMISSION_BYTES: usize = 2 << 30;
 
 /// Sums of an evaluation over all rows, divided by N.
 struct Means {
@@ -67,108 +43,6 @@ struct Dispatch {
     steps: [f32; PROBES],
 }
 
-impl Core {
-    fn encoder(&self) -> wgpu::CommandEncoder {
-        self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("logreg") })
-    }
-
-    fn write_parameters(&self, parameters: &[f32]) {
-        self.gpu.queue.write_buffer(&self.shared.parameters, 0, bytemuck::cast_slice(parameters));
-    }
-
-    /// Adds a dispatch of `kernel` over the chunk in a seat.
-    fn dispatch(
-        &self,
-        encoder: &mut wgpu::CommandEncoder,
-        kernel: Kernel,
-        seat: &Seat,
-        pass: &Pass,
-        groups: [usize; 2],
-    ) {
-        let program = self.gpu.kernels.get(kernel);
-        self.gpu.queue.write_buffer(&seat.pass, 0, bytemuck::bytes_of(pass));
-        let mut compute = encoder
-            .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(&program.label), timestamp_writes: None });
-        compute.set_pipeline(program.pipeline(&self.gpu.device, self.layout.shape));
-        compute.set_bind_group(0, seat.bind_group(kernel), &[]);
-        compute.dispatch_workgroups(groups[0] as u32, groups[1] as u32, 1);
-    }
-
-    /// Waits for the device and hands the first `len` f32s of the readback buffer to `read`.
-    fn read_back<T>(&self, len: usize, read: impl FnOnce(&[f32]) -> T) -> Result<T> {
-        let bytes = (len * 4) as u64;
-        self.readback.map_async(wgpu::MapMode::Read, ..bytes, |_| {});
-        self.gpu.wait()?;
-        let result = {
-            let view = self.readback.get_mapped_range(..bytes).map_err(|cause| {
-                Error::device(format!("the GPU's results cannot be read: {cause}"), "Use --device cpu.")
-            })?;
-            read(bytemuck::cast_slice(&view))
-        };
-        self.readback.unmap();
-        self.gpu.trouble.check()?;
-        Ok(result)
-    }
-
-    /// Adds the slots of all blocks in their order, in f64.
-    fn sum_slots(&self, kernel: Kernel) -> Result<Vec<f64>> {
-        let slot = slot_len(kernel, self.layout.shape.features);
-        let blocks: usize = (0..self.layout.chunks()).map(|chunk| self.layout.blocks_of(chunk)).sum();
-        let mut sums = self.read_back(blocks * slot, |slots| {
-            let mut sums = vec![0.0; slot];
-            add_slots(slots, &mut sums);
-            sums
-        })?;
-        for sum in &mut sums {
-            *sum /= divisor(self.weight);
-        }
-        Ok(sums)
-    }
-}
-
-impl Away {
-    /// Takes every chunk to the device in its order, with the parts that are `touched`, and has `work` add to the
-    /// commands that go with it: seat, chunk, encoder.
-    fn visit(
-        &mut self,
-        core: &Core,
-        touched: Touched,
-        work: &mut impl FnMut(&Seat, usize, wgpu::CommandEncoder) -> Result<wgpu::CommandEncoder>,
-    ) -> Result<()> {
-        let [reads, writes] = touched;
-        let Self { records, visitors } = self;
-        let layout = records.layout;
-        let first_chunk = core.layout.chunks() - records.len();
-        let mut turns = visitors.iter().cycle();
-        let mut waiting = None;
-        records.stream(touched, |next| {
-            let started = match next {
-                None => None,
-                Some(visit) => {
-                    let visitor = turns.next().expect("there are two visitors");
-                    let mut encoder = core.encoder();
-                    visitor.send(&mut encoder, layout, reads, visit.record)?;
-                    let mut encoder = work(&visitor.seat, first_chunk + visit.index, encoder)?;
-                    visitor.bring_back(&mut encoder, layout, writes);
-                    let submission = core.gpu.queue.submit([encoder.finish()]);
-                    visitor.map(!writes.is_empty());
-                    Some((visitor, submission, visit))
-                }
-            };
-            // Only now that the device has more to do: the chunk before.
-            let finished = match std::mem::replace(&mut waiting, started) {
-                None => None,
-                Some((visitor, submission, visit)) => {
-                    core.gpu.wait_for(submission)?;
-                    visitor.receive(layout, writes, visit.record)?;
-                    Some(visit)
-                }
-            };
-            Ok(finished)
-        })
-    }
-}
-
 /// Parts of a record that a dispatch of `kernel` reads and changes; row weights and offsets only if the table has them.
 fn touched(kernel: Kernel, dispatch: Dispatch) -> Touched {
     use Part::{DirectionMargins, Features, Labels, Margins, Offsets, Residuals, RowWeights};
@@ -181,65 +55,27 @@ fn touched(kernel: Kernel, dispatch: Dispatch) -> Touched {
         Kernel::Evaluate | Kernel::Hessian => [&[Features, Labels, RowWeights, Margins], &[Residuals]],
         Kernel::Probe => [&[Labels, RowWeights, Margins, DirectionMargins], &[]],
         Kernel::Advance => [&[Margins, DirectionMargins], &[Margins]],
+        other => unreachable!("{other:?} is of a softmax"),
     }
 }
 
 impl GpuObjective {
     pub(super) fn new(gpu: Gpu, layout: Layout, seats: Vec<Seat>, shared: Shared, away: Option<Away>) -> Result<Self> {
-        let slot =
-            slot_len(Kernel::Evaluate, layout.shape.features).max(slot_len(Kernel::Probe, layout.shape.features));
-        let slots = (0..layout.chunks()).map(|chunk| layout.blocks_of(chunk)).sum::<usize>() * slot * 4;
-        let rows = seats.iter().map(|seat| seat.margins.size() as usize).max().unwrap_or(0);
-        let largest = slots.max(rows).max(shared.pieces.size() as usize);
-        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let readback = buffer(&gpu, "readback", largest, usage)?;
-        let weight = layout.shape.rows as f64;
-        let core = Core { gpu, layout, weight, shared, readback };
-        let mut objective = Self { core, seats, away, passes: Passes::default() };
-        if layout.shape.weights {
-            objective.core.weight = objective.sum_row_weights()?;
-        }
-        Ok(objective)
+        let blocks: usize = (0..layout.chunks()).map(|chunk| layout.blocks_of(chunk)).sum();
+        let slots = blocks * largest_slot(layout.shape);
+        Ok(Self { chunks: Chunks::new(gpu, layout, seats, shared, away, slots)?, passes: Passes::default() })
     }
 
-    /// N, from the row weights as they are stored.
-    fn sum_row_weights(&mut self) -> Result<f64> {
-        let Self { core, seats, away, .. } = self;
-        let layout = core.layout;
-        let mut weight = 0.0;
-        let mut add = |row_weights: &[f32]| {
-            for block in row_weights.chunks(layout.block_rows) {
-                weight += weight_of_block(block);
-            }
-        };
-        for (chunk, seat) in seats.iter().enumerate() {
-            let Some(source) = &seat.row_weights else { continue };
-            let mut encoder = core.encoder();
-            encoder.copy_buffer_to_buffer(source, 0, &core.readback, 0, source.size());
-            core.gpu.queue.submit([encoder.finish()]);
-            core.read_back(layout.rows_of(chunk), &mut add)?;
-        }
-        if let Some(Away { records, .. }) = away {
-            let range = records.layout.range(Part::RowWeights);
-            let first_chunk = seats.len();
-            records.stream([&[Part::RowWeights], &[]], |visit| {
-                if let Some(visit) = &visit {
-                    let values: &[f32] = bytemuck::cast_slice(&visit.record[range.clone()]);
-                    add(&values[..layout.rows_of(first_chunk + visit.index)]);
-                }
-                Ok(visit)
-            })?;
-        }
-        checked_weight(weight)
+    fn features(&self) -> usize {
+        self.chunks.core.layout.shape.features
     }
 
-    /// Runs `kernel` over every chunk, and copies their slots to the readback buffer.
-    fn run(&mut self, kernel: Kernel, dispatch: Dispatch) -> Result<()> {
-        let Self { core, seats, away, .. } = self;
-        let layout = core.layout;
-        let slot_bytes = slot_len(kernel, layout.shape.features) * 4;
+    /// Runs `kernel` over every chunk, and copies their slots to the readback buffer; gives the place of them all.
+    fn run(&mut self, kernel: Kernel, dispatch: Dispatch) -> Result<Range<usize>> {
+        let layout = self.chunks.core.layout;
+        let slot = slot_len(kernel, layout.shape);
         let mut copied = 0;
-        let mut add = |encoder: &mut wgpu::CommandEncoder, seat: &Seat, chunk: usize| {
+        self.chunks.each(touched(kernel, dispatch), |core, seat, chunk, mut encoder| {
             let blocks = layout.blocks_of(chunk);
             let pass = Pass {
                 rows: layout.rows_of(chunk) as u32,
@@ -251,35 +87,23 @@ impl GpuObjective {
                 steps: dispatch.steps,
                 ..Pass::default()
             };
-            core.dispatch(encoder, kernel, seat, &pass, [blocks, 1]);
-            if slot_bytes > 0 {
-                let bytes = (blocks * slot_bytes) as u64;
-                encoder.copy_buffer_to_buffer(&seat.slots, 0, &core.readback, copied, bytes);
-                copied += bytes;
+            core.dispatch(&mut encoder, kernel, seat, &pass, [blocks, 1, 1]);
+            if slot > 0 {
+                let (place, bytes) = ((copied * 4) as u64, (blocks * slot * 4) as u64);
+                encoder.copy_buffer_to_buffer(&seat.slots, 0, &core.readback, place, bytes);
+                copied += blocks * slot;
             }
-        };
-        let together = (SUBMISSION_BYTES / (layout.chunk_rows * layout.shape.features * 4)).max(1);
-        for (first, few) in seats.chunks(together).enumerate() {
-            let mut encoder = core.encoder();
-            for (index, seat) in few.iter().enumerate() {
-                add(&mut encoder, seat, first * together + index);
-            }
-            core.gpu.queue.submit([encoder.finish()]);
-        }
-        if let Some(away) = away {
-            away.visit(core, touched(kernel, dispatch), &mut |seat, chunk, mut encoder| {
-                add(&mut encoder, seat, chunk);
-                Ok(encoder)
-            })?;
-        }
-        Ok(())
+            Ok(encoder)
+        })?;
+        Ok(0..copied)
     }
 
     /// One pass over the features: loss, slope, curvature and gradient.
     fn evaluate(&mut self, dispatch: Dispatch) -> Result<Means> {
         self.passes.data += 1;
-        self.run(Kernel::Evaluate, Dispatch { features: self.core.layout.shape.features, ..dispatch })?;
-        let sums = self.core.sum_slots(Kernel::Evaluate)?;
+        let features = self.features();
+        let slots = self.run(Kernel::Evaluate, Dispatch { features, ..dispatch })?;
+        let sums = self.chunks.core.mean_of_slots(features + SLOT_HEAD, slots)?;
         let [value, slope, curvature, residual] = *sums.first_chunk::<SLOT_HEAD>().expect("a slot has its head");
         let mut gradient = sums[SLOT_HEAD..].to_vec();
         gradient.push(residual);
@@ -292,9 +116,8 @@ impl GpuObjective {
         self.passes.data += 1;
         self.passes.hessian += 1;
         let slot = pieces * EDGE * EDGE;
-        let Self { core, seats, away, .. } = self;
-        let layout = core.layout;
-        let in_flight = (core.shared.pieces.size() / 4) as usize / slot;
+        let layout = self.chunks.core.layout;
+        let in_flight = (self.chunks.core.shared.pieces.size() / 4) as usize / slot;
         if in_flight == 0 {
             return Err(Error::device(
                 format!("the Hessian of {} features needs {} MiB in one buffer", layout.shape.features, slot >> 18),
@@ -302,7 +125,7 @@ impl GpuObjective {
             ));
         }
         let mut sums = vec![0.0_f64; slot];
-        let mut work = |seat: &Seat, chunk: usize, mut encoder: wgpu::CommandEncoder| {
+        self.chunks.each(touched(Kernel::Hessian, Dispatch::default()), |core, seat, chunk, mut encoder| {
             let hessian_blocks = layout.hessian_blocks_of(chunk);
             for first_block in (0..hessian_blocks).step_by(in_flight) {
                 let blocks = in_flight.min(hessian_blocks - first_block);
@@ -315,21 +138,15 @@ impl GpuObjective {
                     product: product as u32,
                     ..Pass::default()
                 };
-                core.dispatch(&mut encoder, Kernel::Hessian, seat, &pass, [blocks, pieces]);
+                core.dispatch(&mut encoder, Kernel::Hessian, seat, &pass, [blocks, pieces, 1]);
                 let bytes = (blocks * slot * 4) as u64;
                 encoder.copy_buffer_to_buffer(&core.shared.pieces, 0, &core.readback, 0, bytes);
-                core.gpu.queue.submit([std::mem::replace(&mut encoder, core.encoder()).finish()]);
-                core.read_back(blocks * slot, |slots| add_slots(slots, &mut sums))?;
+                core.submit(&mut encoder);
+                core.read_back(0..blocks * slot, |slots| add_slots(slots, &mut sums))?;
             }
             Ok(encoder)
-        };
-        for (chunk, seat) in seats.iter().enumerate() {
-            work(seat, chunk, core.encoder())?;
-        }
-        if let Some(away) = away {
-            away.visit(core, touched(Kernel::Hessian, Dispatch::default()), &mut work)?;
-        }
-        let n = divisor(core.weight);
+        })?;
+        let n = divisor(self.chunks.core.weight);
         for sum in &mut sums {
             *sum /= n;
         }
@@ -338,7 +155,7 @@ impl GpuObjective {
 
     /// Loss, gradient and Hessian, or with the scatter that in place of the Hessian, where the rows stand: one pass.
     fn hessian(&mut self, product: Product) -> Result<Evaluation> {
-        let features = self.core.layout.shape.features;
+        let features = self.features();
         let sums = self.product(product, hessian_pieces(features))?;
         let entry = |i: usize, j: usize| {
             let (row, column) = (i / EDGE, j / EDGE);
@@ -354,7 +171,7 @@ impl GpuObjective {
 
     /// The diagonal of the Hessian and its row of the intercept where the rows stand: one pass.
     fn diagonal(&mut self) -> Result<Diagonal> {
-        let features = self.core.layout.shape.features;
+        let features = self.features();
         let edges = border_edges(features);
         let sums = self.product(Product::Border, 2 * edges)?;
         Ok(Diagonal {
@@ -376,42 +193,13 @@ impl GpuObjective {
     }
 
     fn advance(&mut self, step: f32) -> Result<()> {
-        self.run(Kernel::Advance, Dispatch { steps: [step, 0.0, 0.0, 0.0], ..Dispatch::default() })
+        self.run(Kernel::Advance, Dispatch { steps: [step, 0.0, 0.0, 0.0], ..Dispatch::default() }).map(drop)
     }
-}
-
-/// Adds slots to `sums`, one after the other in f64; different entries on different threads.
-fn add_slots(slots: &[f32], sums: &mut [f64]) {
-    /// Entries of a thread's share: whole lines of the cache.
-    const SHARE: usize = 64;
-    let slot = sums.len();
-    sums.par_chunks_mut(SHARE).enumerate().for_each(|(index, sums)| {
-        for block in slots.chunks_exact(slot) {
-            for (sum, term) in sums.iter_mut().zip(&block[index * SHARE..]) {
-                *sum += f64::from(*term);
-            }
-        }
-    });
-}
-
-/// Where a slot has the product of the columns i and j, in the given piece.
-fn place(piece: usize, i: usize, j: usize) -> usize {
-    let (a, b) = (i % EDGE, j % EDGE);
-    // The invocation that holds both columns, and which of its four products theirs is.
-    let invocation = a / 2 * 16 + b / 2;
-    (piece * GROUP as usize + invocation) * 4 + a % 2 * 2 + b % 2
-}
-
-/// Splits weights and intercept of a point into two f32 halves: 48 bits of the 53.
-fn split(point: &[f64]) -> (Vec<f32>, Vec<f32>) {
-    let high: Vec<f32> = point.iter().map(|&q| q as f32).collect();
-    let low = point.iter().zip(&high).map(|(q, high)| (q - f64::from(*high)) as f32).collect();
-    (high, low)
 }
 
 impl Objective for GpuObjective {
     fn dimension(&self) -> usize {
-        self.core.layout.shape.features + 1
+        self.features() + 1
     }
 
     fn move_to(&mut self, point: &[f64], need: Need) -> Result<Evaluation> {
@@ -425,11 +213,11 @@ impl Objective for GpuObjective {
             self.run(Kernel::Margin, Dispatch { intercept: *high_intercept, ..Dispatch::default() })?;
             return self.here(need);
         }
-        let features = if is_zero(low_weights) { 0 } else { self.core.layout.shape.features };
+        let features = if is_zero(low_weights) { 0 } else { self.features() };
         self.passes.data += u64::from(features > 0);
-        self.core.write_parameters(low_weights);
+        self.chunks.core.write_parameters(low_weights);
         self.run(Kernel::Margin, Dispatch { features, intercept: *low_intercept, ..Dispatch::default() })?;
-        self.core.write_parameters(high_weights);
+        self.chunks.core.write_parameters(high_weights);
         let steps = [1.0, 0.0, 0.0, 0.0];
         let means = self.evaluate(Dispatch {
             reads_direction: true,
@@ -452,7 +240,7 @@ impl Objective for GpuObjective {
             *p = f64::from(*rounded);
         }
         let (intercept, weights) = rounded.split_last().expect("the intercept is always there");
-        self.core.write_parameters(weights);
+        self.chunks.core.write_parameters(weights);
         let steps = [first_step as f32, 0.0, 0.0, 0.0];
         let first =
             self.evaluate(Dispatch { reads_direction: true, intercept: *intercept, steps, ..Dispatch::default() })?;
@@ -487,8 +275,8 @@ impl Line for GpuLine<'_> {
             for (slot, step) in padded.iter_mut().zip(few) {
                 *slot = *step as f32;
             }
-            self.gpu.run(Kernel::Probe, Dispatch { steps: padded, ..Dispatch::default() })?;
-            let sums = self.gpu.core.sum_slots(Kernel::Probe)?;
+            let slots = self.gpu.run(Kernel::Probe, Dispatch { steps: padded, ..Dispatch::default() })?;
+            let sums = self.gpu.chunks.core.mean_of_slots(3 * PROBES, slots)?;
             for (index, step) in padded[..few.len()].iter().enumerate() {
                 probes.push(Probe {
                     step: f64::from(*step),
@@ -513,49 +301,15 @@ impl Line for GpuLine<'_> {
 
 impl Backend for GpuObjective {
     fn weight(&self) -> f64 {
-        self.core.weight
+        self.chunks.core.weight
     }
 
     fn moments(&mut self) -> Result<Moments> {
-        todo!("the moments of the classes on the GPU")
+        self.passes.data += 1;
+        self.chunks.moments()
     }
 
     fn row_terms(&mut self) -> Result<RowTerms> {
-        let Self { core, seats, away, .. } = self;
-        let layout = core.layout;
-        let mut rows = RowTerms::default();
-        for (chunk, seat) in seats.iter().enumerate() {
-            let vectors = [
-                (&seat.margins, &mut rows.margins),
-                (&seat.direction_margins, &mut rows.direction_margins),
-                (&seat.residuals, &mut rows.residuals),
-            ];
-            for (source, target) in vectors {
-                let mut encoder = core.encoder();
-                encoder.copy_buffer_to_buffer(source, 0, &core.readback, 0, source.size());
-                core.gpu.queue.submit([encoder.finish()]);
-                core.read_back(layout.rows_of(chunk), |values| target.extend(values.iter().map(|&v| f64::from(v))))?;
-            }
-        }
-        if let Some(Away { records, .. }) = away {
-            let record_layout = records.layout;
-            let first_chunk = seats.len();
-            records.stream([&[Part::Margins, Part::DirectionMargins, Part::Residuals], &[]], |visit| {
-                if let Some(visit) = &visit {
-                    let vectors = [
-                        (Part::Margins, &mut rows.margins),
-                        (Part::DirectionMargins, &mut rows.direction_margins),
-                        (Part::Residuals, &mut rows.residuals),
-                    ];
-                    for (part, target) in vectors {
-                        let values: &[f32] = bytemuck::cast_slice(&visit.record[record_layout.range(part)]);
-                        let here = &values[..layout.rows_of(first_chunk + visit.index)];
-                        target.extend(here.iter().map(|&v| f64::from(v)));
-                    }
-                }
-                Ok(visit)
-            })?;
-        }
-        Ok(rows)
+        self.chunks.row_terms()
     }
 }

@@ -1,10 +1,10 @@
 //! The buffers of the device: a seat for each chunk that stays, two for those that only visit, and what all use in turn.
 
 use crate::backend::gpu::Gpu;
-use crate::backend::gpu::kernels::{Binding, EDGE, Kernel, LEFT_EXTRA, PROBES, Pass, SLOT_HEAD};
+use crate::backend::gpu::kernels::{Binding, EDGE, EIGHT, Kernel, LEFT_EXTRA, PROBES, Pass, SLOT_HEAD};
 use crate::backend::layout::Layout;
-use crate::backend::storage::{Part, RecordLayout};
-use crate::data::{Column, Design};
+use crate::backend::storage::{Part, RecordLayout, record_of};
+use crate::data::{Column, Design, Shape};
 use crate::error::{Error, Result};
 
 /// Columns and row state of one chunk on the device.
@@ -20,12 +20,63 @@ pub(super) struct Seat {
     pub(super) direction_margins: wgpu::Buffer,
     pub(super) residuals: wgpu::Buffer,
     pub(super) slots: wgpu::Buffer,
-    bind_groups: [wgpu::BindGroup; 5],
+    /// Slots of the gradient of a softmax, `[Hessian blocks][margins][features + 1]`.
+    pub(super) class_slots: Option<wgpu::Buffer>,
+    /// In the order of [`Kernel::ALL`], of the kernels that serve the table.
+    bind_groups: Vec<Option<wgpu::BindGroup>>,
 }
 
 impl Seat {
     pub(super) fn bind_group(&self, kernel: Kernel) -> &wgpu::BindGroup {
-        &self.bind_groups[kernel as usize]
+        self.bind_groups[kernel as usize].as_ref().expect("the kernel serves the table")
+    }
+
+    /// What a kernel binds, with `others` in place of the seat's own buffers of that name.
+    pub(super) fn bind(
+        &self,
+        gpu: &Gpu,
+        shared: &Shared,
+        kernel: Kernel,
+        others: &[(&str, &wgpu::Buffer)],
+    ) -> wgpu::BindGroup {
+        let buffer = |name: &str| match name {
+            "features" => &self.features,
+            // Only the moments of the classes have centres; what reads none binds the labels there.
+            "labels" | "centres" => &self.labels,
+            "parameters" => &shared.parameters,
+            "pieces" => &shared.pieces,
+            "margins" => &self.margins,
+            "direction_margins" => &self.direction_margins,
+            "residuals" => &self.residuals,
+            "slots" => &self.slots,
+            // A pipeline for tables without the column reads nothing there, but something must be bound.
+            "row_weights" => self.row_weights.as_ref().unwrap_or(&self.labels),
+            "offsets" => self.offsets.as_ref().unwrap_or(&self.labels),
+            "sources" => shared.sources.as_ref().unwrap_or(&self.labels),
+            // Nor does a pass that needs none of them.
+            "factors" => shared.factors.as_ref().unwrap_or(&self.labels),
+            "class_slots" => self.class_slots.as_ref().expect("the table has several margins"),
+            other => unreachable!("no buffer is called {other}"),
+        };
+        let entries: Vec<wgpu::BindGroupEntry<'_>> = kernel
+            .bindings()
+            .iter()
+            .zip(0..)
+            .map(|(binding, index)| {
+                let buffer = match binding {
+                    Binding::Pass => &self.pass,
+                    Binding::Read(name) | Binding::Write(name) => {
+                        others.iter().find(|(other, _)| other == name).map_or_else(|| buffer(name), |(_, there)| *there)
+                    }
+                };
+                wgpu::BindGroupEntry { binding: index, resource: buffer.as_entire_binding() }
+            })
+            .collect();
+        gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&format!("logreg.{}", kernel.name())),
+            layout: &gpu.kernels.get(&gpu.device, kernel).bindings,
+            entries: &entries,
+        })
     }
 
     /// Bytes on the device.
@@ -37,7 +88,7 @@ impl Seat {
     pub(super) fn buffers(&self) -> impl Iterator<Item = &wgpu::Buffer> {
         let always =
             [&self.features, &self.labels, &self.margins, &self.direction_margins, &self.residuals, &self.slots];
-        always.into_iter().chain(&self.row_weights).chain(&self.offsets)
+        always.into_iter().chain(&self.row_weights).chain(&self.offsets).chain(&self.class_slots)
     }
 
     /// The buffer of a part, if the table has it.
@@ -57,18 +108,27 @@ impl Seat {
 /// Bytes on the device of a seat for `rows` rows.
 pub(super) fn seat_bytes(layout: &Layout, rows: usize) -> u64 {
     // Margins, direction margins and residuals beside the columns.
-    let columns = layout.shape.columns + layout.shape.columns_beside() + 3;
-    (rows.div_ceil(4) * 16 * columns + rows.div_ceil(layout.block_rows) * largest_slot(layout) * 4) as u64
+    let columns = layout.shape.columns + layout.shape.columns_beside() + 3 * layout.shape.margins();
+    let slots = rows.div_ceil(layout.block_rows) * largest_slot(layout.shape)
+        + rows.div_ceil(layout.hessian_rows) * class_slot(layout.shape);
+    (rows.div_ceil(4) * 16 * columns + slots * 4) as u64
 }
 
 /// Buffers that all chunks use in turn.
 pub(super) struct Shared {
     /// Weights or direction `[features]` of the pass at hand; behind them, if there are categories, the column and the
-    /// code of each feature.
+    /// code of each feature. Of a softmax `[eights of margins][features, then the intercepts][8]`, and nothing behind.
     pub(super) parameters: wgpu::Buffer,
+    /// The column of each feature, then the code of each; only if there are categories.
+    pub(super) sources: Option<wgpu::Buffer>,
+    /// What the products of columns of a softmax have for each row, `[pairs of margins][rows]` of a chunk.
+    pub(super) factors: Option<wgpu::Buffer>,
     /// Slots of the Hessian in flight, `[slots][pieces][256]` vec4s.
     pub(super) pieces: wgpu::Buffer,
 }
+
+/// Memory of the factors of the pairs in flight; those of one pair at least.
+const FACTOR_BYTES: usize = 32 << 20;
 
 /// Bytes that every device can bind.
 const MAX_SLOT_BYTES: usize = 128 << 20;
@@ -82,44 +142,81 @@ pub(super) fn hessian_pieces(features: usize) -> usize {
     edges * (edges + 1) / 2
 }
 
+/// Pieces of a Gram matrix of the features and the 1 of the intercept.
+pub(super) fn gram_pieces(features: usize) -> usize {
+    let edges = border_edges(features);
+    edges * (edges + 1) / 2
+}
+
+/// Pairs of margins that products of columns are made for.
+pub(super) fn margin_pairs(shape: Shape) -> usize {
+    shape.margins() * (shape.margins() + 1) / 2
+}
+
 /// Edges of the Hessian itself; its border has as many pieces on the diagonal, and as many in the intercept's row.
 pub(super) fn border_edges(features: usize) -> usize {
     features / EDGE + 1
 }
 
-/// f32s of the larger of the two kinds of slot.
-pub(super) fn slot_len(kernel: Kernel, features: usize) -> usize {
+/// f32s of a kernel's slot of a block.
+pub(super) fn slot_len(kernel: Kernel, shape: Shape) -> usize {
     match kernel {
-        Kernel::Evaluate => features + SLOT_HEAD,
-        Kernel::Probe => 3 * PROBES,
-        Kernel::Margin | Kernel::Advance | Kernel::Hessian => 0,
+        Kernel::Evaluate => shape.features + SLOT_HEAD,
+        Kernel::Probe | Kernel::SoftmaxTerms => 3 * PROBES,
+        _ => 0,
     }
+}
+
+/// f32s of the gradient's slot of a Hessian block, where rows have several margins.
+pub(super) fn class_slot(shape: Shape) -> usize {
+    if shape.classes.is_some() { shape.parameters() } else { 0 }
 }
 
 impl Shared {
     pub(super) fn new(gpu: &Gpu, layout: &Layout, design: &Design) -> Result<Self> {
-        let features = layout.shape.features;
+        let shape = layout.shape;
+        let features = shape.features;
         // Column and code, which f32 holds exactly: there are fewer than 2^24 of either.
-        let sources: Vec<f32> = if layout.shape.has_levels() {
+        let sources: Vec<f32> = if shape.has_levels() {
             let (columns, codes): (Vec<f32>, Vec<f32>) =
                 design.sources().map(|(column, code)| (column as f32, code.unwrap_or(0) as f32)).unzip();
             [columns, codes].concat()
         } else {
             Vec::new()
         };
-        let bytes = ((features + sources.len()) * 4).max(16);
-        let parameters = buffer(gpu, "parameters", bytes, wgpu::BufferUsages::COPY_DST)?;
-        if !sources.is_empty() {
-            gpu.queue.write_buffer(&parameters, (features * 4) as u64, bytemuck::cast_slice(&sources));
-        }
-        let border = 2 * border_edges(layout.shape.features) * EDGE * EDGE * 4;
-        let hessian = hessian_pieces(layout.shape.features) * EDGE * EDGE * 4;
+        let is_softmax = shape.classes.is_some();
+        let weights = if is_softmax {
+            shape.margins().next_multiple_of(EIGHT) * (features + 1)
+        } else {
+            features + sources.len()
+        };
+        let parameters = buffer(gpu, "parameters", (weights * 4).max(16), wgpu::BufferUsages::COPY_DST)?;
+        let sources = if sources.is_empty() {
+            None
+        } else {
+            if !is_softmax {
+                gpu.queue.write_buffer(&parameters, (features * 4) as u64, bytemuck::cast_slice(&sources));
+            }
+            let buffer = buffer(gpu, "sources", sources.len() * 4, wgpu::BufferUsages::COPY_DST)?;
+            gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&sources));
+            Some(buffer)
+        };
+        let border = 2 * border_edges(features) * EDGE * EDGE * 4;
+        let pieces = if is_softmax { gram_pieces(features) } else { hessian_pieces(features) };
+        let hessian = pieces * EDGE * EDGE * 4;
         // A Hessian whose single slot no device need bind is not taken; its border still is.
         let slot = if hessian <= MAX_SLOT_BYTES { hessian.max(border) } else { border };
         let most = (0..layout.chunks()).map(|chunk| layout.hessian_blocks_of(chunk)).max().unwrap_or(1);
-        let slots = (PIECES_BYTES / slot).clamp(1, most);
+        let slots = (PIECES_BYTES / slot).clamp(1, most * margin_pairs(shape));
         let pieces = buffer(gpu, "pieces", slot * slots, wgpu::BufferUsages::COPY_SRC)?;
-        Ok(Self { parameters, pieces })
+        let factors = if is_softmax {
+            let of_pair = record_of(layout, size_of::<f32>()).stride * 4;
+            let pairs = (FACTOR_BYTES / of_pair).clamp(1, margin_pairs(shape));
+            Some(buffer(gpu, "factors", of_pair * pairs, wgpu::BufferUsages::COPY_DST)?)
+        } else {
+            None
+        };
+        Ok(Self { parameters, sources, factors, pieces })
     }
 }
 
@@ -161,9 +258,10 @@ pub(super) fn buffer(gpu: &Gpu, label: &str, bytes: usize, usage: wgpu::BufferUs
     })
 }
 
-/// f32s of the largest slot of a block that any kernel but the Hessian's writes.
-fn largest_slot(layout: &Layout) -> usize {
-    slot_len(Kernel::Evaluate, layout.shape.features).max(slot_len(Kernel::Probe, layout.shape.features))
+/// f32s of the largest slot of a block that a kernel of the table writes.
+pub(super) fn largest_slot(shape: Shape) -> usize {
+    let kernels = Kernel::ALL.into_iter().filter(|kernel| kernel.serves(shape));
+    kernels.map(|kernel| slot_len(kernel, shape)).max().unwrap_or(0)
 }
 
 /// A seat for at most `rows` rows, or `None` where the device has no room.
@@ -172,15 +270,16 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
     let blocks = rows.div_ceil(layout.block_rows);
     // Columns start at whole vec4s; what is beyond the rows is never read.
     let stride = rows.div_ceil(4);
+    let state = layout.shape.margins() * stride * 16;
     let copied = Usage::COPY_DST | Usage::COPY_SRC;
     let sizes = [
         ("pass", size_of::<Pass>(), Usage::UNIFORM | Usage::COPY_DST),
         ("features", stride * 16 * layout.shape.columns, Usage::COPY_DST),
         ("labels", stride * 16, copied),
-        ("margins", stride * 16, copied),
-        ("direction_margins", stride * 16, copied),
-        ("residuals", stride * 16, copied),
-        ("slots", blocks * largest_slot(layout) * 4, copied),
+        ("margins", state, copied),
+        ("direction_margins", state, copied),
+        ("residuals", state, copied),
+        ("slots", blocks * largest_slot(layout.shape) * 4, copied),
     ];
     let mut buffers = Vec::with_capacity(sizes.len());
     for (label, bytes, usage) in sizes {
@@ -203,40 +302,15 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
         }
     }
     let [row_weights, offsets] = optional;
-    let bind_groups = Kernel::ALL.map(|kernel| {
-        let entries: Vec<wgpu::BindGroupEntry<'_>> = kernel
-            .bindings()
-            .iter()
-            .zip(0..)
-            .map(|(binding, index)| {
-                let buffer = match binding {
-                    Binding::Pass => &pass,
-                    Binding::Read(name) | Binding::Write(name) => match *name {
-                        "features" => &features,
-                        "labels" => &labels,
-                        // A pipeline for tables without the column reads nothing there, but something must be bound.
-                        "row_weights" => row_weights.as_ref().unwrap_or(&labels),
-                        "offsets" => offsets.as_ref().unwrap_or(&labels),
-                        "parameters" => &shared.parameters,
-                        "pieces" => &shared.pieces,
-                        "margins" => &margins,
-                        "direction_margins" => &direction_margins,
-                        "residuals" => &residuals,
-                        "slots" => &slots,
-                        other => unreachable!("no buffer is called {other}"),
-                    },
-                };
-                wgpu::BindGroupEntry { binding: index, resource: buffer.as_entire_binding() }
-            })
-            .collect();
-        gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(&format!("logreg.{}", kernel.name())),
-            layout: &gpu.kernels.get(kernel).bindings,
-            entries: &entries,
-        })
-    });
-    gpu.trouble.check()?;
-    Ok(Some(Seat {
+    let mut class_slots = None;
+    if layout.shape.classes.is_some() {
+        let bytes = rows.div_ceil(layout.hessian_rows) * class_slot(layout.shape) * 4;
+        class_slots = buffer_if_room(gpu, "class_slots", bytes.max(16), copied)?;
+        if class_slots.is_none() {
+            return Ok(None);
+        }
+    }
+    let mut seat = Seat {
         stride,
         pass,
         features,
@@ -247,8 +321,13 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
         direction_margins,
         residuals,
         slots,
-        bind_groups,
-    }))
+        class_slots,
+        bind_groups: Vec::new(),
+    };
+    let bound = |kernel: Kernel| kernel.serves(layout.shape).then(|| seat.bind(gpu, shared, kernel, &[]));
+    seat.bind_groups = Kernel::ALL.into_iter().map(bound).collect();
+    gpu.trouble.check()?;
+    Ok(Some(seat))
 }
 
 /// A seat for chunks that are kept on the host, with buffers that the host writes and reads.

@@ -1,8 +1,10 @@
 //! A table on its way to the device: seats and records, filled column by column while the file is read.
 
 use crate::backend::gpu::Gpu;
-use crate::backend::gpu::objective::{Away, GpuObjective};
+use crate::backend::gpu::chunks::Away;
+use crate::backend::gpu::objective::GpuObjective;
 use crate::backend::gpu::seat::{Seat, Shared, Visitor, seat, seat_bytes};
+use crate::backend::gpu::softmax::SoftmaxObjective;
 use crate::backend::gpu::upload::Upload;
 use crate::backend::layout::Layout;
 use crate::backend::storage::{HostRecords, Limits, Placement, RecordColumns, RecordLayout, absent, record_of};
@@ -89,7 +91,7 @@ impl GpuTable {
     pub fn poison(&self) -> Result<()> {
         let visitors = self.away.iter().flat_map(|away| &away.visitors).map(|visitor| &visitor.seat);
         for seat in self.seats.iter().chain(visitors) {
-            for buffer in seat.buffers() {
+            for buffer in seat.buffers().chain(&self.shared.factors) {
                 let nan = vec![f32::NAN; (buffer.size() / 4) as usize];
                 self.gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&nan));
             }
@@ -159,6 +161,10 @@ impl Loading for GpuTable {
 
     fn finish(self: Box<Self>) -> Result<Box<dyn Backend>> {
         self.upload.finish()?;
-        Ok(Box::new(GpuObjective::new(self.gpu, self.layout, self.seats, self.shared, self.away)?))
+        let Self { gpu, layout, seats, shared, away, .. } = *self;
+        Ok(match layout.shape.classes {
+            None => Box::new(GpuObjective::new(gpu, layout, seats, shared, away)?),
+            Some(_) => Box::new(SoftmaxObjective::new(gpu, layout, seats, shared, away)?),
+        })
     }
 }

@@ -1,0 +1,198 @@
+//! The moments of the classes on the device: sums of a block for each class, then its scatter about their means.
+//!
+//! Squares in f32 of what is not centred would drown a class's spread in its mean. So a block goes through twice within
+//! one visit: its class sums come back, the host divides, and the device takes the products of what is left beside these
+//! *centres*. That they are rounded does no harm: the sums of what is left come back too, and tell in f64 how far the
+//! centre is from the mean. Blocks are merged by Chan's formula, in f64 and in their order.
+
+use rayon::prelude::*;
+
+use crate::backend::divisor;
+use crate::backend::gpu::chunks::{Chunks, add_slots, place};
+use crate::backend::gpu::kernels::{EDGE, EIGHT, Kernel, Pass, Product};
+use crate::backend::gpu::seat::{border_edges, buffer, gram_pieces};
+use crate::backend::storage::Part;
+use crate::error::{Error, Result};
+use crate::generative::Moments;
+use crate::matrix::Symmetric;
+
+/// Memory of the sums of the classes in flight; those of one block at least.
+const SUMS_BYTES: usize = 32 << 20;
+
+/// What the blocks so far add up to.
+struct Merged {
+    features: usize,
+    /// `[classes]`.
+    weights: Vec<f64>,
+    /// Where each class's deviations begin, the centre of its first block, `[classes][features]`.
+    origins: Vec<Option<Vec<f64>>>,
+    /// Sums of the deviations of the blocks' means from there, by their weights, `[classes][features]`.
+    deviations: Vec<Vec<f64>>,
+    /// Sums of the blocks' products about their centres, `[pieces][256][4]`.
+    products: Vec<f64>,
+    /// What is to be added to them, the lower triangle row by row.
+    corrections: Vec<Vec<f64>>,
+}
+
+/// A class in a block.
+struct Cell {
+    weight: f64,
+    /// Of the mean from the class's origin, `[features]`.
+    deviation: Vec<f64>,
+    /// Of the mean from the centre, `[features]`.
+    offset: Vec<f64>,
+}
+
+impl Merged {
+    fn new(classes: usize, features: usize) -> Self {
+        Self {
+            features,
+            weights: vec![0.0; classes],
+            origins: vec![None; classes],
+            deviations: vec![vec![0.0; features]; classes],
+            products: vec![0.0; gram_pieces(features) * EDGE * EDGE],
+            corrections: (0..features).map(|i| vec![0.0; i + 1]).collect(),
+        }
+    }
+
+    /// Adds blocks: their centres `[blocks][classes][features]`, their sums about these and their weights
+    /// `[blocks][classes][features + 1]`, and their products.
+    fn add(&mut self, centres: &[f32], sums: &[f32], products: &[f32]) {
+        add_slots(products, &mut self.products);
+        let (features, classes) = (self.features, self.weights.len());
+        let mut cells = Vec::new();
+        for (index, (centre, sums)) in centres.chunks_exact(features).zip(sums.chunks_exact(features + 1)).enumerate() {
+            let class = index % classes;
+            let weight = f64::from(sums[features]);
+            if weight <= 0.0 {
+                continue;
+            }
+            let centre: Vec<f64> = centre.iter().map(|&c| f64::from(c)).collect();
+            let offset: Vec<f64> = sums[..features].iter().map(|&sum| f64::from(sum) / weight).collect();
+            let origin = self.origins[class].get_or_insert_with(|| centre.clone());
+            let deviation: Vec<f64> = centre
+                .iter()
+                .zip(origin)
+                .zip(&offset)
+                .map(|((centre, origin), offset)| centre - *origin + offset)
+                .collect();
+            self.weights[class] += weight;
+            for (sum, deviation) in self.deviations[class].iter_mut().zip(&deviation) {
+                *sum += weight * deviation;
+            }
+            cells.push(Cell { weight, deviation, offset });
+        }
+        self.corrections.par_iter_mut().enumerate().for_each(|(i, row)| {
+            for Cell { weight, deviation, offset } in &cells {
+                let (of_deviation, of_offset) = (weight * deviation[i], weight * offset[i]);
+                for (j, entry) in row.iter_mut().enumerate() {
+                    *entry += of_deviation * deviation[j] - of_offset * offset[j];
+                }
+            }
+        });
+    }
+
+    /// The moments, with a scatter divided by `weight`.
+    fn moments(self, weight: f64) -> Moments {
+        let mean_deviations: Vec<Vec<f64>> = self
+            .deviations
+            .iter()
+            .zip(&self.weights)
+            .map(|(sums, weight)| sums.iter().map(|sum| sum / divisor(*weight)).collect())
+            .collect();
+        let within = Symmetric::from_lower(self.features, |i, j| {
+            let (row, column) = (i / EDGE, j / EDGE);
+            let of_blocks = self.products[place(row * (row + 1) / 2 + column, i, j)] + self.corrections[i][j];
+            let of_means: f64 =
+                self.deviations.iter().zip(&mean_deviations).map(|(sums, means)| sums[i] * means[j]).sum();
+            (of_blocks - of_means) / divisor(weight)
+        });
+        let means = self.origins.into_iter().zip(mean_deviations).map(|(origin, deviations)| {
+            let origin = origin.unwrap_or_else(|| vec![0.0; deviations.len()]);
+            origin.iter().zip(deviations).map(|(origin, deviation)| origin + deviation).collect()
+        });
+        Moments { weights: self.weights, means: means.collect(), within }
+    }
+}
+
+impl Chunks {
+    /// The moments of the classes: one visit of each chunk.
+    pub(super) fn moments(&mut self) -> Result<Moments> {
+        let layout = self.core.layout;
+        let features = layout.shape.features;
+        let classes = layout.shape.classes.unwrap_or(2);
+        let pieces = gram_pieces(features);
+        let (slot, sums) = (pieces * EDGE * EDGE, classes * (features + 1));
+        let in_flight = ((self.core.shared.pieces.size() / 4) as usize / slot).min((SUMS_BYTES / 4 / sums).max(1));
+        if in_flight == 0 {
+            return Err(Error::device(
+                format!("the moments of {features} features need {} MiB in one buffer", slot >> 18),
+                "Use --device cpu.",
+            ));
+        }
+        let most = (0..layout.chunks()).map(|chunk| layout.hessian_blocks_of(chunk)).max().unwrap_or(1);
+        let in_flight = in_flight.min(most);
+        let gpu = &self.core.gpu;
+        gpu.kernels.get(&gpu.device, Kernel::ClassSums);
+        let bytes = in_flight * classes * features * 4;
+        let centres = buffer(gpu, "centres", bytes.max(16), wgpu::BufferUsages::COPY_DST)?;
+        let class_slots = buffer(gpu, "class_slots", (in_flight * sums * 4).max(16), wgpu::BufferUsages::COPY_SRC)?;
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let readback = buffer(gpu, "readback", in_flight * (sums + slot) * 4, usage)?;
+        let ours = std::mem::replace(&mut self.core.readback, readback);
+        let mut merged = Merged::new(classes, features);
+        let others = [("centres", &centres), ("class_slots", &class_slots)];
+        let class_groups = border_edges(features) * classes.div_ceil(EIGHT);
+        let visited =
+            self.each([&[Part::Features, Part::Labels, Part::RowWeights], &[]], |core, seat, chunk, mut encoder| {
+                let bound =
+                    [Kernel::ClassSums, Kernel::Gram].map(|kernel| seat.bind(&core.gpu, &core.shared, kernel, &others));
+                let hessian_blocks = layout.hessian_blocks_of(chunk);
+                for first_block in (0..hessian_blocks).step_by(in_flight) {
+                    let blocks = in_flight.min(hessian_blocks - first_block);
+                    let pass = Pass {
+                        rows: layout.rows_of(chunk) as u32,
+                        stride: seat.stride as u32,
+                        features: features as u32,
+                        first_block: first_block as u32,
+                        product: Product::Classes as u32,
+                        margins: classes as u32 - 1,
+                        hessian_rows: layout.hessian_rows as u32,
+                        ..Pass::default()
+                    };
+                    let sums_bytes = (blocks * sums * 4) as u64;
+                    let groups = [blocks, class_groups, 1];
+                    core.dispatch_bound(&mut encoder, Kernel::ClassSums, seat, &bound[0], &pass, groups);
+                    encoder.copy_buffer_to_buffer(&class_slots, 0, &core.readback, 0, sums_bytes);
+                    core.submit(&mut encoder);
+                    let about = core.read_back(0..blocks * sums, |sums| centres_of(sums, features))?;
+                    core.gpu.queue.write_buffer(&centres, 0, bytemuck::cast_slice(&about));
+                    let pass = Pass { product: Product::Within as u32, ..pass };
+                    core.dispatch_bound(&mut encoder, Kernel::ClassSums, seat, &bound[0], &pass, groups);
+                    core.dispatch_bound(&mut encoder, Kernel::Gram, seat, &bound[1], &pass, [blocks, pieces, 1]);
+                    encoder.copy_buffer_to_buffer(&class_slots, 0, &core.readback, 0, sums_bytes);
+                    let slot_bytes = (blocks * slot * 4) as u64;
+                    encoder.copy_buffer_to_buffer(&core.shared.pieces, 0, &core.readback, sums_bytes, slot_bytes);
+                    core.submit(&mut encoder);
+                    core.read_back(0..blocks * (sums + slot), |found| {
+                        let (sums, products) = found.split_at(blocks * sums);
+                        merged.add(&about, sums, products);
+                    })?;
+                }
+                Ok(encoder)
+            });
+        self.core.readback = ours;
+        visited?;
+        Ok(merged.moments(self.core.weight))
+    }
+}
+
+/// The means of the features in each class and block, rounded, 0 where it has no weight.
+fn centres_of(sums: &[f32], features: usize) -> Vec<f32> {
+    let of_class = |sums: &[f32]| {
+        let weight = sums[features];
+        let mean = move |sum: f32| if weight > 0.0 { sum / weight } else { 0.0 };
+        sums[..features].iter().map(|&sum| mean(sum)).collect::<Vec<f32>>()
+    };
+    sums.chunks_exact(features + 1).flat_map(of_class).collect()
+}

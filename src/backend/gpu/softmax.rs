@@ -1,0 +1,425 @@
+//! The objective of several classes on the device: which kernels a visit of a chunk runs.
+//!
+//! An evaluation reads the features twice where they lie, for `u = X P` and for `X'R`, since between the two stands the sum
+//! over a row's classes; a chunk that visits comes once for all that a call needs, products of columns included.
+
+use std::ops::Range;
+
+use crate::backend::gpu::Gpu;
+use crate::backend::gpu::chunks::{Away, Chunks, Core, add_slots, place, split};
+use crate::backend::gpu::kernels::{EDGE, EIGHT, Kernel, PROBES, Pass, Product};
+use crate::backend::gpu::seat::{
+    Seat, Shared, border_edges, class_slot, gram_pieces, largest_slot, margin_pairs, slot_len,
+};
+use crate::backend::layout::{Layout, TILE};
+use crate::backend::storage::{Part, Touched};
+use crate::backend::{Backend, RowTerms, divisor};
+use crate::error::{Error, Result};
+use crate::generative::Moments;
+use crate::matrix::Symmetric;
+use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Probe};
+
+/// The GPU backend with a table of several classes.
+pub(super) struct SoftmaxObjective {
+    chunks: Chunks,
+    passes: Passes,
+}
+
+/// What a visit does beside loss, residuals and gradient.
+#[derive(Clone, Copy, Default)]
+struct Visit {
+    /// Direction margins are made, and the rows evaluated along them.
+    reads_direction: bool,
+    step: f32,
+    /// The rows go to the step, before products are made.
+    advances: bool,
+    product: Option<Product>,
+}
+
+/// Sums over all rows, divided by N.
+struct Means {
+    probe: Probe,
+    /// `[margins][features + 1]`, the intercept last.
+    gradient: Vec<f64>,
+    /// `[pairs][pieces][256][4]`.
+    products: Vec<f64>,
+}
+
+/// Products of columns of a pass: for how many pairs of margins, and of how many pieces.
+#[derive(Clone, Copy)]
+struct Products {
+    product: Product,
+    pairs: usize,
+    pieces: usize,
+}
+
+impl Products {
+    fn slot(self) -> usize {
+        self.pieces * EDGE * EDGE
+    }
+}
+
+/// Parts of a record that a visit reads and changes; row weights only if the table has them.
+fn touched(visit: Visit) -> Touched {
+    use Part::{DirectionMargins, Features, Labels, Margins, Residuals, RowWeights};
+    const READ: &[Part] = &[Features, Labels, RowWeights, Margins];
+    match (visit.reads_direction, visit.advances) {
+        (true, true) => [READ, &[DirectionMargins, Residuals, Margins]],
+        (true, false) => [READ, &[DirectionMargins, Residuals]],
+        (false, _) => [READ, &[Residuals]],
+    }
+}
+
+/// `[margins][features + 1]`, the intercept last, as the device has them: eight margins side by side, the last ones with
+/// zeros where there are fewer.
+fn in_eights(parameters: &[f32], features: usize) -> Vec<f32> {
+    let margins: Vec<&[f32]> = parameters.chunks_exact(features + 1).collect();
+    let eight = |margins: &[&[f32]]| -> Vec<f32> {
+        let at = |j: usize, i: usize| margins.get(i).map_or(0.0, |margin| margin[j]);
+        (0..=features).flat_map(|j| (0..EIGHT).map(move |i| (j, i))).map(|(j, i)| at(j, i)).collect()
+    };
+    margins.chunks(EIGHT).flat_map(eight).collect()
+}
+
+/// What of a pass is the same for all dispatches of a visit.
+fn pass_of(layout: &Layout, seat: &Seat, chunk: usize) -> Pass {
+    Pass {
+        rows: layout.rows_of(chunk) as u32,
+        stride: seat.stride as u32,
+        features: layout.shape.features as u32,
+        block_rows: layout.block_rows as u32,
+        margins: layout.shape.margins() as u32,
+        hessian_rows: layout.hessian_rows as u32,
+        ..Pass::default()
+    }
+}
+
+/// Adds the products of a chunk to `sums`, a bounded number of blocks and pairs at a time. Each sum gets its blocks in
+/// their order, however many go at a time.
+fn add_products(
+    core: &Core,
+    seat: &Seat,
+    chunk: usize,
+    products: Products,
+    mut encoder: wgpu::CommandEncoder,
+    sums: &mut [f64],
+) -> Result<wgpu::CommandEncoder> {
+    let Products { product, pairs, pieces } = products;
+    let layout = core.layout;
+    let slot = products.slot();
+    let in_flight = (core.shared.pieces.size() / 4) as usize / slot;
+    let factors = core.shared.factors.as_ref().map_or(0, wgpu::Buffer::size) as usize / (seat.stride * 16);
+    let pairs_in_flight = factors.min(in_flight).min(pairs);
+    if pairs_in_flight == 0 {
+        return Err(Error::device(
+            format!("the Hessian of {} features needs {} MiB in one buffer", layout.shape.features, slot >> 18),
+            "Use --device cpu.",
+        ));
+    }
+    let tiles = layout.rows_of(chunk).div_ceil(TILE);
+    let hessian_blocks = layout.hessian_blocks_of(chunk);
+    for first_pair in (0..pairs).step_by(pairs_in_flight) {
+        let few = pairs_in_flight.min(pairs - first_pair);
+        let sums = &mut sums[first_pair * slot..][..few * slot];
+        for first_block in (0..hessian_blocks).step_by(in_flight / few) {
+            let blocks = (in_flight / few).min(hessian_blocks - first_block);
+            let pass = Pass {
+                first_block: first_block as u32,
+                first_pair: first_pair as u32,
+                product: product as u32,
+                ..pass_of(&layout, seat, chunk)
+            };
+            if first_block == 0 {
+                core.dispatch(&mut encoder, Kernel::SoftmaxFactor, seat, &pass, [tiles, few, 1]);
+            }
+            core.dispatch(&mut encoder, Kernel::Gram, seat, &pass, [blocks, pieces, few]);
+            let len = blocks * few * slot;
+            encoder.copy_buffer_to_buffer(&core.shared.pieces, 0, &core.readback, 0, (len * 4) as u64);
+            core.submit(&mut encoder);
+            core.read_back(0..len, |slots| add_slots(slots, sums))?;
+        }
+    }
+    Ok(encoder)
+}
+
+impl SoftmaxObjective {
+    pub(super) fn new(gpu: Gpu, layout: Layout, seats: Vec<Seat>, shared: Shared, away: Option<Away>) -> Result<Self> {
+        let (terms, gradient) = Self::slots(&layout, (shared.pieces.size() / 4) as usize);
+        debug_assert!(terms.end <= gradient.start);
+        Ok(Self { chunks: Chunks::new(gpu, layout, seats, shared, away, gradient.end)?, passes: Passes::default() })
+    }
+
+    /// Where the readback buffer has the slots of the terms and those of the gradient, behind the products in flight.
+    fn slots(layout: &Layout, products: usize) -> (Range<usize>, Range<usize>) {
+        let blocks: usize = (0..layout.chunks()).map(|chunk| layout.blocks_of(chunk)).sum();
+        let hessian_blocks: usize = (0..layout.chunks()).map(|chunk| layout.hessian_blocks_of(chunk)).sum();
+        let terms = products..products + blocks * largest_slot(layout.shape);
+        let gradient = terms.end..terms.end + hessian_blocks * class_slot(layout.shape);
+        (terms, gradient)
+    }
+
+    fn layout(&self) -> Layout {
+        self.chunks.core.layout
+    }
+
+    /// One visit of each chunk: loss, slope, curvature, residuals and gradient, and what more it is to do.
+    fn visit(&mut self, visit: Visit) -> Result<Means> {
+        let layout = self.layout();
+        let shape = layout.shape;
+        // Products beside an evaluation along a direction, or on the border alone, are a pass of their own, as those of
+        // two classes are.
+        let is_whole = matches!(visit.product, Some(Product::Hessian | Product::Scatter)) && !visit.reads_direction;
+        self.passes.data += if visit.product.is_none() || is_whole { 1 } else { 2 };
+        self.passes.hessian += u64::from(visit.product.is_some());
+        let products = visit.product.map(|product| match product {
+            Product::Border => Products { product, pairs: shape.margins(), pieces: 2 * border_edges(shape.features) },
+            _ => Products { product, pairs: margin_pairs(shape), pieces: gram_pieces(shape.features) },
+        });
+        let mut sums = vec![0.0; products.map_or(0, |products| products.pairs * products.slot())];
+        let (terms, gradient) = Self::slots(&layout, (self.chunks.core.shared.pieces.size() / 4) as usize);
+        let (mut terms_end, mut gradient_end) = (terms.start, gradient.start);
+        let (terms_slot, gradient_slot) = (slot_len(Kernel::SoftmaxTerms, shape), class_slot(shape));
+        let eights = shape.margins().div_ceil(EIGHT);
+        self.chunks.each(touched(visit), |core, seat, chunk, mut encoder| {
+            let (blocks, hessian_blocks) = (layout.blocks_of(chunk), layout.hessian_blocks_of(chunk));
+            let tiles = layout.rows_of(chunk).div_ceil(TILE);
+            // All of these read one description of the pass.
+            let pass = Pass {
+                reads_direction: visit.reads_direction.into(),
+                steps: [visit.step, 0.0, 0.0, 0.0],
+                ..pass_of(&layout, seat, chunk)
+            };
+            if visit.reads_direction {
+                core.dispatch(&mut encoder, Kernel::SoftmaxMargin, seat, &pass, [tiles, eights, 1]);
+            }
+            core.dispatch(&mut encoder, Kernel::SoftmaxTerms, seat, &pass, [blocks, 1, 1]);
+            let pieces = border_edges(shape.features) * eights;
+            core.dispatch(&mut encoder, Kernel::ClassSums, seat, &pass, [hessian_blocks, pieces, 1]);
+            if visit.advances {
+                core.dispatch(&mut encoder, Kernel::Advance, seat, &pass, [blocks, shape.margins(), 1]);
+            }
+            let class_slots = seat.class_slots.as_ref().expect("the table has several margins");
+            for (slots, end, len) in [
+                (&seat.slots, &mut terms_end, blocks * terms_slot),
+                (class_slots, &mut gradient_end, hessian_blocks * gradient_slot),
+            ] {
+                encoder.copy_buffer_to_buffer(slots, 0, &core.readback, (*end * 4) as u64, (len * 4) as u64);
+                *end += len;
+            }
+            let Some(products) = products else { return Ok(encoder) };
+            core.submit(&mut encoder);
+            add_products(core, seat, chunk, products, encoder, &mut sums)
+        })?;
+        let core = &self.chunks.core;
+        let means = core.mean_of_slots(terms_slot, terms)?;
+        let probe = probe_of(&means, visit.step, 0);
+        let gradient = core.mean_of_slots(gradient_slot, gradient)?;
+        for sum in &mut sums {
+            *sum /= divisor(core.weight);
+        }
+        Ok(Means { probe, gradient, products: sums })
+    }
+
+    /// Margins afresh, of these parameters `[margins][features + 1]`.
+    fn start(&mut self, parameters: &[f32], features: usize) -> Result<()> {
+        let layout = self.layout();
+        let eights = layout.shape.margins().div_ceil(EIGHT);
+        self.chunks.core.write_parameters(&in_eights(parameters, features));
+        let reads: &[Part] = if features > 0 { &[Part::Features] } else { &[] };
+        self.chunks.each([reads, &[Part::Margins]], |core, seat, chunk, mut encoder| {
+            let pass = Pass { features: features as u32, ..pass_of(&layout, seat, chunk) };
+            let into_margins = [("direction_margins", &seat.margins)];
+            let bound = seat.bind(&core.gpu, &core.shared, Kernel::SoftmaxMargin, &into_margins);
+            let groups = [layout.rows_of(chunk).div_ceil(TILE), eights, 1];
+            core.dispatch_bound(&mut encoder, Kernel::SoftmaxMargin, seat, &bound, &pass, groups);
+            Ok(encoder)
+        })
+    }
+
+    fn advance(&mut self, step: f32) -> Result<()> {
+        let layout = self.layout();
+        let touched: Touched = [&[Part::Margins, Part::DirectionMargins], &[Part::Margins]];
+        self.chunks.each(touched, |core, seat, chunk, mut encoder| {
+            let pass = Pass { steps: [step, 0.0, 0.0, 0.0], ..pass_of(&layout, seat, chunk) };
+            let groups = [layout.blocks_of(chunk), layout.shape.margins(), 1];
+            core.dispatch(&mut encoder, Kernel::Advance, seat, &pass, groups);
+            Ok(encoder)
+        })
+    }
+
+    /// Loss, slope and curvature at up to [`PROBES`] steps.
+    fn probe(&mut self, steps: &[f32]) -> Result<Vec<Probe>> {
+        let layout = self.layout();
+        let slot = slot_len(Kernel::SoftmaxTerms, layout.shape);
+        let mut padded = [0.0; PROBES];
+        padded[..steps.len()].copy_from_slice(steps);
+        let mut copied = 0;
+        let touched: Touched = [&[Part::Labels, Part::RowWeights, Part::Margins, Part::DirectionMargins], &[]];
+        self.chunks.each(touched, |core, seat, chunk, mut encoder| {
+            let blocks = layout.blocks_of(chunk);
+            let pass =
+                Pass { reads_direction: 1, probes: steps.len() as u32, steps: padded, ..pass_of(&layout, seat, chunk) };
+            core.dispatch(&mut encoder, Kernel::SoftmaxTerms, seat, &pass, [blocks, 1, 1]);
+            let (place, bytes) = ((copied * 4) as u64, (blocks * slot * 4) as u64);
+            encoder.copy_buffer_to_buffer(&seat.slots, 0, &core.readback, place, bytes);
+            copied += blocks * slot;
+            Ok(encoder)
+        })?;
+        let means = self.chunks.core.mean_of_slots(slot, 0..copied)?;
+        Ok(steps.iter().enumerate().map(|(index, &step)| probe_of(&means, step, index)).collect())
+    }
+
+    fn evaluation(&self, means: Means, product: Option<Product>) -> Evaluation {
+        let Layout { shape, .. } = self.layout();
+        let (features, margins) = (shape.features, shape.margins());
+        let Means { probe, gradient, products } = means;
+        let mut evaluation = Evaluation { value: probe.value, gradient, diagonal: None, hessian: None };
+        match product {
+            None => {}
+            Some(Product::Border) => {
+                let edges = border_edges(features);
+                let of_margin = 2 * edges * EDGE * EDGE;
+                let entry = |m: usize, piece: usize, i: usize, j: usize| products[m * of_margin + place(piece, i, j)];
+                let each = || (0..margins).flat_map(|m| (0..=features).map(move |j| (m, j)));
+                evaluation.diagonal = Some(Diagonal {
+                    own: each().map(|(m, j)| entry(m, j / EDGE, j, j)).collect(),
+                    with_intercept: each().map(|(m, j)| entry(m, edges + j / EDGE, features, j)).collect(),
+                });
+            }
+            Some(_) => {
+                let of_pair = gram_pieces(features) * EDGE * EDGE;
+                let entry = |a: usize, b: usize| {
+                    let (m, l) = (a / (features + 1), b / (features + 1));
+                    let (i, j) = (a % (features + 1), b % (features + 1));
+                    // A block of two margins is symmetric, as the product of each is.
+                    let (i, j) = (i.max(j), i.min(j));
+                    let (row, column) = (i / EDGE, j / EDGE);
+                    let pair = m * (m + 1) / 2 + l;
+                    products[pair * of_pair + place(row * (row + 1) / 2 + column, i, j)]
+                };
+                evaluation.hessian = Some(Symmetric::from_lower(shape.parameters(), entry));
+            }
+        }
+        evaluation
+    }
+
+    /// Evaluates where a visit ends.
+    fn evaluate(&mut self, visit: Visit, need: Need) -> Result<Evaluation> {
+        let product = match need {
+            Need::Gradient => None,
+            Need::Diagonal => Some(Product::Border),
+            Need::Hessian => Some(Product::Hessian),
+        };
+        let means = self.visit(Visit { product, ..visit })?;
+        Ok(self.evaluation(means, product))
+    }
+}
+
+/// One of the steps of a slot of the terms.
+fn probe_of(means: &[f64], step: f32, index: usize) -> Probe {
+    Probe {
+        step: f64::from(step),
+        value: means[index],
+        slope: means[PROBES + index],
+        curvature: means[2 * PROBES + index],
+    }
+}
+
+impl Objective for SoftmaxObjective {
+    fn dimension(&self) -> usize {
+        self.layout().shape.parameters()
+    }
+
+    fn move_to(&mut self, point: &[f64], need: Need) -> Result<Evaluation> {
+        assert_eq!(point.len(), self.dimension(), "parameters of the point and of the table");
+        let features = self.layout().shape.features;
+        let (high, low) = split(point);
+        let weights_are_zero =
+            |half: &[f32]| half.chunks(features + 1).all(|margin| margin[..features].iter().all(|w| *w == 0.0));
+        let intercepts =
+            |half: &[f32]| -> Vec<f32> { half.iter().skip(features).step_by(features + 1).copied().collect() };
+        if weights_are_zero(&low) && weights_are_zero(&high) {
+            // A start at zero: the margins are the intercepts, and no pass over the features is needed for them.
+            self.start(&intercepts(&high), 0)?;
+            return self.evaluate(Visit::default(), need);
+        }
+        if weights_are_zero(&low) {
+            self.start(&intercepts(&low), 0)?;
+        } else {
+            self.passes.data += 1;
+            self.start(&low, features)?;
+        }
+        self.chunks.core.write_parameters(&in_eights(&high, features));
+        self.evaluate(Visit { reads_direction: true, step: 1.0, advances: true, product: None }, need)
+    }
+
+    fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {
+        assert_eq!(direction.len(), self.dimension(), "parameters of the direction and of the table");
+        let rounded: Vec<f32> = direction.iter().map(|&p| p as f32).collect();
+        for (p, rounded) in direction.iter_mut().zip(&rounded) {
+            *p = f64::from(*rounded);
+        }
+        self.chunks.core.write_parameters(&in_eights(&rounded, self.layout().shape.features));
+        let first =
+            self.visit(Visit { reads_direction: true, step: first_step as f32, advances: false, product: None })?;
+        Ok(Box::new(SoftmaxLine { softmax: self, first }))
+    }
+
+    fn scatter(&mut self) -> Result<Symmetric> {
+        let product = Some(Product::Scatter);
+        let means = self.visit(Visit { product, ..Visit::default() })?;
+        self.evaluation(means, product)
+            .hessian
+            .ok_or_else(|| Error::internal("a Hessian pass came without its product"))
+    }
+
+    fn passes(&self) -> Passes {
+        self.passes
+    }
+}
+
+struct SoftmaxLine<'a> {
+    softmax: &'a mut SoftmaxObjective,
+    first: Means,
+}
+
+impl Line for SoftmaxLine<'_> {
+    fn first(&self) -> Probe {
+        self.first.probe
+    }
+
+    fn probe(&mut self, steps: &[f64]) -> Result<Vec<Probe>> {
+        let mut probes = Vec::with_capacity(steps.len());
+        for few in steps.chunks(PROBES) {
+            self.softmax.passes.line += few.len() as u64;
+            let few: Vec<f32> = few.iter().map(|&step| step as f32).collect();
+            probes.extend(self.softmax.probe(&few)?);
+        }
+        Ok(probes)
+    }
+
+    #[expect(clippy::float_cmp, reason = "the very step that was evaluated, not one near it")]
+    fn accept(self: Box<Self>, step: f64, need: Need) -> Result<Evaluation> {
+        let Self { softmax, first } = *self;
+        softmax.advance(step as f32)?;
+        if f64::from(step as f32) == first.probe.step && need == Need::Gradient {
+            return Ok(softmax.evaluation(first, None));
+        }
+        softmax.evaluate(Visit::default(), need)
+    }
+}
+
+impl Backend for SoftmaxObjective {
+    fn weight(&self) -> f64 {
+        self.chunks.core.weight
+    }
+
+    fn moments(&mut self) -> Result<Moments> {
+        self.passes.data += 1;
+        self.chunks.moments()
+    }
+
+    fn row_terms(&mut self) -> Result<RowTerms> {
+        self.chunks.row_terms()
+    }
+}
