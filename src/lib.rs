@@ -22,6 +22,7 @@ pub mod penalty;
 pub mod report;
 pub mod score;
 pub mod sketch;
+pub mod softmax;
 pub mod solve;
 pub mod standardize;
 pub mod subsample;

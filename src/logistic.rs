@@ -63,7 +63,7 @@ pub fn odds(z: f64, t: f64) -> Odds {
 /// `exp(x)` for `x <= 0`, to about one unit in the last place; 0 below -708. `x = k ln 2 + r` with ln 2 in two parts
 /// (Cody and Waite), the Taylor series of `exp(r)` for `|r| <= ln 2 / 2`, and `2^k` by its bits.
 #[inline(always)]
-fn exp_of_negative(x: f64) -> f64 {
+pub(crate) fn exp_of_negative(x: f64) -> f64 {
     /// Added and taken away, it rounds to an integer, which stands in the low bits in between.
     const ROUND: f64 = 6_755_399_441_055_744.0;
     const LN_2_HIGH: f64 = 6.931_471_803_691_238e-1;

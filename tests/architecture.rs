@@ -58,6 +58,7 @@ const MODULES: &[Module] = &[
     // The ground: errors, scalar functions, matrices, and the traits through which the parts see each other.
     module("error", &[]),
     module("logistic", &[]),
+    module("softmax", &["logistic"]),
     module("generative", &["matrix"]),
     module("matrix", &[]),
     module("objective", &["error", "matrix"]),
@@ -86,6 +87,7 @@ const MODULES: &[Module] = &[
             "matrix",
             "monitor",
             "objective",
+            "softmax",
             "standardize::ColumnScale",
             "vectors",
         ],

@@ -400,7 +400,7 @@ fn sum_of_logarithms(exponentials: &mut [f64]) -> f64 {
 
 /// The sum of `values`.
 #[inline(always)]
-fn sum(values: &[f64]) -> f64 {
+pub(super) fn sum(values: &[f64]) -> f64 {
     let (eights, rest) = values.as_chunks::<LANES>();
     let mut sums = [0.0; LANES];
     for eight in eights {

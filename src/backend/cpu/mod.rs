@@ -6,7 +6,9 @@
 mod bandwidth;
 mod block;
 mod dots;
+mod moments;
 mod product;
+mod softmax;
 mod tables;
 
 use std::sync::Arc;
@@ -29,6 +31,7 @@ use crate::vectors::in_vectors;
 pub(super) use bandwidth::read_bandwidth;
 use block::{At, Beside, Block, Columns, Nothing, Sums, block_rows, product_rows};
 use product::Product;
+use softmax::Softmax;
 use tables::Tables;
 
 /// A table being filled.
@@ -52,8 +55,12 @@ impl CpuTable {
     /// As [`CpuTable::within`], in chunks of at most `chunk_bytes`; no result depends on it.
     pub fn with_chunk_bytes(design: impl Into<Design>, chunk_bytes: usize, limits: &Limits) -> Result<Self> {
         let design = design.into();
-        let layout =
-            Layout::of_blocks(design.shape, block_rows(design.shape.columns), product_rows(design.shape), chunk_bytes);
+        let shape = design.shape;
+        let (block_rows, chunk_bytes) = match shape.classes {
+            None => (block_rows(shape.columns), chunk_bytes),
+            Some(_) => (softmax::block_rows(shape), softmax::chunk_bytes(shape, chunk_bytes)),
+        };
+        let layout = Layout::of_blocks(shape, block_rows, product_rows(shape), chunk_bytes);
         let record = record_of(&layout, size_of::<f64>());
         let records = HostRecords::new(layout.chunks(), record, limits)?;
         let tables = Tables::new(&design, vec![false; design.categories().count()]);
@@ -83,7 +90,10 @@ impl Loading for CpuTable {
         if layout.shape.weights {
             cpu.weight = cpu.sum_row_weights()?;
         }
-        Ok(Box::new(cpu))
+        Ok(match layout.shape.classes {
+            None => Box::new(cpu),
+            Some(_) => Box::new(Softmax::new(cpu)),
+        })
     }
 }
 
@@ -134,11 +144,12 @@ fn blocks<'a>(
     let (values, labels) = (part(Part::Features), part(Part::Labels));
     let row_weights = record.shape.weights.then(|| part(Part::RowWeights));
     let offsets = record.shape.offsets.then(|| part(Part::Offsets));
-    let (margins, direction_margins) = bytemuck::cast_slice_mut::<u8, f64>(state).split_at_mut(stride);
+    let per_row = record.shape.margins();
+    let (margins, direction_margins) = bytemuck::cast_slice_mut::<u8, f64>(state).split_at_mut(per_row * stride);
     labels[..rows]
         .chunks(block_rows)
-        .zip(margins[..rows].chunks_mut(block_rows))
-        .zip(direction_margins[..rows].chunks_mut(block_rows))
+        .zip(margins[..per_row * rows].chunks_mut(per_row * block_rows))
+        .zip(direction_margins[..per_row * rows].chunks_mut(per_row * block_rows))
         .enumerate()
         .map(move |(index, ((labels, margins), direction_margins))| {
             let (first, rows) = (index * block_rows, labels.len());
@@ -455,7 +466,7 @@ impl Backend for Cpu {
     }
 
     fn moments(&mut self) -> Result<Moments> {
-        todo!("the moments of the classes on the CPU")
+        moments::of(self)
     }
 
     fn row_terms(&mut self) -> Result<RowTerms> {

@@ -14,27 +14,32 @@ use crate::vectors::{Aligned, LANES};
 /// Rows of the product at once at most: eight columns of them fill half of a first-level cache.
 const PRODUCT_ROWS: usize = 256;
 
-/// `X'FX` of rows, x extended by 1, with a factor of at least 0 for each row from its margin and label, times the row
-/// weight: the part on and below the diagonal. Of the plain columns it is `A'A` with `A = F^1/2 X`, so only one side is
-/// kept. The levels of a category share no row, so theirs are sums by code.
-pub(super) struct Product<'t, F> {
-    factor: F,
+/// The entries of `X'FX`, x extended by 1: the part on and below the diagonal. The levels of a category share no row, so
+/// theirs are sums by code.
+pub(super) struct Entries<'t> {
     tables: &'t Tables,
-    /// Columns of `A`: plain features, the 1 and what fills the last eight.
+    /// Plain features, the 1 and what fills the last eight.
     edge: usize,
-    rows: usize,
-    /// `[edge][edge]`; only what is on and below the diagonal is used.
-    sums: Vec<f64>,
+    /// Of plain columns and the 1, `[edge][edge]`; only what is on and below the diagonal is used.
+    plain: Vec<f64>,
     /// `[plain + 1][levels]`: of plain columns and the 1 with levels.
     with_levels: Vec<f64>,
     /// Of each pair of categories, the earlier one first, its levels with those of the other: `[levels][levels]`. Of
     /// two that are loose nothing is kept.
     of_pairs: Vec<Vec<f64>>,
+}
+
+/// `X'FX` of rows, x extended by 1, with a factor of at least 0 for each row from its margin and label, times the row
+/// weight. Of the plain columns it is `A'A` with `A = F^1/2 X`, so only one side is kept.
+pub(super) struct Product<'t, F> {
+    factor: F,
+    entries: Entries<'t>,
+    rows: usize,
     /// `A`, `[edge][rows]`.
     columns: Aligned,
 }
 
-/// Where a parameter stands in a [`Product`].
+/// Where a parameter stands in [`Entries`].
 #[derive(Clone, Copy)]
 enum Place {
     /// A plain column or the 1, by its index in `A`.
@@ -43,50 +48,51 @@ enum Place {
     Level(usize, usize),
 }
 
-impl<'t, F: Fn(f64, f64) -> f64> Product<'t, F> {
-    pub(super) fn new(tables: &'t Tables, factor: F) -> Self {
-        let edge = (tables.plain() + 1).next_multiple_of(EIGHT);
-        // 512 KiB of columns at most, which a second-level cache holds, and at least a few rows.
-        let rows = ((64 << 10) / edge).next_power_of_two().clamp(4 * LANES, PRODUCT_ROWS);
-        let levels = tables.intercept() - tables.plain();
+/// Columns of a product, a multiple of eight: plain features, the 1 and what fills the last eight.
+pub(super) fn edge(tables: &Tables) -> usize {
+    (tables.plain() + 1).next_multiple_of(EIGHT)
+}
+
+/// Rows of a product of `edge` columns at once: 512 KiB of columns at most, which a second-level cache holds, and at
+/// least a few rows.
+pub(super) fn rows_at_once(edge: usize) -> usize {
+    ((64 << 10) / edge).next_power_of_two().clamp(4 * LANES, PRODUCT_ROWS)
+}
+
+impl<'t> Entries<'t> {
+    pub(super) fn new(tables: &'t Tables) -> Self {
+        let edge = edge(tables);
         Self {
-            factor,
             tables,
             edge,
-            rows,
-            sums: vec![0.0; edge * edge],
-            with_levels: vec![0.0; (tables.plain() + 1) * levels],
+            plain: vec![0.0; edge * edge],
+            with_levels: vec![0.0; (tables.plain() + 1) * tables.places_of_levels()],
             of_pairs: pairs(tables).map(|(a, b)| vec![0.0; tables.levels(a) * tables.levels(b)]).collect(),
-            columns: Aligned::zeros(edge * rows),
         }
     }
 
-    /// Bytes of the sums.
+    /// Their bytes.
     pub(super) fn bytes(&self) -> usize {
-        8 * (self.sums.len() + self.with_levels.len() + self.of_pairs.iter().map(Vec::len).sum::<usize>())
+        8 * (self.plain.len() + self.with_levels.len() + self.of_pairs.iter().map(Vec::len).sum::<usize>())
     }
 
-    /// The product divided by `n`, by parameters, the intercept last; as far as the pattern of the tables keeps it.
-    pub(super) fn matrix(&self, n: f64) -> Symmetric {
-        let plain = self.tables.plain();
-        let levels = (0..self.tables.count())
-            .flat_map(|category| (1..self.tables.levels(category)).map(move |code| Place::Level(category, code)));
+    /// The entries by parameters, the intercept last.
+    pub(super) fn by_parameters(&self) -> impl Fn(usize, usize) -> f64 + '_ {
+        let tables = self.tables;
+        let plain = tables.plain();
+        let levels = (0..tables.count())
+            .flat_map(|category| (1..tables.levels(category)).map(move |code| Place::Level(category, code)));
         let places: Vec<Place> = (0..plain).map(Place::Plain).chain(levels).chain([Place::Plain(plain)]).collect();
-        let entry = |i: usize, j: usize| self.entry(places[i], places[j]) / n;
-        match self.tables.pattern() {
-            None => Symmetric::from_lower(places.len(), entry),
-            Some(pattern) => Symmetric::of_pattern(Arc::new(pattern), entry),
-        }
+        move |i, j| self.entry(places[i], places[j])
     }
 
     fn entry(&self, a: Place, b: Place) -> f64 {
         let tables = self.tables;
         let with_level = |row: usize, category: usize, code: usize| {
-            let levels = tables.intercept() - tables.plain();
-            self.with_levels[row * levels + tables.start(category) - tables.plain() + code]
+            self.with_levels[row * tables.places_of_levels() + tables.start(category) - tables.plain() + code]
         };
         match (a, b) {
-            (Place::Plain(i), Place::Plain(j)) => self.sums[i.max(j) * self.edge + i.min(j)],
+            (Place::Plain(i), Place::Plain(j)) => self.plain[i.max(j) * self.edge + i.min(j)],
             (Place::Plain(i), Place::Level(c, l)) | (Place::Level(c, l), Place::Plain(i)) => with_level(i, c, l),
             // Of a level with itself: 1 is its own square. Of two levels of one category: no row has both.
             (Place::Level(c, l), Place::Level(d, m)) if c == d => {
@@ -104,9 +110,9 @@ impl<'t, F: Fn(f64, f64) -> f64> Product<'t, F> {
         }
     }
 
-    /// Adds the sums of another one of the same size.
+    /// Adds others of the same size.
     pub(super) fn add(&mut self, other: &Self) {
-        let plain = [(&mut self.sums, &other.sums), (&mut self.with_levels, &other.with_levels)];
+        let plain = [(&mut self.plain, &other.plain), (&mut self.with_levels, &other.with_levels)];
         for (sums, terms) in plain.into_iter().chain(self.of_pairs.iter_mut().zip(&other.of_pairs)) {
             for (sum, term) in sums.iter_mut().zip(terms) {
                 *sum += term;
@@ -114,46 +120,105 @@ impl<'t, F: Fn(f64, f64) -> f64> Product<'t, F> {
         }
     }
 
-    /// Adds the rows whose columns are in `self.columns`.
-    fn multiply(&mut self) {
-        let rows = self.rows;
-        let plain = self.tables.plain();
-        // Eight columns stay in the first-level cache while all the others pass by.
-        for j in (0..=plain).step_by(EIGHT) {
-            let eight: [&[f64]; EIGHT] = std::array::from_fn(|k| &self.columns[(j + k) * rows..][..rows]);
-            for i in j..=plain {
-                let products = eight_dots(eight, &self.columns[i * rows..][..rows]);
-                for (sum, product) in self.sums[i * self.edge + j..].iter_mut().zip(products) {
-                    *sum += product;
-                }
+    /// Adds the products of eight columns from `first` on, `[rows]` each, with all columns from there on,
+    /// `[edge][stride]`.
+    pub(super) fn add_eight(&mut self, first: usize, eight: [&[f64]; EIGHT], columns: &[f64], stride: usize) {
+        for i in first..=self.tables.plain() {
+            let products = eight_dots(eight, &columns[i * stride..][..eight[0].len()]);
+            for (sum, product) in self.plain[i * self.edge + first..].iter_mut().zip(products) {
+                *sum += product;
+            }
+        }
+    }
+
+    /// Adds `factor v v'` for `v` of all places but the intercept's, except to the pairs of levels.
+    pub(super) fn add_square(&mut self, v: &[f64], factor: f64) {
+        let (plain, levels) = v.split_at(self.tables.plain());
+        let with_levels = self.with_levels.chunks_exact_mut(levels.len().max(1));
+        for (i, scaled) in plain.iter().map(|v| factor * v).enumerate() {
+            for (sum, v) in self.plain[i * self.edge..].iter_mut().zip(&plain[..=i]) {
+                *sum += scaled * v;
+            }
+        }
+        for (sums, scaled) in with_levels.zip(plain.iter().map(|v| factor * v)) {
+            for (sum, v) in sums.iter_mut().zip(levels) {
+                *sum += scaled * v;
+            }
+        }
+    }
+
+    /// Adds the terms of rows, those of column `j` or of the 1, to the levels that the rows have.
+    #[inline(always)]
+    pub(super) fn add_by_levels(&mut self, j: usize, codes: &[(&[f32], Range<usize>)], terms: &[f64]) {
+        let levels = self.tables.places_of_levels();
+        for (codes, places) in codes {
+            let first = j * levels + places.start - self.tables.plain();
+            add_by_code(&mut self.with_levels[first..][..places.len()], codes, terms);
+        }
+    }
+
+    /// Adds the factors of rows to the pairs of levels that the rows have.
+    #[inline(always)]
+    pub(super) fn add_by_pairs(&mut self, codes: &[(&[f32], Range<usize>)], factors: &[f64]) {
+        for ((a, b), sums) in pairs(self.tables).zip(&mut self.of_pairs) {
+            let width = self.tables.levels(b);
+            for ((l, m), factor) in codes[a].0.iter().zip(codes[b].0).zip(factors) {
+                sums[*l as usize * width + *m as usize] += factor;
             }
         }
     }
 }
 
-impl<F: Fn(f64, f64) -> f64> Product<'_, F> {
+impl<'t, F: Fn(f64, f64) -> f64> Product<'t, F> {
+    pub(super) fn new(tables: &'t Tables, factor: F) -> Self {
+        let edge = edge(tables);
+        let rows = rows_at_once(edge);
+        Self { factor, entries: Entries::new(tables), rows, columns: Aligned::zeros(edge * rows) }
+    }
+
+    /// Bytes of the sums.
+    pub(super) fn bytes(&self) -> usize {
+        self.entries.bytes()
+    }
+
+    /// Adds the sums of another one of the same size.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.entries.add(&other.entries);
+    }
+
+    /// The product divided by `n`, by parameters, the intercept last; as far as the pattern of the tables keeps it.
+    pub(super) fn matrix(&self, n: f64) -> Symmetric {
+        let tables = self.entries.tables;
+        let entries = self.entries.by_parameters();
+        let entry = |i: usize, j: usize| entries(i, j) / n;
+        match tables.pattern() {
+            None => Symmetric::from_lower(tables.parameters(), entry),
+            Some(pattern) => Symmetric::of_pattern(Arc::new(pattern), entry),
+        }
+    }
+
+    /// Adds the rows whose columns are in `self.columns`.
+    fn multiply(&mut self) {
+        let rows = self.rows;
+        // Eight columns stay in the first-level cache while all the others pass by.
+        for j in (0..=self.entries.tables.plain()).step_by(EIGHT) {
+            let eight: [&[f64]; EIGHT] = std::array::from_fn(|k| &self.columns[(j + k) * rows..][..rows]);
+            self.entries.add_eight(j, eight, &self.columns, rows);
+        }
+    }
+
     /// Adds the rows whose columns are in `self.columns`, and whose codes and roots of the factors are these.
     fn add_levels(&mut self, codes: &[(&[f32], Range<usize>)], roots: &[f64]) {
-        let plain = self.tables.plain();
-        let levels = self.tables.intercept() - plain;
         let mut terms = [0.0; PRODUCT_ROWS];
         let terms = &mut terms[..roots.len()];
-        for j in 0..=plain {
+        for j in 0..=self.entries.tables.plain() {
             for ((term, a), root) in terms.iter_mut().zip(&self.columns[j * self.rows..]).zip(roots) {
                 *term = a * root;
             }
-            for (codes, places) in codes {
-                let first = j * levels + places.start - plain;
-                add_by_code(&mut self.with_levels[first..][..places.len()], codes, terms);
-            }
+            self.entries.add_by_levels(j, codes, terms);
         }
         // The last terms are the factors themselves.
-        for ((a, b), sums) in pairs(self.tables).zip(&mut self.of_pairs) {
-            let width = self.tables.levels(b);
-            for ((l, m), factor) in codes[a].0.iter().zip(codes[b].0).zip(&*terms) {
-                sums[*l as usize * width + *m as usize] += factor;
-            }
-        }
+        self.entries.add_by_pairs(codes, terms);
     }
 }
 
@@ -166,7 +231,7 @@ fn pairs(tables: &Tables) -> impl Iterator<Item = (usize, usize)> + '_ {
 impl<F: Fn(f64, f64) -> f64> Beside for Product<'_, F> {
     #[inline(always)]
     fn take(&mut self, Tile { columns, labels, row_weights, margins }: Tile<'_>) {
-        let plain = self.tables.plain();
+        let plain = self.entries.tables.plain();
         let mut roots = [0.0; PRODUCT_ROWS];
         let roots = &mut roots[..self.rows];
         for first in (0..margins.len()).step_by(self.rows) {
@@ -194,7 +259,7 @@ impl<F: Fn(f64, f64) -> f64> Beside for Product<'_, F> {
             ones[..rows].copy_from_slice(&roots[..rows]);
             ones[rows..].fill(0.0);
             self.multiply();
-            if self.tables.count() > 0 {
+            if self.entries.tables.count() > 0 {
                 let codes: Vec<_> = columns.codes().collect();
                 self.add_levels(&codes, &roots[..rows]);
             }

@@ -54,6 +54,16 @@ impl Tables {
         self.starts.len() - 1
     }
 
+    /// The number of parameters.
+    pub(super) fn parameters(&self) -> usize {
+        self.wide() - self.count()
+    }
+
+    /// Places of all tables together.
+    pub(super) fn places_of_levels(&self) -> usize {
+        self.intercept() - self.plain
+    }
+
     /// The first place of a table.
     pub(super) fn start(&self, table: usize) -> usize {
         self.starts[table]
