@@ -321,23 +321,24 @@ pub struct Validation {
     /// How many more have a missing value and no prediction.
     #[serde(default, skip_serializing_if = "is_none_missing")]
     pub left_out: u64,
-    /// Share of the positives.
-    #[serde(deserialize_with = "number")]
-    pub prevalence: f64,
+    /// Share of the positives, of two classes.
+    #[serde(default, deserialize_with = "of_two", skip_serializing_if = "Option::is_none")]
+    pub prevalence: Option<f64>,
     /// Mean cross-entropy.
     #[serde(deserialize_with = "number")]
     pub log_loss: f64,
     /// `1 - log_loss` over that of the prevalence.
     pub skill: Option<f64>,
-    /// Mean squared error of the probabilities.
+    /// Mean squared error of the probabilities; of a softmax summed over the classes, so from 0 to 2.
     #[serde(deserialize_with = "number")]
     pub brier: f64,
-    /// Share of the rows on the right side of one half.
+    /// Share of the rows on the right side of one half, or whose class is the likeliest.
     #[serde(deserialize_with = "number")]
     pub accuracy: f64,
-    /// Area under the ROC curve; `None` if all rows are of one class.
+    /// Area under the ROC curve; `None` if all rows are of one class. Of a softmax the mean over the classes, each against
+    /// the rest; `None` if one has no rows.
     pub auc: Option<f64>,
-    /// Average precision; `None` if all rows are of one class.
+    /// Average precision, likewise.
     pub average_precision: Option<f64>,
 }
 
