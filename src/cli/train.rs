@@ -504,7 +504,7 @@ struct Measured {
 
 /// How good the probabilities are: of two classes, with what pictures need if a page is wanted, or of several.
 enum Found {
-    Two { metrics: Metrics, sketch: Option<Sketch> },
+    Two { metrics: Box<Metrics>, sketch: Option<Sketch> },
     Classes(ClassMetrics),
 }
 
@@ -523,7 +523,7 @@ impl Measured {
             let mut sketch = with_sketch.then(|| Sketch::new(model, table.rows));
             let (metrics, counts) =
                 evaluate_and_sketch(model, table, label, weight, accumulator, sketch.as_mut(), monitor)?;
-            (Found::Two { metrics, sketch }, counts)
+            (Found::Two { metrics: Box::new(metrics), sketch }, counts)
         };
         Ok(Self { found, counts, rows })
     }

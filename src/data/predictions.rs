@@ -159,7 +159,7 @@ impl<W: Write + Send> Predictions<W> {
         let Kept(mut columns) = kept;
         match predicted {
             Predicted::Numbers(several) => {
-                columns.extend(several.into_iter().map(|numbers| Arc::new(Float64Array::from(numbers)) as ArrayRef))
+                columns.extend(several.into_iter().map(|numbers| Arc::new(Float64Array::from(numbers)) as ArrayRef));
             }
             Predicted::Classes(places) => columns.push(self.classes.column(&places)),
         }

@@ -31,7 +31,7 @@ pub fn class_metrics(metrics: &ClassMetrics, label: &LabelInfo, weight: Option<&
     line("skill", share(metrics.skill));
     let none = "-, a class has no rows, or all of them";
     line("macro AUC", figure(metrics.macro_auc, none));
-    line("average precision", figure(metrics.macro_average_precision, none));
+    line("macro avg. prec.", figure(metrics.macro_average_precision, none));
     line("Brier score", format!("{:.6} (of 2)", metrics.brier));
     line("accuracy", format!("{:.4}", metrics.accuracy));
     let names: Vec<String> = label.classes.iter().map(|class| shortened(&class.to_string())).collect();
@@ -47,7 +47,7 @@ fn each_against_the_rest(metrics: &ClassMetrics, names: &[String], counted: &str
     let shown = &names[..names.len().min(SHOWN)];
     let width = width_of(shown).max("class".len());
     let mut text = format!("{:<width$}", "class");
-    for head in [counted, "prevalence", "AUC", "precision", "calibration"] {
+    for head in [counted, "prevalence", "AUC", "avg. prec.", "calibration"] {
         write!(text, " {head:>11}").expect("writing to a string");
     }
     text.push('\n');
@@ -79,8 +79,11 @@ fn confusion_matrix(confusion: &[Vec<f64>], names: &[String]) -> Option<String> 
     let width = width_of(names).max(least).min(room - 1);
     let mut text = String::new();
     let mut line = |name: &str, cells: &[String]| {
-        let cells: String = cells.iter().map(|cell| format!(" {cell:>width$}")).collect();
-        writeln!(text, "{name:<first$}{cells}").expect("writing to a string");
+        write!(text, "{name:<first$}").expect("writing to a string");
+        for cell in cells {
+            write!(text, " {cell:>width$}").expect("writing to a string");
+        }
+        text.push('\n');
     };
     line(CORNER, &names.iter().map(|name| cut(name, width)).collect::<Vec<_>>());
     names.iter().zip(&cells).for_each(|(name, cells)| line(name, cells));

@@ -157,7 +157,11 @@ pub fn table(model: &Model) -> String {
         ("margins", classes::identification(model)),
         ("priors", classes::priors(model)),
     ];
-    of_classes.into_iter().for_each(|(name, value)| value.into_iter().for_each(|value| line(name, value)));
+    for (name, value) in of_classes {
+        if let Some(value) = value {
+            line(name, value);
+        }
+    }
     line("device", training.device.clone());
     line(
         "status",

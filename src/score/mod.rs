@@ -128,16 +128,13 @@ pub fn predict<W: Write + Send>(
     let without = AtomicU64::new(0);
     monitor.begin("predicting", Some(table.rows as u64));
     let work = |piece: Piece| {
-        let (margins, predicted) = match (model.softmax(), weights.as_slice()) {
-            (None, [weights]) => {
-                let margins = weights.margins(&piece);
-                let predicted = predicted(&margins, output);
-                (margins, predicted)
-            }
-            _ => {
-                let margins = ClassMargins::of(&weights, &piece);
-                (margins.tops.clone(), predicted_of_classes(margins, output))
-            }
+        let (margins, predicted) = if let (None, [weights]) = (model.softmax(), weights.as_slice()) {
+            let margins = weights.margins(&piece);
+            let predicted = predicted(&margins, output);
+            (margins, predicted)
+        } else {
+            let margins = ClassMargins::of(&weights, &piece);
+            (margins.tops.clone(), predicted_of_classes(margins, output))
         };
         let missing = margins.iter().filter(|z| !z.is_finite()).count();
         if missing > 0 && model.nulls == Nulls::Error {

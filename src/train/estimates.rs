@@ -230,30 +230,33 @@ impl<'f> Estimates<'f> {
 
     fn of_feature(&self, column: usize, active: Option<usize>) -> Estimate {
         let values: Vec<f64> = self.margins.iter().map(|(weights, _)| weights[column]).collect();
-        self.estimate(&values, active.map(Some))
+        self.estimate(&values, active.is_some(), active)
     }
 
     fn of_intercept(&self) -> Estimate {
         let values: Vec<f64> = self.margins.iter().map(|(_, intercept)| *intercept).collect();
-        self.estimate(&values, self.has_intercept.then_some(None))
+        self.estimate(&values, self.has_intercept, None)
     }
 
-    /// From the coefficients of the margins; `place` is where they are estimated, if they are.
-    fn estimate(&self, values: &[f64], place: Option<Option<usize>>) -> Estimate {
+    /// From the coefficients of the margins: of the active column, or of the intercept for `None`, if it is estimated.
+    fn estimate(&self, values: &[f64], is_estimated: bool, active: Option<usize>) -> Estimate {
         let infer = |class: usize, coefficient: f64| {
-            let variance = self.fit.covariance.as_ref()?.quadratic(&self.map(class, place?));
+            let covariance = self.fit.covariance.as_ref().filter(|_| is_estimated)?;
+            let variance = covariance.quadratic(&self.map(class, active));
             Some(Inference::new(coefficient, variance.sqrt(), self.confidence?))
         };
         let Some(classes) = self.classes else {
             return Estimate { one: Some(values[0]), inference: infer(1, values[0]), ..Estimate::default() };
         };
-        let of_class = |class: usize| self.shares(class).iter().zip(values).map(|(share, v)| share * v).sum::<f64>();
+        // With 0 added the reference has no -0.
+        let of_class =
+            |class: usize| self.shares(class).iter().zip(values).map(|(share, v)| share * v).sum::<f64>() + 0.0;
         let several: Vec<f64> = (0..classes).map(of_class).collect();
         let inferences = if self.confidence.is_none() {
             Vec::new()
         } else {
-            let is_estimated = |class: usize| self.is_centred || class > 0;
-            (0..classes).map(|class| infer(class, several[class]).filter(|_| is_estimated(class))).collect()
+            let is_free = |class: usize| self.is_centred || class > 0;
+            (0..classes).map(|class| infer(class, several[class]).filter(|_| is_free(class))).collect()
         };
         Estimate { several, inferences, ..Estimate::default() }
     }
