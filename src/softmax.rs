@@ -12,37 +12,35 @@
 
 use crate::logistic::{exp_of_negative, ln_1p_of_unit};
 
-/// What rows have beside a probability for each class, `[rows]` each, where [`Rows::take`] left them.
-#[derive(Clone, Debug, Default)]
+/// Rows at once at most.
+pub const MOST_ROWS: usize = 256;
+
+/// What rows have beside a probability for each class, where [`Rows::take`] left them. Arrays of one struct, which the
+/// compiler knows to be apart: else it would not use vector registers.
+#[derive(Clone, Debug)]
 pub struct Rows {
     /// The class with the largest margin; the first of several.
-    leaders: Vec<f64>,
-    /// The largest margin.
-    tops: Vec<f64>,
+    leaders: [f64; MOST_ROWS],
+    /// The largest margin; later of use to what is summed over the classes.
+    tops: [f64; MOST_ROWS],
     /// The margin of the label's class, then the loss `ln sum_k exp(z_k) - z_t`.
-    losses: Vec<f64>,
+    losses: [f64; MOST_ROWS],
     /// `sum exp(z_k - z_leader)` over the classes but the leader, then `1 - p` of the leader.
-    rests: Vec<f64>,
+    rests: [f64; MOST_ROWS],
     /// Probabilities of the reference.
-    references: Vec<f64>,
+    references: [f64; MOST_ROWS],
     /// What is summed over the classes.
-    means: Vec<f64>,
+    means: [f64; MOST_ROWS],
+}
+
+impl Default for Rows {
+    fn default() -> Self {
+        let [leaders, tops, losses, rests, references, means] = [[0.0; MOST_ROWS]; 6];
+        Self { leaders, tops, losses, rests, references, means }
+    }
 }
 
 impl Rows {
-    /// Room for so many rows.
-    pub fn new(rows: usize) -> Self {
-        let room = vec![0.0; rows];
-        Self {
-            leaders: room.clone(),
-            tops: room.clone(),
-            losses: room.clone(),
-            rests: room.clone(),
-            references: room.clone(),
-            means: room,
-        }
-    }
-
     /// Takes rows: their margins `[margins][rows]` become the probabilities of these classes.
     #[inline(always)]
     #[expect(clippy::float_cmp, reason = "codes of classes")]
@@ -193,7 +191,7 @@ mod tests {
 
     /// Loss, residuals, curvatures of one row of three classes.
     fn row(margins: [f64; 2], label: f32) -> (f64, [f64; 2], [f64; 2]) {
-        let mut rows = Rows::new(1);
+        let mut rows = Rows::default();
         let mut p = margins;
         rows.take(&[label], &mut p);
         let (mut loss, mut residuals, mut curvatures) = ([0.0], [0.0; 2], [0.0; 2]);
@@ -225,7 +223,7 @@ mod tests {
     #[test]
     fn the_curvature_of_a_certain_row_does_not_cancel() {
         for margins in [[92.0, 0.5], [-92.0, -93.0], [1.0, 93.0]] {
-            let mut rows = Rows::new(1);
+            let mut rows = Rows::default();
             let mut p = margins;
             rows.take(&[0.0], &mut p);
             let u = [0.3, -1.7];

@@ -1,4 +1,4 @@
-//! Products of eight columns with one vector, side by side.
+//! Products of eight columns with one vector, side by side; and a vector to which eight columns are added.
 //!
 //! Here the compiler does not find the vector registers by itself, so they are named. Every variant adds the same
 //! numbers in the same order, in [`LANES`] sums a column, by a fused multiplication and addition: twice the speed, and
@@ -78,6 +78,36 @@ fn portable<T: Entry, const FUSED: bool>(columns: [&[T]; EIGHT], vector: &[f64])
     })
 }
 
+/// Adds each of eight columns times its weight to `target`, `[rows]` each, one after the other.
+pub(super) fn add_columns(columns: [&[f64]; EIGHT], weights: [f64; EIGHT], target: &mut [f64]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            #[expect(unsafe_code, reason = "the processor was asked for the feature just before")]
+            return unsafe { x86::add_in_512_bits(columns, weights, target) };
+        }
+        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+            #[expect(unsafe_code, reason = "the processor was asked for the features just before")]
+            return unsafe { x86::add_in_256_bits(columns, weights, target) };
+        }
+    }
+    add_portably::<FUSED>(columns, weights, target);
+}
+
+/// [`add_columns`] in what registers the caller is compiled for.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the caller says for which registers it is compiled")]
+fn add_portably<const FUSED: bool>(columns: [&[f64]; EIGHT], weights: [f64; EIGHT], target: &mut [f64]) {
+    let n = target.len();
+    let columns = columns.map(|column| &column[..n]);
+    for i in 0..n {
+        for k in 0..EIGHT {
+            let (w, x) = (weights[k], columns[k][i]);
+            target[i] = if FUSED { w.mul_add(x, target[i]) } else { target[i] + w * x };
+        }
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
@@ -123,6 +153,17 @@ mod x86 {
                 [total(a), total(b), total(c), total(d), total(e), total(f), total(g), total(h)]
             }
         };
+    }
+
+    /// [`add_columns`](super::add_columns): the compiler finds these registers by itself.
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn add_in_512_bits(columns: [&[f64]; EIGHT], weights: [f64; EIGHT], target: &mut [f64]) {
+        super::add_portably::<true>(columns, weights, target);
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) fn add_in_256_bits(columns: [&[f64]; EIGHT], weights: [f64; EIGHT], target: &mut [f64]) {
+        super::add_portably::<true>(columns, weights, target);
     }
 
     #[inline]

@@ -1,7 +1,7 @@
 //! Where the rows of each class lie: means, and the scatter about them.
 //!
 //! Rows are summed in runs of blocks, each in two sweeps: first the means of its classes, then products of what is centred
-//! about them. Runs are merged by the formula of Chan, Golub and LeVeque, so nothing is squared before it is centred, and a
+//! about them. Runs are merged by the formula of Chan and others, so nothing is squared before it is centred, and a
 //! column that lies close about means far apart keeps its digits. Shares of levels are sums of ones: those of two levels
 //! are centred at the end.
 

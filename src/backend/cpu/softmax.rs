@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use crate::backend::cpu::block::{At, Block, Columns, Sums, add_by_code, sum, weigh};
-use crate::backend::cpu::dots::{EIGHT, eight_dots};
+use crate::backend::cpu::dots::{EIGHT, add_columns, eight_dots};
 use crate::backend::cpu::product::{Entries, edge, rows_at_once};
 use crate::backend::cpu::tables::Tables;
 use crate::backend::cpu::{BLOCK_BY_BLOCK, Cpu, Jobs, PRODUCTS_BYTES, moments};
@@ -20,11 +20,11 @@ use crate::error::Result;
 use crate::generative::Moments;
 use crate::matrix::Symmetric;
 use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Probe};
-use crate::softmax::Rows;
+use crate::softmax::{MOST_ROWS, Rows};
 use crate::vectors::{Aligned, in_vectors};
 
 /// Rows of a tile at most.
-const TILE_ROWS: usize = 256;
+const TILE_ROWS: usize = MOST_ROWS;
 
 /// Bytes of a tile that a second-level cache holds: its features, and four numbers for each margin.
 const TILE_BYTES: usize = 512 << 10;
@@ -110,7 +110,7 @@ impl Room {
         let tile = tile_rows(shape.columns, shape.margins());
         let state = vec![0.0; shape.margins() * tile];
         Self {
-            rows: Rows::new(tile),
+            rows: Rows::default(),
             probabilities: state.clone(),
             residuals: state,
             terms: vec![0.0; tile],
@@ -197,13 +197,10 @@ impl Columns<'_> {
             z.fill(weights[wide - 1]);
         }
         for first in (0..plain).step_by(EIGHT) {
-            let [a, b, c, d, e, f, g, h] = self.widen_eight(first, eight);
+            let columns = self.widen_eight(first, eight);
             for (weights, z) in weights.chunks_exact(wide).zip(margins.chunks_exact_mut(n)) {
                 let w: [f64; EIGHT] = std::array::from_fn(|k| if first + k < plain { weights[first + k] } else { 0.0 });
-                for i in 0..n {
-                    z[i] += ((w[0] * a[i] + w[1] * b[i]) + (w[2] * c[i] + w[3] * d[i]))
-                        + ((w[4] * e[i] + w[5] * f[i]) + (w[6] * g[i] + w[7] * h[i]));
-                }
+                add_columns(columns, w, z);
             }
         }
         for (codes, table) in self.codes() {
