@@ -330,14 +330,22 @@ fn rows_without_a_value_and_new_levels_are_those_of_two_classes() {
     // A level that is new counts as the average of its column, in every class.
     let model = place.json("mean.json");
     let margins = of_classes(&predicted(&place, "-m mean.json holes.parquet --output margin"), "margin", &classes);
-    let (x, u) = (numbers(&columns, "x")[3], numbers(&columns, "u")[3]);
+    let (x, u, levels) = (numbers(&columns, "x"), numbers(&columns, "u"), column(&columns, "g").as_string::<i32>());
     for (class, margins) in margins.iter().enumerate() {
         let coefficient = |feature: usize| number(&model, &format!("/features/{feature}/coefficients/{class}"));
-        let average: f64 =
-            (2..4).map(|level| coefficient(level) * number(&model, &format!("/features/{level}/mean"))).sum();
-        let expected =
-            number(&model, &format!("/intercepts/{class}")) + coefficient(0) * x + coefficient(1) * u + average;
-        assert!((margins[3] - expected).abs() <= 1e-12, "{class}: {} {expected}", margins[3]);
+        let of_level = |row: usize| match (row, levels.value(row)) {
+            (3, _) => {
+                [2, 3].map(|level| coefficient(level) * number(&model, &format!("/features/{level}/mean"))).iter().sum()
+            }
+            (_, "b") => coefficient(2),
+            (_, "c") => coefficient(3),
+            _ => 0.0,
+        };
+        let intercept = number(&model, &format!("/intercepts/{class}"));
+        for row in (0..600).filter(|row| ![17, 18].contains(row)) {
+            let expected = intercept + coefficient(0) * x[row] + coefficient(1) * u[row] + of_level(row);
+            assert!((margins[row] - expected).abs() <= 1e-12, "{class} {row}: {} {expected}", margins[row]);
+        }
     }
     let run = place.done("evaluate -m drop-row.json holes.parquet --json");
     assert_eq!((number(&run.json(), "/left_out"), number(&run.json(), "/metrics/rows")), (2.0, 598.0));
@@ -728,6 +736,13 @@ fn tables_fit_a_terminal_whatever_the_classes() {
     let text = place.done("inspect m.json").stdout;
     assert_says(&text, &["softmax", "centred", "petal_width"]);
     assert!(!text.contains("prevalence"));
+    // Of many features one class fills the screen.
+    let digits = example("digits.parquet");
+    let arguments =
+        format!("train -q --device cpu {} --label digit --ignore odd --multinomial --l2 1", digits.display());
+    let text = place.done(&arguments).stdout;
+    assert_says(&text, &["178 0, 182 1", "and 9 more classes, in the model"]);
+    assert!((70..110).contains(&text.lines().count()), "{text}");
     // Thirty classes with long names are shown one by one, the first of them.
     let (columns, _) = table(3_000, 3);
     let mut random = Random(3);
