@@ -80,7 +80,7 @@ pub struct LabelInfo {
     /// The negative class and the positive one, or all classes of a softmax, the reference first.
     pub classes: Vec<Class>,
     /// The positive class; a softmax has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "class", skip_serializing_if = "Option::is_none")]
     pub positive: Option<Class>,
 }
 
@@ -216,6 +216,11 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
 /// As [`number`], of a field that a softmax does not have.
 fn of_two<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     number(deserializer).map(Some)
+}
+
+/// The class that is there; `null` is a number that is not finite.
+fn class<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Class>, D::Error> {
+    Class::deserialize(deserializer).map(Some)
 }
 
 /// As [`number`], of several.
@@ -410,8 +415,10 @@ impl Model {
             Some(_) => one && many == 0,
             None => !one && many == count,
         };
+        let is_nan = |class: &Class| matches!(class, Class::Number(number) if number.is_nan());
+        let is_positive = |class: &Class, positive| class == positive || is_nan(class) && is_nan(positive);
         if let Some(positive) = positive
-            && (count != 2 || !classes.contains(positive))
+            && (count != 2 || !classes.iter().any(|class| is_positive(class, positive)))
         {
             return Some(format!("the positive class {positive} is none of two"));
         }
