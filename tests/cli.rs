@@ -444,19 +444,19 @@ fn a_label_with_one_value_is_refused() {
 fn a_label_with_three_values_is_refused() {
     let place = with_label(floats((0..30).map(|row| f64::from(row % 3))));
     let fact = ["`y`", "3 values", "0 (10 rows)", "1 (10 rows)", "2 (10 rows)"];
-    assert_refused(&place, "train data.parquet --label y", 3, &fact, &["two values"]);
+    assert_refused(&place, "train data.parquet --label y", 3, &fact, &["--multinomial", "should have two"]);
 }
 
 #[test]
 fn a_label_with_many_values_is_refused() {
     let place = with_label(floats((0..100).map(f64::from)));
-    assert_refused(&place, "train data.parquet --label y", 3, &["`y`", "more than"], &["two values"]);
+    assert_refused(&place, "train data.parquet --label y", 3, &["`y`", "more than"], &["--multinomial"]);
 }
 
 #[test]
 fn a_label_of_a_type_without_classes_is_refused() {
     let place = with_label(Arc::new(TimestampMicrosecondArray::from_iter_values(0..10)));
-    assert_refused(&place, "train data.parquet --label y", 3, &["`y`", "timestamp"], &["two values"]);
+    assert_refused(&place, "train data.parquet --label y", 3, &["`y`", "timestamp"], &["booleans, numbers or texts"]);
 }
 
 #[test]

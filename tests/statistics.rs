@@ -70,7 +70,7 @@ fn status(model: &Model, expected: Status) -> Check {
 }
 
 fn coefficients(model: &Model) -> Vec<f64> {
-    model.features.iter().map(|feature| feature.coefficient()).chain([model.intercept()]).collect()
+    model.features.iter().map(gpu_logreg::model::FeatureInfo::coefficient).chain([model.intercept()]).collect()
 }
 
 fn standard_errors(model: &Model) -> Vec<f64> {

@@ -518,7 +518,7 @@ fn weights_that_are_all_0_are_refused() {
         let place = place_with_weights(Arc::new(Float64Array::from_iter_values((0..ROWS).map(of_row))));
         let (rows, class) = if kept == Some(false) { (positives, "true") } else { (ROWS - positives, "false") };
         let fact = format!("all {rows} rows with the label {class} have weight 0");
-        assert_refused(&place, train, &[&fact], &["Both classes must count", "column of weights"]);
+        assert_refused(&place, train, &[&fact], &["Every class must count", "column of weights"]);
         place.done("train data.parquet --label y --features x,k --device cpu -o model.json");
         let evaluate = "evaluate -m model.json data.parquet --weight w";
         if kept.is_none() {

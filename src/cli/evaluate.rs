@@ -7,14 +7,14 @@ use clap::Args;
 
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
-use crate::cli::{Global, RANKING_BYTES, check_distinct, print};
+use crate::cli::{Global, RANKING_BYTES, check_distinct, check_report, check_threshold, print};
 use crate::data::Table;
 use crate::error::Result;
-use crate::metrics::{Accumulator, Limit};
+use crate::metrics::{Accumulator, ClassAccumulator, Limit};
 use crate::model::file::{self, Pending};
 use crate::report;
 use crate::report::html::{Page, Quality, RowsFrom};
-use crate::score::evaluate_and_sketch;
+use crate::score::{evaluate_and_sketch, evaluate_classes};
 use crate::sketch::Sketch;
 use crate::wording::counted;
 
@@ -32,9 +32,9 @@ pub(super) struct Evaluate {
     /// A column of row weights: a row of weight 2 counts as if it were there twice
     #[arg(long, value_name = "COL")]
     weight: Option<String>,
-    /// The probability from which on a row counts as positive
-    #[arg(long, value_name = "P", default_value_t = 0.5, allow_hyphen_values = true)]
-    threshold: f64,
+    /// The probability from which on a row counts as positive, of two classes [default: 0.5]
+    #[arg(long, value_name = "P", allow_hyphen_values = true)]
+    threshold: Option<f64>,
     /// Write a report with pictures to this file, as one page of HTML
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -43,9 +43,11 @@ pub(super) struct Evaluate {
 }
 
 pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
-    let accumulator = Accumulator::new(arguments.threshold, Limit::new(RANKING_BYTES))?;
+    let accumulator = Accumulator::new(arguments.threshold.unwrap_or(0.5), Limit::new(RANKING_BYTES))?;
     let rows = arguments.rows.check(None)?;
     let model = file::read(&arguments.model)?;
+    check_threshold(&model, arguments.threshold)?;
+    check_report(model.softmax(), arguments.report.as_deref())?;
     let table = Table::open_all(&arguments.data)?;
     if let Some(report) = &arguments.report {
         check_distinct(&[("--report", report), ("the model", &arguments.model)])?;
@@ -58,14 +60,23 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
     let table = rows.select(&table, &monitor)?.training;
     let label = arguments.label.as_deref().unwrap_or(&model.label.column);
     let weight = arguments.weight.as_deref();
-    let mut sketch = page.as_ref().map(|_| Sketch::new(&model, table.rows));
-    let (metrics, counts) = evaluate_and_sketch(&model, &table, label, weight, accumulator, sketch.as_mut(), &monitor)?;
+    let (text, metrics, counts) = if let Some(classes) = model.softmax() {
+        let accumulator = ClassAccumulator::new(classes, &Limit::new(RANKING_BYTES))?;
+        let (metrics, counts) = evaluate_classes(&model, &table, label, weight, accumulator, &monitor)?;
+        (report::class_metrics(&metrics, &model.label, weight), serde_json::json!(metrics), counts)
+    } else {
+        let mut sketch = page.as_ref().map(|_| Sketch::new(&model, table.rows));
+        let (metrics, counts) =
+            evaluate_and_sketch(&model, &table, label, weight, accumulator, sketch.as_mut(), &monitor)?;
+        if let (Some(page), Some(sketch)) = (page, &sketch) {
+            let rows = RowsFrom::Evaluated(table.name());
+            let (left_out, warnings) = (counts.without, counts.warnings().collect());
+            let quality = Quality { metrics: &metrics, sketch, rows, left_out, warnings };
+            page.finish(Page { model: &model, quality: Some(quality), steps: &[] }.to_html().as_bytes())?;
+        }
+        (report::metrics(&metrics, weight), serde_json::json!(metrics), counts)
+    };
     let left_out = counts.without;
-    if let (Some(page), Some(sketch)) = (page, &sketch) {
-        let rows = RowsFrom::Evaluated(table.name());
-        let quality = Quality { metrics: &metrics, sketch, rows, left_out, warnings: counts.warnings().collect() };
-        page.finish(Page { model: &model, quality: Some(quality), steps: &[] }.to_html().as_bytes())?;
-    }
     for warning in counts.warnings() {
         global.warn(&warning);
     }
@@ -84,9 +95,12 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
         if let Some(column) = weight {
             document["weight"] = column.into();
         }
+        if model.softmax().is_some() {
+            document["classes"] = serde_json::json!(model.label.classes);
+        }
         print(&format!("{document:#}\n"))?;
     } else {
-        print(&report::metrics(&metrics, weight))?;
+        print(&text)?;
     }
     Ok(ExitCode::SUCCESS)
 }

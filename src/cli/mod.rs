@@ -12,11 +12,13 @@ mod synth;
 mod train;
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
 use crate::error::{Error, Kind, Result};
+use crate::model::Model;
 
 #[derive(Parser)]
 #[command(name = "gpu-logreg", version, about, long_about = None, max_term_width = 100)]
@@ -173,8 +175,8 @@ fn tell(line: &str) {
 }
 
 /// An error if two of the files that a run reads or writes are the same.
-fn check_distinct(files: &[(&str, &std::path::Path)]) -> Result<()> {
-    let real = |path: &std::path::Path| {
+fn check_distinct(files: &[(&str, &Path)]) -> Result<()> {
+    let real = |path: &Path| {
         std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
     };
     for (index, (a, path)) in files.iter().enumerate() {
@@ -190,6 +192,30 @@ fn check_distinct(files: &[(&str, &std::path::Path)]) -> Result<()> {
     Ok(())
 }
 
+/// An error if there is a threshold and the model has several classes, the likeliest of which needs none.
+fn check_threshold(model: &Model, threshold: Option<f64>) -> Result<()> {
+    match (model.softmax(), threshold) {
+        (Some(classes), Some(threshold)) => Err(Error::usage(
+            format!(
+                "--threshold {threshold}: the model is a softmax over {classes} classes, of which the likeliest counts"
+            ),
+            "Leave --threshold out.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// An error if a page was asked for of a model over `classes` classes.
+fn check_report(classes: Option<usize>, report: Option<&Path>) -> Result<()> {
+    match (classes, report) {
+        (Some(classes), Some(report)) => Err(Error::usage(
+            format!("--report {}: a report shows two classes, and these are {classes}", report.display()),
+            "Leave --report out.",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Memory for the scores that AUC and average precision sort: 128 million rows. Beyond it they have an error bound.
 const RANKING_BYTES: usize = 1 << 30;
 
@@ -198,7 +224,7 @@ fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(cause) if cause.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::output(std::path::Path::new("standard output"), cause))
+            Err(Error::output(Path::new("standard output"), cause))
         }
         _ => Ok(()),
     }

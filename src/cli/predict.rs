@@ -9,8 +9,8 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
-use crate::cli::{Global, check_distinct};
-use crate::data::{Class, Form, Predictions, Table};
+use crate::cli::{Global, check_distinct, check_threshold};
+use crate::data::{Form, Predictions, Table};
 use crate::error::{Error, Result};
 use crate::model::file::{self, Pending};
 use crate::score::{Output, inputs, predict};
@@ -30,9 +30,9 @@ pub(super) struct Predict {
     /// What to write for each row
     #[arg(long, value_name = "WHAT", default_value = "probability")]
     output: What,
-    /// The probability from which on the label is the positive class
-    #[arg(long, value_name = "P", default_value_t = 0.5, allow_hyphen_values = true)]
-    threshold: f64,
+    /// The probability from which on the label is the positive class, of two [default: 0.5]
+    #[arg(long, value_name = "P", allow_hyphen_values = true)]
+    threshold: Option<f64>,
     /// Columns of the data to write beside the prediction, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     keep: Vec<String>,
@@ -45,11 +45,11 @@ pub(super) struct Predict {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum What {
-    /// The probability of the positive class
+    /// The probability of the positive class, or of each class of a softmax in a column of its own
     Probability,
-    /// The likelier class (see --threshold)
+    /// The likelier class (see --threshold), or the likeliest
     Label,
-    /// The log odds
+    /// The log odds, or the margin of each class
     Margin,
 }
 
@@ -101,21 +101,20 @@ impl Write for Pipe<'_> {
 }
 
 pub(super) fn run(arguments: &Predict, global: &Global) -> Result<ExitCode> {
-    if !(0.0..=1.0).contains(&arguments.threshold) {
-        return Err(Error::usage(
-            format!("--threshold {} is no probability", arguments.threshold),
-            "Give a number from 0 to 1.",
-        ));
+    let threshold = arguments.threshold.unwrap_or(0.5);
+    if !(0.0..=1.0).contains(&threshold) {
+        return Err(Error::usage(format!("--threshold {threshold} is no probability"), "Give a number from 0 to 1."));
     }
     let output = match arguments.output {
         What::Probability => Output::Probability,
-        What::Label => Output::Label(arguments.threshold),
+        What::Label => Output::Label(threshold),
         What::Margin => Output::Margin,
     };
     let form = arguments.form()?;
     let path = arguments.output_file.as_path();
     let rows = arguments.rows.check(None)?;
     let model = file::read(&arguments.model)?;
+    check_threshold(&model, arguments.threshold)?;
     let table = Table::open_all(&arguments.data)?;
     let to_stdout = path == Path::new("-");
     if !to_stdout {
@@ -127,15 +126,11 @@ pub(super) fn run(arguments: &Predict, global: &Global) -> Result<ExitCode> {
     let monitor = Progress::new(global);
     let table = rows.select(&table, &monitor)?.training;
     let inputs = inputs(&model, &table, None, None, &arguments.keep)?;
-    let example = match output {
-        Output::Label(_) => model.label.two()[1].clone(),
-        Output::Probability | Output::Margin => Class::Number(0.0),
-    };
-    let column = (output.name(), &example);
+    let prediction = output.prediction(&model);
     let counts = if to_stdout {
         let broken = AtomicBool::new(false);
         let out = BufWriter::new(Pipe { broken: &broken });
-        let done = Predictions::new(out, Path::new("standard output"), form, &table, &inputs, column)
+        let done = Predictions::new(out, Path::new("standard output"), form, &table, &inputs, &prediction)
             .and_then(|out| predict(&model, &table, &inputs, output, out, &monitor));
         // A reader that left early (`| head`) is no error.
         match done {
@@ -144,7 +139,7 @@ pub(super) fn run(arguments: &Predict, global: &Global) -> Result<ExitCode> {
         }
     } else {
         let mut pending = Pending::create(path)?;
-        let out = Predictions::new(BufWriter::new(pending.writer()), path, form, &table, &inputs, column)?;
+        let out = Predictions::new(BufWriter::new(pending.writer()), path, form, &table, &inputs, &prediction)?;
         let counts = predict(&model, &table, &inputs, output, out, &monitor)?;
         pending.commit()?;
         global.note(&format!(

@@ -10,16 +10,16 @@ use crate::backend::Selection;
 use crate::cli::limits::LimitFlags;
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
-use crate::cli::{Global, NOT_CONVERGED, RANKING_BYTES, check_distinct, print};
+use crate::cli::{Global, NOT_CONVERGED, RANKING_BYTES, check_distinct, check_report, print};
 use crate::data::{ClassWeight, DEFAULT_MAX_LEVELS, Inputs, MOST_LEVELS, Nulls, Request, Table, Wanted};
 use crate::error::{Error, Result};
-use crate::metrics::{Accumulator, Limit, Metrics};
+use crate::metrics::{Accumulator, ClassAccumulator, ClassMetrics, Limit, Metrics};
 use crate::model::file::Pending;
 use crate::model::{Model, Validation};
 use crate::penalty::PenaltyScale;
 use crate::report;
 use crate::report::html::{Page, Quality, RowsFrom, Step};
-use crate::score::{Counts, evaluate_and_sketch};
+use crate::score::{Counts, evaluate_and_sketch, evaluate_classes};
 use crate::sketch::Sketch;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Iteration, Preconditioner};
 use crate::train::{ExactJob, InferenceJob, Init, Job, Solver, prepare};
@@ -377,6 +377,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         check_held_back(table, &job.request)?;
     }
     let plan = prepared.plan();
+    check_report(plan.classes, arguments.report.as_deref())?;
     if arguments.dry_run {
         print(&if global.json {
             format!("{:#}\n", serde_json::json!({ "plan": plan }))
@@ -442,8 +443,8 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         if let Some(way) = report::way_down(&losses) {
             global.note(&way);
         }
-        if let Some(measured) = measured.as_ref().filter(|measured| measured.rows == RowsFrom::Training) {
-            global.note(&report::in_sample(&measured.metrics));
+        if let Some(in_sample) = measured.as_ref().and_then(Measured::in_sample) {
+            global.note(&in_sample);
         }
         if let Some(path) = &arguments.output {
             global.note(&format!("the model is in {}", path.display()));
@@ -462,54 +463,93 @@ fn check_held_back(table: &Table, request: &Request) -> Result<()> {
 
 /// Whether the model gives every row a probability.
 fn is_finite(model: &Model) -> bool {
-    model.intercept().is_finite() && model.features.iter().all(|feature| feature.coefficient().is_finite())
+    let intercepts = model.intercept.iter().chain(&model.intercepts);
+    let of_features = model.features.iter().flat_map(|feature| feature.coefficient.iter().chain(&feature.coefficients));
+    intercepts.chain(of_features).all(|coefficient| coefficient.is_finite())
 }
 
 /// How good the model is on rows that it has not seen.
-fn validation(Measured { metrics, counts, .. }: &Measured, rows_from: String) -> Validation {
-    Validation {
-        rows_from,
-        rows: metrics.rows,
-        left_out: counts.without,
-        prevalence: metrics.prevalence,
-        log_loss: metrics.log_loss,
-        skill: metrics.skill,
-        brier: metrics.brier,
-        accuracy: metrics.accuracy,
-        auc: metrics.auc.map(|auc| auc.value),
-        average_precision: metrics.average_precision.map(|precision| precision.value),
+fn validation(Measured { found, counts, .. }: &Measured, rows_from: String) -> Validation {
+    let left_out = counts.without;
+    match found {
+        Found::Two { metrics, .. } => Validation {
+            rows_from,
+            rows: metrics.rows,
+            left_out,
+            prevalence: Some(metrics.prevalence),
+            log_loss: metrics.log_loss,
+            skill: metrics.skill,
+            brier: metrics.brier,
+            accuracy: metrics.accuracy,
+            auc: metrics.auc.map(|auc| auc.value),
+            average_precision: metrics.average_precision.map(|precision| precision.value),
+        },
+        Found::Classes(metrics) => Validation {
+            rows_from,
+            rows: metrics.rows,
+            left_out,
+            prevalence: None,
+            log_loss: metrics.log_loss,
+            skill: metrics.skill,
+            brier: metrics.brier,
+            accuracy: metrics.accuracy,
+            auc: metrics.macro_auc.map(|auc| auc.value),
+            average_precision: metrics.macro_average_precision.map(|precision| precision.value),
+        },
     }
 }
 
 /// What a pass over some rows found.
 struct Measured {
-    metrics: Metrics,
+    found: Found,
     counts: Counts,
-    sketch: Option<Sketch>,
     rows: RowsFrom,
+}
+
+/// How good the probabilities are: of two classes, with what pictures need if a page is wanted, or of several.
+enum Found {
+    Two { metrics: Box<Metrics>, sketch: Option<Sketch> },
+    Classes(ClassMetrics),
 }
 
 impl Measured {
     /// Rows weigh what their column of weights says if the model was trained with one; weights of classes are for the
     /// training alone.
     fn new(model: &Model, table: &Table, rows: RowsFrom, with_sketch: bool, monitor: &Progress) -> Result<Self> {
-        let accumulator = Accumulator::new(0.5, Limit::new(RANKING_BYTES))?;
-        let mut sketch = with_sketch.then(|| Sketch::new(model, table.rows));
         let (label, weight) = (&model.label.column, model.training.weight.as_deref());
-        let (metrics, counts) =
-            evaluate_and_sketch(model, table, label, weight, accumulator, sketch.as_mut(), monitor)?;
-        Ok(Self { metrics, counts, sketch, rows })
+        let limit = Limit::new(RANKING_BYTES);
+        let (found, counts) = if let Some(classes) = model.softmax() {
+            let accumulator = ClassAccumulator::new(classes, &limit)?;
+            let (metrics, counts) = evaluate_classes(model, table, label, weight, accumulator, monitor)?;
+            (Found::Classes(metrics), counts)
+        } else {
+            let accumulator = Accumulator::new(0.5, limit)?;
+            let mut sketch = with_sketch.then(|| Sketch::new(model, table.rows));
+            let (metrics, counts) =
+                evaluate_and_sketch(model, table, label, weight, accumulator, sketch.as_mut(), monitor)?;
+            (Found::Two { metrics: Box::new(metrics), sketch }, counts)
+        };
+        Ok(Self { found, counts, rows })
     }
 
     /// For the report, if there is a sketch.
     fn quality(&self) -> Option<Quality<'_>> {
+        let Found::Two { metrics, sketch } = &self.found else { return None };
         Some(Quality {
-            metrics: &self.metrics,
-            sketch: self.sketch.as_ref()?,
+            metrics,
+            sketch: sketch.as_ref()?,
             rows: self.rows.clone(),
             left_out: self.counts.without,
             warnings: self.counts.warnings().collect(),
         })
+    }
+
+    /// How good the model is on the rows of its training, if these are they.
+    fn in_sample(&self) -> Option<String> {
+        match &self.found {
+            Found::Two { metrics, .. } if self.rows == RowsFrom::Training => Some(report::in_sample(metrics)),
+            _ => None,
+        }
     }
 }
 

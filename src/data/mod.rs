@@ -34,7 +34,7 @@ pub use levels::{Level, MOST_LEVELS, level_name};
 pub use load::{Feature, Loaded, LoadedCategory, decode_only, load};
 pub use plan::{ClassWeight, DEFAULT_MAX_LEVELS, Nulls, Plan, Request};
 pub use predicate::Predicate;
-pub use predictions::{Form, Predicted, Predictions};
+pub use predictions::{Form, Predicted, Prediction, Predictions};
 pub use rows::{Block, fold_rows};
 pub use select::{Rows, Selected, hash};
 pub use table::{DataFile, Table};

@@ -29,13 +29,65 @@ pub enum Form {
     JsonLines,
 }
 
-/// A column of predictions, `None` where there is none.
+/// What is predicted of a row, and where it goes.
+#[derive(Clone, Debug)]
+pub enum Prediction {
+    /// Numbers, in columns of these names.
+    Numbers(Vec<String>),
+    /// One of these classes, in the column of this name.
+    Class(String, Vec<Class>),
+}
+
+/// Predictions of some rows, `None` where there is none.
 #[derive(Clone, Debug)]
 pub enum Predicted {
-    /// Probabilities or margins.
-    Numbers(Vec<Option<f64>>),
-    /// Classes.
-    Classes(Vec<Option<Class>>),
+    /// Probabilities or margins, column by column.
+    Numbers(Vec<Vec<Option<f64>>>),
+    /// Places among the classes.
+    Classes(Vec<Option<usize>>),
+}
+
+/// The classes as a column has them.
+enum Values {
+    Booleans(Vec<bool>),
+    Numbers(Vec<f64>),
+    Texts(Vec<String>),
+}
+
+impl Values {
+    fn of(classes: &[Class]) -> Self {
+        let boolean = |class: &Class| if let Class::Boolean(flag) = class { Some(*flag) } else { None };
+        let number = |class: &Class| if let Class::Number(number) = class { Some(*number) } else { None };
+        let (booleans, numbers) = (classes.iter().map(boolean).collect(), classes.iter().map(number).collect());
+        match (booleans, numbers) {
+            (Some(booleans), _) => Self::Booleans(booleans),
+            (_, Some(numbers)) => Self::Numbers(numbers),
+            _ => Self::Texts(classes.iter().map(ToString::to_string).collect()),
+        }
+    }
+
+    fn data_type(&self) -> DataType {
+        match self {
+            Self::Booleans(_) => DataType::Boolean,
+            Self::Numbers(_) => DataType::Float64,
+            Self::Texts(_) => DataType::Utf8,
+        }
+    }
+
+    fn column(&self, places: &[Option<usize>]) -> ArrayRef {
+        let places = places.iter().copied();
+        match self {
+            Self::Booleans(values) => {
+                Arc::new(places.map(|place| place.map(|place| values[place])).collect::<BooleanArray>())
+            }
+            Self::Numbers(values) => {
+                Arc::new(places.map(|place| place.map(|place| values[place])).collect::<Float64Array>())
+            }
+            Self::Texts(values) => {
+                Arc::new(places.map(|place| place.map(|place| values[place].as_str())).collect::<StringArray>())
+            }
+        }
+    }
 }
 
 /// Rows of a row group that is written.
@@ -45,6 +97,7 @@ const GROUP_ROWS: usize = 1 << 17;
 pub struct Predictions<W: Write + Send> {
     out: Out<W>,
     schema: SchemaRef,
+    classes: Values,
     path: PathBuf,
 }
 
@@ -54,30 +107,33 @@ enum Out<W: Write + Send> {
 }
 
 impl<W: Write + Send> Predictions<W> {
-    /// Begins a file on `out`, which messages call `path`, with the kept columns of `inputs` and the prediction `name`,
-    /// which holds what `example` does.
+    /// Begins a file on `out`, which messages call `path`, with the kept columns of `inputs` and the prediction.
     pub fn new(
         out: W,
         path: &Path,
         form: Form,
         table: &Table,
         inputs: &Inputs,
-        (name, example): (&str, &Class),
+        prediction: &Prediction,
     ) -> Result<Self> {
         let mut fields: Vec<ArrowField> =
             inputs.kept(table).map(|field| ArrowField::new(&field.name, field.arrow_type.clone(), true)).collect();
-        if fields.iter().any(|field| field.name() == name) {
+        let (names, classes): (_, &[Class]) = match prediction {
+            Prediction::Numbers(names) => (names.as_slice(), &[]),
+            Prediction::Class(name, classes) => (std::slice::from_ref(name), classes),
+        };
+        if let Some(name) = names.iter().find(|name| fields.iter().any(|field| field.name() == *name)) {
             return Err(Error::usage(
                 format!("--keep {name}: the prediction itself has that name"),
                 "Leave the column out, or rename it upstream.",
             ));
         }
-        let data_type = match example {
-            Class::Boolean(_) => DataType::Boolean,
-            Class::Number(_) => DataType::Float64,
-            Class::Text(_) => DataType::Utf8,
+        let classes = Values::of(classes);
+        let data_type = match prediction {
+            Prediction::Numbers(_) => DataType::Float64,
+            Prediction::Class(..) => classes.data_type(),
         };
-        fields.push(ArrowField::new(name, data_type, true));
+        fields.extend(names.iter().map(|name| ArrowField::new(name, data_type.clone(), true)));
         let schema = Arc::new(Schema::new(fields));
         let out = match form {
             Form::Parquet => {
@@ -90,7 +146,7 @@ impl<W: Write + Send> Predictions<W> {
             }
             form => Out::Text(out, form),
         };
-        let mut predictions = Self { out, schema, path: path.to_owned() };
+        let mut predictions = Self { out, schema, classes, path: path.to_owned() };
         if let Out::Text(out, Form::Csv) = &mut predictions.out {
             let names: Vec<String> = predictions.schema.fields().iter().map(|field| quoted(field.name())).collect();
             writeln!(out, "{}", names.join(",")).map_err(|cause| Error::output(path, cause))?;
@@ -100,28 +156,13 @@ impl<W: Write + Send> Predictions<W> {
 
     /// Writes the next rows.
     pub fn write(&mut self, kept: Kept, predicted: Predicted) -> Result<()> {
-        let predicted: ArrayRef = match (predicted, self.schema.fields().last().map(|field| field.data_type())) {
-            (Predicted::Numbers(numbers), _) => Arc::new(Float64Array::from(numbers)),
-            (Predicted::Classes(classes), Some(DataType::Boolean)) => Arc::new(
-                classes
-                    .into_iter()
-                    .map(|class| class.map(|class| class == Class::Boolean(true)))
-                    .collect::<BooleanArray>(),
-            ),
-            (Predicted::Classes(classes), Some(DataType::Float64)) => Arc::new(
-                classes
-                    .into_iter()
-                    .map(|class| {
-                        class.and_then(|class| if let Class::Number(number) = class { Some(number) } else { None })
-                    })
-                    .collect::<Float64Array>(),
-            ),
-            (Predicted::Classes(classes), _) => {
-                Arc::new(classes.into_iter().map(|class| class.map(|class| class.to_string())).collect::<StringArray>())
-            }
-        };
         let Kept(mut columns) = kept;
-        columns.push(predicted);
+        match predicted {
+            Predicted::Numbers(several) => {
+                columns.extend(several.into_iter().map(|numbers| Arc::new(Float64Array::from(numbers)) as ArrayRef));
+            }
+            Predicted::Classes(places) => columns.push(self.classes.column(&places)),
+        }
         let batch = RecordBatch::try_new(self.schema.clone(), columns)
             .map_err(|cause| Error::internal(format!("predictions do not fit their columns: {cause}")))?;
         let path = &self.path;

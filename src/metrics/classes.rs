@@ -29,6 +29,8 @@ pub struct ClassMetrics {
     pub accuracy: f64,
     /// Mean over the classes of `auc`; `None` if a class has none.
     pub macro_auc: Option<Bounded>,
+    /// Mean over the classes of `average_precision`; likewise.
+    pub macro_average_precision: Option<Bounded>,
     /// Weights, `[label][class of the highest probability]`.
     pub confusion: Vec<Vec<f64>>,
     /// Each class against the rest, `[K]`.
@@ -243,10 +245,13 @@ impl ClassAccumulator {
             }
         });
         let classes: Vec<ClassFigures> = figures.collect();
-        let mean = |part: fn(Bounded) -> f64| -> Option<f64> {
-            classes.iter().map(|class| class.auc.map(part)).sum::<Option<f64>>().map(|sum| sum / k as f64)
+        let mean = |figure: fn(&ClassFigures) -> Option<Bounded>| {
+            let part = |part: fn(Bounded) -> f64| -> Option<f64> {
+                classes.iter().map(|class| figure(class).map(part)).sum::<Option<f64>>().map(|sum| sum / k as f64)
+            };
+            let both = part(|figure| figure.value).zip(part(|figure| figure.error_bound));
+            both.map(|(value, error_bound)| Bounded { value, error_bound })
         };
-        let macro_auc = mean(|auc| auc.value).zip(mean(|auc| auc.error_bound));
         Ok(ClassMetrics {
             rows: self.rows,
             weights,
@@ -255,7 +260,8 @@ impl ClassAccumulator {
             skill: skill(log_loss, base_log_loss),
             brier: self.brier.value() / weights,
             accuracy: right / weights,
-            macro_auc: macro_auc.map(|(value, error_bound)| Bounded { value, error_bound }),
+            macro_auc: mean(|class| class.auc),
+            macro_average_precision: mean(|class| class.average_precision),
             confusion: self.confusion.chunks_exact(k).map(|row| row.iter().map(|&sum| sum.value()).collect()).collect(),
             classes,
         })

@@ -80,7 +80,7 @@ pub struct LabelInfo {
     /// The negative class and the positive one, or all classes of a softmax, the reference first.
     pub classes: Vec<Class>,
     /// The positive class; a softmax has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "class", skip_serializing_if = "Option::is_none")]
     pub positive: Option<Class>,
 }
 
@@ -218,6 +218,11 @@ fn of_two<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::
     number(deserializer).map(Some)
 }
 
+/// The class that is there; `null` is a number that is not finite.
+fn class<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Class>, D::Error> {
+    Class::deserialize(deserializer).map(Some)
+}
+
 /// As [`number`], of several.
 fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
     let numbers: Vec<Option<f64>> = Vec::deserialize(deserializer)?;
@@ -321,23 +326,24 @@ pub struct Validation {
     /// How many more have a missing value and no prediction.
     #[serde(default, skip_serializing_if = "is_none_missing")]
     pub left_out: u64,
-    /// Share of the positives.
-    #[serde(deserialize_with = "number")]
-    pub prevalence: f64,
+    /// Share of the positives, of two classes.
+    #[serde(default, deserialize_with = "of_two", skip_serializing_if = "Option::is_none")]
+    pub prevalence: Option<f64>,
     /// Mean cross-entropy.
     #[serde(deserialize_with = "number")]
     pub log_loss: f64,
     /// `1 - log_loss` over that of the prevalence.
     pub skill: Option<f64>,
-    /// Mean squared error of the probabilities.
+    /// Mean squared error of the probabilities; of a softmax summed over the classes, so from 0 to 2.
     #[serde(deserialize_with = "number")]
     pub brier: f64,
-    /// Share of the rows on the right side of one half.
+    /// Share of the rows on the right side of one half, or whose class is the likeliest.
     #[serde(deserialize_with = "number")]
     pub accuracy: f64,
-    /// Area under the ROC curve; `None` if all rows are of one class.
+    /// Area under the ROC curve; `None` if all rows are of one class. Of a softmax the mean over the classes, each against
+    /// the rest; `None` if one has no rows.
     pub auc: Option<f64>,
-    /// Average precision; `None` if all rows are of one class.
+    /// Average precision, likewise.
     pub average_precision: Option<f64>,
 }
 
@@ -409,8 +415,10 @@ impl Model {
             Some(_) => one && many == 0,
             None => !one && many == count,
         };
+        let is_nan = |class: &Class| matches!(class, Class::Number(number) if number.is_nan());
+        let is_positive = |class: &Class, positive| class == positive || is_nan(class) && is_nan(positive);
         if let Some(positive) = positive
-            && (count != 2 || !classes.contains(positive))
+            && (count != 2 || !classes.iter().any(|class| is_positive(class, positive)))
         {
             return Some(format!("the positive class {positive} is none of two"));
         }

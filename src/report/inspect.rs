@@ -178,10 +178,14 @@ pub fn model(path: &str, model: &Model) -> String {
         let modified = modified.map_or(String::new(), |seconds| format!(", changed {}", date(seconds)));
         line("trained on", &format!("{} ({}{modified})", plain(path), human(*bytes)));
     }
-    let [negative, positive] = model.label.two().map(|class| plain(&class.to_string()));
-    let prevalence = 100.0 * training.positives.unwrap_or(0) as f64 / training.rows as f64;
-    line("prevalence", &format!("{prevalence:.4} % are {positive}, the others {negative}"));
+    // The table has the rows of several classes.
+    if let Some(positives) = training.positives {
+        let [negative, positive] = model.label.two().map(|class| plain(&class.to_string()));
+        let prevalence = 100.0 * positives as f64 / training.rows as f64;
+        line("prevalence", &format!("{prevalence:.4} % are {positive}, the others {negative}"));
+    }
     let goal = match training.gradient_tolerance {
+        _ if model.generative.is_some() => "Gaussian classes with one covariance, in closed form".into(),
         Some(gradient) => format!("until the gradient is {gradient:e}"),
         None => format!("until {:e} standard errors from the optimum", training.tolerance),
     };
@@ -192,7 +196,11 @@ pub fn model(path: &str, model: &Model) -> String {
     for warning in &training.warnings {
         line("warning", &plain(warning));
     }
-    text + &super::table(model)
+    text += &super::table(model);
+    if let Some(means) = super::classes::means(model) {
+        text = text + "\n" + &means;
+    }
+    text
 }
 
 /// A word of a command line as a shell takes it.

@@ -1,5 +1,6 @@
 //! What a run tells its user: as text for a terminal, and as a page.
 
+mod classes;
 pub mod html;
 pub mod inspect;
 mod terminal;
@@ -9,10 +10,11 @@ use std::fmt::Write;
 use crate::backend::storage::{Placement, human};
 use crate::metrics::{Bounded, Confusion, Metrics};
 use crate::model::inference::Inference;
-use crate::model::{FeatureInfo, Model, ModelColumn, Training};
+use crate::model::{FeatureInfo, Model, ModelColumn};
 use crate::report::terminal::shortened;
 use crate::train::RunPlan;
 use crate::wording::counted;
+pub use classes::class_metrics;
 
 /// What a run is going to do, in a line.
 pub fn plan(plan: &RunPlan) -> String {
@@ -30,7 +32,10 @@ pub fn plan(plan: &RunPlan) -> String {
     let passes = plan
         .passes
         .map_or("as many passes as it takes".into(), |[from, to]| format!("{from} to {to} passes as a rule"));
-    let features = features(plan.features, plan.categories, plan.levels);
+    let mut features = features(plan.features, plan.categories, plan.levels);
+    if let Some(classes) = plan.classes {
+        write!(features, ", {classes} classes,").expect("writing to a string");
+    }
     // Said where it is not next to nothing.
     let preconditioner = if plan.preconditioner_bytes > 1 << 20 {
         format!("; {} for the preconditioner", human(plan.preconditioner_bytes))
@@ -55,12 +60,7 @@ fn features(features: usize, categories: usize, levels: usize) -> String {
 pub fn metrics(metrics: &Metrics, weight: Option<&str>) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: String| writeln!(text, "{name:<18} {value}").expect("writing to a string");
-    let bounded = |figure: Option<Bounded>| match figure {
-        None => "-, all rows are of one class".to_owned(),
-        Some(Bounded { value, error_bound }) if error_bound > 0.0 => format!("{value:.6} (to {error_bound:.1e})"),
-        Some(Bounded { value, .. }) => format!("{value:.6}"),
-    };
-    let share = |share: Option<f64>| share.map_or_else(|| "-".into(), |share| format!("{share:.4}"));
+    let bounded = |bounded| figure(bounded, "-, all rows are of one class");
     let weighing =
         weight.map_or_else(String::new, |column| format!(", weighing {} by `{column}`", count(metrics.weights)));
     line("rows", format!("{}{weighing}, {:.4} positive", metrics.rows, metrics.prevalence));
@@ -110,6 +110,19 @@ pub fn metrics(metrics: &Metrics, weight: Option<&str>) -> String {
     text
 }
 
+/// A figure with its bound, if it has one, or why there is none.
+fn figure(figure: Option<Bounded>, none: &str) -> String {
+    match figure {
+        None => none.into(),
+        Some(Bounded { value, error_bound }) if error_bound > 0.0 => format!("{value:.6} (to {error_bound:.1e})"),
+        Some(Bounded { value, .. }) => format!("{value:.6}"),
+    }
+}
+
+fn share(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".into(), |share| format!("{share:.4}"))
+}
+
 /// How the loss came down, in a line; none of it where there is nothing to see.
 pub fn way_down(losses: &[f64]) -> Option<String> {
     let [first, .., last] = losses else { return None };
@@ -142,6 +155,16 @@ pub fn table(model: &Model) -> String {
         None => format!("{} classes", model.label.classes.len()),
     };
     line("data", format!("{}, {counts}, {features}", counted(training.rows as u64, "row")));
+    let of_classes = [
+        ("classes", classes::rows_of_classes(model)),
+        ("margins", classes::identification(model)),
+        ("priors", classes::priors(model)),
+    ];
+    for (name, value) in of_classes {
+        if let Some(value) = value {
+            line(name, value);
+        }
+    }
     line("device", training.device.clone());
     line(
         "status",
@@ -154,7 +177,7 @@ pub fn table(model: &Model) -> String {
             counted(training.passes.line, "probe"),
         ),
     );
-    line("distance", distance(training));
+    line("distance", distance(model));
     line("loss", format!("{} (mean cross-entropy)", digits(training.loss)));
     if let Some(verified) = &training.verified {
         let what = if verified.refined { "refined" } else { "verified" };
@@ -171,11 +194,12 @@ pub fn table(model: &Model) -> String {
         line(
             "validation",
             format!(
-                "{}{} ({}): loss {}, AUC {}, accuracy {:.4}",
+                "{}{} ({}): loss {}, {} {}, accuracy {:.4}",
                 counted(validation.rows, "row"),
                 training.weight.as_ref().map_or_else(String::new, |column| format!(" weighed by `{column}`")),
                 validation.rows_from,
                 digits(validation.log_loss),
+                if model.softmax().is_some() { "macro AUC" } else { "AUC" },
                 validation.auc.map_or_else(|| "-".into(), |auc| format!("{auc:.6}")),
                 validation.accuracy
             ),
@@ -206,7 +230,10 @@ pub fn table(model: &Model) -> String {
         line("errors", format!("{}, limits at {} %", inference.kind, 100.0 * inference.confidence));
     }
     text.push('\n');
-    text += &coefficients(model);
+    text += &match model.softmax() {
+        None => coefficients(model, None),
+        Some(_) => classes::coefficients_of_classes(model),
+    };
     text
 }
 
@@ -216,7 +243,11 @@ fn passes(n: u64) -> String {
 }
 
 /// How far from the optimum the run ended, and in which units.
-fn distance(training: &Training) -> String {
+fn distance(model: &Model) -> String {
+    let training = &model.training;
+    if model.generative.is_some() {
+        return "closed form: the likelihood of features and label together has its maximum here".into();
+    }
     let Some(delta) = training.delta else { return format!("gradient {:.1e}", training.gradient_norm) };
     // With a penalty the unit is the inverse of the penalised curvature, smaller than a standard error.
     let unit = if training.l2 > 0.0 { "penalised standard errors" } else { "standard errors" };
@@ -241,15 +272,14 @@ struct Row {
 /// Levels of a category that the table shows.
 const LEVELS: usize = 30;
 
-/// One line for each coefficient.
-fn coefficients(model: &Model) -> String {
+/// One line for each coefficient: of the only margin, or of that of a class.
+fn coefficients(model: &Model, class: Option<usize>) -> String {
     let inferred = model.training.inference.is_some();
     let head: &[&str] = if inferred {
         &["coefficient", "std. error", "z", "p", "low", "high"]
     } else {
         &["coefficient", "mean", "scale"]
     };
-    let mut rows = vec![Row { cells: head.iter().map(ToString::to_string).collect(), ..Row::default() }];
     let cells = |coefficient: f64, inference: Option<&Inference>, place: [String; 2]| {
         let mut cells = vec![digits(coefficient)];
         match inference {
@@ -265,23 +295,44 @@ fn coefficients(model: &Model) -> String {
         }
         cells
     };
-    if model.training.fit_intercept {
-        let inference = model.intercept_inference.as_ref();
-        let cells = cells(model.intercept(), inference, [String::new(), String::new()]);
-        rows.push(Row { name: "intercept".into(), cells, effect: None });
-    }
-    let of_feature = |feature: &FeatureInfo| {
-        let place = [digits(feature.mean), digits(feature.scale)];
-        let cells = cells(feature.coefficient(), feature.inference.as_ref(), place);
-        Row { name: shortened(&feature.name), cells, effect: Some(feature.coefficient() * feature.scale) }
+    let (coefficient, inference) = match class {
+        None => (model.intercept(), model.intercept_inference.as_ref()),
+        Some(class) => (model.intercepts[class], of_class(&model.intercepts_inference, class)),
     };
+    let cells_of_intercept = cells(coefficient, inference, [String::new(), String::new()]);
+    let of_feature = |feature: &FeatureInfo| {
+        let (coefficient, inference) = match class {
+            None => (feature.coefficient(), feature.inference.as_ref()),
+            Some(class) => (feature.coefficients[class], of_class(&feature.inferences, class)),
+        };
+        let place = [digits(feature.mean), digits(feature.scale)];
+        let cells = cells(coefficient, inference, place);
+        Row { name: shortened(&feature.name), cells, effect: Some(coefficient * feature.scale) }
+    };
+    let intercept = Row { name: "intercept".into(), cells: cells_of_intercept, effect: None };
+    let mut rows = rows_of(model, head.iter().map(ToString::to_string).collect(), intercept, of_feature);
+    let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
+    if width + 15 * head.len() + 3 + BAR <= TERMINAL {
+        add_bars(&mut rows);
+    }
+    aligned(rows)
+}
+
+fn of_class(inferences: &[Option<Inference>], class: usize) -> Option<&Inference> {
+    inferences.get(class)?.as_ref()
+}
+
+/// A line for the head, the intercept if there is one, each feature and the references of the categories.
+fn rows_of(model: &Model, head: Vec<String>, intercept: Row, of_feature: impl Fn(&FeatureInfo) -> Row) -> Vec<Row> {
+    let mut rows = vec![Row { cells: head, ..Row::default() }];
+    rows.extend(model.training.fit_intercept.then_some(intercept));
     for column in model.columns() {
         match column {
             ModelColumn::Feature(feature) => rows.push(of_feature(feature)),
             ModelColumn::Category(category, levels) => {
                 let only = |name: String, cell: &str| Row { name, cells: vec![cell.into()], effect: None };
                 rows.push(only(shortened(&category.name_of(0)), "reference"));
-                rows.extend(levels.iter().take(LEVELS).map(of_feature));
+                rows.extend(levels.iter().take(LEVELS).map(&of_feature));
                 if levels.len() > LEVELS {
                     let more = levels.len() - LEVELS;
                     rows.push(only(shortened(&category.column), &format!("{more} more levels, in the model")));
@@ -289,10 +340,12 @@ fn coefficients(model: &Model) -> String {
             }
         }
     }
+    rows
+}
+
+/// Names to the left, cells to the right.
+fn aligned(rows: Vec<Row>) -> String {
     let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
-    if width + 15 * head.len() + 3 + BAR <= TERMINAL {
-        add_bars(&mut rows);
-    }
     let mut text = String::new();
     for Row { name, cells, .. } in rows {
         let mut line = format!("{name:<width$}");

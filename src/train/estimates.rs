@@ -261,23 +261,26 @@ impl<'f> Estimates<'f> {
 
     fn of_feature(&self, column: usize, active: Option<usize>) -> Estimate {
         let values: Vec<f64> = self.margins.iter().map(|(weights, _)| weights[column]).collect();
-        self.estimate(&values, active.map(Some))
+        self.estimate(&values, active.is_some(), active)
     }
 
     fn of_intercept(&self) -> Estimate {
         let values: Vec<f64> = self.margins.iter().map(|(_, intercept)| *intercept).collect();
-        self.estimate(&values, self.fit.coordinates.has_intercept().then_some(None))
+        self.estimate(&values, self.fit.coordinates.has_intercept(), None)
     }
 
-    /// From the coefficients of the margins; `place` is where they are estimated, if they are.
-    fn estimate(&self, values: &[f64], place: Option<Option<usize>>) -> Estimate {
+    /// From the coefficients of the margins: of the active column, or of the intercept for `None`, if it is estimated.
+    fn estimate(&self, values: &[f64], is_estimated: bool, active: Option<usize>) -> Estimate {
         let infer = |class: usize, coefficient: f64| {
-            Some(Inference::new(coefficient, self.variance(class, place?)?.sqrt(), self.confidence?))
+            let variance = self.variance(class, active).filter(|_| is_estimated)?;
+            Some(Inference::new(coefficient, variance.sqrt(), self.confidence?))
         };
         let Some(classes) = self.classes else {
             return Estimate { one: Some(values[0]), inference: infer(1, values[0]), ..Estimate::default() };
         };
-        let of_class = |class: usize| self.shares(class).iter().zip(values).map(|(share, v)| share * v).sum::<f64>();
+        // With 0 added the reference has no -0.
+        let of_class =
+            |class: usize| self.shares(class).iter().zip(values).map(|(share, v)| share * v).sum::<f64>() + 0.0;
         let several: Vec<f64> = (0..classes).map(of_class).collect();
         let inferences = if self.confidence.is_none() {
             Vec::new()

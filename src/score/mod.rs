@@ -1,0 +1,403 @@
+//! A model applied to a table: probabilities of its rows, and how good they are.
+
+mod margins;
+
+use std::cmp::Ordering;
+use std::io::Write;
+use std::sync::atomic::{self, AtomicU64};
+
+use crate::data::{
+    Class, Inputs, Nulls, Piece, Predicted, Prediction, Predictions, Table, UNSEEN_LEVEL, Unseen, Wanted,
+    for_each_piece,
+};
+use crate::error::{Error, Result};
+use crate::logistic::sigmoid;
+use crate::metrics::{Accumulator, ClassAccumulator, ClassMetrics, Metrics};
+use crate::model::{Model, ModelColumn};
+use crate::monitor::Monitor;
+use crate::sketch::Sketch;
+use crate::wording::{counted, plain};
+use margins::{ClassMargins, Weights};
+
+/// What is predicted of a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Output {
+    /// The probability of the positive class; of a softmax that of each class.
+    #[default]
+    Probability,
+    /// The positive class from this probability on, the negative one below; of a softmax the likeliest one.
+    Label(f64),
+    /// The log odds of the positive class; of a softmax the margin of each class.
+    Margin,
+}
+
+impl Output {
+    /// The columns that the predictions of `model` go to: one, or with numbers of a softmax one for each class.
+    pub fn prediction(self, model: &Model) -> Prediction {
+        let name = match self {
+            Self::Probability => "probability",
+            Self::Label(_) => return Prediction::Class("label".into(), model.label.classes.clone()),
+            Self::Margin => "margin",
+        };
+        Prediction::Numbers(match model.softmax() {
+            None => vec![name.into()],
+            Some(_) => model.label.classes.iter().map(|class| format!("{name}_{class}")).collect(),
+        })
+    }
+}
+
+/// What became of the rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows that were read.
+    pub rows: u64,
+    /// Rows without a prediction, because a value is missing or infinite and nothing stands in for it.
+    pub without: u64,
+    /// Columns with levels that the model has not seen.
+    pub unseen: Vec<Unseen>,
+}
+
+impl Counts {
+    /// What the user should know of levels that the model has not seen.
+    pub fn warnings(&self) -> impl Iterator<Item = String> + '_ {
+        self.unseen.iter().map(|unseen| {
+            format!(
+                "{} {} levels of `{}` that the model has not seen (the first is {}): they count as its average there",
+                counted(unseen.rows, "row"),
+                if unseen.rows == 1 { "has" } else { "have" },
+                plain(&unseen.column),
+                plain(&unseen.first)
+            )
+        })
+    }
+
+    /// Adds what the rows that follow have of levels that the model has not seen.
+    fn add_unseen(&mut self, more: Vec<Unseen>) {
+        for more in more {
+            match self.unseen.iter_mut().find(|known| known.column == more.column) {
+                Some(known) => known.rows += more.rows,
+                None => self.unseen.push(more),
+            }
+        }
+    }
+}
+
+/// The columns of `table` that `model` needs, those of the label and of the row weights if they are named, and those to
+/// keep.
+pub fn inputs(
+    model: &Model,
+    table: &Table,
+    label: Option<&str>,
+    weight: Option<&str>,
+    keep: &[String],
+) -> Result<Inputs> {
+    let wanted = model.columns().map(|column| match column {
+        ModelColumn::Feature(feature) => Wanted {
+            column: feature.indicates.as_deref().unwrap_or(&feature.name),
+            // The kind of an indicator is its own, not that of its column.
+            kind: if feature.indicates.is_some() { "" } else { &feature.kind },
+            indicates: feature.indicates.is_some(),
+            fill: feature.fill,
+            levels: &[],
+        },
+        ModelColumn::Category(category, _) => Wanted {
+            column: &category.column,
+            kind: &category.kind,
+            indicates: false,
+            // The average, as the mean is for numbers.
+            fill: matches!(model.nulls, Nulls::Mean | Nulls::Indicator).then_some(UNSEEN_LEVEL),
+            levels: &category.levels,
+        },
+    });
+    // The offset is the last feature, with a coefficient of 1.
+    let offset = model.offset.as_deref();
+    let offset = offset.map(|column| Wanted { column, kind: "numeric", indicates: false, fill: None, levels: &[] });
+    Inputs::find(table, wanted.chain(offset), label, weight, keep)
+}
+
+/// Writes a prediction for every row of `table`, in the order of the rows.
+///
+/// # Errors
+/// Of kind `Data` if a value is missing, or infinite, and the model was trained without a rule for that.
+pub fn predict<W: Write + Send>(
+    model: &Model,
+    table: &Table,
+    inputs: &Inputs,
+    output: Output,
+    mut out: Predictions<W>,
+    monitor: &dyn Monitor,
+) -> Result<Counts> {
+    let weights = if model.softmax().is_some() { Weights::of_classes(model) } else { vec![Weights::of(model)] };
+    let without = AtomicU64::new(0);
+    monitor.begin("predicting", Some(table.rows as u64));
+    let work = |piece: Piece| {
+        let (margins, predicted) = if let (None, [weights]) = (model.softmax(), weights.as_slice()) {
+            let margins = weights.margins(&piece);
+            let predicted = predicted(&margins, output);
+            (margins, predicted)
+        } else {
+            let margins = ClassMargins::of(&weights, &piece);
+            (margins.tops.clone(), predicted_of_classes(margins, output))
+        };
+        let missing = margins.iter().filter(|z| !z.is_finite()).count();
+        if missing > 0 && model.nulls == Nulls::Error {
+            return Err(without_rule(model, table, inputs, &piece, &margins));
+        }
+        without.fetch_add(missing as u64, atomic::Ordering::Relaxed);
+        Ok((piece.kept, predicted, piece.unseen))
+    };
+    let mut counts = Counts { rows: table.rows as u64, ..Counts::default() };
+    for_each_piece(table, inputs, monitor, work, |(kept, predicted, unseen)| {
+        counts.add_unseen(unseen);
+        out.write(kept, predicted)
+    })?;
+    out.close()?;
+    monitor.end();
+    Ok(Counts { without: without.into_inner(), ..counts })
+}
+
+/// What is predicted of rows with these margins.
+fn predicted(margins: &[f64], output: Output) -> Predicted {
+    let known = margins.iter().map(|z| z.is_finite().then_some(*z));
+    match output {
+        Output::Margin => Predicted::Numbers(vec![known.collect()]),
+        Output::Probability => Predicted::Numbers(vec![known.map(|z| z.map(sigmoid)).collect()]),
+        Output::Label(threshold) => {
+            Predicted::Classes(known.map(|z| z.map(|z| usize::from(sigmoid(z) >= threshold))).collect())
+        }
+    }
+}
+
+/// The same under a softmax.
+fn predicted_of_classes(margins: ClassMargins, output: Output) -> Predicted {
+    // What is not finite in one class is a prediction in none.
+    let is_known: Vec<bool> = margins.tops.iter().map(|top| top.is_finite()).collect();
+    let known = |numbers: Vec<f64>| numbers.iter().zip(&is_known).map(|(x, known)| known.then_some(*x)).collect();
+    match output {
+        Output::Margin => Predicted::Numbers(margins.of_classes.into_iter().map(known).collect()),
+        Output::Probability => Predicted::Numbers(margins.into_probabilities().into_iter().map(known).collect()),
+        Output::Label(_) => Predicted::Classes(margins.likeliest()),
+    }
+}
+
+/// How good the model's probabilities are on `table`, whose column `label` says what happened: one pass. With a column
+/// `weight` a row of weight 2 counts as if it were there twice. Gives the metrics, and what became of the rows: those
+/// without are left out because the label, the weight or a value is missing there.
+///
+/// # Errors
+/// Of kind `Data` if something is missing and the model was not trained with [`Nulls::DropRow`], if the label has a
+/// value that the model does not know, if a weight is negative or infinite, or if no row is left.
+pub fn evaluate(
+    model: &Model,
+    table: &Table,
+    label: &str,
+    weight: Option<&str>,
+    accumulator: Accumulator,
+    monitor: &dyn Monitor,
+) -> Result<(Metrics, Counts)> {
+    evaluate_and_sketch(model, table, label, weight, accumulator, None, monitor)
+}
+
+/// The same, where the pass also leaves in `sketch` what pictures need of the rows.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_and_sketch(
+    model: &Model,
+    table: &Table,
+    label: &str,
+    weight: Option<&str>,
+    mut accumulator: Accumulator,
+    mut sketch: Option<&mut Sketch>,
+    monitor: &dyn Monitor,
+) -> Result<(Metrics, Counts)> {
+    let inputs = inputs(model, table, Some(label), weight, &[])?;
+    let weights = Weights::of(model);
+    let labelled = Labelled::new(model, table, &inputs, label, weight);
+    monitor.begin("evaluating", Some(table.rows as u64));
+    let mut counts = Counts { rows: table.rows as u64, ..Counts::default() };
+    let blank = sketch.as_deref().map(Sketch::empty);
+    let work = |piece: Piece| {
+        let margins = weights.margins(&piece);
+        let mut seen = blank.clone();
+        let rows = labelled.rows(&piece, &margins)?;
+        let labels: Vec<f64> = rows.classes.iter().map(|&class| f64::from(class)).collect();
+        let kept: Vec<f64> = rows.places.iter().map(|&row| margins[row]).collect();
+        if let Some(seen) = &mut seen {
+            for ((&row, &class), &z) in rows.places.iter().zip(&rows.classes).zip(&kept) {
+                seen.add(&piece, row, class as usize, z);
+            }
+        }
+        Ok((labels, kept, rows.weights, piece.rows, piece.unseen, seen))
+    };
+    for_each_piece(table, &inputs, monitor, work, |(labels, margins, weights, rows, unseen, seen)| {
+        if let (Some(sketch), Some(seen)) = (&mut sketch, seen) {
+            sketch.merge(seen);
+        }
+        counts.without += (rows - labels.len()) as u64;
+        counts.add_unseen(unseen);
+        accumulator.add_batch(&labels, &margins, weights.as_deref())
+    })?;
+    monitor.end();
+    Ok((accumulator.finish()?, counts))
+}
+
+/// As [`evaluate`], of a softmax.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_classes(
+    model: &Model,
+    table: &Table,
+    label: &str,
+    weight: Option<&str>,
+    mut accumulator: ClassAccumulator,
+    monitor: &dyn Monitor,
+) -> Result<(ClassMetrics, Counts)> {
+    let inputs = inputs(model, table, Some(label), weight, &[])?;
+    let weights = Weights::of_classes(model);
+    let labelled = Labelled::new(model, table, &inputs, label, weight);
+    monitor.begin("evaluating", Some(table.rows as u64));
+    let mut counts = Counts { rows: table.rows as u64, ..Counts::default() };
+    let work = |piece: Piece| {
+        let margins = ClassMargins::of(&weights, &piece);
+        let rows = labelled.rows(&piece, &margins.tops)?;
+        Ok((margins.by_row(&rows.places), rows, piece.rows, piece.unseen))
+    };
+    for_each_piece(table, &inputs, monitor, work, |(margins, kept, rows, unseen)| {
+        counts.without += (rows - kept.places.len()) as u64;
+        counts.add_unseen(unseen);
+        accumulator.add_batch(&kept.classes, &margins, kept.weights.as_deref())
+    })?;
+    monitor.end();
+    Ok((accumulator.finish()?, counts))
+}
+
+/// What says which rows of a table count, and as which class.
+struct Labelled<'m> {
+    model: &'m Model,
+    table: &'m Table,
+    inputs: &'m Inputs,
+    label: &'m str,
+    weight: Option<&'m str>,
+    /// The model's classes in the order of [`by_value`], with their places.
+    classes: Vec<(&'m Class, u32)>,
+}
+
+/// The rows of a piece that count.
+struct Rows {
+    /// Their places in it.
+    places: Vec<usize>,
+    /// The places of their classes among the model's.
+    classes: Vec<u32>,
+    /// Their weights, if they have some.
+    weights: Option<Vec<f64>>,
+}
+
+impl<'m> Labelled<'m> {
+    fn new(model: &'m Model, table: &'m Table, inputs: &'m Inputs, label: &'m str, weight: Option<&'m str>) -> Self {
+        let mut classes: Vec<(&Class, u32)> = model.label.classes.iter().zip(0..).collect();
+        classes.sort_by(|(a, _), (b, _)| by_value(a, b));
+        Self { model, table, inputs, label, weight, classes }
+    }
+
+    /// The rows of a piece with these margins, not finite where the model has none.
+    fn rows(&self, piece: &Piece, margins: &[f64]) -> Result<Rows> {
+        let Self { model, table, label, weight, .. } = self;
+        let room = || Vec::with_capacity(piece.rows);
+        let mut rows = Rows {
+            places: Vec::with_capacity(piece.rows),
+            classes: Vec::with_capacity(piece.rows),
+            weights: piece.weights.as_ref().map(|_| room()),
+        };
+        for (row, (z, class)) in margins.iter().zip(&piece.labels).enumerate() {
+            let row_weight = piece.weights.as_ref().map(|weights| weights[row]);
+            match class {
+                Some(class) if z.is_finite() && !row_weight.is_some_and(f64::is_nan) => {
+                    rows.classes.push(self.place_of(class)?);
+                    rows.places.push(row);
+                    if let (Some(kept), Some(row_weight)) = (&mut rows.weights, row_weight) {
+                        if !(0.0..f64::INFINITY).contains(&row_weight) {
+                            return Err(no_weight(table, *weight, piece.first_row + row, row_weight));
+                        }
+                        kept.push(row_weight);
+                    }
+                }
+                _ if model.nulls == Nulls::DropRow => {}
+                None => {
+                    return Err(Error::data(
+                        format!(
+                            "the label `{label}` is missing (null or NaN) in row {}, from 0",
+                            table.row_names(&[piece.first_row + row])
+                        ),
+                        format!("Leave such rows out: --where \"{label} is not null\"."),
+                    ));
+                }
+                Some(_) if z.is_finite() => return Err(no_weight(table, *weight, piece.first_row + row, f64::NAN)),
+                Some(_) => return Err(without_rule(model, table, self.inputs, piece, margins)),
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The place of a class among the model's, or an error if it is none of them.
+    fn place_of(&self, class: &Class) -> Result<u32> {
+        /// Classes that the error names.
+        const NAMED: usize = 10;
+        if let Ok(place) = self.classes.binary_search_by(|(known, _)| by_value(known, class)) {
+            return Ok(self.classes[place].1);
+        }
+        let classes = &self.model.label.classes;
+        let names: Vec<String> = classes.iter().take(NAMED).map(ToString::to_string).collect();
+        let known = match names.as_slice() {
+            [a, b] => format!("{a} and {b}"),
+            _ if classes.len() > NAMED => format!("{} and {} more", names.join(", "), classes.len() - NAMED),
+            _ => names.join(", "),
+        };
+        Err(Error::data(
+            format!("the label `{}` has the value {class}; the model knows {known}", self.label),
+            "Leave those rows out with --where, or name another column with --label.",
+        ))
+    }
+}
+
+/// An order of classes where 0/1 and booleans are the same labels, as they are in different files.
+fn by_value(a: &Class, b: &Class) -> Ordering {
+    let number = |class: &Class| match class {
+        Class::Boolean(flag) => f64::from(u8::from(*flag)),
+        // Of one sign, so that zeros are equal.
+        Class::Number(number) => number + 0.0,
+        Class::Text(_) => f64::INFINITY,
+    };
+    match (a, b) {
+        (Class::Text(a), Class::Text(b)) => a.cmp(b),
+        _ => number(a).total_cmp(&number(b)),
+    }
+}
+
+/// A row whose weight, in the column `name`, is none.
+fn no_weight(table: &Table, name: Option<&str>, row: usize, weight: f64) -> Error {
+    let name = name.unwrap_or_default();
+    let what = if weight.is_nan() { "missing (null or NaN)".into() } else { weight.to_string() };
+    Error::data(
+        format!("the weight `{name}` is {what} in row {}, from 0", table.row_names(&[row])),
+        format!(
+            "Weights are numbers from 0 on. Correct them upstream, or leave such rows out: --where \"{name} >= 0\"."
+        ),
+    )
+}
+
+fn without_rule(model: &Model, table: &Table, inputs: &Inputs, piece: &Piece, margins: &[f64]) -> Error {
+    let row = margins.iter().position(|z| !z.is_finite()).unwrap_or(0);
+    let missing = inputs.missing_in(table, piece, row);
+    let what = if missing.is_empty() { "infinite values".into() } else { format!("no value of {missing}") };
+    let names = table.row_names(&[piece.first_row + row]);
+    Error::data(
+        format!(
+            "{} has {what} in row {names}, from 0, and the model ({}) has no rule for that",
+            table.name(),
+            model.label.column
+        ),
+        "Train it with --nulls drop-row (such rows get no prediction), mean or indicator; or fill the values upstream.",
+    )
+}
