@@ -63,8 +63,15 @@ impl Subject {
     }
 
     fn evaluate(&self, weights: &[f64], intercept: f64) -> Exact {
-        evaluate_file(&self.table, &self.plan, &self.loaded.label, &self.scales(), weights, intercept, &Silent)
-            .expect("the file is read")
+        evaluate_file(
+            &self.table,
+            &self.plan,
+            &self.loaded.label,
+            &self.scales(),
+            &[weights, &[intercept]].concat(),
+            &Silent,
+        )
+        .expect("the file is read")
     }
 
     /// The oracle's rows in standardised units; a constant column is 0.

@@ -8,6 +8,7 @@ use crate::data::{Block, Label, Plan, Table, fold_rows};
 use crate::error::Result;
 use crate::logistic::terms;
 use crate::monitor::Monitor;
+use crate::softmax;
 use crate::standardize::ColumnScale;
 
 /// Loss and gradient at a point, as exact as f64 has them.
@@ -15,14 +16,15 @@ use crate::standardize::ColumnScale;
 pub struct Exact {
     /// Mean cross-entropy, weighted by the row weights as the file has them.
     pub loss: f64,
-    /// By the standardised weights of all features of the plan and the standardised intercept, `[features + 1]`, the
-    /// intercept last: `1/N sum w_k r_k (x_kj - m_j) / s_j` and `1/N sum w_k r_k`, N the sum of the row weights. 0 for a
+    /// By the standardised weights of all features of the plan and the standardised intercept, `[features + 1]` for each
+    /// margin, the intercept last: `1/N sum w_k r_k (x_kj - m_j) / s_j` and `1/N sum w_k r_k`, N the sum of the row weights. 0 for a
     /// constant column.
     pub gradient: Vec<f64>,
 }
 
-/// One pass over the file of `table`: mean loss and gradient of the unpenalised model with the standardised
-/// `weights` `w~_j = w_j s_j` `[features]` and the standardised `intercept` `b~ = b + sum w_j m_j`.
+/// One pass over the file of `table`: mean loss and gradient of the unpenalised model with the standardised `parameters`:
+/// for each margin, one after the other, the weights `w~_j = w_j s_j` `[features]` and the intercept `b~ = b + sum w_j m_j`.
+/// Of a softmax there is one for each class but the first.
 ///
 /// `scales` `[features]` says where the columns lie: of each only `mean` and `scale` are used, and a column with
 /// scale 0 adds nothing. A model without an intercept still has its `b~`, of which its constant columns are a part.
@@ -30,22 +32,22 @@ pub struct Exact {
 /// The same bits every time, whatever the threads. The sums' rounding is far below that of their terms.
 ///
 /// # Panics
-/// If `weights` and `scales` are not as many as the plan's features.
+/// If `parameters` and `scales` are not as many as the plan's features and the label's classes ask for.
 pub fn evaluate_file(
     table: &Table,
     plan: &Plan,
     label: &Label,
     scales: &[ColumnScale],
-    weights: &[f64],
-    intercept: f64,
+    parameters: &[f64],
     monitor: &dyn Monitor,
 ) -> Result<Exact> {
     let features = plan.features();
-    assert_eq!((weights.len(), scales.len()), (features, features), "weights and scales of the plan's features");
+    let expected = (label.classes.len() - 1) * (features + 1);
+    assert_eq!((parameters.len(), scales.len()), (expected, features), "parameters and scales of the plan's features");
     monitor.begin("exact pass", Some(table.rows as u64));
-    let zero = || Sums::zero(features);
+    let zero = || Sums::zero(parameters.len());
     let ranges = fold_rows(table, plan, label, monitor, zero, |sums: &mut Sums, block| {
-        sums.take(block, scales, weights, intercept);
+        sums.take(block, scales, parameters);
     })?;
     monitor.end();
     let mut sums = zero();
@@ -91,33 +93,54 @@ struct Sums {
     /// Of the row weights: the rows where they have none.
     weight: Sum,
     loss: Sum,
-    /// `[features + 1]`, the intercept last.
+    /// `[margins][features + 1]`, the intercept last.
     gradient: Vec<Sum>,
 }
 
 impl Sums {
-    fn zero(features: usize) -> Self {
-        Self { weight: Sum::default(), loss: Sum::default(), gradient: vec![Sum::default(); features + 1] }
+    fn zero(parameters: usize) -> Self {
+        Self { weight: Sum::default(), loss: Sum::default(), gradient: vec![Sum::default(); parameters] }
     }
 
     /// Adds the rows of a block, whose features are standardised on the way.
-    fn take(&mut self, block: &mut Block<'_>, scales: &[ColumnScale], weights: &[f64], intercept: f64) {
-        // Margins first, residuals later.
-        let mut rows = match block.offsets {
-            None => vec![intercept; block.labels.len()],
-            Some(offsets) => offsets.iter().map(|offset| intercept + offset).collect(),
+    fn take(&mut self, block: &mut Block<'_>, scales: &[ColumnScale], parameters: &[f64]) {
+        let size = scales.len() + 1;
+        // Margins first, residuals later: `[margins][rows]`.
+        let start = |margin: &[f64]| match block.offsets {
+            None => vec![margin[size - 1]; block.labels.len()],
+            Some(offsets) => offsets.iter().map(|offset| margin[size - 1] + offset).collect(),
         };
-        for ((column, place), weight) in block.features.iter_mut().zip(scales).zip(weights) {
+        let mut rows: Vec<Vec<f64>> = parameters.chunks(size).map(start).collect();
+        for (j, (column, place)) in block.features.iter_mut().zip(scales).enumerate() {
             if place.scale > 0.0 {
-                for (z, x) in rows.iter_mut().zip(column) {
-                    *x = (*x - place.mean) / place.scale;
-                    *z += weight * *x;
+                column.iter_mut().for_each(|x| *x = (*x - place.mean) / place.scale);
+                for (margin, parameters) in rows.iter_mut().zip(parameters.chunks(size)) {
+                    for (z, x) in margin.iter_mut().zip(&*column) {
+                        *z += parameters[j] * *x;
+                    }
                 }
             }
         }
-        let (of_intercept, of_weights) = self.gradient.split_last_mut().expect("the intercept is always there");
+        match rows.as_mut_slice() {
+            [margins] => self.take_margins(margins, block),
+            margins => self.take_softmax(margins, block),
+        }
+        for (margin, sums) in rows.iter().zip(self.gradient.chunks_mut(size)) {
+            for ((sum, column), place) in sums.iter_mut().zip(&*block.features).zip(scales) {
+                if place.scale > 0.0 {
+                    for (x, r) in column.chunks(PLAIN_ROWS).zip(margin.chunks(PLAIN_ROWS)) {
+                        sum.add(dot(x, r));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds loss and residuals of the rows of two classes; their margins become the residuals.
+    fn take_margins(&mut self, margins: &mut [f64], block: &Block<'_>) {
+        let of_intercept = self.gradient.last_mut().expect("the intercept is always there");
         if let Some(row_weights) = block.weights {
-            for ((z, t), w) in rows.iter_mut().zip(block.labels).zip(row_weights) {
+            for ((z, t), w) in margins.iter_mut().zip(block.labels).zip(row_weights) {
                 let row = terms(*z, *t);
                 // Exactly nothing of a row of weight 0, whatever its margin.
                 let [loss, residual] = [row.loss, row.residual].map(|term| if *w > 0.0 { w * term } else { 0.0 });
@@ -128,17 +151,41 @@ impl Sums {
             }
         } else {
             self.weight.add(block.labels.len() as f64);
-            for (z, t) in rows.iter_mut().zip(block.labels) {
+            for (z, t) in margins.iter_mut().zip(block.labels) {
                 let row = terms(*z, *t);
                 self.loss.add(row.loss);
                 of_intercept.add(row.residual);
                 *z = row.residual;
             }
         }
-        for ((sum, column), place) in of_weights.iter_mut().zip(&*block.features).zip(scales) {
-            if place.scale > 0.0 {
-                for (x, r) in column.chunks(PLAIN_ROWS).zip(rows.chunks(PLAIN_ROWS)) {
-                    sum.add(dot(x, r));
+    }
+
+    /// The same of several classes.
+    fn take_softmax(&mut self, margins: &mut [Vec<f64>], block: &Block<'_>) {
+        let size = self.gradient.len() / margins.len();
+        let mut rows = softmax::Rows::default();
+        let (mut probabilities, mut losses) = (Vec::new(), [0.0; softmax::MOST_ROWS]);
+        for first in (0..block.labels.len()).step_by(softmax::MOST_ROWS) {
+            let here = first..(first + softmax::MOST_ROWS).min(block.labels.len());
+            let n = here.len();
+            let labels: Vec<f32> = block.labels[here.clone()].iter().map(|t| *t as f32).collect();
+            probabilities.clear();
+            margins.iter().for_each(|margin| probabilities.extend(&margin[here.clone()]));
+            rows.take(&labels, &mut probabilities);
+            rows.losses(&mut losses[..n]);
+            let weight = |row: usize| block.weights.map_or(1.0, |weights| weights[first + row]);
+            // Exactly nothing of a row of weight 0, whatever its margins.
+            let weighed = |row: usize, term: f64| if weight(row) > 0.0 { weight(row) * term } else { 0.0 };
+            for (row, loss) in losses[..n].iter().enumerate() {
+                self.weight.add(weight(row));
+                self.loss.add(weighed(row, *loss));
+            }
+            for (index, margin) in margins.iter_mut().enumerate() {
+                let residuals = &mut margin[here.clone()];
+                rows.residuals(index + 1, &probabilities[index * n..][..n], &labels, residuals);
+                for (row, residual) in residuals.iter_mut().enumerate() {
+                    *residual = weighed(row, *residual);
+                    self.gradient[(index + 1) * size - 1].add(*residual);
                 }
             }
         }
@@ -208,10 +255,10 @@ mod tests {
         let labels: Vec<f64> = (0..1_000).map(|row| f64::from(u8::from(row * 7 % 11 < 4))).collect();
         let sums = |offset: f64| {
             let mut features = vec![values.iter().map(|x| x + offset).collect(), vec![4.0; 1_000]];
-            let mut sums = Sums::zero(2);
+            let mut sums = Sums::zero(3);
             let mut block =
                 Block { first_row: 0, features: &mut features, labels: &labels, weights: None, offsets: None };
-            sums.take(&mut block, &[place(offset, 29.0), place(4.0, 0.0)], &[1.5, 9.0], -0.25);
+            sums.take(&mut block, &[place(offset, 29.0), place(4.0, 0.0)], &[1.5, 9.0, -0.25]);
             (sums.loss.value(), sums.gradient.iter().map(|sum| sum.value()).collect::<Vec<_>>())
         };
         let (loss, gradient) = sums(0.0);
@@ -243,13 +290,12 @@ mod tests {
         let offsets: Vec<f64> =
             (0..ROWS).map(|row| if weights[row] > 0.0 { (row * 13 % 17) as f64 / 4.0 - 2.0 } else { 1e300 }).collect();
         let sums = |x: &[f64], labels: &[f64], weights: Option<&[f64]>, offsets: Option<&[f64]>, column: &[f64]| {
-            let mut sums = Sums::zero(2);
+            let mut sums = Sums::zero(3);
             let mut features = [x.to_vec(), column.to_vec()];
             sums.take(
                 &mut Block { first_row: 0, features: &mut features, labels, weights, offsets },
                 &[place(1.0), place(if column.is_empty() { 0.0 } else { 1.0 })],
-                &[1.5, 1.0],
-                -0.25,
+                &[1.5, 1.0, -0.25],
             );
             [sums.weight, sums.loss, sums.gradient[0], sums.gradient[2]].map(Sum::value)
         };

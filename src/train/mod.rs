@@ -73,6 +73,9 @@ enum Curvature {
 /// Up to this many parameters the Hessian of a softmax is taken: it costs `parameters / 8` times what an evaluation does.
 const HESSIAN_PARAMETERS: usize = 256;
 
+/// Up to this many products of a row and two parameters it is taken for more of them: a second of a processor.
+const FEW_PRODUCTS: usize = 4_000_000_000;
+
 /// Up to this many parameters, and up to twice the root of the rows, that of a subsample is taken for a softmax: with 20
 /// rows a parameter it costs `5 parameters^2 / rows` times what an evaluation does, and a few of them save some hundred.
 const SUBSAMPLE_PARAMETERS: usize = 4096;
@@ -140,6 +143,9 @@ impl Job {
             Some(Preconditioner::Subsample) => Curvature::Subsample,
             _ if shape.classes.is_some() => match shape.parameters() {
                 ..=HESSIAN_PARAMETERS => Curvature::Whole,
+                parameters if parameters <= HESSIAN_FEATURES && parameters.pow(2) * shape.rows <= FEW_PRODUCTS => {
+                    Curvature::Whole
+                }
                 parameters if parameters <= SUBSAMPLE_PARAMETERS && parameters.pow(2) <= 4 * shape.rows => {
                     Curvature::Subsample
                 }

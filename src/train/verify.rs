@@ -27,8 +27,7 @@ pub(super) fn verify_on_file(
     let penalty = &fit.penalty;
     let evaluate = |point: &[f64]| {
         let parameters = coordinates.to_device(point);
-        let (intercept, weights) = parameters.split_last().expect("the intercept is always there");
-        let exact = evaluate_file(table, plan, &loaded.label, scales, weights, *intercept, monitor)?;
+        let exact = evaluate_file(table, plan, &loaded.label, scales, &parameters, monitor)?;
         let gradient = coordinates.gradient(&exact.gradient);
         Ok(penalty.add_to(Evaluation { value: exact.loss, gradient, diagonal: None, hessian: None }, point))
     };
