@@ -707,6 +707,7 @@ fn two_million_rows_train_to_the_double_precision_answer(subject: &Subject) -> C
     let recipe = Recipe {
         rows: 2_000_000,
         features: 28,
+        classes: 2,
         correlation: 0.3,
         positives: 0.3,
         separable: false,

@@ -24,6 +24,9 @@ pub(super) struct Synth {
     /// Features, called x1, x2, ...; the label is y
     #[arg(long, value_name = "D")]
     features: usize,
+    /// Classes; with more than two the label is a text: c1, c2, ...
+    #[arg(long, value_name = "K", default_value_t = 2)]
+    classes: usize,
     /// Correlation of every two features
     #[arg(long, value_name = "R", default_value_t = 0.0)]
     correlation: f64,
@@ -48,6 +51,7 @@ pub(super) fn run(arguments: &Synth, global: &Global) -> Result<ExitCode> {
     let recipe = Recipe {
         rows: arguments.rows,
         features: arguments.features,
+        classes: arguments.classes,
         correlation: arguments.correlation,
         positives: arguments.imbalance,
         separable: arguments.separable,

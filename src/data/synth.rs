@@ -1,14 +1,14 @@
-//! Seeded data of any size in constant memory, from a logistic model that is known.
+//! Seeded data of any size in constant memory, from a logistic model or a softmax that is known.
 //!
 //! Features are standard normal with pairwise correlation `R` (one common factor), the true weights are
-//! normal, and the label is drawn from the model's probability. Each row group has a random stream of its
+//! normal, and the label is drawn from the model's probabilities. Each row group has a random stream of its
 //! own, so a row's values depend on the seed and its position alone.
 
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Float32Array};
+use arrow::array::{ArrayRef, BooleanArray, Float32Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
@@ -19,6 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
+use super::MOST_CLASSES;
 use crate::error::{Error, Result};
 use crate::logistic::sigmoid;
 use crate::monitor::Monitor;
@@ -33,6 +34,8 @@ pub struct Recipe {
     pub rows: usize,
     /// The number of features, called `x1`, `x2`, ...; the label is the boolean `y`.
     pub features: usize,
+    /// Classes; with more than two the label is a text, `c1`, `c2`, ...
+    pub classes: usize,
     /// Pairwise correlation of the features, in 0..1.
     pub correlation: f64,
     /// Share of positive labels, in 0..1.
@@ -45,19 +48,51 @@ pub struct Recipe {
     pub seed: u64,
 }
 
-/// The model that the labels were drawn from.
+/// The model that the labels were drawn from: the margin of the positive class, or of every class but the first.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Truth {
+#[serde(untagged)]
+pub enum Truth {
+    /// Of two classes.
+    Margin(Margin),
+    /// Of several, against the first.
+    Softmax {
+        /// Of the second class, the third, ...
+        margins: Vec<Margin>,
+    },
+}
+
+/// A linear function of the features.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Margin {
     /// The intercept.
     pub intercept: f64,
     /// The coefficients of `x1`, `x2`, ...
     pub coefficients: Vec<f64>,
 }
 
+impl Truth {
+    /// The margins.
+    pub fn margins(&self) -> &[Margin] {
+        match self {
+            Self::Margin(margin) => std::slice::from_ref(margin),
+            Self::Softmax { margins } => margins,
+        }
+    }
+}
+
 impl Default for Recipe {
     /// A million rows of 28 independent features, half of them positive.
     fn default() -> Self {
-        Self { rows: 1_000_000, features: 28, correlation: 0.0, positives: 0.5, separable: false, nulls: 0.0, seed: 0 }
+        Self {
+            rows: 1_000_000,
+            features: 28,
+            classes: 2,
+            correlation: 0.0,
+            positives: 0.5,
+            separable: false,
+            nulls: 0.0,
+            seed: 0,
+        }
     }
 }
 
@@ -83,6 +118,15 @@ impl Recipe {
                 "Give the share of positive labels, between 0 and 1.",
             );
         }
+        if !(2..=MOST_CLASSES).contains(&self.classes) {
+            return fail(format!("--classes {} is out of range", self.classes), "Give a number from 2 to 1000.");
+        }
+        if self.classes > 2 && (self.positives - Self::default().positives).abs() > 0.0 {
+            return fail(
+                "--imbalance is the share of the positive class, and several classes have none".into(),
+                "Leave it out.",
+            );
+        }
         if !(0.0..1.0).contains(&self.nulls) {
             return fail(
                 format!("--nulls {} is out of range", self.nulls),
@@ -92,17 +136,23 @@ impl Recipe {
         Ok(())
     }
 
-    /// The true model: normal weights that give the margin a standard deviation of 2, and the intercept that
-    /// gives the share of positives.
+    /// The true model: normal weights that give each margin a standard deviation of 2, and the intercept that
+    /// gives the share of positives; 0 with several classes.
     pub fn truth(&self) -> Truth {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
-        let weights: Vec<f64> = (0..self.features).map(|_| StandardNormal.sample(&mut random)).collect();
+        if self.classes == 2 {
+            return Truth::Margin(self.margin(intercept_for(self.positives), &mut random));
+        }
+        Truth::Softmax { margins: (1..self.classes).map(|_| self.margin(0.0, &mut random)).collect() }
+    }
+
+    fn margin(&self, intercept: f64, random: &mut ChaCha8Rng) -> Margin {
+        let weights: Vec<f64> = (0..self.features).map(|_| StandardNormal.sample(random)).collect();
         let squares: f64 = weights.iter().map(|w| w * w).sum();
         let sum: f64 = weights.iter().sum();
         let deviation = ((1.0 - self.correlation) * squares + self.correlation * sum * sum).sqrt();
         let factor = MARGIN_DEVIATION / deviation;
-        let coefficients = weights.iter().map(|w| w * factor).collect();
-        Truth { intercept: intercept_for(self.positives), coefficients }
+        Margin { intercept, coefficients: weights.iter().map(|w| w * factor).collect() }
     }
 }
 
@@ -140,7 +190,7 @@ pub fn write(recipe: &Recipe, out: impl Write + Send, path: &Path, monitor: &dyn
     let nullable = recipe.nulls > 0.0;
     let mut fields: Vec<Field> =
         (1..=recipe.features).map(|j| Field::new(format!("x{j}"), DataType::Float32, nullable)).collect();
-    fields.push(Field::new("y", DataType::Boolean, false));
+    fields.push(Field::new("y", if recipe.classes == 2 { DataType::Boolean } else { DataType::Utf8 }, false));
     let schema = Arc::new(Schema::new(fields));
     // Random floats neither repeat nor compress; Snappy is what most files have all the same.
     let properties = WriterProperties::builder()
@@ -191,19 +241,31 @@ fn row_group(recipe: &Recipe, truth: &Truth, group: usize, rows: usize) -> Vec<A
         })
         .collect();
     // The label follows the values as they are stored.
-    let mut margins = vec![truth.intercept; rows];
-    for (column, weight) in features.iter().zip(&truth.coefficients) {
-        for (margin, x) in margins.iter_mut().zip(column) {
-            *margin += weight * f64::from(*x);
-        }
-    }
-    let labels: BooleanArray = margins
+    let margins: Vec<Vec<f64>> = truth
+        .margins()
         .iter()
-        .map(|&z| {
-            let draw: f64 = common_random.random();
-            Some(if recipe.separable { z > 0.0 } else { draw < sigmoid(z) })
+        .map(|Margin { intercept, coefficients }| {
+            let mut margins = vec![*intercept; rows];
+            for (column, weight) in features.iter().zip(coefficients) {
+                for (margin, x) in margins.iter_mut().zip(column) {
+                    *margin += weight * f64::from(*x);
+                }
+            }
+            margins
         })
         .collect();
+    let mut draw = || common_random.random::<f64>();
+    let labels: ArrayRef = if let Truth::Margin(_) = truth {
+        let label = |&z: &f64| {
+            let draw = draw();
+            Some(if recipe.separable { z > 0.0 } else { draw < sigmoid(z) })
+        };
+        Arc::new(margins[0].iter().map(label).collect::<BooleanArray>())
+    } else {
+        let names: Vec<String> = (1..=recipe.classes).map(|class| format!("c{class}")).collect();
+        let label = |row: usize| Some(names[class_of(&margins, row, draw(), recipe.separable)].as_str());
+        Arc::new((0..rows).map(label).collect::<StringArray>())
+    };
     let mut columns: Vec<ArrayRef> = features
         .into_iter()
         .map(|column| {
@@ -214,8 +276,25 @@ fn row_group(recipe: &Recipe, truth: &Truth, group: usize, rows: usize) -> Vec<A
             Arc::new(column.into_iter().map(|x| keep(x, &mut common_random)).collect::<Float32Array>()) as ArrayRef
         })
         .collect();
-    columns.push(Arc::new(labels));
+    columns.push(labels);
     columns
+}
+
+/// The class of a row by a number in 0..1, or the likeliest one.
+fn class_of(margins: &[Vec<f64>], row: usize, draw: f64, likeliest: bool) -> usize {
+    let z = |class: usize| if class == 0 { 0.0 } else { margins[class - 1][row] };
+    let classes = 0..=margins.len();
+    let top = classes.clone().fold(0, |top, class| if z(class) > z(top) { class } else { top });
+    if likeliest {
+        return top;
+    }
+    let odds = |class: usize| (z(class) - z(top)).exp();
+    let mut left = draw * classes.clone().map(odds).sum::<f64>();
+    let found = classes.clone().find(|&class| {
+        left -= odds(class);
+        left < 0.0
+    });
+    found.unwrap_or(top)
 }
 
 #[cfg(test)]
