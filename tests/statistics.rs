@@ -9,9 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Float64Array};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type};
 use arrow::record_batch::RecordBatch;
 use gpu_logreg::backend::Selection;
+use gpu_logreg::data::synth::{Recipe, write};
 use gpu_logreg::data::{Request, Table};
 use gpu_logreg::model::Model;
 use gpu_logreg::monitor::Silent;
@@ -20,6 +23,7 @@ use gpu_logreg::train::{ExactJob, InferenceJob, Job, Solver, train};
 use harness::{Check, Suite, close};
 use oracle::Rows;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 fn example(name: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples")).join(name)
@@ -387,9 +391,205 @@ fn refinement_reaches_double_precision(device: &Selection) -> Check {
     if checked == 2 { Ok(()) } else { Err(format!("{checked} models were checked")) }
 }
 
+/// The rows that `synth` makes, in a folder that goes with them.
+fn synth(recipe: &Recipe) -> Result<(tempfile::TempDir, PathBuf), String> {
+    let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let path = folder.path().join("rows.parquet");
+    let file = std::fs::File::create(&path).map_err(|e| e.to_string())?;
+    write(recipe, file, &path, &Silent).map_err(|e| e.to_string())?;
+    Ok((folder, path))
+}
+
+/// The columns of numbers `x1`, `x2`, .. of a file, or those with these names.
+fn columns(path: &Path, names: &[&str]) -> Result<Vec<Vec<f64>>, String> {
+    let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|b| b.build()).map_err(|e| e.to_string())?;
+    let mut columns = vec![Vec::new(); names.len()];
+    for batch in reader {
+        let batch = batch.map_err(|e| e.to_string())?;
+        for (column, name) in columns.iter_mut().zip(names) {
+            let array = batch.column_by_name(name).ok_or("no such column")?;
+            let array = cast(array, &DataType::Float64).map_err(|e| e.to_string())?;
+            column.extend(array.as_primitive::<Float64Type>().values());
+        }
+    }
+    Ok(columns)
+}
+
+/// Probabilities of a softmax, row by row in f64, `[rows][classes]`.
+fn probabilities(model: &Model, columns: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let classes = model.intercepts.len();
+    let of_row = |row: usize| {
+        let margin = |class: usize| {
+            let terms =
+                model.features.iter().zip(columns).map(|(feature, column)| feature.coefficients[class] * column[row]);
+            model.intercepts[class] + terms.sum::<f64>()
+        };
+        let margins: Vec<f64> = (0..classes).map(margin).collect();
+        let top = margins.iter().fold(f64::NEG_INFINITY, |top: f64, z| top.max(*z));
+        let odds: Vec<f64> = margins.iter().map(|z| (z - top).exp()).collect();
+        let total: f64 = odds.iter().sum();
+        odds.iter().map(|odds| odds / total).collect()
+    };
+    (0..columns[0].len()).map(of_row).collect()
+}
+
+fn furthest(a: &[Vec<f64>], b: &[Vec<f64>]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let pairs = a.iter().flatten().zip(b.iter().flatten());
+    pairs.fold(0.0, |most: f64, (a, b)| if (a - b).abs() <= most { most } else { (a - b).abs() })
+}
+
+/// 200,000 rows of 64 features and ten classes: the same probabilities from both models as on the CPU, to 1e-5.
+fn ten_classes_are_those_of_the_cpu(device: &Selection) -> Check {
+    let (_folder, path) = synth(&Recipe { rows: 200_000, features: 64, classes: 10, seed: 11, ..Recipe::default() })?;
+    let names: Vec<String> = (1..=64).map(|j| format!("x{j}")).collect();
+    let columns = columns(&path, &names.iter().map(String::as_str).collect::<Vec<_>>())?;
+    for solver in [Solver::Cg, Solver::Generative] {
+        let fit_on = |device: &Selection| {
+            let job = Job { solver, tolerance: 1e-6, inference: None, ..job(device, "y", &[]) };
+            fit(&path, &job)
+        };
+        let (mut found, expected) = (fit_on(device)?, fit_on(&Selection::Cpu)?);
+        if !found.training.status.is_success() || expected.training.status != Status::Converged {
+            return Err(format!("{:?} and {:?}", found.training.status, expected.training.status));
+        }
+        let expected = probabilities(&expected, &columns);
+        let apart = furthest(&probabilities(&found, &columns), &expected);
+        println!("{}: probabilities {apart:.1e} apart", found.training.solver);
+        if apart.is_nan() || apart > 1e-5 {
+            return Err(format!("{}: probabilities {apart:e} apart", found.training.solver));
+        }
+        // The control: a coefficient that is off by so little would be seen.
+        found.features[17].coefficients[3] += 1e-4;
+        if furthest(&probabilities(&found, &columns), &expected) <= 1e-5 {
+            return Err("the tolerance means nothing".into());
+        }
+    }
+    Ok(())
+}
+
+/// The refined coefficients of three classes are where the gradient vanishes, row by row in f64.
+fn several_classes_are_refined(device: &Selection) -> Check {
+    let features = ["temp_max", "temp_min", "wind"];
+    let path = example("weather.parquet");
+    for (l2, name) in [(0.0, "plain"), (0.01, "penalised")] {
+        let job = Job { l2, exact: ExactJob::Refine, inference: None, ..job(device, "kind", &features) };
+        let model = fit(&path, &job)?;
+        status(&model, Status::Converged)?;
+        let columns = columns(&path, &features)?;
+        let labels = labels(&path, "kind", &model)?;
+        let found = probabilities(&model, &columns);
+        let rows = labels.len() as f64;
+        for class in 0..model.intercepts.len() {
+            let mean = |j: usize| model.features[j].mean;
+            let of_feature = |j: usize| {
+                let residual = |row: usize| found[row][class] - f64::from(u8::from(labels[row] == class));
+                let terms = (0..labels.len()).map(|row| residual(row) * (columns[j][row] - mean(j)));
+                let scale = model.features[j].scale;
+                terms.sum::<f64>() / rows / scale + l2 * model.features[j].coefficients[class] * scale
+            };
+            let gradient: Vec<f64> = (0..3).map(of_feature).collect();
+            close(&format!("{name}, class {class}"), &gradient, &[0.0; 3], |_| 1e-13)?;
+        }
+    }
+    Ok(())
+}
+
+/// The place of each row's label among the classes.
+fn labels(path: &Path, column: &str, model: &Model) -> Result<Vec<usize>, String> {
+    let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|b| b.build()).map_err(|e| e.to_string())?;
+    let mut labels = Vec::new();
+    for batch in reader {
+        let batch = batch.map_err(|e| e.to_string())?;
+        let array =
+            cast(batch.column_by_name(column).ok_or("no label")?, &DataType::Utf8).map_err(|e| e.to_string())?;
+        for text in array.as_string::<i32>() {
+            let class = model.label.classes.iter().position(|class| Some(class.to_string().as_str()) == text);
+            labels.push(class.ok_or("an unknown class")?);
+        }
+    }
+    Ok(labels)
+}
+
+/// What stands for the Hessian of a softmax leads to the same optimum, and says how far from it the run ended.
+fn approximate_hessians_of_a_softmax_are_honest(device: &Selection) -> Check {
+    let (_folder, path) =
+        synth(&Recipe { rows: 20_000, features: 12, classes: 6, correlation: 0.4, seed: 5, ..Recipe::default() })?;
+    for l2 in [0.0, 1e-3] {
+        let exact = fit(&path, &Job { l2, exact: ExactJob::Refine, ..job(device, "y", &[]) })?;
+        for preconditioner in [Preconditioner::Subsample, Preconditioner::Bound] {
+            let job = Job { l2, inference: None, preconditioner: Some(preconditioner), ..job(device, "y", &[]) };
+            let model = fit(&path, &job)?;
+            status(&model, Status::Converged)?;
+            if !model.training.delta_is_approximate {
+                return Err("an approximate distance is not said to be one".into());
+            }
+            let mut most: f64 = 0.0;
+            for (found, expected) in model.features.iter().zip(&exact.features) {
+                for class in 0..6 {
+                    if let Some(inference) = expected.inferences[class] {
+                        let off = (found.coefficients[class] - expected.coefficients[class]).abs();
+                        most = most.max(off / inference.standard_error);
+                    }
+                }
+            }
+            let delta = model.training.delta.unwrap_or(f64::NAN);
+            println!("{preconditioner:?}, l2 {l2}: {most:.1e} standard errors off, {delta:.1e} said");
+            if most.is_nan() || most > 2e-4 || most > 3.0 * (delta + model.training.delta_floor) {
+                return Err(format!("{preconditioner:?}: {most:e} standard errors off, {delta:e} said"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A column twice: dropped and named, whatever stands for the Hessian, and from the generative model too.
+fn collinear_columns_of_a_softmax_are_dropped(device: &Selection) -> Check {
+    let recipe = Recipe { rows: 5_000, features: 4, classes: 4, seed: 3, ..Recipe::default() };
+    let (folder, path) = synth(&recipe)?;
+    let file = std::fs::File::open(&path).map_err(|e| e.to_string())?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| e.to_string())?;
+    let mut reader = builder.with_batch_size(recipe.rows).build().map_err(|e| e.to_string())?;
+    let batch = reader.next().ok_or("no rows")?.map_err(|e| e.to_string())?;
+    let mut columns: Vec<(&str, ArrayRef)> =
+        ["x1", "x2", "x3", "x4", "y"].iter().map(|name| (*name, batch[*name].clone())).collect();
+    columns.push(("again", batch["x2"].clone()));
+    columns.push(("always", Arc::new(Float64Array::from(vec![7.0; batch.num_rows()]))));
+    let batch = RecordBatch::try_from_iter(columns).map_err(|e| e.to_string())?;
+    let twice = folder.path().join("twice.parquet");
+    let file = std::fs::File::create(&twice).map_err(|e| e.to_string())?;
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).map_err(|e| e.to_string())?;
+    writer.write(&batch).and_then(|()| writer.close()).map_err(|e| e.to_string())?;
+    let ways = [
+        (Solver::Cg, None),
+        (Solver::Cg, Some(Preconditioner::Subsample)),
+        (Solver::Cg, Some(Preconditioner::Bound)),
+        (Solver::Generative, None),
+    ];
+    for (solver, preconditioner) in ways {
+        let job = Job { solver, preconditioner, inference: None, ..job(device, "y", &[]) };
+        let (model, expected) = (fit(&twice, &job)?, fit(&path, &job)?);
+        let aliased: Vec<&str> =
+            model.features.iter().filter(|feature| feature.aliased).map(|feature| feature.name.as_str()).collect();
+        if aliased != ["again"]
+            || model.features[4].coefficients != [0.0; 4]
+            || model.features[5].coefficients != [0.0; 4]
+        {
+            return Err(format!("{solver:?}, {preconditioner:?}: aliased {aliased:?}"));
+        }
+        for j in 0..4 {
+            let (found, expected) = (&model.features[j].coefficients, &expected.features[j].coefficients);
+            close(&format!("{solver:?}, {preconditioner:?}, x{}", j + 1), found, expected, |_| 1e-5)?;
+        }
+    }
+    Ok(())
+}
+
 type Test = fn(&Selection) -> Check;
 
-const SUITE: [(&str, Test); 11] = [
+const SUITE: [(&str, Test); 14] = [
     ("nothing_to_fit_is_refused", nothing_to_fit_is_refused),
     ("refinement_reaches_double_precision", refinement_reaches_double_precision),
     ("reference_answers", reference_answers),
@@ -401,6 +601,9 @@ const SUITE: [(&str, Test); 11] = [
     ("one_positive_in_many_is_finite", one_positive_in_many_is_finite),
     ("robust_errors_are_the_sandwich", robust_errors_are_the_sandwich),
     ("statuses_are_honest", statuses_are_honest),
+    ("several_classes_are_refined", several_classes_are_refined),
+    ("approximate_hessians_of_a_softmax_are_honest", approximate_hessians_of_a_softmax_are_honest),
+    ("collinear_columns_of_a_softmax_are_dropped", collinear_columns_of_a_softmax_are_dropped),
 ];
 
 fn main() -> ExitCode {
@@ -409,5 +612,6 @@ fn main() -> ExitCode {
         suite.cpu(name, move || check(&Selection::Cpu));
         suite.gpu(name, move |_| check(&Selection::Gpu));
     }
+    suite.gpu("ten_classes_are_those_of_the_cpu", |_| ten_classes_are_those_of_the_cpu(&Selection::Gpu));
     suite.run()
 }
