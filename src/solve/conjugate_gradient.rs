@@ -101,9 +101,10 @@ impl Method for Run {
         // A bound is the same matrix wherever it is taken: nothing is gained by taking it again, and conjugacy is lost.
         let may_refresh = settings.preconditioner == Choice::Hessian;
         let enough = if may_refresh { SPECULATION } else { ACCEPTABLE };
-        let Some(Taken { probe, as_predicted }) = first_or_search(&mut *line, slope, enough)? else {
+        let Some(taken) = first_or_search(&mut *line, slope, enough)? else {
             return Ok(Progress::LineSearchFailed);
         };
+        let Taken { probe, as_predicted, .. } = taken;
         let refreshes = !as_predicted && may_refresh;
         let here = line.accept(probe.step, if refreshes { Need::Hessian } else { Need::Gradient })?;
         self.at.take(here, &direction, probe.step);
@@ -116,7 +117,7 @@ impl Method for Run {
             }
             self.previous = Some(Previous { direction, gradient, preconditioned, step: probe.step });
         }
-        Ok(Progress::Moved(probe.step))
+        Ok(Progress::Moved(taken))
     }
 }
 
