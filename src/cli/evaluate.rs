@@ -63,8 +63,11 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
     let left_out = counts.without;
     if let (Some(page), Some(sketch)) = (page, &sketch) {
         let rows = RowsFrom::Evaluated(table.name());
-        let quality = Quality { metrics: &metrics, sketch, rows, left_out, warnings: counts.warnings().collect() };
-        page.finish(Page { model: &model, quality: Some(quality), steps: &[] }.to_html().as_bytes())?;
+        let quality =
+            Quality { metrics: &metrics, sketch, rows, weight, left_out, warnings: counts.warnings().collect() };
+        page.finish(
+            Page { model: &model, quality: Some(quality), steps: &[], starts_empty: true }.to_html().as_bytes(),
+        )?;
     }
     for warning in counts.warnings() {
         global.warn(&warning);

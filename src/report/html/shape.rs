@@ -64,6 +64,16 @@ pub(super) fn at_means(model: &Model) -> f64 {
     model.intercept() + model.features.iter().map(|feature| feature.coefficient() * feature.mean).sum::<f64>()
 }
 
+/// What to think of observed shares beside a model that was fitted to weighted rows.
+pub(super) fn of_weighted(model: &Model) -> Markup {
+    let training = &model.training;
+    html! {
+        @if training.weight.is_some() || training.class_weight.is_some() {
+            " The model was fitted to weighted rows; what was observed counts each row once, and need not agree with it."
+        }
+    }
+}
+
 pub(super) fn section(model: &Model, quality: &Quality<'_>) -> Markup {
     let sketch = quality.sketch;
     let columns: Vec<ModelColumn<'_>> = model.columns().collect();

@@ -63,6 +63,8 @@ ul.said li.warning { border-color: var(--contrast); }
 .key.line { height: 0; border-top: 2px dashed var(--soft); vertical-align: 0.25em; border-radius: 0; width: 1.2em; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 2.4rem 3rem; margin: 1.6rem 0; }
 .figures.single { grid-template-columns: minmax(0, 32rem); }
+/* One picture alone would be as wide as the page, and its text as large. */
+.figures > :only-child .picture { max-width: 32rem; }
 figure { margin: 0; min-width: 0; }
 figcaption { font-size: 0.875rem; line-height: 1.45; margin-top: 0.5rem; max-width: 40rem; }
 .picture { display: block; width: 100%; height: auto; overflow: visible; }

@@ -217,6 +217,14 @@ impl Frame {
         }
     }
 
+    /// Gives two pictures that stand above one another the same edges, where their x axes are the same.
+    pub(super) fn align(&mut self, other: &mut Self) {
+        let (left, right) = (self.left.max(other.left), self.right.min(other.right));
+        for frame in [self, other] {
+            (frame.left, frame.right, frame.x) = (left, right, frame.x.onto(left, right));
+        }
+    }
+
     /// The corners of the room between the axes: left, top, right, bottom.
     pub(super) fn room(&self) -> [f64; 4] {
         [self.left, self.top, self.right, self.bottom]
