@@ -644,6 +644,62 @@ fn a_line_search_is_drawn_as_it_was_measured() {
 }
 
 #[test]
+fn the_surface_has_the_probabilities_of_its_corners() {
+    let mut random = Random(17);
+    let rows = 4000;
+    let [x, u] = [(); 2].map(|()| (0..rows).map(|_| random.unit()).collect::<Vec<f64>>());
+    let label: Vec<bool> =
+        x.iter().zip(&u).map(|(x, u)| random.unit() < 1.0 / (1.0 + (4.0 * (x - u) + 0.5).exp())).collect();
+    let columns: [(&str, ArrayRef); 3] = [
+        ("x", Arc::new(Float64Array::from(x))),
+        ("u", Arc::new(Float64Array::from(u))),
+        ("y", Arc::new(BooleanArray::from(label))),
+    ];
+    let place = Place::with_data(&columns);
+    place.done("train data.parquet --label y --device cpu -o model.json --report page.html");
+    let (page, model) = (place.page("page.html"), place.json_file("model.json"));
+    let picture = between(&page, "<h3>The probability as a surface</h3>", "</figure>");
+    let of = |index: usize| number(&model, &format!("/features/{index}/coefficient"));
+    // x lowers the probability, u raises it: nearest is the corner (1, 0), farthest (0, 1).
+    assert!(of(0) < -2.0 && of(1) > 2.0);
+    let probability = |x: f64, u: f64| 1.0 / (1.0 + (-(number(&model, "/intercept") + of(0) * x + of(1) * u)).exp());
+    let [nearest, farthest] = [probability(1.0, 0.0), probability(0.0, 1.0)];
+    let meshes: Vec<(f64, f64)> = picture
+        .split("<path class=\"mesh ")
+        .skip(1)
+        .flat_map(|mesh| between(mesh, "d=\"", "\"").replace('Z', "").split('M').map(points).collect::<Vec<_>>())
+        .flatten()
+        .collect();
+    assert!(meshes.len() >= 4 * 24 * 24, "{} corners", meshes.len());
+    let lowest = meshes.iter().map(|(_, y)| *y).fold(0.0, f64::max);
+    let highest = meshes.iter().map(|(_, y)| *y).fold(f64::INFINITY, f64::min);
+    // The axis says what is high: from 1 to one half are two ticks.
+    let tick = |name: &str| -> f64 {
+        let text = picture
+            .split("<text ")
+            .find(|text| text.ends_with(&format!(">{name}</text>")) || text.contains(&format!(">{name}</text><")));
+        between(text.unwrap_or_else(|| panic!("no {name}")), "y=\"", "\"").parse().expect("a number")
+    };
+    let high = 2.0 * (tick("0.5") - tick("1"));
+    let floor = points(&between(picture, "class=\"area c\" d=\"", "\"").replace('Z', ""));
+    let [front, back] = [f64::max, f64::min].map(|of| floor.iter().map(|(_, y)| *y).reduce(of).expect("corners"));
+    assert!(((front - lowest) / high - nearest).abs() < 0.02, "{lowest} for {nearest}");
+    assert!(((back - highest) / high - farthest).abs() < 0.02, "{highest} for {farthest}");
+    // The boundary lies in the plane of one half: both ends are over the edges of the floor.
+    let line = points(between(picture, "<path class=\"ring\" d=\"", "\""));
+    for (at, y) in line {
+        let below = y + 0.5 * high;
+        let on_edge = floor.iter().zip(floor.iter().cycle().skip(1)).any(|(from, to)| {
+            let cross = (to.0 - from.0) * (below - from.1) - (to.1 - from.1) * (at - from.0);
+            cross.abs() / (to.0 - from.0).hypot(to.1 - from.1) < 0.3
+        });
+        assert!(on_edge, "{at} {y}");
+    }
+    let three = weather("").2;
+    assert!(!three.contains("as a surface"));
+}
+
+#[test]
 fn captions_say_what_counts() {
     let place = Rows::new().place();
     let train = "train data.parquet --label y --features x --device cpu -o model.json --report page.html";

@@ -21,6 +21,7 @@ mod search;
 mod shape;
 mod style;
 mod summary;
+mod surface;
 mod svg;
 mod text;
 

@@ -6,6 +6,7 @@ use super::Quality;
 use super::boundary::boundary;
 use super::curve::curve;
 use super::effects::{category, effect};
+use super::surface::surface;
 use super::text::{counted, name, shortened};
 use crate::model::{FeatureInfo, Model, ModelColumn};
 use crate::sketch::{ColumnRows, ColumnSketch, Counts};
@@ -89,7 +90,7 @@ pub(super) fn section(model: &Model, quality: &Quality<'_>) -> Markup {
             html! { div class="figures single" { (curve(model, &axis, sketch, &positive)) } }
         }
         [first, second] if plain && let (Some(x), Some(y)) = (axis(first, 40), axis(second, 40)) => {
-            html! { div class="figures single" { (boundary(model, &x, &y, sketch)) } }
+            html! { div class="figures" { (boundary(model, &x, &y, sketch)) (surface(model, &x, &y)) } }
         }
         shown => {
             let others = columns.len() - shown.len();

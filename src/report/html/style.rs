@@ -97,6 +97,10 @@ svg .dots.thin { stroke-width: 2.5; }
 details { margin-top: 0.4rem; }
 summary { cursor: pointer; }
 svg .ring { fill: none; stroke-width: 1.75; stroke: var(--ink); }
+svg .mesh { stroke: var(--paper); stroke-width: 0.5; stroke-linejoin: round; fill: var(--accent); }
+svg .mesh.b { fill: var(--contrast); }
+svg .solid { fill: var(--paper); }
+svg .plane { fill: var(--soft); fill-opacity: 0.14; stroke: var(--soft); stroke-dasharray: 3 3; }
 svg .bar { stroke: none; fill: var(--accent); }
 svg .bar.b { fill: var(--contrast); }
 .forest { border-collapse: collapse; width: 100%; margin: 1rem 0 0.4rem; font-size: 0.9rem; }
