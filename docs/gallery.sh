@@ -38,7 +38,7 @@ shoot() {
     echo "$picture: $(stat -c %s "$picture") bytes"
 }
 shoot one.html#pictures curve 620
-shoot one.html#cost descent 1250
+shoot one.html#cost descent 1320
 shoot two.html#pictures boundary 620
 shoot thirty.html#coefficients coefficients 1010
 shoot two.html#quality quality 635 --blink-settings=preferredColorScheme=0
