@@ -38,6 +38,8 @@ shoot() {
     echo "$picture: $(stat -c %s "$picture") bytes"
 }
 shoot one.html#pictures curve 620
-shoot two.html#pictures boundary 690
+shoot one.html#cost descent 1320
+shoot two.html#pictures boundary 620
 shoot thirty.html#coefficients coefficients 1010
 shoot two.html#quality quality 635 --blink-settings=preferredColorScheme=0
+shoot thirty.html#cost search 1130 --blink-settings=preferredColorScheme=0

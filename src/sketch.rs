@@ -1,6 +1,10 @@
 //! What a picture needs of the rows: counts in bins, and a few rows as points. It comes from one pass, in memory that does
 //! not grow with the rows, and neither threads nor the cut of the rows into pieces change anything in it.
 
+mod loss;
+
+pub use loss::{Loss, LossBins, Minimum};
+
 use crate::data::{Piece, hash};
 use crate::logistic::sigmoid;
 use crate::model::{FeatureInfo, Model, ModelColumn};
@@ -29,6 +33,8 @@ pub struct Sketch {
     pub columns: Vec<ColumnSketch>,
     /// Rows chosen by the hash of their place, with the values of these columns.
     pub points: Vec<Point>,
+    /// Of a model of one number: the rows as the loss sees them.
+    pub loss: Option<LossBins>,
     /// Rows whose hash is below are points.
     below: u64,
 }
@@ -177,6 +183,7 @@ impl Sketch {
             probabilities: vec![[0; 2]; Self::PROBABILITIES],
             columns,
             points: Vec::new(),
+            loss: LossBins::new(model),
             below: if share < 1.0 { (share * u64::MAX as f64) as u64 } else { u64::MAX },
         }
     }
@@ -198,6 +205,7 @@ impl Sketch {
             probabilities: vec![[0; 2]; Self::PROBABILITIES],
             columns: columns.collect(),
             points: Vec::new(),
+            loss: self.loss.as_ref().map(LossBins::empty),
             below: self.below,
         }
     }
@@ -228,6 +236,9 @@ impl Sketch {
                 }
             }
         }
+        if let Some(loss) = &mut self.loss {
+            loss.add(piece.features[0][row], class, piece.weights.as_ref().map_or(1.0, |weights| weights[row]));
+        }
         if hash((piece.first_row + row) as u64) < self.below {
             let values = self.columns.iter().map(|column| piece.features[column.column][row]).collect();
             self.points.push(Point { values, is_positive: class == 1 });
@@ -252,6 +263,9 @@ impl Sketch {
                 }
                 _ => unreachable!("both are of the same columns"),
             }
+        }
+        if let (Some(mine), Some(other)) = (&mut self.loss, &other.loss) {
+            mine.merge(other);
         }
         self.points.extend(other.points);
     }

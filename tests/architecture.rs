@@ -103,6 +103,7 @@ const MODULES: &[Module] = &[
             "logistic",
             "metrics",
             "model",
+            "penalty::PenaltyScale",
             "sketch",
             "solve::Status",
             "train::RunPlan",

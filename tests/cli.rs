@@ -1126,11 +1126,44 @@ fn the_history_has_a_line_for_each_iteration() {
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.len() as u64, training["iterations"].as_u64().expect("a count") + 1);
     for (index, line) in lines.iter().enumerate() {
-        assert_eq!(fields(line), ["delta", "gradient_norm", "iteration", "loss", "passes", "seconds", "step"]);
+        assert_eq!(
+            fields(line),
+            ["delta", "gradient_norm", "iteration", "loss", "passes", "search", "seconds", "step"]
+        );
         assert_eq!(line["iteration"], index);
     }
     let losses: Vec<f64> = lines.iter().map(|line| number(line, "/loss")).collect();
     assert!(losses.windows(2).all(|pair| pair[1] <= pair[0]), "{losses:?}");
+}
+
+/// What a line search tried is what was paid for, and leads from one iteration to the next.
+#[test]
+fn the_history_tells_what_was_searched() {
+    for solver in ["cg", "newton", "lbfgs", "gradient-descent"] {
+        let place = Place::with_example("weather.parquet");
+        place.done(&format!("{WEATHER} --solver {solver} --history history.jsonl"));
+        let text = String::from_utf8(place.read("history.jsonl")).expect("text");
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        assert!(lines[0]["search"].is_null());
+        let mut searched = 0;
+        for pair in lines.windows(2) {
+            let [before, after] = pair else { unreachable!("pairs") };
+            let tried = after["search"]["tried"].as_array().expect("every iteration here took a step");
+            let numbers = |part: &str| tried.iter().map(|probe| number(probe, part)).collect::<Vec<f64>>();
+            let (steps, slopes) = (numbers("/step"), numbers("/slope"));
+            let probes = number(after, "/passes/line") - number(before, "/passes/line");
+            assert_eq!(steps.len(), 1 + probes as usize, "{solver}: {after}");
+            let best = (0..steps.len()).min_by(|&a, &b| slopes[a].abs().total_cmp(&slopes[b].abs())).expect("one");
+            assert_eq!(number(after, "/step").to_bits(), steps[best].to_bits(), "{solver}: {after}");
+            assert!(number(after, "/search/slope") < 0.0 && numbers("/curvature").iter().all(|c| *c > 0.0), "{after}");
+            // A fresh evaluation may have come in between.
+            let [from, to] = [number(before, "/loss"), number(after, "/search/loss")];
+            assert!((from - to).abs() <= 1e-12 * from, "{solver}: {before} {after}");
+            assert!((numbers("/loss")[best] - number(after, "/loss")).abs() <= 1e-12 * from, "{solver}: {after}");
+            searched += usize::from(tried.len() > 1);
+        }
+        assert!(searched > 0 || ["newton", "lbfgs"].contains(&solver), "{solver}: {text}");
+    }
 }
 
 // ---- the same bits --------------------------------------------------------------------------------------------

@@ -62,7 +62,9 @@ fn seen(text: &str) -> (f64, f64) {
 
 /// Compares the numbers of a page with the documents that have them; gives how many there were.
 fn check_figures(page: &str, model: &Value, quality: Option<&Value>) -> Result<usize, String> {
-    let found = figures(page);
+    let mut found = figures(page);
+    // Those of the history are another check's.
+    found.retain(|figure| !figure.place.starts_with("history/"));
     for Figure { place, value, text } in &found {
         let (document, pointer) = place.split_once('/').ok_or_else(|| format!("{place} is no place"))?;
         let pointer = format!("/{pointer}");
@@ -403,6 +405,13 @@ fn neither_threads_nor_row_groups_change_the_pictures() {
     let whole = Place::with_data(&columns);
     let parts = Place::new();
     common::data::write_parquet(&parts.path("data.parquet"), &columns, 1234);
+    let landscape = |place: &Place, threads: u32| {
+        let flags = format!("--threads {threads} --device cpu --report page.html");
+        place.done(&format!("train data.parquet --label y --features x --weight u {flags}"));
+        between(&place.page("page.html"), "<h3>The loss as a landscape</h3>", "</figure>").to_owned()
+    };
+    let expected = landscape(&whole, 1);
+    assert!(landscape(&whole, 2) == expected && landscape(&parts, 2) == expected);
     let pictures = |place: &Place, threads: u32| {
         let flags = format!("--threads {threads} --device cpu --report page.html");
         place.done(&format!("train data.parquet --label y {flags}"));
@@ -449,4 +458,272 @@ fn the_terminal_shows_bars_where_they_fit() {
     let reported = place.done(&format!("{WEATHER} --report page.html")).stderr;
     assert_says(&reported, &["in-sample: AUC 0."]);
     assert!(!run.stderr.contains("in-sample"));
+}
+
+/// From places in a picture to the numbers that its ticks name, on both axes.
+fn axes(picture: &str) -> [impl Fn(f64) -> f64; 2] {
+    let ticks = |class: &str, axis: &str| -> Vec<(f64, f64)> {
+        picture
+            .split("<text ")
+            .filter_map(|text| text.strip_prefix(&format!("class=\"tick {class}\" ")))
+            .map(|text| {
+                let at: f64 = between(text, &format!("{axis}=\""), "\"").parse().expect("a number");
+                // The foot of a number is below its line.
+                (if axis == "y" { at - 4.0 } else { at }, seen(between(text, ">", "<")).0)
+            })
+            .collect()
+    };
+    [ticks("middle", "x"), ticks("end", "y")].map(|ticks| {
+        let ((from, low), (to, high)) = (ticks[0], ticks[ticks.len() - 1]);
+        assert!(ticks.len() > 1 && (from - to).abs() > 50.0, "{ticks:?}");
+        move |at: f64| low + (at - from) / (to - from) * (high - low)
+    })
+}
+
+/// Rows of one number, their classes and weights; the tails are long.
+struct Rows {
+    x: Vec<f64>,
+    label: Vec<bool>,
+    weight: Vec<f64>,
+}
+
+impl Rows {
+    fn new() -> Self {
+        let mut random = Random(21);
+        let count = 3000;
+        let x: Vec<f64> = (0..count).map(|_| 5.0 + (4.0 * random.unit() - 2.0).sinh()).collect();
+        let label = x.iter().map(|x| random.unit() < 1.0 / (1.0 + (7.0 - 1.1 * x).exp())).collect();
+        // Their sum is their number, so that no sum can tell that there are weights.
+        let weight = (0..count).map(|row| if row % 2 == 0 { 1.75 } else { 0.25 }).collect();
+        Self { x, label, weight }
+    }
+
+    fn place(&self) -> Place {
+        let columns: [(&str, ArrayRef); 3] = [
+            ("x", Arc::new(Float64Array::from(self.x.clone()))),
+            ("w", Arc::new(Float64Array::from(self.weight.clone()))),
+            ("y", Arc::new(BooleanArray::from(self.label.clone()))),
+        ];
+        Place::with_data(&columns)
+    }
+
+    /// Row by row, the mean loss and the penalty over the coefficient of a standard deviation and the intercept at the mean.
+    fn loss(&self, is_weighted: bool, l2: f64, [a, b]: [f64; 2]) -> f64 {
+        let weight = |row: usize| if is_weighted { self.weight[row] } else { 1.0 };
+        let total: f64 = (0..self.x.len()).map(weight).sum();
+        let mean_of = |f: &dyn Fn(usize) -> f64| (0..self.x.len()).map(|row| weight(row) * f(row)).sum::<f64>() / total;
+        let mean = mean_of(&|row| self.x[row]);
+        let scale = mean_of(&|row| (self.x[row] - mean).powi(2)).sqrt();
+        let cost = |row: usize| {
+            let z = a * (self.x[row] - mean) / scale + b;
+            (if self.label[row] { -z } else { z }).exp().ln_1p()
+        };
+        mean_of(&cost) + 0.5 * l2 * a * a
+    }
+}
+
+/// Checks the landscape of a page: where its lines are, against the rows themselves, and where the way begins and ends.
+fn check_landscape(page: &str, model: &Value, loss: impl Fn([f64; 2]) -> f64) -> Result<(), String> {
+    let picture = between(page, "<h3>The loss as a landscape</h3>", "</figure>");
+    let [x, y] = axes(picture);
+    let read = |path: &str| points(path).into_iter().map(|(a, b)| [x(a), y(b)]).collect::<Vec<_>>();
+    let way = read(between(picture, "class=\"curve a\" d=\"", "\""));
+    let of = |part: &str| number(model, &format!("/features/0/{part}"));
+    let end = [of("coefficient") * of("scale"), number(model, "/intercept") + of("coefficient") * of("mean")];
+    let (start, last) = (way[0], way[way.len() - 1]);
+    let near = |found: [f64; 2], expected: [f64; 2]| (0..2).all(|axis| (found[axis] - expected[axis]).abs() <= 0.02);
+    if !near(last, end) || start[0].abs() > 0.02 {
+        return Err(format!("the way is {way:?} and ends at {end:?}"));
+    }
+    let (top, bottom) = (loss(start), loss(end));
+    let line = read(between(picture, "stroke-width:1.8\" d=\"", "\""));
+    for point in &line {
+        if (loss(*point) - top).abs() > 0.03 * (top - bottom) {
+            return Err(format!("{} at {point:?} on the line of {top}", loss(*point)));
+        }
+    }
+    // All around the minimum, on both sides of the start.
+    let reaches = |axis: usize, sign: f64| line.iter().any(|point| sign * (point[axis] - end[axis]) > 0.3);
+    if line.len() < 80 || ![(0, 1.0), (0, -1.0), (1, 1.0), (1, -1.0)].iter().all(|&(axis, sign)| reaches(axis, sign)) {
+        return Err(format!("{} points of a line", line.len()));
+    }
+    let (difference, _) = seen(between(picture, "differs from the solver’s by ", " at most"));
+    if difference <= 1e-7 { Ok(()) } else { Err(format!("the caption says {difference}")) }
+}
+
+#[test]
+fn the_landscape_is_that_of_the_rows() {
+    let rows = Rows::new();
+    let place = rows.place();
+    for (flags, is_weighted, l2) in [
+        ("", false, 0.0),
+        ("--l2 0.05", false, 0.05),
+        ("--weight w --solver gradient-descent", true, 0.0),
+        ("--weight w --l2 0.05 --max-iterations 2 --solver newton", true, 0.05),
+    ] {
+        place.done(&format!(
+            "train data.parquet --label y --features x --device cpu {flags} -o model.json --report page.html"
+        ));
+        let (page, model) = (place.page("page.html"), place.json_file("model.json"));
+        assert_alone(&page);
+        check_landscape(&page, &model, |point| rows.loss(is_weighted, l2, point))
+            .unwrap_or_else(|error| panic!("{flags}: {error}"));
+        // The rows otherwise weighed, or penalised, are another landscape.
+        assert!(check_landscape(&page, &model, |point| rows.loss(is_weighted, l2 + 0.05, point)).is_err(), "{flags}");
+        assert!(check_landscape(&page, &model, |[a, b]| rows.loss(is_weighted, l2, [a, b + 0.1])).is_err(), "{flags}");
+    }
+    // The factors of the classes are in the loss as well.
+    place.done(
+        "train data.parquet --label y --features x --device cpu --weight w --class-weight balanced --report page.html",
+    );
+    let (difference, _) = seen(between(&place.page("page.html"), "differs from the solver’s by ", " at most"));
+    assert!(difference <= 1e-7, "{difference}");
+    // The solver did not see the rows that are held back, and a plane has no room for more than two parameters.
+    for flags in
+        ["--features x --split 0.3", "--features x,w", "--features x --no-intercept", "--features x --offset w"]
+    {
+        place.done(&format!("train data.parquet --label y {flags} --device cpu --report page.html"));
+        assert!(!place.page("page.html").contains("landscape"), "{flags}");
+    }
+}
+
+#[test]
+fn a_line_search_is_drawn_as_it_was_measured() {
+    let (place, _, page) = weather("--solver lbfgs --history history.jsonl");
+    let text = String::from_utf8(place.read("history.jsonl")).expect("text");
+    let history: Value = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")).collect();
+    let trials = |line: &Value| line["search"]["tried"].as_array().map_or(0, Vec::len);
+    let lines = history.as_array().expect("lines");
+    let most = lines.iter().map(trials).max().expect("iterations");
+    let number_of_it = lines.iter().position(|line| trials(line) == most).expect("it is there");
+    assert!(most > 1);
+    let picture = between(&page, "<h3>A line search</h3>", "</figure>");
+    assert_says(
+        picture,
+        &[&format!("Iteration {number_of_it}, which tried most steps ({most})"), "interpolated", "measured"],
+    );
+    let check = |page: &str| {
+        let found = figures(page).into_iter().filter(|figure| figure.place.starts_with("history/"));
+        let mut count = 0;
+        for Figure { place, value, text } in found {
+            let expected = number(&history, &place["history".len()..]);
+            let (shown, half) = seen(&text);
+            if value.to_bits() != expected.to_bits() || (shown - value).abs() > half * (1.0 + 1e-9) {
+                return Err(format!("{place}: {value:?}, {text} instead of {expected:?}"));
+            }
+            count += 1;
+        }
+        Ok(count)
+    };
+    assert_eq!(check(&page), Ok(2 + 3 * most));
+    let other = page.replace(
+        &format!("history/{number_of_it}/search/tried/0/"),
+        &format!("history/{number_of_it}/search/tried/1/"),
+    );
+    assert!(other != page && check(&other).is_err());
+    // Each dot is where its numbers are, and the curve goes through it.
+    let [x, y] = axes(picture);
+    let search = &lines[number_of_it]["search"];
+    let curve = points(between(picture, "class=\"curve a\" d=\"", "\""));
+    let dots: Vec<(f64, f64)> = picture
+        .split("<circle class=\"dot a\"")
+        .skip(1)
+        .map(|dot| ["cx", "cy"].map(|at| between(dot, &format!("{at}=\""), "\"").parse().expect("a number")).into())
+        .collect();
+    assert_eq!(dots.len(), most, "all of these steps are near enough to be drawn");
+    let fall = number(search, "/loss") - number(&lines[number_of_it], "/loss");
+    for (index, (at, value)) in dots.iter().enumerate() {
+        let of = |part: &str| number(search, &format!("/tried/{index}/{part}"));
+        assert!((x(*at) - of("step")).abs() <= 0.01 * number(&lines[number_of_it], "/step"), "{index}: {at}");
+        assert!((y(*value) - of("loss")).abs() <= 0.02 * fall, "{index}: {value}");
+        assert!(curve.iter().any(|(a, b)| (a - at).hypot(b - value) < 0.2), "{index}");
+    }
+    // A page without a run has no search.
+    place.done("evaluate -m model.json weather.parquet --report other.html");
+    assert!(!place.page("other.html").contains("line search"));
+}
+
+#[test]
+fn the_surface_has_the_probabilities_of_its_corners() {
+    let mut random = Random(17);
+    let rows = 4000;
+    let [x, u] = [(); 2].map(|()| (0..rows).map(|_| random.unit()).collect::<Vec<f64>>());
+    let label: Vec<bool> =
+        x.iter().zip(&u).map(|(x, u)| random.unit() < 1.0 / (1.0 + (4.0 * (x - u) + 0.5).exp())).collect();
+    let columns: [(&str, ArrayRef); 3] = [
+        ("x", Arc::new(Float64Array::from(x))),
+        ("u", Arc::new(Float64Array::from(u))),
+        ("y", Arc::new(BooleanArray::from(label))),
+    ];
+    let place = Place::with_data(&columns);
+    place.done("train data.parquet --label y --device cpu -o model.json --report page.html");
+    let (page, model) = (place.page("page.html"), place.json_file("model.json"));
+    let picture = between(&page, "<h3>The probability as a surface</h3>", "</figure>");
+    let of = |index: usize| number(&model, &format!("/features/{index}/coefficient"));
+    // x lowers the probability, u raises it: nearest is the corner (1, 0), farthest (0, 1).
+    assert!(of(0) < -2.0 && of(1) > 2.0);
+    let probability = |x: f64, u: f64| 1.0 / (1.0 + (-(number(&model, "/intercept") + of(0) * x + of(1) * u)).exp());
+    let [nearest, farthest] = [probability(1.0, 0.0), probability(0.0, 1.0)];
+    let meshes: Vec<(f64, f64)> = picture
+        .split("<path class=\"mesh ")
+        .skip(1)
+        .flat_map(|mesh| between(mesh, "d=\"", "\"").replace('Z', "").split('M').map(points).collect::<Vec<_>>())
+        .flatten()
+        .collect();
+    assert!(meshes.len() >= 4 * 24 * 24, "{} corners", meshes.len());
+    let lowest = meshes.iter().map(|(_, y)| *y).fold(0.0, f64::max);
+    let highest = meshes.iter().map(|(_, y)| *y).fold(f64::INFINITY, f64::min);
+    // The axis says what is high: from 1 to one half are two ticks.
+    let tick = |name: &str| -> f64 {
+        let text = picture
+            .split("<text ")
+            .find(|text| text.ends_with(&format!(">{name}</text>")) || text.contains(&format!(">{name}</text><")));
+        between(text.unwrap_or_else(|| panic!("no {name}")), "y=\"", "\"").parse().expect("a number")
+    };
+    let high = 2.0 * (tick("0.5") - tick("1"));
+    let floor = points(&between(picture, "class=\"area c\" d=\"", "\"").replace('Z', ""));
+    let [front, back] = [f64::max, f64::min].map(|of| floor.iter().map(|(_, y)| *y).reduce(of).expect("corners"));
+    assert!(((front - lowest) / high - nearest).abs() < 0.02, "{lowest} for {nearest}");
+    assert!(((back - highest) / high - farthest).abs() < 0.02, "{highest} for {farthest}");
+    // The boundary lies in the plane of one half: both ends are over the edges of the floor.
+    let line = points(between(picture, "<path class=\"ring\" d=\"", "\""));
+    for (at, y) in line {
+        let below = y + 0.5 * high;
+        let on_edge = floor.iter().zip(floor.iter().cycle().skip(1)).any(|(from, to)| {
+            let cross = (to.0 - from.0) * (below - from.1) - (to.1 - from.1) * (at - from.0);
+            cross.abs() / (to.0 - from.0).hypot(to.1 - from.1) < 0.3
+        });
+        assert!(on_edge, "{at} {y}");
+    }
+    let three = weather("").2;
+    assert!(!three.contains("as a surface"));
+}
+
+#[test]
+fn captions_say_what_counts() {
+    let place = Rows::new().place();
+    let train = "train data.parquet --label y --features x --device cpu -o model.json --report page.html";
+    place.done(&format!("{train} --weight w"));
+    let page = place.page("page.html");
+    let weighted = [
+        "A row counts by its weight (w)",
+        "by weight",
+        "what the rows of each tenth weigh",
+        "tenth of the weight",
+        "What the rows weigh: blue",
+        "3,000 rows, each counted once",
+        "Every row counts once here.",
+    ];
+    assert_says(&page, &weighted);
+    assert_says(&page, &["fitted to weighted rows"]);
+    assert!(!page.contains("whatever its weight"));
+    place.done("evaluate -m model.json data.parquet --weight w --report page.html");
+    assert_says(&place.page("page.html"), &weighted);
+    place.done("evaluate -m model.json data.parquet --report page.html");
+    let page = place.page("page.html");
+    assert_says(&page, &["Every row counts once here, whatever its weight in training.", "fitted to weighted rows"]);
+    assert!(!weighted.iter().any(|text| page.contains(text) && *text != "Every row counts once here."));
+    place.done(train);
+    let page = place.page("page.html");
+    assert!(!weighted.iter().any(|text| page.contains(text)) && !page.contains("fitted to weighted rows"));
 }

@@ -71,8 +71,9 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
         if let (Some(page), Some(sketch)) = (page, &sketch) {
             let rows = RowsFrom::Evaluated(table.name());
             let (left_out, warnings) = (counts.without, counts.warnings().collect());
-            let quality = Quality { metrics: &metrics, sketch, rows, left_out, warnings };
-            page.finish(Page { model: &model, quality: Some(quality), steps: &[] }.to_html().as_bytes())?;
+            let quality = Quality { metrics: &metrics, sketch, rows, weight, left_out, warnings };
+            let page_of = Page { model: &model, quality: Some(quality), steps: &[], starts_empty: true };
+            page.finish(page_of.to_html().as_bytes())?;
         }
         (report::metrics(&metrics, weight), serde_json::json!(metrics), counts)
     };

@@ -16,9 +16,10 @@ use crate::error::{Error, Result};
 use crate::metrics::{Accumulator, ClassAccumulator, ClassMetrics, Limit, Metrics};
 use crate::model::file::Pending;
 use crate::model::{Model, Validation};
+use crate::objective::Probe;
 use crate::penalty::PenaltyScale;
 use crate::report;
-use crate::report::html::{Page, Quality, RowsFrom, Step};
+use crate::report::html::{Page, Quality, RowsFrom, Search, Step, Trial};
 use crate::score::{Counts, evaluate_and_sketch, evaluate_classes};
 use crate::sketch::Sketch;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Iteration, Preconditioner};
@@ -425,8 +426,10 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         if measured.is_none() && is_finite {
             measured = Some(Measured::new(&model, &in_sample, RowsFrom::Training, true, &monitor)?);
         }
-        let quality = measured.as_ref().and_then(Measured::quality);
-        page.finish(Page { model: &model, quality, steps: &steps }.to_html().as_bytes())?;
+        let weight = model.training.weight.as_deref();
+        let quality = measured.as_ref().and_then(|measured| measured.quality(weight));
+        let starts_empty = job.init == Init::Zero;
+        page.finish(Page { model: &model, quality, steps: &steps, starts_empty }.to_html().as_bytes())?;
     }
     for note in &model.training.notes {
         global.note(note);
@@ -533,12 +536,13 @@ impl Measured {
     }
 
     /// For the report, if there is a sketch.
-    fn quality(&self) -> Option<Quality<'_>> {
+    fn quality<'m>(&'m self, weight: Option<&'m str>) -> Option<Quality<'m>> {
         let Found::Two { metrics, sketch } = &self.found else { return None };
         Some(Quality {
             metrics,
             sketch: sketch.as_ref()?,
             rows: self.rows.clone(),
+            weight,
             left_out: self.counts.without,
             warnings: self.counts.warnings().collect(),
         })
@@ -555,18 +559,33 @@ impl Measured {
 
 /// An iteration as the report has it.
 fn step(iteration: &Iteration<'_>) -> Step {
-    let Iteration { value, delta, gradient_norm, passes, .. } = *iteration;
-    Step { value, delta, gradient_norm, passes: passes.data }
+    let Iteration { value, delta, gradient_norm, passes, point, step: taken, search, .. } = *iteration;
+    let search = search.map(|search| Search {
+        value: search.value,
+        slope: search.slope,
+        taken,
+        tried: search.tried.iter().map(|&Probe { step, value, slope, .. }| Trial { step, value, slope }).collect(),
+    });
+    // What nothing draws is not kept: runs may be long.
+    let point = if point.len() == 2 { point.to_vec() } else { Vec::new() };
+    Step { value, delta, gradient_norm, passes: passes.data, point, search }
 }
 
 /// An iteration as a line of the history.
 fn line(iteration: &Iteration<'_>, begin: Instant) -> String {
+    let search = iteration.search.map(|search| {
+        let tried = search.tried.iter().map(
+            |probe| serde_json::json!({ "step": probe.step, "loss": probe.value, "slope": probe.slope, "curvature": probe.curvature }),
+        );
+        serde_json::json!({ "loss": search.value, "slope": search.slope, "tried": tried.collect::<Vec<_>>() })
+    });
     let document = serde_json::json!({
         "iteration": iteration.number,
         "loss": iteration.value,
         "delta": iteration.delta,
         "gradient_norm": iteration.gradient_norm,
         "step": iteration.step,
+        "search": search,
         "passes": iteration.passes,
         "seconds": begin.elapsed().as_secs_f64(),
     });

@@ -113,9 +113,10 @@ impl Method for Run {
         let is_near = settings.approximate && decrement < NEARLY_THE_SAME;
         let may_refresh = settings.preconditioner == Choice::Hessian && !is_near;
         let enough = if may_refresh { SPECULATION } else { ACCEPTABLE };
-        let Some(Taken { probe, as_predicted }) = first_or_search(&mut *line, slope, enough)? else {
+        let Some(taken) = first_or_search(&mut *line, slope, enough)? else {
             return Ok(Progress::LineSearchFailed);
         };
+        let Taken { probe, as_predicted, .. } = taken;
         let refreshes = !as_predicted && may_refresh;
         let here = line.accept(probe.step, if refreshes { Need::Hessian } else { Need::Gradient })?;
         self.at.take(here, &direction, probe.step);
@@ -128,7 +129,7 @@ impl Method for Run {
         } else {
             self.previous = Some(Previous { direction, gradient, preconditioned, step: probe.step });
         }
-        Ok(Progress::Moved(probe.step))
+        Ok(Progress::Moved(taken))
     }
 }
 

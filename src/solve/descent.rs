@@ -4,8 +4,9 @@ use crate::error::Result;
 use crate::monitor::Monitor;
 use crate::objective::{Evaluation, Objective};
 use crate::solve::judge::{Judge, NEAR};
+use crate::solve::line_search::Taken;
 use crate::solve::preconditioner::Choice;
-use crate::solve::{History, Iteration, Outcome, Settings, Start, Status, largest};
+use crate::solve::{History, Iteration, Outcome, Search, Settings, Start, Status, largest};
 
 /// Iterations without the distance halving after which a point within the tolerance is looked at afresh.
 const IDLE: u32 = 10;
@@ -30,8 +31,8 @@ pub(super) struct Descent {
 
 /// What an iteration came to.
 pub(super) enum Progress {
-    /// A step of this length was taken.
-    Moved(f64),
+    /// A step was taken.
+    Moved(Taken),
     /// No step along the direction brought the slope down.
     LineSearchFailed,
 }
@@ -113,6 +114,8 @@ pub(super) fn descend(
 ) -> Result<Outcome> {
     monitor.begin("training", None);
     let mut step = 0.0;
+    // The last line, and the value where it began.
+    let mut line: Option<(f64, Taken)> = None;
     let status = loop {
         let at = method.descent();
         let delta = at.judge.delta(&at.here.gradient, &at.point);
@@ -129,6 +132,11 @@ pub(super) fn descend(
             delta,
             gradient_norm,
             step,
+            search: line.as_ref().map(|(value, taken)| Search {
+                value: *value,
+                slope: taken.slope,
+                tried: &taken.tried,
+            }),
             passes,
             point: &at.point,
         });
@@ -150,9 +158,14 @@ pub(super) fn descend(
             break Status::MaxIterations;
         }
         at.iterations += 1;
+        let value = at.here.value;
         match method.iterate(objective, settings)? {
-            Progress::Moved(taken) => step = taken,
+            Progress::Moved(taken) => {
+                step = taken.probe.step;
+                line = Some((value, taken));
+            }
             Progress::LineSearchFailed => {
+                line = None;
                 let at = method.descent();
                 // Margins that were carried along may have drifted; afresh, a failure is a failure.
                 if at.fresh {

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::monitor::Monitor;
 use crate::objective::{Need, Objective, round_step};
 use crate::solve::descent::{Descent, Method, Progress, descend};
-use crate::solve::line_search::{ACCEPTABLE, Taken, first_or_search};
+use crate::solve::line_search::{ACCEPTABLE, first_or_search};
 use crate::solve::{History, Outcome, Settings, Start, dot};
 
 /// Minimises `objective` by steepest descent, with the last step where its slope is small enough and a line search on
@@ -47,12 +47,13 @@ impl Method for Run {
         let mut direction: Vec<f64> = gradient.iter().map(|g| -g).collect();
         let mut line = objective.line(&mut direction, round_step(self.step))?;
         let slope = dot(&gradient, &direction);
-        let Some(Taken { probe, .. }) = first_or_search(&mut *line, slope, ACCEPTABLE)? else {
+        let Some(taken) = first_or_search(&mut *line, slope, ACCEPTABLE)? else {
             return Ok(Progress::LineSearchFailed);
         };
+        let probe = taken.probe;
         let here = line.accept(probe.step, Need::Gradient)?;
         self.at.take(here, &direction, probe.step);
         self.step = probe.step;
-        Ok(Progress::Moved(probe.step))
+        Ok(Progress::Moved(taken))
     }
 }

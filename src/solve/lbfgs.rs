@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::monitor::Monitor;
 use crate::objective::{Need, Objective};
 use crate::solve::descent::{Descent, Method, Progress, descend};
-use crate::solve::line_search::{ACCEPTABLE, Taken, first_or_search};
+use crate::solve::line_search::{ACCEPTABLE, first_or_search};
 use crate::solve::preconditioner::{Choice, Preconditioner};
 use crate::solve::{History, Outcome, Settings, Start, dot};
 
@@ -66,11 +66,12 @@ impl Method for Run {
         let mut direction: Vec<f64> = self.apply(&gradient).iter().map(|step| -step).collect();
         let mut line = objective.line(&mut direction, 1.0)?;
         let slope = dot(&gradient, &direction);
-        let Some(Taken { probe, .. }) = first_or_search(&mut *line, slope, ACCEPTABLE)? else {
+        let Some(taken) = first_or_search(&mut *line, slope, ACCEPTABLE)? else {
             // The next try, from a fresh evaluation, goes down the gradient.
             self.pairs.clear();
             return Ok(Progress::LineSearchFailed);
         };
+        let probe = taken.probe;
         let here = line.accept(probe.step, Need::Gradient)?;
         let change: Vec<f64> = here.gradient.iter().zip(&gradient).map(|(new, old)| new - old).collect();
         let step: Vec<f64> = direction.iter().map(|p| probe.step * p).collect();
@@ -82,7 +83,7 @@ impl Method for Run {
             }
             self.pairs.push_back(Pair { step, change, product });
         }
-        Ok(Progress::Moved(probe.step))
+        Ok(Progress::Moved(taken))
     }
 }
 

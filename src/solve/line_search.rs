@@ -21,6 +21,10 @@ const EXPANSION: f64 = 10.0;
 pub(super) struct Taken {
     pub(super) probe: Probe,
     pub(super) as_predicted: bool,
+    /// `phi'(0)`.
+    pub(super) slope: f64,
+    /// All probes, in the order in which they were made; the first is the predicted step.
+    pub(super) tried: Vec<Probe>,
 }
 
 /// Takes the first step of the line if its slope is at most `enough` of `slope`, that at 0, and searches otherwise.
@@ -28,20 +32,22 @@ pub(super) struct Taken {
 pub(super) fn first_or_search(line: &mut dyn Line, slope: f64, enough: f64) -> Result<Option<Taken>> {
     let first = line.first();
     if first.slope.abs() <= enough * slope.abs() {
-        return Ok(Some(Taken { probe: first, as_predicted: true }));
+        return Ok(Some(Taken { probe: first, as_predicted: true, slope, tried: vec![first] }));
     }
-    Ok(search(line, slope)?.map(|probe| Taken { probe, as_predicted: false }))
+    let mut tried = Vec::new();
+    Ok(search(line, slope, &mut tried)?.map(|probe| Taken { probe, as_predicted: false, slope, tried }))
 }
 
 /// Searches the line for a step where the slope vanishes. `slope` is `phi'(0)`, negative. Gives the best probe
-/// if its slope is acceptable.
-fn search(line: &mut dyn Line, slope: f64) -> Result<Option<Probe>> {
+/// if its slope is acceptable, and leaves all of them in `tried`.
+fn search(line: &mut dyn Line, slope: f64, tried: &mut Vec<Probe>) -> Result<Option<Probe>> {
     let mut low = 0.0;
     let mut high = f64::INFINITY;
     let mut best: Option<Probe> = None;
     let mut here = line.first();
     let mut last_slope = f64::INFINITY;
     for _ in 0..MAX_PROBES {
+        tried.push(here);
         if here.slope.is_finite() && here.curvature.is_finite() {
             if best.is_none_or(|best| here.slope.abs() < best.slope.abs()) {
                 best = Some(here);
@@ -121,18 +127,24 @@ mod tests {
         };
         for first in [1e-3, 1.0, 3.0, 40.0, 1e4] {
             let mut line = Given { function, first, probes: 0 };
-            let probe = search(&mut line, function(0.0).0).expect("no device can fail here").expect("there is a root");
+            let mut tried = Vec::new();
+            let probe = search(&mut line, function(0.0).0, &mut tried)
+                .expect("no device can fail here")
+                .expect("there is a root");
             assert!(probe.slope.abs() <= ENOUGH * function(0.0).0.abs(), "from {first}: {probe:?}");
             assert!(line.probes < MAX_PROBES, "from {first}: {} probes", line.probes);
+            // What is told is what was asked of the line, no probe more.
+            assert_eq!((tried.len(), tried[0].step), (line.probes + 1, first));
+            assert!(tried.iter().any(|tried| tried.step.to_bits() == probe.step.to_bits()), "{tried:?}");
         }
     }
 
     #[test]
     fn a_line_without_a_root_fails_and_so_does_nan() {
         let mut falling = Given { function: |_| (-1.0, 0.0), first: 1.0, probes: 0 };
-        assert!(search(&mut falling, -1.0).expect("no device can fail here").is_none());
+        assert!(search(&mut falling, -1.0, &mut Vec::new()).expect("no device can fail here").is_none());
         let mut broken = Given { function: |_| (f64::NAN, f64::NAN), first: 1.0, probes: 0 };
-        assert!(search(&mut broken, -1.0).expect("no device can fail here").is_none());
+        assert!(search(&mut broken, -1.0, &mut Vec::new()).expect("no device can fail here").is_none());
         assert!(broken.probes <= MAX_PROBES);
     }
 }

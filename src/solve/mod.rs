@@ -23,7 +23,7 @@ pub use refine::{Refined, refine};
 pub use refit::refit;
 
 use crate::matrix::Symmetric;
-use crate::objective::{Evaluation, Passes};
+use crate::objective::{Evaluation, Passes, Probe};
 
 /// How a solver stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -177,10 +177,23 @@ pub struct Iteration<'a> {
     pub gradient_norm: f64,
     /// The step that was taken.
     pub step: f64,
+    /// The line search that led here; none led to the start, or where none came to a step.
+    pub search: Option<Search<'a>>,
     /// What the run has cost so far.
     pub passes: Passes,
     /// The parameters.
     pub point: &'a [f64],
+}
+
+/// What a line search saw of `phi`, the objective along its direction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Search<'a> {
+    /// `phi(0)`.
+    pub value: f64,
+    /// `phi'(0)`.
+    pub slope: f64,
+    /// The steps that were tried, in their order; the first is the predicted one.
+    pub tried: &'a [Probe],
 }
 
 /// Listens to the iterations of a solver.

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::monitor::Monitor;
 use crate::objective::{Need, Objective};
 use crate::solve::descent::{Descent, Method, Progress, descend};
-use crate::solve::line_search::{ACCEPTABLE, Taken, first_or_search};
+use crate::solve::line_search::{ACCEPTABLE, first_or_search};
 use crate::solve::preconditioner::{Choice, Preconditioner};
 use crate::solve::{History, Outcome, Settings, Start, dot};
 
@@ -53,12 +53,13 @@ impl Method for Run {
         let mut direction: Vec<f64> = self.metric.apply(&gradient).iter().map(|step| -step).collect();
         let mut line = objective.line(&mut direction, 1.0)?;
         let slope = dot(&gradient, &direction);
-        let Some(Taken { probe, .. }) = first_or_search(&mut *line, slope, ACCEPTABLE)? else {
+        let Some(taken) = first_or_search(&mut *line, slope, ACCEPTABLE)? else {
             return Ok(Progress::LineSearchFailed);
         };
+        let probe = taken.probe;
         let here = line.accept(probe.step, Need::Hessian)?;
         self.at.take(here, &direction, probe.step);
         self.refresh(settings);
-        Ok(Progress::Moved(probe.step))
+        Ok(Progress::Moved(taken))
     }
 }

@@ -8,7 +8,7 @@ use crate::metrics::Calibration;
 
 const HEIGHT: f64 = 300.0;
 
-pub(super) fn calibration(calibration: &Calibration, positive: &str) -> Markup {
+pub(super) fn calibration(calibration: &Calibration, positive: &str, is_weighted: bool) -> Markup {
     let unit = Scale::linear(0.0, 1.0);
     let frame = Frame::new(
         unit,
@@ -37,8 +37,11 @@ pub(super) fn calibration(calibration: &Calibration, positive: &str) -> Markup {
         }
     };
     let caption = html! {
-        "On the dashed line what is predicted happens that often. The grey bars are the rows of each tenth, "
-        (count(calibration.bins.iter().map(|bin| bin.rows).max().unwrap_or(0) as f64)) " in the fullest."
+        "On the dashed line what is predicted happens that often. The grey bars are "
+        @if is_weighted { "what the rows of each tenth weigh." }
+        @else {
+            "the rows of each tenth, " (count(calibration.bins.iter().map(|bin| bin.rows).max().unwrap_or(0) as f64)) " in the fullest."
+        }
         details {
             summary { "The numbers" }
             table class="numbers" {

@@ -6,7 +6,7 @@ use super::text::{Figure, name, percent};
 use crate::metrics::{Confusion, Metrics};
 use crate::model::LabelInfo;
 
-pub(super) fn confusion(metrics: &Metrics, label: &LabelInfo) -> Markup {
+pub(super) fn confusion(metrics: &Metrics, label: &LabelInfo, is_weighted: bool) -> Markup {
     let Confusion { threshold, true_positives, false_positives, true_negatives, false_negatives, .. } =
         metrics.confusion;
     let [negative, positive] = label.two().map(|class| name(&class.to_string()));
@@ -37,7 +37,8 @@ pub(super) fn confusion(metrics: &Metrics, label: &LabelInfo) -> Markup {
                 }
             }
             figcaption {
-                "Blue is right, orange is wrong. Precision " (figure("precision", confusion.precision))
+                @if is_weighted { "What the rows weigh: blue" } @else { "Blue" }
+                " is right, orange is wrong. Precision " (figure("precision", confusion.precision))
                 ", recall " (figure("recall", confusion.recall))
                 ", specificity " (figure("specificity", confusion.specificity))
                 ", F1 " (figure("f1", confusion.f1))

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::shape::{Axis, at_means};
+use super::shape::{Axis, at_means, of_weighted};
 use super::svg::{Frame, LABEL_WIDTH, Scale, Tick, figure, legend};
 use super::text::{count, fixed, shortened, significant};
 use crate::logistic::sigmoid;
@@ -76,6 +76,7 @@ pub(super) fn curve(model: &Model, axis: &Axis<'_>, sketch: &Sketch, positive: &
     let caption = html! {
         "The curve is the model; each grey dot is the share that was observed in the rows of a bin, larger with more rows (up to "
         (count(most)) "), with its interval of 95 %."
+        (of_weighted(model))
         @if (axis.low..=axis.high).contains(&half) { " The probability is one half at " (significant(half, 4)) "." }
     };
     figure("The curve and what was observed", &picture, &caption)

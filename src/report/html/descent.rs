@@ -19,7 +19,7 @@ fn x_axis(steps: &[Step]) -> (Scale, Vec<Tick>) {
     (x, ticks.map(|tick| Tick { label: format!("{:.0}", tick.at), ..tick }).collect())
 }
 
-pub(super) fn loss(steps: &[Step], is_penalised: bool) -> Markup {
+pub(super) fn loss(steps: &[Step], is_penalised: bool, starts_empty: bool) -> Markup {
     let (x, x_ticks) = x_axis(steps);
     let values = || steps.iter().map(|step| step.value).filter(|value| value.is_finite());
     let y = Scale::linear(values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max)).nice(4);
@@ -37,7 +37,9 @@ pub(super) fn loss(steps: &[Step], is_penalised: bool) -> Markup {
     let [first, last] = [steps[0].value, steps[steps.len() - 1].value];
     let caption = html! {
         "From " (significant(first, 5)) " to " (significant(last, 5)) " in "
-        (counted((steps.len() - 1) as u64, "iteration")) "; the first dot is the model without features."
+        (counted((steps.len() - 1) as u64, "iteration")) ""
+        @if starts_empty { "; the first dot is the model without features" }
+        "."
     };
     figure("The loss on its way down", &frame.picture("Loss by iteration", &marks), &caption)
 }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::shape::{Axis, at_means};
+use super::shape::{Axis, at_means, of_weighted};
 use super::svg::{Frame, LABEL_WIDTH, Px, Scale, figure};
 use super::text::{count, counted, fixed, name, percent, shortened};
 use crate::logistic::sigmoid;
@@ -113,6 +113,7 @@ pub(super) fn category(
                 "The probability at each level"
                 @if is_alone { "; the ring is what was observed" }
                 "."
+                @if is_alone { (of_weighted(model)) }
                 @if left_out > 0 { " Those of the " (counted(LEVELS as u64, "level")) " with most rows; " (counted(left_out as u64, "other")) (if left_out == 1 { " is" } else { " are" }) " not drawn." }
             }
         }

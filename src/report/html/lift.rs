@@ -8,7 +8,7 @@ use crate::metrics::Metrics;
 
 const HEIGHT: f64 = 300.0;
 
-pub(super) fn lift(metrics: &Metrics, positive: &str) -> Markup {
+pub(super) fn lift(metrics: &Metrics, positive: &str, is_weighted: bool) -> Markup {
     let rows = &metrics.lift;
     let highest = rows.iter().map(|row| row.lift).fold(1.0, f64::max);
     let y = Scale::linear(0.0, highest).nice(4);
@@ -18,7 +18,14 @@ pub(super) fn lift(metrics: &Metrics, positive: &str) -> Markup {
         x,
         y,
         HEIGHT,
-        ["tenth of the rows, the highest scores first", &format!("{} against the average", shortened(positive, 24))],
+        [
+            if is_weighted {
+                "tenth of the weight, the highest scores first"
+            } else {
+                "tenth of the rows, the highest scores first"
+            },
+            &format!("{} against the average", shortened(positive, 24)),
+        ],
         [ticks, y.ticks(4)],
     );
     let marks = html! {

@@ -15,7 +15,7 @@ const BARS: usize = 48;
 const FARTHEST: f64 = 12.0;
 
 /// `classes` are the negative one and the positive one.
-pub(super) fn margins(sketch: &Sketch, classes: &[String; 2]) -> Markup {
+pub(super) fn margins(sketch: &Sketch, classes: &[String; 2], is_weighted: bool) -> Markup {
     let rows = sketch.rows();
     let total = rows[0] + rows[1];
     // All but two in a thousand of the rows, the same on both sides, so that the curves can be compared.
@@ -40,18 +40,12 @@ pub(super) fn margins(sketch: &Sketch, classes: &[String; 2]) -> Markup {
     let names = [1, 0].map(|class: usize| shortened(&classes[class], 24));
 
     let y = Scale::linear(0.0, softplus(farthest)).nice(4);
-    let curves = Frame::new(x, y, HEIGHT, "", "cost of a row, in nats");
+    let mut curves = Frame::new(x, y, HEIGHT, "", "cost of a row, in nats");
     let over = |cost: &dyn Fn(f64) -> f64| {
         let points: Vec<(f64, f64)> =
             (0..=80).map(|k| -farthest + farthest * f64::from(k) / 40.0).map(|z| (z, cost(z))).collect();
         points
     };
-    let costs = html! {
-        (curves.line([(0.0, 0.0), (0.0, curves.y.ends()[1])], "base"))
-        (curves.line(over(&|z| softplus(-z)), "curve a"))
-        (curves.line(over(&softplus), "curve b"))
-    };
-
     // Neighbouring bins together, so that there are about as many as bars.
     let bins: Vec<_> = sketch.margins.bins().collect();
     let together = ((2.0 * farthest / sketch.margins.width() / BARS as f64).round() as usize).max(1);
@@ -68,13 +62,19 @@ pub(super) fn margins(sketch: &Sketch, classes: &[String; 2]) -> Markup {
     let inside: u64 = bars.iter().map(|(.., counts)| counts[0] + counts[1]).sum();
     let share = |class: usize, counts: &[u64; 2]| counts[class] as f64 / total.max(1) as f64;
     let highest = bars.iter().flat_map(|(.., counts)| [share(0, counts), share(1, counts)]).fold(0.0, f64::max);
-    let below = Frame::new(
+    let mut below = Frame::new(
         x,
         Scale::linear(0.0, highest).nice(3),
         HEIGHT,
         "margin: the predicted log odds",
         "share of all rows",
     );
+    curves.align(&mut below);
+    let costs = html! {
+        (curves.line([(0.0, 0.0), (0.0, curves.y.ends()[1])], "base"))
+        (curves.line(over(&|z| softplus(-z)), "curve a"))
+        (curves.line(over(&softplus), "curve b"))
+    };
     let steps = |class: usize| -> Vec<(f64, f64, f64)> {
         bars.iter().map(|(from, to, counts)| (from.max(-farthest), to.min(farthest), share(class, counts))).collect()
     };
@@ -93,6 +93,7 @@ pub(super) fn margins(sketch: &Sketch, classes: &[String; 2]) -> Markup {
     let caption = html! {
         "Above, what a row adds to the loss, by its class and its margin, where h is the predicted probability; below, the margins of "
         (count(total as f64)) " rows"
+        @if is_weighted { ", each counted once" }
         @if beyond > 0 { " (" (count(beyond as f64)) ", " (percent(beyond as f64 / total as f64)) ", lie farther out)" }
         ". Training moves each colour to where its own curve is low."
     };

@@ -1,12 +1,14 @@
 //! A run as one page of HTML: no script, nothing from elsewhere, pictures as SVG within.
 //!
 //! Numbers stand in `data` elements: the text is for the reader, `value` has all digits and `data-place` says where the
-//! JSON of the model (`model/training/loss`) or of the metrics (`quality/auc/value`) has the same number.
+//! JSON of the model (`model/training/loss`), of the metrics (`quality/auc/value`) or of a line of `--history`
+//! (`history/1/search/slope`) has the same number.
 
 mod boundary;
 mod calibration;
 mod coefficients;
 mod confusion;
+mod contours;
 mod curve;
 mod descent;
 mod effects;
@@ -15,9 +17,11 @@ mod margins;
 mod quality;
 mod ranking;
 mod scores;
+mod search;
 mod shape;
 mod style;
 mod summary;
+mod surface;
 mod svg;
 mod text;
 
@@ -35,6 +39,8 @@ pub struct Page<'p> {
     pub quality: Option<Quality<'p>>,
     /// The iterations that led to it, if they were watched.
     pub steps: &'p [Step],
+    /// Whether they began at the model without features.
+    pub starts_empty: bool,
 }
 
 /// How good a model is on some rows.
@@ -45,6 +51,8 @@ pub struct Quality<'p> {
     pub sketch: &'p Sketch,
     /// Which rows.
     pub rows: RowsFrom,
+    /// The column of weights by which the rows count, if they do.
+    pub weight: Option<&'p str>,
     /// Rows left out for a missing value.
     pub left_out: u64,
     /// What the user should know of these rows.
@@ -74,7 +82,7 @@ impl RowsFrom {
 }
 
 /// An iteration of the solver; 0 is the start.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// The objective: the mean loss, and the penalty if there is one.
     pub value: f64,
@@ -84,6 +92,34 @@ pub struct Step {
     pub gradient_norm: f64,
     /// Passes over the data so far.
     pub passes: u64,
+    /// Of a model of one number: its coefficient for a standard deviation, and its intercept at the mean.
+    pub point: Vec<f64>,
+    /// The line search that led here.
+    pub search: Option<Search>,
+}
+
+/// A line search: the objective along a direction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Search {
+    /// The objective where the line begins.
+    pub value: f64,
+    /// Its slope there.
+    pub slope: f64,
+    /// The step that was taken.
+    pub taken: f64,
+    /// The steps that were tried, in their order.
+    pub tried: Vec<Trial>,
+}
+
+/// A step that was tried.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trial {
+    /// The step.
+    pub step: f64,
+    /// The objective there.
+    pub value: f64,
+    /// Its slope there.
+    pub slope: f64,
 }
 
 impl Page<'_> {
@@ -131,11 +167,19 @@ impl Page<'_> {
                 section id="cost" {
                     h2 { "The cost and the way down" }
                     div class="figures" {
-                        @if let Some(quality) = &self.quality { (margins::margins(quality.sketch, &classes)) }
+                        @let search = search::search(self.steps, training.l2 > 0.0);
+                        @let contours = contours::contours(self);
+                        @if self.quality.is_some() || search.is_some() {
+                            div class="column" {
+                                @if let Some(quality) = &self.quality { (margins::margins(quality.sketch, &classes, quality.weight.is_some())) }
+                                @if let Some(picture) = contours.as_ref().or(search.as_ref()) { (picture) }
+                            }
+                        }
                         @if !self.steps.is_empty() {
                             div class="column" {
-                                (descent::loss(self.steps, training.l2 > 0.0))
+                                (descent::loss(self.steps, training.l2 > 0.0, self.starts_empty))
                                 @if let Some(distance) = descent::distance(self.steps, training.tolerance, training.gradient_tolerance) { (distance) }
+                                @if let (Some(_), Some(search)) = (&contours, &search) { (search) }
                             }
                         }
                     }

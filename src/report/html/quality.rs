@@ -14,6 +14,7 @@ pub(super) fn section(page: &Page<'_>, quality: &Quality<'_>) -> Markup {
     let metrics = quality.metrics;
     let positive = name(&page.model.label.two()[1].to_string());
     let training = &page.model.training;
+    let is_weighted = quality.weight.is_some();
     html! {
         section id="quality" {
             h2 {
@@ -32,13 +33,16 @@ pub(super) fn section(page: &Page<'_>, quality: &Quality<'_>) -> Markup {
                 @if quality.left_out > 0 {
                     " " (counted(quality.left_out, "row")) " left out, since the label or a value is missing there."
                 }
-                @if (training.weight.is_some() || training.class_weight.is_some()) && (metrics.weights - metrics.rows as f64).abs() < 0.5 {
+                @if let Some(weight) = quality.weight {
+                    " A row counts by its weight (" (name(weight)) "), but once where rows are counted and in the scores by class."
+                    @if training.class_weight.is_some() { " Weights of the classes are for the training alone." }
+                } @else if training.weight.is_some() || training.class_weight.is_some() {
                     " Every row counts once here, whatever its weight in training."
                 }
             }
             dl {
                 dt { "Rows" }
-                dd { (Figure::count("quality/rows", metrics.rows as f64)) ", share of " (positive) " " (Figure::fixed("quality/prevalence", metrics.prevalence, 4)) }
+                dd { (Figure::count("quality/rows", metrics.rows as f64)) ", share of " (positive) @if is_weighted { " by weight" } " " (Figure::fixed("quality/prevalence", metrics.prevalence, 4)) }
                 dt { "Log loss" }
                 dd {
                     (Figure::new("quality/log_loss", metrics.log_loss, 5))
@@ -57,10 +61,10 @@ pub(super) fn section(page: &Page<'_>, quality: &Quality<'_>) -> Markup {
                     (roc(metrics, &positive))
                     (precision_recall(metrics, &positive))
                 }
-                (calibration(&metrics.calibration, &positive))
-                (scores(quality.sketch, metrics.confusion.threshold, &page.model.label.two().map(|class| name(&class.to_string())), &positive))
-                @if !metrics.lift.is_empty() { (lift(metrics, &positive)) }
-                (confusion(metrics, &page.model.label))
+                (calibration(&metrics.calibration, &positive, is_weighted))
+                (scores(quality.sketch, metrics.confusion.threshold, &page.model.label.two().map(|class| name(&class.to_string())), &positive, is_weighted))
+                @if !metrics.lift.is_empty() { (lift(metrics, &positive, is_weighted)) }
+                (confusion(metrics, &page.model.label, is_weighted))
             }
         }
     }

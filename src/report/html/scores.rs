@@ -9,7 +9,13 @@ use crate::sketch::Sketch;
 const HEIGHT: f64 = 300.0;
 
 /// `classes` are the negative one and the positive one.
-pub(super) fn scores(sketch: &Sketch, threshold: f64, classes: &[String; 2], positive: &str) -> Markup {
+pub(super) fn scores(
+    sketch: &Sketch,
+    threshold: f64,
+    classes: &[String; 2],
+    positive: &str,
+    is_weighted: bool,
+) -> Markup {
     let rows = sketch.rows();
     // Pairs of bins: half as many are calmer to look at.
     let bins: Vec<[u64; 2]> = sketch
@@ -42,6 +48,6 @@ pub(super) fn scores(sketch: &Sketch, threshold: f64, classes: &[String; 2], pos
         (legend(&[("a", &names[0]), ("b", &names[1])]))
         (frame.picture("Probabilities by class", &marks))
     };
-    let caption = html! { "Each class by itself; the less the two overlap, the better they are told apart. The dashed line is the threshold." };
+    let caption = html! { "Each class by itself; the less the two overlap, the better they are told apart. The dashed line is the threshold." @if is_weighted { " Every row counts once here." } };
     figure("Scores by class", &picture, &caption)
 }

@@ -6,6 +6,7 @@ use super::Quality;
 use super::boundary::boundary;
 use super::curve::curve;
 use super::effects::{category, effect};
+use super::surface::surface;
 use super::text::{counted, name, shortened};
 use crate::model::{FeatureInfo, Model, ModelColumn};
 use crate::sketch::{ColumnRows, ColumnSketch, Counts};
@@ -64,6 +65,16 @@ pub(super) fn at_means(model: &Model) -> f64 {
     model.intercept() + model.features.iter().map(|feature| feature.coefficient() * feature.mean).sum::<f64>()
 }
 
+/// What to think of observed shares beside a model that was fitted to weighted rows.
+pub(super) fn of_weighted(model: &Model) -> Markup {
+    let training = &model.training;
+    html! {
+        @if training.weight.is_some() || training.class_weight.is_some() {
+            " The model was fitted to weighted rows; what was observed counts each row once, and need not agree with it."
+        }
+    }
+}
+
 pub(super) fn section(model: &Model, quality: &Quality<'_>) -> Markup {
     let sketch = quality.sketch;
     let columns: Vec<ModelColumn<'_>> = model.columns().collect();
@@ -79,7 +90,7 @@ pub(super) fn section(model: &Model, quality: &Quality<'_>) -> Markup {
             html! { div class="figures single" { (curve(model, &axis, sketch, &positive)) } }
         }
         [first, second] if plain && let (Some(x), Some(y)) = (axis(first, 40), axis(second, 40)) => {
-            html! { div class="figures single" { (boundary(model, &x, &y, sketch)) } }
+            html! { div class="figures" { (boundary(model, &x, &y, sketch)) (surface(model, &x, &y)) } }
         }
         shown => {
             let others = columns.len() - shown.len();

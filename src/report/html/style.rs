@@ -63,6 +63,8 @@ ul.said li.warning { border-color: var(--contrast); }
 .key.line { height: 0; border-top: 2px dashed var(--soft); vertical-align: 0.25em; border-radius: 0; width: 1.2em; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 2.4rem 3rem; margin: 1.6rem 0; }
 .figures.single { grid-template-columns: minmax(0, 32rem); }
+/* One picture alone would be as wide as the page, and its text as large. */
+.figures > :only-child .picture { max-width: 32rem; }
 figure { margin: 0; min-width: 0; }
 figcaption { font-size: 0.875rem; line-height: 1.45; margin-top: 0.5rem; max-width: 40rem; }
 .picture { display: block; width: 100%; height: auto; overflow: visible; }
@@ -95,6 +97,10 @@ svg .dots.thin { stroke-width: 2.5; }
 details { margin-top: 0.4rem; }
 summary { cursor: pointer; }
 svg .ring { fill: none; stroke-width: 1.75; stroke: var(--ink); }
+svg .mesh { stroke: var(--paper); stroke-width: 0.5; stroke-linejoin: round; fill: var(--accent); }
+svg .mesh.b { fill: var(--contrast); }
+svg .solid { fill: var(--paper); }
+svg .plane { fill: var(--soft); fill-opacity: 0.14; stroke: var(--soft); stroke-dasharray: 3 3; }
 svg .bar { stroke: none; fill: var(--accent); }
 svg .bar.b { fill: var(--contrast); }
 .forest { border-collapse: collapse; width: 100%; margin: 1rem 0 0.4rem; font-size: 0.9rem; }

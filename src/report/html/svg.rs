@@ -217,6 +217,26 @@ impl Frame {
         }
     }
 
+    /// No axes: places are units.
+    pub(super) fn bare(width: f64, height: f64) -> Self {
+        let plain = Self::with_ticks(
+            Scale::linear(0.0, width),
+            Scale::linear(0.0, height),
+            height,
+            [""; 2],
+            [Vec::new(), Vec::new()],
+        );
+        Self { x: plain.x.onto(0.0, width), y: plain.y.onto(0.0, height), ..plain }
+    }
+
+    /// Gives two pictures that stand above one another the same edges, where their x axes are the same.
+    pub(super) fn align(&mut self, other: &mut Self) {
+        let (left, right) = (self.left.max(other.left), self.right.min(other.right));
+        for frame in [self, other] {
+            (frame.left, frame.right, frame.x) = (left, right, frame.x.onto(left, right));
+        }
+    }
+
     /// The corners of the room between the axes: left, top, right, bottom.
     pub(super) fn room(&self) -> [f64; 4] {
         [self.left, self.top, self.right, self.bottom]
