@@ -13,7 +13,7 @@ use gpu_logreg::backend::Selection;
 use gpu_logreg::data::{Request, Table};
 use gpu_logreg::monitor::Silent;
 use gpu_logreg::solve::Preconditioner;
-use gpu_logreg::train::{Job, Solver, train};
+use gpu_logreg::train::{Init, Job, Solver, train};
 use parquet::arrow::ArrowWriter;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -176,7 +176,15 @@ fn sets(folder: &Path) -> Vec<Set> {
 #[derive(Clone, Copy)]
 struct Way {
     solver: Solver,
+    init: Init,
     preconditioner: Option<Preconditioner>,
+}
+
+impl Way {
+    /// From zero, with what suits the solver.
+    const fn of(solver: Solver) -> Self {
+        Self { solver, init: Init::Zero, preconditioner: None }
+    }
 }
 
 /// Passes, Hessian passes among them, and the error at the end of a run.
@@ -190,6 +198,7 @@ fn fit(set: &Set, way: Way, device: &Selection, tolerance: f64) -> Vec<(u64, u64
     let request = Request { label: Some(set.label.into()), ignore: set.ignore.clone(), ..Request::default() };
     let job = Job {
         solver: way.solver,
+        init: way.init,
         preconditioner: way.preconditioner,
         l2: set.l2,
         tolerance,
@@ -223,11 +232,12 @@ fn cost(set: &Set, way: Way, device: &Selection, reference: &[f64]) -> Cost {
 fn main() {
     let gpu = std::env::args().any(|argument| argument == "--gpu");
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let cg = Way { solver: Solver::Cg, preconditioner: None };
+    let cg = Way::of(Solver::Cg);
     let others = [
-        ("cg, none", Way { solver: Solver::Cg, preconditioner: Some(Preconditioner::None) }),
-        ("lbfgs", Way { solver: Solver::Lbfgs, preconditioner: None }),
-        ("newton", Way { solver: Solver::Newton, preconditioner: None }),
+        ("cg, generative start", Way { init: Init::Generative, ..cg }),
+        ("cg, none", Way { preconditioner: Some(Preconditioner::None), ..cg }),
+        ("lbfgs", Way::of(Solver::Lbfgs)),
+        ("newton", Way::of(Solver::Newton)),
     ];
     let mut header = vec!["data", "emulated", "cg on the CPU"];
     if gpu {
@@ -236,8 +246,7 @@ fn main() {
     header.extend(others.iter().map(|(name, _)| *name));
     println!("| {} |\n|{}", header.join(" | "), " --- |".repeat(header.len()));
     for set in sets(folder.path()) {
-        let newton = Way { solver: Solver::Newton, preconditioner: None };
-        let (.., reference) = fit(&set, newton, &Selection::Cpu, 1e-9).pop().expect("a start at least");
+        let (.., reference) = fit(&set, Way::of(Solver::Newton), &Selection::Cpu, 1e-9).pop().expect("a start at least");
         let show = |way: Way, device: &Selection| match cost(&set, way, device, &reference) {
             Cost { passes: Some((data, hessian)), .. } => format!("{data} ({hessian}H)"),
             Cost { best, .. } => format!("best {best:.0e}"),

@@ -403,7 +403,9 @@ fn synth(recipe: &Recipe) -> Result<(tempfile::TempDir, PathBuf), String> {
 /// The columns of numbers `x1`, `x2`, .. of a file, or those with these names.
 fn columns(path: &Path, names: &[&str]) -> Result<Vec<Vec<f64>>, String> {
     let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|b| b.build()).map_err(|e| e.to_string())?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+        .and_then(ParquetRecordBatchReaderBuilder::build)
+        .map_err(|e| e.to_string())?;
     let mut columns = vec![Vec::new(); names.len()];
     for batch in reader {
         let batch = batch.map_err(|e| e.to_string())?;
@@ -479,12 +481,14 @@ fn several_classes_are_refined(device: &Selection) -> Check {
         status(&model, Status::Converged)?;
         let columns = columns(&path, &features)?;
         let labels = labels(&path, "kind", &model)?;
-        let found = probabilities(&model, &columns);
         let rows = labels.len() as f64;
+        let found = probabilities(&model, &columns);
+        let of_class = |class: usize| found.iter().map(|row| row[class]).collect::<Vec<f64>>();
         for class in 0..model.intercepts.len() {
+            let found = of_class(class);
             let mean = |j: usize| model.features[j].mean;
             let of_feature = |j: usize| {
-                let residual = |row: usize| found[row][class] - f64::from(u8::from(labels[row] == class));
+                let residual = |row: usize| found[row] - f64::from(u8::from(labels[row] == class));
                 let terms = (0..labels.len()).map(|row| residual(row) * (columns[j][row] - mean(j)));
                 let scale = model.features[j].scale;
                 terms.sum::<f64>() / rows / scale + l2 * model.features[j].coefficients[class] * scale
@@ -499,7 +503,9 @@ fn several_classes_are_refined(device: &Selection) -> Check {
 /// The place of each row's label among the classes.
 fn labels(path: &Path, column: &str, model: &Model) -> Result<Vec<usize>, String> {
     let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|b| b.build()).map_err(|e| e.to_string())?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+        .and_then(ParquetRecordBatchReaderBuilder::build)
+        .map_err(|e| e.to_string())?;
     let mut labels = Vec::new();
     for batch in reader {
         let batch = batch.map_err(|e| e.to_string())?;

@@ -113,7 +113,9 @@ impl Sums {
         let mut rows: Vec<Vec<f64>> = parameters.chunks(size).map(start).collect();
         for (j, (column, place)) in block.features.iter_mut().zip(scales).enumerate() {
             if place.scale > 0.0 {
-                column.iter_mut().for_each(|x| *x = (*x - place.mean) / place.scale);
+                for x in &mut *column {
+                    *x = (*x - place.mean) / place.scale;
+                }
                 for (margin, parameters) in rows.iter_mut().zip(parameters.chunks(size)) {
                     for (z, x) in margin.iter_mut().zip(&*column) {
                         *z += parameters[j] * *x;
@@ -170,7 +172,9 @@ impl Sums {
             let n = here.len();
             let labels: Vec<f32> = block.labels[here.clone()].iter().map(|t| *t as f32).collect();
             probabilities.clear();
-            margins.iter().for_each(|margin| probabilities.extend(&margin[here.clone()]));
+            for margin in &*margins {
+                probabilities.extend(&margin[here.clone()]);
+            }
             rows.take(&labels, &mut probabilities);
             rows.losses(&mut losses[..n]);
             let weight = |row: usize| block.weights.map_or(1.0, |weights| weights[first + row]);

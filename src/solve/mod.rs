@@ -74,7 +74,8 @@ impl Status {
         match self {
             Self::Converged => "",
             Self::F32Limit => {
-                "as near as this device's arithmetic comes; --device cpu computes in double precision, or raise --tolerance"
+                "as near as this device's arithmetic comes; raise --tolerance, or leave a GPU for --device cpu, which computes in \
+                 double precision"
             }
             Self::MaxIterations => "the iterations ran out before the optimum was near; raise --max-iterations",
             Self::LineSearchFailed | Self::Stalled => {

@@ -98,9 +98,8 @@ pub(super) fn fit(
         gradient_tolerance: job.gradient_tolerance,
         max_iterations: job.max_iterations,
         preconditioner: match (job.preconditioner, job.solver) {
-            (Some(Preconditioner::Subsample), _) => Preconditioner::Hessian,
             (None, Solver::Cg | Solver::Newton) if curvature == Curvature::Bound => Preconditioner::Bound,
-            (None, Solver::Cg | Solver::Newton) => Preconditioner::Hessian,
+            (Some(Preconditioner::Subsample), _) | (None, Solver::Cg | Solver::Newton) => Preconditioner::Hessian,
             (Some(preconditioner), _) => preconditioner,
             (None, Solver::Lbfgs | Solver::GradientDescent | Solver::Generative) => Preconditioner::None,
         },
