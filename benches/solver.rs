@@ -246,7 +246,8 @@ fn main() {
     header.extend(others.iter().map(|(name, _)| *name));
     println!("| {} |\n|{}", header.join(" | "), " --- |".repeat(header.len()));
     for set in sets(folder.path()) {
-        let (.., reference) = fit(&set, Way::of(Solver::Newton), &Selection::Cpu, 1e-9).pop().expect("a start at least");
+        let (.., reference) =
+            fit(&set, Way::of(Solver::Newton), &Selection::Cpu, 1e-9).pop().expect("a start at least");
         let show = |way: Way, device: &Selection| match cost(&set, way, device, &reference) {
             Cost { passes: Some((data, hessian)), .. } => format!("{data} ({hessian}H)"),
             Cost { best, .. } => format!("best {best:.0e}"),

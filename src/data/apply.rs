@@ -4,10 +4,11 @@
 use arrow::array::{Array, ArrayRef};
 use rayon::prelude::*;
 
+use super::coder::{Coder, MISSING, UNSEEN};
 use super::decode::{Part, decode, to_f64};
 use super::field::{Field, Kind};
 use super::label::{Class, for_each_class};
-use super::levels::{Coder, Level, MISSING, UNSEEN, level_name};
+use super::levels::{Level, level_name};
 use super::plan::{FeaturePlan, Takes};
 use super::rows::{Range, block_rows, ranges};
 use super::table::Table;

@@ -7,9 +7,10 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use rayon::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::coder::Coder;
 use super::decode::{Part, decode, jobs, to_f64};
 use super::field::{Field, Kind};
-use super::levels::{CategoryPlan, Coder, Level, Search, for_each_codes};
+use super::levels::{CategoryPlan, Level, Search, for_each_codes};
 use super::table::Table;
 use super::{Column, Store};
 use crate::error::{Error, Result};

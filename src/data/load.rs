@@ -5,10 +5,11 @@ use arrow::compute::{max, min};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, UInt64Type};
 use rayon::prelude::*;
 
+use super::categories::{load_categories, scale_of_share};
 use super::decode::{BATCH_ROWS, Job, Part, decode, jobs};
 use super::field::{Field, Kind};
 use super::label::Label;
-use super::levels::{CategoryPlan, Coder, Level, for_each_codes, known, level_name};
+use super::levels::{Level, level_name};
 use super::plan::{ClassWeight, FeaturePlan, Nulls, Plan, Takes};
 use super::scale::{Missing, Moments, Narrowing, middle_half, sample_runs};
 use super::table::Table;
@@ -224,71 +225,6 @@ fn check_names(features: &[Feature]) -> Result<()> {
         format!("two features would be called `{name}`"),
         "Rename the column or the level upstream, or leave the column out with --ignore.",
     ))
-}
-
-/// Reads the codes of the categories of `plan` into `store`. Gives the share of the rows, by their weights, that each
-/// level has.
-fn load_categories(
-    table: &Table,
-    plan: &Plan,
-    weighing: Option<&Weighing>,
-    store: &dyn Store,
-    monitor: &dyn Monitor,
-) -> Result<Vec<Vec<f64>>> {
-    let mut shares = Vec::with_capacity(plan.categories.len());
-    for (index, category) in plan.categories.iter().enumerate() {
-        let column = Column::Feature(plan.features.len() + index);
-        for_each_codes(table, category, monitor, |first_row, codes| {
-            let codes: Vec<f32> = codes.iter().copied().map(f32::from).collect();
-            store.write(column, first_row, &codes)
-        })?;
-        let weights: Vec<f64> = match weighing {
-            None => category.rows.iter().map(|&rows| rows as f64).collect(),
-            Some(weighing) => level_weights(table, category, weighing, monitor)?,
-        };
-        let total: f64 = weights.iter().sum();
-        shares.push(weights.into_iter().map(|weight| weight / total).collect());
-    }
-    Ok(shares)
-}
-
-/// What the rows of each level weigh together. They are added one after the other, so that the cut of the rows into row
-/// groups changes no bit.
-fn level_weights(
-    table: &Table,
-    category: &CategoryPlan,
-    weighing: &Weighing,
-    monitor: &dyn Monitor,
-) -> Result<Vec<f64>> {
-    let coder = Coder::of(&category.levels);
-    let field = &table.fields[category.column];
-    let columns: Vec<usize> = std::iter::once(category.column).chain(weighing.columns().iter().copied()).collect();
-    let mut sums = vec![0.0; category.levels.len()];
-    let mut codes = Vec::new();
-    for (group, about) in table.groups.iter().enumerate() {
-        decode(table, &Part::whole(group), &columns, |before, arrays| {
-            monitor.check()?;
-            codes.clear();
-            coder.codes(&arrays[0], field.kind, &mut codes)?;
-            known(table, category, about.first_row + before, &codes)?;
-            for (code, weight) in codes.iter().zip(weighing.weights(&arrays[1..])?) {
-                sums[usize::from(*code)] += weight;
-            }
-            Ok(())
-        })?;
-    }
-    Ok(sums)
-}
-
-/// Where the feature of a level lies that so large a share of the rows has.
-fn scale_of_share(share: f64) -> ColumnScale {
-    ColumnScale {
-        mean: share,
-        scale: (share * (1.0 - share)).sqrt(),
-        device_mean: 0.0,
-        device_scale: 1.0,
-        reach: share.max(1.0 - share),
-    }
 }
 
 /// What stands in for the missing values of a column.

@@ -5,7 +5,9 @@
 //! What must see the file's own f64 values goes through it with [`fold_rows`], a block of whole rows at a time.
 
 mod apply;
+mod categories;
 mod census;
+mod coder;
 mod decode;
 mod design;
 mod field;

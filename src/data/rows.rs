@@ -7,9 +7,10 @@
 use arrow::array::ArrayRef;
 use rayon::prelude::*;
 
+use super::coder::{Coder, MISSING};
 use super::decode::{BATCH_ROWS, Part, decode, to_f64};
 use super::label::Label;
-use super::levels::{Coder, MISSING, known};
+use super::levels::known;
 use super::plan::Plan;
 use super::table::{Group, Table};
 use super::weigh::Weighing;

@@ -3,10 +3,10 @@
 use arrow::array::ArrayRef;
 use rayon::prelude::*;
 
+use super::coder::Coder;
 use super::decode::{Part, decode, to_f64};
 use super::field::Kind;
 use super::label::{Label, parse_class};
-use super::levels::Coder;
 use super::plan::{ClassWeight, Plan};
 use super::table::Table;
 use super::{Column, Store};
