@@ -1,7 +1,7 @@
 // Weighted Gram matrices X'FX, x extended by 1, for the factors F of each pair of margins (group.z), or for the row weights and with x
 // about the centres of the rows' classes in this block. In square pieces of EDGE x EDGE columns, as `hessian` makes them:
-// a workgroup takes one Hessian block of rows (group.x) and one piece (group.y) on or below the diagonal, or of the
-// border; each of its 16 x 16 invocations holds two columns of both sides. An accumulator runs over PART rows, then joins
+// a workgroup takes one Hessian block of rows (group.x) and one piece (group.y) on or below the diagonal; each of its
+// 16 x 16 invocations holds two columns of both sides. An accumulator runs over PART rows, then joins
 // a binary tree over the parts of the block. The slot has the pieces of each pair one after the other, each as 256 vec4s
 // (a0 b0, a0 b1, a1 b0, a1 b1).
 
@@ -26,18 +26,10 @@ var<workgroup> right: array<vec4<f32>, GROUP>;
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     var piece_row = 0u;
-    var piece_column = 0u;
-    if (pass_.product == 2u) {
-        // The pieces on the diagonal, then those of the row of the intercept.
-        let edges = pass_.features / EDGE + 1u;
-        piece_row = min(group.y, edges - 1u);
-        piece_column = select(group.y - edges, group.y, group.y < edges);
-    } else {
-        while ((piece_row + 1u) * (piece_row + 2u) / 2u <= group.y) {
-            piece_row += 1u;
-        }
-        piece_column = group.y - piece_row * (piece_row + 1u) / 2u;
+    while ((piece_row + 1u) * (piece_row + 2u) / 2u <= group.y) {
+        piece_row += 1u;
     }
+    let piece_column = group.y - piece_row * (piece_row + 1u) / 2u;
     let first_row = (pass_.first_block + group.x) * pass_.hessian_rows;
     let last_row = min(first_row + pass_.hessian_rows, pass_.rows);
     // As a loader, an invocation has one column of each side and four rows; as an adder, two columns of each.

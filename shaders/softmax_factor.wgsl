@@ -1,7 +1,7 @@
 // What the products of columns of a softmax have for each row, times the row weights if there are any: for a pair of
 // margins m >= l the curvature p_m ([m = l] - p_l), or for the scatter r_m r_l. A workgroup takes one tile of rows
-// (group.x) and one pair (group.y, from `first_pair` on, row by row: (0,0), (1,0), (1,1), ...; of the diagonal alone,
-// (m,m)); nothing is summed over rows. 1 - p_m is the sum of the other probabilities, never a difference.
+// (group.x) and one pair (group.y, from `first_pair` on, row by row: (0,0), (1,0), (1,1), ...); nothing is summed over
+// rows. 1 - p_m is the sum of the other probabilities, never a difference.
 
 @group(0) @binding(0) var<uniform> pass_: Pass;
 @group(0) @binding(1) var<storage, read> row_weights: array<vec4<f32>>;
@@ -18,15 +18,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     let k = row / 4u;
     let pair = pass_.first_pair + group.y;
-    var m = pair;
-    var l = pair;
-    if (pass_.product != 2u) {
-        m = 0u;
-        while ((m + 1u) * (m + 2u) / 2u <= pair) {
-            m += 1u;
-        }
-        l = pair - m * (m + 1u) / 2u;
+    var m = 0u;
+    while ((m + 1u) * (m + 2u) / 2u <= pair) {
+        m += 1u;
     }
+    let l = pair - m * (m + 1u) / 2u;
     var factor = vec4(0.0);
     if (pass_.product == 1u) {
         factor = residuals[m * pass_.stride + k] * residuals[l * pass_.stride + k];

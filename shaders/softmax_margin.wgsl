@@ -20,6 +20,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first = 2u * group.y * (pass_.features + 1u);
     var low = columns_of(vec4(1.0), parameters[first + 2u * pass_.features]);
     var high = columns_of(vec4(1.0), parameters[first + 2u * pass_.features + 1u]);
+    let has_high = 8u * group.y + 4u < pass_.margins;
     for (var j = 0u; j < pass_.features; j++) {
         var x = vec4(0.0);
         if (HAS_LEVELS) {
@@ -29,7 +30,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             x = features[j * pass_.stride + k];
         }
         low += columns_of(x, parameters[first + 2u * j]);
-        high += columns_of(x, parameters[first + 2u * j + 1u]);
+        if (has_high) {
+            high += columns_of(x, parameters[first + 2u * j + 1u]);
+        }
     }
     // One by one: an index that varies would take the accumulators out of their registers.
     store(8u * group.y, k, low[0], here);

@@ -1,5 +1,6 @@
 // Loss, slope and curvature of a softmax along a line from the cached margins z + step u, with the row weights if there
-// are any: at up to four steps (a probe), or at the first one, where it leaves the residuals too, without the weights.
+// are any: at up to four steps (a probe), or at the first one, where it leaves the residuals too, without the weights, or
+// for the diagonal of the Hessian p_m (1 - p_m) in their place.
 // Never touches the features. A workgroup takes one block and writes one slot, as `probe` does:
 // [sum loss, sum of slopes, sum of curvatures], a vec4 over the steps each.
 //
@@ -74,8 +75,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 for (var m = 0u; m < pass_.margins; m++) {
                     let e = exp(at_step(m, k, here, p, direction(m, k, here)) - z_a);
                     // p_m - 1 is what the others have.
-                    let residual = select(e, -others, t == vec4(m + 1u)) * whole;
-                    residuals[m * pass_.stride + k] = select(vec4(0.0), residual, here);
+                    var left = select(e, -others, t == vec4(m + 1u)) * whole;
+                    if (pass_.product == 2u) {
+                        // Beside m the largest class stays, so that no more than half is taken away.
+                        let beside = select((1.0 + rest) - e, rest, a == vec4(m + 1u));
+                        left = (e * whole) * (beside * whole);
+                    }
+                    residuals[m * pass_.stride + k] = select(vec4(0.0), left, here);
                 }
             }
         }

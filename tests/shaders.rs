@@ -484,16 +484,16 @@ fn check_hessian(module: &Module) -> Result<(), String> {
     })
 }
 
-/// The pieces of the class sums are the host's: each invocation has a column and a class, and loads a column and four rows.
+/// The pieces of the class sums are the host's: each invocation has a column and a row lane, and loads a class and four rows.
 fn check_class_sums(module: &Module) -> Result<(), String> {
     let group = u64::from(GROUP);
     let host = [("EDGE", EDGE as u64), ("EIGHT", EIGHT as u64), ("PART", PART as u64), ("LEVELS", u64::from(LEVELS))];
     check_own_constants(module, &host)?;
     let step = constant(module, "STEP")?;
     expect(EDGE as u64 * EIGHT as u64 == group, || format!("{EDGE} columns of {EIGHT} classes are not {group}"))?;
-    expect(step == 4 * EIGHT as u64 && (PART as u64).is_multiple_of(step), || {
-        format!("a STEP of {step} rows does not fit")
-    })
+    let held = constant(module, "HELD")?;
+    let fits = step == 4 * held && held * EIGHT as u64 == group && held.is_multiple_of(EIGHT as u64);
+    expect(fits && (PART as u64).is_multiple_of(step), || format!("a STEP of {step} rows does not fit"))
 }
 
 /// `softmax_margin` stores each of the margins that the host counts for a workgroup, and no other.
@@ -618,7 +618,8 @@ fn a_layout_that_is_not_the_hosts_is_refused() {
         (Kernel::ClassSums, "EIGHT: u32 = 8u", "EIGHT: u32 = 4u", "EIGHT"),
         (Kernel::ClassSums, "PART: u32 = 256u", "PART: u32 = 512u", "PART"),
         (Kernel::ClassSums, "LEVELS: u32 = 8u", "LEVELS: u32 = 7u", "LEVELS"),
-        (Kernel::ClassSums, "STEP: u32 = 32u", "STEP: u32 = 64u", "STEP"),
+        (Kernel::ClassSums, "STEP: u32 = 128u", "STEP: u32 = 256u", "STEP"),
+        (Kernel::ClassSums, "HELD: u32 = 32u", "HELD: u32 = 16u", "STEP"),
         (Kernel::SoftmaxMargin, "    store(8u * group.y + 7u, k, high[3], here);\n", "", "7 margins"),
         (Kernel::SoftmaxMargin, "        if (HAS_LEVELS) {", "        if (true) {", "sources is never read"),
         (Kernel::Gram, "    if (HAS_LEVELS) {", "    if (true) {", "sources is never read"),
@@ -1350,13 +1351,23 @@ fn a_misplaced_barrier_or_a_wider_step_is_noticed() {
         let lane_rows = if kernel == Kernel::Gram { "load_rows" } else { "in_eight" };
         let part_row = format!("var step_row = part_row + 4u * {lane_rows};");
         for (from, to, word) in [
-            ("left[lane] = vec4(0.0)", "left[lane / 2u] = vec4(0.0)", "race"),
             ("right[lane] = vec4(0.0)", "right[lane ^ 1u] = vec4(0.0)", "race"),
             ("var step_row = part_row;", &part_row, "reach together"),
             ("let part_end = min(", "let part_end = lane + min(", "reach together"),
         ] {
             assert_refused(check_barriers(&edit(source, from, to)), &format!("{kernel:?}: {from:?} made {to:?}"), word);
         }
+    }
+    let gram = edit(SOURCES[Kernel::Gram as usize], "left[lane] = vec4(0.0)", "left[lane / 2u] = vec4(0.0)");
+    assert_refused(check_barriers(&gram), "the left side of gram stored elsewhere", "race");
+    let class_sums = SOURCES[Kernel::ClassSums as usize];
+    let faults = [
+        ("tree_sum(lane, EIGHT, 1u, low)", "tree_sum(lane, 12u, 1u, low)", "powers of two"),
+        ("tree_sum(lane, EIGHT, 1u, high)", "tree_sum(lane ^ 1u, EIGHT, 1u, high)", "not the lane"),
+        ("    low = tree_sum", "    if (column > pass_.features) { return; }\n    low = tree_sum", "reach together"),
+    ];
+    for (from, to, word) in faults {
+        assert_refused(check_barriers(&edit(class_sums, from, to)), &format!("{from:?} made {to:?}"), word);
     }
     let terms = SOURCES[Kernel::SoftmaxTerms as usize];
     let faults = [

@@ -668,13 +668,15 @@ fn large_margins_stay_finite(subject: &Subject) -> Check {
     Ok(())
 }
 
-/// Where the right class has nearly all of the probability, loss, gradient and Hessian keep the digits of what is left.
+/// Where the right class has nearly all of the probability, loss, gradient, Hessian and its diagonal keep the digits of
+/// what is left.
 fn certain_rows_keep_their_digits(subject: &Subject) -> Check {
     for (label, margins) in [(1.0, [40.0, 3.0]), (2.0, [-7.0, 35.0]), (0.0, [-41.0, -45.0]), (1.0, [20.0, 19.0])] {
         let rows =
             Rows { classes: 3, columns: vec![vec![2.0]], labels: vec![label], weights: Vec::new(), levels: Vec::new() };
         let point = [0.0, margins[0], 0.0, margins[1]];
-        let found = subject.load(&rows, 1 << 20).move_to(&point, Need::Hessian).map_err(fail)?;
+        let mut backend = subject.load(&rows, 1 << 20);
+        let found = backend.move_to(&point, Need::Hessian).map_err(fail)?;
         let expected = rows.evaluate(&point);
         let relative = 200.0 * subject.unit * (1.0 + margins[0].abs().max(margins[1].abs()));
         close("loss", &[found.value], &[expected.loss], |_| relative * expected.loss)?;
@@ -685,6 +687,10 @@ fn certain_rows_keep_their_digits(subject: &Subject) -> Check {
             let row: Vec<f64> = (0..4).map(|j| hessian.get(i, j)).collect();
             close("hessian", &row, &of_oracle[i], |j| relative * absolute[i][j])?;
         }
+        let found = backend.move_to(&point, Need::Diagonal).map_err(fail)?;
+        let own = found.diagonal.ok_or("no diagonal came")?.own;
+        let expected: Vec<f64> = (0..4).map(|i| of_oracle[i][i]).collect();
+        close("diagonal", &own, &expected, |i| relative * expected[i])?;
     }
     Ok(())
 }
@@ -1041,7 +1047,7 @@ fn narrow_classes_keep_their_digits(subject: &Subject) -> Check {
 }
 
 /// Edits of the shader texts that the suite must notice: what goes wrong, kernel, text, replacement.
-const EDITS: [(&str, Kernel, &str, &str); 33] = [
+const EDITS: [(&str, Kernel, &str, &str); 40] = [
     (
         "last row skipped",
         Kernel::SoftmaxTerms,
@@ -1080,7 +1086,14 @@ const EDITS: [(&str, Kernel, &str, &str); 33] = [
         "sum_of_rows((select(vec4(0.0), (z_a",
     ),
     ("weights left out of the slope", Kernel::SoftmaxTerms, "weighed(w, (u_a - u_t) + mean)", "(u_a - u_t) + mean"),
-    ("weights in the residuals", Kernel::SoftmaxTerms, "select(vec4(0.0), residual, here)", "weighed(w, residual)"),
+    ("weights in the residuals", Kernel::SoftmaxTerms, "select(vec4(0.0), left, here)", "weighed(w, left)"),
+    ("diagonal beside all classes", Kernel::SoftmaxTerms, "(1.0 + rest) - e, rest,", "1.0 + rest, rest,"),
+    (
+        "diagonal of a nearly certain class as a difference",
+        Kernel::SoftmaxTerms,
+        "select((1.0 + rest) - e, rest, a == vec4(m + 1u))",
+        "((1.0 + rest) - e)",
+    ),
     ("last four margins left out", Kernel::SoftmaxMargin, "store(8u * group.y + 7u, k, high[3], here);", ""),
     ("second eight margins from the first", Kernel::SoftmaxMargin, "2u * group.y * (", "0u * group.y * ("),
     (
@@ -1103,7 +1116,12 @@ const EDITS: [(&str, Kernel, &str, &str); 33] = [
     ("weights left out of the factors", Kernel::SoftmaxFactor, "weighed(w, factor)", "factor"),
     ("gradient without its last part", Kernel::ClassSums, "part_row < last_row", "part_row + PART < last_row"),
     ("second eight classes left out", Kernel::ClassSums, "group.y / edges * EIGHT", "group.y / edges * 0u"),
-    ("rows of another class", Kernel::ClassSums, "t == vec4(f32(c))", "t == vec4(f32(c + 1u))"),
+    ("rows of another class", Kernel::ClassSums, "labels[k] == vec4(f32(c))", "labels[k] == vec4(f32(c + 1u))"),
+    ("columns in place of their squares", Kernel::ClassSums, "x *= x;", ""),
+    ("squares beside the intercept", Kernel::ClassSums, "if (group.z == 1u)", "if (groups.z == 2u)"),
+    ("squares in the place of the columns", Kernel::ClassSums, "group.x * groups.z + group.z", "group.x * groups.z"),
+    ("last four classes left out", Kernel::ClassSums, "first_class + EIGHT / 2u < classes", "false"),
+    ("a row lane left out", Kernel::ClassSums, "low = tree_sum(lane, EIGHT,", "low = tree_sum(lane, EIGHT / 2u,"),
     ("sums about other centres", Kernel::ClassSums, "vec4(block * classes)", "vec4(0u)"),
     (
         "weights left out of the gradient",
@@ -1145,6 +1163,7 @@ fn edits_are_not_there(subject: &Subject) -> Check {
     matches_the_oracle(subject, &fixture(1_201, 35, 4), chunks_of(2, 35))?;
     matches_the_oracle(subject, &weighted_fixture(2_049, 3, 11), chunks_of(1, 3))?;
     large_margins_stay_finite(subject)?;
+    certain_rows_keep_their_digits(subject)?;
     low_halves_count(subject)?;
     narrow_classes_keep_their_digits(subject)
 }

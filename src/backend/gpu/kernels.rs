@@ -71,7 +71,8 @@ pub enum Product {
     Hessian = 0,
     /// `X'R^2X`, the scatter of the rows' gradients.
     Scatter = 1,
-    /// The pieces on the diagonal of `X'SX` and those of the row of the intercept.
+    /// The diagonal of the Hessian and the row of the intercept: of two classes the pieces of `X'SX` that have them; of a
+    /// softmax the sums of `x` and `x^2`, times `p (1 - p)` of each margin.
     Border = 2,
     /// The scatter of the rows of each class about its centre; of class sums those of `x` about that centre.
     Within = 3,
@@ -94,7 +95,7 @@ pub enum Kernel {
     Hessian,
     /// Direction margins of a softmax, or the low halves of its margins.
     SoftmaxMargin,
-    /// Loss, slope and curvature of a softmax, and the residuals, from cached margins.
+    /// Loss, slope and curvature of a softmax, and the residuals or `p (1 - p)`, from cached margins.
     SoftmaxTerms,
     /// What the products of columns of a softmax have for each row.
     SoftmaxFactor,

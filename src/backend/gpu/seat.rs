@@ -123,7 +123,8 @@ pub(super) struct Shared {
     pub(super) sources: Option<wgpu::Buffer>,
     /// What the products of columns of a softmax have for each row, `[pairs of margins][rows]` of a chunk.
     pub(super) factors: Option<wgpu::Buffer>,
-    /// Slots of the Hessian in flight, `[slots][pieces][256]` vec4s.
+    /// Slots of the Hessian in flight, `[slots][pieces][256]` vec4s; or of the diagonal of a softmax,
+    /// `[slots][x, x^2][margins][features + 1]`.
     pub(super) pieces: wgpu::Buffer,
 }
 
@@ -153,7 +154,8 @@ pub(super) fn margin_pairs(shape: Shape) -> usize {
     shape.margins() * (shape.margins() + 1) / 2
 }
 
-/// Edges of the Hessian itself; its border has as many pieces on the diagonal, and as many in the intercept's row.
+/// Edges of the Hessian itself; its border has as many pieces on the diagonal, and as many in the intercept's row. Class
+/// sums have as many pieces for each eight classes.
 pub(super) fn border_edges(features: usize) -> usize {
     features / EDGE + 1
 }
@@ -170,6 +172,11 @@ pub(super) fn slot_len(kernel: Kernel, shape: Shape) -> usize {
 /// f32s of the gradient's slot of a Hessian block, where rows have several margins.
 pub(super) fn class_slot(shape: Shape) -> usize {
     if shape.classes.is_some() { shape.parameters() } else { 0 }
+}
+
+/// f32s of the slot of a Hessian block for the diagonal, where rows have several margins: the columns, then their squares.
+pub(super) fn diagonal_slot(shape: Shape) -> usize {
+    2 * class_slot(shape)
 }
 
 impl Shared {
@@ -201,7 +208,7 @@ impl Shared {
             gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&sources));
             Some(buffer)
         };
-        let border = 2 * border_edges(features) * EDGE * EDGE * 4;
+        let border = if is_softmax { diagonal_slot(shape) } else { 2 * border_edges(features) * EDGE * EDGE } * 4;
         let pieces = if is_softmax { gram_pieces(features) } else { hessian_pieces(features) };
         let hessian = pieces * EDGE * EDGE * 4;
         // A Hessian whose single slot no device need bind is not taken; its border still is.

@@ -9,7 +9,7 @@ use crate::backend::gpu::Gpu;
 use crate::backend::gpu::chunks::{Away, Chunks, Core, add_slots, place, split};
 use crate::backend::gpu::kernels::{EDGE, EIGHT, Kernel, PROBES, Pass, Product};
 use crate::backend::gpu::seat::{
-    Seat, Shared, border_edges, class_slot, gram_pieces, largest_slot, margin_pairs, slot_len,
+    Seat, Shared, border_edges, class_slot, diagonal_slot, gram_pieces, largest_slot, margin_pairs, slot_len,
 };
 use crate::backend::layout::{Layout, TILE};
 use crate::backend::storage::{Part, Touched};
@@ -41,7 +41,7 @@ struct Means {
     probe: Probe,
     /// `[margins][features + 1]`, the intercept last.
     gradient: Vec<f64>,
-    /// `[pairs][pieces][256][4]`.
+    /// `[pairs][pieces][256][4]`; of the border `[x, x^2][margins][features + 1]`.
     products: Vec<f64>,
 }
 
@@ -92,6 +92,38 @@ fn pass_of(layout: &Layout, seat: &Seat, chunk: usize) -> Pass {
         hessian_rows: layout.hessian_rows as u32,
         ..Pass::default()
     }
+}
+
+/// Adds the sums of the columns of a chunk and of their squares, times `p (1 - p)` of each margin, to `sums`, a bounded
+/// number of blocks at a time. These stand in the place of the residuals, which are to be made after that.
+fn add_diagonal(
+    core: &Core,
+    seat: &Seat,
+    chunk: usize,
+    pass: &Pass,
+    mut encoder: wgpu::CommandEncoder,
+    sums: &mut [f64],
+) -> Result<wgpu::CommandEncoder> {
+    let layout = core.layout;
+    let slot = sums.len();
+    let in_flight = (core.shared.pieces.size() / 4) as usize / slot;
+    let into_pieces = [("class_slots", &core.shared.pieces)];
+    let bound = seat.bind(&core.gpu, &core.shared, Kernel::ClassSums, &into_pieces);
+    let pieces = border_edges(layout.shape.features) * layout.shape.margins().div_ceil(EIGHT);
+    let hessian_blocks = layout.hessian_blocks_of(chunk);
+    for first_block in (0..hessian_blocks).step_by(in_flight) {
+        let blocks = in_flight.min(hessian_blocks - first_block);
+        let pass = Pass { first_block: first_block as u32, product: Product::Border as u32, ..*pass };
+        if first_block == 0 {
+            core.dispatch(&mut encoder, Kernel::SoftmaxTerms, seat, &pass, [layout.blocks_of(chunk), 1, 1]);
+        }
+        core.dispatch_bound(&mut encoder, Kernel::ClassSums, seat, &bound, &pass, [blocks, pieces, 2]);
+        let len = blocks * slot;
+        encoder.copy_buffer_to_buffer(&core.shared.pieces, 0, &core.readback, 0, (len * 4) as u64);
+        core.submit(&mut encoder);
+        core.read_back(0..len, |slots| add_slots(slots, sums))?;
+    }
+    Ok(encoder)
 }
 
 /// Adds the products of a chunk to `sums`, a bounded number of blocks and pairs at a time. Each sum gets its blocks in
@@ -171,11 +203,14 @@ impl SoftmaxObjective {
         let is_whole = matches!(visit.product, Some(Product::Hessian | Product::Scatter)) && !visit.reads_direction;
         self.passes.data += if visit.product.is_none() || is_whole { 1 } else { 2 };
         self.passes.hessian += u64::from(visit.product.is_some());
-        let products = visit.product.map(|product| match product {
-            Product::Border => Products { product, pairs: shape.margins(), pieces: 2 * border_edges(shape.features) },
-            _ => Products { product, pairs: margin_pairs(shape), pieces: gram_pieces(shape.features) },
+        let is_border = visit.product == Some(Product::Border);
+        let products = visit.product.filter(|_| !is_border).map(|product| Products {
+            product,
+            pairs: margin_pairs(shape),
+            pieces: gram_pieces(shape.features),
         });
-        let mut sums = vec![0.0; products.map_or(0, |products| products.pairs * products.slot())];
+        let of_border = if is_border { diagonal_slot(shape) } else { 0 };
+        let mut sums = vec![0.0; products.map_or(of_border, |products| products.pairs * products.slot())];
         let (terms, gradient) = Self::slots(&layout, (self.chunks.core.shared.pieces.size() / 4) as usize);
         let (mut terms_end, mut gradient_end) = (terms.start, gradient.start);
         let (terms_slot, gradient_slot) = (slot_len(Kernel::SoftmaxTerms, shape), class_slot(shape));
@@ -183,7 +218,7 @@ impl SoftmaxObjective {
         self.chunks.each(touched(visit), |core, seat, chunk, mut encoder| {
             let (blocks, hessian_blocks) = (layout.blocks_of(chunk), layout.hessian_blocks_of(chunk));
             let tiles = layout.rows_of(chunk).div_ceil(TILE);
-            // All of these read one description of the pass.
+            // What one submission has of these reads one description of the pass.
             let pass = Pass {
                 reads_direction: visit.reads_direction.into(),
                 steps: [visit.step, 0.0, 0.0, 0.0],
@@ -191,6 +226,9 @@ impl SoftmaxObjective {
             };
             if visit.reads_direction {
                 core.dispatch(&mut encoder, Kernel::SoftmaxMargin, seat, &pass, [tiles, eights, 1]);
+            }
+            if is_border {
+                encoder = add_diagonal(core, seat, chunk, &pass, encoder, &mut sums)?;
             }
             core.dispatch(&mut encoder, Kernel::SoftmaxTerms, seat, &pass, [blocks, 1, 1]);
             let pieces = border_edges(shape.features) * eights;
@@ -271,20 +309,14 @@ impl SoftmaxObjective {
 
     fn evaluation(&self, means: Means, product: Option<Product>) -> Evaluation {
         let Layout { shape, .. } = self.layout();
-        let (features, margins) = (shape.features, shape.margins());
+        let features = shape.features;
         let Means { probe, gradient, products } = means;
         let mut evaluation = Evaluation { value: probe.value, gradient, diagonal: None, hessian: None };
         match product {
             None => {}
             Some(Product::Border) => {
-                let edges = border_edges(features);
-                let of_margin = 2 * edges * EDGE * EDGE;
-                let entry = |m: usize, piece: usize, i: usize, j: usize| products[m * of_margin + place(piece, i, j)];
-                let each = || (0..margins).flat_map(|m| (0..=features).map(move |j| (m, j)));
-                evaluation.diagonal = Some(Diagonal {
-                    own: each().map(|(m, j)| entry(m, j / EDGE, j, j)).collect(),
-                    with_intercept: each().map(|(m, j)| entry(m, edges + j / EDGE, features, j)).collect(),
-                });
+                let (with_intercept, own) = products.split_at(class_slot(shape));
+                evaluation.diagonal = Some(Diagonal { own: own.to_vec(), with_intercept: with_intercept.to_vec() });
             }
             Some(_) => {
                 let of_pair = gram_pieces(features) * EDGE * EDGE;
