@@ -982,7 +982,9 @@ fn weights_go_to_the_kept_rows(subject: &Subject) -> Check {
     let relative = product_error(subject, &rows);
     for i in 0..found.size() {
         let row: Vec<f64> = (0..found.size()).map(|j| found.get(i, j)).collect();
-        let expected: Vec<f64> = (0..found.size()).map(|j| if i == j { of_all[i][j] } else { of_kept[i][j] }).collect();
+        // Scaled to the diagonal of all rows.
+        let scaling = |j: usize| (of_all[j][j] / of_kept[j][j]).sqrt();
+        let expected: Vec<f64> = (0..found.size()).map(|j| scaling(i) * scaling(j) * of_kept[i][j]).collect();
         close(&format!("hessian[{i}]"), &row, &expected, |j| relative * (size[i][j] + kept_size[i][j]))?;
         // The control: the diagonal of the kept rows alone is another.
         close("diagonal", &[row[i]], &[of_kept[i][i]], |_| relative * (size[i][i] + kept_size[i][i]))

@@ -1022,7 +1022,8 @@ fn thousands_of_levels_have_the_inference_of_the_whole_hessian() {
         let apart = largest(a, b, |index| unit[index]);
         assert!(apart <= 2e-5, "{flags}: {apart:e} standard errors");
         let apart = largest(&of(&found), &unit, |index| unit[index]);
-        assert!(apart <= 1e-8, "{flags}: standard errors {apart:e}");
+        // What is promised of standard errors: both runs end up to 5e-6 standard errors away from the optimum.
+        assert!(apart <= 1e-5, "{flags}: standard errors {apart:e}");
         if flags.contains("--refine") {
             assert_within(1e-10, a, b, flags);
         }
