@@ -1,6 +1,8 @@
 //! What a picture needs of the rows: counts in bins, and a few rows as points. It comes from one pass, in memory that does
 //! not grow with the rows, and neither threads nor the cut of the rows into pieces change anything in it.
 
+pub mod classes;
+
 use crate::data::{Piece, hash};
 use crate::logistic::sigmoid;
 use crate::model::{FeatureInfo, Model, ModelColumn};

@@ -17,7 +17,7 @@ const LEVELS: [f64; 5] = [0.5, 0.1, 0.9, 0.3, 0.7];
 ///
 /// # Reference
 /// Sutherland and Hodgman (1974), "Reentrant polygon clipping".
-fn clip(polygon: &[(f64, f64)], f: impl Fn((f64, f64)) -> f64) -> Vec<(f64, f64)> {
+pub(super) fn clip(polygon: &[(f64, f64)], f: impl Fn((f64, f64)) -> f64) -> Vec<(f64, f64)> {
     let mut kept = Vec::new();
     for (index, &to) in polygon.iter().enumerate() {
         let from = polygon[(index + polygon.len() - 1) % polygon.len()];

@@ -9,6 +9,7 @@ use super::ranking::{precision_recall, roc};
 use super::scores::scores;
 use super::text::{Figure, counted, name};
 use super::{Page, Quality, RowsFrom};
+use crate::model::Training;
 
 pub(super) fn section(page: &Page<'_>, quality: &Quality<'_>) -> Markup {
     let metrics = quality.metrics;
@@ -20,22 +21,7 @@ pub(super) fn section(page: &Page<'_>, quality: &Quality<'_>) -> Markup {
                 "Quality"
                 @if quality.rows == RowsFrom::Training { " " span class="badge" { "in-sample" } }
             }
-            p {
-                @match &quality.rows {
-                    RowsFrom::Training => {
-                        "On the rows of the training themselves, so all of this flatters the model, the more so the fewer the rows for each feature. Rows that it has not seen tell more: "
-                        code class="flag" { "--split 0.2" } " or " code class="flag" { "--valid FILE" } "."
-                    }
-                    RowsFrom::Validation(from) => { "On rows that the training did not see (" (name(from)) ")." }
-                    RowsFrom::Evaluated(files) => { "On " (name(files)) "." }
-                }
-                @if quality.left_out > 0 {
-                    " " (counted(quality.left_out, "row")) " left out, since the label or a value is missing there."
-                }
-                @if (training.weight.is_some() || training.class_weight.is_some()) && (metrics.weights - metrics.rows as f64).abs() < 0.5 {
-                    " Every row counts once here, whatever its weight in training."
-                }
-            }
+            (which_rows(&quality.rows, quality.left_out, is_unweighted(training, metrics.weights, metrics.rows)))
             dl {
                 dt { "Rows" }
                 dd { (Figure::count("quality/rows", metrics.rows as f64)) ", share of " (positive) " " (Figure::fixed("quality/prevalence", metrics.prevalence, 4)) }
@@ -61,6 +47,33 @@ pub(super) fn section(page: &Page<'_>, quality: &Quality<'_>) -> Markup {
                 (scores(quality.sketch, metrics.confusion.threshold, &page.model.label.two().map(|class| name(&class.to_string())), &positive))
                 @if !metrics.lift.is_empty() { (lift(metrics, &positive)) }
                 (confusion(metrics, &page.model.label))
+            }
+        }
+    }
+}
+
+/// Whether the training had weights, and these rows have none.
+pub(super) fn is_unweighted(training: &Training, weights: f64, rows: u64) -> bool {
+    (training.weight.is_some() || training.class_weight.is_some()) && (weights - rows as f64).abs() < 0.5
+}
+
+/// On which rows the model was looked at, and what that means.
+pub(super) fn which_rows(rows: &RowsFrom, left_out: u64, is_unweighted: bool) -> Markup {
+    html! {
+        p {
+            @match rows {
+                RowsFrom::Training => {
+                    "On the rows of the training themselves, so all of this flatters the model, the more so the fewer the rows for each feature. Rows that it has not seen tell more: "
+                    code class="flag" { "--split 0.2" } " or " code class="flag" { "--valid FILE" } "."
+                }
+                RowsFrom::Validation(from) => { "On rows that the training did not see (" (name(from)) ")." }
+                RowsFrom::Evaluated(files) => { "On " (name(files)) "." }
+            }
+            @if left_out > 0 {
+                " " (counted(left_out, "row")) " left out, since the label or a value is missing there."
+            }
+            @if is_unweighted {
+                " Every row counts once here, whatever its weight in training."
             }
         }
     }
