@@ -7,7 +7,7 @@ use crate::data::{Piece, hash};
 use crate::model::{FeatureInfo, Model, ModelColumn};
 
 /// Classes that pictures tell apart at most.
-const APART: usize = 8;
+const APART: usize = 10;
 
 /// Levels of a category that are looked at, those with most rows.
 const LEVELS: usize = 14;

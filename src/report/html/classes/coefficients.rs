@@ -11,7 +11,7 @@ use crate::model::{FeatureInfo, Model};
 use crate::sketch::classes::Apart;
 
 /// Marks that the picture has, about: features times classes.
-const DRAWN: usize = 120;
+const DRAWN: usize = 100;
 /// Classes beside each other in the table.
 const BESIDE: usize = 12;
 /// Features of the table that has classes beside each other.
@@ -106,6 +106,8 @@ fn lanes(model: &Model, groups: &[Group<'_>], classes: &[usize], marks: &Marks) 
                 line class={ "range k " (marks.colour(slot)) } x1=(percent(from)) x2=(percent(to)) y1=(y) y2=(y) {}
                 @if from < low { text x="0%" y=(y + 4.0) class="tick" { "◂" } }
                 @if to > high { text x="100%" y=(y + 4.0) class="tick end" { "▸" } }
+            } @else {
+                line class={ "k thin " (marks.colour(slot)) } x1=(percent(0.0)) x2=(percent(effect)) y1=(y) y2=(y) {}
             }
             svg x=(percent(effect)) y=(y) {
                 path class={ "mark " (marks.colour(slot)) } d={ "M0 0" (marks.shape(slot)) } { title { (marks.name(class, 60)) ": " (significant(effect, 4)) } }
@@ -195,6 +197,8 @@ fn side_by_side(model: &Model, marks: &Marks) -> Markup {
     let classes = Apart::largest(model, BESIDE);
     let more = model.label.classes.len() - classes.len();
     let (groups, left_out) = largest(model, LISTED, |_| true, |feature| size(feature, &classes));
+    // So that paper is wide enough.
+    let digits = if classes.len() > 6 { 4 } else { 5 };
     html! {
         div class="wide" tabindex="0" {
             table class="numbers" {
@@ -210,7 +214,7 @@ fn side_by_side(model: &Model, marks: &Marks) -> Markup {
                     @if model.training.fit_intercept {
                         tr {
                             th scope="row" { "intercept" }
-                            @for &class in &classes { td { (Figure::new(format!("model/intercepts/{class}"), model.intercepts[class], 5)) } }
+                            @for &class in &classes { td { (Figure::new(format!("model/intercepts/{class}"), model.intercepts[class], digits)) } }
                             td colspan="2" {}
                         }
                     }
@@ -220,7 +224,7 @@ fn side_by_side(model: &Model, marks: &Marks) -> Markup {
                             tr class=[group.category.map(|_| "level")] {
                                 (head(feature, group))
                                 @for &class in &classes {
-                                    td { (Figure::new(format!("model/features/{index}/coefficients/{class}"), feature.coefficients[class], 5)) }
+                                    td { (Figure::new(format!("model/features/{index}/coefficients/{class}"), feature.coefficients[class], digits)) }
                                 }
                                 td { (Figure::new(format!("model/features/{index}/mean"), feature.mean, 4)) }
                                 td { (Figure::new(format!("model/features/{index}/scale"), feature.scale, 4)) }

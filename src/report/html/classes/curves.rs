@@ -1,6 +1,6 @@
 //! The probabilities of all classes over one number.
 
-use maud::{Markup, Render, html};
+use maud::{Markup, html};
 
 use super::super::curve::wilson;
 use super::super::svg::{Frame, Px, Scale, figure};
@@ -20,6 +20,9 @@ const MARKS: usize = 4;
 
 /// Classes whose observed shares have intervals: more would hide each other.
 const INTERVALS: usize = 4;
+
+/// Units over which the marks of a bin are spread.
+const BESIDE: f64 = 8.0;
 
 /// The margins of the classes along a number: `at + slope (x - mean)`.
 struct Lines {
@@ -163,23 +166,27 @@ pub(super) fn curves(model: &Model, axis: &Axis<'_>, marks: &Marks) -> Markup {
         &axis.label(),
         "probability, and observed share",
     );
+    // Beside each other, so that classes with the same share do not hide each other.
+    let slots = marks.slots().len();
+    let beside = |slot: usize| BESIDE * (slot as f64 - 0.5 * (slots as f64 - 1.0)) / slots as f64;
+    let shares = |slot: usize| {
+        let bins = axis.bins.iter().filter(move |bin| bin.rows[slot] > 0);
+        bins.map(move |bin| {
+            (frame.x.at(f64::midpoint(bin.from, bin.to)) + beside(slot), bin.rows[slot] as f64, bin.total() as f64)
+        })
+    };
     let observed = html! {
-        @for slot in marks.slots() {
-            @for bin in axis.bins.iter().filter(|bin| bin.total() > 0) {
-                @let x = f64::midpoint(bin.from, bin.to);
-                @let (hits, all) = (bin.rows[slot] as f64, bin.total() as f64);
-                @if marks.slots().len() <= INTERVALS {
-                    @let [low, high] = wilson(hits, all);
-                    (frame.line([(x, low), (x, high)], &format!("k thin {}", marks.colour(slot))))
+        @if slots <= INTERVALS {
+            @for slot in marks.slots() {
+                @for (x, hits, all) in shares(slot) {
+                    @let [low, high] = wilson(hits, all).map(|share| frame.y.at(share));
+                    line class={ "k thin " (marks.colour(slot)) } x1=(Px(x)) x2=(Px(x)) y1=(Px(low)) y2=(Px(high)) {}
                 }
             }
         }
         @for slot in marks.slots() {
-            @for bin in axis.bins.iter().filter(|bin| bin.total() > 0) {
-                @let (hits, all) = (bin.rows[slot] as f64, bin.total() as f64);
-                (marks.mark(slot, frame.x.at(f64::midpoint(bin.from, bin.to)), frame.y.at(hits / all), &format!(
-                    "{} of {} rows are {}", count(hits), count(all), marks.name_of_slot(slot, 60)
-                )))
+            @for (x, hits, all) in shares(slot) {
+                (marks.mark(slot, x, frame.y.at(hits / all), &format!("{} of {} rows are {}", count(hits), count(all), marks.name_of_slot(slot, 60))))
             }
         }
     };
@@ -193,9 +200,9 @@ pub(super) fn curves(model: &Model, axis: &Axis<'_>, marks: &Marks) -> Markup {
     let picture = html! { (marks.legend()) (frame.picture("The curves of the classes over observed shares", &drawn)) };
     let caption = html! {
         "The curves are the model; each mark is the share of its class that was observed in the rows of a bin"
-        @if marks.slots().len() <= INTERVALS { ", with its interval of 95 %" }
-        ". Grey is where the rows are, up to " (count(axis.most() as f64)) " in a bin. "
-        (ranges(&lines, axis, marks).render())
+        @if slots <= INTERVALS { ", with its interval of 95 %" }
+        "; shares of 0 have none. Grey is where the rows are, up to " (count(axis.most() as f64)) " in a bin. "
+        (ranges(&lines, axis, marks))
     };
     figure("The curves and what was observed", &picture, &caption)
 }

@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::super::svg::{Frame, Scale, figure, legend};
-use super::super::text::{count, percent};
+use super::super::svg::{Frame, Scale, Tick, figure, legend};
+use super::super::text::{count, fixed, percent};
 use crate::sketch::classes::ClassSketch;
 
 const HEIGHT: f64 = 190.0;
@@ -13,10 +13,6 @@ const LOWEST: f64 = 0.01;
 
 pub(super) fn losses(sketch: &ClassSketch) -> Markup {
     let x = Scale::linear(0.0, 1.0);
-    let curve = Frame::new(x, Scale::linear(0.0, 5.0), HEIGHT, "", "cost of a row, in nats");
-    let cost = html! {
-        (curve.line((0..=100).map(|k| LOWEST + (1.0 - LOWEST) * (f64::from(k) / 100.0).powi(2)).map(|p| (p, -p.ln())), "curve a"))
-    };
     let rows = sketch.rows();
     let loss: f64 = sketch.own.iter().map(|own| own.loss()).sum();
     let shares = |of: &dyn Fn(usize) -> f64| -> Vec<(f64, f64, f64)> {
@@ -33,6 +29,19 @@ pub(super) fn losses(sketch: &ClassSketch) -> Markup {
         "probability of the class that it was",
         "share of all",
     );
+    // As many digits as below, so that both pictures begin at the same place.
+    let digits = below.y.ticks(4).iter().map(|tick| tick.label.chars().count()).max().unwrap_or(3);
+    let costs = Scale::linear(0.0, 5.0);
+    let ticks = costs
+        .ticks(5)
+        .into_iter()
+        .map(|tick| Tick { label: fixed(tick.at, digits.saturating_sub(2)), ..tick })
+        .collect();
+    let names = ["", "cost of a row, in nats"];
+    let curve = Frame::with_ticks(x, costs, HEIGHT, names, [x.ticks(5), ticks]);
+    let cost = html! {
+        (curve.line((0..=100).map(|k| LOWEST + (1.0 - LOWEST) * (f64::from(k) / 100.0).powi(2)).map(|p| (p, -p.ln())), "curve a"))
+    };
     let bars = html! {
         (below.stairs(&of_rows, "area a"))
         (below.stairs(&of_loss, "area b"))

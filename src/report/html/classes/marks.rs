@@ -7,8 +7,9 @@ use super::super::text::shortened;
 use crate::model::Model;
 use crate::sketch::classes::Apart;
 
-/// Shapes about a place where a path has gone: disc, square, triangle, diamond, triangle on its tip, plus, cross, bar.
-const SHAPES: [&str; 8] = [
+/// Shapes about a place where a path has gone: disc, square, triangle, diamond, triangle on its tip, plus, cross, bar, ring,
+/// hourglass.
+const SHAPES: [&str; 10] = [
     "m-3.1 0a3.1 3.1 0 1 0 6.2 0a3.1 3.1 0 1 0-6.2 0z",
     "m-2.8-2.8h5.6v5.6h-5.6z",
     "m0-3.8l3.7 6.4h-7.4z",
@@ -17,12 +18,14 @@ const SHAPES: [&str; 8] = [
     "m-1-3.6h2v2.6h2.6v2h-2.6v2.6h-2v-2.6h-2.6v-2h2.6z",
     "m-2.4-3.8l2.4 2.4l2.4-2.4l1.4 1.4l-2.4 2.4l2.4 2.4l-1.4 1.4l-2.4-2.4l-2.4 2.4l-1.4-1.4l2.4-2.4l-2.4-2.4z",
     "m-3.9-1.4h7.8v2.8h-7.8z",
+    "m-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0zm1.7 0a1.8 1.8 0 1 1 3.6 0a1.8 1.8 0 1 1-3.6 0z",
+    "m-3.2-3.6h6.4l-6.4 7.2h6.4z",
 ];
 
 /// The shape of the others: a small disc.
 const SMALL: &str = "m-1.7 0a1.7 1.7 0 1 0 3.4 0a1.7 1.7 0 1 0-3.4 0z";
 
-const COLOURS: [&str; 8] = ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7"];
+const COLOURS: [&str; 10] = ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9"];
 
 /// The classes of a page.
 pub(super) struct Marks {

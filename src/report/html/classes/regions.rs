@@ -17,8 +17,12 @@ const HEIGHT: f64 = 400.0;
 /// Probabilities from which on a region is darker.
 const LEVELS: [f64; 3] = [0.5, 0.75, 0.95];
 
-/// Rays from which the edge of a darker part is made.
-const RAYS: u32 = 180;
+/// Rays from which the edge of a darker part is made, and how often the angle between two of them is halved at most.
+const RAYS: u32 = 24;
+const HALVES: u32 = 8;
+
+/// How far an edge may be off, in parts of the picture's width.
+const FINE: f64 = 5e-4;
 
 /// Characters of the name of a region.
 const NAME: usize = 18;
@@ -72,50 +76,60 @@ impl Planes {
         let likeliest =
             candidates.map(|place| (self.probability(class, place), place)).max_by(|a, b| a.0.total_cmp(&b.0));
         let Some((_, from)) = likeliest.filter(|(p, _)| *p > level) else { return Vec::new() };
+        let reached = |angle: f64| self.reached(class, level, from, angle);
         let corners = SQUARE.iter().map(|corner| (corner.1 - from.1).atan2(corner.0 - from.0).rem_euclid(TAU));
-        let mut angles: Vec<f64> = (0..RAYS).map(|k| TAU * f64::from(k) / f64::from(RAYS)).chain(corners).collect();
+        let mut angles: Vec<f64> = (0..=RAYS).map(|k| TAU * f64::from(k) / f64::from(RAYS)).chain(corners).collect();
         angles.sort_by(f64::total_cmp);
-        let reached = angles.iter().map(|angle| {
-            let way = (angle.cos(), angle.sin());
-            let at = |t: f64| (from.0 + t * way.0, from.1 + t * way.1);
-            let wall = |from: f64, way: f64| {
-                if way > 0.0 {
-                    (1.0 - from) / way
-                } else if way < 0.0 {
-                    -from / way
-                } else {
-                    f64::INFINITY
-                }
-            };
-            let (mut inside, mut outside) = (0.0, wall(from.0, way.0).min(wall(from.1, way.1)).max(0.0));
-            if self.probability(class, at(outside)) >= level {
-                return at(outside);
-            }
-            // To a tenth of a unit of the picture.
-            for _ in 0..13 {
-                let middle = f64::midpoint(inside, outside);
-                *(if self.probability(class, at(middle)) >= level { &mut inside } else { &mut outside }) = middle;
-            }
-            at(inside)
-        });
-        straightened(&reached.collect::<Vec<_>>())
+        let mut edge = Vec::new();
+        for pair in angles.windows(2) {
+            let [begin, end] = [pair[0], pair[1]].map(|angle| (angle, reached(angle)));
+            edge.push(begin.1);
+            between(&reached, begin, end, HALVES, &mut edge);
+        }
+        edge.dedup_by(|a, b| (a.0 - b.0).hypot(a.1 - b.1) < 0.1 * FINE);
+        edge
+    }
+
+    /// How far a ray goes before the class is less likely than `level`, or to the end of the square.
+    fn reached(&self, class: usize, level: f64, from: Place, angle: f64) -> Place {
+        // A ray along a side stays there.
+        let way = [angle.cos(), angle.sin()].map(|x| if x.abs() < 1e-9 { 0.0 } else { x });
+        let at = |t: f64| ((from.0 + t * way[0]).clamp(0.0, 1.0), (from.1 + t * way[1]).clamp(0.0, 1.0));
+        let wall = |from: f64, way: f64| match way {
+            0.0 => f64::INFINITY,
+            _ if way > 0.0 => (1.0 - from) / way,
+            _ => -from / way,
+        };
+        let (mut inside, mut outside) = (0.0, wall(from.0, way[0]).min(wall(from.1, way[1])).max(0.0));
+        if self.probability(class, at(outside)) >= level {
+            return at(outside);
+        }
+        while outside - inside > 0.1 * FINE {
+            let middle = f64::midpoint(inside, outside);
+            *(if self.probability(class, at(middle)) >= level { &mut inside } else { &mut outside }) = middle;
+        }
+        at(inside)
     }
 }
 
-/// Without points that lie between their neighbours.
-fn straightened(points: &[Place]) -> Vec<Place> {
-    let mut kept: Vec<Place> = Vec::new();
-    for (index, &point) in points.iter().enumerate() {
-        let next = points[(index + 1) % points.len()];
-        let before = kept.last().copied().unwrap_or(points[points.len() - 1]);
-        let (a, b) = ((point.0 - before.0, point.1 - before.1), (next.0 - before.0, next.1 - before.1));
-        let length = b.0.hypot(b.1);
-        let off = if length > 0.0 { (a.0 * b.1 - a.1 * b.0).abs() / length } else { a.0.hypot(a.1) };
-        if off > 2e-4 {
-            kept.push(point);
-        }
+/// The points of an edge between two rays, as far as they are off the line.
+fn between(
+    reached: &impl Fn(f64) -> Place,
+    begin: (f64, Place),
+    end: (f64, Place),
+    halves: u32,
+    edge: &mut Vec<Place>,
+) {
+    let angle = f64::midpoint(begin.0, end.0);
+    let place = reached(angle);
+    let (a, b) = ((place.0 - begin.1.0, place.1 - begin.1.1), (end.1.0 - begin.1.0, end.1.1 - begin.1.1));
+    let length = b.0.hypot(b.1);
+    let off = if length > FINE { (a.0 * b.1 - a.1 * b.0).abs() / length } else { a.0.hypot(a.1) };
+    if halves > 0 && off > FINE {
+        between(reached, begin, (angle, place), halves - 1, edge);
+        edge.push(place);
+        between(reached, (angle, place), end, halves - 1, edge);
     }
-    kept
 }
 
 /// The centre of a polygon, and its area.

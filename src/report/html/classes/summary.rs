@@ -33,12 +33,9 @@ pub(super) fn summary(page: &ClassPage<'_>, marks: &Marks) -> Markup {
         @if model.generative.is_some() { (closed_form()) } @else { (verdict(&model.training)) }
         (tiles(page))
         (classes(model, marks))
+        (identification(model, marks))
         (said(&model.training, quality.as_ref().map_or(&[], |quality| &quality.warnings)))
         (cost(model))
-        dl {
-            dt { "Coefficients" }
-            dd { (identification(model, marks)) }
-        }
     }
 }
 
@@ -109,10 +106,12 @@ fn classes(model: &Model, marks: &Marks) -> Markup {
 /// What makes the coefficients unique.
 fn identification(model: &Model, marks: &Marks) -> Markup {
     html! {
-        @match model.training.identification.as_deref() {
-            Some("centred") => "those of a column add up to 0 over the classes, so each is against the average of the classes",
-            Some("reference") | None => { "against " (marks.named(0, 60)) ", whose own are 0: a margin is the log odds of its class against that one" }
-            Some(other) => (name(other)),
+        p class="soft" {
+            @match model.training.identification.as_deref() {
+                Some("centred") => "The coefficients of a column add up to 0 over the classes, so each is against the average of the classes.",
+                Some("reference") | None => { "The coefficients of " (marks.name(0, 60)) " are 0: a margin is the log odds of its class against that one." }
+                Some(other) => { "The coefficients are made unique by: " (name(other)) "." }
+            }
         }
     }
 }
