@@ -74,6 +74,5 @@ pub(super) fn probabilities(margins: impl Iterator<Item = f64> + Clone, marks: &
         of_slots[marks.apart.slot(class)] += (z - top).exp();
     }
     let sum: f64 = of_slots.iter().sum();
-    of_slots.iter_mut().for_each(|p| *p /= sum);
-    of_slots
+    of_slots.into_iter().map(|p| p / sum).collect()
 }

@@ -26,7 +26,7 @@ pub(super) fn roc(metrics: &ClassMetrics, marks: &Marks) -> Markup {
             let (a, b) = (from.0 + from.1, to.0 + to.1);
             let share = (sum - a) / (b - a);
             (b > a && (0.0..=1.0).contains(&share))
-                .then(|| (from.0 + share * (to.0 - from.0), from.1 + share * (to.1 - from.1)))
+                .then_some((from.0 + share * (to.0 - from.0), from.1 + share * (to.1 - from.1)))
         })
     };
     let drawn = html! {
