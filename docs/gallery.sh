@@ -14,6 +14,8 @@ train weather.parquet --label rain --features temp_max --report "$pages/one.html
 train weather.parquet --label rain --features temp_max,temp_min --split 0.2 --report "$pages/two.html"
 train breast_cancer.parquet --label malignant --l2 0.01 --inference --report "$pages/thirty.html"
 train breast_cancer.parquet --label malignant --max-iterations 1 --report "$pages/not-converged.html"
+train iris.parquet --label species --features petal_length,petal_width --l2 0.001 --report "$pages/iris.html"
+train digits.parquet --label digit --multinomial --l2 0.001 --split 0.3 --report "$pages/digits.html"
 echo "pages are in $pages"
 
 for browser in chromium chromium-browser google-chrome; do
@@ -39,7 +41,9 @@ shoot() {
 }
 shoot one.html#pictures curve 620
 shoot one.html#cost descent 1320
-shoot two.html#pictures boundary 620
+shoot two.html#pictures boundary 690
+shoot iris.html#pictures regions 760
+shoot digits.html#quality confusions 760
 shoot thirty.html#coefficients coefficients 1010
 shoot two.html#quality quality 635 --blink-settings=preferredColorScheme=0
 shoot thirty.html#cost search 1130 --blink-settings=preferredColorScheme=0

@@ -4,6 +4,7 @@
 mod loss;
 
 pub use loss::{Loss, LossBins, Minimum};
+pub mod classes;
 
 use crate::data::{Piece, hash};
 use crate::logistic::sigmoid;

@@ -268,9 +268,6 @@ fn what_several_classes_have_no_use_for_is_refused() {
         let arguments = format!("{command} -m m.json data.parquet --threshold 0.4");
         assert_refused(&place, &arguments, 2, &["--threshold 0.4", "3 classes"]);
     }
-    assert_refused(&place, "evaluate -m m.json data.parquet --report r.html", 2, &["--report", "3"]);
-    let arguments = "train data.parquet --device cpu --label species --l2 1 -o n.json --report r.html";
-    assert_refused(&place, arguments, 2, &["--report"]);
     assert_refused(
         &place,
         "train data.parquet --device cpu --label species --positive setosa",

@@ -76,8 +76,15 @@ fn check_figures(page: &str, model: &Value, quality: Option<&Value>) -> Result<u
         let expected = match document {
             "model" => number(model, &pointer)?,
             "effect" => {
-                let of = |part: &str| number(model, &format!("/features{pointer}/{part}"));
-                of("coefficient")? * of("scale")?
+                let of = |feature: &str, part: &str| number(model, &format!("/features{feature}/{part}"));
+                // Of several classes the class comes behind the feature.
+                match pointer[1..].split_once('/') {
+                    None => of(&pointer, "coefficient")? * of(&pointer, "scale")?,
+                    Some((feature, class)) => {
+                        let feature = format!("/{feature}");
+                        of(&feature, &format!("coefficients/{class}"))? * of(&feature, "scale")?
+                    }
+                }
             }
             "quality" => number(quality.ok_or("a page with metrics")?, &pointer)?,
             _ => return Err(format!("{place} is of no document")),
@@ -324,12 +331,16 @@ fn points(path: &str) -> Vec<(f64, f64)> {
 
 /// The area under the curve that is drawn.
 fn area(page: &str) -> f64 {
-    let picture = between(page, "<h3>ROC curve</h3>", "</svg>");
-    let curve = points(between(picture, "class=\"curve a\" d=\"", "\""));
+    area_under(between(page, "<h3>ROC curve</h3>", "</svg>"), "curve a", 20)
+}
+
+/// The area under one curve of a picture, which has more points than `least`.
+fn area_under(picture: &str, class: &str, least: usize) -> f64 {
+    let curve = points(between(picture, &format!("class=\"{class}\" d=\""), "\""));
     // The line of chance goes from corner to corner.
     let chance = points(between(picture, "class=\"base\" d=\"", "\""));
     let ((left, bottom), (right, top)) = (chance[0], chance[1]);
-    assert!(curve.len() > 20 && curve.len() <= 202 && right - left > 300.0 && bottom - top > 200.0, "{curve:?}");
+    assert!(curve.len() > least && curve.len() <= 202 && right - left > 300.0 && bottom - top > 200.0, "{curve:?}");
     assert!(curve[0] == chance[0] && curve[curve.len() - 1] == chance[1], "{curve:?}");
     let strips = curve.windows(2).map(|pair| (pair[1].0 - pair[0].0) * (bottom - f64::midpoint(pair[0].1, pair[1].1)));
     strips.sum::<f64>() / ((right - left) * (bottom - top))
@@ -726,4 +737,211 @@ fn captions_say_what_counts() {
     place.done(train);
     let page = place.page("page.html");
     assert!(!weighted.iter().any(|text| page.contains(text)) && !page.contains("fitted to weighted rows"));
+}
+
+// ---- several classes ------------------------------------------------------------------------------------------
+
+/// A page of iris, its model, and what `evaluate` finds on the same rows.
+fn iris(flags: &str) -> (Place, Value, Value, String) {
+    let place = Place::with_example("iris.parquet");
+    place.done(&format!("train iris.parquet --label species --device cpu {flags} -o model.json --report page.html"));
+    let (model, page) = (place.json_file("model.json"), place.page("page.html"));
+    let mut evaluated = place.done("evaluate -m model.json iris.parquet --json").json();
+    (place, model, evaluated["metrics"].take(), page)
+}
+
+#[test]
+fn numbers_of_several_classes_are_those_of_their_json() {
+    for (flags, least) in [("--l2 0.01", 110), ("--l2 0.01 --inference", 160), ("--solver generative", 100)] {
+        let (_, model, metrics, page) = iris(flags);
+        let count = check_figures(&page, &model, Some(&metrics)).unwrap_or_else(|error| panic!("{flags}: {error}"));
+        assert!(count >= least, "{flags}: {count} numbers");
+        assert_alone(&page);
+        let places: Vec<String> = figures(&page).into_iter().map(|figure| figure.place).collect();
+        let expected = [
+            "model/intercepts/2",
+            "model/features/3/coefficients/1",
+            "model/training/class_rows/0",
+            "effect/3/2",
+            "quality/macro_auc/value",
+            "quality/confusion/1/2",
+            "quality/classes/2/auc/value",
+            "quality/classes/1/calibration/expected_error",
+        ];
+        for place in expected {
+            assert!(places.iter().any(|other| other == place), "{flags}: no {place}");
+        }
+        // The reference has no effects where there is one.
+        let has_reference = model["training"]["identification"] == "reference";
+        assert_eq!(has_reference, flags.contains("generative"));
+        assert_eq!(places.iter().any(|place| place == "effect/3/0"), !has_reference);
+        // The check would notice another class.
+        let swapped = page.replace("\"effect/3/2\"", "\"effect/3/1\"");
+        assert!(swapped != page && check_figures(&swapped, &model, Some(&metrics)).is_err());
+        let mut wrong = metrics.clone();
+        wrong["confusion"][1][2] = (number(&metrics, "/confusion/1/2") + 1.0).into();
+        assert!(check_figures(&page, &model, Some(&wrong)).is_err());
+    }
+    let (_, _, _, page) = iris("--solver generative");
+    assert_says(&page, &["Gaussian classes", "In closed form", "model/generative/priors/1"]);
+    assert!(!page.contains("on its way down") && !page.contains("Converged"));
+}
+
+#[test]
+fn curves_of_several_classes_are_those_of_the_metrics() {
+    let place = Place::with_example("weather.parquet");
+    place.done("train weather.parquet --label kind --features wind,rain --l2 0.01 --device cpu -o model.json --report page.html");
+    let metrics = place.done("evaluate -m model.json weather.parquet --json --report other.html").json();
+    let (page, other) = (place.page("page.html"), place.page("other.html"));
+    for page in [&page, &other] {
+        let picture =
+            between(page, "<h3>ROC curves</h3>", "<figcaption>").split_once("viewBox=\"0 0 400").expect("it").1;
+        for class in 0..5 {
+            let (area, auc) = (
+                area_under(picture, &format!("curve k k{class}"), 5),
+                number(&metrics, &format!("/metrics/classes/{class}/auc/value")),
+            );
+            assert!((area - auc).abs() <= 4e-3, "{class}: {area} is drawn, {auc} is said");
+        }
+        check_figures(page, &place.json_file("model.json"), Some(&metrics["metrics"])).expect("the numbers");
+        assert_alone(page);
+    }
+    assert_says(&other, &["evaluated on weather.parquet"]);
+    assert!(page.contains("in-sample") && !other.contains("in-sample") && !other.contains("way down"));
+    // Every row has its loss in the picture.
+    assert_says(&page, &["where 1,461 rows are"]);
+}
+
+/// Texts of the data in every place that a page of several classes has for them.
+#[test]
+fn what_comes_from_the_data_is_text_with_several_classes_too() {
+    let mut random = Random(5);
+    let rows = 600;
+    let x: Vec<f64> = (0..rows).map(|_| random.unit()).collect();
+    let levels: Vec<String> = (0..rows).map(|row| format!("{HOSTILE}{}", row % 5)).collect();
+    let names = ["<b>yes", "</style>no", &format!("{HOSTILE}{}", "x".repeat(20_000)), ""];
+    let label: Vec<&str> = x.iter().map(|x| names[((x + random.unit()) * 2.0) as usize % 4]).collect();
+    let columns: [(&str, ArrayRef); 3] = [
+        (HOSTILE, Arc::new(Float64Array::from(x.clone()))),
+        ("level<i>", Arc::new(StringArray::from(levels))),
+        ("<u>label", Arc::new(StringArray::from(label))),
+    ];
+    let place = Place::with_data(&columns);
+    for (flags, picture) in
+        [("--inference", "level&lt;i&gt;"), ("--ignore level<i>", "The curves and what was observed")]
+    {
+        place.done(&format!(
+            "train data.parquet --label <u>label --l2 0.01 --device cpu {flags} --report page.html -o model.json"
+        ));
+        let page = place.page("page.html");
+        assert_alone(&page);
+        for raw in ["<script", "<img", "<b>yes", "<u>label", "<i>", "</style>no"] {
+            assert!(!page.contains(&raw.replace("<i>", "level<i>")), "{raw}");
+        }
+        assert_says(&page, &["&lt;b&gt;yes", "&lt;/style&gt;no", "…xxx", "(empty)", picture]);
+        assert!(page.len() < 500_000, "{}", page.len());
+        let metrics = place.done("evaluate -m model.json data.parquet --json").json();
+        check_figures(&page, &place.json_file("model.json"), Some(&metrics["metrics"])).expect("the numbers");
+    }
+}
+
+#[test]
+fn many_classes_make_no_large_page() {
+    let mut random = Random(9);
+    let (rows, classes) = (6000, 1000);
+    let label: Vec<usize> = (0..rows).map(|row| if row < classes { row } else { row * row % classes }).collect();
+    let feature = |random: &mut Random, label: &[usize]| -> ArrayRef {
+        Arc::new(Float64Array::from_iter_values(label.iter().map(|class| (class % 7) as f64 + random.unit())))
+    };
+    let columns: [(&str, ArrayRef); 3] = [
+        ("x", feature(&mut random, &label)),
+        ("u", feature(&mut random, &label)),
+        (
+            "y",
+            Arc::new(StringArray::from_iter_values(
+                label.iter().map(|class| format!("a class of some length {class}")),
+            )),
+        ),
+    ];
+    let place = Place::with_data(&columns);
+    place
+        .done("train data.parquet --label y --device cpu --l2 0.1 --max-iterations 3 --report page.html -o model.json");
+    let page = place.page("page.html");
+    assert!((50_000..1_000_000).contains(&page.len()), "{}", page.len());
+    assert_says(
+        &page,
+        &["991 others", "988 more", "The largest confusions, 20 of", "960 more", "The regions of the classes"],
+    );
+    let metrics = place.done("evaluate -m model.json data.parquet --json").json();
+    check_figures(&page, &place.json_file("model.json"), Some(&metrics["metrics"])).expect("the numbers");
+    assert_alone(&page);
+}
+
+#[test]
+fn neither_threads_nor_row_groups_change_the_pictures_of_several_classes() {
+    let mut random = Random(11);
+    let rows = 30_000;
+    let x: Vec<f64> = (0..rows).map(|_| random.unit()).collect();
+    let u: Vec<f64> = (0..rows).map(|_| random.unit() * 100.0).collect();
+    let label: Vec<String> = x.iter().map(|x| format!("class {}", ((x + random.unit()) * 2.0) as usize)).collect();
+    let level = StringArray::from_iter_values((0..rows).map(|row| ["a", "b", "c"][row * 7 % 5 % 3]));
+    let columns: [(&str, ArrayRef); 4] = [
+        ("x", Arc::new(Float64Array::from(x))),
+        ("u", Arc::new(Float64Array::from(u))),
+        ("g", Arc::new(level)),
+        ("y", Arc::new(StringArray::from(label))),
+    ];
+    let whole = Place::with_data(&columns);
+    let parts = Place::new();
+    common::data::write_parquet(&parts.path("data.parquet"), &columns, 1234);
+    for (flags, says) in [("--ignore g", "of the 30,000 rows"), ("", "The probabilities at each level")] {
+        let pictures = |place: &Place, threads: u32| {
+            let flags = format!("{flags} --l2 0.01 --threads {threads} --device cpu --report page.html");
+            place.done(&format!("train data.parquet --label y {flags}"));
+            let page = place.page("page.html");
+            let cost = between(&page, "<h3>What a row costs</h3>", "</figure>").to_owned();
+            between(&page, "<section id=\"pictures\">", "<h2>The cost").to_owned() + &cost
+        };
+        let expected = pictures(&whole, 1);
+        assert_says(&expected, &[says, "30,000 rows are"]);
+        assert!(expected.len() > 20_000);
+        assert!(pictures(&whole, 2) == expected && pictures(&parts, 2) == expected);
+    }
+}
+
+/// Marks lie on a line over the numbers beside them.
+#[test]
+fn marks_of_several_classes_lie_where_their_numbers_are() {
+    let (_, _, _, page) = iris("--l2 0.01");
+    let lanes = between(&page, "<table class=\"forest lanes\">", "</table>");
+    let mut marks: Vec<(f64, f64)> = Vec::new();
+    for row in lanes.split("<tr>").skip(1) {
+        let places = row
+            .split("<svg x=\"")
+            .skip(1)
+            .map(|rest| rest.split_once('%').expect("percent").0.parse().expect("a number"));
+        marks.extend(figures(row).iter().map(|figure| figure.value).zip(places));
+    }
+    assert_eq!(marks.len(), 12);
+    let slope = (marks[1].1 - marks[0].1) / (marks[1].0 - marks[0].0);
+    assert!(
+        slope > 0.0 && marks.iter().all(|mark| (marks[0].1 + slope * (mark.0 - marks[0].0) - mark.1).abs() <= 0.1),
+        "{marks:?}"
+    );
+}
+
+#[test]
+fn a_separated_run_of_several_classes_says_so() {
+    let (_, model, metrics, page) = iris("--split 0.3");
+    assert_eq!(model["training"]["status"], "separated");
+    assert_says(
+        &page,
+        &["verdict bad", "No finite answer", "no estimates", "did not see (split 0.3)", "are 0: a margin is"],
+    );
+    assert_alone(&page);
+    assert!(check_figures(&page, &model, Some(&metrics)).is_err(), "these are not the rows of the validation");
+    let (_, _, _, page) = iris("--l2 0.01 --features petal_length,petal_width");
+    assert_says(&page, &["The regions of the classes", "<strong>Converged</strong>"]);
+    let (_, _, _, page) = iris("--l2 0.01 --features petal_length");
+    assert_says(&page, &["The curves and what was observed", "The likeliest is setosa up to"]);
 }

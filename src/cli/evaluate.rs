@@ -7,15 +7,17 @@ use clap::Args;
 
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
-use crate::cli::{Global, RANKING_BYTES, check_distinct, check_report, check_threshold, print};
+use crate::cli::{Global, RANKING_BYTES, check_distinct, check_threshold, print};
 use crate::data::Table;
 use crate::error::Result;
 use crate::metrics::{Accumulator, ClassAccumulator, Limit};
 use crate::model::file::{self, Pending};
 use crate::report;
+use crate::report::html::classes::{ClassPage, ClassQuality};
 use crate::report::html::{Page, Quality, RowsFrom};
-use crate::score::{evaluate_and_sketch, evaluate_classes};
+use crate::score::{evaluate_and_sketch, evaluate_and_sketch_classes};
 use crate::sketch::Sketch;
+use crate::sketch::classes::ClassSketch;
 use crate::wording::counted;
 
 #[derive(Args)]
@@ -47,7 +49,6 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
     let rows = arguments.rows.check(None)?;
     let model = file::read(&arguments.model)?;
     check_threshold(&model, arguments.threshold)?;
-    check_report(model.softmax(), arguments.report.as_deref())?;
     let table = Table::open_all(&arguments.data)?;
     if let Some(report) = &arguments.report {
         check_distinct(&[("--report", report), ("the model", &arguments.model)])?;
@@ -62,7 +63,19 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
     let weight = arguments.weight.as_deref();
     let (text, metrics, counts) = if let Some(classes) = model.softmax() {
         let accumulator = ClassAccumulator::new(classes, &Limit::new(RANKING_BYTES))?;
-        let (metrics, counts) = evaluate_classes(&model, &table, label, weight, accumulator, &monitor)?;
+        let mut sketch = page.as_ref().map(|_| ClassSketch::new(&model, table.rows));
+        let (metrics, counts) =
+            evaluate_and_sketch_classes(&model, &table, label, weight, accumulator, sketch.as_mut(), &monitor)?;
+        if let (Some(page), Some(sketch)) = (page, &sketch) {
+            let rows = RowsFrom::Evaluated(table.name());
+            let (left_out, warnings) = (counts.without, counts.warnings().collect());
+            let quality = ClassQuality { metrics: &metrics, sketch, rows, left_out, warnings };
+            page.finish(
+                ClassPage { model: &model, quality: Some(quality), steps: &[], starts_empty: true }
+                    .to_html()
+                    .as_bytes(),
+            )?;
+        }
         (report::class_metrics(&metrics, &model.label, weight), serde_json::json!(metrics), counts)
     } else {
         let mut sketch = page.as_ref().map(|_| Sketch::new(&model, table.rows));

@@ -205,17 +205,6 @@ fn check_threshold(model: &Model, threshold: Option<f64>) -> Result<()> {
     }
 }
 
-/// An error if a page was asked for of a model over `classes` classes.
-fn check_report(classes: Option<usize>, report: Option<&Path>) -> Result<()> {
-    match (classes, report) {
-        (Some(classes), Some(report)) => Err(Error::usage(
-            format!("--report {}: a report shows two classes, and these are {classes}", report.display()),
-            "Leave --report out.",
-        )),
-        _ => Ok(()),
-    }
-}
-
 /// Memory for the scores that AUC and average precision sort: 128 million rows. Beyond it they have an error bound.
 const RANKING_BYTES: usize = 1 << 30;
 

@@ -10,7 +10,7 @@ use crate::backend::Selection;
 use crate::cli::limits::LimitFlags;
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
-use crate::cli::{Global, NOT_CONVERGED, RANKING_BYTES, check_distinct, check_report, print};
+use crate::cli::{Global, NOT_CONVERGED, RANKING_BYTES, check_distinct, print};
 use crate::data::{ClassWeight, DEFAULT_MAX_LEVELS, Inputs, MOST_LEVELS, Nulls, Request, Table, Wanted};
 use crate::error::{Error, Result};
 use crate::metrics::{Accumulator, ClassAccumulator, ClassMetrics, Limit, Metrics};
@@ -19,9 +19,11 @@ use crate::model::{Model, Validation};
 use crate::objective::Probe;
 use crate::penalty::PenaltyScale;
 use crate::report;
+use crate::report::html::classes::{ClassPage, ClassQuality};
 use crate::report::html::{Page, Quality, RowsFrom, Search, Step, Trial};
-use crate::score::{Counts, evaluate_and_sketch, evaluate_classes};
+use crate::score::{Counts, evaluate_and_sketch, evaluate_and_sketch_classes};
 use crate::sketch::Sketch;
+use crate::sketch::classes::ClassSketch;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Iteration, Preconditioner};
 use crate::train::{ExactJob, InferenceJob, Init, Job, Solver, prepare};
 
@@ -378,7 +380,6 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         check_held_back(table, &job.request)?;
     }
     let plan = prepared.plan();
-    check_report(plan.classes, arguments.report.as_deref())?;
     if arguments.dry_run {
         print(&if global.json {
             format!("{:#}\n", serde_json::json!({ "plan": plan }))
@@ -426,10 +427,8 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         if measured.is_none() && is_finite {
             measured = Some(Measured::new(&model, &in_sample, RowsFrom::Training, true, &monitor)?);
         }
-        let weight = model.training.weight.as_deref();
-        let quality = measured.as_ref().and_then(|measured| measured.quality(weight));
         let starts_empty = job.init == Init::Zero;
-        page.finish(Page { model: &model, quality, steps: &steps, starts_empty }.to_html().as_bytes())?;
+        page.finish(page_of(&model, measured.as_ref(), &steps, starts_empty).as_bytes())?;
     }
     for note in &model.training.notes {
         global.note(note);
@@ -487,7 +486,7 @@ fn validation(Measured { found, counts, .. }: &Measured, rows_from: String) -> V
             auc: metrics.auc.map(|auc| auc.value),
             average_precision: metrics.average_precision.map(|precision| precision.value),
         },
-        Found::Classes(metrics) => Validation {
+        Found::Classes { metrics, .. } => Validation {
             rows_from,
             rows: metrics.rows,
             left_out,
@@ -512,7 +511,7 @@ struct Measured {
 /// How good the probabilities are: of two classes, with what pictures need if a page is wanted, or of several.
 enum Found {
     Two { metrics: Box<Metrics>, sketch: Option<Sketch> },
-    Classes(ClassMetrics),
+    Classes { metrics: ClassMetrics, sketch: Option<ClassSketch> },
 }
 
 impl Measured {
@@ -523,8 +522,10 @@ impl Measured {
         let limit = Limit::new(RANKING_BYTES);
         let (found, counts) = if let Some(classes) = model.softmax() {
             let accumulator = ClassAccumulator::new(classes, &limit)?;
-            let (metrics, counts) = evaluate_classes(model, table, label, weight, accumulator, monitor)?;
-            (Found::Classes(metrics), counts)
+            let mut sketch = with_sketch.then(|| ClassSketch::new(model, table.rows));
+            let (metrics, counts) =
+                evaluate_and_sketch_classes(model, table, label, weight, accumulator, sketch.as_mut(), monitor)?;
+            (Found::Classes { metrics, sketch }, counts)
         } else {
             let accumulator = Accumulator::new(0.5, limit)?;
             let mut sketch = with_sketch.then(|| Sketch::new(model, table.rows));
@@ -535,26 +536,35 @@ impl Measured {
         Ok(Self { found, counts, rows })
     }
 
-    /// For the report, if there is a sketch.
-    fn quality<'m>(&'m self, weight: Option<&'m str>) -> Option<Quality<'m>> {
-        let Found::Two { metrics, sketch } = &self.found else { return None };
-        Some(Quality {
-            metrics,
-            sketch: sketch.as_ref()?,
-            rows: self.rows.clone(),
-            weight,
-            left_out: self.counts.without,
-            warnings: self.counts.warnings().collect(),
-        })
-    }
-
     /// How good the model is on the rows of its training, if these are they.
     fn in_sample(&self) -> Option<String> {
         match &self.found {
-            Found::Two { metrics, .. } if self.rows == RowsFrom::Training => Some(report::in_sample(metrics)),
-            _ => None,
+            _ if self.rows != RowsFrom::Training => None,
+            Found::Two { metrics, .. } => Some(report::in_sample(metrics)),
+            Found::Classes { metrics, .. } => Some(report::in_sample_of_classes(metrics)),
         }
     }
+}
+
+/// The page of a model, with what a pass over some rows found.
+fn page_of(model: &Model, measured: Option<&Measured>, steps: &[Step], starts_empty: bool) -> String {
+    let rows =
+        |measured: &Measured| (measured.rows.clone(), measured.counts.without, measured.counts.warnings().collect());
+    if model.softmax().is_some() {
+        let quality = measured.and_then(|measured| {
+            let Found::Classes { metrics, sketch: Some(sketch) } = &measured.found else { return None };
+            let (rows, left_out, warnings) = rows(measured);
+            Some(ClassQuality { metrics, sketch, rows, left_out, warnings })
+        });
+        return ClassPage { model, quality, steps, starts_empty }.to_html();
+    }
+    let quality = measured.and_then(|measured| {
+        let Found::Two { metrics, sketch: Some(sketch) } = &measured.found else { return None };
+        let (rows, left_out, warnings) = rows(measured);
+        let weight = model.training.weight.as_deref();
+        Some(Quality { metrics, sketch, rows, weight, left_out, warnings })
+    });
+    Page { model, quality, steps, starts_empty }.to_html()
 }
 
 /// An iteration as the report has it.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::calibration::{Calibration, Cells};
 use super::ranking::{Limit, Ranking};
 use super::sum::Sum;
-use super::walk::Bounded;
+use super::walk::{Bounded, CurvePoint};
 use super::{BATCH, Scale, base_log_loss, check_total, check_weights, different, skill};
 use crate::error::{Error, Result};
 use crate::logistic::sigmoid;
@@ -50,7 +50,13 @@ pub struct ClassFigures {
     pub average_precision: Option<Bounded>,
     /// Predicted against observed.
     pub calibration: Calibration,
+    /// Points of the ROC and precision-recall curves, at most 100 and none where `auc` is `None`; for pictures alone.
+    #[serde(skip)]
+    pub curve: Vec<CurvePoint>,
 }
+
+/// Points of the curves of a class.
+const POINTS: usize = 100;
 
 #[derive(Clone, Debug)]
 struct Class {
@@ -235,13 +241,14 @@ impl ClassAccumulator {
         };
         let figures = self.classes.into_iter().enumerate().map(|(i, class)| {
             let rest = by_class.iter().enumerate().filter(|&(j, _)| j != i).map(|(_, weight)| weight).sum();
-            let ranked = class.ranking.finish([rest, by_class[i]], probability, 2);
+            let ranked = class.ranking.finish([rest, by_class[i]], probability, POINTS);
             ClassFigures {
                 weight: by_class[i],
                 prevalence: by_class[i] / weights,
                 auc: ranked.as_ref().map(|ranked| ranked.auc),
-                average_precision: ranked.map(|ranked| ranked.average_precision),
+                average_precision: ranked.as_ref().map(|ranked| ranked.average_precision),
                 calibration: class.cells.finish(),
+                curve: ranked.map_or_else(Vec::new, |ranked| ranked.curve),
             }
         });
         let classes: Vec<ClassFigures> = figures.collect();

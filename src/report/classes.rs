@@ -43,6 +43,12 @@ pub fn class_metrics(metrics: &ClassMetrics, label: &LabelInfo, weight: Option<&
     text
 }
 
+/// How good the model is on the rows of its training, in a line.
+pub fn in_sample_of_classes(metrics: &ClassMetrics) -> String {
+    let auc = metrics.macro_auc.map_or_else(|| "-".into(), |auc| format!("{:.6}", auc.value));
+    format!("in-sample: macro AUC {auc}, accuracy {:.4}, Brier score {:.6}", metrics.accuracy, metrics.brier)
+}
+
 /// A line for each class.
 fn each_against_the_rest(metrics: &ClassMetrics, names: &[String], counted: &str) -> String {
     let shown = &names[..names.len().min(SHOWN)];

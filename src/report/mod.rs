@@ -14,7 +14,7 @@ use crate::model::{FeatureInfo, Model, ModelColumn};
 use crate::report::terminal::shortened;
 use crate::train::RunPlan;
 use crate::wording::counted;
-pub use classes::class_metrics;
+pub use classes::{class_metrics, in_sample_of_classes};
 
 /// What a run is going to do, in a line.
 pub fn plan(plan: &RunPlan) -> String {

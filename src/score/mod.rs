@@ -16,6 +16,7 @@ use crate::metrics::{Accumulator, ClassAccumulator, ClassMetrics, Metrics};
 use crate::model::{Model, ModelColumn};
 use crate::monitor::Monitor;
 use crate::sketch::Sketch;
+use crate::sketch::classes::ClassSketch;
 use crate::wording::{counted, plain};
 use margins::{ClassMargins, Weights};
 
@@ -251,7 +252,23 @@ pub fn evaluate_classes(
     table: &Table,
     label: &str,
     weight: Option<&str>,
+    accumulator: ClassAccumulator,
+    monitor: &dyn Monitor,
+) -> Result<(ClassMetrics, Counts)> {
+    evaluate_and_sketch_classes(model, table, label, weight, accumulator, None, monitor)
+}
+
+/// As [`evaluate_and_sketch`], of a softmax.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_and_sketch_classes(
+    model: &Model,
+    table: &Table,
+    label: &str,
+    weight: Option<&str>,
     mut accumulator: ClassAccumulator,
+    mut sketch: Option<&mut ClassSketch>,
     monitor: &dyn Monitor,
 ) -> Result<(ClassMetrics, Counts)> {
     let inputs = inputs(model, table, Some(label), weight, &[])?;
@@ -259,12 +276,22 @@ pub fn evaluate_classes(
     let labelled = Labelled::new(model, table, &inputs, label, weight);
     monitor.begin("evaluating", Some(table.rows as u64));
     let mut counts = Counts { rows: table.rows as u64, ..Counts::default() };
+    let blank = sketch.as_deref().map(ClassSketch::empty);
     let work = |piece: Piece| {
         let margins = ClassMargins::of(&weights, &piece);
+        let mut seen = blank.clone();
         let rows = labelled.rows(&piece, &margins.tops)?;
-        Ok((margins.by_row(&rows.places), rows, piece.rows, piece.unseen))
+        if let Some(seen) = &mut seen {
+            for (&row, &class) in rows.places.iter().zip(&rows.classes) {
+                seen.add(&piece, row, class as usize, margins.of_classes.iter().map(|margins| margins[row]));
+            }
+        }
+        Ok((margins.by_row(&rows.places), rows, piece.rows, piece.unseen, seen))
     };
-    for_each_piece(table, &inputs, monitor, work, |(margins, kept, rows, unseen)| {
+    for_each_piece(table, &inputs, monitor, work, |(margins, kept, rows, unseen, seen)| {
+        if let (Some(sketch), Some(seen)) = (&mut sketch, seen) {
+            sketch.merge(seen);
+        }
         counts.without += (rows - kept.places.len()) as u64;
         counts.add_unseen(unseen);
         accumulator.add_batch(&kept.classes, &margins, kept.weights.as_deref())

@@ -13,10 +13,10 @@ const DRAWN: usize = 30;
 const LISTED: usize = 300;
 
 /// Features as a picture or a table has them: those that stand alone, and those of a category.
-struct Group<'m> {
-    category: Option<&'m CategoryInfo>,
+pub(super) struct Group<'m> {
+    pub(super) category: Option<&'m CategoryInfo>,
     /// With their places in the model.
-    features: Vec<(usize, &'m FeatureInfo)>,
+    pub(super) features: Vec<(usize, &'m FeatureInfo)>,
 }
 
 /// What a standard deviation of the column does to the log odds.
@@ -24,14 +24,23 @@ fn effect(feature: &FeatureInfo) -> f64 {
     feature.coefficient() * feature.scale
 }
 
-/// The `most` features with the largest effects, grouped, and how many are left out.
-fn largest(model: &Model, most: usize, keep: impl Fn(&FeatureInfo) -> bool) -> (Vec<Group<'_>>, usize) {
-    let mut order: Vec<usize> = (0..model.features.len()).filter(|&index| keep(&model.features[index])).collect();
-    let size = |index: &usize| {
-        let size = effect(&model.features[*index]).abs();
-        if size.is_nan() { -1.0 } else { size }
-    };
-    order.sort_by(|a, b| size(b).total_cmp(&size(a)));
+/// The `most` features of the largest `size`, grouped, and how many are left out.
+pub(super) fn largest(
+    model: &Model,
+    most: usize,
+    keep: impl Fn(&FeatureInfo) -> bool,
+    size: impl Fn(&FeatureInfo) -> f64,
+) -> (Vec<Group<'_>>, usize) {
+    let mut order: Vec<(usize, f64)> = model
+        .features
+        .iter()
+        .enumerate()
+        .filter(|(_, feature)| keep(feature))
+        .map(|(index, feature)| (index, size(feature)))
+        .map(|(index, size)| (index, if size.is_nan() { -1.0 } else { size }))
+        .collect();
+    order.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let mut order: Vec<usize> = order.into_iter().map(|(index, _)| index).collect();
     let left_out = order.len().saturating_sub(most);
     order.truncate(most);
     let mut groups = vec![Group { category: None, features: Vec::new() }];
@@ -61,7 +70,7 @@ fn largest(model: &Model, most: usize, keep: impl Fn(&FeatureInfo) -> bool) -> (
 }
 
 /// The name of a feature in its group.
-fn shown_name(feature: &FeatureInfo, category: Option<&CategoryInfo>) -> String {
+pub(super) fn shown_name(feature: &FeatureInfo, category: Option<&CategoryInfo>) -> String {
     let text = match category {
         Some(category) => feature.name.strip_prefix(&format!("{}=", category.column)).unwrap_or(&feature.name),
         None => &feature.name,
@@ -69,14 +78,19 @@ fn shown_name(feature: &FeatureInfo, category: Option<&CategoryInfo>) -> String 
     if text.is_empty() { "(empty)".into() } else { name(text) }
 }
 
-fn reference(category: &CategoryInfo) -> String {
+pub(super) fn reference(category: &CategoryInfo) -> String {
     let whole = category.name_of(0);
     let level = whole.strip_prefix(&format!("{}=", category.column)).unwrap_or(&whole);
     if level.is_empty() { "(empty)".into() } else { name(level) }
 }
 
 pub(super) fn coefficients(model: &Model) -> Markup {
-    let (groups, left_out) = largest(model, DRAWN, |feature| !feature.aliased && effect(feature).is_finite());
+    let (groups, left_out) = largest(
+        model,
+        DRAWN,
+        |feature| !feature.aliased && effect(feature).is_finite(),
+        |feature| effect(feature).abs(),
+    );
     html! {
         section id="coefficients" {
             h2 { "Coefficients" }
@@ -172,7 +186,7 @@ fn forest(model: &Model, groups: &[Group<'_>]) -> Markup {
 }
 
 /// What is inferred of one coefficient, whose place in the JSON is given.
-fn inferred_cells(place: &str, inference: Option<&Inference>) -> Markup {
+pub(super) fn inferred_cells(place: &str, inference: Option<&Inference>) -> Markup {
     html! {
         @match inference {
             Some(i) => {
@@ -189,7 +203,7 @@ fn inferred_cells(place: &str, inference: Option<&Inference>) -> Markup {
 }
 
 fn table(model: &Model) -> Markup {
-    let (groups, left_out) = largest(model, LISTED, |_| true);
+    let (groups, left_out) = largest(model, LISTED, |_| true, |feature| effect(feature).abs());
     let inferred = model.training.inference.is_some();
     let cells = |place: &str, coefficient: f64, inference: Option<&Inference>, column: Option<[f64; 2]>| {
         html! {

@@ -18,7 +18,7 @@ const MARGIN: f64 = 0.14;
 ///
 /// # Reference
 /// Wilson (1927), "Probable inference, the law of succession, and statistical inference".
-fn wilson(hits: f64, rows: f64) -> [f64; 2] {
+pub(super) fn wilson(hits: f64, rows: f64) -> [f64; 2] {
     const Z: f64 = 1.96;
     let p = hits / rows;
     let middle = p + Z * Z / (2.0 * rows);

@@ -6,6 +6,7 @@
 
 mod boundary;
 mod calibration;
+pub mod classes;
 mod coefficients;
 mod confusion;
 mod contours;
@@ -28,7 +29,7 @@ mod text;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::metrics::Metrics;
-use crate::model::Model;
+use crate::model::{Model, Training};
 use crate::sketch::Sketch;
 
 /// What a page is about.
@@ -130,14 +131,7 @@ impl Page<'_> {
         let page = html! {
             (DOCTYPE)
             html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    title { (title) " – gpu-logreg" }
-                    // The one text that is not escaped: a constant.
-                    style { (PreEscaped(style::SHEET)) }
-                }
+                head { (head(&title, &[style::SHEET])) }
                 body {
                     main {
                         (summary::summary(self))
@@ -146,12 +140,7 @@ impl Page<'_> {
                         @if let Some(quality) = &self.quality { (quality::section(self, quality)) }
                         (self.cost())
                     }
-                    footer {
-                        p { "Made by " (training.program) "." }
-                        @if !training.command.is_empty() {
-                            p { "The model came from " code { (text::shortened(&training.command.join(" "), 1000)) } }
-                        }
-                    }
+                    footer { (footer(training)) }
                 }
             }
         };
@@ -185,6 +174,28 @@ impl Page<'_> {
                     }
                 }
             }
+        }
+    }
+}
+
+/// What the head of a page holds.
+fn head(title: &str, sheets: &[&'static str]) -> Markup {
+    html! {
+        meta charset="utf-8";
+        meta name="viewport" content="width=device-width, initial-scale=1";
+        meta name="color-scheme" content="light dark";
+        title { (title) " – gpu-logreg" }
+        // The one text that is not escaped: constants.
+        style { @for sheet in sheets { (PreEscaped(*sheet)) } }
+    }
+}
+
+/// Where the model came from.
+fn footer(training: &Training) -> Markup {
+    html! {
+        p { "Made by " (training.program) "." }
+        @if !training.command.is_empty() {
+            p { "The model came from " code { (text::shortened(&training.command.join(" "), 1000)) } }
         }
     }
 }

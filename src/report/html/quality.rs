@@ -9,6 +9,7 @@ use super::ranking::{precision_recall, roc};
 use super::scores::scores;
 use super::text::{Figure, counted, name};
 use super::{Page, Quality, RowsFrom};
+use crate::model::Training;
 
 pub(super) fn section(page: &Page<'_>, quality: &Quality<'_>) -> Markup {
     let metrics = quality.metrics;
@@ -65,6 +66,33 @@ pub(super) fn section(page: &Page<'_>, quality: &Quality<'_>) -> Markup {
                 (scores(quality.sketch, metrics.confusion.threshold, &page.model.label.two().map(|class| name(&class.to_string())), &positive, is_weighted))
                 @if !metrics.lift.is_empty() { (lift(metrics, &positive, is_weighted)) }
                 (confusion(metrics, &page.model.label, is_weighted))
+            }
+        }
+    }
+}
+
+/// Whether the training had weights, and these rows have none.
+pub(super) fn is_unweighted(training: &Training, weights: f64, rows: u64) -> bool {
+    (training.weight.is_some() || training.class_weight.is_some()) && (weights - rows as f64).abs() < 0.5
+}
+
+/// On which rows the model was looked at, and what that means.
+pub(super) fn which_rows(rows: &RowsFrom, left_out: u64, is_unweighted: bool) -> Markup {
+    html! {
+        p {
+            @match rows {
+                RowsFrom::Training => {
+                    "On the rows of the training themselves, so all of this flatters the model, the more so the fewer the rows for each feature. Rows that it has not seen tell more: "
+                    code class="flag" { "--split 0.2" } " or " code class="flag" { "--valid FILE" } "."
+                }
+                RowsFrom::Validation(from) => { "On rows that the training did not see (" (name(from)) ")." }
+                RowsFrom::Evaluated(files) => { "On " (name(files)) "." }
+            }
+            @if left_out > 0 {
+                " " (counted(left_out, "row")) " left out, since the label or a value is missing there."
+            }
+            @if is_unweighted {
+                " Every row counts once here, whatever its weight in training."
             }
         }
     }

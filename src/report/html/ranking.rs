@@ -9,7 +9,7 @@ use crate::metrics::{Bounded, Metrics};
 const HEIGHT: f64 = 300.0;
 
 /// With its bound, where it has one.
-fn bounded(place: &str, figure: Option<Bounded>) -> Markup {
+pub(super) fn bounded(place: &str, figure: Option<Bounded>) -> Markup {
     html! {
         @if let Some(Bounded { value, error_bound }) = figure {
             (Figure::fixed(format!("{place}/value"), value, 4))

@@ -24,24 +24,27 @@ pub(super) struct Axis<'m> {
 /// Rows on either side that a picture may leave out, of all.
 const LEFT_OUT: f64 = 0.002;
 
+/// The first and the last bin with almost all of the rows between them, where `beyond` lie on either side of all bins.
+pub(super) fn almost_all(totals: &[u64], beyond: [u64; 2]) -> Option<(usize, usize)> {
+    let limit = (LEFT_OUT * (totals.iter().sum::<u64>() + beyond[0] + beyond[1]) as f64) as u64;
+    let end = |beyond: u64, mut bins: &mut dyn Iterator<Item = (usize, &u64)>| {
+        let mut so_far = beyond.min(limit);
+        let mut is_reached = |rows: u64| {
+            so_far += rows;
+            so_far > limit
+        };
+        Iterator::find(&mut bins, |(_, rows)| is_reached(**rows)).map(|(index, _)| index)
+    };
+    let first = end(beyond[0], &mut totals.iter().enumerate())?;
+    let last = end(beyond[1], &mut totals.iter().enumerate().rev())?;
+    (first <= last).then_some((first, last))
+}
+
 impl<'m> Axis<'m> {
     fn new(feature: &'m FeatureInfo, rows: &ColumnRows, most: usize) -> Option<Self> {
         let ColumnRows::Bins { low: start, width, counts, beyond } = rows else { return None };
-        let inside: u64 = counts.iter().flatten().sum();
-        let limit = (LEFT_OUT * (inside + beyond[0] + beyond[1]) as f64) as u64;
-        let end = |beyond: u64, mut bins: &mut dyn Iterator<Item = (usize, &Counts)>| {
-            let mut so_far = beyond.min(limit);
-            Iterator::find(&mut bins, |(_, counts)| {
-                so_far += counts[0] + counts[1];
-                so_far > limit
-            })
-            .map(|(index, _)| index)
-        };
-        let first = end(beyond[0], &mut counts.iter().enumerate())?;
-        let last = end(beyond[1], &mut counts.iter().enumerate().rev())?;
-        if last < first {
-            return None;
-        }
+        let totals: Vec<u64> = counts.iter().map(|counts| counts[0] + counts[1]).collect();
+        let (first, last) = almost_all(&totals, *beyond)?;
         let together = (last + 1 - first).div_ceil(most).max(1);
         let at = |index: usize| start + width * index as f64;
         let bins = (first..=last).step_by(together).map(|index| {

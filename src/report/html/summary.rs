@@ -1,6 +1,6 @@
 //! The first screen: what was fitted to what, how the run ended, and what it cost.
 
-use maud::{Markup, html};
+use maud::{Markup, Render, html};
 
 use super::text::{Figure, counted, name, percent, seconds, significant};
 use super::{Page, RowsFrom};
@@ -29,22 +29,26 @@ pub(super) fn summary(page: &Page<'_>) -> Markup {
         }
         (verdict(training))
         (tiles(page))
-        @let warnings = || training.warnings.iter().filter(|warning| !is_verdict(training, warning));
-        @if warnings().next().is_some() || !training.notes.is_empty() || quality.as_ref().is_some_and(|q| !q.warnings.is_empty()) {
-            ul class="said" {
-                @for warning in warnings() { li class="warning" { strong { "Warning. " } (warning) "." } }
-                @if let Some(quality) = quality {
-                    @for warning in &quality.warnings { li class="warning" { strong { "Warning. " } (warning) "." } }
-                }
-                @for note in &training.notes { li { (note) "." } }
-            }
-        }
+        (said(training, quality.as_ref().map_or(&[], |quality| &quality.warnings)))
         (cost(model))
     }
 }
 
+/// What the user should know: of the training, and of the rows that the model was looked at with.
+pub(super) fn said(training: &Training, of_rows: &[String]) -> Markup {
+    let warnings = || training.warnings.iter().filter(|warning| !is_verdict(training, warning)).chain(of_rows);
+    html! {
+        @if warnings().next().is_some() || !training.notes.is_empty() {
+            ul class="said" {
+                @for warning in warnings() { li class="warning" { strong { "Warning. " } (warning) "." } }
+                @for note in &training.notes { li { (note) "." } }
+            }
+        }
+    }
+}
+
 /// How the run stopped, and what that means.
-fn verdict(training: &Training) -> Markup {
+pub(super) fn verdict(training: &Training) -> Markup {
     let status = training.status;
     let word = match status {
         Status::Converged => "Converged",
@@ -92,34 +96,38 @@ fn sentence(text: &str) -> String {
     rest.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), rest.as_str()))
 }
 
+/// A number and what it is.
+pub(super) fn tile(value: &impl Render, text: &impl Render) -> Markup {
+    html! { div { b { (value) } span { (text) } } }
+}
+
 fn tiles(page: &Page<'_>) -> Markup {
     let training = &page.model.training;
-    let tile = |value: Markup, text: Markup| html! { div { b { (value) } span { (text) } } };
     let share = training.positives.unwrap_or(0) as f64 / training.rows as f64;
     html! {
         div class="tiles" {
-            (tile(html! { (Figure::count("model/training/rows", training.rows as f64)) }, html! { "rows of training" }))
+            (tile(&Figure::count("model/training/rows", training.rows as f64), &"rows of training"))
             (tile(
-                html! { (percent(share)) },
-                html! { (Figure::count("model/training/positives", training.positives.unwrap_or(0) as f64)) " rows are " (name(&page.model.label.two()[1].to_string())) },
+                &percent(share),
+                &html! { (Figure::count("model/training/positives", training.positives.unwrap_or(0) as f64)) " rows are " (name(&page.model.label.two()[1].to_string())) },
             ))
-            (tile(html! { (Figure::new("model/training/loss", training.loss, 4)) }, html! { "mean loss in training, in nats" }))
+            (tile(&Figure::new("model/training/loss", training.loss, 4), &"mean loss in training, in nats"))
             @if let Some(quality) = &page.quality {
                 @let of = quality.rows.of();
                 @if let Some(auc) = quality.metrics.auc {
-                    (tile(html! { (Figure::fixed("quality/auc/value", auc.value, 4)) }, html! { "AUC " (of) }))
+                    (tile(&Figure::fixed("quality/auc/value", auc.value, 4), &html! { "AUC " (of) }))
                 }
                 (tile(
-                    html! { (Figure::fixed("quality/accuracy", quality.metrics.accuracy, 4)) },
-                    html! { "accuracy " (of) ", at a threshold of " (quality.metrics.confusion.threshold) },
+                    &Figure::fixed("quality/accuracy", quality.metrics.accuracy, 4),
+                    &html! { "accuracy " (of) ", at a threshold of " (quality.metrics.confusion.threshold) },
                 ))
             }
-            (tile(html! { (seconds(training.seconds.total)) }, html! { "from the file to the model" }))
+            (tile(&seconds(training.seconds.total), &"from the file to the model"))
         }
     }
 }
 
-fn cost(model: &Model) -> Markup {
+pub(super) fn cost(model: &Model) -> Markup {
     let training = &model.training;
     let passes = training.passes;
     let times = training.seconds;

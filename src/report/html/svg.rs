@@ -155,6 +155,7 @@ fn step(extent: f64, count: usize) -> f64 {
 pub(super) struct Frame {
     pub(super) x: Scale,
     pub(super) y: Scale,
+    width: f64,
     height: f64,
     left: f64,
     right: f64,
@@ -180,16 +181,21 @@ impl Frame {
     }
 
     /// The same with ticks of the caller's.
-    pub(super) fn with_ticks(
+    pub(super) fn with_ticks(x: Scale, y: Scale, height: f64, labels: [&str; 2], ticks: [Vec<Tick>; 2]) -> Self {
+        Self::sized(x, y, [WIDTH, height], labels, ticks)
+    }
+
+    /// The same in a picture that is narrower, so that several stand beside each other.
+    pub(super) fn sized(
         x: Scale,
         y: Scale,
-        height: f64,
+        [whole, height]: [f64; 2],
         [x_label, y_label]: [&str; 2],
         [mut x_ticks, y_ticks]: [Vec<Tick>; 2],
     ) -> Self {
         let width = |tick: &Tick| DIGIT * tick.label.chars().count() as f64;
         let left = 14.0 + y_ticks.iter().map(width).fold(12.0, f64::max);
-        let right = WIDTH - 10.0 - x_ticks.last().map_or(0.0, |tick| (0.5 * width(tick) - 10.0).clamp(0.0, 20.0));
+        let right = whole - 10.0 - x_ticks.last().map_or(0.0, |tick| (0.5 * width(tick) - 10.0).clamp(0.0, 20.0));
         let top = if y_label.is_empty() { 10.0 } else { 30.0 };
         let bottom = height - if x_label.is_empty() { 22.0 } else { 40.0 };
         let (x, y) = (x.onto(left, right), y.onto(bottom, top));
@@ -205,6 +211,7 @@ impl Frame {
         Self {
             x,
             y,
+            width: whole,
             height,
             left,
             right,
@@ -297,7 +304,7 @@ impl Frame {
     /// The picture: axes, and `marks` between them.
     pub(super) fn picture(&self, about: &str, marks: &Markup) -> Markup {
         html! {
-            svg class="picture" viewBox={ "0 0 " (Px(WIDTH)) " " (Px(self.height)) } role="img" aria-label=(about) {
+            svg class="picture" viewBox={ "0 0 " (Px(self.width)) " " (Px(self.height)) } role="img" aria-label=(about) {
                 @for tick in &self.y_ticks {
                     @let y = self.y.at(tick.at);
                     line class="grid" x1=(Px(self.left)) x2=(Px(self.right)) y1=(Px(y)) y2=(Px(y)) {}

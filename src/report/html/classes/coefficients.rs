@@ -1,0 +1,295 @@
+//! The coefficients: as marks on one scale, so that columns and classes can be compared, and as a table.
+
+use maud::{Markup, html};
+
+use super::super::coefficients::{Group, inferred_cells, largest, reference, shown_name};
+use super::super::svg::Scale;
+use super::super::text::{Figure, count, counted, name, significant};
+use super::marks::Marks;
+use crate::model::inference::Inference;
+use crate::model::{FeatureInfo, Model};
+use crate::sketch::classes::Apart;
+
+/// Marks that the picture has, about: features times classes.
+const DRAWN: usize = 100;
+/// Classes beside each other in the table.
+const BESIDE: usize = 12;
+/// Features of the table that has classes beside each other.
+const LISTED: usize = 200;
+/// Lines of the tables that come class by class.
+const LINES: usize = 200;
+
+/// Height of the lane that a class has in the strip of a feature.
+const LANE: f64 = 18.0;
+
+/// Whether the coefficients of the class are 0 by convention.
+fn is_reference(model: &Model, class: usize) -> bool {
+    class == 0 && model.training.identification.as_deref() != Some("centred")
+}
+
+/// What a standard deviation of the column does to the margin of a class.
+fn effect(feature: &FeatureInfo, class: usize) -> f64 {
+    feature.coefficients[class] * feature.scale
+}
+
+/// The largest effect of a feature in some classes.
+fn size(feature: &FeatureInfo, classes: &[usize]) -> f64 {
+    classes.iter().map(|&class| effect(feature, class).abs()).fold(0.0, f64::max)
+}
+
+fn inference(feature: &FeatureInfo, class: usize) -> Option<&Inference> {
+    feature.inferences.get(class)?.as_ref()
+}
+
+fn interval(feature: &FeatureInfo, class: usize) -> Option<[f64; 2]> {
+    let ends = inference(feature, class).map(|i| [i.low, i.high].map(|limit| limit * feature.scale))?;
+    ends.iter().all(|end| end.is_finite()).then_some(ends)
+}
+
+pub(super) fn coefficients(model: &Model, marks: &Marks) -> Markup {
+    let classes: Vec<usize> =
+        marks.apart.classes.iter().copied().filter(|&class| !is_reference(model, class)).collect();
+    let is_drawn =
+        |feature: &FeatureInfo| !feature.aliased && classes.iter().all(|&class| effect(feature, class).is_finite());
+    let (groups, left_out) =
+        largest(model, (DRAWN / classes.len().max(1)).max(4), is_drawn, |feature| size(feature, &classes));
+    html! {
+        section id="coefficients" {
+            h2 { "Coefficients" }
+            p {
+                "What one standard deviation of each column does to the margin of each class, so that columns in different units can be compared. To the right it makes the class likelier, to the left less likely, "
+                @if is_reference(model, 0) { "against " (marks.name(0, 60)) ", which has no marks since its own coefficients are 0." }
+                @else { "against the average of the classes." }
+            }
+            @if !model.training.status.has_estimates() {
+                p class="soft" { "These are where the run stopped, and no estimates." }
+            }
+            @if !groups.is_empty() && !classes.is_empty() { (lanes(model, &groups, &classes, marks)) }
+            @if left_out > 0 {
+                p class="soft" { (counted(left_out as u64, "more feature")) ", all of smaller effect, " (if left_out == 1 { "is" } else { "are" }) " not drawn." }
+            }
+            @if marks.apart.others > 0 {
+                p class="soft" { "These are the " (marks.apart.classes.len()) " classes with most rows; " (count(marks.apart.others as f64)) " others are not drawn." }
+            }
+            h3 style="margin-top:2.2rem" { "On the columns’ own scales" }
+            p { "Each coefficient is the change of the margin of a class for one unit of its column." }
+            @if model.training.inference.is_some() { (class_by_class(model, marks)) } @else { (side_by_side(model, marks)) }
+        }
+    }
+}
+
+/// A strip for each feature, with a lane for each class.
+fn lanes(model: &Model, groups: &[Group<'_>], classes: &[usize], marks: &Marks) -> Markup {
+    let all = || {
+        let features = groups.iter().flat_map(|group| &group.features);
+        features.flat_map(|(_, feature)| classes.iter().map(|&class| (*feature, class)))
+    };
+    let largest = all().map(|(feature, class)| effect(feature, class).abs()).fold(0.0, f64::max);
+    // An interval much longer than the effects would squeeze them: it is drawn to the edge.
+    let reach = if largest > 0.0 { 2.5 * largest } else { f64::INFINITY };
+    let (mut low, mut high) = (0.0_f64, 0.0_f64);
+    for (feature, class) in all() {
+        let ends = interval(feature, class).unwrap_or([effect(feature, class); 2]);
+        low = low.min(effect(feature, class)).min(ends[0].max(-reach));
+        high = high.max(effect(feature, class)).max(ends[1].min(reach));
+    }
+    let scale = Scale::linear(low, high).nice(5);
+    let [low, high] = scale.ends();
+    let percent = |x: f64| format!("{:.2}%", 2.0 + 96.0 * ((x - low) / (high - low)).clamp(0.0, 1.0));
+    let inferred = all().any(|(feature, class)| interval(feature, class).is_some());
+    let height = LANE * classes.len() as f64;
+    let lane = |feature: &FeatureInfo, class: usize, y: f64| {
+        let slot = marks.apart.slot(class);
+        let effect = effect(feature, class);
+        html! {
+            @if let Some([from, to]) = interval(feature, class) {
+                line class={ "range k " (marks.colour(slot)) } x1=(percent(from)) x2=(percent(to)) y1=(y) y2=(y) {}
+                @if from < low { text x="0%" y=(y + 4.0) class="tick" { "◂" } }
+                @if to > high { text x="100%" y=(y + 4.0) class="tick end" { "▸" } }
+            } @else {
+                line class={ "k thin " (marks.colour(slot)) } x1=(percent(0.0)) x2=(percent(effect)) y1=(y) y2=(y) {}
+            }
+            svg x=(percent(effect)) y=(y) {
+                path class={ "mark " (marks.colour(slot)) } d={ "M0 0" (marks.shape(slot)) } { title { (marks.name(class, 60)) ": " (significant(effect, 4)) } }
+            }
+        }
+    };
+    html! {
+        p class="legend" style="margin-top:1rem" {
+            @for &class in classes { span { (marks.named(class, 40)) } }
+        }
+        table class="forest lanes" {
+            @for group in groups {
+                @if let Some(category) = group.category {
+                    tr class="group" {
+                        th colspan="3" { (name(&category.column)) span class="soft" style="font-weight:400" { ", compared with " (reference(category)) } }
+                    }
+                }
+                @for (index, feature) in &group.features {
+                    @let shown = shown_name(feature, group.category);
+                    tr class=[group.category.map(|_| "level")] {
+                        th scope="row" { (shown) }
+                        td {
+                            svg class="strip" height=(height) role="img" aria-label={ (shown) @for &class in classes { ", " (marks.name(class, 20)) " " (significant(effect(feature, class), 3)) } } {
+                                line class="zero" x1=(percent(0.0)) x2=(percent(0.0)) y1="0" y2=(height) {}
+                                @for (place, &class) in classes.iter().enumerate() { (lane(feature, class, LANE * (place as f64 + 0.5))) }
+                            }
+                        }
+                        td {
+                            @for &class in classes {
+                                span { (Figure::new(format!("effect/{index}/{class}"), effect(feature, class), 3)) }
+                            }
+                        }
+                    }
+                }
+            }
+            tr {
+                th {}
+                td {
+                    svg class="strip" height="40" aria-hidden="true" {
+                        line class="axis" x1="2%" x2="98%" y1="1" y2="1" {}
+                        @for tick in scale.ticks(5) {
+                            @let x = percent(tick.at);
+                            line class="axis" x1=(x) x2=(x) y1="1" y2="5" {}
+                            text class="tick middle" x=(x) y="19" { (tick.label) }
+                        }
+                        text class="name middle" x="50%" y="36" { "margin" }
+                    }
+                }
+                td {}
+            }
+        }
+        p class="soft" {
+            "Each mark is a coefficient times its column’s standard deviation"
+            @if inferred {
+                @if let Some(info) = &model.training.inference {
+                    ", each line its interval of " (significant(100.0 * info.confidence, 4).trim_end_matches('0').trim_end_matches('.')) " % confidence (" (info.kind) ")"
+                }
+            }
+            "."
+        }
+    }
+}
+
+/// The name of a feature, and what else is to be said of it.
+fn head(feature: &FeatureInfo, group: &Group<'_>) -> Markup {
+    html! {
+        th scope="row" {
+            (shown_name(feature, group.category))
+            @if let Some(unit) = &feature.unit { " " span class="soft" { "in " (unit) } }
+            @if feature.aliased { " " span class="soft" { "dropped: columns before it explain it" } }
+        }
+    }
+}
+
+/// What stands before the levels of a category, over so many columns.
+fn head_of_group(group: &Group<'_>, columns: usize) -> Markup {
+    html! {
+        @if let Some(category) = group.category {
+            tr class="group" { th colspan=(columns) { (name(&category.column)) } }
+            tr class="level" { th scope="row" { (reference(category)) } td class="soft" { "reference" } td colspan=(columns - 2) {} }
+        }
+    }
+}
+
+/// Features by classes.
+fn side_by_side(model: &Model, marks: &Marks) -> Markup {
+    let classes = Apart::largest(model, BESIDE);
+    let more = model.label.classes.len() - classes.len();
+    let (groups, left_out) = largest(model, LISTED, |_| true, |feature| size(feature, &classes));
+    // So that paper is wide enough.
+    let digits = if classes.len() > 6 { 4 } else { 5 };
+    html! {
+        div class="wide" tabindex="0" {
+            table class="numbers" {
+                thead {
+                    tr {
+                        th scope="col" { "column" }
+                        @for &class in &classes { th scope="col" { (marks.named(class, 16)) } }
+                        th scope="col" { "mean" }
+                        th scope="col" { "std. dev." }
+                    }
+                }
+                tbody {
+                    @if model.training.fit_intercept {
+                        tr {
+                            th scope="row" { "intercept" }
+                            @for &class in &classes { td { (Figure::new(format!("model/intercepts/{class}"), model.intercepts[class], digits)) } }
+                            td colspan="2" {}
+                        }
+                    }
+                    @for group in &groups {
+                        (head_of_group(group, classes.len() + 3))
+                        @for (index, feature) in &group.features {
+                            tr class=[group.category.map(|_| "level")] {
+                                (head(feature, group))
+                                @for &class in &classes {
+                                    td { (Figure::new(format!("model/features/{index}/coefficients/{class}"), feature.coefficients[class], digits)) }
+                                }
+                                td { (Figure::new(format!("model/features/{index}/mean"), feature.mean, 4)) }
+                                td { (Figure::new(format!("model/features/{index}/scale"), feature.scale, 4)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        @if left_out > 0 {
+            p class="soft" { "The " (counted(LISTED as u64, "feature")) " of largest effect; the model has " (counted(left_out as u64, "more feature")) "." }
+        }
+        @if more > 0 {
+            p class="soft" { "The " (BESIDE) " classes with most rows; the model has " (count(more as f64)) " more." }
+        }
+    }
+}
+
+/// A table for each class, as far as they are not too long together.
+fn class_by_class(model: &Model, marks: &Marks) -> Markup {
+    let inferred: Vec<usize> = (0..model.label.classes.len()).filter(|&class| !is_reference(model, class)).collect();
+    let room = (LINES / model.features.len().clamp(1, LINES)).clamp(1, BESIDE);
+    let mut classes = Apart::largest(model, room + 1);
+    classes.retain(|class| inferred.contains(class));
+    classes.truncate(room);
+    let more = inferred.len() - classes.len();
+    let (groups, left_out) = largest(model, LINES, |_| true, |feature| size(feature, &classes));
+    html! {
+        @for &class in &classes {
+            p class="named" { (marks.named(class, 60)) }
+            div class="wide" tabindex="0" style="margin-top:0" {
+                table class="numbers" {
+                    thead {
+                        tr {
+                            th scope="col" { "column" }
+                            @for head in ["coefficient", "std. error", "z", "p", "low", "high", "odds ratio"] { th scope="col" { (head) } }
+                        }
+                    }
+                    tbody {
+                        @if model.training.fit_intercept {
+                            tr {
+                                th scope="row" { "intercept" }
+                                td { (Figure::new(format!("model/intercepts/{class}"), model.intercepts[class], 5)) }
+                                (inferred_cells(&format!("model/intercepts_inference/{class}"), model.intercepts_inference.get(class).and_then(Option::as_ref)))
+                            }
+                        }
+                        @for group in &groups {
+                            (head_of_group(group, 8))
+                            @for (index, feature) in &group.features {
+                                tr class=[group.category.map(|_| "level")] {
+                                    (head(feature, group))
+                                    td { (Figure::new(format!("model/features/{index}/coefficients/{class}"), feature.coefficients[class], 5)) }
+                                    (inferred_cells(&format!("model/features/{index}/inference/{class}"), inference(feature, class)))
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        @if left_out > 0 {
+            p class="soft" { "The " (counted(LINES as u64, "feature")) " of largest effect; the model has " (counted(left_out as u64, "more feature")) "." }
+        }
+        @if more > 0 {
+            p class="soft" { "The tables of " (count(more as f64)) " more " (if more == 1 { "class" } else { "classes" }) " would be as long; the model has them." }
+        }
+    }
+}
