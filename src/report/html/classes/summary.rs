@@ -88,8 +88,8 @@ fn classes(model: &Model, marks: &Marks) -> Markup {
                         }
                         td {
                             (Figure::count(format!("model/training/class_rows/{class}"), rows[class] as f64))
-                            @match priors {
-                                Some(priors) => { ", prior " (Figure::fixed(format!("model/generative/priors/{class}"), priors[class], 4)) }
+                            @match priors.and_then(|priors| priors.get(class)) {
+                                Some(prior) => { ", prior " (Figure::fixed(format!("model/generative/priors/{class}"), *prior, 4)) }
                                 None => { " rows, " (percent(share(class))) }
                             }
                         }
