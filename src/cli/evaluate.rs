@@ -69,7 +69,7 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
         if let (Some(page), Some(sketch)) = (page, &sketch) {
             let rows = RowsFrom::Evaluated(table.name());
             let (left_out, warnings) = (counts.without, counts.warnings().collect());
-            let quality = ClassQuality { metrics: &metrics, sketch, rows, left_out, warnings };
+            let quality = ClassQuality { metrics: &metrics, sketch, rows, weight, left_out, warnings };
             page.finish(
                 ClassPage { model: &model, quality: Some(quality), steps: &[], starts_empty: true }
                     .to_html()

@@ -554,7 +554,8 @@ fn page_of(model: &Model, measured: Option<&Measured>, steps: &[Step], starts_em
         let quality = measured.and_then(|measured| {
             let Found::Classes { metrics, sketch: Some(sketch) } = &measured.found else { return None };
             let (rows, left_out, warnings) = rows(measured);
-            Some(ClassQuality { metrics, sketch, rows, left_out, warnings })
+            let weight = model.training.weight.as_deref();
+            Some(ClassQuality { metrics, sketch, rows, weight, left_out, warnings })
         });
         return ClassPage { model, quality, steps, starts_empty }.to_html();
     }

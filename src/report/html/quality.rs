@@ -22,25 +22,7 @@ pub(super) fn section(page: &Page<'_>, quality: &Quality<'_>) -> Markup {
                 "Quality"
                 @if quality.rows == RowsFrom::Training { " " span class="badge" { "in-sample" } }
             }
-            p {
-                @match &quality.rows {
-                    RowsFrom::Training => {
-                        "On the rows of the training themselves, so all of this flatters the model, the more so the fewer the rows for each feature. Rows that it has not seen tell more: "
-                        code class="flag" { "--split 0.2" } " or " code class="flag" { "--valid FILE" } "."
-                    }
-                    RowsFrom::Validation(from) => { "On rows that the training did not see (" (name(from)) ")." }
-                    RowsFrom::Evaluated(files) => { "On " (name(files)) "." }
-                }
-                @if quality.left_out > 0 {
-                    " " (counted(quality.left_out, "row")) " left out, since the label or a value is missing there."
-                }
-                @if let Some(weight) = quality.weight {
-                    " A row counts by its weight (" (name(weight)) "), but once where rows are counted and in the scores by class."
-                    @if training.class_weight.is_some() { " Weights of the classes are for the training alone." }
-                } @else if training.weight.is_some() || training.class_weight.is_some() {
-                    " Every row counts once here, whatever its weight in training."
-                }
-            }
+            (which_rows(training, &quality.rows, quality.left_out, quality.weight))
             dl {
                 dt { "Rows" }
                 dd { (Figure::count("quality/rows", metrics.rows as f64)) ", share of " (positive) @if is_weighted { " by weight" } " " (Figure::fixed("quality/prevalence", metrics.prevalence, 4)) }
@@ -71,13 +53,8 @@ pub(super) fn section(page: &Page<'_>, quality: &Quality<'_>) -> Markup {
     }
 }
 
-/// Whether the training had weights, and these rows have none.
-pub(super) fn is_unweighted(training: &Training, weights: f64, rows: u64) -> bool {
-    (training.weight.is_some() || training.class_weight.is_some()) && (weights - rows as f64).abs() < 0.5
-}
-
-/// On which rows the model was looked at, and what that means.
-pub(super) fn which_rows(rows: &RowsFrom, left_out: u64, is_unweighted: bool) -> Markup {
+/// On which rows the model was looked at, and what that means. `weight` is the column by which they are weighed.
+pub(super) fn which_rows(training: &Training, rows: &RowsFrom, left_out: u64, weight: Option<&str>) -> Markup {
     html! {
         p {
             @match rows {
@@ -91,7 +68,10 @@ pub(super) fn which_rows(rows: &RowsFrom, left_out: u64, is_unweighted: bool) ->
             @if left_out > 0 {
                 " " (counted(left_out, "row")) " left out, since the label or a value is missing there."
             }
-            @if is_unweighted {
+            @if let Some(weight) = weight {
+                " A row counts by its weight (" (name(weight)) "), but once where rows are counted and in the scores by class."
+                @if training.class_weight.is_some() { " Weights of the classes are for the training alone." }
+            } @else if training.weight.is_some() || training.class_weight.is_some() {
                 " Every row counts once here, whatever its weight in training."
             }
         }

@@ -44,6 +44,8 @@ pub struct ClassQuality<'p> {
     pub sketch: &'p ClassSketch,
     /// Which rows.
     pub rows: RowsFrom,
+    /// The column by which they are weighed, if they are.
+    pub weight: Option<&'p str>,
     /// Rows left out for a missing value.
     pub left_out: u64,
     /// What the user should know of these rows.

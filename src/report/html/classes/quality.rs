@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::RowsFrom;
-use super::super::quality::{is_unweighted, which_rows};
+use super::super::quality::which_rows;
 use super::super::ranking::bounded;
 use super::super::text::{Figure, count};
 use super::calibration::calibration;
@@ -19,14 +19,13 @@ const LISTED: usize = 40;
 
 pub(super) fn section(page: &ClassPage<'_>, quality: &ClassQuality<'_>, marks: &Marks) -> Markup {
     let metrics = quality.metrics;
-    let unweighted = is_unweighted(&page.model.training, metrics.weights, metrics.rows);
     html! {
         section id="quality" {
             h2 {
                 "Quality"
                 @if quality.rows == RowsFrom::Training { " " span class="badge" { "in-sample" } }
             }
-            (which_rows(&quality.rows, quality.left_out, unweighted))
+            (which_rows(&page.model.training, &quality.rows, quality.left_out, quality.weight))
             dl {
                 dt { "Rows" }
                 dd { (Figure::count("quality/rows", metrics.rows as f64)) }
