@@ -43,7 +43,7 @@ shoot one.html#pictures curve 620
 shoot one.html#cost descent 1320
 shoot two.html#pictures boundary 690
 shoot iris.html#pictures regions 760
-shoot digits.html#quality confusions 760
+shoot digits.html#quality confusions 1000
 shoot thirty.html#coefficients coefficients 1010
 shoot two.html#quality quality 635 --blink-settings=preferredColorScheme=0
 shoot thirty.html#cost search 1130 --blink-settings=preferredColorScheme=0

@@ -35,7 +35,7 @@ svg .inside { fill: var(--paper); stroke: none; }
 .legend .glyph { font-size: 1rem; }
 .legend span { min-width: 0; }
 table.bars { margin-bottom: 0.4rem; }
-.bars th { width: 32%; }
+.bars th { width: 32%; padding-top: 0.1rem; padding-bottom: 0.1rem; }
 .bars td:last-child { width: 12rem; }
 .lanes td { padding: 0.35rem 0; border-top: 1px solid var(--grid); }
 .lanes th { border-top: 1px solid var(--grid); vertical-align: top; padding-top: 0.4rem; }
