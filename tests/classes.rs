@@ -312,7 +312,15 @@ fn rows_without_a_value_and_new_levels_are_those_of_two_classes() {
         assert_eq!(run.code, Some(0), "{run:?}");
         assert_says(
             &run.stderr,
-            &["1 row has levels of `g`", "new", &format!("{} of 600 rows have no prediction", missing.len())],
+            &[
+                "1 row has levels of `g`",
+                "new",
+                &format!(
+                    "{} of 600 rows {} no prediction",
+                    missing.len(),
+                    if missing.len() == 1 { "has" } else { "have" }
+                ),
+            ],
         );
         for output in ["probability", "margin"] {
             let found = predicted(&place, &format!("-m {nulls}.json holes.parquet --output {output}"));

@@ -57,7 +57,7 @@ fn each_against_the_rest(model: &Model, quality: &ClassQuality<'_>, marks: &Mark
     let metrics = quality.metrics;
     let shown = Apart::largest(model, LISTED);
     let more = metrics.classes.len() - shown.len();
-    let head = if (metrics.weights - metrics.rows as f64).abs() > 0.0 { "weight" } else { "rows" };
+    let head = if quality.weight.is_some() { "weight" } else { "rows" };
     html! {
         h3 class="block" { "Each class against the rest" }
         div class="wide" tabindex="0" {
