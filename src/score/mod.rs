@@ -218,6 +218,7 @@ pub fn evaluate_and_sketch(
     monitor.begin("evaluating", Some(table.rows as u64));
     let mut counts = Counts { rows: table.rows as u64, ..Counts::default() };
     let blank = sketch.as_deref().map(Sketch::empty);
+    let empty = accumulator.clone();
     let work = |piece: Piece| {
         let margins = weights.margins(&piece);
         let mut seen = blank.clone();
@@ -229,15 +230,18 @@ pub fn evaluate_and_sketch(
                 seen.add(&piece, row, class as usize, z);
             }
         }
-        Ok((labels, kept, rows.weights, piece.rows, piece.unseen, seen))
+        // Each piece is taken where it was made, on all cores; in the order of the rows they only come together.
+        let mut taken = empty.clone();
+        taken.add_batch(&labels, &kept, rows.weights.as_deref())?;
+        Ok((taken, piece.rows - labels.len(), piece.unseen, seen))
     };
-    for_each_piece(table, &inputs, monitor, work, |(labels, margins, weights, rows, unseen, seen)| {
+    for_each_piece(table, &inputs, monitor, work, |(taken, left_out, unseen, seen)| {
         if let (Some(sketch), Some(seen)) = (&mut sketch, seen) {
             sketch.merge(seen);
         }
-        counts.without += (rows - labels.len()) as u64;
+        counts.without += left_out as u64;
         counts.add_unseen(unseen);
-        accumulator.add_batch(&labels, &margins, weights.as_deref())
+        accumulator.merge(taken)
     })?;
     monitor.end();
     Ok((accumulator.finish()?, counts))
@@ -277,6 +281,8 @@ pub fn evaluate_and_sketch_classes(
     monitor.begin("evaluating", Some(table.rows as u64));
     let mut counts = Counts { rows: table.rows as u64, ..Counts::default() };
     let blank = sketch.as_deref().map(ClassSketch::empty);
+    // The confusions of very many classes are more than the rows of a piece.
+    let empty = (model.label.classes.len() <= CLASSES_A_PIECE).then(|| accumulator.clone());
     let work = |piece: Piece| {
         let margins = ClassMargins::of(&weights, &piece);
         let mut seen = blank.clone();
@@ -286,19 +292,34 @@ pub fn evaluate_and_sketch_classes(
                 seen.add(&piece, row, class as usize, margins.of_classes.iter().map(|margins| margins[row]));
             }
         }
-        Ok((margins.by_row(&rows.places), rows, piece.rows, piece.unseen, seen))
+        let (scores, left_out) = (margins.by_row(&rows.places), piece.rows - rows.places.len());
+        let taken = match &empty {
+            Some(empty) => {
+                let mut taken = empty.clone();
+                taken.add_batch(&rows.classes, &scores, rows.weights.as_deref())?;
+                Ok(taken)
+            }
+            None => Err((scores, rows)),
+        };
+        Ok((taken, left_out, piece.unseen, seen))
     };
-    for_each_piece(table, &inputs, monitor, work, |(margins, kept, rows, unseen, seen)| {
+    for_each_piece(table, &inputs, monitor, work, |(taken, left_out, unseen, seen)| {
         if let (Some(sketch), Some(seen)) = (&mut sketch, seen) {
             sketch.merge(seen);
         }
-        counts.without += (rows - kept.places.len()) as u64;
+        counts.without += left_out as u64;
         counts.add_unseen(unseen);
-        accumulator.add_batch(&kept.classes, &margins, kept.weights.as_deref())
+        match taken {
+            Ok(taken) => accumulator.merge(taken),
+            Err((scores, rows)) => accumulator.add_batch(&rows.classes, &scores, rows.weights.as_deref()),
+        }
     })?;
     monitor.end();
     Ok((accumulator.finish()?, counts))
 }
+
+/// Classes up to which the figures of a piece of rows are taken by themselves.
+const CLASSES_A_PIECE: usize = 32;
 
 /// What says which rows of a table count, and as which class.
 struct Labelled<'m> {

@@ -44,7 +44,7 @@ code { font: 0.85em/1.5 ui-monospace, 'SF Mono', Menlo, Consolas, 'Liberation Mo
 .verdict p { margin: 0.2rem 0; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); gap: 1.2rem 1rem; margin: 1.8rem 0; }
 .tiles div { border-top: 1px solid var(--line); padding-top: 0.5rem; }
-.tiles b { display: block; font-size: 1.45rem; font-weight: 600; line-height: 1.25; letter-spacing: -0.01em; }
+.tiles b { display: block; white-space: nowrap; font-size: clamp(1.1rem, 4cqi, 1.45rem); font-weight: 600; line-height: 1.25; letter-spacing: -0.01em; }
 .tiles span { color: var(--soft); font-size: 0.85rem; display: block; line-height: 1.35; }
 dl { display: grid; grid-template-columns: 8.5rem 1fr; gap: 0.35rem 1rem; margin: 1.2rem 0; font-size: 0.95rem; }
 dt { color: var(--soft); }
