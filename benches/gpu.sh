@@ -17,7 +17,7 @@ date -u +%F
 "$program" devices --test
 
 say "Tests"
-for suite in conformance statistics; do
+for suite in conformance softmax statistics; do
     binary="$(ls -t target/release/deps/"$suite"-* | grep -v '\.d$' | head -1)"
     GPU_LOGREG_REQUIRE_GPU=1 "$binary" gpu:: | tail -3
 done
@@ -37,6 +37,21 @@ done
 
 say "Time against rows"
 DEVICE="$device" bash benches/scale.sh 28 1000000 10000000 ${ROWS:-}
+
+say "Several classes"
+folder="$(mktemp -d)"
+trap 'rm -rf "$folder"' EXIT
+for shape in "2000000 64 10" "1000000 256 100"; do
+    set -- $shape
+    "$program" synth -o "$folder/classes.parquet" --rows "$1" --features "$2" --classes "$3" --seed 1 --quiet
+    for on in cpu "$device"; do
+        for solver in cg generative; do
+            echo "$1 x $2, $3 classes, $solver:"
+            "$program" train "$folder/classes.parquet" --label y --solver "$solver" --device "$on" --quiet | grep -E '^(device|status|loss|seconds)'
+        done
+    done
+done
+"$python" benches/classes.py --device "$device" --runs 3
 
 say "Peers"
 "$python" benches/peers.py --rows 10000000 --features 28 --runs 3

@@ -261,6 +261,28 @@ fn every_format_has_the_same_predictions() {
     assert_refused(&place, arguments, 2, &["--keep probability_setosa"]);
 }
 
+/// 1,000 classes of 17 features: 17,982 coefficients.
+#[test]
+fn a_covariance_beyond_memory_is_refused() {
+    let place = Place::new();
+    let rows = 4000;
+    let mut columns: Columns = (0..17)
+        .map(|j| {
+            (
+                format!("x{j}"),
+                Arc::new(Float64Array::from_iter_values((0..rows).map(|row| f64::from((row * (j + 3)) % 97))))
+                    as ArrayRef,
+            )
+        })
+        .collect();
+    columns.push(("y".into(), texts(&(0..rows as usize).map(|row| row % 1000).collect::<Vec<_>>())));
+    write(&place, "data.parquet", &columns, 4000);
+    for flag in ["--inference", "--verify", "--refine"] {
+        assert_refused(&place, &format!("train data.parquet --label y {flag}"), 2, &["17982", "1000 classes", "2 GB"]);
+    }
+    assert_eq!(place.run("train data.parquet --label y --dry-run").code, Some(0));
+}
+
 #[test]
 fn what_several_classes_have_no_use_for_is_refused() {
     let place = penalised();

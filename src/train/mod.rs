@@ -73,6 +73,9 @@ enum Curvature {
 /// Up to this many parameters the Hessian of a softmax is taken: it costs `parameters / 8` times what an evaluation does.
 const HESSIAN_PARAMETERS: usize = 256;
 
+/// Coefficients of a softmax whose covariance is taken at most: 2 GiB, and 1.5e12 operations for its inverse.
+const COVARIANCE_PARAMETERS: usize = 16_384;
+
 /// Up to this many products of a row and two parameters it is taken for more of them: a second of a processor.
 const FEW_PRODUCTS: usize = 4_000_000_000;
 
@@ -193,6 +196,20 @@ impl Job {
                     "Leave it out, or choose another solver.",
                 );
             }
+        }
+        let takes_whole = self.inference.is_some() || self.exact != ExactJob::None;
+        if of_softmax && takes_whole && shape.parameters() > COVARIANCE_PARAMETERS {
+            return Err(Error::usage(
+                format!(
+                    "--inference, --verify and --refine take the Hessian of all {} coefficients ({} classes, {} features): {} \
+                     GB, and several times that on the way",
+                    shape.parameters(),
+                    shape.margins() + 1,
+                    shape.features,
+                    (8 * shape.parameters().pow(2)) >> 30
+                ),
+                "Leave them out, or train fewer classes or features.",
+            ));
         }
         let takes_moments = self.solver == Solver::Generative || self.init == Init::Generative;
         if takes_moments && shape.offsets {
