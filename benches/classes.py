@@ -4,6 +4,7 @@
     pip install -r benches/requirements.txt
     python benches/classes.py                             # 200,000 rows, 64 features, 10 classes
     python benches/classes.py --classes 100 --runs 1
+    python benches/classes.py --write-gaussian FILE       # the Gaussian classes of docs/solver.md, and nothing else
 
 The softmax regression against `LogisticRegression` (lbfgs, C = 1e10, standardised columns), and the generative model
 against `LinearDiscriminantAnalysis` (lsqr). Each fit runs in a fresh process, in turn, and is timed as a whole: start,
@@ -21,6 +22,24 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+
+def write_gaussian(path: str) -> None:
+    """Ten classes of their own shares and means, 64 features with one covariance and scales of their own: 200,000 rows."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    random = np.random.default_rng(7)
+    rows, features, classes = 200_000, 64, 10
+    mixing = random.normal(size=(features, features)) / np.sqrt(features)
+    means = random.normal(size=(classes, features)) * 0.35
+    shares = np.arange(1, classes + 1)
+    label = random.choice(classes, size=rows, p=shares / shares.sum())
+    x = means[label] + random.normal(size=(rows, features)) @ (np.eye(features) + 0.5 * mixing).T
+    x = (x * np.exp(random.normal(size=features)) + random.normal(size=features) * 3).astype(np.float32)
+    names = pa.array([f"c{k}" for k in label])
+    pq.write_table(pa.table({**{f"x{j}": x[:, j] for j in range(features)}, "y": names}), path)
 
 
 def columns(path: str):
@@ -71,6 +90,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--worker"]:
         return fit(sys.argv[2], sys.argv[3], float(sys.argv[4]), sys.argv[5])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write-gaussian", metavar="FILE")
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--features", type=int, default=64)
     parser.add_argument("--classes", type=int, default=10)
@@ -80,6 +100,8 @@ def main() -> None:
     parser.add_argument("--tol", type=float, default=1e-6, help="of scikit-learn")
     parser.add_argument("--program", default=shutil.which("gpu-logreg") or "target/release/gpu-logreg")
     args = parser.parse_args()
+    if args.write_gaussian:
+        return write_gaussian(args.write_gaussian)
     import numpy as np
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,6 @@
 //! The softmax objective and the moments of the classes: one suite for every backend, held against a row-wise oracle that
 //! shares no code with `src`, and the negative controls that prove that the suite can fail.
 
-#[allow(dead_code, reason = "each test file uses its part of the harness")]
 mod harness;
 
 use std::process::ExitCode;

@@ -188,8 +188,8 @@ enum InitName {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum PreconditionerName {
-    /// What suits the solver: for cg the Hessian, beyond 1024 features that of a subsample, with several classes beyond
-    /// 256 parameters the bound; for lbfgs nothing
+    /// What suits the solver: for cg the Hessian, beyond 1024 features (with several classes 256 parameters, unless the
+    /// table is small) that of a subsample, and for still more classes the bound; for lbfgs nothing
     Auto,
     /// Nothing: plain conjugate gradient
     None,

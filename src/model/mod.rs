@@ -267,7 +267,7 @@ pub struct Training {
     /// The distance to the optimum in standard errors, `sqrt(n g'M^-1 g)`; with a penalty M includes it, so it is in
     /// units of the penalised curvature.
     pub delta: Option<f64>,
-    /// Whether the Hessian in it is that of a subsample.
+    /// Whether the Hessian in it is that of a subsample, or the bound of a softmax.
     #[serde(default, skip_serializing_if = "is_false")]
     pub delta_is_approximate: bool,
     /// The distance that the bias of the device's functions alone can make.

@@ -17,6 +17,7 @@ use crate::solve::{
 };
 use crate::standardize::{Coordinates, Standardized};
 use crate::train::{Curvature, ExactJob, Init, Job, Solver};
+use crate::wording::listed;
 
 /// The rows of a subsample, and which categories are loose in their Hessian.
 pub(super) struct Subsample<'k> {
@@ -239,12 +240,12 @@ fn generative(
     let explained = in_solver.explained(if bias > 0.0 { EXPLAINED } else { EXPLAINED_IN_F64 });
     if !explained.is_empty() {
         let name = |index: &usize| loaded.features[coordinates.active()[*index]].name.as_str();
-        let names: Vec<&str> = explained.iter().take(20).map(name).collect();
+        let names: Vec<&str> = explained.iter().map(name).collect();
         return Err(Error::data(
             format!(
                 "within the classes these features do not vary, or others explain them: {}; the covariance that the \
                  classes share is singular",
-                names.join(", ")
+                listed(&names)
             ),
             "Leave them out with --ignore, or choose another solver.",
         ));
