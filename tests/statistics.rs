@@ -546,7 +546,7 @@ fn approximate_hessians_of_a_softmax_are_honest(device: &Selection) -> Check {
             }
             let delta = model.training.delta.unwrap_or(f64::NAN);
             println!("{preconditioner:?}, l2 {l2}: {most:.1e} standard errors off, {delta:.1e} said");
-            if most.is_nan() || most > 2e-4 || most > 3.0 * (delta + model.training.delta_floor) {
+            if most.is_nan() || most > 2e-4 || most > delta + model.training.delta_floor {
                 return Err(format!("{preconditioner:?}: {most:e} standard errors off, {delta:e} said"));
             }
         }
