@@ -5,10 +5,11 @@
 
 #![expect(clippy::inline_always, reason = "a call in a loop over rows would keep it out of vector registers")]
 
-/// `sigmoid(z) = 1 / (1 + exp(-z))`, by the branch whose exponential cannot overflow.
+/// `sigmoid(z) = 1 / (1 + exp(-z))`, where the exponential cannot overflow. Without branches or calls, as [`terms`].
+#[inline(always)]
 pub fn sigmoid(z: f64) -> f64 {
-    let e = (-z.abs()).exp();
-    if z >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) }
+    let e = exp_of_negative(-z.abs());
+    (if z >= 0.0 { 1.0 } else { e }) / (1.0 + e)
 }
 
 /// `softplus(z) = ln(1 + exp(z)) = max(z, 0) + ln_1p(exp(-|z|))`.

@@ -9,6 +9,7 @@ pub mod classes;
 use crate::data::{Piece, hash};
 use crate::logistic::sigmoid;
 use crate::model::{FeatureInfo, Model, ModelColumn};
+use crate::vectors::in_vectors;
 
 /// Columns that are looked at, those that move the log odds most.
 pub const COLUMNS: usize = 6;
@@ -86,6 +87,36 @@ pub struct Margins {
     counts: Vec<Counts>,
 }
 
+impl ColumnRows {
+    /// Takes in values with their classes.
+    fn add(&mut self, rows: impl Iterator<Item = (f64, usize)>) {
+        match self {
+            Self::Bins { low, width, counts, beyond } => {
+                // The bins between what lies beyond them on either side, so that no row needs a branch.
+                let mut places = [[0_u32; 2]; BINS + 2];
+                let per_width = width.recip();
+                for (x, class) in rows {
+                    let place = ((x - *low) * per_width + 1.0).clamp(0.0, (BINS + 1) as f64);
+                    places[place as i32 as usize][class] += 1;
+                }
+                for (bin, more) in counts.iter_mut().zip(&places[1..]) {
+                    add(bin, more.map(u64::from));
+                }
+                let [before, after] = [places[0], places[BINS + 1]];
+                add(beyond, [before, after].map(|[negatives, positives]| u64::from(negatives) + u64::from(positives)));
+            }
+            // A level that the model does not know has a negative place.
+            Self::Levels(levels) => {
+                for (place, class) in rows.filter(|(place, _)| *place >= 0.0) {
+                    if let Some(level) = levels.get_mut(place as usize) {
+                        level[class] += 1;
+                    }
+                }
+            }
+        }
+    }
+}
+
 impl Margins {
     const HALF: usize = 256;
     /// Bins are of 1/8 at most, which reaches to 32, where probabilities are 1e-14; what lies beyond counts as if it
@@ -118,12 +149,19 @@ impl Margins {
         }
     }
 
-    fn add(&mut self, margin: f64, class: usize) {
-        while self.power < Self::WIDEST && margin.abs() >= Self::HALF as f64 * self.width() {
+    fn add(&mut self, margins: &[f64], classes: &[u32]) {
+        let farthest = margins.iter().fold(0.0, |farthest: f64, margin| farthest.max(margin.abs()));
+        while self.power < Self::WIDEST && farthest >= Self::HALF as f64 * self.width() {
             self.widen(self.power + 1);
         }
-        let place = (margin / self.width()).floor() + Self::HALF as f64;
-        self.counts[place.clamp(0.0, (2 * Self::HALF - 1) as f64) as usize][class] += 1;
+        // A power of two: what a division would give, to the last bit.
+        let per_width = self.width().recip();
+        for (margin, &class) in margins.iter().zip(classes) {
+            let place = (margin * per_width).clamp(-(Self::HALF as f64), Self::HALF as f64 - 0.5);
+            // The floor, without a call of it.
+            let floor = place as isize - isize::from(place < (place as isize) as f64);
+            self.counts[(floor + Self::HALF as isize) as usize][class as usize] += 1;
+        }
     }
 
     fn merge(&mut self, mut other: Self) {
@@ -211,38 +249,33 @@ impl Sketch {
         }
     }
 
-    /// Takes in a row of a piece with its class, 0 or 1, and its margin, which is finite.
-    pub fn add(&mut self, piece: &Piece, row: usize, class: usize, margin: f64) {
-        self.margins.add(margin, class);
-        let bin = (sigmoid(margin) * Self::PROBABILITIES as f64) as usize;
-        self.probabilities[bin.min(Self::PROBABILITIES - 1)][class] += 1;
+    /// Takes in rows of a piece: their places in it, their classes, 0 or 1, and their margins, which are finite,
+    /// `[rows]` each.
+    pub fn add(&mut self, piece: &Piece, places: &[usize], classes: &[u32], margins: &[f64]) {
+        self.margins.add(margins, classes);
+        let mut bins = vec![0.0; margins.len()];
+        in_vectors(
+            #[inline(always)]
+            || bins.iter_mut().zip(margins).for_each(|(bin, z)| *bin = sigmoid(*z) * Self::PROBABILITIES as f64),
+        );
+        for (bin, &class) in bins.into_iter().zip(classes) {
+            self.probabilities[(bin as i32 as usize).min(Self::PROBABILITIES - 1)][class as usize] += 1;
+        }
         for column in &mut self.columns {
-            let x = piece.features[column.column][row];
-            match &mut column.rows {
-                ColumnRows::Bins { low, width, counts, beyond } => {
-                    let place = (x - *low) / *width;
-                    if place < 0.0 {
-                        beyond[0] += 1;
-                    } else if let Some(bin) = counts.get_mut(place as usize) {
-                        bin[class] += 1;
-                    } else {
-                        beyond[1] += 1;
-                    }
-                }
-                // A level that the model does not know has a negative place.
-                ColumnRows::Levels(levels) => {
-                    if let Some(level) = levels.get_mut(x as usize).filter(|_| x >= 0.0) {
-                        level[class] += 1;
-                    }
-                }
-            }
+            let values = &piece.features[column.column];
+            column.rows.add(places.iter().map(|&row| values[row]).zip(classes.iter().map(|&class| class as usize)));
         }
         if let Some(loss) = &mut self.loss {
-            loss.add(piece.features[0][row], class, piece.weights.as_ref().map_or(1.0, |weights| weights[row]));
+            for (&row, &class) in places.iter().zip(classes) {
+                let weight = piece.weights.as_ref().map_or(1.0, |weights| weights[row]);
+                loss.add(piece.features[0][row], class as usize, weight);
+            }
         }
-        if hash((piece.first_row + row) as u64) < self.below {
-            let values = self.columns.iter().map(|column| piece.features[column.column][row]).collect();
-            self.points.push(Point { values, is_positive: class == 1 });
+        for (&row, &class) in places.iter().zip(classes) {
+            if hash((piece.first_row + row) as u64) < self.below {
+                let values = self.columns.iter().map(|column| piece.features[column.column][row]).collect();
+                self.points.push(Point { values, is_positive: class == 1 });
+            }
         }
     }
 
@@ -288,13 +321,11 @@ mod tests {
     fn margins_fit_whatever_their_size_and_order() {
         let rows = [1e-4, -1e-3, 0.7, -0.7, 3.0, 31.9, -31.9, 1e9, -1e9, 0.0];
         let mut whole = Margins::new();
-        for z in &rows {
-            whole.add(*z, 0);
-        }
+        whole.add(&rows, &[0; 10]);
         let mut parts = Margins::new();
         for z in rows.iter().rev() {
             let mut part = Margins::new();
-            part.add(*z, 0);
+            part.add(&[*z], &[0]);
             parts.merge(part);
         }
         assert_eq!(whole, parts);
@@ -304,7 +335,7 @@ mod tests {
         }
         let mut small = Margins::new();
         for z in [0.01, -0.02] {
-            small.add(z, 1);
+            small.add(&[z], &[1]);
         }
         assert!(small.width() < 1e-3);
     }

@@ -66,7 +66,7 @@ const MODULES: &[Module] = &[
     module("vectors", &[]),
     module("wording", &[]),
     // How good probabilities are, whatever they come from.
-    module("metrics", &["error", "logistic"]),
+    module("metrics", &["error", "logistic", "vectors"]),
     // Decorators of an objective.
     module("penalty", &["error", "matrix", "objective"]),
     module("standardize", &["error", "generative", "matrix", "objective"]),
@@ -111,7 +111,7 @@ const MODULES: &[Module] = &[
         ],
     ),
     // What pictures need of the rows, counted while a model goes through them.
-    module("sketch", &["data", "logistic", "model"]),
+    module("sketch", &["data", "logistic", "model", "vectors"]),
     // A model goes through a table of its own accord: no device, no solver.
     module("score", &["data", "error", "logistic", "metrics", "model", "monitor", "sketch", "wording"]),
     module("bench", &["backend", "data", "error", "monitor", "objective", "train"]),

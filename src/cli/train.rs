@@ -460,7 +460,14 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
 fn check_held_back(table: &Table, request: &Request) -> Result<()> {
     let offset = request.offset.as_deref();
     let offset = offset.map(|column| Wanted { column, kind: "numeric", indicates: false, fill: None, levels: &[] });
-    Inputs::find(table, offset.into_iter(), request.label.as_deref(), request.weight.as_deref(), &[]).map(drop)
+    Inputs::find(
+        table,
+        offset.into_iter(),
+        request.label.as_deref().map(|label| (label, [].as_slice())),
+        request.weight.as_deref(),
+        &[],
+    )
+    .map(drop)
 }
 
 /// Whether the model gives every row a probability.

@@ -51,15 +51,47 @@ pub struct Inputs {
     features: Vec<FeaturePlan>,
     /// Of the features that are categories.
     coders: Vec<Option<Coder>>,
-    label: Option<usize>,
+    label: Option<(usize, Coder)>,
     weight: Option<usize>,
     keep: Vec<usize>,
 }
 
 /// Columns that pass through as they are.
+#[derive(Default)]
 pub struct Kept(pub(super) Vec<ArrayRef>);
 
+/// The label of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowLabel {
+    /// The place of its class among those of the model.
+    Class(usize),
+    /// A class that the model does not know.
+    Unknown,
+    /// Null or NaN.
+    Missing,
+}
+
+/// The labels of the rows of a piece.
+#[derive(Default)]
+pub struct Labels {
+    codes: Vec<u16>,
+    /// As the file has them.
+    column: Option<ArrayRef>,
+}
+
+impl Labels {
+    /// That of a row.
+    pub fn of(&self, row: usize) -> RowLabel {
+        match self.codes[row] {
+            MISSING => RowLabel::Missing,
+            UNSEEN => RowLabel::Unknown,
+            code => RowLabel::Class(code.into()),
+        }
+    }
+}
+
 /// Neighbouring rows of a table.
+#[derive(Default)]
 pub struct Piece {
     /// Position in the table of the first row.
     pub first_row: usize,
@@ -68,8 +100,8 @@ pub struct Piece {
     pub features: Vec<Vec<f64>>,
     /// Columns with levels that the model does not know.
     pub unseen: Vec<Unseen>,
-    /// The classes `[rows]`, `None` where they are missing; empty without a label.
-    pub labels: Vec<Option<Class>>,
+    /// The labels `[rows]`, if one was asked for.
+    pub labels: Labels,
     /// The row weights `[rows]` as the file has them, NaN where one is missing; `None` without a column of them.
     pub weights: Option<Vec<f64>>,
     /// The number of rows.
@@ -79,12 +111,12 @@ pub struct Piece {
 }
 
 impl Inputs {
-    /// Looks for the features `wanted`, the label and the row weights, if there are any, and the columns to keep. All
-    /// that are missing are named together, and so are those whose type is another one now.
+    /// Looks for the features `wanted`, the label and its classes and the row weights, if there are any, and the columns
+    /// to keep. All that are missing are named together, and so are those whose type is another one now.
     pub fn find<'m>(
         table: &Table,
         wanted: impl Iterator<Item = Wanted<'m>>,
-        label: Option<&'m str>,
+        label: Option<(&'m str, &[Class])>,
         weight: Option<&'m str>,
         keep: &'m [String],
     ) -> Result<Self> {
@@ -112,6 +144,7 @@ impl Inputs {
             missing.extend(name.filter(|_| found.is_none()));
             found
         };
+        let (label, classes) = label.unzip();
         let (label, weight) = (place(label), place(weight));
         let mut kept = Vec::new();
         for name in keep {
@@ -142,7 +175,18 @@ impl Inputs {
                 if label == Some(column) { "it is the label".into() } else { format!("it is of type {data_type}") };
             return Err(Error::data(format!("--weight {name}: {why}"), "Name a column of numbers."));
         }
+        let label =
+            label.zip(classes).map(|(column, classes)| (column, class_coder(classes, table.fields[column].kind)));
         Ok(Self { features, coders, label, weight, keep: kept })
+    }
+
+    /// The label of a row as the file has it, for messages.
+    pub fn class(&self, table: &Table, piece: &Piece, row: usize) -> Result<Option<Class>> {
+        let mut found = None;
+        if let (Some((column, _)), Some(labels)) = (&self.label, &piece.labels.column) {
+            for_each_class(&labels.slice(row, 1), table.fields[*column].kind, |_, class| found = class)?;
+        }
+        Ok(found)
     }
 
     /// The names of the features that are missing in row `row` of a piece, for messages.
@@ -158,43 +202,74 @@ impl Inputs {
     }
 }
 
-/// Ranges of rows that are worked on at the same time, for each thread: what comes out waits for its turn.
-const WINDOW: usize = 2;
+/// Turns labels of a column of some kind into the places of a model's classes.
+fn class_coder(classes: &[Class], kind: Kind) -> Coder {
+    let mut coder = Coder::default();
+    for (class, code) in classes.iter().zip(0..) {
+        if let Some(class) = class_in(class, kind) {
+            coder.insert(&class, code);
+        }
+    }
+    coder
+}
 
-/// Goes through the rows of `table`: `work` gets pieces from several threads, `sink` what became of them in the order of
-/// the rows. Memory is that of a few pieces, whatever the table has.
-pub fn for_each_piece<T: Send>(
+/// A class as a column of some kind has it, if it can: 0 and 1 are the same as booleans, as they are in different files.
+fn class_in(class: &Class, kind: Kind) -> Option<Class> {
+    let number = |flag: bool| f64::from(u8::from(flag));
+    match (class, kind) {
+        (Class::Text(_), Kind::Text) | (Class::Boolean(_), Kind::Boolean) => Some(class.clone()),
+        (Class::Text(_), _) | (_, Kind::Text) => None,
+        (Class::Number(x), Kind::Boolean) => {
+            [false, true].into_iter().find(|flag| number(*flag).total_cmp(&(x + 0.0)).is_eq()).map(Class::Boolean)
+        }
+        // -0.0 + 0.0 is 0.0, as it is in a column.
+        (Class::Number(x), _) => Some(Class::Number(x + 0.0)),
+        (Class::Boolean(flag), _) => Some(Class::Number(number(*flag))),
+    }
+}
+
+/// Ranges of a pass whose results are small: enough for all cores to be done at about the same time.
+pub const MANY_RANGES: usize = 64;
+
+/// Goes through the rows of `table` in ranges: `work` adds the pieces of a range, in the order of the rows, to what
+/// `start` made; `sink` gets what became of the ranges, in the order of the rows. It gets them `at_once` of them at a
+/// time, or without that twice as many as there are threads: memory is that of a piece for each thread and of what
+/// became of so many ranges, whatever the table has.
+pub fn fold_pieces<T: Send>(
     table: &Table,
     inputs: &Inputs,
+    at_once: Option<usize>,
     monitor: &dyn Monitor,
-    work: impl Fn(Piece) -> Result<T> + Sync,
+    start: impl Fn() -> T + Sync,
+    work: impl Fn(&mut T, &mut Piece) -> Result<()> + Sync,
     mut sink: impl FnMut(T) -> Result<()>,
 ) -> Result<()> {
     let of_features = inputs.features.iter().map(|feature| feature.column);
+    let label = inputs.label.iter().map(|(column, _)| *column);
     let columns: Vec<usize> =
-        of_features.chain(inputs.label).chain(inputs.weight).chain(inputs.keep.iter().copied()).collect();
+        of_features.chain(label).chain(inputs.weight).chain(inputs.keep.iter().copied()).collect();
     let batch_rows = block_rows(columns.len());
-    let work_on = |range: &Range| {
+    let fold = |piece: &mut Piece, range: &Range| {
         let part = Part {
             group: range.group,
             rows: (range.file_rows.len() < table.groups[range.group].file_rows).then(|| vec![range.file_rows.clone()]),
             batch_rows,
         };
-        let mut done = Vec::new();
+        let mut state = start();
         decode(table, &part, &columns, |before, arrays| {
             monitor.check()?;
-            let piece = inputs.piece(table, range.first_row + before, arrays)?;
+            inputs.fill(piece, table, range.first_row + before, arrays)?;
             monitor.advance(piece.rows as u64);
-            done.push(work(piece)?);
-            Ok(())
+            work(&mut state, piece)
         })?;
-        Ok(done)
+        Ok(state)
     };
-    for window in ranges(&table.groups).chunks(WINDOW * rayon::current_num_threads()) {
+    let at_once = at_once.unwrap_or_else(|| 2 * rayon::current_num_threads());
+    for some in ranges(table, &columns).chunks(at_once) {
         // The first of several faults is told, whichever thread was faster.
-        let done: Vec<Result<Vec<T>>> = window.par_iter().map(work_on).collect();
-        for pieces in done {
-            pieces?.into_iter().try_for_each(&mut sink)?;
+        let done: Vec<Result<T>> = some.par_iter().map_init(Piece::default, fold).collect();
+        for state in done {
+            sink(state?)?;
         }
     }
     table.check_unchanged()
@@ -210,44 +285,79 @@ fn unseen_in(field: &Field, array: &ArrayRef, codes: &[u16]) -> Result<Option<Un
 }
 
 impl Inputs {
-    fn piece(&self, table: &Table, first_row: usize, arrays: &[ArrayRef]) -> Result<Piece> {
-        let rows = arrays.first().map_or(0, Array::len);
+    /// Brings a batch, which begins at the table's `first_row`, into `piece`.
+    fn fill(&self, piece: &mut Piece, table: &Table, first_row: usize, arrays: &[ArrayRef]) -> Result<()> {
+        piece.first_row = first_row;
+        piece.rows = arrays.first().map_or(0, Array::len);
         let (of_features, others) = arrays.split_at(self.features.len());
-        let mut features = Vec::with_capacity(self.features.len());
-        let mut unseen = Vec::new();
+        piece.features.resize_with(self.features.len(), Vec::new);
+        piece.unseen.clear();
         let mut codes = Vec::new();
-        for ((feature, coder), array) in self.features.iter().zip(&self.coders).zip(of_features) {
-            let mut values = Vec::with_capacity(rows);
+        let features = self.features.iter().zip(&self.coders).zip(&mut piece.features);
+        for (((feature, coder), values), array) in features.zip(of_features) {
+            values.clear();
             if let Some(coder) = coder {
                 let field = &table.fields[feature.column];
                 codes.clear();
                 coder.codes(array, field.kind, &mut codes)?;
-                unseen.extend(unseen_in(field, array, &codes)?);
+                piece.unseen.extend(unseen_in(field, array, &codes)?);
                 values.extend(codes.iter().map(|code| match *code {
                     MISSING => f64::NAN,
                     UNSEEN => UNSEEN_LEVEL,
                     code => f64::from(code),
                 }));
             } else {
-                feature.takes.values(array, &mut values)?;
+                feature.takes.values(array, values)?;
             }
             if let Some(fill) = feature.fill {
                 values.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = fill);
             }
-            features.push(values);
         }
         let mut others = others.iter();
-        let mut labels = Vec::new();
-        if let Some(column) = self.label {
+        if let Some((column, coder)) = &self.label {
             let label = others.next().expect("the label was decoded");
-            for_each_class(label, table.fields[column].kind, |_, class| labels.push(class))?;
+            piece.labels.codes.clear();
+            coder.codes(label, table.fields[*column].kind, &mut piece.labels.codes)?;
+            piece.labels.column = Some(label.clone());
         }
-        let mut weights = None;
         if self.weight.is_some() {
-            let values = weights.insert(Vec::with_capacity(rows));
-            to_f64(others.next().expect("the weights were decoded"), values)?;
+            let weights = piece.weights.get_or_insert_default();
+            weights.clear();
+            to_f64(others.next().expect("the weights were decoded"), weights)?;
         }
-        let kept = Kept(others.cloned().collect());
-        Ok(Piece { first_row, features, unseen, labels, weights, rows, kept })
+        piece.kept = Kept(others.cloned().collect());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{BooleanArray, Float64Array, StringArray};
+
+    use super::*;
+
+    #[test]
+    fn zero_and_one_are_false_and_true() {
+        let codes = |classes: &[Class], kind: Kind, array: ArrayRef| {
+            let mut codes = Vec::new();
+            class_coder(classes, kind).codes(&array, kind, &mut codes).expect("labels");
+            codes
+        };
+        let flags = [Class::Boolean(true), Class::Boolean(false)];
+        let numbers = [Class::Number(1.0), Class::Number(-0.0)];
+        for classes in [&flags, &numbers] {
+            let booleans = BooleanArray::from(vec![Some(false), None, Some(true), Some(false)]);
+            assert_eq!(codes(classes, Kind::Boolean, Arc::new(booleans)), [1, MISSING, 0, 1]);
+            let floats = Float64Array::from(vec![Some(0.0), Some(-0.0), Some(1.0), Some(2.0), None, Some(f64::NAN)]);
+            assert_eq!(codes(classes, Kind::Numeric, Arc::new(floats)), [1, 1, 0, UNSEEN, MISSING, MISSING]);
+        }
+        // A text is a class of its own.
+        let texts = StringArray::from(vec!["1", "true", "a"]);
+        assert_eq!(codes(&numbers, Kind::Text, Arc::new(texts.clone())), [UNSEEN; 3]);
+        assert_eq!(codes(&[Class::Text("a".into())], Kind::Text, Arc::new(texts)), [UNSEEN, UNSEEN, 0]);
+        let two = BooleanArray::from(vec![true]);
+        assert_eq!(codes(&[Class::Number(2.0)], Kind::Boolean, Arc::new(two)), [UNSEEN]);
     }
 }

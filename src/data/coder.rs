@@ -110,8 +110,7 @@ fn bits(class: &Class) -> u64 {
     }
 }
 
-/// Appends the code of every row of `array` to `codes`. `code_of` is asked once for a value that comes several times in
-/// a row.
+/// Appends the code of every row of `array` to `codes`. `code_of` is asked once for values that come again soon.
 fn code_by(
     array: &ArrayRef,
     kind: Kind,
@@ -119,15 +118,27 @@ fn code_by(
     mut code_of: impl FnMut(Value<'_>) -> u16,
     codes: &mut Vec<u16>,
 ) -> Result<()> {
+    if kind == Kind::Boolean {
+        let mut of_flags = [None; 2];
+        let flags = array.as_boolean();
+        let code = |flag: Option<bool>| {
+            let Some(flag) = flag else { return missing };
+            *of_flags[usize::from(flag)].get_or_insert_with(|| code_of(Value::Other(&Class::Boolean(flag))))
+        };
+        codes.extend(flags.iter().map(code));
+        return Ok(());
+    }
     if kind != Kind::Text {
-        let mut last = None;
+        // The last two: labels are mostly 0 and 1.
+        let mut last = [None; 2];
         return for_each_class(array, kind, |_, class| {
             let Some(class) = class else { return codes.push(missing) };
-            let code = match last {
-                Some((known, code)) if known == bits(&class) => code,
-                _ => code_of(Value::Other(&class)),
-            };
-            last = Some((bits(&class), code));
+            let bits = bits(&class);
+            if let Some((_, code)) = last.iter().flatten().find(|(known, _)| *known == bits) {
+                return codes.push(*code);
+            }
+            let code = code_of(Value::Other(&class));
+            last = [Some((bits, code)), last[0]];
             codes.push(code);
         });
     }

@@ -5,6 +5,7 @@
 //! handle, and a range into blocks. What blocks lead to is therefore the same whatever the threads do.
 
 use arrow::array::ArrayRef;
+use parquet::file::metadata::ColumnChunkMetaData;
 use rayon::prelude::*;
 
 use super::coder::{Coder, MISSING};
@@ -37,9 +38,10 @@ pub struct Block<'a> {
 const BLOCK_CELLS: usize = 1 << 19;
 /// Fewest and most rows of a block.
 const BLOCK_ROWS: [usize; 2] = [1_024, BATCH_ROWS];
-/// Fewest and most rows of a range. A range decodes the dictionaries, and the page in which it begins, afresh: a
-/// range of fewer rows than a page usually has would decode most of them for nothing.
+/// Fewest and most rows of a range, unless more of them are worth it.
 const RANGE_ROWS: [usize; 2] = [32_768, 131_072];
+/// Most rows of a range that are worth it: those of a page of 1 MiB of 32-bit numbers.
+const WORTH_ROWS: usize = 262_144;
 /// Ranges that a table is cut into if they are not too small or too large then: some for each core.
 const RANGES: usize = 32;
 /// Memory for all pages that are decoded at the same time.
@@ -59,10 +61,49 @@ pub(super) struct Range {
     rows: usize,
 }
 
-/// The ranges of row groups, in the order of the rows.
-pub(super) fn ranges(groups: &[Group]) -> Vec<Range> {
+/// The ranges that `columns` of a table are read in, in the order of the rows.
+pub(super) fn ranges(table: &Table, columns: &[usize]) -> Vec<Range> {
+    cut(&table.groups, worth_a_range(table, columns))
+}
+
+/// Rows of as many bytes as a range decodes for nothing: each has the dictionaries decoded afresh, and the pages in which
+/// it begins and ends as a whole, of which half is another's as a rule.
+fn worth_a_range(table: &Table, columns: &[usize]) -> usize {
+    let (mut for_nothing, mut of_a_row) = (0.0, 0.0);
+    for group in &table.groups {
+        for chunk in chunks(table, group, columns) {
+            let bytes = u64::try_from(chunk.uncompressed_size()).unwrap_or(0);
+            let page = bytes.min(PAGE_BYTES) as f64;
+            for_nothing += if chunk.dictionary_page_offset().is_some() { 2.0 * page } else { page };
+            of_a_row += bytes as f64 / group.file_rows as f64;
+        }
+    }
+    (for_nothing / of_a_row) as usize
+}
+
+/// What the footer says of `columns` in a row group.
+fn chunks<'t>(
+    table: &'t Table,
+    group: &Group,
+    columns: &[usize],
+) -> impl Iterator<Item = &'t ColumnChunkMetaData> + use<'t> {
+    let file = &table.files[group.file];
+    let about = file.metadata.metadata().row_group(group.index);
+    let schema = file.metadata.parquet_schema();
+    let mut roots: Vec<usize> =
+        columns.iter().filter_map(|&column| Some(file.roots[table.fields[column].root()?])).collect();
+    roots.sort_unstable();
+    let leaves = 0..about.num_columns();
+    leaves
+        .filter(move |&leaf| roots.binary_search(&schema.get_column_root_idx(leaf)).is_ok())
+        .map(|leaf| about.column(leaf))
+}
+
+/// Ranges of about the same length, of which `worth` rows or more are worth one.
+fn cut(groups: &[Group], worth: usize) -> Vec<Range> {
     let [fewest, most] = RANGE_ROWS;
     let length = groups.iter().map(|group| group.rows).sum::<usize>().div_ceil(RANGES).clamp(fewest, most);
+    let length = length.max(worth.min(WORTH_ROWS));
     let mut ranges = Vec::new();
     for (group, about) in groups.iter().enumerate() {
         for before in (0..about.rows).step_by(length) {
@@ -83,7 +124,7 @@ pub(super) fn block_rows(columns: usize) -> usize {
 /// Goes through all rows of the columns of `plan`, in ranges: `work` gets each block of a range in the order of the
 /// rows, beside what `start` made for the range. Gives what became of it, range by range in the order of the rows.
 ///
-/// Ranges and blocks depend on the file and the plan alone. A row group of more than 32,768 to 131,072 rows makes
+/// Ranges and blocks depend on the file and the plan alone. A row group of more than 32,768 to 262,144 rows makes
 /// several ranges; pages before a range are skipped without being decoded. At a time each thread holds one block,
 /// a batch of the decoder and the current page of each column.
 ///
@@ -97,8 +138,8 @@ pub fn fold_rows<T: Send>(
     start: impl Fn() -> T + Sync,
     work: impl Fn(&mut T, &mut Block<'_>) + Sync,
 ) -> Result<Vec<T>> {
-    let ranges = ranges(&table.groups);
     let reader = Reader::new(table, plan, label);
+    let ranges = ranges(table, &reader.columns);
     let fold = |buffers: &mut Buffers, range: &Range| {
         let mut state = start();
         let part = Part {
@@ -147,13 +188,8 @@ pub fn fold_rows<T: Send>(
 /// thousands of columns.
 fn ranges_at_once(table: &Table, columns: &[usize]) -> usize {
     let pages = |group: &Group| -> u64 {
-        let file = &table.files[group.file];
-        let about = file.metadata.metadata().row_group(group.index);
-        let schema = file.metadata.parquet_schema();
-        let roots: Vec<usize> =
-            columns.iter().filter_map(|&column| Some(file.roots[table.fields[column].root()?])).collect();
-        let leaves = (0..about.num_columns()).filter(|&leaf| roots.contains(&schema.get_column_root_idx(leaf)));
-        leaves.map(|leaf| u64::try_from(about.column(leaf).uncompressed_size()).unwrap_or(0).min(2 * PAGE_BYTES)).sum()
+        let of_column = |chunk: &ColumnChunkMetaData| u64::try_from(chunk.uncompressed_size()).unwrap_or(0);
+        chunks(table, group, columns).map(|chunk| of_column(chunk).min(2 * PAGE_BYTES)).sum()
     };
     let largest = table.groups.iter().map(pages).max().unwrap_or(0);
     let fit = usize::try_from(PAGES_BYTES / largest.max(1)).unwrap_or(usize::MAX).max(1);
@@ -272,12 +308,17 @@ mod tests {
 
     #[test]
     fn a_large_row_group_is_cut() {
-        let rows = |of: &[usize]| ranges(&groups(of)).iter().map(|range| range.rows).collect::<Vec<_>>();
+        let rows = |of: &[usize]| cut(&groups(of), 0).iter().map(|range| range.rows).collect::<Vec<_>>();
         assert_eq!(rows(&[300_000]).len(), 10);
         assert_eq!(rows(&[8 << 20]).len(), 64);
         assert_eq!(rows(&[10, 40_000, 1]), [10, 32_768, 7_232, 1]);
         let third = Range { group: 1, file_rows: 32_768..40_000, first_row: 32_778, rows: 7_232 };
-        assert_eq!(ranges(&groups(&[10, 40_000, 1]))[2], third);
+        assert_eq!(cut(&groups(&[10, 40_000, 1]), 0)[2], third);
+        // Not where a range costs more than it has.
+        let worth =
+            |rows: usize| cut(&groups(&[600_000, 100]), rows).iter().map(|range| range.rows).collect::<Vec<_>>();
+        assert_eq!(worth(200_000), [200_000, 200_000, 200_000, 100]);
+        assert_eq!(worth(1 << 40), [262_144, 262_144, 75_712, 100]);
         assert_eq!([1, 100, 100_000].map(block_rows), [BATCH_ROWS, 5_242, 1_024]);
     }
 }

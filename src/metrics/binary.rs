@@ -9,6 +9,7 @@ use super::walk::{Bounded, CurvePoint, LiftRow};
 use super::{BATCH, POINTS, Scale, base_log_loss, check_total, check_weights, different, ratio, skill};
 use crate::error::{Error, Result};
 use crate::logistic::{sigmoid, terms};
+use crate::vectors::in_vectors;
 
 /// How good the probabilities of the positive class are.
 #[derive(Clone, Debug, Serialize)]
@@ -67,6 +68,13 @@ pub struct Confusion {
     pub specificity: Option<f64>,
     /// Harmonic mean of precision and recall; `None` if nothing is positive or counts so.
     pub f1: Option<f64>,
+}
+
+/// The first number that is not good.
+fn first_bad(numbers: &[f64], is_good: impl Fn(f64) -> bool) -> Option<usize> {
+    // Looked for without a way out of the loop first, so that it runs in vector registers.
+    let all_good = numbers.iter().fold(true, |good, &x| good & is_good(x));
+    if all_good { None } else { numbers.iter().position(|&x| !is_good(x)) }
 }
 
 /// Takes rows, and is merged with others of its kind.
@@ -156,7 +164,7 @@ impl Accumulator {
             return Err(Error::internal(format!("{} scores for {rows} labels", scores.len())));
         }
         let together = |row: usize| format!("(row {row} of {rows} handed over together)");
-        if let Some(row) = labels.iter().position(|label| ![0.0, 1.0].contains(label)) {
+        if let Some(row) = first_bad(labels, |label| [0.0, 1.0].contains(&label)) {
             return Err(Error::data(
                 format!("the label of a row is {} {}", labels[row], together(row)),
                 "Labels must be 0 or 1; map the classes to them, or remove the row.",
@@ -166,12 +174,12 @@ impl Accumulator {
             Scale::Margin => (
                 "margin",
                 "Margins must be numbers; look for features that are missing or infinite in this row.",
-                scores.iter().position(|margin| margin.is_nan()),
+                first_bad(scores, |margin| !margin.is_nan()),
             ),
             Scale::Probability => (
                 "probability",
                 "Probabilities must lie in 0..=1; if these are margins, hand them over as such.",
-                scores.iter().position(|probability| !(0.0..=1.0).contains(probability)),
+                first_bad(scores, |probability| (0.0..=1.0).contains(&probability)),
             ),
         };
         if let Some(row) = bad {
@@ -181,33 +189,78 @@ impl Accumulator {
     }
 
     /// Rows without faults, a batch at most.
-    #[expect(clippy::float_cmp, reason = "only a weight of exactly 1 can be left out")]
     fn take(&mut self, labels: &[f64], scores: &[f64], weights: Option<&[f64]>) {
-        let rows = weights.map_or(labels.len(), |weights| weights.iter().filter(|&&weight| weight > 0.0).count());
-        let weighted = weights.is_some_and(|weights| weights.iter().any(|&weight| weight != 0.0 && weight != 1.0));
-        self.ranking.make_room(rows, weighted);
-        for (row, (&label, &score)) in labels.iter().zip(scores).enumerate() {
-            let weight = weights.map_or(1.0, |weights| weights[row]);
-            // An infinite loss times 0 would be no number.
-            if weight == 0.0 {
-                continue;
-            }
-            let (probability, loss, residual) = match self.scale {
+        let Some(weights) = weights else { return self.take_weighed(labels, scores, None) };
+        if weights.iter().all(|&weight| weight > 0.0) {
+            return self.take_weighed(labels, scores, Some(weights));
+        }
+        // An infinite loss times 0 would be no number.
+        let kept = || weights.iter().enumerate().filter(|&(_, &weight)| weight > 0.0);
+        let (labels, scores): (Vec<f64>, Vec<f64>) = kept().map(|(row, _)| (labels[row], scores[row])).unzip();
+        let weights: Vec<f64> = kept().map(|(_, &weight)| weight).collect();
+        self.take_weighed(&labels, &scores, Some(&weights));
+    }
+
+    /// The same, of positive weight.
+    #[expect(clippy::float_cmp, reason = "only a weight of exactly 1 can be left out")]
+    fn take_weighed(&mut self, labels: &[f64], scores: &[f64], weights: Option<&[f64]>) {
+        let weights = weights.filter(|weights| weights.iter().any(|&weight| weight != 1.0));
+        self.ranking.add(labels, scores, weights);
+        // What is the same for every row runs in vector registers; what depends on where a row belongs comes after.
+        let rows = labels.len();
+        let (mut losses, mut squares, mut probabilities) = ([0.0; BATCH], [0.0; BATCH], [0.0; BATCH]);
+        let made = losses.iter_mut().zip(&mut squares).zip(&mut probabilities);
+        let given = scores.iter().zip(labels);
+        in_vectors(
+            #[inline(always)]
+            || match self.scale {
                 Scale::Margin => {
-                    let terms = terms(score, label);
-                    (sigmoid(score), terms.loss, terms.residual)
+                    for (((loss, square), probability), (&score, &label)) in made.zip(given) {
+                        let terms = terms(score, label);
+                        *loss = terms.loss;
+                        *square = terms.residual * terms.residual;
+                        *probability = sigmoid(score);
+                    }
                 }
                 Scale::Probability => {
-                    let loss = if label == 1.0 { -score.ln() } else { -(-score).ln_1p() };
-                    (score, loss, score - label)
+                    for (((loss, square), probability), (&score, &label)) in made.zip(given) {
+                        *loss = if label == 1.0 { -score.ln() } else { -(-score).ln_1p() };
+                        *square = (score - label) * (score - label);
+                        *probability = score;
+                    }
                 }
-            };
-            let class = usize::from(label == 1.0);
-            self.loss.add(weight * loss);
-            self.brier.add(weight * residual * residual);
-            self.sides[class][usize::from(probability >= self.threshold)].add(weight);
-            self.cells.add(probability, class, weight);
-            self.ranking.push(score, class, weight);
+            },
+        );
+        let (losses, squares, probabilities) = (&mut losses[..rows], &mut squares[..rows], &probabilities[..rows]);
+        if let Some(weights) = weights {
+            losses.iter_mut().zip(weights).for_each(|(loss, weight)| *loss *= weight);
+            squares.iter_mut().zip(weights).for_each(|(square, weight)| *square *= weight);
+        }
+        in_vectors(
+            #[inline(always)]
+            || {
+                self.loss.add_all(losses);
+                self.brier.add_all(squares);
+            },
+        );
+        let classes = || labels.iter().map(|&label| usize::from(label == 1.0));
+        let sides = probabilities.iter().map(|&probability| usize::from(probability >= self.threshold));
+        match weights {
+            None => {
+                let mut counts = [[0_u32; 2]; 2];
+                classes().zip(sides).for_each(|(class, side)| counts[class][side] += 1);
+                for (sum, count) in self.sides.as_flattened_mut().iter_mut().zip(counts.as_flattened()) {
+                    sum.add(f64::from(*count));
+                }
+            }
+            Some(weights) => {
+                for ((class, side), weight) in classes().zip(sides).zip(weights) {
+                    self.sides[class][side].add(*weight);
+                }
+            }
+        }
+        for (row, (&probability, class)) in probabilities.iter().zip(classes()).enumerate() {
+            self.cells.add(probability, class, weights.map_or(1.0, |weights| weights[row]));
         }
     }
 

@@ -41,7 +41,11 @@ struct Cell {
 
 /// Sums by probability.
 #[derive(Clone, Debug)]
-pub(super) struct Cells(Vec<Cell>);
+pub(super) struct Cells {
+    cells: Vec<Cell>,
+    /// The lower limit of each.
+    limits: Vec<f64>,
+}
 
 impl Cells {
     /// Bins unless told otherwise.
@@ -49,11 +53,12 @@ impl Cells {
 
     /// At least one.
     pub(super) fn new(bins: usize) -> Self {
-        Self(vec![Cell::default(); bins.max(1)])
+        let bins = bins.max(1);
+        Self { cells: vec![Cell::default(); bins], limits: (0..bins).map(|bin| Self::limit(bin, bins)).collect() }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.cells.len()
     }
 
     /// Limit `i` of `n` bins.
@@ -62,20 +67,18 @@ impl Cells {
     }
 
     pub(super) fn add(&mut self, probability: f64, class: usize, weight: f64) {
-        let n = self.0.len();
+        let n = self.cells.len();
         // Rounding never takes the product below a whole number, but it may take it up to one.
-        let mut bin = ((probability * n as f64) as usize).min(n - 1);
-        if probability <= Self::limit(bin, n) {
-            bin = bin.saturating_sub(1);
-        }
-        let cell = &mut self.0[bin];
+        let bin = ((probability * n as f64) as i32 as usize).min(n - 1);
+        let bin = bin.saturating_sub(usize::from(probability <= self.limits[bin]));
+        let cell = &mut self.cells[bin];
         cell.rows += 1;
         cell.predicted.add(weight * probability);
         cell.weights[class].add(weight);
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
-        for (mine, other) in self.0.iter_mut().zip(&other.0) {
+        for (mine, other) in self.cells.iter_mut().zip(&other.cells) {
             mine.rows += other.rows;
             mine.predicted.merge(other.predicted);
             mine.weights.iter_mut().zip(other.weights).for_each(|(mine, other)| mine.merge(other));
@@ -83,9 +86,9 @@ impl Cells {
     }
 
     pub(super) fn finish(&self) -> Calibration {
-        let n = self.0.len();
+        let n = self.cells.len();
         let (mut gaps, mut total) = (0.0, 0.0);
-        let bins = self.0.iter().enumerate().map(|(i, cell)| {
+        let bins = self.cells.iter().enumerate().map(|(i, cell)| {
             let [negatives, positives] = cell.weights.map(Sum::value);
             let weight = negatives + positives;
             let predicted = super::ratio(cell.predicted.value(), weight);

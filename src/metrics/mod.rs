@@ -39,7 +39,7 @@ enum Scale {
 const POINTS: usize = 200;
 
 /// Rows that go from stage to stage together.
-const BATCH: usize = 4096;
+const BATCH: usize = 1024;
 
 /// Every weight is a finite number >= 0, and there are as many as rows.
 fn check_weights(weights: Option<&[f64]>, rows: usize) -> Result<()> {

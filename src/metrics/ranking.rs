@@ -8,10 +8,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rayon::slice::ParallelSliceMut;
+use rayon::prelude::*;
 
 use super::bins::{Bin, Boundaries, Histogram, in_one_bin, rank};
-use super::walk::{Ranked, Walk};
+use super::sum::Sum;
+use super::walk::{Course, Ranked, Walk};
 
 /// How much memory exact ranks may take. Clones share it: with one clone in every thread, ranks are exact if and only
 /// if all rows of all threads fit, whichever thread sees which.
@@ -27,7 +28,7 @@ impl Limit {
     pub const BINS: usize = 1 << 17;
 
     /// Scores are kept up to `bytes`: 8 a row, 16 if weights other than 1 occur; times K for K classes. Vectors have up
-    /// to a quarter more in reserve. Beyond that every accumulator has up to [`Limit::BINS`] bins, in 20 MB at most.
+    /// to as much again in reserve, which nobody touches. Beyond that every accumulator has up to [`Limit::BINS`] bins, in 20 MB at most.
     pub fn new(bytes: usize) -> Self {
         Self { bytes, bins: Self::BINS, taken: Arc::default() }
     }
@@ -77,14 +78,8 @@ impl Rows {
 
     fn push(&mut self, rank: u64, class: usize, weight: f64) {
         match self {
-            Self::Plain(classes) => {
-                make_room(&mut classes[class], 1);
-                classes[class].push(rank);
-            }
-            Self::Weighted(classes) => {
-                make_room(&mut classes[class], 1);
-                classes[class].push((rank, weight));
-            }
+            Self::Plain(classes) => classes[class].push(rank),
+            Self::Weighted(classes) => classes[class].push((rank, weight)),
         }
     }
 
@@ -99,7 +94,6 @@ impl Rows {
     fn append(&mut self, mut other: Self) {
         fn append<T>(mine: &mut [Vec<T>; 2], others: &mut [Vec<T>; 2]) {
             for (mine, other) in mine.iter_mut().zip(others) {
-                make_room(mine, other.len());
                 mine.append(other);
             }
         }
@@ -118,11 +112,9 @@ impl Rows {
 
     fn sort(&mut self) {
         match self {
-            Self::Plain(classes) => classes.iter_mut().for_each(|ranks| ranks.par_sort_unstable()),
+            Self::Plain(classes) => classes.par_iter_mut().for_each(|ranks| ranks.par_sort_unstable()),
             Self::Weighted(classes) => {
-                for rows in classes {
-                    rows.par_sort_unstable_by_key(|&(rank, _)| rank);
-                }
+                classes.par_iter_mut().for_each(|rows| rows.par_sort_unstable_by_key(|&(rank, _)| rank));
             }
         }
     }
@@ -130,38 +122,155 @@ impl Rows {
     /// Goes through sorted rows in bins without `low_bits` bits, the highest scores first.
     fn for_each_bin(&self, low_bits: u32, visit: impl FnMut(&Bin)) {
         match self {
-            Self::Plain(classes) => {
-                join(classes.each_ref().map(|ranks| ranks.iter().map(|&rank| (rank, 1.0))), low_bits, visit);
-            }
-            Self::Weighted(classes) => join(classes.each_ref().map(|rows| rows.iter().copied()), low_bits, visit),
+            Self::Plain(classes) => join(classes.each_ref().map(Vec::as_slice), low_bits, visit),
+            Self::Weighted(classes) => join(classes.each_ref().map(Vec::as_slice), low_bits, visit),
+        }
+    }
+
+    /// Walks through sorted rows.
+    fn walk(&self, course: Course) -> Walk {
+        match self {
+            Self::Plain(classes) => walk(classes.each_ref().map(Vec::as_slice), course),
+            Self::Weighted(classes) => walk(classes.each_ref().map(Vec::as_slice), course),
         }
     }
 }
 
-/// Grows by a quarter, so that little more is taken than what is counted.
-fn make_room<T>(rows: &mut Vec<T>, more: usize) {
-    if rows.capacity() - rows.len() < more {
-        rows.reserve_exact(more.max(rows.len() / 4 + 64));
+/// A row as it is kept.
+trait Row: Copy + Sync {
+    fn rank(self) -> u64;
+    fn weight(self) -> f64;
+    /// The sum of the weights.
+    fn mass(rows: &[Self]) -> Sum;
+    /// Takes a walk through sorted rows of both classes.
+    fn take(walk: &mut Walk, classes: [&[Self]; 2]);
+}
+
+impl Row for u64 {
+    fn rank(self) -> u64 {
+        self
     }
+
+    fn weight(self) -> f64 {
+        1.0
+    }
+
+    fn mass(rows: &[Self]) -> Sum {
+        let mut mass = Sum::default();
+        mass.add(rows.len() as f64);
+        mass
+    }
+
+    fn take(walk: &mut Walk, [negatives, positives]: [&[Self]; 2]) {
+        let mut at = [0, 0];
+        walk.ties(std::iter::from_fn(|| {
+            let first = |rows: &[Self], at: usize| rows.get(at).copied();
+            let ranks = (first(negatives, at[0]), first(positives, at[1]));
+            let rank = ranks.0.map_or(ranks.1, |n| Some(ranks.1.map_or(n, |p| p.min(n))))?;
+            let count = |rows: &[Self], at: &mut usize| {
+                let before = *at;
+                // The first without a branch: which class comes next is not to be guessed.
+                *at += usize::from(first(rows, *at) == Some(rank));
+                while first(rows, *at) == Some(rank) {
+                    *at += 1;
+                }
+                (*at - before) as u64
+            };
+            Some((rank, [count(negatives, &mut at[0]), count(positives, &mut at[1])]))
+        }));
+    }
+}
+
+impl Row for (u64, f64) {
+    fn rank(self) -> u64 {
+        self.0
+    }
+
+    fn weight(self) -> f64 {
+        self.1
+    }
+
+    fn mass(rows: &[Self]) -> Sum {
+        let mut mass = Sum::default();
+        for (_, weight) in rows {
+            mass.add(*weight);
+        }
+        mass
+    }
+
+    fn take(walk: &mut Walk, classes: [&[Self]; 2]) {
+        join(classes, 0, |bin| walk.step(bin));
+    }
+}
+
+/// Parts that a walk is made of at most: a number of its own, not that of the threads, so that those change nothing.
+const PARTS: usize = 64;
+
+/// Rows of a part at least.
+const PART_ROWS: usize = 1 << 14;
+
+/// Walks through sorted rows of both classes, on all cores: where a part begins is counted before.
+fn walk<R: Row>(classes: [&[R]; 2], course: Course) -> Walk {
+    let larger = if classes[0].len() > classes[1].len() { classes[0] } else { classes[1] };
+    let parts = (larger.len() / PART_ROWS).clamp(1, PARTS);
+    let mut rest = classes;
+    let cut = |part: usize| {
+        let ends = if part == parts {
+            rest.map(<[R]>::len)
+        } else {
+            // Equal ranks stay together.
+            let rank = larger[larger.len() * part / parts].rank();
+            rest.map(|rows| rows.partition_point(|row| row.rank() < rank))
+        };
+        let of_part = [0, 1].map(|class| &rest[class][..ends[class]]);
+        rest = [0, 1].map(|class| &rest[class][ends[class]..]);
+        of_part
+    };
+    let of_parts: Vec<[&[R]; 2]> = (1..=parts).map(cut).collect();
+    let masses: Vec<[Sum; 2]> = of_parts.par_iter().map(|of_part| of_part.map(R::mass)).collect();
+    let mut above = [Sum::default(); 2];
+    let mut begins = Vec::with_capacity(parts);
+    for mass in masses {
+        begins.push(above);
+        above.iter_mut().zip(mass).for_each(|(above, mass)| above.merge(mass));
+    }
+    let walk = |(of_part, above): (&[&[R]; 2], [Sum; 2])| {
+        let mut walk = Walk::from(course, above);
+        R::take(&mut walk, *of_part);
+        walk
+    };
+    let walks: Vec<Walk> = of_parts.par_iter().zip(begins).map(walk).collect();
+    let mut walks = walks.into_iter();
+    let first = walks.next().expect("there is a part");
+    walks.fold(first, |mut walked, next| {
+        walked.join(next);
+        walked
+    })
 }
 
 /// Merges the sorted rows of both classes and joins neighbours to bins.
-fn join(classes: [impl Iterator<Item = (u64, f64)>; 2], low_bits: u32, mut visit: impl FnMut(&Bin)) {
-    let [mut negatives, mut positives] = classes.map(Iterator::peekable);
+fn join<R: Row>([negatives, positives]: [&[R]; 2], low_bits: u32, mut visit: impl FnMut(&Bin)) {
+    let (mut n, mut p) = (0, 0);
     let mut open: Option<Bin> = None;
+    // No score has the last rank.
+    let rank_of = |row: Option<&R>| row.map_or(u64::MAX, |row| row.rank());
     loop {
-        let ranks = (negatives.peek().map(|row| row.0), positives.peek().map(|row| row.0));
-        let class = usize::from(match ranks {
-            (Some(negative), Some(positive)) => positive < negative,
-            (negative, _) => negative.is_none(),
-        });
-        let Some((rank, weight)) = (if class == 1 { positives.next() } else { negatives.next() }) else { break };
+        let (negative, positive) = (negatives.get(n), positives.get(p));
+        let rank = rank_of(negative).min(rank_of(positive));
+        if rank == u64::MAX {
+            break;
+        }
         if let Some(done) = open.take_if(|bin| !in_one_bin(bin.first, rank, low_bits)) {
             visit(&done);
         }
+        // One of either class at most, and without a branch: which class comes next is not to be guessed.
         let bin = open.get_or_insert_with(|| Bin::new(rank));
         bin.last = rank;
-        bin.mass[class].add(weight);
+        let of_rank = |row: Option<&R>| row.filter(|row| row.rank() == rank).map_or(0.0, |row| row.weight());
+        bin.mass[0].add(of_rank(negative));
+        bin.mass[1].add(of_rank(positive));
+        n += usize::from(rank_of(negative) == rank);
+        p += usize::from(rank_of(positive) == rank);
     }
     open.iter().for_each(visit);
 }
@@ -200,6 +309,14 @@ impl Ranking {
         } else {
             self.limit.take(rows * self.rows.row_bytes());
             self.keep_the_limit();
+        }
+    }
+
+    /// Rows of labels 0 or 1 and of positive weights, which are 1 without.
+    pub(super) fn add(&mut self, labels: &[f64], scores: &[f64], weights: Option<&[f64]>) {
+        self.make_room(scores.len(), weights.is_some());
+        for (row, (&label, &score)) in labels.iter().zip(scores).enumerate() {
+            self.push(score, usize::from(label > 0.5), weights.map_or(1.0, |weights| weights[row]));
         }
     }
 
@@ -255,13 +372,13 @@ impl Ranking {
             return None;
         }
         self.keep_the_limit();
-        let mut walk = Walk::new(totals, probability, points.max(2));
-        if self.histogram.is_some() {
-            self.fold();
-        } else {
+        let course = Course::new(totals, probability, points);
+        if self.histogram.is_none() {
             self.rows.sort();
-            self.rows.for_each_bin(0, |bin| walk.step(bin));
+            return Some(self.rows.walk(course).finish());
         }
+        self.fold();
+        let mut walk = Walk::from(course, [Sum::default(); 2]);
         self.histogram.iter().flat_map(|histogram| &histogram.bins).for_each(|bin| walk.step(bin));
         Some(walk.finish())
     }
@@ -269,7 +386,6 @@ impl Ranking {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sum::Sum;
     use super::*;
 
     fn ranking(scores: impl Iterator<Item = f64>, limit: &Limit) -> Ranking {
@@ -305,11 +421,56 @@ mod tests {
     }
 
     #[test]
-    fn little_more_is_taken_than_counted() {
+    fn what_is_kept_is_counted() {
         let ranking = ranking((0..100_000).map(f64::from), &Limit::new(usize::MAX));
         let Rows::Plain(classes) = &ranking.rows else { panic!("no weights") };
-        let capacity: usize = classes.iter().map(Vec::capacity).sum();
-        assert!(capacity <= 100_000 * 5 / 4 + 128, "{capacity}");
+        assert_eq!(classes.iter().map(Vec::len).sum::<usize>(), 100_000);
         assert_eq!(ranking.limit.taken.load(Ordering::Relaxed), 800_000);
+    }
+    /// Rows in parts on all cores against one bin after the other: scores with ties across the parts, and weights.
+    #[test]
+    fn a_walk_in_parts_is_a_walk() {
+        let rows = |class: u64, count: u64, shift: u64| -> Vec<(u64, f64)> {
+            let row = |i: u64| {
+                let drawn = (i * 2 + class + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+                // A third of the rows in a few large ties.
+                let place = if i.is_multiple_of(3) { drawn % 7 * 2_000_000 } else { drawn };
+                (rank((place + shift) as f64 / 1e6 - 8.0), ((i % 5) as f64 + 0.3) / 3.0)
+            };
+            let mut rows: Vec<(u64, f64)> = (0..count).map(row).collect();
+            rows.sort_unstable_by_key(|row| row.0);
+            rows
+        };
+        let (negatives, positives) = (rows(0, 150_000, 0), rows(1, 40_000, 2_000_000));
+        let course = |totals: [f64; 2]| Course::new(totals, crate::logistic::sigmoid, 200);
+        let one_by_one = |classes: [&[(u64, f64)]; 2], totals: [f64; 2]| {
+            let mut walk = Walk::from(course(totals), [Sum::default(); 2]);
+            join(classes, 0, |bin| walk.step(bin));
+            walk.finish()
+        };
+        let near = |found: &Ranked, expected: &Ranked| {
+            let close = |a: f64, b: f64| (a - b).abs() <= 1e-13 * b.abs();
+            assert!(close(found.auc.value, expected.auc.value), "{found:?}");
+            assert!(close(found.average_precision.value, expected.average_precision.value), "{found:?}");
+            assert_eq!([found.curve.len(), found.lift.len()], [expected.curve.len(), expected.lift.len()]);
+            for (a, b) in found.curve.iter().zip(&expected.curve).skip(1) {
+                assert!(close(a.threshold, b.threshold) && close(a.precision, b.precision), "{a:?} and {b:?}");
+                assert!(close(a.false_positive_rate, b.false_positive_rate), "{a:?} and {b:?}");
+            }
+            for (a, b) in found.lift.iter().zip(&expected.lift) {
+                assert!(close(a.positives, b.positives) && close(a.lowest_probability, b.lowest_probability), "{a:?}");
+            }
+        };
+        let weights = |rows: &[(u64, f64)]| rows.iter().map(|row| row.1).sum::<f64>();
+        let totals = [weights(&negatives), weights(&positives)];
+        let expected = one_by_one([&negatives, &positives], totals);
+        near(&walk([&negatives, &positives], course(totals)).finish(), &expected);
+        // Of weight 1, whose walk counts in whole numbers.
+        let plain = |rows: &[(u64, f64)]| -> Vec<u64> { rows.iter().map(|row| row.0).collect() };
+        let ones = |rows: &[(u64, f64)]| -> Vec<(u64, f64)> { rows.iter().map(|row| (row.0, 1.0)).collect() };
+        let totals = [150_000.0, 40_000.0];
+        let expected = one_by_one([&ones(&negatives), &ones(&positives)], totals);
+        near(&walk([&plain(&negatives), &plain(&positives)], course(totals)).finish(), &expected);
+        assert!(expected.auc.value > 0.4 && expected.curve.len() > 100, "{expected:?}");
     }
 }

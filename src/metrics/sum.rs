@@ -18,6 +18,25 @@ impl Sum {
         self.high = high;
     }
 
+    /// Adds terms side by side.
+    #[inline(always)]
+    pub(super) fn add_all(&mut self, terms: &[f64]) {
+        const LANES: usize = 8;
+        let mut lanes = [Self::default(); LANES];
+        let (chunks, rest) = terms.as_chunks::<LANES>();
+        for chunk in chunks {
+            for (lane, term) in lanes.iter_mut().zip(chunk) {
+                lane.add(*term);
+            }
+        }
+        for (lane, term) in lanes.iter_mut().zip(rest) {
+            lane.add(*term);
+        }
+        for lane in lanes {
+            self.merge(lane);
+        }
+    }
+
     pub(super) fn merge(&mut self, other: Self) {
         self.add(other.high);
         self.lost += other.lost;

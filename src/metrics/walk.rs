@@ -63,46 +63,125 @@ pub(super) struct Ranked {
 /// Deciles of the lift table.
 const DECILES: usize = 10;
 
-/// Goes through the bins, the highest scores first.
-pub(super) struct Walk {
+/// What a walk is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Course {
+    /// Weight of the negatives and of the positives.
     totals: [f64; 2],
     /// Powers of two that bring the totals near 1, so that no product of weights overflows or vanishes.
     units: [f64; 2],
+    /// Cells of the curves in each of these units.
+    cells: [f64; 2],
+    /// Turns a score into a probability.
     probability: fn(f64) -> f64,
     points: usize,
+}
+
+/// A place on the way.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    /// The lowest rank so far.
+    last: u64,
+    /// Weight of the negatives and of the positives so far.
+    above: [f64; 2],
+}
+
+/// The end of a decile.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    /// From 0 on.
+    decile: usize,
+    positives: f64,
+    /// How far they may be off.
+    off: f64,
+    lowest: u64,
+}
+
+/// Goes through the bins, the highest scores first; or through some of them, if another walk ends where it begins.
+#[derive(Clone, Debug)]
+pub(super) struct Walk {
+    course: Course,
     /// Weight of the negatives and of the positives so far.
     above: [Sum; 2],
     /// Weight of the pairs in order, ties half, in `units`.
     pairs: Sum,
     /// Weight of the pairs whose order is not known, likewise.
     unknown: Sum,
-    /// Sum of precision times positives, with the best and with the worst order inside bins.
-    precisions: [Sum; 2],
-    /// At the ends of the deciles before the last: positives, how far they may be off, lowest rank.
-    cuts: Vec<(f64, f64, u64)>,
-    /// Every point, until there are too many.
-    every: Vec<CurvePoint>,
-    /// The first point in each cell of equal size along both rates.
-    thinned: Vec<CurvePoint>,
-    cell: usize,
+    /// Sum of precision times positives of ties.
+    precisions: Sum,
+    /// The same of bins, with the best and with the worst order inside.
+    between: [Sum; 2],
+    /// The ends of the deciles but for the last.
+    cuts: Vec<Cut>,
+    /// The decile whose end comes next, and that end.
+    decile: usize,
+    end: f64,
+    /// Every step, until there are too many.
+    every: Vec<Mark>,
+    /// The first step in each cell of equal size along both rates.
+    thinned: Vec<Mark>,
+    /// Where the next cell begins.
+    next: f64,
     last: u64,
 }
 
-impl Walk {
+impl Course {
+    /// Of the curves at most `points` points, 2 at least.
     pub(super) fn new(totals: [f64; 2], probability: fn(f64) -> f64, points: usize) -> Self {
+        let points = points.max(2);
+        let units = totals.map(|total| 2.0_f64.powi((-total.log2()).clamp(-1022.0, 1022.0) as i32));
+        let cells = [0, 1].map(|class| 0.5 * (points - 1) as f64 / (totals[class] * units[class]));
+        Self { totals, units, cells, probability, points }
+    }
+
+    /// The weight at the end of a decile, from 0 on; without end for the last.
+    fn end(&self, decile: usize) -> f64 {
+        if decile + 1 == DECILES {
+            return f64::INFINITY;
+        }
+        (self.totals[0] + self.totals[1]) * (decile + 1) as f64 / DECILES as f64
+    }
+
+    /// How far along both rates, in cells.
+    fn way(&self, [f, t]: [f64; 2]) -> f64 {
+        let [units_of_n, units_of_p] = self.units;
+        (f * units_of_n) * self.cells[0] + (t * units_of_p) * self.cells[1]
+    }
+
+    /// Where the next cell begins of which a point is kept: the first point and the last one of all need none.
+    fn next(&self, way: f64) -> f64 {
+        let next = way.floor() + 1.0;
+        if next < (self.points - 1) as f64 { next } else { f64::INFINITY }
+    }
+
+    fn point(&self, Mark { last, above: [f, t] }: Mark) -> CurvePoint {
+        CurvePoint {
+            threshold: (self.probability)(score(last)),
+            false_positive_rate: (f / self.totals[0]).min(1.0),
+            true_positive_rate: (t / self.totals[1]).min(1.0),
+            precision: t / (t + f),
+        }
+    }
+}
+
+impl Walk {
+    /// A walk from where the negatives and the positives before have the weights `above`.
+    pub(super) fn from(course: Course, above: [Sum; 2]) -> Self {
+        let at = above.map(Sum::value);
+        let decile = (0..DECILES).find(|&decile| course.end(decile) > at[0] + at[1]).unwrap_or(DECILES - 1);
         Self {
-            totals,
-            units: totals.map(|total| 2.0_f64.powi((-total.log2()).clamp(-1022.0, 1022.0) as i32)),
-            probability,
-            points,
-            above: [Sum::default(); 2],
+            course,
+            above,
             pairs: Sum::default(),
             unknown: Sum::default(),
-            precisions: [Sum::default(); 2],
-            cuts: Vec::with_capacity(DECILES),
+            precisions: Sum::default(),
+            between: [Sum::default(); 2],
+            cuts: Vec::new(),
+            decile,
+            end: course.end(decile),
             every: Vec::new(),
             thinned: Vec::new(),
-            cell: 0,
+            next: course.next(course.way(at)),
             last: 0,
         }
     }
@@ -112,96 +191,132 @@ impl Walk {
         let [f, t] = self.above.map(Sum::value);
         let is_tie = bin.first == bin.last;
 
-        let [units_of_n, units_of_p] = self.units;
+        let [units_of_n, units_of_p] = self.course.units;
         self.pairs.add((n * units_of_n) * ((t + 0.5 * p) * units_of_p));
         if is_tie {
             // A step: all positives of the tie at the precision of its end.
-            let area = p * ((t + p) / (t + p + f + n));
-            self.precisions.iter_mut().for_each(|sum| sum.add(area));
+            self.precisions.add(p * ((t + p) / (t + p + f + n)));
         } else {
             self.unknown.add((n * units_of_n) * (p * units_of_p));
             // At best the positives are tied in front of the negatives. At worst they come behind, one by one: in steps
             // so small that the sum is an integral of (t + x) / (t + x + f + n) over 0..p.
             let against = f + n;
             let begin = t + against;
-            self.precisions[0].add(p * ((t + p) / (t + p + f)).min(1.0));
+            self.between[0].add(p * ((t + p) / (t + p + f)).min(1.0));
             let worst = if begin > 0.0 { p - against * (p / begin).ln_1p() } else { p };
-            self.precisions[1].add(worst.max(0.0));
+            self.between[1].add(worst.max(0.0));
         }
-
-        let (before, mass) = (t + f, n + p);
-        while self.cuts.len() + 1 < DECILES {
-            let cut = (self.totals[0] + self.totals[1]) * (self.cuts.len() + 1) as f64 / DECILES as f64;
-            if cut > before + mass {
-                break;
-            }
-            let part = (cut - before).clamp(0.0, mass);
-            let even = p * (part / mass);
-            let off = if is_tie { 0.0 } else { (p.min(part) - even).max(even - (part - n).max(0.0)) };
-            self.cuts.push((t + even, off, bin.last));
-        }
-
         self.above[0].merge(bin.mass[0]);
         self.above[1].merge(bin.mass[1]);
-        self.last = bin.last;
-        let point = self.point();
-        if self.every.len() < self.points {
-            self.every.push(point);
+        let mark = Mark { last: bin.last, above: self.above.map(Sum::value) };
+        self.pass([f, t], [n, p], mark, is_tie);
+    }
+
+    /// Rows of weight 1: the numbers of negatives and positives, rank by rank. What [`Walk::step`] does, where all sums but
+    /// one are of whole numbers.
+    pub(super) fn ties(&mut self, ties: impl Iterator<Item = (u64, [u64; 2])>) {
+        let [mut f, mut t] = self.above.map(Sum::value);
+        let mut twice_the_pairs = 0_u128;
+        let mut precisions = Sum::default();
+        for (last, [n, p]) in ties {
+            twice_the_pairs += u128::from(n) * u128::from(2 * t as u64 + p);
+            let [n, p] = [n, p].map(|count| count as f64);
+            let (before, above) = ([f, t], [f + n, t + p]);
+            [f, t] = above;
+            precisions.add(p * (t / (t + f)));
+            self.pass(before, [n, p], Mark { last, above }, true);
         }
-        // 0 to 1 along both rates in cells, of which the first point and the last one need none.
-        let way = f64::midpoint(point.false_positive_rate, point.true_positive_rate);
-        let cell = (way * (self.points - 1) as f64) as usize;
-        if cell > self.cell && cell + 1 < self.points {
-            self.cell = cell;
-            self.thinned.push(point);
+        self.precisions.merge(precisions);
+        let [units_of_n, units_of_p] = self.course.units;
+        self.pairs.add(twice_the_pairs as f64 * (0.5 * units_of_n * units_of_p));
+        self.above = [f, t].map(|sum| {
+            let mut whole = Sum::default();
+            whole.add(sum);
+            whole
+        });
+    }
+
+    /// Goes by `[n, p]`, of either class, with `[f, t]` above.
+    #[inline]
+    fn pass(&mut self, [f, t]: [f64; 2], [n, p]: [f64; 2], mark: Mark, is_tie: bool) {
+        self.last = mark.last;
+        while self.end <= mark.above[0] + mark.above[1] {
+            let mass = n + p;
+            let part = (self.end - (t + f)).clamp(0.0, mass);
+            let even = p * (part / mass);
+            let off = if is_tie { 0.0 } else { (p.min(part) - even).max(even - (part - n).max(0.0)) };
+            self.cuts.push(Cut { decile: self.decile, positives: t + even, off, lowest: mark.last });
+            self.decile += 1;
+            self.end = self.course.end(self.decile);
+        }
+        if self.every.len() < self.course.points {
+            self.every.push(mark);
+        }
+        let way = self.course.way(mark.above);
+        if way >= self.next {
+            self.thinned.push(mark);
+            self.next = self.course.next(way);
         }
     }
 
-    fn point(&self) -> CurvePoint {
-        let [f, t] = self.above.map(Sum::value);
-        CurvePoint {
-            threshold: (self.probability)(score(self.last)),
-            false_positive_rate: (f / self.totals[0]).min(1.0),
-            true_positive_rate: (t / self.totals[1]).min(1.0),
-            precision: t / (t + f),
-        }
+    /// Goes on where the other walk ended, which began where this one ends.
+    pub(super) fn join(&mut self, next: Self) {
+        self.pairs.merge(next.pairs);
+        self.unknown.merge(next.unknown);
+        self.precisions.merge(next.precisions);
+        self.between[0].merge(next.between[0]);
+        self.between[1].merge(next.between[1]);
+        // Rounding of weights may let both find the end of a decile, or neither.
+        self.cuts.extend(next.cuts.into_iter().filter(|cut| cut.decile >= self.decile));
+        (self.decile, self.end) =
+            if next.decile > self.decile { (next.decile, next.end) } else { (self.decile, self.end) };
+        let room = self.course.points - self.every.len();
+        self.every.extend(next.every.into_iter().take(room));
+        self.thinned.extend(next.thinned);
+        (self.above, self.next, self.last) = (next.above, next.next, next.last);
     }
 
-    pub(super) fn finish(mut self) -> Ranked {
-        let [negatives, positives] = self.totals;
+    pub(super) fn finish(self) -> Ranked {
+        let course = self.course;
+        let [negatives, positives] = course.totals;
         let total = negatives + positives;
-        let pairs = (negatives * self.units[0]) * (positives * self.units[1]);
+        let pairs = (negatives * course.units[0]) * (positives * course.units[1]);
         let of_pairs = |sum: Sum| sum.value() / pairs;
         let auc = Bounded { value: of_pairs(self.pairs), error_bound: 0.5 * of_pairs(self.unknown) };
-        let [best, worst] = self.precisions.map(|sum| sum.value() / positives);
+        let [best, worst] = self.between.map(|mut sum| {
+            sum.merge(self.precisions);
+            sum.value() / positives
+        });
         let average_precision = Bounded { value: 0.5 * best + 0.5 * worst, error_bound: 0.5 * (best - worst) };
 
         let weight = total / DECILES as f64;
-        // Rounding of weights may leave cuts behind the last bin.
-        self.cuts.resize(DECILES - 1, (positives, 0.0, self.last));
-        self.cuts.push((positives, 0.0, self.last));
         let mut before = 0.0;
-        let lift = self.cuts.iter().enumerate().map(|(i, &(so_far, off, lowest))| {
-            let inside = so_far - before;
-            before = so_far;
-            let gain = so_far / positives;
+        let lift = (0..DECILES).map(|decile| {
+            // Rounding of weights may leave ends behind the last bin.
+            let end = Cut { decile, positives, off: 0.0, lowest: self.last };
+            let cut = self.cuts.iter().find(|cut| cut.decile >= decile).copied().unwrap_or(end);
+            let inside = cut.positives - before;
+            before = cut.positives;
+            let gain = cut.positives / positives;
             LiftRow {
-                decile: i + 1,
+                decile: decile + 1,
                 weight,
                 positives: inside,
                 rate: inside / weight,
                 lift: inside / weight / (positives / total),
-                lowest_probability: (self.probability)(score(lowest)),
-                gain: Bounded { value: gain, error_bound: off / positives },
-                cumulative_lift: gain * DECILES as f64 / (i + 1) as f64,
+                lowest_probability: (course.probability)(score(cut.lowest)),
+                gain: Bounded { value: gain, error_bound: cut.off / positives },
+                cumulative_lift: gain * DECILES as f64 / (decile + 1) as f64,
             }
         });
         let lift = lift.collect();
 
         let start =
             CurvePoint { threshold: f64::INFINITY, false_positive_rate: 0.0, true_positive_rate: 0.0, precision: 1.0 };
-        let end = CurvePoint { false_positive_rate: 1.0, true_positive_rate: 1.0, ..self.point() };
-        let mut inner = if self.every.len() < self.points { self.every } else { self.thinned };
+        let last = course.point(Mark { last: self.last, above: self.above.map(Sum::value) });
+        let end = CurvePoint { false_positive_rate: 1.0, true_positive_rate: 1.0, ..last };
+        let marks = if self.every.len() < course.points { self.every } else { self.thinned };
+        let mut inner: Vec<CurvePoint> = marks.into_iter().map(|mark| course.point(mark)).collect();
         inner.pop_if(|point| point.threshold <= end.threshold);
         let curve = std::iter::once(start).chain(inner).chain(std::iter::once(end)).collect();
         Ranked { auc, average_precision, lift, curve }

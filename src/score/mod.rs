@@ -2,13 +2,12 @@
 
 mod margins;
 
-use std::cmp::Ordering;
 use std::io::Write;
-use std::sync::atomic::{self, AtomicU64};
+use std::mem::take;
 
 use crate::data::{
-    Class, Inputs, Nulls, Piece, Predicted, Prediction, Predictions, Table, UNSEEN_LEVEL, Unseen, Wanted,
-    for_each_piece,
+    Inputs, MANY_RANGES, Nulls, Piece, Predicted, Prediction, Predictions, RowLabel, Table, UNSEEN_LEVEL, Unseen,
+    Wanted, fold_pieces,
 };
 use crate::error::{Error, Result};
 use crate::logistic::sigmoid;
@@ -72,6 +71,13 @@ impl Counts {
         })
     }
 
+    /// Adds what became of the rows of a range that follows.
+    fn add(&mut self, seen: Self) {
+        self.rows += seen.rows;
+        self.without += seen.without;
+        self.add_unseen(seen.unseen);
+    }
+
     /// Adds what the rows that follow have of levels that the model has not seen.
     fn add_unseen(&mut self, more: Vec<Unseen>) {
         for more in more {
@@ -113,6 +119,7 @@ pub fn inputs(
     // The offset is the last feature, with a coefficient of 1.
     let offset = model.offset.as_deref();
     let offset = offset.map(|column| Wanted { column, kind: "numeric", indicates: false, fill: None, levels: &[] });
+    let label = label.map(|label| (label, model.label.classes.as_slice()));
     Inputs::find(table, wanted.chain(offset), label, weight, keep)
 }
 
@@ -129,32 +136,34 @@ pub fn predict<W: Write + Send>(
     monitor: &dyn Monitor,
 ) -> Result<Counts> {
     let weights = if model.softmax().is_some() { Weights::of_classes(model) } else { vec![Weights::of(model)] };
-    let without = AtomicU64::new(0);
     monitor.begin("predicting", Some(table.rows as u64));
-    let work = |piece: Piece| {
+    let work = |done: &mut Vec<_>, piece: &mut Piece| {
         let (margins, predicted) = if let (None, [weights]) = (model.softmax(), weights.as_slice()) {
-            let margins = weights.margins(&piece);
+            let margins = weights.margins(piece);
             let predicted = predicted(&margins, output);
             (margins, predicted)
         } else {
-            let margins = ClassMargins::of(&weights, &piece);
+            let margins = ClassMargins::of(&weights, piece);
             (margins.tops.clone(), predicted_of_classes(margins, output))
         };
         let missing = margins.iter().filter(|z| !z.is_finite()).count();
         if missing > 0 && model.nulls == Nulls::Error {
-            return Err(without_rule(model, table, inputs, &piece, &margins));
+            return Err(without_rule(model, table, inputs, piece, &margins));
         }
-        without.fetch_add(missing as u64, atomic::Ordering::Relaxed);
-        Ok((piece.kept, predicted, piece.unseen))
+        done.push((take(&mut piece.kept), predicted, take(&mut piece.unseen), missing as u64));
+        Ok(())
     };
     let mut counts = Counts { rows: table.rows as u64, ..Counts::default() };
-    for_each_piece(table, inputs, monitor, work, |(kept, predicted, unseen)| {
-        counts.add_unseen(unseen);
-        out.write(kept, predicted)
+    fold_pieces(table, inputs, None, monitor, Vec::new, work, |done| {
+        done.into_iter().try_for_each(|(kept, predicted, unseen, missing)| {
+            counts.add_unseen(unseen);
+            counts.without += missing;
+            out.write(kept, predicted)
+        })
     })?;
     out.close()?;
     monitor.end();
-    Ok(Counts { without: without.into_inner(), ..counts })
+    Ok(counts)
 }
 
 /// What is predicted of rows with these margins.
@@ -214,33 +223,29 @@ pub fn evaluate_and_sketch(
 ) -> Result<(Metrics, Counts)> {
     let inputs = inputs(model, table, Some(label), weight, &[])?;
     let weights = Weights::of(model);
-    let labelled = Labelled::new(model, table, &inputs, label, weight);
-    monitor.begin("evaluating", Some(table.rows as u64));
-    let mut counts = Counts { rows: table.rows as u64, ..Counts::default() };
-    let blank = sketch.as_deref().map(Sketch::empty);
-    let empty = accumulator.clone();
-    let work = |piece: Piece| {
-        let margins = weights.margins(&piece);
-        let mut seen = blank.clone();
-        let rows = labelled.rows(&piece, &margins)?;
+    let labelled = Labelled { model, table, inputs: &inputs, label, weight };
+    let (blank, empty) = (sketch.as_deref().map(Sketch::empty), accumulator.clone());
+    let start = || (Counts::default(), empty.clone(), blank.clone());
+    let work = |(seen, taken, sketch): &mut (Counts, Accumulator, Option<Sketch>), piece: &mut Piece| {
+        let margins = weights.margins(piece);
+        let rows = labelled.rows(piece, &margins)?;
+        seen.rows += piece.rows as u64;
+        seen.without += (piece.rows - rows.places.len()) as u64;
+        seen.add_unseen(take(&mut piece.unseen));
         let labels: Vec<f64> = rows.classes.iter().map(|&class| f64::from(class)).collect();
-        let kept: Vec<f64> = rows.places.iter().map(|&row| margins[row]).collect();
-        if let Some(seen) = &mut seen {
-            for ((&row, &class), &z) in rows.places.iter().zip(&rows.classes).zip(&kept) {
-                seen.add(&piece, row, class as usize, z);
-            }
+        let margins: Vec<f64> = rows.places.iter().map(|&row| margins[row]).collect();
+        if let Some(sketch) = sketch {
+            sketch.add(piece, &rows.places, &rows.classes, &margins);
         }
-        // Each piece is taken where it was made, on all cores; in the order of the rows they only come together.
-        let mut taken = empty.clone();
-        taken.add_batch(&labels, &kept, rows.weights.as_deref())?;
-        Ok((taken, piece.rows - labels.len(), piece.unseen, seen))
+        taken.add_batch(&labels, &margins, rows.weights.as_deref())
     };
-    for_each_piece(table, &inputs, monitor, work, |(taken, left_out, unseen, seen)| {
-        if let (Some(sketch), Some(seen)) = (&mut sketch, seen) {
-            sketch.merge(seen);
+    monitor.begin("evaluating", Some(table.rows as u64));
+    let mut counts = Counts::default();
+    fold_pieces(table, &inputs, Some(MANY_RANGES), monitor, start, work, |(seen, taken, of_range)| {
+        if let (Some(sketch), Some(of_range)) = (&mut sketch, of_range) {
+            sketch.merge(of_range);
         }
-        counts.without += left_out as u64;
-        counts.add_unseen(unseen);
+        counts.add(seen);
         accumulator.merge(taken)
     })?;
     monitor.end();
@@ -277,49 +282,40 @@ pub fn evaluate_and_sketch_classes(
 ) -> Result<(ClassMetrics, Counts)> {
     let inputs = inputs(model, table, Some(label), weight, &[])?;
     let weights = Weights::of_classes(model);
-    let labelled = Labelled::new(model, table, &inputs, label, weight);
-    monitor.begin("evaluating", Some(table.rows as u64));
-    let mut counts = Counts { rows: table.rows as u64, ..Counts::default() };
-    let blank = sketch.as_deref().map(ClassSketch::empty);
-    // The confusions of very many classes are more than the rows of a piece.
-    let empty = (model.label.classes.len() <= CLASSES_A_PIECE).then(|| accumulator.clone());
-    let work = |piece: Piece| {
-        let margins = ClassMargins::of(&weights, &piece);
-        let mut seen = blank.clone();
-        let rows = labelled.rows(&piece, &margins.tops)?;
-        if let Some(seen) = &mut seen {
+    let labelled = Labelled { model, table, inputs: &inputs, label, weight };
+    let (blank, empty) = (sketch.as_deref().map(ClassSketch::empty), accumulator.clone());
+    let start = || (Counts::default(), empty.clone(), blank.clone());
+    let work = |(seen, taken, sketch): &mut (Counts, ClassAccumulator, Option<ClassSketch>), piece: &mut Piece| {
+        let margins = ClassMargins::of(&weights, piece);
+        let rows = labelled.rows(piece, &margins.tops)?;
+        seen.rows += piece.rows as u64;
+        seen.without += (piece.rows - rows.places.len()) as u64;
+        seen.add_unseen(take(&mut piece.unseen));
+        if let Some(sketch) = sketch {
             for (&row, &class) in rows.places.iter().zip(&rows.classes) {
-                seen.add(&piece, row, class as usize, margins.of_classes.iter().map(|margins| margins[row]));
+                sketch.add(piece, row, class as usize, margins.of_classes.iter().map(|margins| margins[row]));
             }
         }
-        let (scores, left_out) = (margins.by_row(&rows.places), piece.rows - rows.places.len());
-        let taken = match &empty {
-            Some(empty) => {
-                let mut taken = empty.clone();
-                taken.add_batch(&rows.classes, &scores, rows.weights.as_deref())?;
-                Ok(taken)
-            }
-            None => Err((scores, rows)),
-        };
-        Ok((taken, left_out, piece.unseen, seen))
+        taken.add_batch(&rows.classes, &margins.by_row(&rows.places), rows.weights.as_deref())
     };
-    for_each_piece(table, &inputs, monitor, work, |(taken, left_out, unseen, seen)| {
-        if let (Some(sketch), Some(seen)) = (&mut sketch, seen) {
-            sketch.merge(seen);
+    monitor.begin("evaluating", Some(table.rows as u64));
+    let mut counts = Counts::default();
+    // The confusions of many classes are more than the rows of a range.
+    let classes = model.label.classes.len();
+    let at_once = (CONFUSIONS / (classes * classes)).clamp(1, MANY_RANGES);
+    fold_pieces(table, &inputs, Some(at_once), monitor, start, work, |(seen, taken, of_range)| {
+        if let (Some(sketch), Some(of_range)) = (&mut sketch, of_range) {
+            sketch.merge(of_range);
         }
-        counts.without += left_out as u64;
-        counts.add_unseen(unseen);
-        match taken {
-            Ok(taken) => accumulator.merge(taken),
-            Err((scores, rows)) => accumulator.add_batch(&rows.classes, &scores, rows.weights.as_deref()),
-        }
+        counts.add(seen);
+        accumulator.merge(taken)
     })?;
     monitor.end();
     Ok((accumulator.finish()?, counts))
 }
 
-/// Classes up to which the figures of a piece of rows are taken by themselves.
-const CLASSES_A_PIECE: usize = 32;
+/// Cells of confusions that wait at most.
+const CONFUSIONS: usize = 1 << 24;
 
 /// What says which rows of a table count, and as which class.
 struct Labelled<'m> {
@@ -328,8 +324,6 @@ struct Labelled<'m> {
     inputs: &'m Inputs,
     label: &'m str,
     weight: Option<&'m str>,
-    /// The model's classes in the order of [`by_value`], with their places.
-    classes: Vec<(&'m Class, u32)>,
 }
 
 /// The rows of a piece that count.
@@ -342,59 +336,63 @@ struct Rows {
     weights: Option<Vec<f64>>,
 }
 
-impl<'m> Labelled<'m> {
-    fn new(model: &'m Model, table: &'m Table, inputs: &'m Inputs, label: &'m str, weight: Option<&'m str>) -> Self {
-        let mut classes: Vec<(&Class, u32)> = model.label.classes.iter().zip(0..).collect();
-        classes.sort_by(|(a, _), (b, _)| by_value(a, b));
-        Self { model, table, inputs, label, weight, classes }
-    }
-
+impl Labelled<'_> {
     /// The rows of a piece with these margins, not finite where the model has none.
     fn rows(&self, piece: &Piece, margins: &[f64]) -> Result<Rows> {
-        let Self { model, table, label, weight, .. } = self;
         let room = || Vec::with_capacity(piece.rows);
         let mut rows = Rows {
             places: Vec::with_capacity(piece.rows),
             classes: Vec::with_capacity(piece.rows),
             weights: piece.weights.as_ref().map(|_| room()),
         };
-        for (row, (z, class)) in margins.iter().zip(&piece.labels).enumerate() {
-            let row_weight = piece.weights.as_ref().map(|weights| weights[row]);
-            match class {
-                Some(class) if z.is_finite() && !row_weight.is_some_and(f64::is_nan) => {
-                    rows.classes.push(self.place_of(class)?);
-                    rows.places.push(row);
-                    if let (Some(kept), Some(row_weight)) = (&mut rows.weights, row_weight) {
-                        if !(0.0..f64::INFINITY).contains(&row_weight) {
-                            return Err(no_weight(table, *weight, piece.first_row + row, row_weight));
-                        }
-                        kept.push(row_weight);
-                    }
+        for (row, z) in margins.iter().enumerate() {
+            let weight = piece.weights.as_ref().map(|weights| weights[row]);
+            let label = piece.labels.of(row);
+            if !z.is_finite() || label == RowLabel::Missing || weight.is_some_and(f64::is_nan) {
+                if self.model.nulls == Nulls::DropRow {
+                    continue;
                 }
-                _ if model.nulls == Nulls::DropRow => {}
-                None => {
-                    return Err(Error::data(
-                        format!(
-                            "the label `{label}` is missing (null or NaN) in row {}, from 0",
-                            table.row_names(&[piece.first_row + row])
-                        ),
-                        format!("Leave such rows out: --where \"{label} is not null\"."),
-                    ));
+                return Err(self.incomplete(piece, row, margins));
+            }
+            let RowLabel::Class(class) = label else { return Err(self.unknown_class(piece, row)) };
+            rows.classes.push(class as u32);
+            rows.places.push(row);
+            if let (Some(kept), Some(weight)) = (&mut rows.weights, weight) {
+                if !(0.0..f64::INFINITY).contains(&weight) {
+                    return Err(no_weight(self.table, self.weight, piece.first_row + row, weight));
                 }
-                Some(_) if z.is_finite() => return Err(no_weight(table, *weight, piece.first_row + row, f64::NAN)),
-                Some(_) => return Err(without_rule(model, table, self.inputs, piece, margins)),
+                kept.push(weight);
             }
         }
         Ok(rows)
     }
 
-    /// The place of a class among the model's, or an error if it is none of them.
-    fn place_of(&self, class: &Class) -> Result<u32> {
+    /// Something is missing in a row of a piece.
+    fn incomplete(&self, piece: &Piece, row: usize, margins: &[f64]) -> Error {
+        let Self { model, table, inputs, label, weight } = self;
+        if piece.labels.of(row) == RowLabel::Missing {
+            return Error::data(
+                format!(
+                    "the label `{label}` is missing (null or NaN) in row {}, from 0",
+                    table.row_names(&[piece.first_row + row])
+                ),
+                format!("Leave such rows out: --where \"{label} is not null\"."),
+            );
+        }
+        if margins[row].is_finite() {
+            return no_weight(table, *weight, piece.first_row + row, f64::NAN);
+        }
+        without_rule(model, table, inputs, piece, margins)
+    }
+
+    /// The label of a row is none of the model's classes.
+    fn unknown_class(&self, piece: &Piece, row: usize) -> Error {
         /// Classes that the error names.
         const NAMED: usize = 10;
-        if let Ok(place) = self.classes.binary_search_by(|(known, _)| by_value(known, class)) {
-            return Ok(self.classes[place].1);
-        }
+        let class = match self.inputs.class(self.table, piece, row) {
+            Ok(class) => class.map_or_else(String::new, |class| class.to_string()),
+            Err(error) => return error,
+        };
         let classes = &self.model.label.classes;
         let names: Vec<String> = classes.iter().take(NAMED).map(ToString::to_string).collect();
         let known = match names.as_slice() {
@@ -402,24 +400,10 @@ impl<'m> Labelled<'m> {
             _ if classes.len() > NAMED => format!("{} and {} more", names.join(", "), classes.len() - NAMED),
             _ => names.join(", "),
         };
-        Err(Error::data(
+        Error::data(
             format!("the label `{}` has the value {class}; the model knows {known}", self.label),
             "Leave those rows out with --where, or name another column with --label.",
-        ))
-    }
-}
-
-/// An order of classes where 0/1 and booleans are the same labels, as they are in different files.
-fn by_value(a: &Class, b: &Class) -> Ordering {
-    let number = |class: &Class| match class {
-        Class::Boolean(flag) => f64::from(u8::from(*flag)),
-        // Of one sign, so that zeros are equal.
-        Class::Number(number) => number + 0.0,
-        Class::Text(_) => f64::INFINITY,
-    };
-    match (a, b) {
-        (Class::Text(a), Class::Text(b)) => a.cmp(b),
-        _ => number(a).total_cmp(&number(b)),
+        )
     }
 }
 

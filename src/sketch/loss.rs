@@ -5,6 +5,8 @@
 //! narrow where rows are many, and grow with the distance from the mean. All sums are of integers, so that no order of
 //! the rows changes a bit of them.
 
+use std::sync::OnceLock;
+
 use crate::logistic::terms;
 use crate::model::{Model, ModelColumn};
 
@@ -16,8 +18,8 @@ const FINENESS: f64 = 64.0;
 /// A place within a bin is a whole number of these parts of its width.
 const PARTS: f64 = 4_294_967_296.0;
 
-/// The mean weight of a row is this many units, about.
-const UNITS: f64 = 1_099_511_627_776.0;
+/// The mean weight of a row is this many units, about; 2^32 times that is the most that counts.
+const UNITS: f64 = 4_294_967_296.0;
 
 /// Iterations of Newton's method at most, and halvings of a step of it.
 const ITERATIONS: usize = 60;
@@ -33,21 +35,75 @@ struct Sums {
 }
 
 /// The rows of a table as the loss sees them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct LossBins {
+    edges: &'static Edges,
     mean: f64,
     scale: f64,
-    /// Of a row's weight.
-    unit: f64,
+    /// Units of a row's weight in 1.
+    per_unit: f64,
     /// On the classes.
     factors: [f64; 2],
     /// `[2 * HALF]`, each class.
     sums: Vec<[Sums; 2]>,
 }
 
-/// The edge of a bin in standard deviations; the one at the mean has number 0.
-fn edge(number: f64) -> f64 {
-    (number / FINENESS).sinh()
+/// The bins at or above the mean, whose mirror image are those below.
+#[derive(Debug)]
+struct Edges {
+    /// `sinh(i / FINENESS)` standard deviations, where bin `i` begins, `[HALF + 1]`.
+    begins: Vec<f64>,
+    /// 1 over the width of a bin, `[HALF]`.
+    per_width: Vec<f64>,
+    /// The bin of a value `m`, or the one before it, by the leading bits of `exp(asinh(m)) = m + sqrt(m^2 + 1)`.
+    guesses: Vec<u16>,
+}
+
+impl Edges {
+    /// Bits of a significand that a guess knows.
+    const KNOWN: u32 = 7;
+    /// The leading bits of 1.
+    const FIRST: usize = 1.0_f64.to_bits() as usize >> (52 - Self::KNOWN);
+
+    fn get() -> &'static Self {
+        static EDGES: OnceLock<Edges> = OnceLock::new();
+        EDGES.get_or_init(|| {
+            let begins: Vec<f64> = (0..=HALF).map(|i| (i as f64 / FINENESS).sinh()).collect();
+            let guess = |leading: usize| {
+                let lowest = f64::from_bits((leading as u64) << (52 - Self::KNOWN));
+                // Rounding must not make it one too many.
+                (FINENESS * lowest.ln() * (1.0 - 1e-12)) as u16
+            };
+            let last = Self::leading(begins[HALF]);
+            Self {
+                per_width: begins.windows(2).map(|pair| (pair[1] - pair[0]).recip()).collect(),
+                guesses: (Self::FIRST..=last).map(guess).collect(),
+                begins,
+            }
+        })
+    }
+
+    fn leading(m: f64) -> usize {
+        ((m + (m * m + 1.0).sqrt()).to_bits() >> (52 - Self::KNOWN)) as usize
+    }
+
+    /// The bin of a value, and its place in it from 0 to 1. Without branches: which side a value is on is not to be
+    /// guessed.
+    fn find(&self, u: f64) -> (usize, f64) {
+        let m = u.abs().min(self.begins[HALF]);
+        let guess = usize::from(self.guesses[Self::leading(m) - Self::FIRST]).min(HALF - 1);
+        let bin = (guess + usize::from(m >= self.begins[guess + 1])).min(HALF - 1);
+        let place = ((m - self.begins[bin]) * self.per_width[bin]).min(1.0);
+        if u < 0.0 { (HALF - 1 - bin, 1.0 - place) } else { (HALF + bin, place) }
+    }
+
+    /// Where a bin begins and ends.
+    fn of(&self, bin: usize) -> [f64; 2] {
+        match bin.checked_sub(HALF) {
+            Some(bin) => [self.begins[bin], self.begins[bin + 1]],
+            None => [-self.begins[HALF - bin], -self.begins[HALF - 1 - bin]],
+        }
+    }
 }
 
 impl LossBins {
@@ -65,10 +121,11 @@ impl LossBins {
             _ => [1.0; 2],
         };
         Some(Self {
+            edges: Edges::get(),
             mean: feature.mean,
             scale: feature.scale,
             // A power of two: whole weights stay whole.
-            unit: (weight / UNITS).log2().floor().exp2(),
+            per_unit: (UNITS / weight).log2().ceil().exp2(),
             factors,
             sums: vec![[Sums::default(); 2]; 2 * HALF],
         })
@@ -82,14 +139,12 @@ impl LossBins {
     /// Takes in a row of class 0 or 1.
     pub(super) fn add(&mut self, x: f64, class: usize, weight: f64) {
         let u = (x - self.mean) / self.scale;
-        let number = (FINENESS * u.asinh()).floor().clamp(-(HALF as f64), HALF as f64 - 1.0);
-        let [low, high] = [edge(number), edge(number + 1.0)];
-        let place = ((u - low) / (high - low)).clamp(0.0, 1.0);
-        let weight = (weight / self.unit).round() as u128;
-        let sums = &mut self.sums[(number + HALF as f64) as usize][class];
+        let (bin, place) = self.edges.find(u);
+        let weight = u128::from((weight * self.per_unit + 0.5) as u64);
+        let sums = &mut self.sums[bin][class];
         sums.weight += weight;
-        sums.first += weight * (place * PARTS) as u128;
-        sums.second += weight * (place * place * PARTS) as u128;
+        sums.first += weight * u128::from((place * PARTS) as u64);
+        sums.second += weight * u128::from((place * place * PARTS) as u64);
     }
 
     /// Takes in what another saw.
@@ -105,13 +160,12 @@ impl LossBins {
     pub fn loss(&self) -> Option<Loss> {
         let mut bins = Vec::new();
         for (index, of_bin) in self.sums.iter().enumerate() {
-            let number = index as f64 - HALF as f64;
-            let [low, high] = [edge(number), edge(number + 1.0)];
+            let [low, high] = self.edges.of(index);
             for (class, sums) in of_bin.iter().enumerate().filter(|(_, sums)| sums.weight > 0) {
                 let weight = sums.weight as f64;
                 let [first, second] = [sums.first, sums.second].map(|sum| sum as f64 / weight / PARTS);
                 bins.push(Bin {
-                    weight: weight * self.unit * self.factors[class],
+                    weight: weight / self.per_unit * self.factors[class],
                     class: class as f64,
                     u: low + first * (high - low),
                     variance: (second - first * first).max(0.0) * (high - low).powi(2),
@@ -225,9 +279,10 @@ mod tests {
 
     fn blank(factors: [f64; 2]) -> LossBins {
         LossBins {
+            edges: Edges::get(),
             mean: 10.0,
             scale: 2.0,
-            unit: (1.0 / UNITS).log2().floor().exp2(),
+            per_unit: UNITS,
             factors,
             sums: vec![[Sums::default(); 2]; 2 * HALF],
         }
@@ -271,6 +326,25 @@ mod tests {
     }
 
     #[test]
+    fn every_value_has_its_bin() {
+        let edges = Edges::get();
+        let numbers = (-700_i32..=700).map(|k| f64::from(k) / FINENESS);
+        let values = numbers.flat_map(|number| [number, number + 0.3 / FINENESS]).map(f64::sinh);
+        let near = |edge: &f64| [edge.next_down(), *edge, edge.next_up()].map(|u| [u, -u]);
+        for u in values.chain(edges.begins.iter().flat_map(near).flatten()) {
+            let (bin, place) = edges.find(u);
+            let [low, high] = edges.of(bin);
+            assert!(bin == 0 || low <= u, "{u} is below {low}");
+            assert!(bin == 2 * HALF - 1 || u <= high, "{u} is beyond {high}");
+            assert!((low + place * (high - low) - u.clamp(low, high)).abs() <= 1e-14 * low.abs().max(high.abs()));
+        }
+        assert_eq!(
+            [f64::INFINITY, f64::NEG_INFINITY, f64::MAX].map(|u| edges.find(u)),
+            [(1279, 1.0), (0, 0.0), (1279, 1.0)]
+        );
+    }
+
+    #[test]
     fn neither_order_nor_pieces_change_a_bit() {
         let rows = rows();
         let mut whole = blank([1.0; 2]);
@@ -285,8 +359,8 @@ mod tests {
             }
             parts.merge(&part);
         }
-        assert_eq!(whole, parts);
-        assert!(parts != whole.empty() && whole.empty().loss().is_none());
+        assert_eq!(whole.sums, parts.sums);
+        assert!(parts.sums != whole.empty().sums && whole.empty().loss().is_none());
     }
 
     #[test]
