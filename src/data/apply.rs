@@ -196,6 +196,11 @@ impl Inputs {
         listed(&names)
     }
 
+    /// Whether some features are no categories.
+    pub(super) fn have_numbers(&self) -> bool {
+        self.coders.iter().any(Option::is_none)
+    }
+
     /// The names and types of the columns to keep.
     pub(super) fn kept<'t>(&'t self, table: &'t Table) -> impl Iterator<Item = &'t super::Field> {
         self.keep.iter().map(|&column| &table.fields[column])

@@ -12,6 +12,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 
 use super::apply::{Inputs, Kept};
 use super::label::Class;
@@ -137,11 +138,18 @@ impl<W: Write + Send> Predictions<W> {
         let schema = Arc::new(Schema::new(fields));
         let out = match form {
             Form::Parquet => {
-                let properties = WriterProperties::builder()
+                let mut properties = WriterProperties::builder()
                     .set_compression(Compression::SNAPPY)
-                    .set_max_row_group_row_count(Some(GROUP_ROWS))
-                    .build();
-                let writer = ArrowWriter::try_new(out, schema.clone(), Some(properties));
+                    .set_max_row_group_row_count(Some(GROUP_ROWS));
+                if matches!(prediction, Prediction::Numbers(_)) && inputs.have_numbers() {
+                    // Nearly every row has a prediction of its own: a dictionary would be filled for nothing, and that
+                    // takes longer than all the rest.
+                    for name in names {
+                        properties =
+                            properties.set_column_dictionary_enabled(ColumnPath::new(vec![name.clone()]), false);
+                    }
+                }
+                let writer = ArrowWriter::try_new(out, schema.clone(), Some(properties.build()));
                 Out::Parquet(Box::new(writer.map_err(|cause| Error::output(path, cause))?))
             }
             form => Out::Text(out, form),
