@@ -53,15 +53,58 @@ impl Limit {
 #[derive(Clone, Debug)]
 enum Rows {
     /// All weights are 1.
-    Plain([Vec<u64>; 2]),
-    Weighted([Vec<(u64, f64)>; 2]),
+    Plain([Chunks<u64>; 2]),
+    Weighted([Chunks<(u64, f64)>; 2]),
+}
+
+/// Rows of a class in the pieces in which they were merged, which are copied once, at the end; one at least.
+#[derive(Clone, Debug)]
+struct Chunks<R>(Vec<Vec<R>>);
+
+impl<R: Row> Chunks<R> {
+    fn new() -> Self {
+        Self(vec![Vec::new()])
+    }
+
+    fn len(&self) -> usize {
+        self.0.iter().map(Vec::len).sum()
+    }
+
+    fn last(&mut self) -> &mut Vec<R> {
+        self.0.last_mut().expect("one at least")
+    }
+
+    /// The rows of both, in any order.
+    fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
+    /// All rows as one, sorted.
+    fn sort(&mut self) {
+        if self.0.len() > 1 {
+            let mut whole = Vec::with_capacity(self.len());
+            // Given back piece by piece, so that little more than the rows is held.
+            self.0.drain(..).for_each(|chunk| whole.extend_from_slice(&chunk));
+            self.0.push(whole);
+        }
+        self.last().par_sort_unstable_by_key(|row| row.rank());
+    }
+
+    /// All rows once they are sorted.
+    fn sorted(&self) -> &[R] {
+        &self.0[0]
+    }
 }
 
 impl Rows {
+    fn new() -> Self {
+        Self::Plain([Chunks::new(), Chunks::new()])
+    }
+
     fn len(&self) -> usize {
         match self {
-            Self::Plain(classes) => classes.iter().map(Vec::len).sum(),
-            Self::Weighted(classes) => classes.iter().map(Vec::len).sum(),
+            Self::Plain(classes) => classes.iter().map(Chunks::len).sum(),
+            Self::Weighted(classes) => classes.iter().map(Chunks::len).sum(),
         }
     }
 
@@ -76,68 +119,74 @@ impl Rows {
         self.len() * self.row_bytes()
     }
 
-    fn push(&mut self, rank: u64, class: usize, weight: f64) {
+    /// Rows `(rank, class, weight)`, of which those without weights are given the weight 1.
+    fn extend(&mut self, rows: impl Iterator<Item = (u64, usize, f64)>) {
         match self {
-            Self::Plain(classes) => classes[class].push(rank),
-            Self::Weighted(classes) => classes[class].push((rank, weight)),
+            Self::Plain(classes) => {
+                let mut last = classes.each_mut().map(Chunks::last);
+                rows.for_each(|(rank, class, _)| last[class].push(rank));
+            }
+            Self::Weighted(classes) => {
+                let mut last = classes.each_mut().map(Chunks::last);
+                rows.for_each(|(rank, class, weight)| last[class].push((rank, weight)));
+            }
         }
     }
 
     /// From now on with weights.
     fn weigh(&mut self) {
         if let Self::Plain(classes) = self {
-            let weigh = |ranks: &mut Vec<u64>| std::mem::take(ranks).into_iter().map(|rank| (rank, 1.0)).collect();
-            *self = Self::Weighted(classes.each_mut().map(weigh));
+            let weigh = |ranks: Vec<u64>| ranks.into_iter().map(|rank| (rank, 1.0)).collect();
+            *self = Self::Weighted(
+                classes.each_mut().map(|chunks| Chunks(std::mem::take(&mut chunks.0).into_iter().map(weigh).collect())),
+            );
         }
     }
 
     fn append(&mut self, mut other: Self) {
-        fn append<T>(mine: &mut [Vec<T>; 2], others: &mut [Vec<T>; 2]) {
-            for (mine, other) in mine.iter_mut().zip(others) {
-                mine.append(other);
-            }
-        }
         if matches!(self, Self::Weighted(_)) {
             other.weigh();
         }
         if matches!(other, Self::Weighted(_)) {
             self.weigh();
         }
-        match (self, &mut other) {
-            (Self::Plain(mine), Self::Plain(others)) => append(mine, others),
-            (Self::Weighted(mine), Self::Weighted(others)) => append(mine, others),
+        match (self, other) {
+            (Self::Plain(mine), Self::Plain(others)) => {
+                mine.iter_mut().zip(others).for_each(|(mine, other)| mine.append(other));
+            }
+            (Self::Weighted(mine), Self::Weighted(others)) => {
+                mine.iter_mut().zip(others).for_each(|(mine, other)| mine.append(other));
+            }
             _ => unreachable!("both have weights if one has"),
         }
     }
 
     fn sort(&mut self) {
         match self {
-            Self::Plain(classes) => classes.par_iter_mut().for_each(|ranks| ranks.par_sort_unstable()),
-            Self::Weighted(classes) => {
-                classes.par_iter_mut().for_each(|rows| rows.par_sort_unstable_by_key(|&(rank, _)| rank));
-            }
+            Self::Plain(classes) => classes.par_iter_mut().for_each(Chunks::sort),
+            Self::Weighted(classes) => classes.par_iter_mut().for_each(Chunks::sort),
         }
     }
 
     /// Goes through sorted rows in bins without `low_bits` bits, the highest scores first.
     fn for_each_bin(&self, low_bits: u32, visit: impl FnMut(&Bin)) {
         match self {
-            Self::Plain(classes) => join(classes.each_ref().map(Vec::as_slice), low_bits, visit),
-            Self::Weighted(classes) => join(classes.each_ref().map(Vec::as_slice), low_bits, visit),
+            Self::Plain(classes) => join(classes.each_ref().map(Chunks::sorted), low_bits, visit),
+            Self::Weighted(classes) => join(classes.each_ref().map(Chunks::sorted), low_bits, visit),
         }
     }
 
     /// Walks through sorted rows.
     fn walk(&self, course: Course) -> Walk {
         match self {
-            Self::Plain(classes) => walk(classes.each_ref().map(Vec::as_slice), course),
-            Self::Weighted(classes) => walk(classes.each_ref().map(Vec::as_slice), course),
+            Self::Plain(classes) => walk(classes.each_ref().map(Chunks::sorted), course),
+            Self::Weighted(classes) => walk(classes.each_ref().map(Chunks::sorted), course),
         }
     }
 }
 
 /// A row as it is kept.
-trait Row: Copy + Sync {
+trait Row: Copy + Send + Sync {
     fn rank(self) -> u64;
     fn weight(self) -> f64;
     /// The sum of the weights.
@@ -290,7 +339,7 @@ impl Ranking {
     /// One of `sharers` rankings that share the bins of a limit.
     pub(super) fn new(limit: Limit, sharers: usize) -> Self {
         let bins = if sharers == 1 { limit.bins } else { (limit.bins / sharers).max(1024) };
-        Self { limit, bins, rows: Rows::Plain([Vec::new(), Vec::new()]), histogram: None }
+        Self { limit, bins, rows: Rows::new(), histogram: None }
     }
 
     /// Before `rows` calls of [`Ranking::push`]; `weighted` if weights other than 1 are among them.
@@ -315,15 +364,16 @@ impl Ranking {
     /// Rows of labels 0 or 1 and of positive weights, which are 1 without.
     pub(super) fn add(&mut self, labels: &[f64], scores: &[f64], weights: Option<&[f64]>) {
         self.make_room(scores.len(), weights.is_some());
-        for (row, (&label, &score)) in labels.iter().zip(scores).enumerate() {
-            self.push(score, usize::from(label > 0.5), weights.map_or(1.0, |weights| weights[row]));
-        }
+        let rows = labels.iter().zip(scores).enumerate();
+        // -0 becomes 0.
+        self.rows.extend(rows.map(|(row, (&label, &score))| {
+            (rank(score + 0.0), usize::from(label > 0.5), weights.map_or(1.0, |weights| weights[row]))
+        }));
     }
 
     /// `class` is 0 or 1, `weight` positive.
     pub(super) fn push(&mut self, score: f64, class: usize, weight: f64) {
-        // -0 becomes 0.
-        self.rows.push(rank(score + 0.0), class, weight);
+        self.rows.extend(std::iter::once((rank(score + 0.0), class, weight)));
     }
 
     pub(super) fn merge(&mut self, other: Self) {
@@ -360,8 +410,8 @@ impl Ranking {
         self.rows.for_each_bin(low_bits, |bin| bins.push(*bin));
         histogram.absorb(&bins, low_bits, self.bins);
         match &mut self.rows {
-            Rows::Plain(classes) => *classes = [Vec::new(), Vec::new()],
-            Rows::Weighted(classes) => *classes = [Vec::new(), Vec::new()],
+            Rows::Plain(classes) => *classes = [Chunks::new(), Chunks::new()],
+            Rows::Weighted(classes) => *classes = [Chunks::new(), Chunks::new()],
         }
     }
 
@@ -424,7 +474,7 @@ mod tests {
     fn what_is_kept_is_counted() {
         let ranking = ranking((0..100_000).map(f64::from), &Limit::new(usize::MAX));
         let Rows::Plain(classes) = &ranking.rows else { panic!("no weights") };
-        assert_eq!(classes.iter().map(Vec::len).sum::<usize>(), 100_000);
+        assert_eq!(classes.iter().map(Chunks::len).sum::<usize>(), 100_000);
         assert_eq!(ranking.limit.taken.load(Ordering::Relaxed), 800_000);
     }
     /// Rows in parts on all cores against one bin after the other: scores with ties across the parts, and weights.
