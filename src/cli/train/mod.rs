@@ -1,0 +1,150 @@
+//! `gpu-logreg train`: the order of a run.
+
+mod flags;
+mod iterations;
+mod measured;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crate::cli::progress::Progress;
+use crate::cli::{Global, NOT_CONVERGED, check_distinct, print};
+use crate::data::{Inputs, Request, Table, Wanted};
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::model::file::Pending;
+use crate::report;
+use crate::report::html::RowsFrom;
+use crate::train::{Init, prepare};
+use flags::references;
+use iterations::{line, step};
+use measured::{Measured, page_of, validation};
+
+pub(super) use flags::Train;
+
+pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
+    let mut job = arguments.job()?;
+    let rows = arguments.rows.check(arguments.split)?;
+    let outputs = [
+        ("-o", arguments.output.as_ref()),
+        ("--history", arguments.history.as_ref()),
+        ("--covariance", arguments.covariance.as_ref()),
+        ("--report", arguments.report.as_ref()),
+    ];
+    let outputs: Vec<_> = outputs.into_iter().filter_map(|(name, path)| Some((name, path?.as_path()))).collect();
+    check_distinct(&outputs)?;
+    let table = Table::open_all(&arguments.data)?;
+    job.request.references = references(&arguments.reference, &table)?;
+    for output in &outputs {
+        for file in &table.files {
+            check_distinct(&[("the data", &file.path), *output])?;
+        }
+    }
+    let monitor = Progress::new(global);
+    // What is to be validated on is opened before the work too.
+    let others = if arguments.valid.is_empty() { None } else { Some(Table::open_all(&arguments.valid)?) };
+    let selected = rows.select(&table, &monitor)?;
+    let held_back = selected.validation.or(others);
+    // The report looks at the rows of the training if there are no others.
+    let in_sample = selected.training.clone();
+    let prepared = prepare(selected.training, &job, &monitor)?;
+    if let Some(table) = &held_back {
+        check_held_back(table, &job.request)?;
+    }
+    let plan = prepared.plan();
+    if arguments.dry_run {
+        print(&if global.json {
+            format!("{:#}\n", serde_json::json!({ "plan": plan }))
+        } else {
+            format!("{}\n", report::plan(&plan))
+        })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Before the work: a place that cannot be written to should not cost a training.
+    let pending = arguments.output.as_deref().map(Pending::create).transpose()?;
+    let covariance = arguments.covariance.as_deref().map(Pending::create).transpose()?;
+    let history = arguments.history.as_deref().map(Pending::create).transpose()?;
+    let page = arguments.report.as_deref().map(Pending::create).transpose()?;
+    let (mut lines, mut steps) = (String::new(), Vec::new());
+    global.note(&report::plan(&plan));
+    let begin = Instant::now();
+    let mut model = prepared.train(&monitor, &mut |iteration| {
+        lines += &line(iteration, begin);
+        steps.push(step(iteration));
+    })?;
+    model.training.command = std::env::args().collect();
+    let (has_estimates, is_finite) = (model.training.status.has_estimates(), is_finite(&model));
+    let wanted = |_: &Table| has_estimates || page.is_some() && is_finite;
+    let mut measured = None;
+    if let Some(table) = held_back.as_ref().filter(|table| wanted(table)) {
+        let rows_from = arguments.split.map_or_else(|| table.name(), |part| format!("split {part}"));
+        let found = Measured::new(&model, table, RowsFrom::Validation(rows_from.clone()), page.is_some(), &monitor)?;
+        model.training.validation = has_estimates.then(|| validation(&found, rows_from));
+        model.training.warnings.extend(found.counts.warnings().map(|warning| format!("validation: {warning}")));
+        measured = Some(found);
+    }
+    let json = model.to_json();
+    if let Some(pending) = pending {
+        pending.finish(json.as_bytes())?;
+    }
+    if let (Some(file), Some(covariance)) = (covariance, &model.covariance) {
+        let text = serde_json::to_string_pretty(covariance)
+            .map_err(|cause| Error::internal(format!("the covariance has no JSON form: {cause}")))?;
+        file.finish(format!("{text}\n").as_bytes())?;
+    }
+    if let Some(history) = history {
+        history.finish(lines.as_bytes())?;
+    }
+    if let Some(page) = page {
+        if measured.is_none() && is_finite {
+            measured = Some(Measured::new(&model, &in_sample, RowsFrom::Training, true, &monitor)?);
+        }
+        let starts_empty = job.init == Init::Zero;
+        page.finish(page_of(&model, measured.as_ref(), &steps, starts_empty).as_bytes())?;
+    }
+    for note in &model.training.notes {
+        global.note(note);
+    }
+    for warning in &model.training.warnings {
+        global.warn(warning);
+    }
+    if global.json {
+        print(&json)?;
+    } else {
+        print(&report::table(&model))?;
+        // What the model does not keep is no part of the result.
+        let losses: Vec<f64> = steps.iter().map(|step| step.value).collect();
+        if let Some(way) = report::way_down(&losses) {
+            global.note(&way);
+        }
+        if let Some(in_sample) = measured.as_ref().and_then(Measured::in_sample) {
+            global.note(&in_sample);
+        }
+        if let Some(path) = &arguments.output {
+            global.note(&format!("the model is in {}", path.display()));
+        }
+    }
+    let success = model.training.status.is_success();
+    Ok(if arguments.strict && !success { ExitCode::from(NOT_CONVERGED) } else { ExitCode::SUCCESS })
+}
+
+/// What the validation needs beside the features is there: it should not cost a training.
+fn check_held_back(table: &Table, request: &Request) -> Result<()> {
+    let offset = request.offset.as_deref();
+    let offset = offset.map(|column| Wanted { column, kind: "numeric", indicates: false, fill: None, levels: &[] });
+    Inputs::find(
+        table,
+        offset.into_iter(),
+        request.label.as_deref().map(|label| (label, [].as_slice())),
+        request.weight.as_deref(),
+        &[],
+    )
+    .map(drop)
+}
+
+/// Whether the model gives every row a probability.
+fn is_finite(model: &Model) -> bool {
+    let intercepts = model.intercept.iter().chain(&model.intercepts);
+    let of_features = model.features.iter().flat_map(|feature| feature.coefficient.iter().chain(&feature.coefficients));
+    intercepts.chain(of_features).all(|coefficient| coefficient.is_finite())
+}
