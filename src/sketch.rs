@@ -316,6 +316,7 @@ impl Sketch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::UNSEEN_LEVEL;
 
     #[test]
     fn margins_fit_whatever_their_size_and_order() {
@@ -338,5 +339,61 @@ mod tests {
             small.add(&[z], &[1]);
         }
         assert!(small.width() < 1e-3);
+    }
+
+    #[test]
+    fn values_are_counted_where_they_lie() {
+        // Whole numbers from -10 on, those from 470 on beyond the bins.
+        let blank = || ColumnRows::Bins { low: -10.0, width: 1.0, counts: vec![[0; 2]; BINS], beyond: [0; 2] };
+        let numbers = [-1e300, -10.5, -10.0, -9.5, 0.0, 0.25, 469.0, 469.999, 470.0, 471.0, 1e300, 1e308];
+        let mut bins = blank();
+        bins.add(numbers.iter().map(|&x| (x, usize::from(x > 0.0))));
+        // A second piece adds to the first.
+        bins.add(std::iter::once((0.5, 1)));
+        let ColumnRows::Bins { counts, beyond, .. } = bins else { panic!("a number") };
+        let mut expected = vec![[0; 2]; BINS];
+        for (bin, of_bin) in [(0, [2, 0]), (10, [1, 2]), (479, [0, 2])] {
+            expected[bin] = of_bin;
+        }
+        assert_eq!((counts, beyond), (expected, [2, 4]));
+        // Of a category: the places of levels, and what the model does not know.
+        let mut levels = ColumnRows::Levels(vec![[0; 2]; 3]);
+        levels.add([(0.0, 1), (2.0, 0), (-1.0, 0), (2.0, 1), (-1.0, 1)].into_iter());
+        let ColumnRows::Levels(levels) = levels else { panic!("a category") };
+        assert_eq!(levels, [[0, 1], [0, 0], [1, 1]]);
+    }
+
+    /// What ranges saw comes together: nothing of a number, a category or a point is lost.
+    #[test]
+    fn what_two_ranges_saw_is_what_one_would_have_seen() {
+        let bins = ColumnRows::Bins { low: 0.0, width: 1.0, counts: vec![[0; 2]; BINS], beyond: [0; 2] };
+        let levels = ColumnRows::Levels(vec![[0; 2]; 2]);
+        let columns = [bins, levels].into_iter().enumerate();
+        let blank = Sketch {
+            margins: Margins::new(),
+            probabilities: vec![[0; 2]; Sketch::PROBABILITIES],
+            columns: columns.map(|(column, rows)| ColumnSketch { column, weight: 1.0, rows }).collect(),
+            points: Vec::new(),
+            loss: None,
+            below: u64::MAX,
+        };
+        let (numbers, levels) = ([-1.0, 2.5, 2.0, 1e9, 1e10, 7.0], [0.0, 1.0, UNSEEN_LEVEL, 0.0, 1.0, 1.0]);
+        let (classes, margins) = ([0, 1, 1, 0, 1, 0], [-3.0, 0.5, 0.25, -0.01, 9.0, 0.0]);
+        let mut whole = blank.empty();
+        for rows in [0..4, 4..6] {
+            let features = vec![numbers[rows.clone()].to_vec(), levels[rows.clone()].to_vec()];
+            let piece = Piece { first_row: rows.start, features, rows: rows.len(), ..Piece::default() };
+            let mut of_range = blank.empty();
+            let places: Vec<usize> = (0..rows.len()).collect();
+            of_range.add(&piece, &places, &classes[rows.clone()], &margins[rows]);
+            whole.merge(of_range);
+        }
+        let ColumnRows::Bins { counts, beyond, .. } = &whole.columns[0].rows else { panic!("a number") };
+        assert_eq!((counts[2], counts[7], *beyond), ([0, 2], [1, 0], [1, 2]));
+        let ColumnRows::Levels(found) = &whole.columns[1].rows else { panic!("a category") };
+        assert_eq!(found, &[[2, 0], [1, 2]]);
+        let point = |row: usize| Point { values: vec![numbers[row], levels[row]], is_positive: classes[row] == 1 };
+        assert_eq!(whole.points, (0..6).map(point).collect::<Vec<_>>());
+        assert_eq!((whole.rows(), whole.margins.bins().map(|bin| bin.2[1]).sum::<u64>()), ([3, 3], 3));
     }
 }

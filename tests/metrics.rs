@@ -688,6 +688,34 @@ fn curves_keep_their_ends_and_their_course() {
     }
 }
 
+/// So many rows that the walk goes through them in parts, and so few scores that all of them are points.
+#[test]
+fn a_curve_of_few_scores_has_every_one_of_them() {
+    const SCORES: usize = 50;
+    let count = 120_000;
+    let class = |row: usize| usize::from((row * row) % 97 < 20 + row % SCORES);
+    for weights in [None, Some((0..count).map(|row| 0.5 + (row % 3) as f64).collect::<Vec<f64>>())] {
+        let rows = Rows {
+            labels: (0..count).map(|row| class(row) as f64).collect(),
+            scores: (0..count).map(|row| (row % SCORES) as f64 / 10.0 - 2.5).collect(),
+            weights,
+        };
+        let mut of_scores = [[0.0; 2]; SCORES];
+        (0..count).for_each(|row| of_scores[row % SCORES][class(row)] += rows.weight(row));
+        let total = |class: usize| of_scores.iter().map(|of_score| of_score[class]).sum::<f64>();
+        let curve = rows.measure(unlimited()).curve;
+        assert_eq!(curve.len(), SCORES + 1);
+        let (mut f, mut t) = (0.0, 0.0);
+        for (point, score) in curve[1..].iter().zip((0..SCORES).rev()) {
+            f += of_scores[score][0];
+            t += of_scores[score][1];
+            let expected = [sigmoid(score as f64 / 10.0 - 2.5), f / total(0), t / total(1), t / (t + f)];
+            let found = [point.threshold, point.false_positive_rate, point.true_positive_rate, point.precision];
+            near_all(&found, &expected, 1e-12).unwrap_or_else(|error| panic!("{score}: {error}"));
+        }
+    }
+}
+
 #[test]
 fn ties_are_spread_over_the_deciles() {
     // One score for all: no decile is better than another.

@@ -408,10 +408,16 @@ fn neither_threads_nor_row_groups_change_the_pictures() {
     let x: Vec<f64> = (0..rows).map(|_| random.unit()).collect();
     let u: Vec<f64> = (0..rows).map(|_| random.unit() * 100.0).collect();
     let label: Vec<bool> = x.iter().map(|x| random.unit() < *x).collect();
-    let columns: [(&str, ArrayRef); 3] = [
+    // Some of it far from its mean, on both sides.
+    let far = (0..rows)
+        .map(|row| random.unit() * if row % 100 == 0 { 50.0 } else { 1.0 } - if row % 70 == 0 { 30.0 } else { 0.0 });
+    let levels = (0..rows).map(|row| ["north", "east", "south"][row * 7 % 5 % 3]);
+    let columns: [(&str, ArrayRef); 5] = [
         ("x", Arc::new(Float64Array::from(x))),
         ("u", Arc::new(Float64Array::from(u))),
         ("y", Arc::new(BooleanArray::from(label))),
+        ("far", Arc::new(far.collect::<Float64Array>())),
+        ("g", Arc::new(StringArray::from_iter_values(levels))),
     ];
     let whole = Place::with_data(&columns);
     let parts = Place::new();
@@ -423,17 +429,22 @@ fn neither_threads_nor_row_groups_change_the_pictures() {
     };
     let expected = landscape(&whole, 1);
     assert!(landscape(&whole, 2) == expected && landscape(&parts, 2) == expected);
-    let pictures = |place: &Place, threads: u32| {
+    let pictures = |place: &Place, features: &str, threads: u32| {
         let flags = format!("--threads {threads} --device cpu --report page.html");
-        place.done(&format!("train data.parquet --label y {flags}"));
+        place.done(&format!("train data.parquet --label y --features {features} {flags}"));
         let page = place.page("page.html");
         // Without what it cost, which differs from run to run.
         between(&page, "<section id=\"pictures\">", "<h2>The cost").to_owned()
     };
-    let expected = pictures(&whole, 1);
-    assert_says(&expected, &["The boundary", "of the 30,000 rows"]);
-    assert!(expected.len() > 20_000);
-    assert!(pictures(&whole, 2) == expected && pictures(&parts, 2) == expected);
+    for (features, says) in [
+        ("x,u", &["The boundary", "of the 30,000 rows"]),
+        ("x,far,g", &["12,000 rows", "The probability at each level"]),
+    ] {
+        let expected = pictures(&whole, features, 1);
+        assert_says(&expected, says);
+        assert!(expected.len() > 20_000);
+        assert!(pictures(&whole, features, 2) == expected && pictures(&parts, features, 2) == expected, "{features}");
+    }
 }
 
 #[test]

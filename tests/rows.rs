@@ -15,6 +15,10 @@ use parquet::file::properties::WriterProperties;
 
 /// The label is `yes` in every third row; feature a is the row, b its negative.
 fn write(path: &Path, rows: usize, group: usize, more: &[(&str, ArrayRef)]) {
+    write_with(path, rows, WriterProperties::builder().set_max_row_group_row_count(Some(group)).build(), more);
+}
+
+fn write_with(path: &Path, rows: usize, properties: WriterProperties, more: &[(&str, ArrayRef)]) {
     let count = i32::try_from(rows).expect("few rows");
     let labels: StringArray = (0..count).map(|row| Some(if row % 3 == 0 { "yes" } else { "no" })).collect();
     let mut columns: Vec<(&str, ArrayRef)> = vec![
@@ -24,7 +28,6 @@ fn write(path: &Path, rows: usize, group: usize, more: &[(&str, ArrayRef)]) {
     ];
     columns.extend(more.iter().cloned());
     let batch = RecordBatch::try_from_iter(columns).expect("columns of one length");
-    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group)).build();
     let file = File::create(path).expect("the file is created");
     let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).expect("a schema");
     writer.write(&batch).expect("the rows are written");
@@ -74,6 +77,24 @@ fn every_row_comes_once_complete_and_in_order() {
         let all: Vec<f64> = one.into_iter().flatten().flat_map(|(_, rows)| rows).collect();
         assert!(all.iter().copied().eq((0..rows).map(|row| row as f64)), "{rows} rows");
     }
+}
+
+/// A range decodes dictionaries afresh, so it is longer where there are some.
+#[test]
+fn ranges_are_as_long_as_what_they_decode_for_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("rows.parquet");
+    let lengths = |has_dictionary: bool| {
+        let properties = WriterProperties::builder().set_dictionary_enabled(has_dictionary);
+        write_with(&path, 300_001, properties.build(), &[]);
+        let table = Table::open(&path).expect("the table opens");
+        let count = |rows: &mut usize, block: &mut Block<'_>| *rows += block.labels.len();
+        fold_rows(&table, &plan(&table, &["a", "b"]), &label(), &Silent, || 0, count).expect("the rows are read")
+    };
+    assert_eq!(lengths(true), [262_144, 37_857]);
+    // 4, 8 and 6 bytes a row, and pages of a megabyte.
+    let plain = lengths(false);
+    assert!(plain.len() == 2 && (160_000..190_000).contains(&plain[0]), "{plain:?}");
 }
 
 #[test]

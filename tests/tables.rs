@@ -28,6 +28,7 @@ use arrow::array::{
 use arrow::buffer::NullBuffer;
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field, Float32Type, Float64Type};
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::{Value, json};
 
 use common::data::{Random, write_parquet};
@@ -1403,6 +1404,95 @@ fn the_metrics_of_the_examples_are_those_of_row_by_row_sums() {
             assert_eq!(number(&found, "/metrics/rows"), labels.len() as f64);
             assert_eq!(number(&found, "/metrics/positives"), labels.iter().filter(|t| **t).count() as f64);
         }
+    }
+}
+
+/// More rows than a batch has, so that what one batch leaves behind meets the next, and places in the file are not those
+/// in the batch.
+#[test]
+fn many_batches_are_as_many_rows() {
+    const MANY: usize = 40_000;
+    let mut random = Random(5);
+    let x: Vec<f64> = (0..MANY).map(|_| 4.0 * random.unit() - 2.0).collect();
+    let y: Vec<bool> = x.iter().map(|x| random.label(1.5 * x - 0.4)).collect();
+    let w: Vec<f64> = (0..MANY).map(|row| 0.25 + (row * 7 % 5) as f64).collect();
+    let columns: Columns = vec![
+        ("x", Arc::new(Float64Array::from(x))),
+        ("w", Arc::new(Float64Array::from(w.clone()))),
+        ("y", Arc::new(BooleanArray::from(y.clone()))),
+    ];
+    let place = Place::new();
+    write(&place, "whole.parquet", &columns, MANY);
+    write(&place, "cut.parquet", &columns, 11_111);
+    let train = "whole.parquet --label y --features x --limit 3000 --quiet";
+    let model = place.model(&format!("{train} -o model.json"));
+    place.model(&format!("{train} --nulls drop-row -o dropping.json"));
+    let z = margins(&model, &columns);
+    let loss = |rows: &dyn Fn(usize) -> bool| {
+        let of_row = |&row: &usize| w[row] * (if y[row] { -z[row] } else { z[row] }).exp().ln_1p();
+        let weights: f64 = (0..MANY).filter(|row| rows(*row)).map(|row| w[row]).sum();
+        ((0..MANY).filter(|row| rows(*row)).collect::<Vec<_>>().iter().map(of_row).sum::<f64>() / weights, weights)
+    };
+    let (log_loss, weights) = loss(&|_| true);
+    for arguments in ["whole.parquet", "whole.parquet --threads 1", "cut.parquet", "cut.parquet --threads 1"] {
+        let found = place.done(&format!("evaluate -m model.json {arguments} --weight w --json")).json();
+        assert_metrics(&found["metrics"], &[("/rows", MANY as f64), ("/log_loss", log_loss)]);
+        assert!((number(&found, "/metrics/weights") - weights).abs() <= 1e-6, "{arguments}");
+        place.done(&format!("predict -m model.json {arguments} -o out.parquet --output margin --keep w"));
+        let out = read(&place.path("out.parquet"));
+        assert_numbers(&floats(&out["margin"]), &z);
+        assert_eq!(&out["w"], &column(&columns, "w"), "{arguments}");
+    }
+    // The first of two rows that are wrong, by its place in the file.
+    let wrong = [20_017, 33_333];
+    let is_wrong = |row: usize| wrong.contains(&row);
+    let changed = |name: &'static str, array: ArrayRef| {
+        let mut columns = columns.clone();
+        set(&mut columns, name, array);
+        columns
+    };
+    let missing = |row: usize| (!is_wrong(row)).then_some(w[row]);
+    let digit = |row: usize| if is_wrong(row) { row as i32 } else { i32::from(y[row]) };
+    for (columns, words) in [
+        (
+            changed("y", Arc::new((0..MANY).map(|row| (!is_wrong(row)).then_some(y[row])).collect::<BooleanArray>())),
+            "`y` is missing (null or NaN) in row 20017, from 0",
+        ),
+        (changed("y", Arc::new((0..MANY).map(|row| Some(digit(row))).collect::<Int32Array>())), "has the value 20017;"),
+        (
+            changed("w", Arc::new((0..MANY).map(missing).collect::<Float64Array>())),
+            "the weight `w` is missing (null or NaN) in row 20017, from 0",
+        ),
+        (
+            changed("x", Arc::new((0..MANY).map(missing).collect::<Float64Array>())),
+            "has no value of x in row 20017, from 0",
+        ),
+    ] {
+        for group in [MANY, 11_111] {
+            write(&place, "wrong.parquet", &columns, group);
+            assert_refused(&place, "evaluate -m model.json wrong.parquet --weight w", 3, &[words]);
+        }
+    }
+    // Left out where the model says so.
+    let is_left = |row: usize| row % 1_000 != 999;
+    let holes = (0..MANY).map(|row| is_left(row).then_some(w[row]));
+    write(&place, "holes.parquet", &changed("w", Arc::new(holes.collect::<Float64Array>())), 11_111);
+    let found = place.done("evaluate -m dropping.json holes.parquet --weight w --json").json();
+    assert_metrics(&found, &[("/left_out", 40.0), ("/metrics/rows", MANY as f64 - 40.0)]);
+    assert_metrics(&found["metrics"], &[("/log_loss", loss(&is_left).0)]);
+}
+
+/// Probabilities that repeat have a dictionary, others none.
+#[test]
+fn only_predictions_from_categories_alone_have_a_dictionary() {
+    let place = place_with(&table());
+    for (features, expected) in [("g", true), ("x,g", false), ("x", false)] {
+        place.done(&format!("train data.parquet --label y --features {features} --device cpu -o model.json"));
+        place.done("predict -m model.json data.parquet -o out.parquet");
+        let file = fs::File::open(place.path("out.parquet")).expect("the predictions");
+        let reader = SerializedFileReader::new(file).expect("a Parquet file");
+        let found = reader.metadata().row_group(0).column(0).dictionary_page_offset().is_some();
+        assert_eq!(found, expected, "{features}");
     }
 }
 

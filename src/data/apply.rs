@@ -5,7 +5,7 @@ use arrow::array::{Array, ArrayRef};
 use rayon::prelude::*;
 
 use super::coder::{Coder, MISSING, UNSEEN};
-use super::decode::{Part, decode, to_f64};
+use super::decode::{BATCH_ROWS, Part, decode, to_f64};
 use super::field::{Field, Kind};
 use super::label::{Class, for_each_class};
 use super::levels::{Level, level_name};
@@ -233,17 +233,38 @@ fn class_in(class: &Class, kind: Kind) -> Option<Class> {
     }
 }
 
+/// What becomes of a range of rows, which waits for those before.
+#[derive(Clone, Copy, Debug)]
+pub enum Results {
+    /// About the same whatever the rows: of so many ranges at a time, at least 1.
+    Sums(usize),
+    /// So many values of each row.
+    Rows(usize),
+}
+
 /// Ranges of a pass whose results are small: enough for all cores to be done at about the same time.
 pub const MANY_RANGES: usize = 64;
 
+/// Values that a range may leave behind, if those are more than a batch: 128 MiB of numbers.
+const RANGE_VALUES: usize = 1 << 23;
+
+impl Results {
+    /// Ranges that are worked on before what became of them is used, and the most rows of each.
+    fn room(self) -> (usize, usize) {
+        match self {
+            Self::Sums(at_once) => (at_once, usize::MAX),
+            Self::Rows(values) => (2 * rayon::current_num_threads(), (RANGE_VALUES / values.max(1)).max(BATCH_ROWS)),
+        }
+    }
+}
+
 /// Goes through the rows of `table` in ranges: `work` adds the pieces of a range, in the order of the rows, to what
-/// `start` made; `sink` gets what became of the ranges, in the order of the rows. It gets them `at_once` of them at a
-/// time, or without that twice as many as there are threads: memory is that of a piece for each thread and of what
-/// became of so many ranges, whatever the table has.
+/// `start` made; `sink` gets what became of the ranges, in the order of the rows. Memory is that of a piece for each thread
+/// and of what became of as many ranges as `results` allows, whatever the table has.
 pub fn fold_pieces<T: Send>(
     table: &Table,
     inputs: &Inputs,
-    at_once: Option<usize>,
+    results: Results,
     monitor: &dyn Monitor,
     start: impl Fn() -> T + Sync,
     work: impl Fn(&mut T, &mut Piece) -> Result<()> + Sync,
@@ -269,8 +290,8 @@ pub fn fold_pieces<T: Send>(
         })?;
         Ok(state)
     };
-    let at_once = at_once.unwrap_or_else(|| 2 * rayon::current_num_threads());
-    for some in ranges(table, &columns).chunks(at_once) {
+    let (at_once, most_rows) = results.room();
+    for some in ranges(table, &columns, most_rows).chunks(at_once) {
         // The first of several faults is told, whichever thread was faster.
         let done: Vec<Result<T>> = some.par_iter().map_init(Piece::default, fold).collect();
         for state in done {
@@ -342,6 +363,14 @@ mod tests {
     use arrow::array::{BooleanArray, Float64Array, StringArray};
 
     use super::*;
+
+    #[test]
+    fn what_waits_for_its_turn_is_bounded() {
+        // A row of 1000 probabilities takes 16 kB, and twice as many ranges as threads wait.
+        assert_eq!([1_000, 100_000].map(|values| Results::Rows(values).room().1), [8_388, BATCH_ROWS]);
+        assert!([0, 1, 32].iter().all(|values| Results::Rows(*values).room().1 >= 262_144));
+        assert_eq!(Results::Sums(3).room(), (3, usize::MAX));
+    }
 
     #[test]
     fn zero_and_one_are_false_and_true() {

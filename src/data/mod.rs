@@ -28,7 +28,9 @@ pub mod synth;
 mod table;
 mod weigh;
 
-pub use apply::{Inputs, Kept, Labels, MANY_RANGES, Piece, RowLabel, UNSEEN_LEVEL, Unseen, Wanted, fold_pieces};
+pub use apply::{
+    Inputs, Kept, Labels, MANY_RANGES, Piece, Results, RowLabel, UNSEEN_LEVEL, Unseen, Wanted, fold_pieces,
+};
 pub use design::{Category, Design};
 pub use field::{Field, Kind};
 pub use label::{Class, Label, MOST_CLASSES};

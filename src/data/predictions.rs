@@ -162,6 +162,11 @@ impl<W: Write + Send> Predictions<W> {
         Ok(predictions)
     }
 
+    /// How many columns it has.
+    pub fn columns(&self) -> usize {
+        self.schema.fields().len()
+    }
+
     /// Writes the next rows.
     pub fn write(&mut self, kept: Kept, predicted: Predicted) -> Result<()> {
         let Kept(mut columns) = kept;

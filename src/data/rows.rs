@@ -61,9 +61,9 @@ pub(super) struct Range {
     rows: usize,
 }
 
-/// The ranges that `columns` of a table are read in, in the order of the rows.
-pub(super) fn ranges(table: &Table, columns: &[usize]) -> Vec<Range> {
-    cut(&table.groups, worth_a_range(table, columns))
+/// The ranges of at most `most` rows that `columns` of a table are read in, in the order of the rows.
+pub(super) fn ranges(table: &Table, columns: &[usize], most: usize) -> Vec<Range> {
+    cut(&table.groups, worth_a_range(table, columns), most)
 }
 
 /// Rows of as many bytes as a range decodes for nothing: each has the dictionaries decoded afresh, and the pages in which
@@ -99,11 +99,11 @@ fn chunks<'t>(
         .map(|leaf| about.column(leaf))
 }
 
-/// Ranges of about the same length, of which `worth` rows or more are worth one.
-fn cut(groups: &[Group], worth: usize) -> Vec<Range> {
-    let [fewest, most] = RANGE_ROWS;
-    let length = groups.iter().map(|group| group.rows).sum::<usize>().div_ceil(RANGES).clamp(fewest, most);
-    let length = length.max(worth.min(WORTH_ROWS));
+/// Ranges of about the same length, of which `worth` rows or more are worth one, and `most` at most, 1 at least.
+fn cut(groups: &[Group], worth: usize, most: usize) -> Vec<Range> {
+    let [fewest, many] = RANGE_ROWS;
+    let length = groups.iter().map(|group| group.rows).sum::<usize>().div_ceil(RANGES).clamp(fewest, many);
+    let length = length.max(worth.min(WORTH_ROWS)).min(most);
     let mut ranges = Vec::new();
     for (group, about) in groups.iter().enumerate() {
         for before in (0..about.rows).step_by(length) {
@@ -139,7 +139,7 @@ pub fn fold_rows<T: Send>(
     work: impl Fn(&mut T, &mut Block<'_>) + Sync,
 ) -> Result<Vec<T>> {
     let reader = Reader::new(table, plan, label);
-    let ranges = ranges(table, &reader.columns);
+    let ranges = ranges(table, &reader.columns, usize::MAX);
     let fold = |buffers: &mut Buffers, range: &Range| {
         let mut state = start();
         let part = Part {
@@ -308,17 +308,20 @@ mod tests {
 
     #[test]
     fn a_large_row_group_is_cut() {
-        let rows = |of: &[usize]| cut(&groups(of), 0).iter().map(|range| range.rows).collect::<Vec<_>>();
+        let rows = |of: &[usize]| cut(&groups(of), 0, usize::MAX).iter().map(|range| range.rows).collect::<Vec<_>>();
         assert_eq!(rows(&[300_000]).len(), 10);
         assert_eq!(rows(&[8 << 20]).len(), 64);
         assert_eq!(rows(&[10, 40_000, 1]), [10, 32_768, 7_232, 1]);
         let third = Range { group: 1, file_rows: 32_768..40_000, first_row: 32_778, rows: 7_232 };
-        assert_eq!(cut(&groups(&[10, 40_000, 1]), 0)[2], third);
+        assert_eq!(cut(&groups(&[10, 40_000, 1]), 0, usize::MAX)[2], third);
         // Not where a range costs more than it has.
-        let worth =
-            |rows: usize| cut(&groups(&[600_000, 100]), rows).iter().map(|range| range.rows).collect::<Vec<_>>();
-        assert_eq!(worth(200_000), [200_000, 200_000, 200_000, 100]);
-        assert_eq!(worth(1 << 40), [262_144, 262_144, 75_712, 100]);
+        let of = |worth: usize, most: usize| {
+            cut(&groups(&[600_000, 100]), worth, most).iter().map(|range| range.rows).collect::<Vec<_>>()
+        };
+        assert_eq!(of(200_000, usize::MAX), [200_000, 200_000, 200_000, 100]);
+        assert_eq!(of(1 << 40, usize::MAX), [262_144, 262_144, 75_712, 100]);
+        // Nor more than there is room for, whatever that costs.
+        assert_eq!(of(1 << 40, 250_000), [250_000, 250_000, 100_000, 100]);
         assert_eq!([1, 100, 100_000].map(block_rows), [BATCH_ROWS, 5_242, 1_024]);
     }
 }

@@ -6,8 +6,8 @@ use std::io::Write;
 use std::mem::take;
 
 use crate::data::{
-    Inputs, MANY_RANGES, Nulls, Piece, Predicted, Prediction, Predictions, RowLabel, Table, UNSEEN_LEVEL, Unseen,
-    Wanted, fold_pieces,
+    Inputs, MANY_RANGES, Nulls, Piece, Predicted, Prediction, Predictions, Results, RowLabel, Table, UNSEEN_LEVEL,
+    Unseen, Wanted, fold_pieces,
 };
 use crate::error::{Error, Result};
 use crate::logistic::sigmoid;
@@ -154,7 +154,8 @@ pub fn predict<W: Write + Send>(
         Ok(())
     };
     let mut counts = Counts { rows: table.rows as u64, ..Counts::default() };
-    fold_pieces(table, inputs, None, monitor, Vec::new, work, |done| {
+    let results = Results::Rows(out.columns());
+    fold_pieces(table, inputs, results, monitor, Vec::new, work, |done| {
         done.into_iter().try_for_each(|(kept, predicted, unseen, missing)| {
             counts.add_unseen(unseen);
             counts.without += missing;
@@ -241,7 +242,7 @@ pub fn evaluate_and_sketch(
     };
     monitor.begin("evaluating", Some(table.rows as u64));
     let mut counts = Counts::default();
-    fold_pieces(table, &inputs, Some(MANY_RANGES), monitor, start, work, |(seen, taken, of_range)| {
+    fold_pieces(table, &inputs, Results::Sums(MANY_RANGES), monitor, start, work, |(seen, taken, of_range)| {
         if let (Some(sketch), Some(of_range)) = (&mut sketch, of_range) {
             sketch.merge(of_range);
         }
@@ -303,7 +304,7 @@ pub fn evaluate_and_sketch_classes(
     // The confusions of many classes are more than the rows of a range.
     let classes = model.label.classes.len();
     let at_once = (CONFUSIONS / (classes * classes)).clamp(1, MANY_RANGES);
-    fold_pieces(table, &inputs, Some(at_once), monitor, start, work, |(seen, taken, of_range)| {
+    fold_pieces(table, &inputs, Results::Sums(at_once), monitor, start, work, |(seen, taken, of_range)| {
         if let (Some(sketch), Some(of_range)) = (&mut sketch, of_range) {
             sketch.merge(of_range);
         }
@@ -432,4 +433,20 @@ fn without_rule(model: &Model, table: &Table, inputs: &Inputs, piece: &Piece, ma
         ),
         "Train it with --nulls drop-row (such rows get no prediction), mean or indicator; or fill the values upstream.",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_ranges_add_up() {
+        let unseen = |column: &str, rows: u64, first: &str| Unseen { column: column.into(), rows, first: first.into() };
+        let mut counts = Counts::default();
+        counts.add(Counts { rows: 10, without: 2, unseen: vec![unseen("a", 3, "x")] });
+        counts.add(Counts { rows: 5, without: 0, unseen: Vec::new() });
+        counts.add(Counts { rows: 7, without: 1, unseen: vec![unseen("b", 1, "z"), unseen("a", 2, "y")] });
+        // What was met first is named.
+        assert_eq!(counts, Counts { rows: 22, without: 3, unseen: vec![unseen("a", 5, "x"), unseen("b", 1, "z")] });
+    }
 }
