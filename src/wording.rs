@@ -22,6 +22,15 @@ pub fn listed<T: AsRef<str>>(names: &[T]) -> String {
     }
 }
 
+/// The same, a line each, for entries that say more than a name.
+pub fn lines<T: AsRef<str>>(entries: &[T]) -> String {
+    let mut lines: Vec<String> = entries.iter().take(LISTED).map(|entry| plain(entry.as_ref())).collect();
+    if let more @ 1.. = entries.len() - lines.len() {
+        lines.push(format!("and {more} more"));
+    }
+    lines.iter().flat_map(|line| ["\n    ", line.as_str()]).collect()
+}
+
 /// `row` of one, `rows` of others.
 pub fn plural(n: u64, noun: &str) -> String {
     format!("{noun}{}", if n == 1 { "" } else { "s" })
@@ -44,6 +53,15 @@ mod tests {
         assert!(listed(&names[..20]).ends_with(", x19, x20"));
         assert!(listed(&names[..21]).ends_with(", x19, x20 and 1 more"));
         assert!(listed(&names).ends_with(", x19, x20 and 2 more"));
+    }
+
+    #[test]
+    fn lines_end_and_are_plain() {
+        assert_eq!(lines::<&str>(&[]), "");
+        assert_eq!(lines(&["a\n: 1", "b"]), "\n    a\\n: 1\n    b");
+        let names: Vec<String> = (1..=22).map(|k| format!("x{k}")).collect();
+        assert!(lines(&names[..20]).ends_with("\n    x19\n    x20"));
+        assert!(lines(&names).ends_with("\n    x19\n    x20\n    and 2 more"));
     }
 
     #[test]

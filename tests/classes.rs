@@ -544,6 +544,61 @@ fn standard_errors_are_those_of_statsmodels() {
     assert_eq!(text.lines().filter(|line| line.starts_with("intercept ")).count(), 2);
 }
 
+/// The standard errors of all coefficients but those of the reference, the intercepts' first.
+fn errors(model: &Value) -> Vec<f64> {
+    let features = model["features"].as_array().expect("features").iter().map(|feature| &feature["inference"]);
+    let of_classes = std::iter::once(&model["intercepts_inference"]).chain(features);
+    of_classes
+        .flat_map(|classes| classes.as_array().expect("classes").iter().skip(1))
+        .map(|inference| number(inference, "/standard_error"))
+        .collect()
+}
+
+/// Two categories of many levels that go together: what the Hessian has of them is counted by pairs of codes, for each
+/// pair of classes. The columns written out are multiplied with each other.
+#[test]
+fn levels_have_the_standard_errors_of_columns_written_out() {
+    const ROWS: usize = 30_000;
+    let (mut columns, mut labels) = table(ROWS, 3);
+    let mut written = columns.clone();
+    let mut random = Random(29);
+    let mut codes = vec![0; ROWS];
+    for (name, count) in [("a", 150), ("b", 120)] {
+        for (code, label) in codes.iter_mut().zip(&mut labels) {
+            *code = if random.unit() < 0.3 { *code % count } else { (random.unit() * count as f64) as usize };
+            if *code % 7 < 3 && random.unit() < 0.2 {
+                *label = *code % 7;
+            }
+        }
+        let levels = StringArray::from_iter_values(codes.iter().map(|code| format!("l{code:03}")));
+        columns = with(columns, name, Arc::new(levels));
+        for level in 1..count {
+            let flags = codes.iter().map(|&code| f64::from(u8::from(code == level)));
+            written = with(written, &format!("{name}=l{level:03}"), Arc::new(Float64Array::from_iter_values(flags)));
+        }
+    }
+    let place = place_with(&with(columns, "y", texts(&labels)));
+    write(&place, "written.parquet", &with(written, "y", texts(&labels)), usize::MAX);
+    let whole = train(&place, "written.parquet --label y --inference --preconditioner hessian");
+    let unit = errors(&whole);
+    assert_eq!(unit.len(), 2 * (1 + 2 + 149 + 119));
+    // Of so many coefficients the solver has a bound of the Hessian, or that of some of the rows.
+    for flags in ["", "--preconditioner subsample"] {
+        let found = train(&place, &format!("data.parquet --label y --inference {flags}"));
+        assert_eq!(found["training"]["delta_is_approximate"], true, "{flags}");
+        let names = |model: &Value| -> Vec<Value> {
+            model["features"].as_array().expect("features").iter().map(|feature| feature["name"].clone()).collect()
+        };
+        assert_eq!(names(&found), names(&whole));
+        let [a, b] = [&found, &whole].map(|model| coefficients(model).into_iter().flat_map(|c| [c[1], c[2]]));
+        let in_errors: Vec<f64> = a.zip(b).zip(&unit).map(|((a, b), unit)| (a - b) / unit).collect();
+        let of_errors: Vec<f64> = errors(&found).iter().zip(&unit).map(|(error, unit)| error / unit - 1.0).collect();
+        let nothing = [vec![0.0; unit.len()]];
+        assert_near(&[in_errors], &nothing, 2e-5);
+        assert_near(&[of_errors], &nothing, 1e-5);
+    }
+}
+
 #[test]
 fn every_method_finds_the_same_optimum() {
     let place = penalised();

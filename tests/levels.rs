@@ -604,6 +604,10 @@ fn texts_that_tell_rows_apart_are_left_out_unless_they_are_named() {
     );
     let words = ["--reference id: that column is no category"];
     assert_refused(&place, "train data.parquet --label y --reference id=t0000", 3, &words);
+    // The list of the levels ends.
+    let words = ["Its levels are: t0000, t0001, ", ", t0018, t0019 and 2980 more"];
+    let wrong = "train data.parquet --label y --features id --max-levels 3000 --reference id=t";
+    assert_refused(&place, wrong, 3, &words);
 }
 
 #[test]

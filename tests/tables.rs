@@ -488,6 +488,47 @@ fn nulls_and_nan_are_both_missing() {
     assert_eq!(models[0], models[1]);
 }
 
+/// There may be thousands of columns, and each may be in a note or an error.
+#[test]
+fn lists_of_columns_end() {
+    const COLUMNS: usize = 2_000;
+    let kinds: [(&str, ArrayRef); 5] = [
+        ("day", Arc::new(Date32Array::from(vec![1; 50]))),
+        ("id", Arc::new(StringArray::from_iter_values((0..50).map(|row| row.to_string())))),
+        ("same", Arc::new(StringArray::from(vec!["Bonn"; 50]))),
+        ("hole", Arc::new((0..50).map(|row| (row != 7).then_some(f64::from(row % 5))).collect::<Float64Array>())),
+        ("flat", Arc::new(Float64Array::from(vec![4.5; 50]))),
+    ];
+    let mut columns: Vec<(String, ArrayRef)> =
+        vec![("y".into(), Arc::new((0..50).map(|row| Some(row % 3 == 0)).collect::<BooleanArray>()))];
+    for (name, array) in kinds {
+        columns.extend((0..COLUMNS).map(|k| (format!("{name}\u{1b}{k}"), Arc::clone(&array))));
+    }
+    let columns: Vec<(&str, ArrayRef)> =
+        columns.iter().map(|(name, array)| (name.as_str(), Arc::clone(array))).collect();
+    let place = Place::new();
+    write_parquet(&place.path("data.parquet"), &columns, 50);
+    let notes = place
+        .done("train data.parquet --label y --nulls mean --l2 1 --solver gradient-descent --device cpu -o m.json")
+        .stderr;
+    let last = |name: &str, end: &str| format!("{name}\\u{{1b}}19{end} and 1980 more");
+    for list in [
+        last("day", " (Date32)"),
+        last("id", " (more than 5)"),
+        last("same", " (always Bonn)"),
+        last("hole", " (1 row: 2.000000)"),
+        last("flat", " (always 4.5)"),
+    ] {
+        assert!(notes.contains(&list), "no {list} in {notes}");
+    }
+    // A cell of the 2000 columns with holes, a line each; and all 10001 names.
+    let run = refused(&place, "train data.parquet --label y", 3);
+    let lines: Vec<&str> = run.stderr.lines().filter(|line| line.starts_with("    ")).collect();
+    assert_eq!(lines[0], "    hole\\u{1b}0: 1 null; first rows, from 0: 7", "{run:?}");
+    assert_eq!((lines.len(), lines[20]), (21, "    and 1980 more"), "{run:?}");
+    assert_refused(&place, "train data.parquet --label z", 3, &["The columns are: y, day\\u{1b}0", "and 9981 more"]);
+}
+
 #[test]
 fn labels_may_be_missing_where_rows_are_dropped() {
     let mut columns = table();

@@ -492,7 +492,7 @@ fn rows_without_a_weight_are_left_out_where_the_model_says_so() {
     let place = place_with_weights(ones_but(None));
     let run =
         place.done("train data.parquet --label y --features x,k --weight w --nulls drop-row --device cpu -o m.json");
-    assert!(run.stderr.contains("1 rows with missing values left out"), "{run:?}");
+    assert!(run.stderr.contains("1 row with missing values left out"), "{run:?}");
     let run = place.done("evaluate -m m.json data.parquet --weight w --json");
     assert!(run.stderr.contains("1 row left out: the label, the weight or a value"), "{run:?}");
     let document = run.json();

@@ -15,6 +15,7 @@ use super::table::Table;
 use super::{Column, Store};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
+use crate::wording::{counted, lines, listed, plain};
 
 /// One value of a label column.
 #[derive(Clone, Debug, PartialEq, PartialOrd, Deserialize)]
@@ -78,10 +79,8 @@ impl Label {
 
     /// The classes, the first ones of many.
     pub(super) fn list(&self) -> String {
-        const SHOWN: usize = 10;
-        let shown: Vec<String> = self.classes.iter().take(SHOWN).map(Class::to_string).collect();
-        let rest = if self.classes.len() > SHOWN { ", .." } else { "" };
-        format!("{}{rest}", shown.join(", "))
+        let names: Vec<String> = self.classes.iter().map(Class::to_string).collect();
+        listed(&names)
     }
 
     fn binary(column: &str, classes: [&Class; 2], counts: [u64; 2]) -> Self {
@@ -140,12 +139,13 @@ impl Values {
         let mut sorted = self.counts.clone();
         sorted.sort_by(|a, b| a.0.partial_cmp(&b.0).unwrap_or(std::cmp::Ordering::Equal));
         let (shown, rest) = sorted.split_at(if self.others > 0 { 3 } else { sorted.len() });
-        let mut texts: Vec<String> = shown.iter().map(|(class, count)| format!("{class} ({count} rows)")).collect();
+        let mut texts: Vec<String> =
+            shown.iter().map(|(class, count)| format!("{class} ({})", counted(*count, "row"))).collect();
         let others = self.others + rest.iter().map(|(_, count)| count).sum::<u64>();
         if others > 0 {
-            texts.push(format!("others ({others} rows)"));
+            texts.push(format!("others ({})", counted(others, "row")));
         }
-        texts.join(", ")
+        listed(&texts)
     }
 }
 
@@ -197,7 +197,7 @@ impl LabelPlan {
                     format!(
                         "For example: gpu-logreg train {} --label {}",
                         quoted(&table.files[0].path.display().to_string()),
-                        quoted(&field.name)
+                        plain(&quoted(&field.name))
                     )
                 },
             );
@@ -216,7 +216,7 @@ impl LabelPlan {
         let field = &table.fields[column];
         if matches!(field.kind, Kind::Unusable | Kind::Time) {
             return Err(Error::data(
-                format!("the label `{name}` is of type {}, which has no classes", field.data_type),
+                format!("the label `{name}` is of type {}, which has no classes", plain(&field.data_type)),
                 "Use a column of booleans, numbers or texts.",
             ));
         }
@@ -250,7 +250,7 @@ impl LabelPlan {
         }
         if !references.is_empty() && !self.is_softmax() {
             return Err(Error::usage(
-                format!("--reference {}: the label of a model of two classes has no reference", field.name),
+                format!("--reference {}: the label of a model of two classes has no reference", plain(&field.name)),
                 "Say with --positive which class is the positive one.",
             ));
         }
@@ -317,7 +317,7 @@ impl LabelPlan {
         let label = if self.is_softmax() {
             if let Some(positive) = &self.positive {
                 return Err(Error::usage(
-                    format!("--positive {positive}: the label `{}` has {} classes", field.name, classes.len()),
+                    format!("--positive {positive}: the label `{}` has {} classes", plain(&field.name), classes.len()),
                     "Leave it out for a softmax over all of them, or make a column of two values upstream (this class \
                      against the rest).",
                 ));
@@ -388,7 +388,7 @@ impl LabelPlan {
     }
 
     fn check(&self, table: &Table, field: &Field, values: &Values) -> Result<Label> {
-        let name = &field.name;
+        let name = plain(&field.name);
         if values.missing > 0 {
             return Err(missing(table, field, values.missing, &values.first_missing));
         }
@@ -419,19 +419,19 @@ impl LabelPlan {
                     "the label `{name}` has the values {}; which of them is the positive class is not evident",
                     values.list()
                 ),
-                format!("Say it: --positive {b} (or {a})"),
+                plain(&format!("Say it: --positive {b} (or {a})")),
             ));
         }
         match (self.is_positive(a), self.is_positive(b)) {
-            (false, true) => Ok(Label::binary(name, [a, b], [*count_a, *count_b])),
-            (true, false) => Ok(Label::binary(name, [b, a], [*count_b, *count_a])),
+            (false, true) => Ok(Label::binary(&field.name, [a, b], [*count_a, *count_b])),
+            (true, false) => Ok(Label::binary(&field.name, [b, a], [*count_b, *count_a])),
             _ => Err(Error::data(
                 format!(
                     "--positive {} is no value of the label `{name}`, which has {}",
                     self.positive.as_ref().map_or_else(String::new, ToString::to_string),
                     values.list()
                 ),
-                format!("For example: --positive {b}"),
+                plain(&format!("For example: --positive {b}")),
             )),
         }
     }
@@ -441,8 +441,9 @@ impl LabelPlan {
 pub(super) fn missing(table: &Table, field: &Field, rows: u64, first: &[usize]) -> Error {
     Error::data(
         format!(
-            "the label `{}` is missing (null or NaN) in {rows} rows, from 0: {}",
-            field.name,
+            "the label `{}` is missing (null or NaN) in {}, from 0: {}",
+            plain(&field.name),
+            counted(rows, "row"),
             table.row_names(first)
         ),
         "Leave those rows out with --nulls drop-row; a row without its label teaches nothing.",
@@ -462,7 +463,11 @@ pub(super) fn parse_class(flag: &str, text: &str, field: &Field) -> Result<Class
     };
     class.ok_or_else(|| {
         Error::usage(
-            format!("{flag} {text} cannot be a value of `{}`, which is of type {}", field.name, field.data_type),
+            format!(
+                "{flag} {text} cannot be a value of `{}`, which is of type {}",
+                plain(&field.name),
+                plain(&field.data_type)
+            ),
             "Give one of its values.",
         )
     })
@@ -517,5 +522,5 @@ fn describe(candidates: &[(&Field, Values)]) -> String {
     }
     let texts: Vec<String> =
         candidates.iter().map(|(field, values)| format!("{}: {}", field.name, values.list())).collect();
-    format!("columns with two values:\n    {}", texts.join("\n    "))
+    format!("columns with two values:{}", lines(&texts))
 }

@@ -18,6 +18,7 @@ use super::label::{Class, missing, parse_class};
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
+use crate::wording::{counted, listed, plain};
 
 /// A level of a category; `None` is that of the rows without a value.
 pub type Level = Option<Class>;
@@ -148,7 +149,11 @@ impl Search<'_> {
                 }
                 None if category.is_named => {
                     return Err(Error::data(
-                        format!("column `{}` has more than {most} levels: too many for a category", field.name),
+                        format!(
+                            "column `{}` has more than {}: too many for a category",
+                            plain(&field.name),
+                            counted(most as u64, "level")
+                        ),
                         format!(
                             "Group them upstream, leave the column out with --ignore, or raise --max-levels (up to \
                              {MOST_LEVELS})."
@@ -160,13 +165,11 @@ impl Search<'_> {
         }
         let mut notes = Vec::new();
         if !constant.is_empty() {
-            notes.push(format!("constant, left out: {}", constant.join(", ")));
+            notes.push(format!("constant, left out: {}", listed(&constant)));
         }
         if !crowded.is_empty() {
-            notes.push(format!(
-                "text with too many levels for a category, left out unless named: {}",
-                crowded.join(", ")
-            ));
+            notes
+                .push(format!("text with too many levels for a category, left out unless named: {}", listed(&crowded)));
         }
         for (name, _) in self.references {
             if !usable.iter().any(|category| table.fields[category.column].name == *name) {
@@ -195,7 +198,7 @@ impl Search<'_> {
         let merged = found.map(|found| self.merge(table, label, found, self.most, keep)).transpose()?.flatten();
         merged.ok_or_else(|| {
             Error::data(
-                format!("the label `{}` has more than {} classes", field.name, self.most),
+                format!("the label `{}` has more than {} classes", plain(&field.name), self.most),
                 "Group them upstream: a softmax has weights for each class, and each class needs rows.",
             )
         })
@@ -281,7 +284,10 @@ impl Search<'_> {
                     ("beyond 9e15 (2^53), where f64 cannot tell integers apart,", "Write the column as text upstream.")
                 }
             };
-            return Err(Error::data(format!("category `{}` is {what} in row {row}, from 0", field.name), way_out));
+            return Err(Error::data(
+                format!("category `{}` is {what} in row {row}, from 0", plain(&field.name)),
+                way_out,
+            ));
         }
         self.check_missing(table, field, &found)?;
         let mut levels: Vec<Level> = levels.into_iter().cloned().map(Some).collect();
@@ -321,8 +327,9 @@ impl Search<'_> {
         }
         Err(Error::data(
             format!(
-                "category `{}` is missing (null) in {missing} rows; first rows, from 0: {}",
-                field.name,
+                "category `{}` is missing (null) in {}; first rows, from 0: {}",
+                plain(&field.name),
+                counted(missing, "row"),
                 table.row_names(&first_missing(found))
             ),
             "A category has no mean that could stand in. Say --nulls drop-row to leave those rows out, or --nulls \
@@ -342,11 +349,10 @@ impl Search<'_> {
             levels.iter().position(|level| level.as_ref() == Some(&class))
         };
         let Some(place) = place else {
-            let shown: Vec<String> = levels.iter().take(10).map(level_name).collect();
-            let rest = if levels.len() > shown.len() { ", ..." } else { "" };
+            let names: Vec<String> = levels.iter().map(level_name).collect();
             return Err(Error::data(
                 format!("--reference {}={wanted}: the column has no such level", field.name),
-                format!("Its levels are: {}{rest}", shown.join(", ")),
+                format!("Its levels are: {}", listed(&names)),
             ));
         };
         levels[..=place].rotate_right(1);
@@ -441,7 +447,7 @@ pub(super) fn known(table: &Table, category: &CategoryPlan, first_row: usize, co
             format!(
                 "{}: column `{}` has a value in row {}, from 0, that it had nowhere when it was read first",
                 table.name(),
-                table.fields[category.column].name,
+                plain(&table.fields[category.column].name),
                 table.row_names(&[first_row + row])
             ),
             "The file was changed in between; wait until it is written, then run again.",

@@ -18,6 +18,7 @@ use super::{Column, Store};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 use crate::standardize::ColumnScale;
+use crate::wording::{counted, lines, listed, plain};
 
 /// A category as it was read.
 #[derive(Clone, Debug)]
@@ -124,7 +125,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
             let names: Vec<&str> = corrections.iter().map(|&(index, _)| name(index)).collect();
             notes.push(format!(
                 "decoded once more, because a sample of their rows did not show their scale: {}",
-                names.join(", ")
+                listed(&names)
             ));
         }
         let misled = |index: &usize| corrections.iter().any(|(other, _)| other == index);
@@ -200,15 +201,18 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
         .map(|feature| format!("{} (always {})", feature.name, feature.scale.mean))
         .collect();
     if !constant.is_empty() {
-        notes.push(format!("constant: {}", constant.join(", ")));
+        notes.push(format!("constant: {}", listed(&constant)));
     }
     let filled: Vec<String> = features
         .iter()
         .filter(|feature| feature.missing > 0)
-        .map(|feature| format!("{} ({} rows: {:.6})", feature.name, feature.missing, feature.fill.unwrap_or(f64::NAN)))
+        .map(|feature| {
+            let (rows, fill) = (counted(feature.missing, "row"), feature.fill.unwrap_or(f64::NAN));
+            format!("{} ({rows}: {fill:.6})", feature.name)
+        })
         .collect();
     if !filled.is_empty() {
-        notes.push(format!("missing values filled with the mean of the others: {}", filled.join(", ")));
+        notes.push(format!("missing values filled with the mean of the others: {}", listed(&filled)));
     }
     let names = |column: Option<usize>| column.map(|column| table.fields[column].name.clone());
     let (weight, offset) = (names(plan.weight), names(plan.offset));
@@ -222,7 +226,7 @@ fn check_names(features: &[Feature]) -> Result<()> {
     names.sort_unstable();
     let Some(name) = names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]) else { return Ok(()) };
     Err(Error::data(
-        format!("two features would be called `{name}`"),
+        format!("two features would be called `{}`", plain(name)),
         "Rename the column or the level upstream, or leave the column out with --ignore.",
     ))
 }
@@ -234,7 +238,7 @@ fn mean_of_others(field: &Field, moments: &Moments) -> Result<f64> {
         return Ok(mean);
     }
     Err(Error::data(
-        format!("column `{}` is missing (null or NaN) in all rows", field.name),
+        format!("column `{}` is missing (null or NaN) in all rows", plain(&field.name)),
         "Leave it out with --ignore: it says nothing.",
     ))
 }
@@ -302,7 +306,7 @@ impl Read {
     /// The column's scale, or why it cannot be used.
     fn scale(&self, field: &Field, narrowing: Narrowing) -> Result<ColumnScale> {
         let exact = self.moments.exact();
-        let name = &field.name;
+        let name = plain(&field.name);
         // Integers beyond 2^53 that differ although their f64s do not.
         if exact.scale == 0.0 && self.integers.is_some_and(|(low, high)| low != high) {
             return Err(Error::data(
@@ -356,7 +360,8 @@ impl Sample {
                 format!(
                     "column `{}` has outliers: half of its values lie between {low:e} and {high:e}, its standard deviation \
                      is {:e}; on one scale the bulk cannot be told apart",
-                    field.name, scale.scale
+                    plain(&field.name),
+                    scale.scale
                 ),
                 "Check those values; clip or transform the column upstream (a logarithm?), or leave it out with --ignore.",
             ));
@@ -527,7 +532,7 @@ fn check_cells(table: &Table, plan: &Plan, columns: &[&Read]) -> Result<()> {
                 .map(|(count, what)| format!("{count} {what}"))
                 .collect();
             format!(
-                "\n    {}: {}; first rows, from 0: {}",
+                "{}: {}; first rows, from 0: {}",
                 table.fields[feature.column].name,
                 counts.join(", "),
                 table.row_names(&cells.first_rows)
@@ -537,9 +542,13 @@ fn check_cells(table: &Table, plan: &Plan, columns: &[&Read]) -> Result<()> {
     if bad.is_empty() {
         return Ok(());
     }
-    let shown = if bad.len() > 20 { format!("{}\n    ...", bad[..20].concat()) } else { bad.concat() };
     Err(Error::data(
-        format!("{} of {} feature columns have cells that are no finite numbers:{shown}", bad.len(), columns.len()),
+        format!(
+            "{} of {} feature columns have cells that are no finite numbers:{}",
+            bad.len(),
+            columns.len(),
+            lines(&bad)
+        ),
         "Leave those columns out with --ignore, or say what to do with rows that miss values: --nulls drop-row, mean or \
          indicator. Infinite values have to be corrected upstream.",
     ))

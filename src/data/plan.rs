@@ -13,6 +13,7 @@ use super::table::Table;
 use super::{Design, Shape};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
+use crate::wording::{counted, listed, plain};
 
 /// What is done about missing values: nulls, and NaN in columns of floats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -234,7 +235,8 @@ impl Request {
             // Some levels and classes may have lost all their rows.
             plan.label.find_classes(&table, leaves_missing_out, &of_label, monitor)?;
             self.find_levels(&table, &mut plan, &references, monitor)?;
-            plan.notes.push(format!("{} rows with missing values left out: {list}", before - table.rows));
+            let left_out = counted((before - table.rows) as u64, "row");
+            plan.notes.push(format!("{left_out} with missing values left out: {list}"));
         }
         Ok((table, plan))
     }
@@ -345,7 +347,7 @@ impl Request {
         sorted.sort_unstable();
         if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]) {
             return Err(Error::data(
-                format!("the file has two columns called `{twice}`"),
+                format!("the file has two columns called `{}`", plain(twice)),
                 "Rename one of them upstream.",
             ));
         }
@@ -388,7 +390,7 @@ impl Request {
             let why = if column == label.column {
                 "it is the label".into()
             } else {
-                format!("it is of type {}", field.data_type)
+                format!("it is of type {}", plain(&field.data_type))
             };
             return Err(Error::data(format!("{flag} {name}: {why}"), "Name a column of numbers."));
         }
@@ -404,7 +406,7 @@ impl Request {
 }
 
 fn nothing_left(table: &Table, plan: &Plan) -> Error {
-    let fact = format!("no feature is left beside the label `{}`", table.fields[plan.label.column].name);
+    let fact = format!("no feature is left beside the label `{}`", plain(&table.fields[plan.label.column].name));
     let facts: Vec<&str> = std::iter::once(&fact).chain(&plan.notes).map(String::as_str).collect();
     Error::data(facts.join("; "), format!("Name some with --features; the columns are: {}", table.names()))
 }
@@ -433,7 +435,7 @@ fn notes_on<'f>(left_out: impl Iterator<Item = &'f Field>) -> Vec<String> {
     let (times, others): (Vec<&Field>, Vec<&Field>) = left_out.partition(|field| field.is_feature());
     let list = |fields: &[&Field]| {
         let texts: Vec<String> = fields.iter().map(|field| format!("{} ({})", field.name, field.data_type)).collect();
-        texts.join(", ")
+        listed(&texts)
     };
     let mut notes = Vec::new();
     if !others.is_empty() {
@@ -448,16 +450,20 @@ fn notes_on<'f>(left_out: impl Iterator<Item = &'f Field>) -> Vec<String> {
 fn check_feature(field: &Field, flag: &str, label: &str, again: bool) -> Result<()> {
     if field.name == label {
         return Err(Error::usage(
-            format!("`{label}` is the label and cannot be a feature too"),
+            format!("`{}` is the label and cannot be a feature too", plain(label)),
             format!("Take it out of {flag}."),
         ));
     }
     if again {
-        return Err(Error::usage(format!("{flag} names `{}` twice", field.name), "Name it once."));
+        return Err(Error::usage(format!("{flag} names `{}` twice", plain(&field.name)), "Name it once."));
     }
     if !field.is_feature() {
         return Err(Error::data(
-            format!("column `{}` is of type {}, which cannot be a feature", field.name, field.data_type),
+            format!(
+                "column `{}` is of type {}, which cannot be a feature",
+                plain(&field.name),
+                plain(&field.data_type)
+            ),
             format!("Leave it out, or {UNUSABLE}."),
         ));
     }

@@ -18,6 +18,7 @@ use super::field::{Constant, Field, Source, leaves};
 use super::files::{Found, find};
 use super::panics::without_panic;
 use crate::error::{Error, Result};
+use crate::wording::listed;
 
 /// A file of a table.
 #[derive(Clone, Debug)]
@@ -157,10 +158,7 @@ impl Table {
     /// The names of all columns, for messages.
     pub(super) fn names(&self) -> String {
         let names: Vec<&str> = self.fields.iter().map(|field| field.name.as_str()).collect();
-        match names.len() {
-            0..=30 => names.join(", "),
-            n => format!("{}, ... ({n} columns)", names[..30].join(", ")),
-        }
+        listed(&names)
     }
 
     /// Positions of rows in the table as the user finds them in the files, for messages: rows from 0, with the file

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::svg::{Px, Scale};
+use super::svg::Scale;
 use super::text::{Figure, counted, name, significant};
 use crate::model::inference::Inference;
 use crate::model::{CategoryInfo, FeatureInfo, Model, ModelColumn};
@@ -99,10 +99,96 @@ pub(super) fn coefficients(model: &Model) -> Markup {
                 p class="soft" { "These are where the run stopped, and no estimates." }
             }
             @if !groups.is_empty() { (forest(model, &groups)) }
-            @if left_out > 0 {
-                p class="soft" { (counted(left_out as u64, "more feature")) ", all of smaller effect, " (if left_out == 1 { "is" } else { "are" }) " not drawn." }
-            }
+            (not_drawn(left_out))
             (table(model))
+        }
+    }
+}
+
+/// So many features are not in the picture.
+pub(super) fn not_drawn(left_out: usize) -> Markup {
+    html! {
+        @if left_out > 0 {
+            p class="soft" { (counted(left_out as u64, "more feature")) ", all of smaller effect, " (if left_out == 1 { "is" } else { "are" }) " not drawn." }
+        }
+    }
+}
+
+/// The scale that the strips of a picture share.
+pub(super) struct Strip {
+    scale: Scale,
+    pub(super) low: f64,
+    pub(super) high: f64,
+    has_intervals: bool,
+}
+
+impl Strip {
+    /// For effects and their intervals. An interval much longer than the effects would squeeze them: it is drawn to the
+    /// edge if it is longer than `most` times the largest.
+    pub(super) fn new(effects: impl Iterator<Item = (f64, Option<[f64; 2]>)> + Clone, most: f64) -> Self {
+        let largest = effects.clone().map(|(effect, _)| effect.abs()).fold(0.0, f64::max);
+        let reach = if largest > 0.0 { most * largest } else { f64::INFINITY };
+        let has_intervals = effects.clone().any(|(_, interval)| interval.is_some());
+        let (mut low, mut high) = (0.0_f64, 0.0_f64);
+        for (effect, interval) in effects {
+            let ends = interval.unwrap_or([effect; 2]);
+            low = low.min(effect).min(ends[0].max(-reach));
+            high = high.max(effect).max(ends[1].min(reach));
+        }
+        let scale = Scale::linear(low, high).nice(5);
+        let [low, high] = scale.ends();
+        Self { scale, low, high, has_intervals }
+    }
+
+    /// In percent of the strip, so that it is as wide as the page lets it be.
+    pub(super) fn percent(&self, x: f64) -> String {
+        format!("{:.2}%", 2.0 + 96.0 * ((x - self.low) / (self.high - self.low)).clamp(0.0, 1.0))
+    }
+
+    /// The last row of the picture: the axis and what it measures.
+    pub(super) fn axis(&self, name: &str) -> Markup {
+        html! {
+            tr {
+                th {}
+                td {
+                    svg class="strip" height="40" aria-hidden="true" {
+                        line class="axis" x1="2%" x2="98%" y1="1" y2="1" {}
+                        @for tick in self.scale.ticks(5) {
+                            @let x = self.percent(tick.at);
+                            line class="axis" x1=(x) x2=(x) y1="1" y2="5" {}
+                            text class="tick middle" x=(x) y="19" { (tick.label) }
+                        }
+                        text class="name middle" x="50%" y="36" { (name) }
+                    }
+                }
+                td {}
+            }
+        }
+    }
+
+    /// What the picture's marks are, and its lines, if it has any.
+    pub(super) fn explained(&self, model: &Model, mark: &str) -> Markup {
+        html! {
+            p class="soft" {
+                "Each " (mark) " is a coefficient times its column’s standard deviation"
+                @if self.has_intervals {
+                    @if let Some(info) = &model.training.inference {
+                        ", each line its interval of " (significant(100.0 * info.confidence, 4).trim_end_matches('0').trim_end_matches('.')) " % confidence (" (info.kind) ")"
+                    }
+                }
+                "."
+            }
+        }
+    }
+}
+
+/// What stands above the levels of a category in the picture.
+pub(super) fn compared(group: &Group<'_>) -> Markup {
+    html! {
+        @if let Some(category) = group.category {
+            tr class="group" {
+                th colspan="3" { (name(&category.column)) span class="soft" style="font-weight:400" { ", compared with " (reference(category)) } }
+            }
         }
     }
 }
@@ -113,29 +199,12 @@ fn interval(feature: &FeatureInfo) -> Option<[f64; 2]> {
 }
 
 fn forest(model: &Model, groups: &[Group<'_>]) -> Markup {
-    let all = || groups.iter().flat_map(|group| &group.features).map(|(_, feature)| *feature);
-    let largest = all().map(|feature| effect(feature).abs()).fold(0.0, f64::max);
-    // An interval much longer than the effects would squeeze them: it is drawn to the edge.
-    let reach = if largest > 0.0 { 4.0 * largest } else { f64::INFINITY };
-    let (mut low, mut high) = (0.0_f64, 0.0_f64);
-    for feature in all() {
-        let ends = interval(feature).unwrap_or([effect(feature); 2]);
-        low = low.min(effect(feature)).min(ends[0].max(-reach));
-        high = high.max(effect(feature)).max(ends[1].min(reach));
-    }
-    let scale = Scale::linear(low, high).nice(5);
-    let [low, high] = scale.ends();
-    // In percent of the strip, so that it is as wide as the page lets it be.
-    let percent = |x: f64| format!("{:.2}%", 2.0 + 96.0 * ((x - low) / (high - low)).clamp(0.0, 1.0));
-    let inferred = all().any(|feature| interval(feature).is_some());
+    let all = groups.iter().flat_map(|group| &group.features).map(|(_, feature)| (effect(feature), interval(feature)));
+    let strip = Strip::new(all, 4.0);
     html! {
         table class="forest" {
             @for group in groups {
-                @if let Some(category) = group.category {
-                    tr class="group" {
-                        th colspan="3" { (name(&category.column)) span class="soft" style="font-weight:400" { ", compared with " (reference(category)) } }
-                    }
-                }
+                (compared(group))
                 @for (index, feature) in &group.features {
                     @let effect = effect(feature);
                     @let class = if effect < 0.0 { "b" } else { "a" };
@@ -144,44 +213,22 @@ fn forest(model: &Model, groups: &[Group<'_>]) -> Markup {
                         th scope="row" { (shown) }
                         td {
                             svg class="strip" height="26" role="img" aria-label={ (shown) ": " (significant(effect, 4)) } {
-                                line class="zero" x1=(percent(0.0)) x2=(percent(0.0)) y1="0" y2="26" {}
+                                line class="zero" x1=(strip.percent(0.0)) x2=(strip.percent(0.0)) y1="0" y2="26" {}
                                 @if let Some([from, to]) = interval(feature) {
-                                    line class={ "range " (class) } x1=(percent(from)) x2=(percent(to)) y1="13" y2="13" {}
-                                    @if from < low { text x="0%" y="17" class="tick" { "◂" } }
-                                    @if to > high { text x="100%" y="17" class="tick end" { "▸" } }
+                                    line class={ "range " (class) } x1=(strip.percent(from)) x2=(strip.percent(to)) y1="13" y2="13" {}
+                                    @if from < strip.low { text x="0%" y="17" class="tick" { "◂" } }
+                                    @if to > strip.high { text x="100%" y="17" class="tick end" { "▸" } }
                                 }
-                                circle class={ "dot " (class) } cx=(percent(effect)) cy="13" r="5" {}
+                                circle class={ "dot " (class) } cx=(strip.percent(effect)) cy="13" r="5" {}
                             }
                         }
                         td { (Figure::new(format!("effect/{index}"), effect, 3)) }
                     }
                 }
             }
-            tr {
-                th {}
-                td {
-                    svg class="strip" height="40" aria-hidden="true" {
-                        line class="axis" x1="2%" x2="98%" y1="1" y2="1" {}
-                        @for tick in scale.ticks(5) {
-                            @let x = percent(tick.at);
-                            line class="axis" x1=(x) x2=(x) y1=(Px(1.0)) y2=(Px(5.0)) {}
-                            text class="tick middle" x=(x) y="19" { (tick.label) }
-                        }
-                        text class="name middle" x="50%" y="36" { "log odds" }
-                    }
-                }
-                td {}
-            }
+            (strip.axis("log odds"))
         }
-        p class="soft" {
-            "Each dot is a coefficient times its column’s standard deviation"
-            @if inferred {
-                @if let Some(info) = &model.training.inference {
-                    ", each line its interval of " (significant(100.0 * info.confidence, 4).trim_end_matches('0').trim_end_matches('.')) " % confidence (" (info.kind) ")"
-                }
-            }
-            "."
-        }
+        (strip.explained(model, "dot"))
     }
 }
 
@@ -202,22 +249,71 @@ pub(super) fn inferred_cells(place: &str, inference: Option<&Inference>) -> Mark
     }
 }
 
+/// The name of a feature, and what else is to be said of it.
+fn head(feature: &FeatureInfo, group: &Group<'_>) -> Markup {
+    html! {
+        th scope="row" {
+            (shown_name(feature, group.category))
+            @if let Some(unit) = &feature.unit { " " span class="soft" { "in " (unit) } }
+            @if feature.aliased { " " span class="soft" { "dropped: columns before it explain it" } }
+        }
+    }
+}
+
+/// A table of figures under these heads: the intercept, if there is one, and the features, as `cells` has them.
+pub(super) fn numbers(
+    heads: &[Markup],
+    intercept: Option<Markup>,
+    groups: &[Group<'_>],
+    cells: impl Fn(usize, &FeatureInfo) -> Markup,
+) -> Markup {
+    html! {
+        table class="numbers" {
+            thead {
+                tr {
+                    th scope="col" { "column" }
+                    @for head in heads { th scope="col" { (head) } }
+                }
+            }
+            tbody {
+                @if let Some(cells) = intercept {
+                    tr { th scope="row" { "intercept" } (cells) }
+                }
+                @for group in groups {
+                    @if let Some(category) = group.category {
+                        tr class="group" { th colspan=(heads.len() + 1) { (name(&category.column)) } }
+                        tr class="level" { th scope="row" { (reference(category)) } td class="soft" { "reference" } td colspan=(heads.len() - 1) {} }
+                    }
+                    @for (index, feature) in &group.features {
+                        tr class=[group.category.map(|_| "level")] { (head(feature, group)) (cells(*index, feature)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The heads of [`inferred_cells`].
+pub(super) const INFERRED: [&str; 6] = ["std. error", "z", "p", "low", "high", "odds ratio"];
+
 fn table(model: &Model) -> Markup {
     let (groups, left_out) = largest(model, LISTED, |_| true, |feature| effect(feature).abs());
     let inferred = model.training.inference.is_some();
-    let cells = |place: &str, coefficient: f64, inference: Option<&Inference>, column: Option<[f64; 2]>| {
+    let of_inference: &[&str] = if inferred { &INFERRED } else { &[] };
+    let heads: Vec<Markup> =
+        ["coefficient"].iter().chain(of_inference).chain(&["mean", "std. dev."]).map(|head| html! { (head) }).collect();
+    let intercept = html! {
+        td { (Figure::new("model/intercept", model.intercept(), 5)) }
+        @if inferred { (inferred_cells("model/intercept_inference", model.intercept_inference.as_ref())) }
+        td colspan="2" {}
+    };
+    let cells = |index: usize, feature: &FeatureInfo| {
+        let place = format!("model/features/{index}");
         html! {
-            td { (Figure::new(format!("{place}/coefficient"), coefficient, 5)) }
-            @if inferred {
-                (inferred_cells(place, inference))
-            }
-            @match column {
-                Some([mean, scale]) => {
-                    td { (Figure::new(format!("{place}/mean"), mean, 4)) }
-                    td { (Figure::new(format!("{place}/scale"), scale, 4)) }
-                }
-                None => td colspan="2" {},
-            }
+            td { (Figure::new(format!("{place}/coefficient"), feature.coefficient(), 5)) }
+            @if inferred { (inferred_cells(&place, feature.inference.as_ref())) }
+            td { (Figure::new(format!("{place}/mean"), feature.mean, 4)) }
+            td { (Figure::new(format!("{place}/scale"), feature.scale, 4)) }
         }
     };
     html! {
@@ -227,47 +323,7 @@ fn table(model: &Model) -> Markup {
             @if inferred { "the odds ratio is the factor on the odds. " } @else { "its exponential is the factor on the odds. " }
         }
         div class="wide" tabindex="0" {
-            table class="numbers" {
-                thead {
-                    tr {
-                        th scope="col" { "column" }
-                        th scope="col" { "coefficient" }
-                        @if inferred {
-                            @for head in ["std. error", "z", "p", "low", "high", "odds ratio"] { th scope="col" { (head) } }
-                        }
-                        th scope="col" { "mean" }
-                        th scope="col" { "std. dev." }
-                    }
-                }
-                tbody {
-                    @if model.training.fit_intercept {
-                        tr {
-                            th scope="row" { "intercept" }
-                            td { (Figure::new("model/intercept", model.intercept(), 5)) }
-                            @if inferred {
-                                (inferred_cells("model/intercept_inference", model.intercept_inference.as_ref()))
-                            }
-                            td colspan="2" {}
-                        }
-                    }
-                    @for group in &groups {
-                        @if let Some(category) = group.category {
-                            tr class="group" { th colspan=(if inferred { 10 } else { 4 }) { (name(&category.column)) } }
-                            tr class="level" { th scope="row" { (reference(category)) } td class="soft" { "reference" } td colspan=(if inferred { 8 } else { 2 }) {} }
-                        }
-                        @for (index, feature) in &group.features {
-                            tr class=[group.category.map(|_| "level")] {
-                                th scope="row" {
-                                    (shown_name(feature, group.category))
-                                    @if let Some(unit) = &feature.unit { " " span class="soft" { "in " (unit) } }
-                                    @if feature.aliased { " " span class="soft" { "dropped: columns before it explain it" } }
-                                }
-                                (cells(&format!("model/features/{index}"), feature.coefficient(), feature.inference.as_ref(), Some([feature.mean, feature.scale])))
-                            }
-                        }
-                    }
-                }
-            }
+            (numbers(&heads, model.training.fit_intercept.then_some(intercept), &groups, cells))
         }
         @if left_out > 0 {
             p class="soft" { "The " (counted(LISTED as u64, "feature")) " of largest effect; the model has " (counted(left_out as u64, "more feature")) ". `gpu-logreg inspect` shows all of them." }

@@ -126,25 +126,15 @@ pub struct Trial {
 impl Page<'_> {
     /// The page.
     pub fn to_html(&self) -> String {
-        let training = &self.model.training;
         let title = text::name(&format!("{} = {}", self.model.label.column, self.model.label.two()[1]));
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head { (head(&title, &[style::SHEET])) }
-                body {
-                    main {
-                        (summary::summary(self))
-                        @if let Some(quality) = &self.quality { (shape::section(self.model, quality)) }
-                        (coefficients::coefficients(self.model))
-                        @if let Some(quality) = &self.quality { (quality::section(self, quality)) }
-                        (self.cost())
-                    }
-                    footer { (footer(training)) }
-                }
-            }
+        let parts = html! {
+            (summary::summary(self))
+            @if let Some(quality) = &self.quality { (shape::section(self.model, quality)) }
+            (coefficients::coefficients(self.model))
+            @if let Some(quality) = &self.quality { (quality::section(self, quality)) }
+            (self.cost())
         };
-        page.into_string() + "\n"
+        whole(&title, &[style::SHEET], &parts, &self.model.training)
     }
 
     /// What is minimised, and how that went.
@@ -176,6 +166,21 @@ impl Page<'_> {
             }
         }
     }
+}
+
+/// The page around its parts, as a file has it.
+fn whole(title: &str, sheets: &[&'static str], parts: &Markup, training: &Training) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head { (head(title, sheets)) }
+            body {
+                main { (parts) }
+                footer { (footer(training)) }
+            }
+        }
+    };
+    page.into_string() + "\n"
 }
 
 /// What the head of a page holds.

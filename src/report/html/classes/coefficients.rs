@@ -2,9 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::super::coefficients::{Group, inferred_cells, largest, reference, shown_name};
-use super::super::svg::Scale;
-use super::super::text::{Figure, count, counted, name, significant};
+use super::super::coefficients::{
+    Group, INFERRED, Strip, compared, inferred_cells, largest, not_drawn, numbers, shown_name,
+};
+use super::super::text::{Figure, count, counted, significant};
 use super::marks::Marks;
 use crate::model::inference::Inference;
 use crate::model::{FeatureInfo, Model};
@@ -65,9 +66,7 @@ pub(super) fn coefficients(model: &Model, marks: &Marks) -> Markup {
                 p class="soft" { "These are where the run stopped, and no estimates." }
             }
             @if !groups.is_empty() && !classes.is_empty() { (lanes(model, &groups, &classes, marks)) }
-            @if left_out > 0 {
-                p class="soft" { (counted(left_out as u64, "more feature")) ", all of smaller effect, " (if left_out == 1 { "is" } else { "are" }) " not drawn." }
-            }
+            (not_drawn(left_out))
             @if marks.apart.others > 0 {
                 p class="soft" { "These are the " (marks.apart.classes.len()) " classes with most rows; " (count(marks.apart.others as f64)) " others are not drawn." }
             }
@@ -80,36 +79,24 @@ pub(super) fn coefficients(model: &Model, marks: &Marks) -> Markup {
 
 /// A strip for each feature, with a lane for each class.
 fn lanes(model: &Model, groups: &[Group<'_>], classes: &[usize], marks: &Marks) -> Markup {
-    let all = || {
-        let features = groups.iter().flat_map(|group| &group.features);
-        features.flat_map(|(_, feature)| classes.iter().map(|&class| (*feature, class)))
-    };
-    let largest = all().map(|(feature, class)| effect(feature, class).abs()).fold(0.0, f64::max);
-    // An interval much longer than the effects would squeeze them: it is drawn to the edge.
-    let reach = if largest > 0.0 { 2.5 * largest } else { f64::INFINITY };
-    let (mut low, mut high) = (0.0_f64, 0.0_f64);
-    for (feature, class) in all() {
-        let ends = interval(feature, class).unwrap_or([effect(feature, class); 2]);
-        low = low.min(effect(feature, class)).min(ends[0].max(-reach));
-        high = high.max(effect(feature, class)).max(ends[1].min(reach));
-    }
-    let scale = Scale::linear(low, high).nice(5);
-    let [low, high] = scale.ends();
-    let percent = |x: f64| format!("{:.2}%", 2.0 + 96.0 * ((x - low) / (high - low)).clamp(0.0, 1.0));
-    let inferred = all().any(|(feature, class)| interval(feature, class).is_some());
+    let all = groups
+        .iter()
+        .flat_map(|group| &group.features)
+        .flat_map(|(_, feature)| classes.iter().map(move |&class| (effect(feature, class), interval(feature, class))));
+    let strip = Strip::new(all, 2.5);
     let height = LANE * classes.len() as f64;
     let lane = |feature: &FeatureInfo, class: usize, y: f64| {
         let slot = marks.apart.slot(class);
         let effect = effect(feature, class);
         html! {
             @if let Some([from, to]) = interval(feature, class) {
-                line class={ "range k " (marks.colour(slot)) } x1=(percent(from)) x2=(percent(to)) y1=(y) y2=(y) {}
-                @if from < low { text x="0%" y=(y + 4.0) class="tick" { "◂" } }
-                @if to > high { text x="100%" y=(y + 4.0) class="tick end" { "▸" } }
+                line class={ "range k " (marks.colour(slot)) } x1=(strip.percent(from)) x2=(strip.percent(to)) y1=(y) y2=(y) {}
+                @if from < strip.low { text x="0%" y=(y + 4.0) class="tick" { "◂" } }
+                @if to > strip.high { text x="100%" y=(y + 4.0) class="tick end" { "▸" } }
             } @else {
-                line class={ "k thin " (marks.colour(slot)) } x1=(percent(0.0)) x2=(percent(effect)) y1=(y) y2=(y) {}
+                line class={ "k thin " (marks.colour(slot)) } x1=(strip.percent(0.0)) x2=(strip.percent(effect)) y1=(y) y2=(y) {}
             }
-            svg x=(percent(effect)) y=(y) {
+            svg x=(strip.percent(effect)) y=(y) {
                 path class={ "mark " (marks.colour(slot)) } d={ "M0 0" (marks.shape(slot)) } { title { (marks.name(class, 60)) ": " (significant(effect, 4)) } }
             }
         }
@@ -120,18 +107,14 @@ fn lanes(model: &Model, groups: &[Group<'_>], classes: &[usize], marks: &Marks) 
         }
         table class="forest lanes" {
             @for group in groups {
-                @if let Some(category) = group.category {
-                    tr class="group" {
-                        th colspan="3" { (name(&category.column)) span class="soft" style="font-weight:400" { ", compared with " (reference(category)) } }
-                    }
-                }
+                (compared(group))
                 @for (index, feature) in &group.features {
                     @let shown = shown_name(feature, group.category);
                     tr class=[group.category.map(|_| "level")] {
                         th scope="row" { (shown) }
                         td {
                             svg class="strip" height=(height) role="img" aria-label={ (shown) @for &class in classes { ", " (marks.name(class, 20)) " " (significant(effect(feature, class), 3)) } } {
-                                line class="zero" x1=(percent(0.0)) x2=(percent(0.0)) y1="0" y2=(height) {}
+                                line class="zero" x1=(strip.percent(0.0)) x2=(strip.percent(0.0)) y1="0" y2=(height) {}
                                 @for (place, &class) in classes.iter().enumerate() { (lane(feature, class, LANE * (place as f64 + 0.5))) }
                             }
                         }
@@ -143,52 +126,9 @@ fn lanes(model: &Model, groups: &[Group<'_>], classes: &[usize], marks: &Marks) 
                     }
                 }
             }
-            tr {
-                th {}
-                td {
-                    svg class="strip" height="40" aria-hidden="true" {
-                        line class="axis" x1="2%" x2="98%" y1="1" y2="1" {}
-                        @for tick in scale.ticks(5) {
-                            @let x = percent(tick.at);
-                            line class="axis" x1=(x) x2=(x) y1="1" y2="5" {}
-                            text class="tick middle" x=(x) y="19" { (tick.label) }
-                        }
-                        text class="name middle" x="50%" y="36" { "margin" }
-                    }
-                }
-                td {}
-            }
+            (strip.axis("margin"))
         }
-        p class="soft" {
-            "Each mark is a coefficient times its column’s standard deviation"
-            @if inferred {
-                @if let Some(info) = &model.training.inference {
-                    ", each line its interval of " (significant(100.0 * info.confidence, 4).trim_end_matches('0').trim_end_matches('.')) " % confidence (" (info.kind) ")"
-                }
-            }
-            "."
-        }
-    }
-}
-
-/// The name of a feature, and what else is to be said of it.
-fn head(feature: &FeatureInfo, group: &Group<'_>) -> Markup {
-    html! {
-        th scope="row" {
-            (shown_name(feature, group.category))
-            @if let Some(unit) = &feature.unit { " " span class="soft" { "in " (unit) } }
-            @if feature.aliased { " " span class="soft" { "dropped: columns before it explain it" } }
-        }
-    }
-}
-
-/// What stands before the levels of a category, over so many columns.
-fn head_of_group(group: &Group<'_>, columns: usize) -> Markup {
-    html! {
-        @if let Some(category) = group.category {
-            tr class="group" { th colspan=(columns) { (name(&category.column)) } }
-            tr class="level" { th scope="row" { (reference(category)) } td class="soft" { "reference" } td colspan=(columns - 2) {} }
-        }
+        (strip.explained(model, "mark"))
     }
 }
 
@@ -199,40 +139,27 @@ fn side_by_side(model: &Model, marks: &Marks) -> Markup {
     let (groups, left_out) = largest(model, LISTED, |_| true, |feature| size(feature, &classes));
     // So that paper is wide enough.
     let digits = if classes.len() > 6 { 4 } else { 5 };
+    let heads: Vec<Markup> = classes
+        .iter()
+        .map(|&class| marks.named(class, 16))
+        .chain(["mean", "std. dev."].map(|head| html! { (head) }))
+        .collect();
+    let intercept = html! {
+        @for &class in &classes { td { (Figure::new(format!("model/intercepts/{class}"), model.intercepts[class], digits)) } }
+        td colspan="2" {}
+    };
+    let cells = |index: usize, feature: &FeatureInfo| {
+        html! {
+            @for &class in &classes {
+                td { (Figure::new(format!("model/features/{index}/coefficients/{class}"), feature.coefficients[class], digits)) }
+            }
+            td { (Figure::new(format!("model/features/{index}/mean"), feature.mean, 4)) }
+            td { (Figure::new(format!("model/features/{index}/scale"), feature.scale, 4)) }
+        }
+    };
     html! {
         div class="wide" tabindex="0" {
-            table class="numbers" {
-                thead {
-                    tr {
-                        th scope="col" { "column" }
-                        @for &class in &classes { th scope="col" { (marks.named(class, 16)) } }
-                        th scope="col" { "mean" }
-                        th scope="col" { "std. dev." }
-                    }
-                }
-                tbody {
-                    @if model.training.fit_intercept {
-                        tr {
-                            th scope="row" { "intercept" }
-                            @for &class in &classes { td { (Figure::new(format!("model/intercepts/{class}"), model.intercepts[class], digits)) } }
-                            td colspan="2" {}
-                        }
-                    }
-                    @for group in &groups {
-                        (head_of_group(group, classes.len() + 3))
-                        @for (index, feature) in &group.features {
-                            tr class=[group.category.map(|_| "level")] {
-                                (head(feature, group))
-                                @for &class in &classes {
-                                    td { (Figure::new(format!("model/features/{index}/coefficients/{class}"), feature.coefficients[class], digits)) }
-                                }
-                                td { (Figure::new(format!("model/features/{index}/mean"), feature.mean, 4)) }
-                                td { (Figure::new(format!("model/features/{index}/scale"), feature.scale, 4)) }
-                            }
-                        }
-                    }
-                }
-            }
+            (numbers(&heads, model.training.fit_intercept.then_some(intercept), &groups, cells))
         }
         @if left_out > 0 {
             p class="soft" { "The " (counted(LISTED as u64, "feature")) " of largest effect; the model has " (counted(left_out as u64, "more feature")) "." }
@@ -252,37 +179,24 @@ fn class_by_class(model: &Model, marks: &Marks) -> Markup {
     classes.truncate(room);
     let more = inferred.len() - classes.len();
     let (groups, left_out) = largest(model, LINES, |_| true, |feature| size(feature, &classes));
+    let heads: Vec<Markup> = ["coefficient"].iter().chain(&INFERRED).map(|head| html! { (head) }).collect();
+    let intercept = |class: usize| {
+        html! {
+            td { (Figure::new(format!("model/intercepts/{class}"), model.intercepts[class], 5)) }
+            (inferred_cells(&format!("model/intercepts_inference/{class}"), model.intercepts_inference.get(class).and_then(Option::as_ref)))
+        }
+    };
+    let cells = |class: usize, index: usize, feature: &FeatureInfo| {
+        html! {
+            td { (Figure::new(format!("model/features/{index}/coefficients/{class}"), feature.coefficients[class], 5)) }
+            (inferred_cells(&format!("model/features/{index}/inference/{class}"), inference(feature, class)))
+        }
+    };
     html! {
         @for &class in &classes {
             p class="named" { (marks.named(class, 60)) }
             div class="wide" tabindex="0" style="margin-top:0" {
-                table class="numbers" {
-                    thead {
-                        tr {
-                            th scope="col" { "column" }
-                            @for head in ["coefficient", "std. error", "z", "p", "low", "high", "odds ratio"] { th scope="col" { (head) } }
-                        }
-                    }
-                    tbody {
-                        @if model.training.fit_intercept {
-                            tr {
-                                th scope="row" { "intercept" }
-                                td { (Figure::new(format!("model/intercepts/{class}"), model.intercepts[class], 5)) }
-                                (inferred_cells(&format!("model/intercepts_inference/{class}"), model.intercepts_inference.get(class).and_then(Option::as_ref)))
-                            }
-                        }
-                        @for group in &groups {
-                            (head_of_group(group, 8))
-                            @for (index, feature) in &group.features {
-                                tr class=[group.category.map(|_| "level")] {
-                                    (head(feature, group))
-                                    td { (Figure::new(format!("model/features/{index}/coefficients/{class}"), feature.coefficients[class], 5)) }
-                                    (inferred_cells(&format!("model/features/{index}/inference/{class}"), inference(feature, class)))
-                                }
-                            }
-                        }
-                    }
-                }
+                (numbers(&heads, model.training.fit_intercept.then(|| intercept(class)), &groups, |index, feature| cells(class, index, feature)))
             }
         }
         @if left_out > 0 {

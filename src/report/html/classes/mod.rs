@@ -15,10 +15,10 @@ mod regions;
 mod style;
 mod summary;
 
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 
 use super::text::name;
-use super::{RowsFrom, Step, descent, footer, head};
+use super::{RowsFrom, Step, descent, whole};
 use crate::metrics::ClassMetrics;
 use crate::model::Model;
 use crate::sketch::classes::ClassSketch;
@@ -57,23 +57,14 @@ impl ClassPage<'_> {
     pub fn to_html(&self) -> String {
         let marks = Marks::new(self.model);
         let title = format!("Classes of {}", name(&self.model.label.column));
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head { (head(&title, &[super::style::SHEET, style::SHEET])) }
-                body {
-                    main {
-                        (summary::summary(self, &marks))
-                        @if let Some(quality) = &self.quality { (pictures::section(self.model, quality.sketch, &marks)) }
-                        (coefficients::coefficients(self.model, &marks))
-                        @if let Some(quality) = &self.quality { (quality::section(self, quality, &marks)) }
-                        (self.cost())
-                    }
-                    footer { (footer(&self.model.training)) }
-                }
-            }
+        let parts = html! {
+            (summary::summary(self, &marks))
+            @if let Some(quality) = &self.quality { (pictures::section(self.model, quality.sketch, &marks)) }
+            (coefficients::coefficients(self.model, &marks))
+            @if let Some(quality) = &self.quality { (quality::section(self, quality, &marks)) }
+            (self.cost())
         };
-        page.into_string() + "\n"
+        whole(&title, &[super::style::SHEET, style::SHEET], &parts, &self.model.training)
     }
 
     /// What is minimised, and how that went.
