@@ -21,6 +21,9 @@ const POINTS: usize = 1200;
 const BINS: usize = 480;
 const REACH: f64 = 4.0;
 
+/// Rows whose bins are found side by side.
+const SIDE: usize = 512;
+
 /// Rows of the negative class and of the positive one.
 pub type Counts = [u64; 2];
 
@@ -89,27 +92,37 @@ pub struct Margins {
 
 impl ColumnRows {
     /// Takes in values with their classes.
-    fn add(&mut self, rows: impl Iterator<Item = (f64, usize)>) {
+    fn add(&mut self, values: &[f64], classes: &[u32]) {
         match self {
             Self::Bins { low, width, counts, beyond } => {
                 // The bins between what lies beyond them on either side, so that no row needs a branch.
-                let mut places = [[0_u32; 2]; BINS + 2];
-                let per_width = width.recip();
-                for (x, class) in rows {
-                    let place = ((x - *low) * per_width + 1.0).clamp(0.0, (BINS + 1) as f64);
-                    places[place as i32 as usize][class] += 1;
+                let mut rows = [[0_u32; 2]; BINS + 2];
+                let (low, per_width) = (*low, width.recip());
+                for (values, classes) in values.chunks(SIDE).zip(classes.chunks(SIDE)) {
+                    let mut places = [0_i32; SIDE];
+                    in_vectors(
+                        #[inline(always)]
+                        || {
+                            for (place, x) in places.iter_mut().zip(values) {
+                                *place = ((x - low) * per_width + 1.0).clamp(0.0, (BINS + 1) as f64) as i32;
+                            }
+                        },
+                    );
+                    for (place, class) in places.iter().zip(classes) {
+                        rows[*place as usize][*class as usize] += 1;
+                    }
                 }
-                for (bin, more) in counts.iter_mut().zip(&places[1..]) {
+                for (bin, more) in counts.iter_mut().zip(&rows[1..]) {
                     add(bin, more.map(u64::from));
                 }
-                let [before, after] = [places[0], places[BINS + 1]];
+                let [before, after] = [rows[0], rows[BINS + 1]];
                 add(beyond, [before, after].map(|[negatives, positives]| u64::from(negatives) + u64::from(positives)));
             }
             // A level that the model does not know has a negative place.
             Self::Levels(levels) => {
-                for (place, class) in rows.filter(|(place, _)| *place >= 0.0) {
-                    if let Some(level) = levels.get_mut(place as usize) {
-                        level[class] += 1;
+                for (place, class) in values.iter().zip(classes).filter(|(place, _)| **place >= 0.0) {
+                    if let Some(level) = levels.get_mut(*place as usize) {
+                        level[*class as usize] += 1;
                     }
                 }
             }
@@ -263,7 +276,12 @@ impl Sketch {
         }
         for column in &mut self.columns {
             let values = &piece.features[column.column];
-            column.rows.add(places.iter().map(|&row| values[row]).zip(classes.iter().map(|&class| class as usize)));
+            if places.len() == piece.rows {
+                column.rows.add(values, classes);
+            } else {
+                let values: Vec<f64> = places.iter().map(|&row| values[row]).collect();
+                column.rows.add(&values, classes);
+            }
         }
         if let Some(loss) = &mut self.loss {
             for (&row, &class) in places.iter().zip(classes) {
@@ -347,9 +365,9 @@ mod tests {
         let blank = || ColumnRows::Bins { low: -10.0, width: 1.0, counts: vec![[0; 2]; BINS], beyond: [0; 2] };
         let numbers = [-1e300, -10.5, -10.0, -9.5, 0.0, 0.25, 469.0, 469.999, 470.0, 471.0, 1e300, 1e308];
         let mut bins = blank();
-        bins.add(numbers.iter().map(|&x| (x, usize::from(x > 0.0))));
+        bins.add(&numbers, &numbers.map(|x| u32::from(x > 0.0)));
         // A second piece adds to the first.
-        bins.add(std::iter::once((0.5, 1)));
+        bins.add(&[0.5], &[1]);
         let ColumnRows::Bins { counts, beyond, .. } = bins else { panic!("a number") };
         let mut expected = vec![[0; 2]; BINS];
         for (bin, of_bin) in [(0, [2, 0]), (10, [1, 2]), (479, [0, 2])] {
@@ -358,7 +376,7 @@ mod tests {
         assert_eq!((counts, beyond), (expected, [2, 4]));
         // Of a category: the places of levels, and what the model does not know.
         let mut levels = ColumnRows::Levels(vec![[0; 2]; 3]);
-        levels.add([(0.0, 1), (2.0, 0), (-1.0, 0), (2.0, 1), (-1.0, 1)].into_iter());
+        levels.add(&[0.0, 2.0, -1.0, 2.0, -1.0], &[1, 0, 0, 1, 1]);
         let ColumnRows::Levels(levels) = levels else { panic!("a category") };
         assert_eq!(levels, [[0, 1], [0, 0], [1, 1]]);
     }

@@ -94,6 +94,13 @@ impl<R: Row> Chunks<R> {
     fn sorted(&self) -> &[R] {
         &self.0[0]
     }
+
+    /// The rows in sorted runs.
+    fn sort_runs(&mut self) -> Vec<&[R]> {
+        let runs = self.0.par_iter_mut().flat_map(|chunk| chunk.par_chunks_mut(RUN_ROWS));
+        runs.for_each(|run| run.sort_unstable_by_key(|row| row.rank()));
+        self.0.iter().flat_map(|chunk| chunk.chunks(RUN_ROWS)).collect()
+    }
 }
 
 impl Rows {
@@ -176,11 +183,11 @@ impl Rows {
         }
     }
 
-    /// Walks through sorted rows.
-    fn walk(&self, course: Course) -> Walk {
+    /// Walks through the rows.
+    fn walk(&mut self, course: Course) -> Walk {
         match self {
-            Self::Plain(classes) => walk(classes.each_ref().map(Chunks::sorted), course),
-            Self::Weighted(classes) => walk(classes.each_ref().map(Chunks::sorted), course),
+            Self::Plain(classes) => walk(classes, course),
+            Self::Weighted(classes) => walk(classes, course),
         }
     }
 }
@@ -252,40 +259,73 @@ impl Row for (u64, f64) {
     }
 }
 
+/// Rows that a core sorts at once: 1 MiB, or two with weights, which its cache holds.
+const RUN_ROWS: usize = 1 << 17;
+
 /// Parts that a walk is made of at most: a number of its own, not that of the threads, so that those change nothing.
 const PARTS: usize = 64;
 
-/// Rows of a part at least.
+/// Rows of a part, about, at least.
 const PART_ROWS: usize = 1 << 14;
 
-/// Walks through sorted rows of both classes, on all cores: where a part begins is counted before.
-fn walk<R: Row>(classes: [&[R]; 2], course: Course) -> Walk {
-    let larger = if classes[0].len() > classes[1].len() { classes[0] } else { classes[1] };
-    let parts = (larger.len() / PART_ROWS).clamp(1, PARTS);
-    let mut rest = classes;
+/// Ranks of which a part's end is chosen, for each part.
+const SAMPLE: usize = 64;
+
+/// Cuts the sorted runs of both classes at the same ranks, into parts of about as many rows.
+fn parts<R: Row>(runs: [Vec<&[R]>; 2]) -> Vec<[Vec<&[R]>; 2]> {
+    let rows: usize = runs.iter().flatten().map(|run| run.len()).sum();
+    let parts = (rows / PART_ROWS).clamp(1, PARTS);
+    let step = (rows / (parts * SAMPLE)).max(1);
+    let sampled = runs.iter().flatten().flat_map(|run| run.iter().step_by(step));
+    let mut sample: Vec<u64> = sampled.map(|row| row.rank()).collect();
+    sample.sort_unstable();
+    let mut rest = runs;
     let cut = |part: usize| {
-        let ends = if part == parts {
-            rest.map(<[R]>::len)
-        } else {
-            // Equal ranks stay together.
-            let rank = larger[larger.len() * part / parts].rank();
-            rest.map(|rows| rows.partition_point(|row| row.rank() < rank))
-        };
-        let of_part = [0, 1].map(|class| &rest[class][..ends[class]]);
-        rest = [0, 1].map(|class| &rest[class][ends[class]..]);
-        of_part
+        if part == parts {
+            return std::mem::take(&mut rest);
+        }
+        // Equal ranks stay together.
+        let end = sample[sample.len() * part / parts];
+        rest.each_mut().map(|runs| {
+            let mut firsts = Vec::with_capacity(runs.len());
+            for run in runs {
+                let (first, others) = run.split_at(run.partition_point(|row| row.rank() < end));
+                firsts.push(first);
+                *run = others;
+            }
+            firsts
+        })
     };
-    let of_parts: Vec<[&[R]; 2]> = (1..=parts).map(cut).collect();
-    let masses: Vec<[Sum; 2]> = of_parts.par_iter().map(|of_part| of_part.map(R::mass)).collect();
+    (1..=parts).map(cut).collect()
+}
+
+/// Walks through the rows of both classes, on all cores: runs are sorted where they lie, and a part merges its own. What
+/// comes before a part is counted first.
+fn walk<R: Row>(classes: &mut [Chunks<R>; 2], course: Course) -> Walk {
+    let of_parts = parts(classes.each_mut().map(Chunks::sort_runs));
+    let mass = |runs: &Vec<&[R]>| {
+        let mut mass = Sum::default();
+        for run in runs {
+            mass.merge(R::mass(run));
+        }
+        mass
+    };
+    let masses: Vec<[Sum; 2]> = of_parts.par_iter().map(|of_part| of_part.each_ref().map(mass)).collect();
     let mut above = [Sum::default(); 2];
-    let mut begins = Vec::with_capacity(parts);
+    let mut begins = Vec::with_capacity(of_parts.len());
     for mass in masses {
         begins.push(above);
         above.iter_mut().zip(mass).for_each(|(above, mass)| above.merge(mass));
     }
-    let walk = |(of_part, above): (&[&[R]; 2], [Sum; 2])| {
+    let walk = |(of_part, above): (&[Vec<&[R]>; 2], [Sum; 2])| {
+        let rows = of_part.each_ref().map(|runs| {
+            let mut rows = runs.concat();
+            // A stable sort merges the runs that it finds.
+            rows.sort_by_key(|row| row.rank());
+            rows
+        });
         let mut walk = Walk::from(course, above);
-        R::take(&mut walk, *of_part);
+        R::take(&mut walk, rows.each_ref().map(Vec::as_slice));
         walk
     };
     let walks: Vec<Walk> = of_parts.par_iter().zip(begins).map(walk).collect();
@@ -424,7 +464,6 @@ impl Ranking {
         self.keep_the_limit();
         let course = Course::new(totals, probability, points);
         if self.histogram.is_none() {
-            self.rows.sort();
             return Some(self.rows.walk(course).finish());
         }
         self.fold();
@@ -477,6 +516,14 @@ mod tests {
         assert_eq!(classes.iter().map(Chunks::len).sum::<usize>(), 100_000);
         assert_eq!(ranking.limit.taken.load(Ordering::Relaxed), 800_000);
     }
+    /// Rows as ranges leave them, in pieces that are not sorted.
+    fn chunks<R: Row>(rows: &[R]) -> Chunks<R> {
+        let of_piece = |piece: usize| rows.iter().skip(piece).step_by(7).rev().copied().collect();
+        let mut chunks = Chunks((1..7).map(of_piece).collect());
+        chunks.append(Chunks(vec![Vec::new(), of_piece(0)]));
+        chunks
+    }
+
     /// Rows in parts on all cores against one bin after the other: scores with ties across the parts, and weights.
     #[test]
     fn a_walk_in_parts_is_a_walk() {
@@ -514,13 +561,15 @@ mod tests {
         let weights = |rows: &[(u64, f64)]| rows.iter().map(|row| row.1).sum::<f64>();
         let totals = [weights(&negatives), weights(&positives)];
         let expected = one_by_one([&negatives, &positives], totals);
-        near(&walk([&negatives, &positives], course(totals)).finish(), &expected);
+        near(&walk(&mut [chunks(&negatives), chunks(&positives)], course(totals)).finish(), &expected);
         // Of weight 1, whose walk counts in whole numbers.
         let plain = |rows: &[(u64, f64)]| -> Vec<u64> { rows.iter().map(|row| row.0).collect() };
         let ones = |rows: &[(u64, f64)]| -> Vec<(u64, f64)> { rows.iter().map(|row| (row.0, 1.0)).collect() };
         let totals = [150_000.0, 40_000.0];
         let expected = one_by_one([&ones(&negatives), &ones(&positives)], totals);
-        near(&walk([&plain(&negatives), &plain(&positives)], course(totals)).finish(), &expected);
+        let mut classes = [chunks(&plain(&negatives)), chunks(&plain(&positives))];
+        near(&walk(&mut classes, course(totals)).finish(), &expected);
+        assert_eq!(parts(classes.each_mut().map(Chunks::sort_runs)).len(), 11);
         assert!(expected.auc.value > 0.4 && expected.curve.len() > 100, "{expected:?}");
     }
 }

@@ -234,7 +234,8 @@ pub fn evaluate_and_sketch(
         seen.without += (piece.rows - rows.places.len()) as u64;
         seen.add_unseen(take(&mut piece.unseen));
         let labels: Vec<f64> = rows.classes.iter().map(|&class| f64::from(class)).collect();
-        let margins: Vec<f64> = rows.places.iter().map(|&row| margins[row]).collect();
+        let margins =
+            if labels.len() == piece.rows { margins } else { rows.places.iter().map(|&row| margins[row]).collect() };
         if let Some(sketch) = sketch {
             sketch.add(piece, &rows.places, &rows.classes, &margins);
         }
