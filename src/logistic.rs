@@ -5,7 +5,8 @@
 
 #![expect(clippy::inline_always, reason = "a call in a loop over rows would keep it out of vector registers")]
 
-/// `sigmoid(z) = 1 / (1 + exp(-z))`, where the exponential cannot overflow. Without branches or calls, as [`terms`].
+/// `sigmoid(z) = 1 / (1 + exp(-z))`, where the exponential cannot overflow; 0 for `z < -708`. Without branches or
+/// calls, as [`terms`].
 #[inline(always)]
 pub fn sigmoid(z: f64) -> f64 {
     let e = exp_of_negative(-z.abs());

@@ -15,6 +15,7 @@ mod bins;
 mod calibration;
 mod classes;
 mod ranking;
+mod ranks;
 mod sum;
 mod walk;
 

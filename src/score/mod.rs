@@ -1,21 +1,20 @@
 //! A model applied to a table: probabilities of its rows, and how good they are.
 
+mod evaluate;
 mod margins;
 
 use std::io::Write;
 use std::mem::take;
 
+pub use evaluate::{evaluate, evaluate_and_sketch, evaluate_and_sketch_classes, evaluate_classes};
+
 use crate::data::{
-    Inputs, MANY_RANGES, Nulls, Piece, Predicted, Prediction, Predictions, Results, RowLabel, Table, UNSEEN_LEVEL,
-    Unseen, Wanted, fold_pieces,
+    Inputs, Nulls, Piece, Predicted, Prediction, Predictions, Results, Table, UNSEEN_LEVEL, Unseen, Wanted, fold_pieces,
 };
 use crate::error::{Error, Result};
 use crate::logistic::sigmoid;
-use crate::metrics::{Accumulator, ClassAccumulator, ClassMetrics, Metrics};
 use crate::model::{Model, ModelColumn};
 use crate::monitor::Monitor;
-use crate::sketch::Sketch;
-use crate::sketch::classes::ClassSketch;
 use crate::wording::{counted, plain};
 use margins::{ClassMargins, Weights};
 
@@ -189,236 +188,6 @@ fn predicted_of_classes(margins: ClassMargins, output: Output) -> Predicted {
         Output::Probability => Predicted::Numbers(margins.into_probabilities().into_iter().map(known).collect()),
         Output::Label(_) => Predicted::Classes(margins.likeliest()),
     }
-}
-
-/// How good the model's probabilities are on `table`, whose column `label` says what happened: one pass. With a column
-/// `weight` a row of weight 2 counts as if it were there twice. Gives the metrics, and what became of the rows: those
-/// without are left out because the label, the weight or a value is missing there.
-///
-/// # Errors
-/// Of kind `Data` if something is missing and the model was not trained with [`Nulls::DropRow`], if the label has a
-/// value that the model does not know, if a weight is negative or infinite, or if no row is left.
-pub fn evaluate(
-    model: &Model,
-    table: &Table,
-    label: &str,
-    weight: Option<&str>,
-    accumulator: Accumulator,
-    monitor: &dyn Monitor,
-) -> Result<(Metrics, Counts)> {
-    evaluate_and_sketch(model, table, label, weight, accumulator, None, monitor)
-}
-
-/// The same, where the pass also leaves in `sketch` what pictures need of the rows.
-///
-/// # Errors
-/// As [`evaluate`].
-pub fn evaluate_and_sketch(
-    model: &Model,
-    table: &Table,
-    label: &str,
-    weight: Option<&str>,
-    mut accumulator: Accumulator,
-    mut sketch: Option<&mut Sketch>,
-    monitor: &dyn Monitor,
-) -> Result<(Metrics, Counts)> {
-    let inputs = inputs(model, table, Some(label), weight, &[])?;
-    let weights = Weights::of(model);
-    let labelled = Labelled { model, table, inputs: &inputs, label, weight };
-    let (blank, empty) = (sketch.as_deref().map(Sketch::empty), accumulator.clone());
-    let start = || (Counts::default(), empty.clone(), blank.clone());
-    let work = |(seen, taken, sketch): &mut (Counts, Accumulator, Option<Sketch>), piece: &mut Piece| {
-        let margins = weights.margins(piece);
-        let rows = labelled.rows(piece, &margins)?;
-        seen.rows += piece.rows as u64;
-        seen.without += (piece.rows - rows.places.len()) as u64;
-        seen.add_unseen(take(&mut piece.unseen));
-        let labels: Vec<f64> = rows.classes.iter().map(|&class| f64::from(class)).collect();
-        let margins =
-            if labels.len() == piece.rows { margins } else { rows.places.iter().map(|&row| margins[row]).collect() };
-        if let Some(sketch) = sketch {
-            sketch.add(piece, &rows.places, &rows.classes, &margins);
-        }
-        taken.add_batch(&labels, &margins, rows.weights.as_deref())
-    };
-    monitor.begin("evaluating", Some(table.rows as u64));
-    let mut counts = Counts::default();
-    fold_pieces(table, &inputs, Results::Sums(MANY_RANGES), monitor, start, work, |(seen, taken, of_range)| {
-        if let (Some(sketch), Some(of_range)) = (&mut sketch, of_range) {
-            sketch.merge(of_range);
-        }
-        counts.add(seen);
-        accumulator.merge(taken)
-    })?;
-    monitor.end();
-    Ok((accumulator.finish()?, counts))
-}
-
-/// As [`evaluate`], of a softmax.
-///
-/// # Errors
-/// As [`evaluate`].
-pub fn evaluate_classes(
-    model: &Model,
-    table: &Table,
-    label: &str,
-    weight: Option<&str>,
-    accumulator: ClassAccumulator,
-    monitor: &dyn Monitor,
-) -> Result<(ClassMetrics, Counts)> {
-    evaluate_and_sketch_classes(model, table, label, weight, accumulator, None, monitor)
-}
-
-/// As [`evaluate_and_sketch`], of a softmax.
-///
-/// # Errors
-/// As [`evaluate`].
-pub fn evaluate_and_sketch_classes(
-    model: &Model,
-    table: &Table,
-    label: &str,
-    weight: Option<&str>,
-    mut accumulator: ClassAccumulator,
-    mut sketch: Option<&mut ClassSketch>,
-    monitor: &dyn Monitor,
-) -> Result<(ClassMetrics, Counts)> {
-    let inputs = inputs(model, table, Some(label), weight, &[])?;
-    let weights = Weights::of_classes(model);
-    let labelled = Labelled { model, table, inputs: &inputs, label, weight };
-    let (blank, empty) = (sketch.as_deref().map(ClassSketch::empty), accumulator.clone());
-    let start = || (Counts::default(), empty.clone(), blank.clone());
-    let work = |(seen, taken, sketch): &mut (Counts, ClassAccumulator, Option<ClassSketch>), piece: &mut Piece| {
-        let margins = ClassMargins::of(&weights, piece);
-        let rows = labelled.rows(piece, &margins.tops)?;
-        seen.rows += piece.rows as u64;
-        seen.without += (piece.rows - rows.places.len()) as u64;
-        seen.add_unseen(take(&mut piece.unseen));
-        if let Some(sketch) = sketch {
-            for (&row, &class) in rows.places.iter().zip(&rows.classes) {
-                sketch.add(piece, row, class as usize, margins.of_classes.iter().map(|margins| margins[row]));
-            }
-        }
-        taken.add_batch(&rows.classes, &margins.by_row(&rows.places), rows.weights.as_deref())
-    };
-    monitor.begin("evaluating", Some(table.rows as u64));
-    let mut counts = Counts::default();
-    // The confusions of many classes are more than the rows of a range.
-    let classes = model.label.classes.len();
-    let at_once = (CONFUSIONS / (classes * classes)).clamp(1, MANY_RANGES);
-    fold_pieces(table, &inputs, Results::Sums(at_once), monitor, start, work, |(seen, taken, of_range)| {
-        if let (Some(sketch), Some(of_range)) = (&mut sketch, of_range) {
-            sketch.merge(of_range);
-        }
-        counts.add(seen);
-        accumulator.merge(taken)
-    })?;
-    monitor.end();
-    Ok((accumulator.finish()?, counts))
-}
-
-/// Cells of confusions that wait at most.
-const CONFUSIONS: usize = 1 << 24;
-
-/// What says which rows of a table count, and as which class.
-struct Labelled<'m> {
-    model: &'m Model,
-    table: &'m Table,
-    inputs: &'m Inputs,
-    label: &'m str,
-    weight: Option<&'m str>,
-}
-
-/// The rows of a piece that count.
-struct Rows {
-    /// Their places in it.
-    places: Vec<usize>,
-    /// The places of their classes among the model's.
-    classes: Vec<u32>,
-    /// Their weights, if they have some.
-    weights: Option<Vec<f64>>,
-}
-
-impl Labelled<'_> {
-    /// The rows of a piece with these margins, not finite where the model has none.
-    fn rows(&self, piece: &Piece, margins: &[f64]) -> Result<Rows> {
-        let room = || Vec::with_capacity(piece.rows);
-        let mut rows = Rows {
-            places: Vec::with_capacity(piece.rows),
-            classes: Vec::with_capacity(piece.rows),
-            weights: piece.weights.as_ref().map(|_| room()),
-        };
-        for (row, z) in margins.iter().enumerate() {
-            let weight = piece.weights.as_ref().map(|weights| weights[row]);
-            let label = piece.labels.of(row);
-            if !z.is_finite() || label == RowLabel::Missing || weight.is_some_and(f64::is_nan) {
-                if self.model.nulls == Nulls::DropRow {
-                    continue;
-                }
-                return Err(self.incomplete(piece, row, margins));
-            }
-            let RowLabel::Class(class) = label else { return Err(self.unknown_class(piece, row)) };
-            rows.classes.push(class as u32);
-            rows.places.push(row);
-            if let (Some(kept), Some(weight)) = (&mut rows.weights, weight) {
-                if !(0.0..f64::INFINITY).contains(&weight) {
-                    return Err(no_weight(self.table, self.weight, piece.first_row + row, weight));
-                }
-                kept.push(weight);
-            }
-        }
-        Ok(rows)
-    }
-
-    /// Something is missing in a row of a piece.
-    fn incomplete(&self, piece: &Piece, row: usize, margins: &[f64]) -> Error {
-        let Self { model, table, inputs, label, weight } = self;
-        if piece.labels.of(row) == RowLabel::Missing {
-            return Error::data(
-                format!(
-                    "the label `{label}` is missing (null or NaN) in row {}, from 0",
-                    table.row_names(&[piece.first_row + row])
-                ),
-                format!("Leave such rows out: --where \"{label} is not null\"."),
-            );
-        }
-        if margins[row].is_finite() {
-            return no_weight(table, *weight, piece.first_row + row, f64::NAN);
-        }
-        without_rule(model, table, inputs, piece, margins)
-    }
-
-    /// The label of a row is none of the model's classes.
-    fn unknown_class(&self, piece: &Piece, row: usize) -> Error {
-        /// Classes that the error names.
-        const NAMED: usize = 10;
-        let class = match self.inputs.class(self.table, piece, row) {
-            Ok(class) => class.map_or_else(String::new, |class| class.to_string()),
-            Err(error) => return error,
-        };
-        let classes = &self.model.label.classes;
-        let names: Vec<String> = classes.iter().take(NAMED).map(ToString::to_string).collect();
-        let known = match names.as_slice() {
-            [a, b] => format!("{a} and {b}"),
-            _ if classes.len() > NAMED => format!("{} and {} more", names.join(", "), classes.len() - NAMED),
-            _ => names.join(", "),
-        };
-        Error::data(
-            format!("the label `{}` has the value {class}; the model knows {known}", self.label),
-            "Leave those rows out with --where, or name another column with --label.",
-        )
-    }
-}
-
-/// A row whose weight, in the column `name`, is none.
-fn no_weight(table: &Table, name: Option<&str>, row: usize, weight: f64) -> Error {
-    let name = name.unwrap_or_default();
-    let what = if weight.is_nan() { "missing (null or NaN)".into() } else { weight.to_string() };
-    Error::data(
-        format!("the weight `{name}` is {what} in row {}, from 0", table.row_names(&[row])),
-        format!(
-            "Weights are numbers from 0 on. Correct them upstream, or leave such rows out: --where \"{name} >= 0\"."
-        ),
-    )
 }
 
 fn without_rule(model: &Model, table: &Table, inputs: &Inputs, piece: &Piece, margins: &[f64]) -> Error {
