@@ -72,6 +72,14 @@ pub struct Passes {
     pub hessian: u64,
     /// Probes of cached margins, which read two numbers a row.
     pub line: u64,
+    /// Passes in double precision over the file itself, beside those of `--verify` and `--refine`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub file: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(passes: &u64) -> bool {
+    *passes == 0
 }
 
 /// A smooth convex function that is expensive to evaluate.

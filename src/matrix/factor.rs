@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
+use rayon::prelude::*;
 
 use crate::matrix::coupled::Coupled;
 use crate::matrix::{Loose, Pattern, Symmetric};
@@ -95,6 +96,43 @@ impl Factor {
             tight[last] -= centring.tight_means.dot(&tight) + centring.loose_means.dot(&loose);
         }
         pattern.join(&tight, &loose)
+    }
+
+    /// The diagonal of `M^-1`, `[n]`.
+    pub fn inverse_diagonal(&self) -> Vec<f64> {
+        if self.loose.is_some() || self.coupled.is_some() {
+            return self.inverse().diagonal();
+        }
+        // `M^-1 = L^-T L^-1`: the squared length of each column of the factor's inverse, which begins at its diagonal.
+        let lower = self.cholesky.l_dirty();
+        let n = lower.nrows();
+        let squared_length = |column: usize| {
+            let mut rest = vec![0.0; n - column];
+            rest[0] = 1.0;
+            let mut squares = 0.0;
+            for i in column..n {
+                let entry = rest[i - column] / lower[(i, i)];
+                squares += entry * entry;
+                let below = &lower.as_slice()[i * n + i + 1..(i + 1) * n];
+                rest[i - column + 1..].iter_mut().zip(below).for_each(|(x, l)| *x -= entry * l);
+            }
+            squares
+        };
+        (0..n).into_par_iter().map(squared_length).collect()
+    }
+
+    /// The least pivot of the factor of the matrix when that is scaled to a diagonal of 1: what the columns before it leave
+    /// of a column. 1 where the matrix is not kept whole.
+    pub fn least_pivot(&self) -> f64 {
+        if self.loose.is_some() || self.coupled.is_some() {
+            return 1.0;
+        }
+        let lower = self.cholesky.l_dirty();
+        let share = |i: usize| {
+            let own: f64 = (0..=i).map(|j| lower[(i, j)] * lower[(i, j)]).sum();
+            lower[(i, i)] * lower[(i, i)] / own
+        };
+        (0..lower.nrows()).map(share).fold(1.0, f64::min)
     }
 
     /// `M^-1`.
@@ -192,6 +230,14 @@ mod tests {
                 assert!((found - f64::from(u8::from(i == j))).abs() <= 1e-14);
             }
         }
+        let diagonal = factor.inverse().diagonal();
+        for (found, expected) in factor.inverse_diagonal().iter().zip(&diagonal) {
+            assert!((found - expected).abs() <= 1e-14);
+        }
+        // The last column is what the others leave most of: its pivot is 1 / (M^-1)_ii.
+        let least = (0..3).map(|n| Symmetric::from_lower(n + 1, |i, j| matrix.get(i, j)).factor().expect("definite"));
+        let least = least.enumerate().map(|(n, factor)| 1.0 / factor.inverse().get(n, n) / matrix.get(n, n));
+        assert!((factor.least_pivot() - least.fold(1.0, f64::min)).abs() <= 1e-14);
         assert!(Symmetric::from_lower(2, |_, _| 1.0).factor().is_none());
     }
 

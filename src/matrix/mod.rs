@@ -1,5 +1,6 @@
 //! Symmetric matrices: Hessians, whole or as far as they are kept. The only place that knows nalgebra.
 
+mod basis;
 mod coupled;
 mod factor;
 mod pattern;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use nalgebra::{DMatrix, DVector};
 
+pub use basis::{Basis, product};
 use coupled::Coupled;
 pub use factor::Factor;
 pub use pattern::Pattern;

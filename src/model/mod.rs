@@ -276,6 +276,14 @@ pub struct Training {
     /// What both together had to come down to.
     #[serde(deserialize_with = "number")]
     pub tolerance: f64,
+    /// Whether a maximum of the likelihood exists: `proved`, or `not proved` where nothing that could be looked at speaks
+    /// against it. Absent where a penalty makes sure of it, where the coefficients have a closed form, and where there is
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub existence: Option<Cow<'static, str>>,
+    /// What separates the classes, of a run that ended as `separated`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separation: Option<SeparationInfo>,
     /// The largest component of the gradient, penalty included, on exactly standardised columns.
     #[serde(deserialize_with = "number")]
     pub gradient_norm: f64,
@@ -314,6 +322,30 @@ pub struct Training {
     pub notes: Vec<String>,
     /// What the user should worry about.
     pub warnings: Vec<String>,
+}
+
+/// What separates the classes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeparationInfo {
+    /// Each separates by itself: first single columns and levels, all of them, then columns that do together.
+    pub causes: Vec<Cause>,
+}
+
+/// Columns that tell some rows apart, none of which can be left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cause {
+    /// Names of the columns or levels.
+    pub columns: Vec<String>,
+    /// The class of these rows, if they have only one.
+    #[serde(default, deserialize_with = "class", skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
+    /// The class that these rows do not have, of several classes and of levels.
+    #[serde(default, deserialize_with = "class", skip_serializing_if = "Option::is_none")]
+    pub lacks: Option<Class>,
+    /// How many rows are told apart: of the columns together, those that no cause before them tells apart.
+    pub rows: u64,
+    /// How many rows are left where they are.
+    pub on_edge: u64,
 }
 
 /// How good the probabilities are on rows that the training did not see.

@@ -1,12 +1,11 @@
 //! Nonlinear conjugate gradient.
 
 use crate::error::Result;
-use crate::monitor::Monitor;
 use crate::objective::{Need, Objective, round_step};
 use crate::solve::descent::{Descent, Method, Progress, descend};
 use crate::solve::line_search::{ACCEPTABLE, Taken, first_or_search};
 use crate::solve::preconditioner::{Choice, Preconditioner};
-use crate::solve::{History, Outcome, Settings, Start, dot};
+use crate::solve::{Company, Outcome, Settings, Start, dot};
 
 /// The slope at the predicted step, as a fraction of that at 0, up to which the Hessian is taken to be still right. A
 /// refresh costs a pass and then gains more than one where 0.1 is exceeded: with 0.25 a table with one positive in a
@@ -39,8 +38,7 @@ pub fn conjugate_gradient(
     objective: &mut dyn Objective,
     start: Start,
     settings: &Settings,
-    monitor: &dyn Monitor,
-    history: &mut History<'_>,
+    company: &mut Company<'_, '_>,
 ) -> Result<Outcome> {
     let mut run = Run {
         at: Descent::new(start, settings),
@@ -50,7 +48,7 @@ pub fn conjugate_gradient(
         was_measured: false,
     };
     run.refresh(settings);
-    descend(objective, settings, monitor, history, run)
+    descend(objective, settings, company, run)
 }
 
 /// The direction of the last iteration, and what the next one needs of it.
@@ -176,7 +174,7 @@ mod tests {
     use crate::matrix::Symmetric;
     use crate::monitor::Silent;
     use crate::objective::{Evaluation, Line, Passes, Probe};
-    use crate::solve::{Status, gradient_descent, lbfgs, newton};
+    use crate::solve::{Certain, Status, gradient_descent, lbfgs, newton};
 
     /// `sum_j c_j (cosh(q_j - j) - 1)`: convex, far from quadratic, minimum at `q_j = j`.
     struct Cosh {
@@ -282,7 +280,12 @@ mod tests {
         Settings::new(1, vec![1.0; 4])
     }
 
-    type Solver = fn(&mut dyn Objective, Start, &Settings, &dyn Monitor, &mut History<'_>) -> Result<Outcome>;
+    type Solver = fn(&mut dyn Objective, Start, &Settings, &mut Company<'_, '_>) -> Result<Outcome>;
+
+    fn run(solver: Solver, objective: &mut Cosh, start: Start, settings: &Settings) -> Outcome {
+        let mut company = Company { monitor: &Silent, history: &mut |_| {}, existence: &mut Certain };
+        solver(objective, start, settings, &mut company).expect("nothing fails")
+    }
 
     fn solve(solver: Solver, scales: &[f64], settings: &Settings) -> Outcome {
         solve_from(vec![0.0; scales.len()], solver, scales, settings)
@@ -291,7 +294,7 @@ mod tests {
     fn solve_from(point: Vec<f64>, solver: Solver, scales: &[f64], settings: &Settings) -> Outcome {
         let mut objective = Cosh::new(scales);
         let evaluation = objective.move_to(&point, Need::Hessian).expect("nothing fails");
-        solver(&mut objective, Start::at(point, evaluation), settings, &Silent, &mut |_| {}).expect("nothing fails")
+        run(solver, &mut objective, Start { point, evaluation }, settings)
     }
 
     #[test]
@@ -335,8 +338,7 @@ mod tests {
             let mut objective = Cosh { noise: 1e-4, ..Cosh::new(&scales) };
             let point = vec![0.0; 4];
             let evaluation = objective.move_to(&point, Need::Hessian).expect("nothing fails");
-            let start = Start::at(point, evaluation);
-            let outcome = solver(&mut objective, start, &settings, &Silent, &mut |_| {}).expect("nothing fails");
+            let outcome = run(solver, &mut objective, Start { point, evaluation }, &settings);
             assert_eq!(outcome.status, Status::Converged, "after {} iterations", outcome.iterations);
             assert!(outcome.iterations < 100, "{} iterations", outcome.iterations);
         }

@@ -1,12 +1,11 @@
 //! The frame of every descent method: iterate, look whether the end is near, confirm it afresh.
 
 use crate::error::Result;
-use crate::monitor::Monitor;
 use crate::objective::{Evaluation, Objective};
 use crate::solve::judge::{Judge, NEAR};
 use crate::solve::line_search::Taken;
 use crate::solve::preconditioner::Choice;
-use crate::solve::{History, Iteration, Outcome, Search, Settings, Start, Status, largest};
+use crate::solve::{Answer, Company, Doubt, Iteration, Outcome, Search, Settings, Start, Status, largest};
 
 /// Iterations without the distance halving after which a point within the tolerance is looked at afresh.
 const IDLE: u32 = 10;
@@ -53,7 +52,6 @@ impl Descent {
     pub(super) fn new(start: Start, settings: &Settings) -> Self {
         let mut judge = Judge::new(settings);
         if let Some(hessian) = &start.evaluation.hessian {
-            judge.take_spread(start.spread.as_ref().unwrap_or(hessian));
             judge.take_metric(hessian, &start.point);
         }
         let (point, here) = (start.point, start.evaluation);
@@ -74,16 +72,10 @@ impl Descent {
 
     /// Evaluates afresh; a status if the run is over.
     fn confirm(&mut self, objective: &mut dyn Objective) -> Result<Option<Status>> {
-        let (here, status) = self.judge.confirm(objective, &self.point, self.separation().is_some())?;
+        let (here, status) = self.judge.confirm(objective, &self.point)?;
         self.here = here;
         self.fresh = true;
-        Ok(self.separation().or(status))
-    }
-
-    /// Whether the fresh evaluation shows separation.
-    fn separation(&self) -> Option<Status> {
-        let saturated = self.here.hessian.as_ref().is_some_and(|hessian| !self.judge.saturated(hessian).is_empty());
-        (saturated || self.judge.is_separated(self.here.value, &self.point)).then_some(Status::Separated)
+        Ok(status)
     }
 
     /// Whether the distance, as carried along, no longer comes down although the end is near: what is carried along has
@@ -98,9 +90,56 @@ impl Descent {
         let is_slow = settings.preconditioner != Choice::Hessian;
         self.idle >= IDLE && delta <= settings.tolerance || self.idle >= LONG_IDLE && delta <= NEAR && !is_slow
     }
+}
 
-    fn is_suspect(&self) -> bool {
-        self.judge.is_small(&self.here.gradient, &self.point) || self.separation().is_some()
+/// Iterations before which no distance is a doubt: far from the optimum it says nothing.
+const EARLY: u64 = 6;
+
+/// What a run knows of the existence of a maximum.
+struct Maximum {
+    is_proved: bool,
+    was_asked: bool,
+}
+
+impl Maximum {
+    /// Whether the data may still be asked: their answer is about them and not about the run, so once is enough.
+    fn is_open(&self) -> bool {
+        !self.is_proved && !self.was_asked
+    }
+
+    fn ask(&mut self, company: &mut Company<'_, '_>, point: &[f64], doubt: Doubt) -> Result<Answer> {
+        self.was_asked = true;
+        let answer = company.existence.ask(point, doubt)?;
+        self.is_proved |= answer == Answer::Exists;
+        Ok(answer)
+    }
+
+    /// The status of a run that ended with this one: without a maximum no run has come to it.
+    fn settle(
+        &mut self,
+        company: &mut Company<'_, '_>,
+        at: &mut Descent,
+        status: Status,
+        settings: &Settings,
+    ) -> Result<Status> {
+        if status == Status::Separated || self.is_proved {
+            return Ok(status);
+        }
+        let proves = at.judge.proves(&at.here.gradient, &at.point);
+        if proves && !settings.approximate {
+            self.is_proved = true;
+            return Ok(status);
+        }
+        let unproved = if status.is_success() { Status::Stalled } else { status };
+        if self.was_asked {
+            return Ok(unproved);
+        }
+        let doubt = if proves { Doubt::Approximate } else { Doubt::Unproved };
+        Ok(match self.ask(company, &at.point, doubt)? {
+            Answer::Exists | Answer::NotSeen => status,
+            Answer::Separated => Status::Separated,
+            Answer::Unclear => unproved,
+        })
     }
 }
 
@@ -108,11 +147,11 @@ impl Descent {
 pub(super) fn descend(
     objective: &mut dyn Objective,
     settings: &Settings,
-    monitor: &dyn Monitor,
-    history: &mut History<'_>,
+    company: &mut Company<'_, '_>,
     mut method: impl Method,
 ) -> Result<Outcome> {
-    monitor.begin("training", None);
+    company.monitor.begin("training", None);
+    let mut maximum = Maximum { is_proved: !settings.may_separate, was_asked: false };
     let mut step = 0.0;
     // The last line, and the value where it began.
     let mut line: Option<(f64, Taken)> = None;
@@ -125,8 +164,8 @@ pub(super) fn descend(
             || format!("gradient {gradient_norm:.1e}"),
             |delta| format!("{delta:.1e} standard errors to go"),
         );
-        monitor.say(&format!("iteration {}, {distance}, {} passes", at.iterations, passes.data));
-        history(&Iteration {
+        company.monitor.say(&format!("iteration {}, {distance}, {} passes", at.iterations, passes.data));
+        (company.history)(&Iteration {
             number: at.iterations,
             value: at.here.value,
             delta,
@@ -140,13 +179,20 @@ pub(super) fn descend(
             passes,
             point: &at.point,
         });
-        monitor.check()?;
+        company.monitor.check()?;
         if !at.here.is_finite() {
             break Status::NonFinite;
         }
+        if at.iterations > EARLY
+            && maximum.is_open()
+            && at.judge.doubts(&at.here.gradient, &at.point)
+            && maximum.ask(company, &at.point, Doubt::Unproved)? == Answer::Separated
+        {
+            break Status::Separated;
+        }
         let is_stuck = at.is_stuck(delta, settings);
         // A start at the optimum is confirmed like any other end; after that, only what was carried along is.
-        if (!at.fresh || at.iterations == 0) && (is_stuck || at.is_suspect()) {
+        if (!at.fresh || at.iterations == 0) && (is_stuck || at.judge.is_small(&at.here.gradient, &at.point)) {
             at.idle = 0;
             if let Some(status) = at.confirm(objective)? {
                 break status;
@@ -178,11 +224,11 @@ pub(super) fn descend(
             }
         }
     };
-    monitor.end();
     let at = method.descent();
-    let saturated = at.here.hessian.as_ref().map(|hessian| at.judge.saturated(hessian)).unwrap_or_default();
+    let status = maximum.settle(company, at, status, settings)?;
+    company.monitor.end();
     Ok(Outcome {
-        saturated,
+        is_proved: maximum.is_proved,
         parameters: at.point.clone(),
         value: at.here.value,
         gradient: at.here.gradient.clone(),

@@ -1,11 +1,10 @@
 //! Gradient descent: the textbook method that the others are measured against.
 
 use crate::error::Result;
-use crate::monitor::Monitor;
 use crate::objective::{Need, Objective, round_step};
 use crate::solve::descent::{Descent, Method, Progress, descend};
 use crate::solve::line_search::{ACCEPTABLE, first_or_search};
-use crate::solve::{History, Outcome, Settings, Start, dot};
+use crate::solve::{Company, Outcome, Settings, Start, dot};
 
 /// Minimises `objective` by steepest descent, with the last step where its slope is small enough and a line search on
 /// `phi'` where it is not.
@@ -23,11 +22,10 @@ pub fn gradient_descent(
     objective: &mut dyn Objective,
     start: Start,
     settings: &Settings,
-    monitor: &dyn Monitor,
-    history: &mut History<'_>,
+    company: &mut Company<'_, '_>,
 ) -> Result<Outcome> {
     // A standardised column has a curvature of 1/4 at most, so 4 is its full step.
-    descend(objective, settings, monitor, history, Run { at: Descent::new(start, settings), step: 4.0 })
+    descend(objective, settings, company, Run { at: Descent::new(start, settings), step: 4.0 })
 }
 
 struct Run {

@@ -15,6 +15,8 @@ use crate::error::Result;
 use crate::matrix::{Factor, Symmetric};
 use crate::objective::{Evaluation, Need, Objective};
 use crate::solve::preconditioner::factor;
+use crate::solve::proof::{DOUBTFUL, PROVED, largest_error};
+use crate::solve::separation::MOST_PARAMETERS;
 use crate::solve::{Settings, Status, dot, largest};
 
 /// Fresh evaluations without `delta` halving before a run ends.
@@ -26,19 +28,17 @@ pub(super) const NEAR: f64 = 0.05;
 /// How far a margin may have moved since the Hessian was taken that still measures the distance: a factor of 1.28.
 const DRIFT: f64 = 0.5;
 
-/// A direction with less than this share of the curvature that its spread alone would give: the rows that move along
-/// it are saturated.
-const SATURATED: f64 = 1e-6;
-
-/// Decides whether a point is near enough.
+/// Decides whether a point is near enough, and whether the way there proves that a maximum exists.
 pub(super) struct Judge {
     settings: Settings,
     /// The factor of the Hessian near the point.
     metric: Option<Factor>,
     /// Where that was.
     metric_point: Vec<f64>,
-    /// Curvatures along the columns at the start, by their spread alone.
-    spread: Option<Vec<f64>>,
+    /// The largest standard error of a row's margin by that Hessian, once it was asked for.
+    largest_error: Option<f64>,
+    /// The distance was of the order of the smallest standard error of a margin, late in the run.
+    is_doubtful: bool,
     best: f64,
     unimproved: u32,
 }
@@ -49,32 +49,53 @@ impl Judge {
             settings: settings.clone(),
             metric: None,
             metric_point: Vec::new(),
-            spread: None,
+            largest_error: None,
+            is_doubtful: false,
             best: f64::INFINITY,
             unimproved: 0,
         }
-    }
-
-    /// Takes the Hessian at the start, where all rows have the same curvature, as the measure of spread.
-    pub(super) fn take_spread(&mut self, hessian: &Symmetric) {
-        let diagonal = hessian.diagonal();
-        if self.settings.approximate {
-            self.spread = Some(diagonal);
-            return;
-        }
-        let sure = |(pivot, own): (f64, f64)| if pivot > NOISE * own { pivot } else { f64::NAN };
-        self.spread = Some(Pivots::of(hessian).pivots.into_iter().zip(diagonal).map(sure).collect());
     }
 
     /// Takes the Hessian at `point` as the measure of distance.
     pub(super) fn take_metric(&mut self, hessian: &Symmetric, point: &[f64]) {
         self.metric = factor(hessian);
         self.metric_point = point.to_vec();
+        self.largest_error = None;
+    }
+
+    /// The distance times the largest standard error of a row's margin, at most: below 1 it proves that a maximum exists.
+    /// `None` without a Hessian from nearby.
+    fn product(&mut self, gradient: &[f64], point: &[f64]) -> Option<f64> {
+        let drift = self.drift(point);
+        let delta = self.delta(gradient, point).filter(|_| drift <= DRIFT)?;
+        let factor = self.metric.as_ref()?;
+        if self.settings.approximate && self.settings.reach.parameters.len() > MOST_PARAMETERS {
+            return None;
+        }
+        let Settings { rows, reach, margins, .. } = &self.settings;
+        let error = *self.largest_error.get_or_insert_with(|| largest_error(factor, *rows, reach, *margins));
+        Some(delta * error * (0.5 * drift).exp())
+    }
+
+    /// Whether the run looks as one without a maximum does: asked late in it, and remembered.
+    pub(super) fn doubts(&mut self, gradient: &[f64], point: &[f64]) -> bool {
+        // So that NaN is a doubt.
+        let is_doubtful = self.product(gradient, point).is_some_and(|product| !(product < DOUBTFUL));
+        self.is_doubtful |= is_doubtful;
+        is_doubtful
+    }
+
+    /// Whether the run has proved that a maximum exists.
+    pub(super) fn proves(&mut self, gradient: &[f64], point: &[f64]) -> bool {
+        let least = self.metric.as_ref().map_or(0.0, Factor::least_pivot);
+        !self.is_doubtful
+            && least > self.settings.least_pivot
+            && self.product(gradient, point).is_some_and(|product| product < PROVED)
     }
 
     /// The most that any margin can have moved between where the metric was taken and `point`.
     fn drift(&self, point: &[f64]) -> f64 {
-        let moved = point.iter().zip(&self.metric_point).zip(&self.settings.reach);
+        let moved = point.iter().zip(&self.metric_point).zip(&self.settings.reach.parameters);
         moved.map(|((q, before), reach)| (q - before).abs() * reach).sum()
     }
 
@@ -100,14 +121,11 @@ impl Judge {
             && delta <= (self.settings.tolerance - self.settings.delta_floor).max(0.5 * self.settings.tolerance)
     }
 
-    /// What the evaluation that ends a run must bring.
-    fn need(&self, point: &[f64], looks_separated: bool) -> Need {
-        let known = self.metric.is_some() && self.drift(point) <= DRIFT && !looks_separated;
-        if self.settings.gradient_tolerance.is_some() || known && !self.settings.hessian_at_end {
-            Need::Gradient
-        } else {
-            Need::Hessian
-        }
+    /// What the evaluation that ends a run must bring: where there may be no maximum, what it takes to prove that there is.
+    fn need(&self, point: &[f64]) -> Need {
+        let known = self.metric.is_some() && self.drift(point) <= DRIFT;
+        let is_told_by_gradient = self.settings.gradient_tolerance.is_some() && !self.settings.may_separate;
+        if (is_told_by_gradient || known) && !self.settings.hessian_at_end { Need::Gradient } else { Need::Hessian }
     }
 
     /// Evaluates afresh at `point`; a status if the run is over there.
@@ -115,9 +133,8 @@ impl Judge {
         &mut self,
         objective: &mut dyn Objective,
         point: &[f64],
-        looks_separated: bool,
     ) -> Result<(Evaluation, Option<Status>)> {
-        let evaluation = objective.move_to(point, self.need(point, looks_separated))?;
+        let evaluation = objective.move_to(point, self.need(point))?;
         if !evaluation.is_finite() {
             return Ok((evaluation, Some(Status::NonFinite)));
         }
@@ -159,97 +176,5 @@ impl Judge {
         }
         self.unimproved += 1;
         (self.unimproved >= PATIENCE).then_some(if distance <= near { Status::F32Limit } else { Status::Stalled })
-    }
-
-    /// Complete separation: a total loss below ln 2 leaves every single row on its right side, which proves that
-    /// the features tell the classes apart. On top, every margin must be larger than its rounding in f32,
-    /// `(d + 8) 2^-24 (|b| + sum |w_j x_kj|)`.
-    pub(super) fn is_separated(&self, value: f64, point: &[f64]) -> bool {
-        if !self.settings.may_separate {
-            return false;
-        }
-        let size: f64 = point.iter().zip(&self.settings.reach).map(|(q, reach)| (q * reach).abs()).sum();
-        let rounding = (point.len() as f64 + 8.0) * 2.0_f64.powi(-24) * size;
-        // ln(1 + exp(-rounding)): the loss of a row whose margin is just that.
-        value * self.settings.rows < self.settings.least_weight * (-rounding).exp().ln_1p()
-    }
-
-    /// Quasi-complete separation: the Hessian has lost a direction that the columns span, because every row that
-    /// moves along it is saturated. Each pivot is compared with that of the start, where all rows weigh the same.
-    /// Gives the parameters that make up the lost direction.
-    pub(super) fn saturated(&self, hessian: &Symmetric) -> Vec<usize> {
-        let (true, Some(spread)) = (self.settings.may_separate, &self.spread) else { return Vec::new() };
-        if self.settings.approximate {
-            // Of a subsample only the diagonal is that of all rows: it shows a single column whose rows are saturated,
-            // such as a level that only one class has.
-            let shares: Vec<f64> = hessian.diagonal().iter().zip(spread).map(|(now, spread)| now / spread).collect();
-            let most = largest(&shares);
-            return (0..shares.len()).filter(|&j| shares[j] < SATURATED * most).collect();
-        }
-        let factored = Pivots::of(hessian);
-        let shares: Vec<f64> = factored.pivots.iter().zip(spread).map(|(now, spread)| now / spread).collect();
-        let most = shares.iter().fold(0.0, |most: f64, share| most.max(*share));
-        let Some(lost) = shares.iter().position(|share| *share < SATURATED * most) else { return Vec::new() };
-        let direction = factored.unexplained(lost);
-        let largest = largest(&direction);
-        (0..direction.len()).filter(|&j| direction[j].abs() >= 0.1 * largest).collect()
-    }
-}
-
-/// A start pivot below this share of its diagonal says nothing: sums in f32 leave about 1e-7 of it.
-const NOISE: f64 = 1e-5;
-
-/// The Cholesky factor column after column, whatever its sign: the curvature along each column that the columns
-/// before it do not explain, 0 where rounding left nothing.
-struct Pivots {
-    lower: Vec<Vec<f64>>,
-    pivots: Vec<f64>,
-}
-
-impl Pivots {
-    fn of(matrix: &Symmetric) -> Self {
-        let n = matrix.size();
-        let mut lower = vec![vec![0.0; n]; n];
-        for i in 0..n {
-            for j in 0..=i {
-                let sum = matrix.get(i, j) - dot(&lower[i][..j], &lower[j][..j]);
-                lower[i][j] = if i == j {
-                    sum.max(0.0).sqrt()
-                } else if lower[j][j] > 0.0 {
-                    sum / lower[j][j]
-                } else {
-                    0.0 // a column that is explained itself explains nothing
-                };
-            }
-        }
-        let pivots = (0..n).map(|i| lower[i][i] * lower[i][i]).collect();
-        Self { lower, pivots }
-    }
-
-    /// What the columns before `i` leave of it: 1 for itself, minus their shares.
-    fn unexplained(&self, i: usize) -> Vec<f64> {
-        let mut direction = vec![0.0; self.pivots.len()];
-        direction[i] = 1.0;
-        for j in (0..i).rev() {
-            let rest: f64 = (j + 1..i).map(|k| self.lower[k][j] * direction[k]).sum();
-            // L'c = l with c = -direction.
-            direction[j] = if self.lower[j][j] > 0.0 { -(self.lower[i][j] + rest) / self.lower[j][j] } else { 0.0 };
-        }
-        direction
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_unexplained_part_of_a_column_is_orthogonal_to_those_before() {
-        let matrix = Symmetric::from_lower(3, |i, j| [[4.0, 0.0, 0.0], [2.0, 3.0, 0.0], [1.0, -1.0, 5.0]][i][j]);
-        let pivots = Pivots::of(&matrix);
-        let direction = pivots.unexplained(2);
-        let product = matrix.times(&direction);
-        assert!(product[0].abs() <= 1e-14 && product[1].abs() <= 1e-14, "{product:?}");
-        assert!((product[2] - pivots.pivots[2]).abs() <= 1e-14);
     }
 }

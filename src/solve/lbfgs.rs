@@ -3,12 +3,11 @@
 use std::collections::VecDeque;
 
 use crate::error::Result;
-use crate::monitor::Monitor;
 use crate::objective::{Need, Objective};
 use crate::solve::descent::{Descent, Method, Progress, descend};
 use crate::solve::line_search::{ACCEPTABLE, first_or_search};
 use crate::solve::preconditioner::{Choice, Preconditioner};
-use crate::solve::{History, Outcome, Settings, Start, dot};
+use crate::solve::{Company, Outcome, Settings, Start, dot};
 
 /// Pairs of steps and gradient changes that are kept.
 const MEMORY: usize = 10;
@@ -29,15 +28,14 @@ pub fn lbfgs(
     objective: &mut dyn Objective,
     start: Start,
     settings: &Settings,
-    monitor: &dyn Monitor,
-    history: &mut History<'_>,
+    company: &mut Company<'_, '_>,
 ) -> Result<Outcome> {
     let initial = match (&start.evaluation.hessian, settings.preconditioner) {
         (Some(hessian), choice) => Preconditioner::new(choice, hessian),
         (None, _) => Preconditioner::new(Choice::None, &crate::matrix::Symmetric::zero(0)),
     };
     let run = Run { at: Descent::new(start, settings), initial, pairs: VecDeque::new() };
-    descend(objective, settings, monitor, history, run)
+    descend(objective, settings, company, run)
 }
 
 /// A step `s`, the change of the gradient `y` along it, and `s.y`.

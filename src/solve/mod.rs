@@ -2,6 +2,7 @@
 //! a table or a device.
 
 mod aliasing;
+mod cone;
 mod conjugate_gradient;
 mod descent;
 mod gradient_descent;
@@ -10,19 +11,26 @@ mod lbfgs;
 mod line_search;
 mod newton;
 mod preconditioner;
+mod proof;
 mod refine;
 mod refit;
+mod rows;
+pub mod separation;
 
-pub use aliasing::aliased;
+pub use aliasing::{aliased, suspicious};
 pub use conjugate_gradient::conjugate_gradient;
 pub use gradient_descent::gradient_descent;
 pub use lbfgs::lbfgs;
 pub use newton::newton;
 pub use preconditioner::Choice as Preconditioner;
+pub use proof::{Level, Reach};
 pub use refine::{Refined, refine};
 pub use refit::refit;
+pub use rows::{RowBlock, Rows, Sample};
 
+use crate::error::Result;
 use crate::matrix::Symmetric;
+use crate::monitor::Monitor;
 use crate::objective::{Evaluation, Passes, Probe};
 
 /// How a solver stopped.
@@ -112,12 +120,14 @@ pub struct Settings {
     pub delta_floor: f64,
     /// The Hessian is an approximation: good for directions and distances, not for what has no curvature.
     pub approximate: bool,
-    /// How far each parameter reaches into a margin: the largest absolute value of its column, `[dimension]`.
-    pub reach: Vec<f64>,
-    /// Watch for separation; a penalised objective has a minimum anyway, and with offsets right sides prove nothing.
+    /// How far the parameters reach into the margins of rows.
+    pub reach: Reach,
+    /// Margins of a row.
+    pub margins: usize,
+    /// Whether there may be no maximum; a penalised objective has one.
     pub may_separate: bool,
-    /// The smallest weight of a row, those of 0 aside; 1 where rows have none.
-    pub least_weight: f64,
+    /// The least pivot of a Hessian, scaled to a diagonal of 1, that its sums resolve.
+    pub least_pivot: f64,
     /// Whoever asked wants the Hessian where the run ends.
     pub hessian_at_end: bool,
 }
@@ -134,9 +144,10 @@ impl Settings {
             rows: rows as f64,
             delta_floor: 0.0,
             approximate: false,
-            reach,
+            reach: Reach { parameters: reach, ..Reach::default() },
+            margins: 1,
             may_separate: false,
-            least_weight: 1.0,
+            least_pivot: LEAST_PIVOT,
             hessian_at_end: false,
         }
     }
@@ -144,6 +155,10 @@ impl Settings {
 
 /// The default of [`Settings::tolerance`].
 pub const DEFAULT_TOLERANCE: f64 = 1e-4;
+/// The default of [`Settings::least_pivot`]: of sums in f64.
+pub const LEAST_PIVOT: f64 = 1e-8;
+/// The same of sums in f32.
+pub const LEAST_PIVOT_OF_F32: f64 = 1e-3;
 /// The default of [`Settings::max_iterations`].
 pub const DEFAULT_MAX_ITERATIONS: u64 = 1000;
 
@@ -154,15 +169,6 @@ pub struct Start {
     pub point: Vec<f64>,
     /// The evaluation there, with the Hessian.
     pub evaluation: Evaluation,
-    /// The Hessian where all rows have the same curvature, if that is not here.
-    pub spread: Option<Symmetric>,
-}
-
-impl Start {
-    /// A start where all rows have the same curvature.
-    pub fn at(point: Vec<f64>, evaluation: Evaluation) -> Self {
-        Self { point, evaluation, spread: None }
-    }
 }
 
 /// One iteration, as it is told to whoever wants the history.
@@ -200,6 +206,54 @@ pub struct Search<'a> {
 /// Listens to the iterations of a solver.
 pub type History<'h> = dyn FnMut(&Iteration<'_>) + 'h;
 
+/// What a solver wants to know about the existence of a maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// The run could not prove it: the data must.
+    Unproved,
+    /// The run would have proved it, but for a Hessian that is an approximation.
+    Approximate,
+}
+
+/// What the data say about the existence of a maximum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// There is one: proved by rows that overlap.
+    Exists,
+    /// There is none.
+    Separated,
+    /// Nothing that could be looked at separates, and nothing proves that the rest does not.
+    NotSeen,
+    /// Double precision does not decide.
+    Unclear,
+}
+
+/// Whoever can ask the data whether the likelihood has a maximum.
+pub trait Existence {
+    /// Asks. `point` is where the run stands: rows that fit badly there are likely to overlap.
+    fn ask(&mut self, point: &[f64], doubt: Doubt) -> Result<Answer>;
+}
+
+/// A maximum that exists for certain, as that of a penalised objective.
+#[derive(Clone, Copy, Debug)]
+pub struct Certain;
+
+impl Existence for Certain {
+    fn ask(&mut self, _: &[f64], _: Doubt) -> Result<Answer> {
+        Ok(Answer::Exists)
+    }
+}
+
+/// Who is told of a run, and whom it may ask.
+pub struct Company<'c, 'h> {
+    /// Shows progress, and may interrupt.
+    pub monitor: &'c dyn Monitor,
+    /// Hears of every iteration.
+    pub history: &'c mut History<'h>,
+    /// Knows whether there is a maximum.
+    pub existence: &'c mut dyn Existence,
+}
+
 /// What a solver leaves behind.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -211,8 +265,8 @@ pub struct Outcome {
     pub gradient: Vec<f64>,
     /// The Hessian where the run ended, if the last confirmation took one.
     pub hessian: Option<Symmetric>,
-    /// Parameters along which the rows are saturated, if the run ended as separated.
-    pub saturated: Vec<usize>,
+    /// Whether a maximum exists for certain.
+    pub is_proved: bool,
     /// The distance to the optimum in standard errors at most, `sqrt(N g'H^-1 g)`, where a Hessian was at hand.
     pub delta: Option<f64>,
     /// How it stopped.

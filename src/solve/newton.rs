@@ -1,12 +1,11 @@
 //! Newton's method: the reference for a moderate number of features.
 
 use crate::error::Result;
-use crate::monitor::Monitor;
 use crate::objective::{Need, Objective};
 use crate::solve::descent::{Descent, Method, Progress, descend};
 use crate::solve::line_search::{ACCEPTABLE, first_or_search};
 use crate::solve::preconditioner::{Choice, Preconditioner};
-use crate::solve::{History, Outcome, Settings, Start, dot};
+use crate::solve::{Company, Outcome, Settings, Start, dot};
 
 /// Minimises `objective` by Newton's method, with the full step where its slope is small enough and a line search on
 /// `phi'` where it is not.
@@ -24,12 +23,11 @@ pub fn newton(
     objective: &mut dyn Objective,
     start: Start,
     settings: &Settings,
-    monitor: &dyn Monitor,
-    history: &mut History<'_>,
+    company: &mut Company<'_, '_>,
 ) -> Result<Outcome> {
     let mut run = Run { at: Descent::new(start, settings), metric: Preconditioner::None };
     run.refresh(settings);
-    descend(objective, settings, monitor, history, run)
+    descend(objective, settings, company, run)
 }
 
 struct Run {

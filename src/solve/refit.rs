@@ -24,7 +24,6 @@ pub fn refit(objective: &mut dyn Objective, start: Start, target: &[f64]) -> Res
         return Ok(Start { evaluation, ..start });
     };
     let evaluation = line.accept(taken.probe.step, Need::Hessian)?;
-    let spread = start.spread.or(start.evaluation.hessian);
     let point = start.point.iter().zip(&direction).map(|(q, p)| q + taken.probe.step * p).collect();
-    Ok(Start { point, evaluation, spread })
+    Ok(Start { point, evaluation })
 }

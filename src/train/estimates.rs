@@ -1,20 +1,21 @@
 //! The model of a fit: estimates on the original scale of the columns, and how they came about.
 
+use std::collections::HashSet;
 use std::time::UNIX_EPOCH;
 
-use crate::data::{Class, Loaded, Table};
+use crate::data::{Class, Label, Loaded, Table};
 use crate::generative::Moments;
 use crate::matrix::Symmetric;
 use crate::model::inference::{Inference, InferenceInfo, Likelihood};
 use crate::model::{
-    CategoryInfo, Covariance, FORMAT, FeatureInfo, FileInfo, GenerativeInfo, LabelInfo, Model, Seconds, Training,
-    VERSION,
+    CategoryInfo, Covariance, FORMAT, FeatureInfo, FileInfo, GenerativeInfo, LabelInfo, Model, Seconds, SeparationInfo,
+    Training, VERSION,
 };
 use crate::solve::Status;
 use crate::standardize::Coordinates;
 use crate::train::fit::Fit;
 use crate::train::{ExactJob, Job};
-use crate::wording::listed;
+use crate::wording::{counted, listed, plain};
 
 pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, seconds: Seconds) -> Model {
     let Fit { coordinates, outcome, .. } = fit;
@@ -70,9 +71,11 @@ pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device:
     if outcome.status != Status::Converged {
         warnings.push(format!("{}: {}", outcome.status.name(), outcome.status.advice()));
     }
-    if outcome.status == Status::Separated {
-        warnings.push(format!("the columns that separate: {}", names(&separating(fit))));
+    if let Some(separation) = &fit.separation {
+        warnings.extend(explanations(separation, &loaded.label));
     }
+    let existence = (job.l2 == 0.0 && fit.moments.is_none() && outcome.status != Status::Separated)
+        .then(|| if outcome.is_proved { "proved" } else { "not proved" }.into());
     let kind = match (job.inference.is_some_and(|inference| inference.robust), job.l2 > 0.0) {
         (true, _) => "robust (HC0)",
         (false, true) => "penalised",
@@ -103,6 +106,8 @@ pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device:
             iterations: outcome.iterations,
             passes: outcome.passes,
             delta: outcome.delta,
+            existence,
+            separation: fit.separation.clone(),
             delta_is_approximate: fit.settings.approximate && fit.verified.is_none(),
             delta_floor: fit.settings.delta_floor,
             tolerance: job.tolerance,
@@ -157,25 +162,33 @@ pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device:
     }
 }
 
-/// The columns that separate the classes: those along which the rows are saturated, or else those with the largest
-/// weights on the standardised scale, at least a tenth of the largest.
-fn separating(fit: &Fit) -> Vec<usize> {
-    let active = fit.coordinates.active();
-    let size = fit.coordinates.dimension();
-    // Of several margins the largest weight of each column.
-    let of_column = |index: usize| fit.outcome.parameters.iter().skip(index).step_by(size);
-    let weights: Vec<f64> =
-        (0..active.len()).map(|index| of_column(index).fold(0.0, |most: f64, w| most.max(w.abs()))).collect();
-    let largest = weights.iter().fold(0.0, |largest: f64, w| largest.max(*w));
-    let mut columns: Vec<usize> =
-        fit.outcome.saturated.iter().filter_map(|&index| active.get(index % size).copied()).collect();
-    columns.sort_unstable();
-    columns.dedup();
-    if columns.is_empty() {
-        columns =
-            active.iter().zip(&weights).filter(|(_, w)| **w >= 0.1 * largest).map(|(&column, _)| column).collect();
+/// Causes that the warnings spell out; the model has all of them.
+const SPELT_OUT: usize = 20;
+
+/// What separates the classes, in sentences.
+fn explanations(separation: &SeparationInfo, label: &Label) -> Vec<String> {
+    let names: Vec<&str> = {
+        let mut seen = HashSet::new();
+        let all = separation.causes.iter().flat_map(|cause| &cause.columns);
+        all.filter(|name| seen.insert(name.as_str())).map(String::as_str).collect()
+    };
+    let mut sentences = vec![format!("the columns that separate: {}", listed(&names))];
+    for cause in separation.causes.iter().take(SPELT_OUT) {
+        let columns = listed(&cause.columns);
+        let (rows, together) = (counted(cause.rows, "row"), if cause.columns.len() > 1 { " together" } else { "" });
+        let of_class = match (&cause.class, &cause.lacks) {
+            (Some(class), _) => format!(", all of them `{}`", plain(&class.to_string())),
+            (None, Some(class)) if label.is_softmax => format!(" from `{}`", plain(&class.to_string())),
+            _ => String::new(),
+        };
+        let verb = if cause.columns.len() > 1 { "tell" } else { "tells" };
+        let edge = if cause.on_edge == 0 { ", which is every row".into() } else { String::new() };
+        sentences.push(format!("{columns}{together} {verb} {rows} apart{of_class}{edge}"));
     }
-    columns
+    if separation.causes.len() > SPELT_OUT {
+        sentences.push(format!("and {} more, in the model", separation.causes.len() - SPELT_OUT));
+    }
+    sentences
 }
 
 /// The coefficients of a feature or of the intercept: one, or of a softmax one for each class.

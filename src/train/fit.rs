@@ -6,23 +6,27 @@ use crate::data::{Loaded, Shape};
 use crate::error::{Error, Result};
 use crate::generative::{Moments, Posterior};
 use crate::matrix::Symmetric;
-use crate::model::Verified;
 use crate::model::inference::covariance;
+use crate::model::{SeparationInfo, Verified};
 use crate::monitor::Monitor;
-use crate::objective::{Diagonal, Evaluation, Need, Objective};
+use crate::objective::{Diagonal, Evaluation, Need, Objective, Passes};
 use crate::penalty::{Penalized, Penalty};
 use crate::solve::{
-    History, Outcome, Preconditioner, Settings, Start, Status, aliased, conjugate_gradient, gradient_descent, lbfgs,
-    newton, refit,
+    Company, History, LEAST_PIVOT_OF_F32, Level, Outcome, Preconditioner, Reach, Settings, Start, Status,
+    conjugate_gradient, gradient_descent, lbfgs, newton, refit, suspicious,
 };
 use crate::standardize::{Coordinates, Standardized};
+use crate::train::existence::Evidence;
 use crate::train::{Curvature, ExactJob, Init, Job, Solver};
 use crate::wording::listed;
 
-/// The rows of a subsample, and which categories are loose in their Hessian.
-pub(super) struct Subsample<'k> {
-    pub(super) backend: &'k mut dyn Backend,
-    pub(super) loose: &'k [bool],
+/// What a device's numbers are worth.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arithmetic {
+    /// The bias of its logistic functions, in standard errors of one row.
+    pub(super) bias: f64,
+    /// Whether it sums in f32.
+    pub(super) is_f32: bool,
 }
 
 /// A fit in the solver's coordinates.
@@ -38,30 +42,39 @@ pub(super) struct Fit {
     pub(super) covariance: Option<Symmetric>,
     pub(super) penalty: Penalty,
     pub(super) verified: Option<Verified>,
+    /// What separates, if something does.
+    pub(super) separation: Option<SeparationInfo>,
     /// Where the classes lie in the device's coordinates, if the coefficients were made of that.
     pub(super) moments: Option<Moments>,
+}
+
+/// The coordinates of the solver, in which the categories that are loose stay uncentred.
+pub(super) fn coordinates(loaded: &Loaded, intercept: bool, loose: &[bool]) -> Coordinates {
+    let scales = loaded.features.iter().map(|feature| feature.scale).collect();
+    let mut coordinates = Coordinates::new(scales, intercept);
+    for (index, feature) in loaded.features.iter().enumerate() {
+        if feature.level.is_some_and(|(category, _)| loose.get(category).copied().unwrap_or(false)) {
+            coordinates.leave_uncentred(index);
+        }
+    }
+    coordinates
 }
 
 #[expect(clippy::too_many_arguments, reason = "what a fit is made of")]
 pub(super) fn fit(
     backend: &mut dyn Backend,
-    subsample: Option<Subsample<'_>>,
+    subsample: Option<&mut dyn Backend>,
     loaded: &Loaded,
+    mut coordinates: Coordinates,
+    evidence: &mut Evidence<'_>,
     job: &Job,
     shape: Shape,
-    bias: f64,
+    device: Arithmetic,
     monitor: &dyn Monitor,
     history: &mut History<'_>,
 ) -> Result<Fit> {
     // What a mean is over: the rows, or their weights.
     let rows = backend.weight();
-    let scales = loaded.features.iter().map(|feature| feature.scale).collect();
-    let mut coordinates = Coordinates::new(scales, job.intercept);
-    for (index, feature) in loaded.features.iter().enumerate() {
-        if feature.level.is_some_and(|(category, _)| subsample.as_ref().is_some_and(|rows| rows.loose[category])) {
-            coordinates.leave_uncentred(index);
-        }
-    }
     if coordinates.dimension() == 0 {
         return Err(Error::data(
             "there is nothing to fit: every feature is always 0, and there is no intercept",
@@ -77,7 +90,7 @@ pub(super) fn fit(
     if job.solver == Solver::Generative
         && let Some(moments) = moments
     {
-        return generative(backend, coordinates, moments, loaded, job, bias);
+        return generative(backend, coordinates, moments, loaded, evidence, job, device);
     }
     let need = if curvature == Curvature::Whole { Need::Hessian } else { Need::Diagonal };
     let mut evaluation = Standardized::new(&mut *backend, coordinates.clone()).move_to(&point, need)?;
@@ -85,11 +98,12 @@ pub(super) fn fit(
     let mut aliased_columns = Vec::new();
     if job.l2 == 0.0 && (curvature == Curvature::Whole || moments.is_some()) {
         let columns = of_first_margin(&coordinates, &evaluation, moments.as_ref(), &loaded.totals.classes);
-        let dropped = find_aliased(backend, &coordinates, &columns, &mut aliased_columns)?;
+        let dropped = find_aliased(&coordinates, &columns, evidence, &mut aliased_columns)?;
         let kept = kept_parameters(coordinates.dimension(), point.len(), &dropped);
         coordinates = coordinates.without(&dropped);
         point = kept.iter().map(|&index| point[index]).collect();
         evaluation = restricted(&evaluation, &kept);
+        evidence.follow(&coordinates);
     }
     let penalty = Penalty::new(job.l2, job.penalty_scale, &coordinates.active_scales(), job.intercept, shape.classes);
     let settings = Settings {
@@ -106,8 +120,8 @@ pub(super) fn fit(
         },
         approximate: curvature != Curvature::Whole,
         hessian_at_end: job.inference.is_some() || job.exact != ExactJob::None,
-        may_separate: job.l2 == 0.0 && loaded.offset.is_none(),
-        ..settings_of(loaded, &coordinates, shape, rows, bias)
+        may_separate: job.l2 == 0.0,
+        ..settings_of(loaded, &coordinates, shape, rows, device)
     };
     let bound = match (&moments, shape.classes) {
         (Some(moments), Some(classes)) if curvature == Curvature::Bound => {
@@ -115,25 +129,26 @@ pub(super) fn fit(
         }
         _ => None,
     };
-    let mut subsample = subsample.map(|rows| Standardized::new(rows.backend, coordinates.clone()));
+    let mut subsample = subsample.map(|rows| Standardized::new(rows, coordinates.clone()));
     let mut all = Standardized::new(&mut *backend, coordinates.clone());
+    let company = &mut Company { monitor, history, existence: evidence };
     // A bound has the penalty in it, a subsample has not.
     let mut outcome = if let Some(bound) = &bound {
         let (mut penalized, evaluation) = Penalized::standing(&mut all, penalty.clone(), &point, evaluation);
         let (mut objective, evaluation) =
             Approximated::standing(&mut penalized, Approximation::Bound(bound), &point, evaluation)?;
-        let start = begin(&mut objective, Start::at(point, evaluation), job, &coordinates, moments.as_ref())?;
-        solve(&mut objective, start, job.solver, &settings, monitor, history)?
+        let start = begin(&mut objective, Start { point, evaluation }, job, &coordinates, moments.as_ref())?;
+        solve(&mut objective, start, job.solver, &settings, company)?
     } else if let Some(rows) = &mut subsample {
         let (mut approximated, evaluation) =
             Approximated::standing(&mut all, Approximation::Subsample(rows), &point, evaluation)?;
         let (mut objective, evaluation) = Penalized::standing(&mut approximated, penalty.clone(), &point, evaluation);
-        let start = begin(&mut objective, Start::at(point, evaluation), job, &coordinates, moments.as_ref())?;
-        solve(&mut objective, start, job.solver, &settings, monitor, history)?
+        let start = begin(&mut objective, Start { point, evaluation }, job, &coordinates, moments.as_ref())?;
+        solve(&mut objective, start, job.solver, &settings, company)?
     } else {
         let (mut objective, evaluation) = Penalized::standing(&mut all, penalty.clone(), &point, evaluation);
-        let start = begin(&mut objective, Start::at(point, evaluation), job, &coordinates, moments.as_ref())?;
-        solve(&mut objective, start, job.solver, &settings, monitor, history)?
+        let start = begin(&mut objective, Start { point, evaluation }, job, &coordinates, moments.as_ref())?;
+        solve(&mut objective, start, job.solver, &settings, company)?
     };
     let loss = outcome.value - penalty.value(&outcome.parameters);
     // Standard errors and refinement take the Hessian of all the data.
@@ -152,7 +167,7 @@ pub(super) fn fit(
         let scatter = if inference.robust { Some(objective.scatter()?) } else { None };
         found = outcome.hessian.as_ref().and_then(|hessian| covariance(hessian, scatter.as_ref(), settings.rows));
     }
-    outcome.passes = objective.passes();
+    outcome.passes = Passes { file: evidence.passes(), ..objective.passes() };
     Ok(Fit {
         coordinates,
         aliased: aliased_columns,
@@ -162,6 +177,7 @@ pub(super) fn fit(
         covariance: found,
         penalty,
         verified: None,
+        separation: evidence.separation(),
         moments: None,
     })
 }
@@ -171,14 +187,13 @@ fn solve(
     start: Start,
     solver: Solver,
     settings: &Settings,
-    monitor: &dyn Monitor,
-    history: &mut History<'_>,
+    company: &mut Company<'_, '_>,
 ) -> Result<Outcome> {
     match solver {
-        Solver::Cg => conjugate_gradient(objective, start, settings, monitor, history),
-        Solver::Newton => newton(objective, start, settings, monitor, history),
-        Solver::Lbfgs => lbfgs(objective, start, settings, monitor, history),
-        Solver::GradientDescent => gradient_descent(objective, start, settings, monitor, history),
+        Solver::Cg => conjugate_gradient(objective, start, settings, company),
+        Solver::Newton => newton(objective, start, settings, company),
+        Solver::Lbfgs => lbfgs(objective, start, settings, company),
+        Solver::GradientDescent => gradient_descent(objective, start, settings, company),
         Solver::Generative => Err(Error::internal("a closed form has no iterations")),
     }
 }
@@ -223,8 +238,9 @@ fn generative(
     mut coordinates: Coordinates,
     moments: Moments,
     loaded: &Loaded,
+    evidence: &mut Evidence<'_>,
     job: &Job,
-    bias: f64,
+    device: Arithmetic,
 ) -> Result<Fit> {
     let mut aliased_columns = Vec::new();
     let in_solver = coordinates.moments(&moments);
@@ -233,11 +249,11 @@ fn generative(
         let point = starting_point(&coordinates, &loaded.totals.classes);
         let evaluation = Standardized::new(&mut *backend, coordinates.clone()).move_to(&point, Need::Gradient)?;
         let columns = of_first_margin(&coordinates, &evaluation, Some(&moments), &loaded.totals.classes);
-        let dropped = find_aliased(backend, &coordinates, &columns, &mut aliased_columns)?;
+        let dropped = find_aliased(&coordinates, &columns, evidence, &mut aliased_columns)?;
         coordinates = coordinates.without(&dropped);
     }
     let in_solver = coordinates.moments(&moments);
-    let explained = in_solver.explained(if bias > 0.0 { EXPLAINED } else { EXPLAINED_IN_F64 });
+    let explained = in_solver.explained(if device.is_f32 { EXPLAINED } else { EXPLAINED_IN_F64 });
     if !explained.is_empty() {
         let name = |index: &usize| loaded.features[coordinates.active()[*index]].name.as_str();
         let names: Vec<&str> = explained.iter().map(name).collect();
@@ -255,14 +271,14 @@ fn generative(
     let parameters = posterior.against_first();
     let mut objective = Standardized::new(&mut *backend, coordinates.clone());
     let evaluation = objective.move_to(&parameters, Need::Gradient)?;
-    let passes = objective.passes();
+    let passes = Passes { file: evidence.passes(), ..objective.passes() };
     let status = if evaluation.is_finite() { Status::Converged } else { Status::NonFinite };
     let outcome = Outcome {
         parameters,
         value: evaluation.value,
         gradient: evaluation.gradient,
         hessian: None,
-        saturated: Vec::new(),
+        is_proved: true,
         delta: None,
         status,
         iterations: 0,
@@ -277,6 +293,7 @@ fn generative(
         covariance: None,
         penalty,
         verified: None,
+        separation: None,
         moments: Some(moments),
         coordinates,
         outcome,
@@ -284,12 +301,25 @@ fn generative(
 }
 
 /// What the settings take from the data.
-fn settings_of(loaded: &Loaded, coordinates: &Coordinates, shape: Shape, rows: f64, bias: f64) -> Settings {
+fn settings_of(loaded: &Loaded, coordinates: &Coordinates, shape: Shape, rows: f64, device: Arithmetic) -> Settings {
+    let level = |&column: &usize| {
+        let (category, _) = loaded.features[column].level?;
+        let place = coordinates.columns()[column];
+        Some(Level { category, step: 1.0 / place.scale, centre: place.mean / place.scale })
+    };
+    let reach = Reach {
+        parameters: coordinates.reach().repeat(shape.margins()),
+        levels: coordinates.active().iter().map(level).collect(),
+        has_intercept: coordinates.has_intercept(),
+    };
+    let settings = Settings::new(0, Vec::new());
     Settings {
         rows,
-        delta_floor: bias * rows.sqrt(),
-        least_weight: loaded.totals.least,
-        ..Settings::new(0, coordinates.reach().repeat(shape.margins()))
+        delta_floor: device.bias * rows.sqrt(),
+        reach,
+        margins: shape.margins(),
+        least_pivot: if device.is_f32 { LEAST_PIVOT_OF_F32 } else { settings.least_pivot },
+        ..settings
     }
 }
 
@@ -328,15 +358,18 @@ fn of_first_margin(
     }
 }
 
-/// The parameters of a margin that others explain; their columns are added to `columns`.
+/// The parameters of a margin that others explain; their columns are added to `columns`. A Gram matrix of all rows, or a
+/// multiple of it, tells whether to look.
 fn find_aliased(
-    backend: &mut dyn Backend,
     coordinates: &Coordinates,
-    hessian: &Symmetric,
+    gram: &Symmetric,
+    evidence: &mut Evidence<'_>,
     columns: &mut Vec<usize>,
 ) -> Result<Vec<usize>> {
-    let mut objective = Standardized::new(backend, coordinates.clone());
-    let dropped = aliased(&mut objective, hessian, coordinates.active().len())?;
+    if !suspicious(gram, coordinates.active().len()) {
+        return Ok(Vec::new());
+    }
+    let dropped = evidence.aliased()?;
     columns.extend(dropped.iter().map(|&index| coordinates.active()[index]));
     Ok(dropped)
 }

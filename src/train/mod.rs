@@ -1,6 +1,7 @@
 //! From a table to a model: the main job, a step a line.
 
 mod estimates;
+mod existence;
 mod fit;
 mod verify;
 
@@ -8,7 +9,7 @@ use std::time::Instant;
 
 use crate::backend::cpu::CpuTable;
 use crate::backend::storage::{Limits, Placement};
-use crate::backend::{Device, Loading, Selection};
+use crate::backend::{Backend, Device, Loading, Selection};
 use crate::data::{Design, Plan, Request, Shape, Table, load};
 use crate::error::{Error, Result};
 use crate::model::{Model, Seconds};
@@ -17,7 +18,8 @@ use crate::penalty::PenaltyScale;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, History, Preconditioner};
 use crate::subsample::{HESSIAN_FEATURES, Sampling, kept_rows};
 use estimates::model;
-use fit::{Subsample, fit};
+use existence::Evidence;
+use fit::{Arithmetic, coordinates, fit};
 use verify::verify_on_file;
 
 /// A solver, by the name in the model file.
@@ -383,8 +385,13 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let mut backend = loading.finish()?;
     let upload = uploading.elapsed().as_secs_f64();
     let solving = Instant::now();
-    let subsample = kept.as_deref_mut().map(|backend| Subsample { backend, loose: &loose });
-    let mut fit = fit(&mut *backend, subsample, &loaded, job, shape, device.bias()?, monitor, history)?;
+    let coordinates = coordinates(&loaded, job.intercept, &loose);
+    let mut evidence = Evidence::new(table, &plan, &loaded, &coordinates, monitor);
+    let arithmetic = Arithmetic { bias: device.bias()?, is_f32: matches!(device, Device::Gpu(_)) };
+    let subsample = kept.as_deref_mut().map(|backend| backend as &mut dyn Backend);
+    let mut fit =
+        fit(&mut *backend, subsample, &loaded, coordinates, &mut evidence, job, shape, arithmetic, monitor, history)?;
+    drop(evidence);
     let solve = solving.elapsed().as_secs_f64();
     let verifying = Instant::now();
     let mut verify = 0.0;
