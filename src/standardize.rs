@@ -239,7 +239,7 @@ impl Coordinates {
     }
 
     /// The device's Hessian to the solver's: `T'HT`.
-    fn hessian(&self, device: &Symmetric) -> Symmetric {
+    pub fn hessian(&self, device: &Symmetric) -> Symmetric {
         let map = self.map(device.size());
         let entry = |a: usize, b: usize| {
             let (a, b) = (&map[a], &map[b]);

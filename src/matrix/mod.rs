@@ -4,6 +4,7 @@ mod basis;
 mod coupled;
 mod factor;
 mod pattern;
+mod products;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ pub use basis::{Basis, product};
 use coupled::Coupled;
 pub use factor::Factor;
 pub use pattern::Pattern;
+pub use products::Products;
 
 /// A symmetric matrix `[n x n]` in f64; of a large one only what a [`Pattern`] keeps.
 #[derive(Clone, Debug, PartialEq)]

@@ -66,6 +66,9 @@ pub struct InferenceInfo {
     /// Probability that an interval covers.
     #[serde(deserialize_with = "number")]
     pub confidence: f64,
+    /// A share of themselves that standard errors are off by, at most; 0 in models that do not say.
+    #[serde(default, deserialize_with = "number")]
+    pub relative_error: f64,
 }
 
 /// The likelihood of a model and what is made of it.
@@ -125,19 +128,18 @@ fn rounded(x: f64, digits: usize) -> f64 {
     format!("{x:.*e}", digits.saturating_sub(1)).parse().unwrap_or(x)
 }
 
-/// The covariance of the estimates in the solver's coordinates: `H^-1 / n`, or with the scatter `B` of the rows'
-/// gradients White's sandwich `H^-1 B H^-1 / n` (HC0). `None` if the Hessian is singular.
+/// The covariance of the estimates in the solver's coordinates, from the inverse of the Hessian of a mean over `n` rows:
+/// `H^-1 / n`, or with the scatter `B` of the rows' gradients White's sandwich `H^-1 B H^-1 / n` (HC0).
 ///
 /// # Reference
 /// White (1982), "Maximum likelihood estimation of misspecified models", Econometrica 50(1), 1-25.
-pub fn covariance(hessian: &Symmetric, scatter: Option<&Symmetric>, n: f64) -> Option<Symmetric> {
-    let inverse = hessian.factor()?.inverse();
+pub fn covariance(inverse: Symmetric, scatter: Option<&Symmetric>, n: f64) -> Symmetric {
     let mut covariance = match scatter {
         None => inverse,
         Some(scatter) => inverse.congruence(scatter),
     };
     covariance.scale(1.0 / n);
-    Some(covariance)
+    covariance
 }
 
 #[cfg(test)]

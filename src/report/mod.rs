@@ -10,7 +10,7 @@ use std::fmt::Write;
 use crate::backend::storage::{Placement, human};
 use crate::metrics::{Bounded, Confusion, Metrics};
 use crate::model::inference::Inference;
-use crate::model::{FeatureInfo, Model, ModelColumn};
+use crate::model::{FeatureInfo, Model, ModelColumn, Training};
 use crate::report::terminal::shortened;
 use crate::train::RunPlan;
 use crate::wording::counted;
@@ -280,20 +280,10 @@ fn coefficients(model: &Model, class: Option<usize>) -> String {
     } else {
         &["coefficient", "mean", "scale"]
     };
-    let cells = |coefficient: f64, inference: Option<&Inference>, place: [String; 2]| {
-        let mut cells = vec![digits(coefficient)];
-        match inference {
-            Some(i) => cells.extend([
-                digits(i.standard_error),
-                format!("{:.3}", i.z),
-                if i.p < 1e-4 { format!("{:.1e}", i.p) } else { format!("{:.4}", i.p) },
-                digits(i.low),
-                digits(i.high),
-            ]),
-            None if inferred => {}
-            None => cells.extend(place),
-        }
-        cells
+    let cells = |coefficient: f64, inference: Option<&Inference>, place: [String; 2]| match inference {
+        Some(inference) => cells_of(coefficient, inference, &model.training),
+        None if inferred => vec![digits(coefficient)],
+        None => std::iter::once(digits(coefficient)).chain(place).collect(),
     };
     let (coefficient, inference) = match class {
         None => (model.intercept(), model.intercept_inference.as_ref()),
@@ -316,6 +306,39 @@ fn coefficients(model: &Model, class: Option<usize>) -> String {
         add_bars(&mut rows);
     }
     aligned(rows)
+}
+
+/// A coefficient and what is inferred of it, with the digits that hold: it is no nearer to the optimum than the distance
+/// says, and its standard error has an error of its own.
+fn cells_of(coefficient: f64, inference: &Inference, training: &Training) -> Vec<String> {
+    let Inference { standard_error, z, p, low, high, .. } = *inference;
+    let relative = training.inference.as_ref().map_or(0.0, |inference| inference.relative_error);
+    let distance = training.delta.unwrap_or(0.0) + training.delta_floor;
+    let quantile = 0.5 * (high - low) / standard_error;
+    let of_limits = (distance + quantile * relative) * standard_error;
+    let decimals = (-places_of(z.abs() * relative + distance)).clamp(0, 3);
+    vec![
+        certain(coefficient, distance * standard_error),
+        certain(standard_error, relative * standard_error),
+        format!("{z:.*}", usize::try_from(decimals).unwrap_or(3)),
+        if p < 1e-4 { format!("{p:.1e}") } else { format!("{p:.4}") },
+        certain(low, of_limits),
+        certain(high, of_limits),
+    ]
+}
+
+/// The least power of ten that is no smaller than an error.
+fn places_of(error: f64) -> i32 {
+    if error > 0.0 { error.log10().ceil() as i32 } else { i32::MIN / 2 }
+}
+
+/// A number with the digits that an error leaves, seven at most and one at least.
+fn certain(x: f64, error: f64) -> String {
+    if x == 0.0 || !x.is_finite() {
+        return digits(x);
+    }
+    let magnitude = x.abs().log10().floor() as i32;
+    significant(x, magnitude.saturating_sub(places_of(error)).saturating_add(1).clamp(1, 7))
 }
 
 fn of_class(inferences: &[Option<Inference>], class: usize) -> Option<&Inference> {
@@ -422,17 +445,25 @@ fn digits(x: f64) -> String {
     if !x.is_finite() {
         return x.to_string();
     }
+    significant(x, 7)
+}
+
+/// A number with so many significant digits, in the shorter of the two notations.
+fn significant(x: f64, count: i32) -> String {
     let magnitude = x.abs().log10().floor() as i32;
-    if (-5..9).contains(&magnitude) {
-        format!("{x:.*}", usize::try_from(6 - magnitude).unwrap_or(0))
+    // Digits that do not hold must not be filled up with those of the whole number.
+    let most = if count == 7 { 9 } else { count };
+    if (-5..most).contains(&magnitude) {
+        format!("{x:.*}", usize::try_from(count - 1 - magnitude).unwrap_or(0))
     } else {
-        format!("{x:.6e}")
+        format!("{x:.*e}", usize::try_from(count - 1).unwrap_or(6))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{bar, count, digits, sparkline};
+    use super::{bar, certain, count, digits, places_of, sparkline};
+    use crate::model::inference::Inference;
 
     #[test]
     fn numbers_keep_seven_digits() {
@@ -441,6 +472,20 @@ mod tests {
         assert_eq!(digits(1234.5), "1234.500");
         assert_eq!(digits(1e-200), "1.000000e-200");
         assert_eq!(digits(0.0), "0");
+    }
+
+    #[test]
+    fn numbers_keep_the_digits_that_hold() {
+        assert_eq!(certain(22.160_712_3, 22.16 * 1e-9), "22.16071");
+        assert_eq!(certain(22.160_712_3, 22.16 * 5e-5), "22.16");
+        assert_eq!(certain(22.160_712_3, 3.0), "2e1");
+        assert_eq!(certain(-0.001_234_567, 1e-5), "-0.00123");
+        assert_eq!(certain(123_456.0, 40.0), "1.235e5");
+        assert_eq!(certain(0.5, 0.0), "0.5000000");
+        let relative_error = 5e-5;
+        let inference = Inference::new(30.0, 1.5, 0.95);
+        assert_eq!((places_of(0.01), places_of(0.011), places_of(0.0) < -1000), (-2, -1, true));
+        assert!((0.5 * (inference.high - inference.low) / 1.5 * relative_error - 9.8e-5).abs() < 1e-6);
     }
 
     #[test]

@@ -108,7 +108,12 @@ impl Method for Run {
         let slope = dot(&gradient, &direction);
         // A bound is the same matrix wherever it is taken, and so nearly is an approximation near the end: nothing is gained
         // by taking it again, and conjugacy is lost.
-        let is_near = settings.approximate && decrement < NEARLY_THE_SAME;
+        let is_near = if settings.approximate {
+            decrement < NEARLY_THE_SAME
+        } else {
+            // Within the tolerance the Hessian is the same, and what rejects a prediction is rounding.
+            settings.rows * decrement < settings.tolerance * settings.tolerance
+        };
         let may_refresh = settings.preconditioner == Choice::Hessian && !is_near;
         let enough = if may_refresh { SPECULATION } else { ACCEPTABLE };
         let Some(taken) = first_or_search(&mut *line, slope, enough)? else {

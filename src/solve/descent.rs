@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::objective::{Evaluation, Objective};
-use crate::solve::judge::{Judge, NEAR};
+use crate::solve::judge::{Judge, near};
 use crate::solve::line_search::Taken;
 use crate::solve::preconditioner::Choice;
 use crate::solve::{Answer, Company, Doubt, Iteration, Outcome, Search, Settings, Start, Status, largest};
@@ -10,7 +10,10 @@ use crate::solve::{Answer, Company, Doubt, Iteration, Outcome, Search, Settings,
 /// Iterations without the distance halving after which a point within the tolerance is looked at afresh.
 const IDLE: u32 = 10;
 
-/// The same for a point that is near, where the Hessian preconditions: such a method does not converge so slowly.
+/// The same where the Hessian preconditions: every iteration near the end halves the distance many times.
+const SHORT_IDLE: u32 = 1;
+
+/// The same for a point that is near.
 const LONG_IDLE: u32 = 30;
 
 /// Where a method stands.
@@ -72,7 +75,8 @@ impl Descent {
 
     /// Evaluates afresh; a status if the run is over.
     fn confirm(&mut self, objective: &mut dyn Objective) -> Result<Option<Status>> {
-        let (here, status) = self.judge.confirm(objective, &self.point)?;
+        let carried = (!self.fresh).then_some(self.here.gradient.as_slice());
+        let (here, status) = self.judge.confirm(objective, &self.point, carried)?;
         self.here = here;
         self.fresh = true;
         Ok(status)
@@ -88,7 +92,9 @@ impl Descent {
         }
         self.idle += 1;
         let is_slow = settings.preconditioner != Choice::Hessian;
-        self.idle >= IDLE && delta <= settings.tolerance || self.idle >= LONG_IDLE && delta <= NEAR && !is_slow
+        let idle = if is_slow || settings.approximate { IDLE } else { SHORT_IDLE };
+        self.idle >= idle && delta <= settings.tolerance
+            || self.idle >= LONG_IDLE && delta <= near(settings) && !is_slow
     }
 }
 
@@ -126,6 +132,7 @@ impl Maximum {
             return Ok(status);
         }
         let proves = at.judge.proves(&at.here.gradient, &at.point);
+        let status = at.judge.resolved(status, &at.here.gradient, &at.point);
         if proves && !settings.approximate {
             self.is_proved = true;
             return Ok(status);
@@ -234,6 +241,7 @@ pub(super) fn descend(
         gradient: at.here.gradient.clone(),
         hessian: if at.fresh { at.here.hessian.take() } else { None },
         delta: at.judge.delta(&at.here.gradient, &at.point),
+        delta_floor: at.judge.unresolved(&at.point),
         status,
         iterations: at.iterations,
         passes: objective.passes(),

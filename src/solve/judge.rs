@@ -14,16 +14,23 @@
 use crate::error::Result;
 use crate::matrix::{Factor, Symmetric};
 use crate::objective::{Evaluation, Need, Objective};
-use crate::solve::preconditioner::factor;
+use crate::solve::preconditioner::{Choice, factor};
 use crate::solve::proof::{DOUBTFUL, PROVED, largest_error};
 use crate::solve::separation::MOST_PARAMETERS;
 use crate::solve::{Settings, Status, dot, largest};
 
-/// Fresh evaluations without `delta` halving before a run ends.
+/// Fresh evaluations without `delta` halving before a run ends: one where the Hessian preconditions, since a Newton step from
+/// a fresh evaluation has gained what there is.
 const PATIENCE: u32 = 3;
 
 /// A distance that still counts as the limit of the arithmetic; beyond it the run has stalled.
-pub(super) const NEAR: f64 = 0.05;
+const NEAR: f64 = 0.05;
+
+/// The same for heavy rows, whose standard errors shrink with the root of their weights while the arithmetic resolves the
+/// same share of a coefficient.
+pub(super) fn near(settings: &Settings) -> f64 {
+    NEAR * (settings.rows / settings.count.max(1.0)).sqrt().max(1.0)
+}
 
 /// How far a margin may have moved since the Hessian was taken that still measures the distance: a factor of 1.28.
 const DRIFT: f64 = 0.5;
@@ -35,10 +42,16 @@ pub(super) struct Judge {
     metric: Option<Factor>,
     /// Where that was.
     metric_point: Vec<f64>,
-    /// The largest standard error of a row's margin by that Hessian, once it was asked for.
+    /// The diagonal of that Hessian.
+    diagonal: Vec<f64>,
+    /// The largest standard error of a row's margin by it, and the sum of the variance inflation factors, once they were
+    /// asked for.
     largest_error: Option<f64>,
+    inflations: Option<f64>,
     /// The distance was of the order of the smallest standard error of a margin, late in the run.
     is_doubtful: bool,
+    /// The distance between the gradient that was carried along and the fresh one at the same point.
+    noise: f64,
     best: f64,
     unimproved: u32,
 }
@@ -49,8 +62,11 @@ impl Judge {
             settings: settings.clone(),
             metric: None,
             metric_point: Vec::new(),
+            diagonal: Vec::new(),
             largest_error: None,
+            inflations: None,
             is_doubtful: false,
+            noise: 0.0,
             best: f64::INFINITY,
             unimproved: 0,
         }
@@ -60,7 +76,8 @@ impl Judge {
     pub(super) fn take_metric(&mut self, hessian: &Symmetric, point: &[f64]) {
         self.metric = factor(hessian);
         self.metric_point = point.to_vec();
-        self.largest_error = None;
+        self.diagonal = hessian.diagonal();
+        (self.largest_error, self.inflations) = (None, None);
     }
 
     /// The distance times the largest standard error of a row's margin, at most: below 1 it proves that a maximum exists.
@@ -72,8 +89,13 @@ impl Judge {
         if self.settings.approximate && self.settings.reach.parameters.len() > MOST_PARAMETERS {
             return None;
         }
-        let Settings { rows, reach, margins, .. } = &self.settings;
-        let error = *self.largest_error.get_or_insert_with(|| largest_error(factor, *rows, reach, *margins));
+        if self.largest_error.is_none() {
+            let Settings { rows, reach, margins, .. } = &self.settings;
+            let inverse = factor.inverse_diagonal();
+            self.largest_error = Some(largest_error(factor, &inverse, *rows, reach, *margins));
+            self.inflations = Some(dot(&inverse, &self.diagonal));
+        }
+        let error = self.largest_error?;
         Some(delta * error * (0.5 * drift).exp())
     }
 
@@ -107,6 +129,31 @@ impl Judge {
         Some(factor * (self.settings.rows * dot(&step, gradient)).max(0.0).sqrt())
     }
 
+    /// The distance that the arithmetic alone can make at `point`: by the bias of the device's functions, which every
+    /// evaluation repeats, and by the rounding of columns and margins, which is random from row to row.
+    ///
+    /// With `dz` the rounding of a row's margin and its weight `w`, the gradient of the sum is off by `sum w S x dz`, whose
+    /// expected square in standard errors is `p mean(w S dz^2)`. It is off by `sum w r dx` too, which is independent from
+    /// column to column: the variance inflation factors of the columns stand there for p.
+    fn floor(&self, point: &[f64]) -> f64 {
+        let Settings { rows, count, bias, rounding, .. } = &self.settings;
+        let of_margins = point.len() as f64 * point.iter().map(|q| q * q).sum::<f64>();
+        let inflations = self.inflations.unwrap_or(point.len() as f64);
+        bias + rounding * (0.25 * (rows / count.max(1.0)) * (of_margins + inflations)).sqrt()
+    }
+
+    /// The distance that another evaluation at `point` might show.
+    pub(super) fn unresolved(&self, point: &[f64]) -> f64 {
+        self.floor(point) + self.noise
+    }
+
+    /// `converged` is only said of a distance that the arithmetic resolves.
+    pub(super) fn resolved(&self, status: Status, gradient: &[f64], point: &[f64]) -> Status {
+        let is_claimed = status == Status::Converged && self.settings.gradient_tolerance.is_none();
+        let distance = self.delta(gradient, point).unwrap_or(0.0) + self.unresolved(point);
+        if is_claimed && distance > self.settings.tolerance { Status::F32Limit } else { status }
+    }
+
     /// Whether the gradient, as carried along, looks near enough for a fresh evaluation.
     pub(super) fn is_small(&self, gradient: &[f64], point: &[f64]) -> bool {
         if let Some(tolerance) = self.settings.gradient_tolerance {
@@ -116,9 +163,10 @@ impl Judge {
         // early rather than late, and the confirmation brings the Hessian.
         let delta =
             self.delta(gradient, point).unwrap_or_else(|| (4.0 * self.settings.rows * dot(gradient, gradient)).sqrt());
-        // Where the floor is high, going far below it gains nothing.
-        delta <= self.settings.goal
-            && delta <= (self.settings.tolerance - self.settings.delta_floor).max(0.5 * self.settings.tolerance)
+        // Going far below what the arithmetic resolves gains nothing.
+        let floor = self.floor(point);
+        let Settings { goal, tolerance, .. } = self.settings;
+        delta <= goal.max(0.5 * floor) && delta <= (tolerance - floor).max(0.5 * tolerance).max(0.5 * floor)
     }
 
     /// What the evaluation that ends a run must bring: where there may be no maximum, what it takes to prove that there is.
@@ -133,6 +181,7 @@ impl Judge {
         &mut self,
         objective: &mut dyn Objective,
         point: &[f64],
+        carried: Option<&[f64]>,
     ) -> Result<(Evaluation, Option<Status>)> {
         let evaluation = objective.move_to(point, self.need(point))?;
         if !evaluation.is_finite() {
@@ -141,6 +190,10 @@ impl Judge {
         if let Some(hessian) = &evaluation.hessian {
             self.take_metric(hessian, point);
         }
+        if let (Some(carried), Some(metric)) = (carried, &self.metric) {
+            let change: Vec<f64> = evaluation.gradient.iter().zip(carried).map(|(fresh, old)| fresh - old).collect();
+            self.noise = (self.settings.rows * dot(&metric.solve(&change), &change)).max(0.0).sqrt();
+        }
         let status = self.of_fresh(&evaluation.gradient, point);
         Ok((evaluation, status))
     }
@@ -148,7 +201,7 @@ impl Judge {
     /// The status of a run whose line search failed from a fresh evaluation.
     pub(super) fn of_failure(&self, gradient: &[f64], point: &[f64]) -> Status {
         match self.delta(gradient, point) {
-            Some(delta) if delta <= NEAR => Status::F32Limit,
+            Some(delta) if delta <= near(&self.settings) => Status::F32Limit,
             _ => Status::LineSearchFailed,
         }
     }
@@ -161,13 +214,14 @@ impl Judge {
             (largest(gradient), 0.0)
         } else {
             let delta = self.delta(gradient, point).unwrap_or(f64::INFINITY);
-            if delta + self.settings.delta_floor <= self.settings.tolerance {
+            let (floor, tolerance) = (self.floor(point), self.settings.tolerance);
+            if delta + self.unresolved(point) <= tolerance {
                 return Some(Status::Converged);
             }
-            if delta <= self.settings.tolerance && self.settings.delta_floor > 0.5 * self.settings.tolerance {
+            if delta <= tolerance.max(floor) && floor > 0.5 * tolerance {
                 return Some(Status::F32Limit);
             }
-            (delta, NEAR)
+            (delta, near(&self.settings))
         };
         if distance <= 0.5 * self.best {
             self.best = distance;
@@ -175,6 +229,8 @@ impl Judge {
             return None;
         }
         self.unimproved += 1;
-        (self.unimproved >= PATIENCE).then_some(if distance <= near { Status::F32Limit } else { Status::Stalled })
+        let is_preconditioned = self.settings.preconditioner == Choice::Hessian && !self.settings.approximate;
+        let patience = if is_preconditioned { 1 } else { PATIENCE };
+        (self.unimproved >= patience).then_some(if distance <= near { Status::F32Limit } else { Status::Stalled })
     }
 }

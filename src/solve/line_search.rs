@@ -49,10 +49,13 @@ fn search(line: &mut dyn Line, slope: f64, tried: &mut Vec<Probe>) -> Result<Opt
     for _ in 0..MAX_PROBES {
         tried.push(here);
         if here.slope.is_finite() && here.curvature.is_finite() {
-            if best.is_none_or(|best| here.slope.abs() < best.slope.abs()) {
+            let before = best.map_or(f64::INFINITY, |best| best.slope.abs());
+            if here.slope.abs() < before {
                 best = Some(here);
             }
-            if here.slope.abs() <= ENOUGH * slope.abs() {
+            // A step that will do is made better while that halves its slope: below the rounding of the slope it does not.
+            let is_idle = before <= ACCEPTABLE * slope.abs() && here.slope.abs() > 0.5 * before;
+            if here.slope.abs() <= ENOUGH * slope.abs() || is_idle {
                 break;
             }
             if here.slope < 0.0 {
@@ -136,6 +139,23 @@ mod tests {
             // What is told is what was asked of the line, no probe more.
             assert_eq!((tried.len(), tried[0].step), (line.probes + 1, first));
             assert!(tried.iter().any(|tried| tried.step.to_bits() == probe.step.to_bits()), "{tried:?}");
+        }
+    }
+
+    /// A slope that is rounded at a hundredth of what it was at 0: the search ends where it comes no nearer.
+    #[test]
+    fn a_search_ends_at_the_rounding_of_the_slope() {
+        let calls = std::cell::Cell::new(0);
+        let function = |a: f64| {
+            calls.set(calls.get() + 1);
+            let noise = if calls.get() % 2 == 0 { 0.01 } else { -0.01 };
+            (a - 1.0 + noise, 1.0)
+        };
+        for first in [0.5, 1.0, 30.0] {
+            let mut line = Given { function, first, probes: 0 };
+            let mut tried = Vec::new();
+            let probe = search(&mut line, -1.0, &mut tried).expect("no device can fail here").expect("there is a root");
+            assert!((probe.step - 1.0).abs() <= 0.05 && tried.len() <= 4, "from {first}: {tried:?}");
         }
     }
 

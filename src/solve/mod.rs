@@ -23,7 +23,7 @@ pub use gradient_descent::gradient_descent;
 pub use lbfgs::lbfgs;
 pub use newton::newton;
 pub use preconditioner::Choice as Preconditioner;
-pub use proof::{Level, Reach};
+pub use proof::{Level, Reach, largest_error};
 pub use refine::{Refined, refine};
 pub use refit::refit;
 pub use rows::{RowBlock, Rows, Sample};
@@ -82,8 +82,8 @@ impl Status {
         match self {
             Self::Converged => "",
             Self::F32Limit => {
-                "as near as this device's arithmetic comes; raise --tolerance, or leave a GPU for --device cpu, which computes in \
-                 double precision"
+                "as near as this device's arithmetic comes; --refine goes on in double precision over the file, or raise \
+                 --tolerance"
             }
             Self::MaxIterations => "the iterations ran out before the optimum was near; raise --max-iterations",
             Self::LineSearchFailed | Self::Stalled => {
@@ -116,8 +116,12 @@ pub struct Settings {
     pub preconditioner: Preconditioner,
     /// Rows behind the mean, N: turns a Newton decrement into standard errors.
     pub rows: f64,
+    /// How many rows there are, whatever they weigh.
+    pub count: f64,
     /// The distance, in standard errors, that the bias of the device's functions alone can make.
-    pub delta_floor: f64,
+    pub bias: f64,
+    /// The relative rounding of a term of a margin.
+    pub rounding: f64,
     /// The Hessian is an approximation: good for directions and distances, not for what has no curvature.
     pub approximate: bool,
     /// How far the parameters reach into the margins of rows.
@@ -142,7 +146,9 @@ impl Settings {
             max_iterations: DEFAULT_MAX_ITERATIONS,
             preconditioner: Preconditioner::Hessian,
             rows: rows as f64,
-            delta_floor: 0.0,
+            count: rows as f64,
+            bias: 0.0,
+            rounding: 0.0,
             approximate: false,
             reach: Reach { parameters: reach, ..Reach::default() },
             margins: 1,
@@ -269,6 +275,8 @@ pub struct Outcome {
     pub is_proved: bool,
     /// The distance to the optimum in standard errors at most, `sqrt(N g'H^-1 g)`, where a Hessian was at hand.
     pub delta: Option<f64>,
+    /// The distance that the arithmetic does not resolve: another evaluation might show it.
+    pub delta_floor: f64,
     /// How it stopped.
     pub status: Status,
     /// Iterations: directions that were searched.

@@ -43,9 +43,9 @@ pub(super) const PROVED: f64 = 0.1;
 pub(super) const DOUBTFUL: f64 = 0.5;
 
 /// At least the largest standard error of a margin of any row, or with several margins of a difference of two of them,
-/// with the inverse of `rows` times the factored matrix as the covariance.
-pub(super) fn largest_error(factor: &Factor, rows: f64, reach: &Reach, margins: usize) -> f64 {
-    let variances = factor.inverse_diagonal();
+/// with the inverse of `rows` times the factored matrix as the covariance; `inverse_diagonal` is that of the matrix.
+pub fn largest_error(factor: &Factor, inverse_diagonal: &[f64], rows: f64, reach: &Reach, margins: usize) -> f64 {
+    let variances = inverse_diagonal;
     let size = variances.len() / margins.max(1);
     let mut of_margins: Vec<f64> = (0..margins)
         .map(|margin| {
@@ -105,7 +105,7 @@ mod tests {
         let level = |of: usize| Some(Level { category: 0, step: 1.0 / scale(of), centre: share(of) / scale(of) });
         let reach =
             Reach { parameters: vec![1.0; 4], levels: vec![None, level(1), level(2), None], has_intercept: true };
-        let bound = largest_error(&factor, rows as f64, &reach, 1);
+        let bound = largest_error(&factor, &factor.inverse_diagonal(), rows as f64, &reach, 1);
         let error = |row: usize| {
             let x = x(row);
             (factor.solve(&x).iter().zip(x).map(|(a, b)| a * b).sum::<f64>() / rows as f64).sqrt()
@@ -115,11 +115,12 @@ mod tests {
         // As if the levels were numbers, all of which a row could have: a bound too, and no smaller.
         let parameters = (0..4).map(|j| (0..rows).map(|row| x(row)[j].abs()).fold(0.0, f64::max)).collect();
         let plain = Reach { parameters, levels: Vec::new(), has_intercept: true };
-        assert!(most <= largest_error(&factor, rows as f64, &plain, 1));
+        assert!(most <= largest_error(&factor, &factor.inverse_diagonal(), rows as f64, &plain, 1));
         // Two margins: the sum of both.
         let two = Symmetric::from_lower(8, |i, j| if i / 4 == j / 4 { hessian.get(i % 4, j % 4) } else { 0.0 });
         let reach = Reach { parameters: reach.parameters.repeat(2), ..reach };
-        let of_two = largest_error(&two.factor().expect("definite"), rows as f64, &reach, 2);
+        let factor = two.factor().expect("definite");
+        let of_two = largest_error(&factor, &factor.inverse_diagonal(), rows as f64, &reach, 2);
         assert!((of_two - 2.0 * bound).abs() <= 1e-12 * bound);
     }
 }

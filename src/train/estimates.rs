@@ -109,18 +109,19 @@ pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device:
             existence,
             separation: fit.separation.clone(),
             delta_is_approximate: fit.settings.approximate && fit.verified.is_none(),
-            delta_floor: fit.settings.delta_floor,
+            delta_floor: outcome.delta_floor,
             tolerance: job.tolerance,
             gradient_norm: outcome.gradient_norm(),
             gradient_tolerance: job.gradient_tolerance,
-            inference: job
-                .inference
-                .filter(|_| fit.covariance.is_some())
-                .map(|inference| InferenceInfo { kind: kind.into(), confidence: inference.confidence }),
+            inference: job.inference.zip(fit.covariance.as_ref()).map(|(inference, covariance)| InferenceInfo {
+                kind: kind.into(),
+                confidence: inference.confidence,
+                relative_error: covariance.relative_error,
+            }),
             verified: fit.verified,
             likelihood: job.inference.map(|_| {
                 // A mean of f32 terms holds about seven digits; the CPU's is in f64.
-                let digits = (fit.settings.delta_floor > 0.0).then_some(7);
+                let digits = (fit.settings.bias > 0.0 && fit.verified.is_none()).then_some(7);
                 Likelihood::new(fit.loss, &totals, job.intercept, with_offsets, outcome.parameters.len(), digits)
             }),
             validation: None,
@@ -228,7 +229,7 @@ impl<'f> Estimates<'f> {
         estimates.covariance = fit.covariance.as_ref().map(|covariance| {
             let maps: Vec<Vec<f64>> =
                 estimates.order().into_iter().map(|(class, place)| estimates.map(class, place)).collect();
-            covariance.along(&maps)
+            covariance.matrix.along(&maps)
         });
         estimates
     }

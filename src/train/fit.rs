@@ -6,7 +6,6 @@ use crate::data::{Loaded, Shape};
 use crate::error::{Error, Result};
 use crate::generative::{Moments, Posterior};
 use crate::matrix::Symmetric;
-use crate::model::inference::covariance;
 use crate::model::{SeparationInfo, Verified};
 use crate::monitor::Monitor;
 use crate::objective::{Diagonal, Evaluation, Need, Objective, Passes};
@@ -17,6 +16,7 @@ use crate::solve::{
 };
 use crate::standardize::{Coordinates, Standardized};
 use crate::train::existence::Evidence;
+use crate::train::inference::Covariance;
 use crate::train::{Curvature, ExactJob, Init, Job, Solver};
 use crate::wording::listed;
 
@@ -38,8 +38,8 @@ pub(super) struct Fit {
     /// Mean loss without the penalty.
     pub(super) loss: f64,
     pub(super) settings: Settings,
-    /// Of the estimates, in the solver's coordinates.
-    pub(super) covariance: Option<Symmetric>,
+    /// Of the estimates.
+    pub(super) covariance: Option<Covariance>,
     pub(super) penalty: Penalty,
     pub(super) verified: Option<Verified>,
     /// What separates, if something does.
@@ -157,15 +157,9 @@ pub(super) fn fit(
     if settings.approximate {
         outcome.hessian = None;
     }
-    let mut found = None;
-    let has_estimates = outcome.status.has_estimates();
     // A run that ended at a fresh evaluation has its Hessian and stands there; another one goes there.
-    if has_estimates && outcome.hessian.is_none() && (job.inference.is_some() || job.exact != ExactJob::None) {
+    if outcome.status.has_estimates() && outcome.hessian.is_none() && job.exact != ExactJob::None {
         outcome.hessian = objective.move_to(&outcome.parameters, Need::Hessian)?.hessian;
-    }
-    if has_estimates && let Some(inference) = job.inference {
-        let scatter = if inference.robust { Some(objective.scatter()?) } else { None };
-        found = outcome.hessian.as_ref().and_then(|hessian| covariance(hessian, scatter.as_ref(), settings.rows));
     }
     outcome.passes = Passes { file: evidence.passes(), ..objective.passes() };
     Ok(Fit {
@@ -174,7 +168,7 @@ pub(super) fn fit(
         outcome,
         loss,
         settings,
-        covariance: found,
+        covariance: None,
         penalty,
         verified: None,
         separation: evidence.separation(),
@@ -280,6 +274,7 @@ fn generative(
         hessian: None,
         is_proved: true,
         delta: None,
+        delta_floor: 0.0,
         status,
         iterations: 0,
         passes,
@@ -315,7 +310,10 @@ fn settings_of(loaded: &Loaded, coordinates: &Coordinates, shape: Shape, rows: f
     let settings = Settings::new(0, Vec::new());
     Settings {
         rows,
-        delta_floor: device.bias * rows.sqrt(),
+        count: shape.rows as f64,
+        bias: device.bias * rows.sqrt(),
+        // Columns are narrowed to f32 for either device; a GPU's margins are.
+        rounding: 2.0_f64.powi(if device.is_f32 { -24 } else { -25 }),
         reach,
         margins: shape.margins(),
         least_pivot: if device.is_f32 { LEAST_PIVOT_OF_F32 } else { settings.least_pivot },

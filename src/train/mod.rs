@@ -3,6 +3,7 @@
 mod estimates;
 mod existence;
 mod fit;
+mod inference;
 mod verify;
 
 use std::time::Instant;
@@ -20,6 +21,7 @@ use crate::subsample::{HESSIAN_FEATURES, Sampling, kept_rows};
 use estimates::model;
 use existence::Evidence;
 use fit::{Arithmetic, coordinates, fit};
+use inference::infer;
 use verify::verify_on_file;
 
 /// A solver, by the name in the model file.
@@ -395,11 +397,12 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let solve = solving.elapsed().as_secs_f64();
     let verifying = Instant::now();
     let mut verify = 0.0;
+    let plan = plan.after(&loaded);
     if job.exact != ExactJob::None {
-        let plan = plan.after(&loaded);
         verify_on_file(table, &plan, &loaded, job, &mut fit, monitor)?;
         verify = verifying.elapsed().as_secs_f64();
     }
+    fit.covariance = infer(table, &plan, &loaded, job, &mut fit, &mut *backend, arithmetic, monitor)?;
     let seconds = Seconds { read, upload, solve, verify, total: start.elapsed().as_secs_f64() };
     Ok(model(table, job, loaded, &fit, device.describe(), seconds))
 }

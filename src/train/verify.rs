@@ -52,7 +52,7 @@ pub(super) fn verify_on_file(
             status => status,
         };
     fit.outcome.delta = Some(refined.delta);
-    fit.settings.delta_floor = 0.0;
+    fit.outcome.delta_floor = 0.0;
     fit.outcome.gradient = refined.evaluation.gradient;
     fit.outcome.parameters = refined.parameters;
     Ok(())

@@ -15,6 +15,7 @@ use crate::model::Model;
 use crate::model::file::Pending;
 use crate::report;
 use crate::report::html::RowsFrom;
+use crate::solve::Status;
 use crate::train::{Init, prepare};
 use flags::references;
 use iterations::{line, step};
@@ -124,8 +125,8 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
             global.note(&format!("the model is in {}", path.display()));
         }
     }
-    let success = model.training.status.is_success();
-    Ok(if arguments.strict && !success { ExitCode::from(NOT_CONVERGED) } else { ExitCode::SUCCESS })
+    let has_converged = model.training.status == Status::Converged;
+    Ok(if arguments.strict && !has_converged { ExitCode::from(NOT_CONVERGED) } else { ExitCode::SUCCESS })
 }
 
 /// What the validation needs beside the features is there: it should not cost a training.

@@ -4,6 +4,10 @@
 //! Standardised coordinates throughout (see [`standardize`](crate::standardize)): `z = sum w~_j (x_j - m_j) / s_j + b~`.
 //! The large part of a column with a large mean is gone before anything is multiplied, so nothing cancels.
 
+mod products;
+
+pub use products::{ExactProducts, products_file};
+
 use crate::data::{Block, Label, Plan, Table, fold_rows};
 use crate::error::Result;
 use crate::logistic::terms;
@@ -62,6 +66,29 @@ pub fn evaluate_file(
     Ok(Exact { loss: sums.loss.value() / n, gradient: sums.gradient.iter().map(|sum| sum.value() / n).collect() })
 }
 
+/// Standardises the features of a block, and gives its margins, offsets included, `[margins][rows]`.
+fn margins_of(block: &mut Block<'_>, scales: &[ColumnScale], parameters: &[f64]) -> Vec<Vec<f64>> {
+    let size = scales.len() + 1;
+    let start = |margin: &[f64]| match block.offsets {
+        None => vec![margin[size - 1]; block.labels.len()],
+        Some(offsets) => offsets.iter().map(|offset| margin[size - 1] + offset).collect(),
+    };
+    let mut rows: Vec<Vec<f64>> = parameters.chunks(size).map(start).collect();
+    for (j, (column, place)) in block.features.iter_mut().zip(scales).enumerate() {
+        if place.scale > 0.0 {
+            for x in &mut *column {
+                *x = (*x - place.mean) / place.scale;
+            }
+            for (margin, parameters) in rows.iter_mut().zip(parameters.chunks(size)) {
+                for (z, x) in margin.iter_mut().zip(&*column) {
+                    *z += parameters[j] * *x;
+                }
+            }
+        }
+    }
+    rows
+}
+
 /// A sum and what its additions have rounded away (Neumaier, by Knuth's two-sum).
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum {
@@ -106,23 +133,7 @@ impl Sums {
     fn take(&mut self, block: &mut Block<'_>, scales: &[ColumnScale], parameters: &[f64]) {
         let size = scales.len() + 1;
         // Margins first, residuals later: `[margins][rows]`.
-        let start = |margin: &[f64]| match block.offsets {
-            None => vec![margin[size - 1]; block.labels.len()],
-            Some(offsets) => offsets.iter().map(|offset| margin[size - 1] + offset).collect(),
-        };
-        let mut rows: Vec<Vec<f64>> = parameters.chunks(size).map(start).collect();
-        for (j, (column, place)) in block.features.iter_mut().zip(scales).enumerate() {
-            if place.scale > 0.0 {
-                for x in &mut *column {
-                    *x = (*x - place.mean) / place.scale;
-                }
-                for (margin, parameters) in rows.iter_mut().zip(parameters.chunks(size)) {
-                    for (z, x) in margin.iter_mut().zip(&*column) {
-                        *z += parameters[j] * *x;
-                    }
-                }
-            }
-        }
+        let mut rows = margins_of(block, scales, parameters);
         match rows.as_mut_slice() {
             [margins] => self.take_margins(margins, block),
             margins => self.take_softmax(margins, block),

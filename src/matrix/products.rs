@@ -1,0 +1,66 @@
+//! Sums of products of columns with columns, in f64.
+
+use nalgebra::DMatrix;
+
+use crate::matrix::Symmetric;
+
+/// Rows that are multiplied at once: what a core's cache holds of a thousand columns.
+const ROWS: usize = 256;
+
+/// `sum_k f_k x_k x_k'` over rows k with columns x `[columns x columns]`.
+#[derive(Clone, Debug)]
+pub struct Products(DMatrix<f64>);
+
+impl Products {
+    /// No rows yet.
+    pub fn zero(columns: usize) -> Self {
+        Self(DMatrix::zeros(columns, columns))
+    }
+
+    /// Adds rows: the columns `[columns][rows]`, and the factor of each row.
+    pub fn add(&mut self, columns: &[&[f64]], factors: &[f64]) {
+        for first in (0..factors.len()).step_by(ROWS) {
+            let rows = ROWS.min(factors.len() - first);
+            let x = DMatrix::from_fn(columns.len(), rows, |column, row| columns[column][first + row]);
+            let weighed = DMatrix::from_fn(rows, columns.len(), |row, column| {
+                factors[first + row] * columns[column][first + row]
+            });
+            self.0.gemm(1.0, &x, &weighed, 1.0);
+        }
+    }
+
+    /// Adds the rows of another one.
+    pub fn merge(&mut self, other: &Self) {
+        self.0 += &other.0;
+    }
+
+    /// The matrix of blocks, of which `block(a, b)` for `b <= a` is the one in row a and column b, `[margins][margins]`, all
+    /// multiplied by `factor`.
+    pub fn joined<'p>(margins: usize, factor: f64, block: impl Fn(usize, usize) -> &'p Self) -> Symmetric {
+        let size = if margins == 0 { 0 } else { block(0, 0).0.nrows() };
+        Symmetric::from_lower(margins * size, |i, j| factor * block(i / size, j / size).0[(i % size, j % size)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_counted_once() {
+        let rows = 600;
+        let column = |seed: usize| (0..rows).map(|row| ((row * seed) % 11) as f64 - 3.0).collect::<Vec<f64>>();
+        let (a, b) = (column(3), column(7));
+        let factors: Vec<f64> = (0..rows).map(|row| (row % 5) as f64 - 1.0).collect();
+        let mut products = Products::zero(2);
+        products.add(&[&a[..400], &b[..400]], &factors[..400]);
+        let mut rest = Products::zero(2);
+        rest.add(&[&a[400..], &b[400..]], &factors[400..]);
+        products.merge(&rest);
+        let found = Products::joined(1, 0.5, |_, _| &products);
+        let expected = |x: &[f64], y: &[f64]| 0.5 * (0..rows).map(|k| factors[k] * x[k] * y[k]).sum::<f64>();
+        for (i, j, expected) in [(0, 0, expected(&a, &a)), (0, 1, expected(&a, &b)), (1, 1, expected(&b, &b))] {
+            assert!((found.get(i, j) - expected).abs() <= 1e-9, "{i} {j}: {} {expected}", found.get(i, j));
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Standard errors, and how many of their digits hold.
+
+use crate::backend::Backend;
+use crate::backend::exact::products_file;
+use crate::data::{Loaded, Plan, Table};
+use crate::error::Result;
+use crate::matrix::{Factor, Symmetric};
+use crate::model::inference::covariance;
+use crate::monitor::Monitor;
+use crate::objective::{Evaluation, Need, Objective};
+use crate::penalty::Penalized;
+use crate::solve::{Settings, largest_error};
+use crate::standardize::Standardized;
+use crate::train::Job;
+use crate::train::fit::{Arithmetic, Fit};
+
+/// Numbers of a table up to which the Hessian at the estimates is taken in double precision over the file.
+const FEW_CELLS: usize = 10_000_000;
+
+/// Parameters up to which it is taken for a larger table where that needs it: each range of rows keeps as many numbers as
+/// their square.
+const MOST_PARAMETERS: usize = 1024;
+
+/// The error of an entry of a Hessian of f32 sums, as a share of the root of its diagonal entries.
+const F32_ERROR: f64 = 1e-6;
+
+/// The same of sums in f64 over columns that were narrowed to f32.
+const NARROWED_ERROR: f64 = 1e-7;
+
+/// The same of sums in f64 over the file.
+const F64_ERROR: f64 = 1e-14;
+
+/// A share of a standard error that a Hessian in f32 may put it off by.
+const ENOUGH: f64 = 1e-4;
+
+/// The covariance of the estimates.
+pub(super) struct Covariance {
+    /// In the solver's coordinates.
+    pub(super) matrix: Symmetric,
+    /// A share of themselves that standard errors are off by, at most: by the sums of the Hessian, and by the distance of
+    /// the point from the optimum.
+    pub(super) relative_error: f64,
+}
+
+/// The covariance of the estimates of `fit`; `None` if the Hessian has no inverse.
+///
+/// A Hessian with relative errors e puts the variance of a coefficient off by e times its variance inflation factor. So the
+/// Hessian is taken over the file where that matters, and where it costs next to nothing.
+#[expect(clippy::too_many_arguments, reason = "the file, the device, and what was fitted")]
+pub(super) fn infer(
+    table: &Table,
+    plan: &Plan,
+    loaded: &Loaded,
+    job: &Job,
+    fit: &mut Fit,
+    backend: &mut dyn Backend,
+    device: Arithmetic,
+    monitor: &dyn Monitor,
+) -> Result<Option<Covariance>> {
+    let Some(inference) = job.inference.filter(|_| fit.outcome.status.has_estimates()) else { return Ok(None) };
+    let is_small = table.rows.saturating_mul(plan.features()) <= FEW_CELLS;
+    if !is_small {
+        let mut all = Standardized::new(backend, fit.coordinates.clone());
+        let mut objective = Penalized::new(&mut all, fit.penalty.clone());
+        // A run that ended at a fresh evaluation has its Hessian and stands there; another one goes there.
+        if fit.outcome.hessian.is_none() {
+            fit.outcome.hessian = objective.move_to(&fit.outcome.parameters, Need::Hessian)?.hessian;
+        }
+        let Some(hessian) = &fit.outcome.hessian else { return Ok(None) };
+        let scatter = if inference.robust { Some(objective.scatter()?) } else { None };
+        fit.outcome.passes = crate::objective::Passes { file: fit.outcome.passes.file, ..objective.passes() };
+        let Some(inverse) = Inverse::of(hessian) else { return Ok(None) };
+        if inverse.inflation * F32_ERROR <= ENOUGH || fit.outcome.parameters.len() > MOST_PARAMETERS {
+            let error = if device.is_f32 { F32_ERROR } else { NARROWED_ERROR };
+            return Ok(Some(inverse.covariance(fit, scatter.as_ref(), error)));
+        }
+    }
+    let coordinates = fit.coordinates.exact();
+    let parameters = coordinates.to_device(&fit.outcome.parameters);
+    let found =
+        products_file(table, plan, &loaded.label, coordinates.columns(), &parameters, inference.robust, monitor)?;
+    fit.outcome.passes.file += 1;
+    let hessian = Some(coordinates.hessian(&found.hessian));
+    let evaluation = Evaluation { value: 0.0, gradient: Vec::new(), diagonal: None, hessian };
+    let penalised = fit.penalty.add_to(evaluation, &fit.outcome.parameters);
+    let Some(hessian) = penalised.hessian else { return Ok(None) };
+    let scatter = found.scatter.map(|scatter| coordinates.hessian(&scatter));
+    Ok(Inverse::of(&hessian).map(|inverse| inverse.covariance(fit, scatter.as_ref(), F64_ERROR)))
+}
+
+/// The inverse of a Hessian.
+struct Inverse {
+    factor: Factor,
+    matrix: Symmetric,
+    diagonal: Vec<f64>,
+    /// The largest variance inflation factor of a parameter.
+    inflation: f64,
+}
+
+impl Inverse {
+    fn of(hessian: &Symmetric) -> Option<Self> {
+        let factor = hessian.factor()?;
+        let matrix = factor.inverse();
+        let diagonal = matrix.diagonal();
+        let products = diagonal.iter().zip(hessian.diagonal()).map(|(inverse, own)| inverse * own);
+        // So that NaN is a reason to look closer.
+        let inflation = products.fold(1.0, |most, product| if product <= most { most } else { product });
+        Some(Self { factor, matrix, diagonal, inflation })
+    }
+
+    /// The covariance, from a Hessian whose entries are off by a share of `error`.
+    fn covariance(self, fit: &Fit, scatter: Option<&Symmetric>, error: f64) -> Covariance {
+        let Settings { rows, reach, margins, .. } = &fit.settings;
+        // What is left of the way moves no margin by more than the step to the optimum reaches, and what the device does
+        // not resolve may lie in any direction. When every margin moves by at most x, the Hessian changes by a factor of
+        // exp(x) at most, a standard error by half.
+        let step = self.factor.solve(&fit.outcome.gradient);
+        let of_step: f64 = step.iter().zip(&reach.parameters).map(|(step, reach)| (step * reach).abs()).sum();
+        let of_floor = match fit.outcome.delta_floor {
+            0.0 => 0.0,
+            floor => floor * largest_error(&self.factor, &self.diagonal, *rows, reach, *margins),
+        };
+        let moved = of_step + of_floor;
+        Covariance {
+            matrix: covariance(self.matrix, scatter, *rows),
+            relative_error: 0.5 * (error * self.inflation + moved),
+        }
+    }
+}
