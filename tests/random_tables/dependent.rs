@@ -18,7 +18,7 @@ pub(crate) fn draw(seed: u64) -> Table {
     for place in 0..2 + draw.random.below(3) {
         draw.plain(place);
     }
-    for place in 0..=draw.random.below(3) {
+    for place in 0..draw.random.below(4) {
         draw.explained(place);
     }
     draw.shuffle_and_clean();
