@@ -44,8 +44,16 @@ fn on_rows<R>(table: &Table, columns: &[Vec<f64>], ask: impl Fn(Rows) -> R) -> R
     ask(Rows { columns: &columns, label: &table.label, classes: table.classes, weights })
 }
 
-/// How a training with the defaults ends, by the name of its status, or the error.
-fn status(table: &Table, device: &Selection) -> String {
+/// What a training with the defaults says.
+#[derive(Clone)]
+struct Found {
+    /// How it ended, by the name of the status, or the error.
+    status: String,
+    /// The columns of the first cause of a separation.
+    cause: Vec<String>,
+}
+
+fn found(table: &Table, device: &Selection) -> Found {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("rows.parquet");
     table.write(&path);
@@ -53,19 +61,43 @@ fn status(table: &Table, device: &Selection) -> String {
     let model = data::Table::open(&path).and_then(|rows| train(&rows, &job, &Silent, &mut |_| {}));
     let model: Value = match model {
         Ok(model) => serde_json::from_str(&model.to_json()).expect("a model is JSON"),
-        Err(error) => return format!("error: {error}"),
+        Err(error) => return Found { status: format!("error: {error}"), cause: Vec::new() },
     };
-    model["training"]["status"].as_str().unwrap_or("no status").to_owned()
+    let training = &model["training"];
+    let columns = training["separation"]["causes"][0]["columns"].as_array();
+    Found {
+        status: training["status"].as_str().unwrap_or("no status").to_owned(),
+        cause: columns.into_iter().flatten().filter_map(Value::as_str).map(ToOwned::to_owned).collect(),
+    }
 }
 
 /// Where the statuses are not those of the verdicts: `separated` without cause, or anything else in spite of one.
-fn wrong(verdicts: &[Verdict], statuses: &[String]) -> Vec<usize> {
-    assert_eq!(verdicts.len(), statuses.len());
-    let is_wrong = |(verdict, status): (&Verdict, &String)| match verdict {
+fn wrong(verdicts: &[Verdict], found: &[Found]) -> Vec<usize> {
+    assert_eq!(verdicts.len(), found.len());
+    let is_wrong = |(verdict, Found { status, .. }): (&Verdict, &Found)| match verdict {
         Verdict::Unclear => false,
         _ => verdict.is_separated() != (status == "separated") || status.starts_with("error"),
     };
-    verdicts.iter().zip(statuses).enumerate().filter(|(_, pair)| is_wrong(*pair)).map(|(place, _)| place).collect()
+    verdicts.iter().zip(found).enumerate().filter(|(_, pair)| is_wrong(*pair)).map(|(place, _)| place).collect()
+}
+
+/// Of the tables that are rightly said to be separated, those whose first cause is no cause: without these columns' names,
+/// or with columns that on their own separate nothing.
+fn unfounded(tables: &[Table], verdicts: &[Verdict], found: &[Found]) -> Vec<usize> {
+    let is_unfounded = |place: &usize| {
+        let (table, cause) = (&tables[*place], &found[*place].cause);
+        if !verdicts[*place].is_separated() || found[*place].status != "separated" {
+            return false;
+        }
+        let columns = table.columns();
+        let names = table.names();
+        let of_name = |name: &String| names.iter().position(|n| n == name).map(|place| columns[place].clone());
+        let columns: Option<Vec<Vec<f64>>> = cause.iter().map(of_name).collect();
+        !columns.is_some_and(|columns| {
+            !columns.is_empty() && on_rows(table, &columns, |rows| rows.verdict()).is_separated()
+        })
+    };
+    (0..tables.len()).filter(is_unfounded).collect()
 }
 
 /// What a series of tables has to hold to mean something, counted.
@@ -137,42 +169,65 @@ fn verdicts_are_those_of_the_programme(classes: usize, device: &Selection) -> Ch
     let tally = Tally::of(&tables, &verdicts);
     tally.check(classes)?;
     let solved = start.elapsed().as_secs_f64();
-    let statuses: Vec<String> = tables.iter().map(|table| status(table, device)).collect();
-    let wrong = wrong(&verdicts, &statuses);
-    let missed = wrong.iter().filter(|place| verdicts[**place].is_separated()).count();
+    let found: Vec<Found> = tables.iter().map(|table| found(table, device)).collect();
+    let trained = start.elapsed().as_secs_f64() - solved;
+    let (wrong, unfounded) = (wrong(&verdicts, &found), unfounded(&tables, &verdicts, &found));
+    let missed: Vec<usize> = wrong.iter().copied().filter(|place| verdicts[*place].is_separated()).collect();
+    let ended = |status: &str, places: &[usize]| places.iter().filter(|place| found[**place].status == status).count();
+    let all: Vec<usize> = (0..tables.len()).collect();
     println!(
-        "{classes} classes, {device:?}: {tally}; wrong: {} ({missed} missed, {} of them converged, {} without cause); \
-         {solved:.1} s for the programme, {:.1} s to train",
+        "{classes} classes, {device:?}: {tally}; wrong: {} ({} missed, {} of them converged, {} without cause); first \
+         cause none: {}; converged: {} in all; {solved:.1} s for the programme, {trained:.1} s to train",
         wrong.len(),
-        wrong.iter().filter(|place| verdicts[**place].is_separated() && statuses[**place] == "converged").count(),
-        wrong.len() - missed,
-        start.elapsed().as_secs_f64() - solved
+        missed.len(),
+        ended("converged", &missed),
+        wrong.len() - missed.len(),
+        unfounded.len(),
+        ended("converged", &all),
     );
-    controls(&tables, &verdicts, &statuses)?;
-    if wrong.is_empty() {
-        return Ok(());
-    }
+    controls(&tables, &verdicts, &found)?;
     let of = |place: &usize| {
-        let (table, verdict, status) = (&tables[*place], verdicts[*place], &statuses[*place]);
-        format!("{place} ({} rows, {} columns): {verdict:?}, but {status}", table.rows(), table.design().len())
+        let (table, verdict, found) = (&tables[*place], verdicts[*place], &found[*place]);
+        let (rows, columns) = (table.rows(), table.design().len());
+        format!("{place} ({rows} rows, {columns} columns): {verdict:?}, but {} {:?}", found.status, found.cause)
     };
-    let some: Vec<String> = wrong.iter().take(20).map(of).collect();
-    Err(format!("{} of {} verdicts are wrong:\n{}", wrong.len(), tables.len(), some.join("\n")))
+    let some = |places: &[usize]| places.iter().take(20).map(of).collect::<Vec<_>>().join("\n");
+    if !wrong.is_empty() {
+        return Err(format!("{} of {} verdicts are wrong:\n{}", wrong.len(), tables.len(), some(&wrong)));
+    }
+    if !unfounded.is_empty() {
+        return Err(format!("{} causes are none:\n{}", unfounded.len(), some(&unfounded)));
+    }
+    Ok(())
 }
 
+/// A rule that names the columns of a cause.
+type CauseOf = fn(&Table) -> Vec<String>;
+
 /// The comparison sees wrong verdicts: all that a rule gives that never says `separated`, and always, and what comes of
-/// one label that is another class's in the programme's copy of the tables.
-fn controls(tables: &[Table], verdicts: &[Verdict], statuses: &[String]) -> Check {
+/// one label that is another class's in the programme's copy of the tables. And it sees causes that are none.
+fn controls(tables: &[Table], verdicts: &[Verdict], found: &[Found]) -> Check {
+    let always = |status: &str, cause: CauseOf| -> Vec<Found> {
+        tables.iter().map(|table| Found { status: status.into(), cause: cause(table) }).collect()
+    };
     let separated = verdicts.iter().filter(|verdict| verdict.is_separated()).count();
     for (status, expected) in [("converged", separated), ("separated", tables.len() - separated)] {
-        let found = wrong(verdicts, &vec![status.to_owned(); tables.len()]).len();
-        if found != expected || found == 0 {
-            return Err(format!("control: always {status} is wrong in {found} of {expected} tables"));
+        let seen = wrong(verdicts, &always(status, |_| Vec::new())).len();
+        if seen != expected || seen == 0 {
+            return Err(format!("control: always {status} is wrong in {seen} of {expected} tables"));
+        }
+    }
+    let causes: [(CauseOf, usize); 3] =
+        [(|_| Vec::new(), separated), (|_| vec!["nothing".into()], separated), (Table::names, 0)];
+    for (cause, expected) in causes {
+        let seen = unfounded(tables, verdicts, &always("separated", cause)).len();
+        if seen != expected {
+            return Err(format!("control: {seen} of {expected} causes are seen to be none"));
         }
     }
     let flipped: Vec<Verdict> = tables.iter().map(|table| truth(&with_a_label_moved(table))).collect();
     let changed = flipped.iter().zip(verdicts).filter(|(a, b)| a.is_separated() != b.is_separated()).count();
-    let seen = wrong(&flipped, statuses).len();
+    let seen = wrong(&flipped, found).len();
     if changed == 0 || seen == 0 {
         return Err(format!(
             "control: with a label moved {changed} verdicts change, and {seen} differ from the program's"

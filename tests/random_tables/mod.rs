@@ -58,6 +58,15 @@ impl Table {
         self.design().into_iter().map(|column| column.1).chain(references).collect()
     }
 
+    /// The names of [`Table::columns`].
+    pub(crate) fn names(&self) -> Vec<String> {
+        let references = self.texts.iter().map(|(name, values)| {
+            let first = values.iter().min().expect("a row");
+            format!("{name}={first}")
+        });
+        self.design().into_iter().map(|column| column.0).chain(references).collect()
+    }
+
     /// What the program is to be asked for.
     pub(crate) fn request(&self) -> Request {
         Request {
