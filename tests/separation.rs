@@ -28,7 +28,7 @@ use random_tables::{Table, separable};
 use serde_json::{Value, json};
 
 /// Tables of two classes on the CPU and on an adapter, unless `GPU_LOGREG_TABLES` says how many.
-const TABLES: [u64; 2] = [1_000, 180];
+const TABLES: [u64; 2] = [1_000, 150];
 
 /// Of three classes so many of a hundred are taken in addition.
 const THREE_CLASSES: u64 = 15;
