@@ -49,18 +49,18 @@ fn model_of(table: &Table, device: &Selection, change: impl FnOnce(&mut Job)) ->
 #[derive(Clone, Copy)]
 struct Cause {
     columns: &'static [&'static str],
-    /// The class of all its rows, or the one that it lacks.
-    class: Option<&'static str>,
+    /// The class that its rows do not have.
+    lacks: Option<&'static str>,
     /// The rows that it tells apart.
     rows: Option<u64>,
 }
 
 const fn cause(columns: &'static [&'static str]) -> Cause {
-    Cause { columns, class: None, rows: None }
+    Cause { columns, lacks: None, rows: None }
 }
 
 const fn level(columns: &'static [&'static str], rows: u64) -> Cause {
-    Cause { columns, class: None, rows: Some(rows) }
+    Cause { columns, lacks: None, rows: Some(rows) }
 }
 
 #[derive(Clone, Copy)]
@@ -104,8 +104,8 @@ impl Expected {
             let found = if first { found.first().filter(is_it) } else { found.iter().find(is_it) };
             let found =
                 found.ok_or_else(|| format!("{:?} is not named where it belongs: {separation}", wanted.columns))?;
-            if wanted.class.is_some_and(|class| found["class"] != class) {
-                return Err(format!("the class is not {:?}: {found}", wanted.class));
+            if wanted.lacks.is_some_and(|class| found["lacks"] != class) {
+                return Err(format!("the class that it lacks is not {:?}: {found}", wanted.lacks));
             }
             if wanted.rows.is_some_and(|rows| found["rows"] != rows) {
                 return Err(format!("the rows are not {:?}: {found}", wanted.rows));
@@ -118,8 +118,8 @@ impl Expected {
     fn ideal(self) -> Value {
         let of = |cause: &Cause| {
             let mut about = json!({ "columns": cause.columns, "rows": cause.rows.unwrap_or(7), "on_edge": 0 });
-            if let Some(class) = cause.class {
-                about["class"] = json!(class);
+            if let Some(class) = cause.lacks {
+                about["lacks"] = json!(class);
             }
             about
         };
@@ -160,8 +160,8 @@ impl Expected {
         };
         for (place, cause) in causes.iter().enumerate() {
             changed(place, &|cause| cause["columns"] = json!(["another"]));
-            if cause.class.is_some() {
-                changed(place, &|cause| cause["class"] = json!("another"));
+            if cause.lacks.is_some() {
+                changed(place, &|cause| cause["lacks"] = json!("another"));
             }
             if cause.rows.is_some() {
                 changed(place, &|cause| cause["rows"] = json!(1_000_000));
@@ -350,7 +350,7 @@ fn cell(is_pure: bool) -> Table {
     Table { numbers, label, classes: 2, ..Table::default() }
 }
 
-const WITHOUT_C: Cause = Cause { columns: &["text=v"], class: Some("c"), rows: None };
+const WITHOUT_C: Cause = Cause { columns: &["text=v"], lacks: Some("c"), rows: None };
 
 /// The third class occurs in two of three levels, or in one row of the last one too.
 fn three_classes(with_one: bool) -> Table {

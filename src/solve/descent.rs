@@ -10,11 +10,11 @@ use crate::solve::{Answer, Company, Doubt, Iteration, Outcome, Search, Settings,
 /// Iterations without the distance halving after which a point within the tolerance is looked at afresh.
 const IDLE: u32 = 10;
 
-/// The same where the Hessian preconditions: every iteration near the end halves the distance many times.
-const SHORT_IDLE: u32 = 1;
-
-/// The same for a point that is near.
+/// The same for a point that is near, where an approximate Hessian preconditions.
 const LONG_IDLE: u32 = 30;
+
+/// Both where the Hessian itself preconditions: every iteration near the end halves the distance many times.
+const SHORT_IDLE: [u32; 2] = [1, 3];
 
 /// Where a method stands.
 pub(super) struct Descent {
@@ -92,9 +92,10 @@ impl Descent {
         }
         self.idle += 1;
         let is_slow = settings.preconditioner != Choice::Hessian;
-        let idle = if is_slow || settings.approximate { IDLE } else { SHORT_IDLE };
-        self.idle >= idle && delta <= settings.tolerance
-            || self.idle >= LONG_IDLE && delta <= near(settings) && !is_slow
+        let is_exact = !is_slow && !settings.approximate;
+        let [within, near_by] = if is_exact { SHORT_IDLE } else { [IDLE, LONG_IDLE] };
+        self.idle >= within && delta <= settings.tolerance
+            || self.idle >= near_by && delta <= near(settings) && !is_slow
     }
 }
 
