@@ -291,11 +291,21 @@ pub struct Prepared<'j> {
 
 /// Checks a job, opens its device and reserves the room that the table needs.
 pub fn prepare<'j>(table: Table, job: &'j Job, monitor: &dyn Monitor) -> Result<Prepared<'j>> {
+    prepare_on(|| Device::open(&job.device), table, job, monitor)
+}
+
+/// As [`prepare`], on a device of the caller's choice in place of the job's, which is opened once the job is checked.
+pub fn prepare_on<'j>(
+    open: impl FnOnce() -> Result<Device>,
+    table: Table,
+    job: &'j Job,
+    monitor: &dyn Monitor,
+) -> Result<Prepared<'j>> {
     let start = Instant::now();
     let (table, plan) = job.request.resolve(table, monitor)?;
     let design = plan.design(table.rows);
     job.check(design.shape)?;
-    let device = Device::open(&job.device)?;
+    let device = open()?;
     let loading = device.reserve(design, &job.limits)?;
     Ok(Prepared { table, job, plan, device, loading, start })
 }
@@ -384,13 +394,14 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let upload = uploading.elapsed().as_secs_f64();
     let solving = Instant::now();
     let subsample = kept.as_deref_mut().map(|backend| Subsample { backend, loose: &loose });
-    let mut fit = fit(&mut *backend, subsample, &loaded, job, shape, device.bias()?, monitor, history)?;
+    let mut fit = fit(&mut *backend, subsample, &loaded, job, shape, device.bias(shape)?, monitor, history)?;
+    backend.check()?;
     let solve = solving.elapsed().as_secs_f64();
     let verifying = Instant::now();
     let mut verify = 0.0;
     if job.exact != ExactJob::None {
         let plan = plan.after(&loaded);
-        verify_on_file(table, &plan, &loaded, job, &mut fit, monitor)?;
+        verify_on_file(table, &plan, &loaded, job, &mut fit, device.is_gpu(), monitor)?;
         verify = verifying.elapsed().as_secs_f64();
     }
     let seconds = Seconds { read, upload, solve, verify, total: start.elapsed().as_secs_f64() };

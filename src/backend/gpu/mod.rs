@@ -1,16 +1,20 @@
 //! The GPU backend: adapters, the open device, and its errors. Only this folder knows wgpu.
 
+mod checksums;
 mod chunks;
+pub mod fault;
 pub mod kernels;
 mod moments;
 mod objective;
 mod seat;
 mod softmax;
+mod stamp;
 mod table;
 mod upload;
 
 use std::sync::{Arc, Mutex};
 
+use crate::backend::gpu::fault::{Faults, Operation};
 use crate::backend::gpu::kernels::Kernels;
 use crate::backend::layout::Layout;
 use crate::backend::storage::Limits;
@@ -134,6 +138,7 @@ pub struct Gpu {
     kernels: Arc<Kernels>,
     trouble: Trouble,
     memory: Memory,
+    faults: Faults,
     description: String,
     chunk_bytes: usize,
 }
@@ -205,7 +210,16 @@ impl Gpu {
         });
         let kernels = Arc::new(Kernels::new(&device, sources));
         trouble.check()?;
-        Ok(Self { device, queue, kernels, trouble, memory: Memory::default(), description, chunk_bytes })
+        Ok(Self {
+            device,
+            queue,
+            kernels,
+            trouble,
+            memory: Memory::default(),
+            faults: Faults::default(),
+            description,
+            chunk_bytes,
+        })
     }
 
     /// What the user is told about the device.
@@ -217,6 +231,39 @@ impl Gpu {
     #[must_use]
     pub fn with_memory(self, bytes: u64) -> Self {
         Self { memory: Memory(Arc::new(Mutex::new(Some(bytes)))), ..self }
+    }
+
+    /// As if the device bound only `bytes` at once; the tests' way to cut a small table into chunks.
+    #[must_use]
+    pub fn with_chunks_of(self, bytes: usize) -> Self {
+        Self { chunk_bytes: bytes, ..self }
+    }
+
+    /// As if the device left out what `faults` says; the tests' way to see a device that lies.
+    #[must_use]
+    pub fn with_faults(self, faults: &Faults) -> Self {
+        Self { faults: faults.clone(), ..self }
+    }
+
+    /// Adds a copy of `bytes` from a place in a buffer to one in another.
+    fn copy(
+        &self,
+        operation: Operation,
+        encoder: &mut wgpu::CommandEncoder,
+        (source, from): (&wgpu::Buffer, u64),
+        (target, to): (&wgpu::Buffer, u64),
+        bytes: u64,
+    ) {
+        if !self.faults.leave_out(operation) {
+            encoder.copy_buffer_to_buffer(source, from, target, to, bytes);
+        }
+    }
+
+    /// Writes to a small buffer from its start on, before what is submitted next.
+    fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8]) {
+        if !self.faults.leave_out(Operation::Write) {
+            self.queue.write_buffer(buffer, 0, bytes);
+        }
     }
 
     /// Reserves room for a table within `limits`: on the device as far as it goes, the rest on the host.
