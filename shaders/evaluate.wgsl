@@ -32,7 +32,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let made = made_of(made_of(pass_.stamp, parameters[pass_.inputs]), margins[pass_.state].x);
     let first_row = group.x * pass_.block_rows;
     let last_row = min(first_row + pass_.block_rows, pass_.rows);
-    let slot = group.x * (pass_.features + 4u);
+    let slot_len = pass_.features + 4u;
+    let slot = group.x * slot_len;
     let row_lanes = GROUP >> min(32u - countLeadingZeros((pass_.features - 1u) / HELD), COLUMN_LEVELS);
     let column_lanes = GROUP / row_lanes;
     let row_lane = lane % row_lanes;
@@ -110,7 +111,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         }
     }
     if (lane == 0u) {
-        slots[groups.x * (pass_.features + 4u) + group.x] = stamp_of(made);
+        slots[groups.x * slot_len + group.x] = stamp_of(made);
         if (group.x == 0u) {
             residuals[pass_.state] = vec4(stamp_of(mixed(made, 1u)));
             if (pass_.reads_direction == 1u) {

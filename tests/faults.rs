@@ -24,11 +24,28 @@ use harness::{Check, Suite};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 
-/// Two chunks in the trials.
-const ROWS: usize = 3_000;
+const ROWS: usize = 6_000;
 
-/// What a device binds at once in the trials, records included: chunks of 2048 rows.
-const CHUNK_BYTES: usize = 92_000;
+/// What a device binds at once in a trial, records included.
+#[derive(Clone, Copy)]
+enum Cut {
+    /// One chunk.
+    None,
+    /// Two chunks, of some 4096 rows.
+    InTwo,
+    /// Three chunks, more than there are seats for those that visit: each seat has another one's rows before.
+    InThree,
+}
+
+impl Cut {
+    fn chunk_bytes(self) -> usize {
+        match self {
+            Self::None => 1 << 20,
+            Self::InTwo => 184_000,
+            Self::InThree => 92_000,
+        }
+    }
+}
 
 /// A repeatable stream of numbers in 0..1 (splitmix64).
 struct Stream(u64);
@@ -111,6 +128,7 @@ struct Case {
     solver: Solver,
     init: Init,
     preconditioner: Option<Preconditioner>,
+    cut: Cut,
     /// Whether all chunks are kept on the host and visit the device.
     streams: bool,
 }
@@ -125,13 +143,14 @@ const TWO_CLASSES: Case = Case {
     solver: Solver::Cg,
     init: Init::Zero,
     preconditioner: None,
+    cut: Cut::InTwo,
     streams: false,
 };
 
 const CASES: [Case; 9] = [
     TWO_CLASSES,
     Case { name: "weights_offsets_robust", weights: true, offsets: true, robust: true, ..TWO_CLASSES },
-    Case { name: "subsample", preconditioner: Some(Preconditioner::Subsample), ..TWO_CLASSES },
+    Case { name: "subsample", preconditioner: Some(Preconditioner::Subsample), cut: Cut::None, ..TWO_CLASSES },
     Case { name: "several_classes", label: "c", weights: true, robust: true, ..TWO_CLASSES },
     Case {
         name: "bound",
@@ -139,12 +158,20 @@ const CASES: [Case; 9] = [
         category: false,
         init: Init::Generative,
         preconditioner: Some(Preconditioner::Bound),
+        cut: Cut::None,
         ..TWO_CLASSES
     },
     Case { name: "generative", category: false, solver: Solver::Generative, ..TWO_CLASSES },
     Case { name: "generative_several_classes", label: "c", weights: true, solver: Solver::Generative, ..TWO_CLASSES },
-    Case { name: "streamed", weights: true, offsets: true, streams: true, ..TWO_CLASSES },
-    Case { name: "streamed_several_classes", label: "c", category: false, streams: true, ..TWO_CLASSES },
+    Case { name: "streamed", weights: true, offsets: true, cut: Cut::InThree, streams: true, ..TWO_CLASSES },
+    Case {
+        name: "streamed_several_classes",
+        label: "c",
+        category: false,
+        cut: Cut::InThree,
+        streams: true,
+        ..TWO_CLASSES
+    },
 ];
 
 impl Case {
@@ -178,7 +205,7 @@ impl Case {
     /// The model on a GPU with faults.
     fn run(&self, gpu: &Gpu, faults: &Faults) -> gpu_logreg::Result<Model> {
         let (table, job) = (table(), self.job());
-        let gpu = gpu.clone().with_chunks_of(CHUNK_BYTES).with_faults(faults);
+        let gpu = gpu.clone().with_chunks_of(self.cut.chunk_bytes()).with_faults(faults);
         prepare_on(|| Ok(Device::Gpu(gpu)), table, &job, &Silent)?.train(&Silent, &mut |_| {})
     }
 
@@ -327,9 +354,8 @@ fn nothing_runs(adapter: &Adapter) -> Check {
 /// Where nothing is checked, a fault is not found out, and so these trials can fail: wrong models come of what is left out.
 fn believed_faults_make_wrong_models(adapter: &Adapter) -> Check {
     let gpu = Gpu::open(adapter).map_err(|e| e.to_string())?;
-    for (case, operation) in
-        [(CASES[0], Operation::Upload), (CASES[1], Operation::Dispatch), (CASES[7], Operation::Send)]
-    {
+    // What a chunk brings along comes anew with every visit, so the next pass heals a single one that was left out there.
+    for (case, operation) in [(CASES[0], Operation::Upload), (CASES[1], Operation::Dispatch)] {
         let measure = case.measure();
         let untouched = Faults::none();
         let expected = case.run(&gpu, &untouched).map_err(|e| e.to_string())?;

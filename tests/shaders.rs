@@ -608,7 +608,7 @@ fn a_layout_that_is_not_the_hosts_is_refused() {
         (Kernel::Hessian, "        if (HAS_LEVELS) {", "        if (true) {", "parameters is never read"),
         (Kernel::Evaluate, "HAS_LEVELS: bool = false", "HAS_LEVELS: bool = true", "not false"),
         (Kernel::Hessian, "HAS_ROW_WEIGHTS: bool = false", "HAS_ROW_WEIGHTS: bool = true", "not false"),
-        (Kernel::Evaluate, "(pass_.features + 4u)", "(pass_.features + 5u)", "heads of a slot"),
+        (Kernel::Evaluate, "pass_.features + 4u;", "pass_.features + 5u;", "heads of a slot"),
         (
             Kernel::Evaluate,
             "var<workgroup> tile_residuals: array<vec4<f32>, GROUP>",
