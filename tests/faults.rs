@@ -24,25 +24,24 @@ use harness::{Check, Suite};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 
-const ROWS: usize = 6_000;
+const ROWS: usize = 2_500;
 
-/// What a device binds at once in a trial, records included.
+/// Into how many chunks a table of up to three stored columns is cut.
 #[derive(Clone, Copy)]
 enum Cut {
-    /// One chunk.
     None,
-    /// Two chunks, of some 4096 rows.
     InTwo,
-    /// Three chunks, more than there are seats for those that visit: each seat has another one's rows before.
+    /// More than there are seats for those that visit: each seat has another one's rows before.
     InThree,
 }
 
 impl Cut {
+    /// Bytes of the features of a chunk at most.
     fn chunk_bytes(self) -> usize {
         match self {
-            Self::None => 1 << 20,
-            Self::InTwo => 184_000,
-            Self::InThree => 92_000,
+            Self::None => usize::MAX,
+            Self::InTwo => 2_048 * 3 * 4,
+            Self::InThree => 1_024 * 3 * 4,
         }
     }
 }
@@ -129,6 +128,8 @@ struct Case {
     init: Init,
     preconditioner: Option<Preconditioner>,
     cut: Cut,
+    /// Whether the iterations run out after two, where each has many passes.
+    stops_early: bool,
     /// Whether all chunks are kept on the host and visit the device.
     streams: bool,
 }
@@ -144,6 +145,7 @@ const TWO_CLASSES: Case = Case {
     init: Init::Zero,
     preconditioner: None,
     cut: Cut::InTwo,
+    stops_early: false,
     streams: false,
 };
 
@@ -159,9 +161,10 @@ const CASES: [Case; 9] = [
         init: Init::Generative,
         preconditioner: Some(Preconditioner::Bound),
         cut: Cut::None,
+        stops_early: true,
         ..TWO_CLASSES
     },
-    Case { name: "generative", category: false, solver: Solver::Generative, ..TWO_CLASSES },
+    Case { name: "generative", category: false, cut: Cut::InThree, solver: Solver::Generative, ..TWO_CLASSES },
     Case { name: "generative_several_classes", label: "c", weights: true, solver: Solver::Generative, ..TWO_CLASSES },
     Case { name: "streamed", weights: true, offsets: true, cut: Cut::InThree, streams: true, ..TWO_CLASSES },
     Case {
@@ -169,6 +172,7 @@ const CASES: [Case; 9] = [
         label: "c",
         category: false,
         cut: Cut::InThree,
+        stops_early: true,
         streams: true,
         ..TWO_CLASSES
     },
@@ -196,6 +200,9 @@ impl Case {
         if self.solver != Solver::Generative {
             job.inference = Some(InferenceJob { confidence: 0.95, robust: self.robust });
         }
+        if self.stops_early {
+            job.max_iterations = 2;
+        }
         if self.streams {
             job.limits.device = Some(0);
         }
@@ -216,6 +223,7 @@ impl Case {
     fn measure(&self) -> Vec<f64> {
         let mut job = self.job();
         (job.solver, job.init, job.preconditioner) = (Solver::Cg, Init::Zero, None);
+        job.max_iterations = 100;
         job.inference = Some(InferenceJob { confidence: 0.95, robust: false });
         standard_errors(&train(&table(), &job, &Silent, &mut |_| {}).expect("the CPU trains"))
     }

@@ -168,7 +168,7 @@ impl Device {
         // Two classes are enough for a softmax: its functions are the same, and what they should be is known.
         let classes = shape.classes.map(|_| 2);
         let reserve = |shape: Shape| -> Result<Box<dyn Loading>> {
-            Ok(Box::new(gpu.reserve(Shape { classes, ..shape }, &Limits::default())?))
+            Ok(Box::new(gpu.reserve_chunked(Shape { classes, ..shape }, usize::MAX, &Limits::default())?))
         };
         self_test(reserve)?;
         logistic_bias(reserve(Shape::plain(BIAS_ROWS, 1))?)

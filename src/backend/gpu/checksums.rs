@@ -70,7 +70,7 @@ fn first_column(shape: Shape, part: Part) -> usize {
 struct Sum {
     epoch: u32,
     rows: usize,
-    sum: u32,
+    total: u32,
 }
 
 /// The sums of a table that is being filled.
@@ -106,7 +106,7 @@ impl Written {
             *sum = Sum { epoch, ..Sum::default() };
         }
         sum.rows += values.len();
-        sum.sum = sum.sum.wrapping_add(more);
+        sum.total = sum.total.wrapping_add(more);
     }
 
     /// What is written from here on replaces what was written before.
@@ -119,9 +119,9 @@ impl Written {
         let layout = self.layout;
         let columns = layout.shape.columns + layout.shape.columns_beside();
         let sums = self.sums.into_iter().enumerate().map(|(index, sum)| {
-            let Sum { rows, sum, .. } = sum.into_inner().expect("nothing panics while it holds this lock");
+            let Sum { rows, total, .. } = sum.into_inner().expect("nothing panics while it holds this lock");
             // Of a column that was not written whole, once, nothing is known.
-            (rows == layout.rows_of(index / columns)).then_some(sum)
+            (rows == layout.rows_of(index / columns)).then_some(total)
         });
         let sums = sums.collect();
         let len: usize = (0..layout.chunks()).map(|chunk| len_of(&layout, chunk)).sum();

@@ -141,6 +141,8 @@ pub struct Gpu {
     faults: Faults,
     description: String,
     chunk_bytes: usize,
+    /// Bytes of a chunk at most, where only a test says so.
+    cut: usize,
 }
 
 /// Memory of the device, as far as it is known: only a test pretends that there is an end.
@@ -219,6 +221,7 @@ impl Gpu {
             faults: Faults::default(),
             description,
             chunk_bytes,
+            cut: usize::MAX,
         })
     }
 
@@ -233,10 +236,10 @@ impl Gpu {
         Self { memory: Memory(Arc::new(Mutex::new(Some(bytes)))), ..self }
     }
 
-    /// As if the device bound only `bytes` at once; the tests' way to cut a small table into chunks.
+    /// With tables in chunks of at most `bytes` of features; the tests' way to cut a small one.
     #[must_use]
     pub fn with_chunks_of(self, bytes: usize) -> Self {
-        Self { chunk_bytes: bytes, ..self }
+        Self { cut: bytes, ..self }
     }
 
     /// As if the device left out what `faults` says; the tests' way to see a device that lies.
@@ -270,7 +273,7 @@ impl Gpu {
     pub fn reserve(&self, design: impl Into<Design>, limits: &Limits) -> Result<GpuTable> {
         // Where the table does not fit, the two chunks that visit in turn should be a small part of the device.
         let share = limits.device.map_or(self.chunk_bytes, |most| (most / 16).max(1 << 20) as usize);
-        self.reserve_chunked(design, share, limits)
+        self.reserve_chunked(design, share.min(self.cut), limits)
     }
 
     /// As [`Gpu::reserve`], in chunks of at most `chunk_bytes`; no result depends on it.

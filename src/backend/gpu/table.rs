@@ -121,7 +121,6 @@ impl Store for GpuStore<'_> {
         for (chunk, rows) in self.layout.pieces(first_row, values.len()) {
             let (here, rest) = values.split_at(rows.len());
             values = rest;
-            self.written.add(chunk, column, rows.start, here);
             match (self.seats.get(chunk), &self.away) {
                 (Some(seat), _) => {
                     let (target, first) = match column {
@@ -136,6 +135,7 @@ impl Store for GpuStore<'_> {
                 (None, Some(away)) => away.write(chunk - self.seats.len(), column, rows.start, here)?,
                 (None, None) => return Err(Error::internal(format!("chunk {chunk} is kept nowhere"))),
             }
+            self.written.add(chunk, column, rows.start, here);
         }
         Ok(())
     }
