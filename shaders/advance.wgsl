@@ -12,4 +12,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let k = group.y * pass_.stride + row / 4u;
         margins[k] += pass_.steps.x * direction_margins[k];
     }
+    if (group.x == 0u && group.y == 0u && lane == 0u) {
+        let before = made_of(pass_.stamp, margins[pass_.state].x);
+        margins[pass_.state] = vec4(stamp_of(made_of(before, direction_margins[pass_.state].x)));
+    }
 }

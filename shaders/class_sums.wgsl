@@ -6,7 +6,8 @@
 // A workgroup takes one block (group.x) and one piece of EDGE columns and EIGHT classes (group.y). Its invocations are
 // EDGE columns times EIGHT row lanes: each holds four rows of its column and reads what these count for the classes from
 // workgroup memory, where all columns find it. Accumulators run over the lane's rows of PART, then join a binary tree over
-// the parts of the block, and at last one over the row lanes. A slot is [group.z][classes][features, then the 1].
+// the parts of the block, and at last one over the row lanes. A slot is [group.z][classes][features, then the 1];
+// the stamps of the workgroups stand behind all slots.
 
 const EDGE: u32 = 32u; // columns of a piece
 const EIGHT: u32 = 8u; // classes of a piece, and row lanes
@@ -102,6 +103,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     if (column <= pass_.features && first_class + in_eight < classes) {
         let slot = (group.x * groups.z + group.z) * classes + first_class + in_eight;
         class_slots[slot * (pass_.features + 1u) + column] = select(high, low, in_eight < 4u)[in_eight % 4u];
+    }
+    if (lane == 0u) {
+        var made = mixed(mixed(pass_.stamp, pass_.product), pass_.first_block);
+        if (pass_.product < 3u) {
+            made = made_of(made, residuals[pass_.state].x);
+        }
+        if (pass_.product == 3u) {
+            made = made_of(made, centres[pass_.others]);
+        }
+        let place = (group.z * groups.y + group.y) * groups.x + group.x;
+        class_slots[groups.z * groups.x * classes * (pass_.features + 1u) + place] = stamp_of(made);
     }
 }
 

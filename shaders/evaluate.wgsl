@@ -2,7 +2,7 @@
 // residual and gradient terms at margins z + step u, times the row weights if there are any, with u = X p computed here if the pass reads a direction, and 0
 // if not. Reduce: a tree for each sum of each part. A workgroup takes one block and writes one slot:
 // [sum loss, sum r u, sum S u^2, sum r, sum r x_1 .. sum r x_d]: phi, phi', phi'' and the gradient. The residuals that
-// it leaves for each row are without the weights.
+// it leaves for each row are without the weights. The stamps of the workgroups stand behind all slots.
 //
 // An invocation has a row lane and a column lane, neighbours a row lane apart so that loads coalesce. Of a tile it
 // holds four rows and up to eight columns in registers, for u first and then for the gradient. The column lanes are
@@ -27,10 +27,13 @@ const PART: u32 = 256u;        // rows of an accumulator
 var<workgroup> tile_residuals: array<vec4<f32>, GROUP>;
 
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    // Read while the first rows are on their way.
+    let made = made_of(made_of(pass_.stamp, parameters[pass_.inputs]), margins[pass_.state].x);
     let first_row = group.x * pass_.block_rows;
     let last_row = min(first_row + pass_.block_rows, pass_.rows);
-    let slot = group.x * (pass_.features + 4u);
+    let slot_len = pass_.features + 4u;
+    let slot = group.x * slot_len;
     let row_lanes = GROUP >> min(32u - countLeadingZeros((pass_.features - 1u) / HELD), COLUMN_LEVELS);
     let column_lanes = GROUP / row_lanes;
     let row_lane = lane % row_lanes;
@@ -105,6 +108,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let sums = tree_sum(lane, GROUP, 1u, terms);
         if (lane < 4u) {
             add_to_slot(slot + lane, sums[lane], part == first_row);
+        }
+    }
+    if (lane == 0u) {
+        slots[groups.x * slot_len + group.x] = stamp_of(made);
+        if (group.x == 0u) {
+            residuals[pass_.state] = vec4(stamp_of(mixed(made, 1u)));
+            if (pass_.reads_direction == 1u) {
+                direction_margins[pass_.state] = vec4(stamp_of(made));
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 // a workgroup takes one Hessian block of rows (group.x) and one piece (group.y) on or below the diagonal; each of its
 // 16 x 16 invocations holds two columns of both sides. An accumulator runs over PART rows, then joins
 // a binary tree over the parts of the block. The slot has the pieces of each pair one after the other, each as 256 vec4s
-// (a0 b0, a0 b1, a1 b0, a1 b1).
+// (a0 b0, a0 b1, a1 b0, a1 b1); the stamps of the workgroups stand behind all slots.
 
 const EDGE: u32 = 32u; // columns of a piece
 const STEP: u32 = 32u; // rows that a workgroup holds at once
@@ -80,7 +80,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             total += levels[level];
         }
     }
-    pieces[((group.x * groups.z + group.z) * groups.y + group.y) * GROUP + lane] = total;
+    let place = (group.x * groups.z + group.z) * groups.y + group.y;
+    pieces[place * GROUP + lane] = total;
+    if (lane == 0u) {
+        var made = mixed(mixed(mixed(pass_.stamp, pass_.product), pass_.first_block), pass_.first_pair);
+        if (pass_.product < 3u) {
+            made = made_of(made, factors[pass_.others].x);
+        } else {
+            made = made_of(made, centres[pass_.others]);
+        }
+        pieces[groups.x * groups.y * groups.z * GROUP + place] = vec4(stamp_of(made));
+    }
 }
 
 // Four rows of a column times what their pair of margins has, which is weighed, or times the row weights.

@@ -5,7 +5,7 @@
 // Hessian block of rows (group.x) and one piece on or below the diagonal (group.y, row by row: (0,0), (1,0),
 // (1,1), ...); each of its 16 x 16 invocations holds two columns of both sides. An accumulator runs over PART
 // rows, then joins a binary tree over the parts of the block. The slot has the pieces one after the other,
-// each as 256 vec4s (a0 b0, a0 b1, a1 b0, a1 b1).
+// each as 256 vec4s (a0 b0, a0 b1, a1 b0, a1 b1); the stamps of the workgroups stand behind all slots.
 
 const EDGE: u32 = 32u; // columns of a piece
 const STEP: u32 = 32u; // rows that a workgroup holds at once
@@ -97,6 +97,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         }
     }
     pieces[(group.x * groups.y + group.y) * GROUP + lane] = total;
+    if (lane == 0u) {
+        let made = mixed(mixed(made_of(pass_.stamp, margins[pass_.state].x), pass_.product), pass_.first_block);
+        let place = group.x * groups.y + group.y;
+        pieces[groups.x * groups.y * GROUP + place] = vec4(stamp_of(made));
+        // The border has no piece with the residuals.
+        if (place == 0u && pass_.first_block == 0u && pass_.product != 2u) {
+            residuals[pass_.state] = vec4(stamp_of(made));
+        }
+    }
 }
 
 // Four rows of a right column: a feature, the 1 of the intercept, or nothing.

@@ -27,7 +27,30 @@ struct Pass {
     hessian_rows: u32,    // rows of a Hessian block, where a kernel sums the columns of each class
     first_pair: u32,      // pair of margins that the first workgroup takes (the dispatches are several)
     probes: u32,          // steps that softmax_terms probes; 0: it evaluates at the first and leaves residuals
+    stamp: u32,           // of this pass over this chunk, which no other has
+    state: u32,           // vec4s of margins, direction margins or residuals before their stamp
+    inputs: u32,          // elements of the parameters before their stamp
+    others: u32,          // elements of the factors, or of the centres, before their stamp
     steps: vec4<f32>,     // up to four steps to probe; an evaluation uses the first
+}
+
+// What a dispatch leaves has a stamp behind it, made of the stamp of its pass and those of the buffers that it read. The
+// host makes the same, and so knows of the sums that come back that every dispatch behind them ran, as it was described and
+// on what it was meant to read. A stamp is a whole number that an f32 holds: its bits survive what a device does to floats.
+
+// A hash and one more number that it depends on.
+fn mixed(h: u32, x: u32) -> u32 {
+    let m = (h ^ x) * 0x9e3779b1u;
+    return m ^ (m >> 15u);
+}
+
+// A hash and the stamp of one more buffer that was read.
+fn made_of(h: u32, stamp: f32) -> u32 {
+    return mixed(h, u32(stamp));
+}
+
+fn stamp_of(h: u32) -> f32 {
+    return f32((h >> 8u) | 1u);
 }
 
 // L = 1 / (1 + exp(-z)), by the branch whose exponential cannot overflow.

@@ -1,7 +1,7 @@
 // Loss, slope and curvature along a line, at up to four steps, from the cached margins: z + step u; with the row
 // weights if there are any.
 // Never touches the features. A workgroup takes one block and writes one slot:
-// [sum loss, sum r u, sum S u^2], a vec4 over the steps each.
+// [sum loss, sum r u, sum S u^2], a vec4 over the steps each. The stamps of the workgroups stand behind all slots.
 
 @group(0) @binding(0) var<uniform> pass_: Pass;
 @group(0) @binding(1) var<storage, read> labels: array<vec4<f32>>;
@@ -11,7 +11,9 @@
 @group(0) @binding(5) var<storage, read_write> slots: array<vec4<f32>>;
 
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    // Read while the first rows are on their way.
+    let made = made_of(made_of(pass_.stamp, margins[pass_.state].x), direction_margins[pass_.state].x);
     let first_row = group.x * pass_.block_rows;
     let last_row = min(first_row + pass_.block_rows, pass_.rows);
     var loss = vec4(0.0);
@@ -41,5 +43,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         slots[3u * group.x] = losses;
         slots[3u * group.x + 1u] = slopes;
         slots[3u * group.x + 2u] = curvatures;
+        slots[3u * groups.x + group.x] = vec4(stamp_of(made));
     }
 }

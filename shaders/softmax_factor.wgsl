@@ -50,4 +50,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         w = row_weights[k];
     }
     factors[group.y * pass_.stride + k] = select(vec4(0.0), weighed(w, factor), here);
+    if (row == 0u && group.y == 0u) {
+        let read = made_of(made_of(pass_.stamp, margins[pass_.state].x), residuals[pass_.state].x);
+        factors[pass_.others] = vec4(stamp_of(mixed(mixed(read, pass_.product), pass_.first_pair)));
+    }
 }

@@ -43,6 +43,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     store(8u * group.y + 5u, k, high[1], here);
     store(8u * group.y + 6u, k, high[2], here);
     store(8u * group.y + 7u, k, high[3], here);
+    if (row == 0u && group.y == 0u) {
+        direction_margins[pass_.state] = vec4(stamp_of(made_of(pass_.stamp, parameters[pass_.inputs].x)));
+    }
 }
 
 // Four rows times the parameters of four margins.

@@ -2,7 +2,7 @@
 // are any: at up to four steps (a probe), or at the first one, where it leaves the residuals too, without the weights, or
 // for the diagonal of the Hessian p_m (1 - p_m) in their place.
 // Never touches the features. A workgroup takes one block and writes one slot, as `probe` does:
-// [sum loss, sum of slopes, sum of curvatures], a vec4 over the steps each.
+// [sum loss, sum of slopes, sum of curvatures], a vec4 over the steps each. The stamps stand behind all slots.
 //
 // Class 0 is the reference, whose z and u are 0. Of a row, a is the class of the largest z, e_k = exp(z_k - z_a) and
 // v_k = u_k - u_a; what is summed leaves out a, whose own term is 1 or 0, so that a small rest keeps its precision:
@@ -18,7 +18,7 @@
 @group(0) @binding(6) var<storage, read_write> slots: array<vec4<f32>>;
 
 @compute @workgroup_size(256)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let first_row = group.x * pass_.block_rows;
     let last_row = min(first_row + pass_.block_rows, pass_.rows);
     var loss = vec4(0.0);
@@ -93,6 +93,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         slots[3u * group.x] = losses;
         slots[3u * group.x + 1u] = slopes;
         slots[3u * group.x + 2u] = curvatures;
+        var made = mixed(made_of(pass_.stamp, margins[pass_.state].x), pass_.product);
+        if (pass_.reads_direction == 1u) {
+            made = made_of(made, direction_margins[pass_.state].x);
+        }
+        slots[3u * groups.x + group.x] = vec4(stamp_of(made));
+        if (group.x == 0u && pass_.probes == 0u) {
+            residuals[pass_.state] = vec4(stamp_of(made));
+        }
     }
 }
 

@@ -116,8 +116,8 @@ fn every_source_has_a_translation_into_every_language() {
         assert!(hlsl.contains(&format!("[numthreads({GROUP}, 1, 1)]")), "{kernel:?}: HLSL without its group size");
     }
     assert_eq!(
-        written, 29,
-        "ten kernels, eight with a column that a table may have, six that read features, five both"
+        written, 30,
+        "eleven kernels, eight with a column that a table may have, six that read features, five both"
     );
 }
 
@@ -340,6 +340,10 @@ fn check_pass(module: &Module) -> Result<(), String> {
         hessian_rows,
         first_pair,
         probes,
+        stamp,
+        state,
+        inputs,
+        others,
         steps,
     } = Pass::default();
     let host = [
@@ -355,6 +359,10 @@ fn check_pass(module: &Module) -> Result<(), String> {
         ("hessian_rows", type_of(&hessian_rows), offset_of!(Pass, hessian_rows)),
         ("first_pair", type_of(&first_pair), offset_of!(Pass, first_pair)),
         ("probes", type_of(&probes), offset_of!(Pass, probes)),
+        ("stamp", type_of(&stamp), offset_of!(Pass, stamp)),
+        ("state", type_of(&state), offset_of!(Pass, state)),
+        ("inputs", type_of(&inputs), offset_of!(Pass, inputs)),
+        ("others", type_of(&others), offset_of!(Pass, others)),
         ("steps", type_of(&steps), offset_of!(Pass, steps)),
     ];
     let (_, pass) = module
@@ -523,7 +531,7 @@ fn check_layout(source: &str, kernel: Kernel) -> Result<(), String> {
         Kernel::Hessian | Kernel::Gram => check_hessian(&module),
         Kernel::SoftmaxMargin => check_eight(&module),
         Kernel::ClassSums => check_class_sums(&module),
-        Kernel::Margin | Kernel::Advance | Kernel::SoftmaxTerms | Kernel::SoftmaxFactor => Ok(()),
+        Kernel::Margin | Kernel::Advance | Kernel::SoftmaxTerms | Kernel::SoftmaxFactor | Kernel::Checksum => Ok(()),
     }
 }
 
@@ -564,12 +572,12 @@ fn a_layout_that_is_not_the_hosts_is_refused() {
             &format!("{second} @compute @workgroup_size(256)"),
             "2 entry",
         ),
-        (Kernel::Probe, "    stride: u32,          // vec4s from one column to the next\n", "", "12 members of Pass"),
+        (Kernel::Probe, "    stride: u32,          // vec4s from one column to the next\n", "", "16 members of Pass"),
         (
             Kernel::Margin,
             "    first_block: u32,     // block that the first workgroup takes (the Hessian's dispatches are several)\n",
             "",
-            "12 members of Pass",
+            "16 members of Pass",
         ),
         (Kernel::Margin, "    product: u32,", "    product: f32,", "product"),
         (Kernel::Margin, "steps: vec4<f32>,", "steps: vec4<f32>, more: u32,", "members of Pass"),
@@ -582,7 +590,14 @@ fn a_layout_that_is_not_the_hosts_is_refused() {
             "@group(0) @binding(3) var<storage, read> more: array<f32>;\n@compute",
             "4 bindings",
         ),
-        (Kernel::Advance, " * direction_margins[k]", "", "direction_margins is used"),
+        (
+            Kernel::Checksum,
+            "columns[column * pass_.stride + row / 4u]",
+            "vec4(column * pass_.stride)",
+            "columns is used",
+        ),
+        (Kernel::Checksum, "var<storage, read> columns", "var<storage, read_write> columns", "columns is"),
+        (Kernel::Margin, "    others: u32, ", "    others: f32, ", "others"),
         (Kernel::Margin, "if (HAS_OFFSETS)", "if (HAS_OFFSETS || pass_.rows > 0u)", "offsets is never read"),
         (Kernel::Margin, "if (HAS_OFFSETS) {\n            z +=", "{\n            z +=", "offsets is never read"),
         (Kernel::Margin, "var z = vec4(pass_.intercept);", "var z = offsets[k];", "offsets is read where"),
@@ -593,7 +608,7 @@ fn a_layout_that_is_not_the_hosts_is_refused() {
         (Kernel::Hessian, "        if (HAS_LEVELS) {", "        if (true) {", "parameters is never read"),
         (Kernel::Evaluate, "HAS_LEVELS: bool = false", "HAS_LEVELS: bool = true", "not false"),
         (Kernel::Hessian, "HAS_ROW_WEIGHTS: bool = false", "HAS_ROW_WEIGHTS: bool = true", "not false"),
-        (Kernel::Evaluate, "(pass_.features + 4u)", "(pass_.features + 5u)", "heads of a slot"),
+        (Kernel::Evaluate, "pass_.features + 4u;", "pass_.features + 5u;", "heads of a slot"),
         (
             Kernel::Evaluate,
             "var<workgroup> tile_residuals: array<vec4<f32>, GROUP>",
@@ -1380,6 +1395,14 @@ fn a_misplaced_barrier_or_a_wider_step_is_noticed() {
     ];
     for (from, to, word) in faults {
         assert_refused(check_barriers(&edit(terms, from, to)), &format!("{from:?} made {to:?}"), word);
+    }
+    let checksum = SOURCES[Kernel::Checksum as usize];
+    let faults = [
+        ("parts[lane] = (", "parts[lane / 2u] = (", "race"),
+        ("    parts[lane] = (", "    if (last_row == lane) { return; }\n    parts[lane] = (", "reach together"),
+    ];
+    for (from, to, word) in faults {
+        assert_refused(check_barriers(&edit(checksum, from, to)), &format!("{from:?} made {to:?}"), word);
     }
     let second = edit(evaluate, "tile_residuals[lane] = residual;", "tile_residuals[lane] = residual + scratch[lane];");
     assert_refused(check_one_tree(&second), "a second user of the tree's memory", "users");

@@ -39,6 +39,11 @@ pub trait Backend: Objective {
     /// Where the rows of each class lie, by their weights: one pass over the features, whatever the point.
     fn moments(&mut self) -> Result<Moments>;
 
+    /// An error of the device unless it still holds what was sent to it. No pass over the data: it is not counted.
+    fn check(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// What each row holds where the objective stands now; for diagnosis and tests.
     fn row_terms(&mut self) -> Result<RowTerms>;
 }
@@ -83,7 +88,8 @@ impl std::str::FromStr for Selection {
     }
 }
 
-/// A device that was chosen and is ready to take a table.
+/// A device that was chosen and is ready to take a table. Clones are the same device.
+#[derive(Clone)]
 pub enum Device {
     /// All cores, f64 arithmetic.
     Cpu,
@@ -138,6 +144,11 @@ impl Device {
         gpu::Gpu::open(&chosen).map(Self::Gpu)
     }
 
+    /// Whether it is a GPU.
+    pub fn is_gpu(&self) -> bool {
+        matches!(self, Self::Gpu(_))
+    }
+
     /// What the user is told about the device.
     pub fn describe(&self) -> String {
         match self {
@@ -150,12 +161,17 @@ impl Device {
     }
 
     /// The bias of the device's logistic functions, in standard errors of one row: `sqrt(n)` times this is the distance
-    /// from the optimum that it alone can make. 0 for the CPU.
-    pub fn bias(&self) -> Result<f64> {
-        match self {
-            Self::Cpu => Ok(0.0),
-            Self::Gpu(gpu) => logistic_bias(Box::new(gpu.reserve(Shape::plain(BIAS_ROWS, 1), &Limits::default())?)),
-        }
+    /// from the optimum that it alone can make. 0 for the CPU. Measured with the kernels that serve a table of this shape;
+    /// a GPU on which the sums of a known pass by these are wrong is an error.
+    pub fn bias(&self, shape: Shape) -> Result<f64> {
+        let Self::Gpu(gpu) = self else { return Ok(0.0) };
+        // Two classes are enough for a softmax: its functions are the same, and what they should be is known.
+        let classes = shape.classes.map(|_| 2);
+        let reserve = |shape: Shape| -> Result<Box<dyn Loading>> {
+            Ok(Box::new(gpu.reserve_chunked(Shape { classes, ..shape }, usize::MAX, &Limits::default())?))
+        };
+        self_test(reserve)?;
+        logistic_bias(reserve(Shape::plain(BIAS_ROWS, 1))?)
     }
 
     /// Bytes a second: of reading from memory for the CPU, of reading and writing in a copy for a GPU.

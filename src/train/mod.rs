@@ -295,11 +295,21 @@ pub struct Prepared<'j> {
 
 /// Checks a job, opens its device and reserves the room that the table needs.
 pub fn prepare<'j>(table: Table, job: &'j Job, monitor: &dyn Monitor) -> Result<Prepared<'j>> {
+    prepare_on(|| Device::open(&job.device), table, job, monitor)
+}
+
+/// As [`prepare`], on a device of the caller's choice in place of the job's, which is opened once the job is checked.
+pub fn prepare_on<'j>(
+    open: impl FnOnce() -> Result<Device>,
+    table: Table,
+    job: &'j Job,
+    monitor: &dyn Monitor,
+) -> Result<Prepared<'j>> {
     let start = Instant::now();
     let (table, plan) = job.request.resolve(table, monitor)?;
     let design = plan.design(table.rows);
     job.check(design.shape)?;
-    let device = Device::open(&job.device)?;
+    let device = open()?;
     let loading = device.reserve(design, &job.limits)?;
     Ok(Prepared { table, job, plan, device, loading, start })
 }
@@ -389,7 +399,7 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let solving = Instant::now();
     let coordinates = coordinates(&loaded, job.intercept, &loose);
     let mut evidence = Evidence::new(table, &plan, &loaded, &coordinates, monitor);
-    let arithmetic = Arithmetic { bias: device.bias()?, is_f32: matches!(device, Device::Gpu(_)) };
+    let arithmetic = Arithmetic { bias: device.bias(shape)?, is_f32: device.is_gpu() };
     let subsample = kept.as_deref_mut().map(|backend| backend as &mut dyn Backend);
     let mut fit =
         fit(&mut *backend, subsample, &loaded, coordinates, &mut evidence, job, shape, arithmetic, monitor, history)?;
@@ -399,10 +409,11 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let mut verify = 0.0;
     let plan = plan.after(&loaded);
     if job.exact != ExactJob::None {
-        verify_on_file(table, &plan, &loaded, job, &mut fit, monitor)?;
+        verify_on_file(table, &plan, &loaded, job, &mut fit, device.is_gpu(), monitor)?;
         verify = verifying.elapsed().as_secs_f64();
     }
     fit.covariance = infer(table, &plan, &loaded, job, &mut fit, &mut *backend, arithmetic, monitor)?;
+    backend.check()?;
     let seconds = Seconds { read, upload, solve, verify, total: start.elapsed().as_secs_f64() };
     Ok(model(table, job, loaded, &fit, device.describe(), seconds))
 }

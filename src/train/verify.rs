@@ -2,7 +2,7 @@
 
 use crate::backend::exact::evaluate_file;
 use crate::data::{Loaded, Plan, Table};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Verified;
 use crate::monitor::Monitor;
 use crate::objective::Evaluation;
@@ -17,6 +17,7 @@ pub(super) fn verify_on_file(
     loaded: &Loaded,
     job: &Job,
     fit: &mut Fit,
+    is_gpu: bool,
     monitor: &dyn Monitor,
 ) -> Result<()> {
     let Some(hessian) = fit.outcome.hessian.as_ref().filter(|_| fit.outcome.status.has_estimates()) else {
@@ -32,9 +33,17 @@ pub(super) fn verify_on_file(
         Ok(penalty.add_to(Evaluation { value: exact.loss, gradient, diagonal: None, hessian: None }, point))
     };
     let improve = job.exact == ExactJob::Refine && fit.outcome.status != Status::MaxIterations;
-    let Some(refined) = refine(&fit.outcome.parameters, hessian, fit.settings.rows, improve, evaluate)? else {
-        return Ok(());
-    };
+    let rows = fit.settings.rows;
+    let Some(mut refined) = refine(&fit.outcome.parameters, hessian, rows, false, evaluate)? else { return Ok(()) };
+    if is_gpu && job.gradient_tolerance.is_none() {
+        check_against(fit, refined.delta)?;
+    }
+    if improve {
+        // The first evaluation is known.
+        let mut first = Some(refined.evaluation.clone());
+        let evaluate = |point: &[f64]| first.take().map_or_else(|| evaluate(point), Ok);
+        refined = refine(&fit.outcome.parameters, hessian, rows, true, evaluate)?.unwrap_or(refined);
+    }
     fit.loss = refined.evaluation.value - penalty.value(&refined.parameters);
     fit.verified = Some(Verified {
         loss: fit.loss,
@@ -56,4 +65,23 @@ pub(super) fn verify_on_file(
     fit.outcome.gradient = refined.evaluation.gradient;
     fit.outcome.parameters = refined.parameters;
     Ok(())
+}
+
+/// Standard errors by which the file may see the end of a run from farther away than the device does.
+const APART: f64 = 0.05;
+
+/// An error if a GPU says that it is at the optimum, and the file itself is far from saying so: `delta` is its distance.
+fn check_against(fit: &Fit, delta: f64) -> Result<()> {
+    let claims = matches!(fit.outcome.status, Status::Converged | Status::F32Limit);
+    let Some(said) = fit.outcome.delta.filter(|_| claims) else { return Ok(()) };
+    if delta <= APART + 10.0 * (said + fit.outcome.delta_floor) {
+        return Ok(());
+    }
+    Err(Error::device(
+        format!(
+            "the GPU's sums do not agree with the file: the optimum is {delta:.1e} standard errors away where the device \
+             said {said:.1e}"
+        ),
+        "Use --device cpu: the same answer. Or update the driver.",
+    ))
 }

@@ -6,8 +6,11 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::backend::gpu::Gpu;
+use crate::backend::gpu::checksums::Checksums;
+use crate::backend::gpu::fault::Operation;
 use crate::backend::gpu::kernels::{EDGE, GROUP, Kernel, Pass};
-use crate::backend::gpu::seat::{Seat, Shared, Visitor, buffer};
+use crate::backend::gpu::seat::{STATE, Seat, Shared, StateStamps, Visitor, buffer};
+use crate::backend::gpu::stamp::{self, Stamps, WAY_OUT};
 use crate::backend::layout::Layout;
 use crate::backend::storage::{HostRecords, Part, Touched};
 use crate::backend::{RowTerms, checked_weight, divisor, weight_of_block};
@@ -20,6 +23,8 @@ pub(super) struct Chunks {
     seats: Vec<Seat>,
     /// The other chunks.
     away: Option<Away>,
+    /// What the columns add up to.
+    checksums: Checksums,
 }
 
 /// Chunks that are kept on the host and visit the device in every pass.
@@ -27,6 +32,44 @@ pub(super) struct Away {
     pub(super) records: HostRecords,
     /// While the device works on one, the host fills the other.
     pub(super) visitors: Vec<Visitor>,
+    /// What the device left behind the row state of each.
+    pub(super) stamps: Vec<StateStamps>,
+}
+
+/// A chunk, in the seat where it stands.
+#[derive(Clone, Copy)]
+pub(super) struct At<'s> {
+    pub(super) seat: &'s Seat,
+    pub(super) chunk: usize,
+}
+
+/// What a dispatch is to leave behind its slots: a stamp of each workgroup.
+#[derive(Clone, Copy)]
+pub(super) struct Dispatched {
+    kernel: Kernel,
+    groups: usize,
+    stamp: u32,
+}
+
+impl Dispatched {
+    /// f32s of a stamp among the slots.
+    fn width(self) -> usize {
+        if matches!(self.kernel, Kernel::Evaluate | Kernel::ClassSums) { 1 } else { 4 }
+    }
+}
+
+/// Slots of a dispatch in the readback buffer, their stamps behind them.
+pub(super) struct Taken {
+    dispatched: Dispatched,
+    /// f32s of the buffer.
+    slots: Range<usize>,
+}
+
+impl Taken {
+    /// f32s that these and their stamps end before.
+    pub(super) fn end(&self) -> usize {
+        self.slots.end + self.dispatched.groups * self.dispatched.width()
+    }
 }
 
 /// What every dispatch needs.
@@ -36,6 +79,8 @@ pub(super) struct Core {
     /// N, the sum of the row weights.
     pub(super) weight: f64,
     pub(super) shared: Shared,
+    /// The stamps that the device should have.
+    pub(super) stamps: Stamps,
     /// The slots of all chunks, and row state for [`Backend::row_terms`], on their way to the host.
     pub(super) readback: wgpu::Buffer,
 }
@@ -48,8 +93,17 @@ impl Core {
         self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("logreg") })
     }
 
+    /// Writes parameters, what follows them, and a stamp behind it, all in one.
     pub(super) fn write_parameters(&self, parameters: &[f32]) {
-        self.gpu.queue.write_buffer(&self.shared.parameters, 0, bytemuck::cast_slice(parameters));
+        let mut all = parameters.to_vec();
+        if self.layout.shape.classes.is_some() {
+            let stamp = self.stamps.of_parameters(all.len() / 4);
+            all.extend([stamp; 4]);
+        } else {
+            all.extend(&self.shared.sources_sent);
+            all.push(self.stamps.of_parameters(all.len()));
+        }
+        self.gpu.write(&self.shared.parameters, bytemuck::cast_slice(&all));
     }
 
     /// Adds a dispatch of `kernel` over the chunk in a seat.
@@ -57,11 +111,11 @@ impl Core {
         &self,
         encoder: &mut wgpu::CommandEncoder,
         kernel: Kernel,
-        seat: &Seat,
+        at: At<'_>,
         pass: &Pass,
         groups: [usize; 3],
-    ) {
-        self.dispatch_bound(encoder, kernel, seat, seat.bind_group(kernel), pass, groups);
+    ) -> Dispatched {
+        self.dispatch_bound(encoder, kernel, at, at.seat.bind_group(kernel), pass, groups)
     }
 
     /// As [`Core::dispatch`], with a bind group of the caller's.
@@ -69,18 +123,58 @@ impl Core {
         &self,
         encoder: &mut wgpu::CommandEncoder,
         kernel: Kernel,
-        seat: &Seat,
+        at: At<'_>,
         bind_group: &wgpu::BindGroup,
         pass: &Pass,
         groups: [usize; 3],
-    ) {
+    ) -> Dispatched {
         let program = self.gpu.kernels.get(&self.gpu.device, kernel);
-        self.gpu.queue.write_buffer(&seat.pass, 0, bytemuck::bytes_of(pass));
-        let mut compute = encoder
-            .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(&program.label), timestamp_writes: None });
-        compute.set_pipeline(program.pipeline(&self.gpu.device, self.layout.shape));
-        compute.set_bind_group(0, bind_group, &[]);
-        compute.dispatch_workgroups(groups[0] as u32, groups[1] as u32, groups[2] as u32);
+        let mut pass = *pass;
+        self.stamps.complete(&mut pass, at.chunk, self.layout.shape.margins() * at.seat.stride);
+        self.gpu.write(at.seat.pass_of(kernel), bytemuck::bytes_of(&pass));
+        if !self.gpu.faults.leave_out(Operation::Dispatch) {
+            let mut compute = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: Some(&program.label),
+                timestamp_writes: None,
+            });
+            compute.set_pipeline(program.pipeline(&self.gpu.device, self.layout.shape));
+            compute.set_bind_group(0, bind_group, &[]);
+            compute.dispatch_workgroups(groups[0] as u32, groups[1] as u32, groups[2] as u32);
+        }
+        Dispatched { kernel, groups: groups.iter().product(), stamp: self.stamps.after(kernel, &pass, at.chunk) }
+    }
+
+    /// Copies so many f32s of slots that a dispatch leaves in a buffer, and their stamps, to a place of the readback buffer.
+    pub(super) fn take(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        dispatched: Dispatched,
+        slots: &wgpu::Buffer,
+        len: usize,
+        place: usize,
+    ) -> Taken {
+        let taken = Taken { dispatched, slots: place..place + len };
+        let (target, bytes) = ((place * 4) as u64, ((taken.end() - place) * 4) as u64);
+        self.gpu.copy(Operation::ReadBack, encoder, (slots, 0), (&self.readback, target), bytes);
+        taken
+    }
+
+    /// Waits for the device and hands slots to `read`, in their order, once they are seen to be those that were meant.
+    pub(super) fn read_taken(&self, taken: &[Taken], read: impl FnOnce(&[&[f32]])) -> Result<()> {
+        let (Some(first), Some(last)) = (taken.first(), taken.last()) else { return Ok(()) };
+        let start = first.slots.start;
+        self.read_back(start..last.end(), |all| {
+            for taken in taken {
+                let Dispatched { kernel, stamp, .. } = taken.dispatched;
+                let stamps = &all[taken.slots.end - start..taken.end() - start];
+                if !self.gpu.faults.are_believed() {
+                    stamp::check(kernel, stamps, taken.dispatched.width(), stamp)?;
+                }
+            }
+            let slots = |taken: &Taken| &all[taken.slots.start - start..taken.slots.end - start];
+            read(&taken.iter().map(slots).collect::<Vec<_>>());
+            Ok(())
+        })?
     }
 
     /// Submits what `encoder` has so far, and begins anew.
@@ -90,24 +184,13 @@ impl Core {
 
     /// Waits for the device and hands the f32s of the readback buffer at `place` to `read`.
     pub(super) fn read_back<T>(&self, place: Range<usize>, read: impl FnOnce(&[f32]) -> T) -> Result<T> {
-        let bytes = (place.start * 4) as u64..(place.end * 4) as u64;
-        self.readback.map_async(wgpu::MapMode::Read, bytes.clone(), |_| {});
-        self.gpu.wait()?;
-        let result = {
-            let view = self.readback.get_mapped_range(bytes).map_err(|cause| {
-                Error::device(format!("the GPU's results cannot be read: {cause}"), "Use --device cpu.")
-            })?;
-            read(bytemuck::cast_slice(&view))
-        };
-        self.readback.unmap();
-        self.gpu.trouble.check()?;
-        Ok(result)
+        read_buffer(&self.gpu, &self.readback, place, read)
     }
 
-    /// The sums of slots of that many f32s, which stand at `place` of the readback buffer, divided by N.
-    pub(super) fn mean_of_slots(&self, slot: usize, place: Range<usize>) -> Result<Vec<f64>> {
+    /// The sums of slots of that many f32s, divided by N.
+    pub(super) fn mean_of_slots(&self, slot: usize, taken: &[Taken]) -> Result<Vec<f64>> {
         let mut sums = vec![0.0; slot];
-        self.read_back(place, |slots| add_slots(slots, &mut sums))?;
+        self.read_taken(taken, |all| all.iter().for_each(|slots| add_slots(slots, &mut sums)))?;
         for sum in &mut sums {
             *sum /= divisor(self.weight);
         }
@@ -115,19 +198,42 @@ impl Core {
     }
 }
 
+/// Waits for the device and hands the f32s of a buffer that the host can read, at `place`, to `read`.
+pub(super) fn read_buffer<T>(
+    gpu: &Gpu,
+    buffer: &wgpu::Buffer,
+    place: Range<usize>,
+    read: impl FnOnce(&[f32]) -> T,
+) -> Result<T> {
+    let bytes = (place.start * 4) as u64..(place.end * 4) as u64;
+    buffer.map_async(wgpu::MapMode::Read, bytes.clone(), |_| {});
+    gpu.wait()?;
+    let result = {
+        let view = buffer.get_mapped_range(bytes).map_err(|cause| {
+            Error::device(format!("the GPU's results cannot be read: {cause}"), "Use --device cpu.")
+        })?;
+        read(bytemuck::cast_slice(&view))
+    };
+    buffer.unmap();
+    gpu.trouble.check()?;
+    Ok(result)
+}
+
 impl Away {
     /// Takes every chunk to the device in its order, with the parts that are `touched`, and has `work` add to the
-    /// commands that go with it: seat, chunk, encoder.
+    /// commands that go with it: seat and chunk, encoder. The columns that came must be those that were sent.
     fn visit(
         &mut self,
         core: &Core,
+        checksums: &Checksums,
         touched: Touched,
-        work: &mut impl FnMut(&Seat, usize, wgpu::CommandEncoder) -> Result<wgpu::CommandEncoder>,
+        work: &mut impl FnMut(At<'_>, wgpu::CommandEncoder) -> Result<wgpu::CommandEncoder>,
     ) -> Result<()> {
         let [reads, writes] = touched;
-        let Self { records, visitors } = self;
+        let Self { records, visitors, stamps } = self;
         let layout = records.layout;
-        let first_chunk = core.layout.chunks() - records.len();
+        let chunks = core.layout.chunks();
+        let first_chunk = chunks - records.len();
         let mut turns = visitors.iter().cycle();
         let mut waiting = None;
         records.stream(touched, |next| {
@@ -136,9 +242,11 @@ impl Away {
                 Some(visit) => {
                     let visitor = turns.next().expect("there are two visitors");
                     let mut encoder = core.encoder();
-                    visitor.send(&mut encoder, layout, reads, visit.record)?;
-                    let mut encoder = work(&visitor.seat, first_chunk + visit.index, encoder)?;
-                    visitor.bring_back(&mut encoder, layout, writes);
+                    visitor.send(&core.gpu, &mut encoder, layout, reads, visit.record, &stamps[visit.index])?;
+                    let at = At { seat: &visitor.seat, chunk: first_chunk + visit.index };
+                    checksums.make(core, &mut encoder, at, reads);
+                    let mut encoder = work(at, encoder)?;
+                    visitor.bring_back(&core.gpu, &mut encoder, layout, writes);
                     let submission = core.gpu.queue.submit([encoder.finish()]);
                     visitor.map(!writes.is_empty());
                     Some((visitor, submission, visit))
@@ -149,12 +257,13 @@ impl Away {
                 None => None,
                 Some((visitor, submission, visit)) => {
                     core.gpu.wait_for(submission)?;
-                    visitor.receive(layout, writes, visit.record)?;
+                    visitor.receive(layout, writes, visit.record, &mut stamps[visit.index])?;
                     Some(visit)
                 }
             };
             Ok(finished)
-        })
+        })?;
+        checksums.check(&core.gpu, first_chunk..chunks, reads)
     }
 }
 
@@ -166,23 +275,64 @@ impl Chunks {
         seats: Vec<Seat>,
         shared: Shared,
         away: Option<Away>,
+        checksums: Checksums,
         slots: usize,
     ) -> Result<Self> {
         let rows = seats.iter().map(|seat| seat.margins.size() as usize).max().unwrap_or(0);
-        let largest = (slots * 4).max(rows).max(shared.pieces.size() as usize);
+        let sources = shared.sources_sent.len() * 4;
+        let largest = (slots * 4).max(rows).max(sources).max(shared.pieces.size() as usize);
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let readback = buffer(&gpu, "readback", largest, usage)?;
         let weight = layout.shape.rows as f64;
-        let mut chunks = Self { core: Core { gpu, layout, weight, shared, readback }, seats, away };
+        let stamps = Stamps::new(
+            layout.chunks(),
+            match layout.shape.classes {
+                None => layout.shape.features + shared.sources_sent.len(),
+                Some(_) => 0,
+            },
+        );
+        let mut chunks = Self { core: Core { gpu, layout, weight, shared, stamps, readback }, seats, away, checksums };
+        chunks.check()?;
         if layout.shape.weights {
             chunks.core.weight = chunks.sum_row_weights()?;
         }
         Ok(chunks)
     }
 
+    /// An error unless the chunks that stay on the device, and what tells features from columns, are what was sent there.
+    pub(super) fn check(&mut self) -> Result<()> {
+        let Self { core, seats, checksums, .. } = self;
+        for (chunk, seat) in seats.iter().enumerate() {
+            let mut encoder = core.encoder();
+            let columns = [Part::Features, Part::Labels, Part::RowWeights, Part::Offsets];
+            checksums.make(core, &mut encoder, At { seat, chunk }, &columns);
+            core.gpu.queue.submit([encoder.finish()]);
+        }
+        checksums.check(&core.gpu, 0..seats.len(), &[Part::Features, Part::Labels, Part::RowWeights, Part::Offsets])?;
+        let Some(sources) = &core.shared.sources else { return Ok(()) };
+        let sent = &core.shared.sources_sent;
+        let behind_parameters = (core.layout.shape.features * 4) as u64;
+        let is_softmax = core.layout.shape.classes.is_some();
+        let places = [(sources, 0), (&core.shared.parameters, behind_parameters)];
+        for place in places.into_iter().take(if is_softmax { 1 } else { 2 }) {
+            let mut encoder = core.encoder();
+            let bytes = (sent.len() * 4) as u64;
+            core.gpu.copy(Operation::ReadBack, &mut encoder, place, (&core.readback, 0), bytes);
+            core.gpu.queue.submit([encoder.finish()]);
+            let agrees = core.read_back(0..sent.len(), |found| found == &sent[..])?;
+            if !agrees && !core.gpu.faults.are_believed() {
+                return Err(Error::device(
+                    "the GPU does not hold what was sent to it: which columns and levels the features are made of",
+                    WAY_OUT,
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// N, from the row weights as they are stored.
     fn sum_row_weights(&mut self) -> Result<f64> {
-        let Self { core, seats, away, .. } = self;
+        let Self { core, seats, away, checksums } = self;
         let layout = core.layout;
         let mut weight = 0.0;
         let mut add = |row_weights: &[f32]| {
@@ -193,9 +343,13 @@ impl Chunks {
         for (chunk, seat) in seats.iter().enumerate() {
             let Some(source) = &seat.row_weights else { continue };
             let mut encoder = core.encoder();
-            encoder.copy_buffer_to_buffer(source, 0, &core.readback, 0, source.size());
+            core.gpu.copy(Operation::ReadBack, &mut encoder, (source, 0), (&core.readback, 0), source.size());
             core.gpu.queue.submit([encoder.finish()]);
-            core.read_back(0..layout.rows_of(chunk), &mut add)?;
+            core.read_back(0..layout.rows_of(chunk), |row_weights| {
+                checksums.check_values(&core.gpu, chunk, Part::RowWeights, row_weights)?;
+                add(row_weights);
+                Ok(())
+            })??;
         }
         if let Some(Away { records, .. }) = away {
             let range = records.layout.range(Part::RowWeights);
@@ -211,33 +365,41 @@ impl Chunks {
         checked_weight(weight)
     }
 
-    /// Has `work` add its commands for every chunk, in their order: seat, chunk, encoder. Those on the host visit with the
+    /// Has `work` add its commands for every chunk, in their order: seat and chunk, encoder. Those on the host visit with the
     /// parts that are `touched`.
     pub(super) fn each(
         &mut self,
         touched: Touched,
-        mut work: impl FnMut(&Core, &Seat, usize, wgpu::CommandEncoder) -> Result<wgpu::CommandEncoder>,
+        mut work: impl FnMut(&Core, At<'_>, wgpu::CommandEncoder) -> Result<wgpu::CommandEncoder>,
     ) -> Result<()> {
-        let Self { core, seats, away } = self;
+        let Self { core, seats, away, checksums } = self;
+        core.stamps.begin_pass();
         let layout = core.layout;
         let together = (SUBMISSION_BYTES / (layout.chunk_rows * layout.shape.features * 4).max(1)).max(1);
         for (first, few) in seats.chunks(together).enumerate() {
             let mut encoder = core.encoder();
             for (index, seat) in few.iter().enumerate() {
-                encoder = work(core, seat, first * together + index, encoder)?;
+                encoder = work(core, At { seat, chunk: first * together + index }, encoder)?;
             }
             core.gpu.queue.submit([encoder.finish()]);
         }
         if let Some(away) = away {
-            away.visit(core, touched, &mut |seat, chunk, encoder| work(core, seat, chunk, encoder))?;
+            away.visit(core, checksums, touched, &mut |at, encoder| work(core, at, encoder))?;
         }
         Ok(())
     }
 
     /// What each row holds, margin by margin.
     pub(super) fn row_terms(&mut self) -> Result<RowTerms> {
-        let Self { core, seats, away } = self;
+        let Self { core, seats, away, .. } = self;
         let layout = core.layout;
+        // What was never written has no stamp.
+        let check = |chunk: usize, part: usize, found: &[f32]| {
+            let expected = core.stamps.of_chunk(chunk);
+            let expected = [expected.margins, expected.direction_margins, expected.residuals][part];
+            let known = expected > 0 && !core.gpu.faults.are_believed();
+            if known { stamp::check(Kernel::Evaluate, found, 4, expected) } else { Ok(()) }
+        };
         // [part][margin]
         let mut rows = [const { Vec::new() }; 3].map(|_: Vec<f64>| vec![Vec::new(); layout.shape.margins()]);
         let mut add = |part: usize, chunk: usize, values: &[f32]| {
@@ -249,18 +411,22 @@ impl Chunks {
         for (chunk, seat) in seats.iter().enumerate() {
             for (part, source) in [&seat.margins, &seat.direction_margins, &seat.residuals].into_iter().enumerate() {
                 let mut encoder = core.encoder();
-                encoder.copy_buffer_to_buffer(source, 0, &core.readback, 0, source.size());
+                core.gpu.copy(Operation::ReadBack, &mut encoder, (source, 0), (&core.readback, 0), source.size());
                 core.gpu.queue.submit([encoder.finish()]);
-                core.read_back(0..(source.size() / 4) as usize, |values| add(part, chunk, values))?;
+                core.read_back(0..(source.size() / 4) as usize, |values| {
+                    let (values, stamp) = values.split_at(values.len() - 4);
+                    add(part, chunk, values);
+                    check(chunk, part, stamp)
+                })??;
             }
         }
-        if let Some(Away { records, .. }) = away {
-            const PARTS: [Part; 3] = [Part::Margins, Part::DirectionMargins, Part::Residuals];
+        if let Some(Away { records, stamps, .. }) = away {
             let record_layout = records.layout;
             let first_chunk = seats.len();
-            records.stream([&PARTS, &[]], |visit| {
+            records.stream([&STATE, &[]], |visit| {
                 if let Some(visit) = &visit {
-                    for (index, part) in PARTS.into_iter().enumerate() {
+                    for (index, part) in STATE.into_iter().enumerate() {
+                        check(first_chunk + visit.index, index, &stamps[visit.index][index])?;
                         let values = &visit.record[record_layout.range(part)];
                         add(index, first_chunk + visit.index, bytemuck::cast_slice(values));
                     }

@@ -60,6 +60,14 @@ pub struct Pass {
     pub first_pair: u32,
     /// Steps to probe of a softmax; 0: evaluate at the first.
     pub probes: u32,
+    /// Of this pass over this chunk, which no other has.
+    pub stamp: u32,
+    /// Vec4s of margins, direction margins or residuals before their stamp.
+    pub state: u32,
+    /// Elements of the parameters before their stamp.
+    pub inputs: u32,
+    /// Elements of the factors, or of the centres, before their stamp.
+    pub others: u32,
     /// Steps to probe; an evaluation uses the first.
     pub steps: [f32; PROBES],
 }
@@ -103,6 +111,8 @@ pub enum Kernel {
     ClassSums,
     /// Weighted Gram matrices of the columns.
     Gram,
+    /// Sums of the bits of the columns.
+    Checksum,
 }
 
 impl Kernel {
@@ -118,6 +128,7 @@ impl Kernel {
         Self::SoftmaxFactor,
         Self::ClassSums,
         Self::Gram,
+        Self::Checksum,
     ];
 
     /// The name of the shader file, the CPU function, the label and the benchmark.
@@ -133,6 +144,7 @@ impl Kernel {
             Self::SoftmaxFactor => "softmax_factor",
             Self::ClassSums => "class_sums",
             Self::Gram => "gram",
+            Self::Checksum => "checksum",
         }
     }
 
@@ -199,11 +211,12 @@ impl Kernel {
                 Read("centres"),
                 Write("pieces"),
             ],
+            Self::Checksum => &[Pass, Read("columns"), Write("checksums")],
         }
     }
 
     /// Whether every pass over a table of that shape may need the kernel. Those that only the moments of the classes
-    /// need are made when these are.
+    /// need are made when these are, and that of the checksums with the table.
     pub fn serves(self, shape: Shape) -> bool {
         match self {
             Self::Margin | Self::Evaluate | Self::Probe | Self::Hessian => shape.classes.is_none(),
@@ -211,6 +224,7 @@ impl Kernel {
             Self::SoftmaxMargin | Self::SoftmaxTerms | Self::SoftmaxFactor | Self::ClassSums | Self::Gram => {
                 shape.classes.is_some()
             }
+            Self::Checksum => false,
         }
     }
 
@@ -225,7 +239,7 @@ impl Kernel {
             | Self::SoftmaxFactor
             | Self::ClassSums
             | Self::Gram => Some((Column::Weight, "HAS_ROW_WEIGHTS")),
-            Self::Advance | Self::SoftmaxMargin => None,
+            Self::Advance | Self::SoftmaxMargin | Self::Checksum => None,
         }
     }
 
@@ -256,7 +270,7 @@ pub enum Binding {
 }
 
 /// How many kernels there are.
-const KERNELS: usize = 10;
+const KERNELS: usize = 11;
 
 /// Shader texts, prelude included, in the order of [`Kernel::ALL`].
 pub type Sources<'a> = [&'a str; KERNELS];
@@ -273,6 +287,7 @@ pub const SOURCES: Sources<'static> = [
     concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/softmax_factor.wgsl")),
     concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/class_sums.wgsl")),
     concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/gram.wgsl")),
+    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/checksum.wgsl")),
 ];
 
 /// A kernel on a device.

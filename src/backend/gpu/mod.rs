@@ -1,16 +1,20 @@
 //! The GPU backend: adapters, the open device, and its errors. Only this folder knows wgpu.
 
+mod checksums;
 mod chunks;
+pub mod fault;
 pub mod kernels;
 mod moments;
 mod objective;
 mod seat;
 mod softmax;
+mod stamp;
 mod table;
 mod upload;
 
 use std::sync::{Arc, Mutex};
 
+use crate::backend::gpu::fault::{Faults, Operation};
 use crate::backend::gpu::kernels::Kernels;
 use crate::backend::layout::Layout;
 use crate::backend::storage::Limits;
@@ -134,8 +138,11 @@ pub struct Gpu {
     kernels: Arc<Kernels>,
     trouble: Trouble,
     memory: Memory,
+    faults: Faults,
     description: String,
     chunk_bytes: usize,
+    /// Bytes of a chunk at most, where only a test says so.
+    cut: usize,
 }
 
 /// Memory of the device, as far as it is known: only a test pretends that there is an end.
@@ -205,7 +212,17 @@ impl Gpu {
         });
         let kernels = Arc::new(Kernels::new(&device, sources));
         trouble.check()?;
-        Ok(Self { device, queue, kernels, trouble, memory: Memory::default(), description, chunk_bytes })
+        Ok(Self {
+            device,
+            queue,
+            kernels,
+            trouble,
+            memory: Memory::default(),
+            faults: Faults::default(),
+            description,
+            chunk_bytes,
+            cut: usize::MAX,
+        })
     }
 
     /// What the user is told about the device.
@@ -219,11 +236,44 @@ impl Gpu {
         Self { memory: Memory(Arc::new(Mutex::new(Some(bytes)))), ..self }
     }
 
+    /// With tables in chunks of at most `bytes` of features; the tests' way to cut a small one.
+    #[must_use]
+    pub fn with_chunks_of(self, bytes: usize) -> Self {
+        Self { cut: bytes, ..self }
+    }
+
+    /// As if the device left out what `faults` says; the tests' way to see a device that lies.
+    #[must_use]
+    pub fn with_faults(self, faults: &Faults) -> Self {
+        Self { faults: faults.clone(), ..self }
+    }
+
+    /// Adds a copy of `bytes` from a place in a buffer to one in another.
+    fn copy(
+        &self,
+        operation: Operation,
+        encoder: &mut wgpu::CommandEncoder,
+        (source, from): (&wgpu::Buffer, u64),
+        (target, to): (&wgpu::Buffer, u64),
+        bytes: u64,
+    ) {
+        if !self.faults.leave_out(operation) {
+            encoder.copy_buffer_to_buffer(source, from, target, to, bytes);
+        }
+    }
+
+    /// Writes to a small buffer from its start on, before what is submitted next.
+    fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8]) {
+        if !self.faults.leave_out(Operation::Write) {
+            self.queue.write_buffer(buffer, 0, bytes);
+        }
+    }
+
     /// Reserves room for a table within `limits`: on the device as far as it goes, the rest on the host.
     pub fn reserve(&self, design: impl Into<Design>, limits: &Limits) -> Result<GpuTable> {
         // Where the table does not fit, the two chunks that visit in turn should be a small part of the device.
         let share = limits.device.map_or(self.chunk_bytes, |most| (most / 16).max(1 << 20) as usize);
-        self.reserve_chunked(design, share, limits)
+        self.reserve_chunked(design, share.min(self.cut), limits)
     }
 
     /// As [`Gpu::reserve`], in chunks of at most `chunk_bytes`; no result depends on it.

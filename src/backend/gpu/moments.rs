@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::backend::divisor;
 use crate::backend::gpu::chunks::{Chunks, add_slots, place};
 use crate::backend::gpu::kernels::{EDGE, EIGHT, Kernel, Pass, Product};
-use crate::backend::gpu::seat::{border_edges, buffer, gram_pieces};
+use crate::backend::gpu::seat::{PIECE, border_edges, buffer, gram_pieces};
 use crate::backend::storage::Part;
 use crate::error::{Error, Result};
 use crate::generative::Moments;
@@ -123,7 +123,8 @@ impl Chunks {
         let classes = layout.shape.classes.unwrap_or(2);
         let pieces = gram_pieces(features);
         let (slot, sums) = (pieces * EDGE * EDGE, classes * (features + 1));
-        let in_flight = ((self.core.shared.pieces.size() / 4) as usize / slot).min((SUMS_BYTES / 4 / sums).max(1));
+        let of_pieces = (self.core.shared.pieces.size() / 4) as usize / (pieces * PIECE);
+        let in_flight = of_pieces.min((SUMS_BYTES / 4 / sums).max(1));
         if in_flight == 0 {
             return Err(Error::device(
                 format!("the moments of {features} features need {} MiB in one buffer", slot >> 18),
@@ -134,53 +135,53 @@ impl Chunks {
         let in_flight = in_flight.min(most);
         let gpu = &self.core.gpu;
         gpu.kernels.get(&gpu.device, Kernel::ClassSums);
-        let bytes = in_flight * classes * features * 4;
+        let class_groups = border_edges(features) * classes.div_ceil(EIGHT);
+        // Each with the stamps behind it.
+        let bytes = (in_flight * classes * features + 1) * 4;
         let centres = buffer(gpu, "centres", bytes.max(16), wgpu::BufferUsages::COPY_DST)?;
-        let class_slots = buffer(gpu, "class_slots", (in_flight * sums * 4).max(16), wgpu::BufferUsages::COPY_SRC)?;
+        let with_stamps = in_flight * (sums + class_groups);
+        let class_slots = buffer(gpu, "class_slots", (with_stamps * 4).max(16), wgpu::BufferUsages::COPY_SRC)?;
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-        let readback = buffer(gpu, "readback", in_flight * (sums + slot) * 4, usage)?;
+        let readback = buffer(gpu, "readback", (with_stamps + in_flight * pieces * PIECE) * 4, usage)?;
         let ours = std::mem::replace(&mut self.core.readback, readback);
         let mut merged = Merged::new(classes, features);
         let others = [("centres", &centres), ("class_slots", &class_slots)];
-        let class_groups = border_edges(features) * classes.div_ceil(EIGHT);
-        let visited =
-            self.each([&[Part::Features, Part::Labels, Part::RowWeights], &[]], |core, seat, chunk, mut encoder| {
-                let bound =
-                    [Kernel::ClassSums, Kernel::Gram].map(|kernel| seat.bind(&core.gpu, &core.shared, kernel, &others));
-                let hessian_blocks = layout.hessian_blocks_of(chunk);
-                for first_block in (0..hessian_blocks).step_by(in_flight) {
-                    let blocks = in_flight.min(hessian_blocks - first_block);
-                    let pass = Pass {
-                        rows: layout.rows_of(chunk) as u32,
-                        stride: seat.stride as u32,
-                        features: features as u32,
-                        first_block: first_block as u32,
-                        product: Product::Classes as u32,
-                        margins: classes as u32 - 1,
-                        hessian_rows: layout.hessian_rows as u32,
-                        ..Pass::default()
-                    };
-                    let sums_bytes = (blocks * sums * 4) as u64;
-                    let groups = [blocks, class_groups, 1];
-                    core.dispatch_bound(&mut encoder, Kernel::ClassSums, seat, &bound[0], &pass, groups);
-                    encoder.copy_buffer_to_buffer(&class_slots, 0, &core.readback, 0, sums_bytes);
-                    core.submit(&mut encoder);
-                    let about = core.read_back(0..blocks * sums, |sums| centres_of(sums, features))?;
-                    core.gpu.queue.write_buffer(&centres, 0, bytemuck::cast_slice(&about));
-                    let pass = Pass { product: Product::Within as u32, ..pass };
-                    core.dispatch_bound(&mut encoder, Kernel::ClassSums, seat, &bound[0], &pass, groups);
-                    core.dispatch_bound(&mut encoder, Kernel::Gram, seat, &bound[1], &pass, [blocks, pieces, 1]);
-                    encoder.copy_buffer_to_buffer(&class_slots, 0, &core.readback, 0, sums_bytes);
-                    let slot_bytes = (blocks * slot * 4) as u64;
-                    encoder.copy_buffer_to_buffer(&core.shared.pieces, 0, &core.readback, sums_bytes, slot_bytes);
-                    core.submit(&mut encoder);
-                    core.read_back(0..blocks * (sums + slot), |found| {
-                        let (sums, products) = found.split_at(blocks * sums);
-                        merged.add(&about, sums, products);
-                    })?;
-                }
-                Ok(encoder)
-            });
+        let visited = self.each([&[Part::Features, Part::Labels, Part::RowWeights], &[]], |core, at, mut encoder| {
+            let bound =
+                [Kernel::ClassSums, Kernel::Gram].map(|kernel| at.seat.bind(&core.gpu, &core.shared, kernel, &others));
+            let hessian_blocks = layout.hessian_blocks_of(at.chunk);
+            for first_block in (0..hessian_blocks).step_by(in_flight) {
+                let blocks = in_flight.min(hessian_blocks - first_block);
+                let pass = Pass {
+                    rows: layout.rows_of(at.chunk) as u32,
+                    stride: at.seat.stride as u32,
+                    features: features as u32,
+                    first_block: first_block as u32,
+                    product: Product::Classes as u32,
+                    margins: classes as u32 - 1,
+                    hessian_rows: layout.hessian_rows as u32,
+                    ..Pass::default()
+                };
+                let groups = [blocks, class_groups, 1];
+                let of_sums = core.dispatch_bound(&mut encoder, Kernel::ClassSums, at, &bound[0], &pass, groups);
+                let taken = core.take(&mut encoder, of_sums, &class_slots, blocks * sums, 0);
+                core.submit(&mut encoder);
+                let mut about = Vec::new();
+                core.read_taken(&[taken], |sums| about = centres_of(sums[0], features))?;
+                let with_stamp = [&about[..], &[core.stamps.of_centres()]].concat();
+                core.gpu.write(&centres, bytemuck::cast_slice(&with_stamp));
+                let pass = Pass { product: Product::Within as u32, others: about.len() as u32, ..pass };
+                let of_sums = core.dispatch_bound(&mut encoder, Kernel::ClassSums, at, &bound[0], &pass, groups);
+                let groups = [blocks, pieces, 1];
+                let of_products = core.dispatch_bound(&mut encoder, Kernel::Gram, at, &bound[1], &pass, groups);
+                let of_sums = core.take(&mut encoder, of_sums, &class_slots, blocks * sums, 0);
+                let place = of_sums.end();
+                let of_products = core.take(&mut encoder, of_products, &core.shared.pieces, blocks * slot, place);
+                core.submit(&mut encoder);
+                core.read_taken(&[of_sums, of_products], |slots| merged.add(&about, slots[0], slots[1]))?;
+            }
+            Ok(encoder)
+        });
         self.core.readback = ours;
         visited?;
         Ok(merged.moments(self.core.weight))

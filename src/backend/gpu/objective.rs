@@ -1,11 +1,10 @@
 //! The objective on the device: which kernels a call runs, and how their slots become sums.
 
-use std::ops::Range;
-
 use crate::backend::gpu::Gpu;
-use crate::backend::gpu::chunks::{Away, Chunks, add_slots, place, split};
+use crate::backend::gpu::checksums::Checksums;
+use crate::backend::gpu::chunks::{Away, Chunks, Taken, add_slots, place, split};
 use crate::backend::gpu::kernels::{EDGE, Kernel, PROBES, Pass, Product, SLOT_HEAD};
-use crate::backend::gpu::seat::{Seat, Shared, border_edges, hessian_pieces, largest_slot, slot_len};
+use crate::backend::gpu::seat::{PIECE, Seat, Shared, border_edges, hessian_pieces, largest_slot, slot_len};
 use crate::backend::layout::Layout;
 use crate::backend::storage::{Part, Touched};
 use crate::backend::{Backend, RowTerms, divisor};
@@ -60,26 +59,34 @@ fn touched(kernel: Kernel, dispatch: Dispatch) -> Touched {
 }
 
 impl GpuObjective {
-    pub(super) fn new(gpu: Gpu, layout: Layout, seats: Vec<Seat>, shared: Shared, away: Option<Away>) -> Result<Self> {
+    pub(super) fn new(
+        gpu: Gpu,
+        layout: Layout,
+        seats: Vec<Seat>,
+        shared: Shared,
+        away: Option<Away>,
+        checksums: Checksums,
+    ) -> Result<Self> {
         let blocks: usize = (0..layout.chunks()).map(|chunk| layout.blocks_of(chunk)).sum();
-        let slots = blocks * largest_slot(layout.shape);
-        Ok(Self { chunks: Chunks::new(gpu, layout, seats, shared, away, slots)?, passes: Passes::default() })
+        let slots = blocks * (largest_slot(layout.shape) + 4);
+        let chunks = Chunks::new(gpu, layout, seats, shared, away, checksums, slots)?;
+        Ok(Self { chunks, passes: Passes::default() })
     }
 
     fn features(&self) -> usize {
         self.chunks.core.layout.shape.features
     }
 
-    /// Runs `kernel` over every chunk, and copies their slots to the readback buffer; gives the place of them all.
-    fn run(&mut self, kernel: Kernel, dispatch: Dispatch) -> Result<Range<usize>> {
+    /// Runs `kernel` over every chunk, and copies their slots to the readback buffer, if it leaves some.
+    fn run(&mut self, kernel: Kernel, dispatch: Dispatch) -> Result<Vec<Taken>> {
         let layout = self.chunks.core.layout;
         let slot = slot_len(kernel, layout.shape);
-        let mut copied = 0;
-        self.chunks.each(touched(kernel, dispatch), |core, seat, chunk, mut encoder| {
-            let blocks = layout.blocks_of(chunk);
+        let mut taken: Vec<Taken> = Vec::new();
+        self.chunks.each(touched(kernel, dispatch), |core, at, mut encoder| {
+            let blocks = layout.blocks_of(at.chunk);
             let pass = Pass {
-                rows: layout.rows_of(chunk) as u32,
-                stride: seat.stride as u32,
+                rows: layout.rows_of(at.chunk) as u32,
+                stride: at.seat.stride as u32,
                 features: dispatch.features as u32,
                 block_rows: layout.block_rows as u32,
                 reads_direction: dispatch.reads_direction.into(),
@@ -87,15 +94,14 @@ impl GpuObjective {
                 steps: dispatch.steps,
                 ..Pass::default()
             };
-            core.dispatch(&mut encoder, kernel, seat, &pass, [blocks, 1, 1]);
+            let dispatched = core.dispatch(&mut encoder, kernel, at, &pass, [blocks, 1, 1]);
             if slot > 0 {
-                let (place, bytes) = ((copied * 4) as u64, (blocks * slot * 4) as u64);
-                encoder.copy_buffer_to_buffer(&seat.slots, 0, &core.readback, place, bytes);
-                copied += blocks * slot;
+                let place = taken.last().map_or(0, Taken::end);
+                taken.push(core.take(&mut encoder, dispatched, &at.seat.slots, blocks * slot, place));
             }
             Ok(encoder)
         })?;
-        Ok(0..copied)
+        Ok(taken)
     }
 
     /// One pass over the features: loss, slope, curvature and gradient.
@@ -103,7 +109,7 @@ impl GpuObjective {
         self.passes.data += 1;
         let features = self.features();
         let slots = self.run(Kernel::Evaluate, Dispatch { features, ..dispatch })?;
-        let sums = self.chunks.core.mean_of_slots(features + SLOT_HEAD, slots)?;
+        let sums = self.chunks.core.mean_of_slots(features + SLOT_HEAD, &slots)?;
         let [value, slope, curvature, residual] = *sums.first_chunk::<SLOT_HEAD>().expect("a slot has its head");
         let mut gradient = sums[SLOT_HEAD..].to_vec();
         gradient.push(residual);
@@ -117,7 +123,7 @@ impl GpuObjective {
         self.passes.hessian += 1;
         let slot = pieces * EDGE * EDGE;
         let layout = self.chunks.core.layout;
-        let in_flight = (self.chunks.core.shared.pieces.size() / 4) as usize / slot;
+        let in_flight = (self.chunks.core.shared.pieces.size() / 4) as usize / (pieces * PIECE);
         if in_flight == 0 {
             return Err(Error::device(
                 format!("the Hessian of {} features needs {} MiB in one buffer", layout.shape.features, slot >> 18),
@@ -125,24 +131,23 @@ impl GpuObjective {
             ));
         }
         let mut sums = vec![0.0_f64; slot];
-        self.chunks.each(touched(Kernel::Hessian, Dispatch::default()), |core, seat, chunk, mut encoder| {
-            let hessian_blocks = layout.hessian_blocks_of(chunk);
+        self.chunks.each(touched(Kernel::Hessian, Dispatch::default()), |core, at, mut encoder| {
+            let hessian_blocks = layout.hessian_blocks_of(at.chunk);
             for first_block in (0..hessian_blocks).step_by(in_flight) {
                 let blocks = in_flight.min(hessian_blocks - first_block);
                 let pass = Pass {
-                    rows: layout.rows_of(chunk) as u32,
-                    stride: seat.stride as u32,
+                    rows: layout.rows_of(at.chunk) as u32,
+                    stride: at.seat.stride as u32,
                     features: layout.shape.features as u32,
                     block_rows: layout.hessian_rows as u32,
                     first_block: first_block as u32,
                     product: product as u32,
                     ..Pass::default()
                 };
-                core.dispatch(&mut encoder, Kernel::Hessian, seat, &pass, [blocks, pieces, 1]);
-                let bytes = (blocks * slot * 4) as u64;
-                encoder.copy_buffer_to_buffer(&core.shared.pieces, 0, &core.readback, 0, bytes);
+                let dispatched = core.dispatch(&mut encoder, Kernel::Hessian, at, &pass, [blocks, pieces, 1]);
+                let taken = core.take(&mut encoder, dispatched, &core.shared.pieces, blocks * slot, 0);
                 core.submit(&mut encoder);
-                core.read_back(0..blocks * slot, |slots| add_slots(slots, &mut sums))?;
+                core.read_taken(&[taken], |slots| add_slots(slots[0], &mut sums))?;
             }
             Ok(encoder)
         })?;
@@ -276,7 +281,7 @@ impl Line for GpuLine<'_> {
                 *slot = *step as f32;
             }
             let slots = self.gpu.run(Kernel::Probe, Dispatch { steps: padded, ..Dispatch::default() })?;
-            let sums = self.gpu.chunks.core.mean_of_slots(3 * PROBES, slots)?;
+            let sums = self.gpu.chunks.core.mean_of_slots(3 * PROBES, &slots)?;
             for (index, step) in padded[..few.len()].iter().enumerate() {
                 probes.push(Probe {
                     step: f64::from(*step),
@@ -307,6 +312,10 @@ impl Backend for GpuObjective {
     fn moments(&mut self) -> Result<Moments> {
         self.passes.data += 1;
         self.chunks.moments()
+    }
+
+    fn check(&mut self) -> Result<()> {
+        self.chunks.check()
     }
 
     fn row_terms(&mut self) -> Result<RowTerms> {

@@ -1,6 +1,8 @@
 //! The buffers of the device: a seat for each chunk that stays, two for those that only visit, and what all use in turn.
 
 use crate::backend::gpu::Gpu;
+use crate::backend::gpu::checksums;
+use crate::backend::gpu::fault::Operation;
 use crate::backend::gpu::kernels::{Binding, EDGE, EIGHT, Kernel, LEFT_EXTRA, PROBES, Pass, SLOT_HEAD};
 use crate::backend::layout::Layout;
 use crate::backend::storage::{Part, RecordLayout, record_of};
@@ -12,6 +14,8 @@ pub(super) struct Seat {
     /// Vec4s from one column to the next.
     pub(super) stride: usize,
     pub(super) pass: wgpu::Buffer,
+    /// The description of a pass of checksums, which may go with others in one submission.
+    pub(super) check_pass: wgpu::Buffer,
     pub(super) features: wgpu::Buffer,
     pub(super) labels: wgpu::Buffer,
     pub(super) row_weights: Option<wgpu::Buffer>,
@@ -24,6 +28,8 @@ pub(super) struct Seat {
     pub(super) class_slots: Option<wgpu::Buffer>,
     /// In the order of [`Kernel::ALL`], of the kernels that serve the table.
     bind_groups: Vec<Option<wgpu::BindGroup>>,
+    /// What checksums bind for each part that holds columns.
+    pub(super) checks: [Option<wgpu::BindGroup>; 4],
 }
 
 impl Seat {
@@ -58,16 +64,32 @@ impl Seat {
             "class_slots" => self.class_slots.as_ref().expect("the table has several margins"),
             other => unreachable!("no buffer is called {other}"),
         };
+        self.bind_named(gpu, kernel, |name| {
+            others.iter().find(|(other, _)| *other == name).map_or_else(|| buffer(name), |(_, there)| there)
+        })
+    }
+
+    /// What a kernel binds that reads and writes only `others`.
+    pub(super) fn bind_others(&self, gpu: &Gpu, kernel: Kernel, others: &[(&str, &wgpu::Buffer)]) -> wgpu::BindGroup {
+        self.bind_named(gpu, kernel, |name| {
+            others.iter().find(|(other, _)| *other == name).expect("all buffers are named").1
+        })
+    }
+
+    fn bind_named<'b>(
+        &'b self,
+        gpu: &Gpu,
+        kernel: Kernel,
+        buffer: impl Fn(&str) -> &'b wgpu::Buffer,
+    ) -> wgpu::BindGroup {
         let entries: Vec<wgpu::BindGroupEntry<'_>> = kernel
             .bindings()
             .iter()
             .zip(0..)
             .map(|(binding, index)| {
                 let buffer = match binding {
-                    Binding::Pass => &self.pass,
-                    Binding::Read(name) | Binding::Write(name) => {
-                        others.iter().find(|(other, _)| other == name).map_or_else(|| buffer(name), |(_, there)| *there)
-                    }
+                    Binding::Pass => self.pass_of(kernel),
+                    Binding::Read(name) | Binding::Write(name) => buffer(name),
                 };
                 wgpu::BindGroupEntry { binding: index, resource: buffer.as_entire_binding() }
             })
@@ -79,9 +101,14 @@ impl Seat {
         })
     }
 
+    /// Where the description of a pass of a kernel goes.
+    pub(super) fn pass_of(&self, kernel: Kernel) -> &wgpu::Buffer {
+        if kernel == Kernel::Checksum { &self.check_pass } else { &self.pass }
+    }
+
     /// Bytes on the device.
     pub(super) fn bytes(&self) -> u64 {
-        self.pass.size() + self.buffers().map(wgpu::Buffer::size).sum::<u64>()
+        self.pass.size() + self.check_pass.size() + self.buffers().map(wgpu::Buffer::size).sum::<u64>()
     }
 
     /// All storage buffers.
@@ -109,10 +136,13 @@ impl Seat {
 pub(super) fn seat_bytes(layout: &Layout, rows: usize) -> u64 {
     // Margins, direction margins and residuals beside the columns.
     let columns = layout.shape.columns + layout.shape.columns_beside() + 3 * layout.shape.margins();
-    let slots = rows.div_ceil(layout.block_rows) * largest_slot(layout.shape)
-        + rows.div_ceil(layout.hessian_rows) * class_slot(layout.shape);
-    (rows.div_ceil(4) * 16 * columns + slots * 4) as u64
+    let slots = rows.div_ceil(layout.block_rows) * (largest_slot(layout.shape) + 4)
+        + rows.div_ceil(layout.hessian_rows) * (class_slot(layout.shape) + class_groups(layout.shape));
+    (rows.div_ceil(4) * 16 * columns + 3 * STAMP_BYTES + slots * 4) as u64
 }
+
+/// What stands behind row state, parameters and factors: a stamp, in a vec4 of its own.
+pub(super) const STAMP_BYTES: usize = 16;
 
 /// Buffers that all chunks use in turn.
 pub(super) struct Shared {
@@ -126,7 +156,14 @@ pub(super) struct Shared {
     /// Slots of the Hessian in flight, `[slots][pieces][256]` vec4s; or of the diagonal of a softmax,
     /// `[slots][x, x^2][margins][features + 1]`.
     pub(super) pieces: wgpu::Buffer,
+    /// Sums of the bits of the columns of one part of a chunk.
+    pub(super) checksums: wgpu::Buffer,
+    /// What was written to `sources`.
+    pub(super) sources_sent: Vec<f32>,
 }
+
+/// f32s of a piece of a Hessian's product, and of the stamp of its workgroup.
+pub(super) const PIECE: usize = EDGE * EDGE + 4;
 
 /// Memory of the factors of the pairs in flight; those of one pair at least.
 const FACTOR_BYTES: usize = 32 << 20;
@@ -152,6 +189,11 @@ pub(super) fn gram_pieces(features: usize) -> usize {
 /// Pairs of margins that products of columns are made for.
 pub(super) fn margin_pairs(shape: Shape) -> usize {
     shape.margins() * (shape.margins() + 1) / 2
+}
+
+/// Workgroups of `class_sums` for each block of a gradient, none where there is one margin.
+pub(super) fn class_groups(shape: Shape) -> usize {
+    if shape.classes.is_some() { border_edges(shape.features) * shape.margins().div_ceil(EIGHT) } else { 0 }
 }
 
 /// Edges of the Hessian itself; its border has as many pieces on the diagonal, and as many in the intercept's row. Class
@@ -197,20 +239,27 @@ impl Shared {
         } else {
             features + sources.len()
         };
-        let parameters = buffer(gpu, "parameters", (weights * 4).max(16), wgpu::BufferUsages::COPY_DST)?;
-        let sources = if sources.is_empty() {
+        let copied = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        let parameters = buffer(gpu, "parameters", weights * 4 + STAMP_BYTES, copied)?;
+        let sources_sent = sources;
+        let sources = if sources_sent.is_empty() {
             None
         } else {
             if !is_softmax {
-                gpu.queue.write_buffer(&parameters, (features * 4) as u64, bytemuck::cast_slice(&sources));
+                // A Hessian of a start at zero reads them, before any parameters are written.
+                gpu.write(&parameters, bytemuck::cast_slice(&[&vec![0.0; features], &sources_sent[..]].concat()));
             }
-            let buffer = buffer(gpu, "sources", sources.len() * 4, wgpu::BufferUsages::COPY_DST)?;
-            gpu.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(&sources));
+            let buffer = buffer(gpu, "sources", sources_sent.len() * 4, copied)?;
+            gpu.write(&buffer, bytemuck::cast_slice(&sources_sent));
             Some(buffer)
         };
-        let border = if is_softmax { diagonal_slot(shape) } else { 2 * border_edges(features) * EDGE * EDGE } * 4;
+        let border = if is_softmax {
+            diagonal_slot(shape) + 2 * class_groups(shape)
+        } else {
+            2 * border_edges(features) * PIECE
+        } * 4;
         let pieces = if is_softmax { gram_pieces(features) } else { hessian_pieces(features) };
-        let hessian = pieces * EDGE * EDGE * 4;
+        let hessian = pieces * PIECE * 4;
         // A Hessian whose single slot no device need bind is not taken; its border still is.
         let slot = if hessian <= MAX_SLOT_BYTES { hessian.max(border) } else { border };
         let most = (0..layout.chunks()).map(|chunk| layout.hessian_blocks_of(chunk)).max().unwrap_or(1);
@@ -219,11 +268,12 @@ impl Shared {
         let factors = if is_softmax {
             let of_pair = record_of(layout, size_of::<f32>()).stride * 4;
             let pairs = (FACTOR_BYTES / of_pair).clamp(1, margin_pairs(shape));
-            Some(buffer(gpu, "factors", of_pair * pairs, wgpu::BufferUsages::COPY_DST)?)
+            Some(buffer(gpu, "factors", of_pair * pairs + STAMP_BYTES, wgpu::BufferUsages::COPY_DST)?)
         } else {
             None
         };
-        Ok(Self { parameters, sources, factors, pieces })
+        let checksums = buffer(gpu, "checksums", checksums::device_bytes(layout), wgpu::BufferUsages::COPY_SRC)?;
+        Ok(Self { parameters, sources, factors, pieces, checksums, sources_sent })
     }
 }
 
@@ -277,16 +327,17 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
     let blocks = rows.div_ceil(layout.block_rows);
     // Columns start at whole vec4s; what is beyond the rows is never read.
     let stride = rows.div_ceil(4);
-    let state = layout.shape.margins() * stride * 16;
+    let state = layout.shape.margins() * stride * 16 + STAMP_BYTES;
     let copied = Usage::COPY_DST | Usage::COPY_SRC;
     let sizes = [
         ("pass", size_of::<Pass>(), Usage::UNIFORM | Usage::COPY_DST),
+        ("check_pass", size_of::<Pass>(), Usage::UNIFORM | Usage::COPY_DST),
         ("features", stride * 16 * layout.shape.columns, Usage::COPY_DST),
         ("labels", stride * 16, copied),
         ("margins", state, copied),
         ("direction_margins", state, copied),
         ("residuals", state, copied),
-        ("slots", blocks * largest_slot(layout.shape) * 4, copied),
+        ("slots", blocks * (largest_slot(layout.shape) + 4) * 4, copied),
     ];
     let mut buffers = Vec::with_capacity(sizes.len());
     for (label, bytes, usage) in sizes {
@@ -295,8 +346,8 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
             None => return Ok(None),
         }
     }
-    let [pass, features, labels, margins, direction_margins, residuals, slots] =
-        buffers.try_into().map_err(|_| Error::internal("a seat has seven buffers"))?;
+    let [pass, check_pass, features, labels, margins, direction_margins, residuals, slots] =
+        buffers.try_into().map_err(|_| Error::internal("a seat has eight buffers"))?;
     let mut optional = [None, None];
     for (buffer, (label, column)) in
         optional.iter_mut().zip([("row_weights", Column::Weight), ("offsets", Column::Offset)])
@@ -311,7 +362,8 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
     let [row_weights, offsets] = optional;
     let mut class_slots = None;
     if layout.shape.classes.is_some() {
-        let bytes = rows.div_ceil(layout.hessian_rows) * class_slot(layout.shape) * 4;
+        let slot = class_slot(layout.shape) + class_groups(layout.shape);
+        let bytes = rows.div_ceil(layout.hessian_rows) * slot * 4;
         class_slots = buffer_if_room(gpu, "class_slots", bytes.max(16), copied)?;
         if class_slots.is_none() {
             return Ok(None);
@@ -320,6 +372,7 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
     let mut seat = Seat {
         stride,
         pass,
+        check_pass,
         features,
         labels,
         row_weights,
@@ -330,9 +383,11 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
         slots,
         class_slots,
         bind_groups: Vec::new(),
+        checks: [const { None }; 4],
     };
     let bound = |kernel: Kernel| kernel.serves(layout.shape).then(|| seat.bind(gpu, shared, kernel, &[]));
     seat.bind_groups = Kernel::ALL.into_iter().map(bound).collect();
+    seat.checks = checksums::bind(&seat, gpu, &shared.checksums);
     gpu.trouble.check()?;
     Ok(Some(seat))
 }
@@ -340,10 +395,26 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
 /// A seat for chunks that are kept on the host, with buffers that the host writes and reads.
 pub(super) struct Visitor {
     pub(super) seat: Seat,
-    /// A record on its way to the seat; mapped while the device does not use it.
+    /// A record on its way to the seat, with a stamp behind each part of the row state; mapped while the device does not
+    /// use it.
     up: wgpu::Buffer,
-    /// The row state on its way back, from [`Part::Margins`] on.
+    /// The row state on its way back, from [`Part::Margins`] on, each part with its stamp.
     down: wgpu::Buffer,
+}
+
+/// The parts of the row state that carry a stamp.
+pub(super) const STATE: [Part; 3] = [Part::Margins, Part::DirectionMargins, Part::Residuals];
+
+/// The stamps behind the row state of a chunk, in the order of [`STATE`], as the device left them.
+pub(super) type StateStamps = [[f32; 4]; 3];
+
+/// Where a part of a record lies where each part of the row state has a stamp behind it, and the bytes of that stamp.
+fn stamped(layout: RecordLayout, part: Part) -> (std::ops::Range<usize>, usize) {
+    let range = layout.range(part);
+    match STATE.iter().position(|&state| state == part) {
+        Some(index) => (range.start + index * STAMP_BYTES..range.end + index * STAMP_BYTES, STAMP_BYTES),
+        None => (range, 0),
+    }
 }
 
 impl Visitor {
@@ -353,42 +424,54 @@ impl Visitor {
         let state = record.bytes() - record.range(Part::Margins).start;
         Ok(Some(Self {
             seat,
-            up: buffer(gpu, "up", record.bytes(), Usage::MAP_WRITE | Usage::COPY_SRC)?,
-            down: buffer(gpu, "down", state, Usage::MAP_READ | Usage::COPY_DST)?,
+            up: buffer(gpu, "up", record.bytes() + 3 * STAMP_BYTES, Usage::MAP_WRITE | Usage::COPY_SRC)?,
+            down: buffer(gpu, "down", state + 3 * STAMP_BYTES, Usage::MAP_READ | Usage::COPY_DST)?,
         }))
     }
 
     /// Copies parts of a record to the device, as the first commands of `encoder`.
     pub(super) fn send(
         &self,
+        gpu: &Gpu,
         encoder: &mut wgpu::CommandEncoder,
         layout: RecordLayout,
         parts: &[Part],
         record: &[u8],
+        stamps: &StateStamps,
     ) -> Result<()> {
         for &part in parts {
             let Some(buffer) = self.seat.part(part) else { continue };
-            let range = layout.range(part);
-            let place = range.start as u64..range.end as u64;
+            let (range, stamp) = stamped(layout, part);
+            let place = range.start as u64..(range.end + stamp) as u64;
             let mut mapped = self.up.get_mapped_range_mut(place.clone()).map_err(|cause| {
                 Error::device(format!("a chunk cannot be handed to the GPU: {cause}"), "Use --device cpu.")
             })?;
-            mapped.copy_from_slice(&record[range]);
+            mapped.slice(..range.len()).copy_from_slice(&record[layout.range(part)]);
+            if let Some(index) = STATE.iter().position(|&state| state == part) {
+                mapped.slice(range.len()..).copy_from_slice(bytemuck::bytes_of(&stamps[index]));
+            }
             drop(mapped);
-            encoder.copy_buffer_to_buffer(&self.up, place.start, buffer, 0, place.end - place.start);
+            gpu.copy(Operation::Send, encoder, (&self.up, place.start), (buffer, 0), place.end - place.start);
         }
         self.up.unmap();
         Ok(())
     }
 
     /// Copies parts of the seat towards the host, as the last commands of `encoder`.
-    pub(super) fn bring_back(&self, encoder: &mut wgpu::CommandEncoder, layout: RecordLayout, parts: &[Part]) {
+    pub(super) fn bring_back(
+        &self,
+        gpu: &Gpu,
+        encoder: &mut wgpu::CommandEncoder,
+        layout: RecordLayout,
+        parts: &[Part],
+    ) {
         let first = layout.range(Part::Margins).start;
         for &part in parts {
             let Some(buffer) = self.seat.part(part) else { continue };
-            let range = layout.range(part);
+            let (range, stamp) = stamped(layout, part);
             let target = (range.start - first) as u64;
-            encoder.copy_buffer_to_buffer(buffer, 0, &self.down, target, range.len() as u64);
+            let bytes = (range.len() + stamp) as u64;
+            gpu.copy(Operation::BringBack, encoder, (buffer, 0), (&self.down, target), bytes);
         }
     }
 
@@ -401,7 +484,13 @@ impl Visitor {
     }
 
     /// Takes what was brought back into the record; the commands are done.
-    pub(super) fn receive(&self, layout: RecordLayout, parts: &[Part], record: &mut [u8]) -> Result<()> {
+    pub(super) fn receive(
+        &self,
+        layout: RecordLayout,
+        parts: &[Part],
+        record: &mut [u8],
+        stamps: &mut StateStamps,
+    ) -> Result<()> {
         if parts.is_empty() {
             return Ok(());
         }
@@ -410,8 +499,12 @@ impl Visitor {
             Error::device(format!("the GPU's results cannot be read: {cause}"), "Use --device cpu.")
         })?;
         for &part in parts {
-            let range = layout.range(part);
-            record[range.clone()].copy_from_slice(&view[range.start - first..range.end - first]);
+            let (range, stamp) = stamped(layout, part);
+            let end = range.end - first;
+            record[layout.range(part)].copy_from_slice(&view[range.start - first..end]);
+            if let Some(index) = STATE.iter().position(|&state| state == part) {
+                bytemuck::bytes_of_mut(&mut stamps[index]).copy_from_slice(&view[end..end + stamp]);
+            }
         }
         drop(view);
         self.down.unmap();

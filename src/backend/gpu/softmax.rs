@@ -3,13 +3,13 @@
 //! An evaluation reads the features twice where they lie, for `u = X P` and for `X'R`, since between the two stands the sum
 //! over a row's classes; a chunk that visits comes once for all that a call needs, products of columns included.
 
-use std::ops::Range;
-
 use crate::backend::gpu::Gpu;
-use crate::backend::gpu::chunks::{Away, Chunks, Core, add_slots, place, split};
+use crate::backend::gpu::checksums::Checksums;
+use crate::backend::gpu::chunks::{At, Away, Chunks, Core, Taken, add_slots, place, split};
 use crate::backend::gpu::kernels::{EDGE, EIGHT, Kernel, PROBES, Pass, Product};
 use crate::backend::gpu::seat::{
-    Seat, Shared, border_edges, class_slot, diagonal_slot, gram_pieces, largest_slot, margin_pairs, slot_len,
+    PIECE, STAMP_BYTES, Seat, Shared, class_groups, class_slot, diagonal_slot, gram_pieces, largest_slot, margin_pairs,
+    slot_len,
 };
 use crate::backend::layout::{Layout, TILE};
 use crate::backend::storage::{Part, Touched};
@@ -82,10 +82,10 @@ fn in_eights(parameters: &[f32], features: usize) -> Vec<f32> {
 }
 
 /// What of a pass is the same for all dispatches of a visit.
-fn pass_of(layout: &Layout, seat: &Seat, chunk: usize) -> Pass {
+fn pass_of(layout: &Layout, at: At<'_>) -> Pass {
     Pass {
-        rows: layout.rows_of(chunk) as u32,
-        stride: seat.stride as u32,
+        rows: layout.rows_of(at.chunk) as u32,
+        stride: at.seat.stride as u32,
         features: layout.shape.features as u32,
         block_rows: layout.block_rows as u32,
         margins: layout.shape.margins() as u32,
@@ -98,30 +98,29 @@ fn pass_of(layout: &Layout, seat: &Seat, chunk: usize) -> Pass {
 /// number of blocks at a time. These stand in the place of the residuals, which are to be made after that.
 fn add_diagonal(
     core: &Core,
-    seat: &Seat,
-    chunk: usize,
+    at: At<'_>,
     pass: &Pass,
     mut encoder: wgpu::CommandEncoder,
     sums: &mut [f64],
 ) -> Result<wgpu::CommandEncoder> {
     let layout = core.layout;
     let slot = sums.len();
-    let in_flight = (core.shared.pieces.size() / 4) as usize / slot;
+    let pieces = class_groups(layout.shape);
+    let in_flight = (core.shared.pieces.size() / 4) as usize / (slot + 2 * pieces);
     let into_pieces = [("class_slots", &core.shared.pieces)];
-    let bound = seat.bind(&core.gpu, &core.shared, Kernel::ClassSums, &into_pieces);
-    let pieces = border_edges(layout.shape.features) * layout.shape.margins().div_ceil(EIGHT);
-    let hessian_blocks = layout.hessian_blocks_of(chunk);
+    let bound = at.seat.bind(&core.gpu, &core.shared, Kernel::ClassSums, &into_pieces);
+    let hessian_blocks = layout.hessian_blocks_of(at.chunk);
     for first_block in (0..hessian_blocks).step_by(in_flight) {
         let blocks = in_flight.min(hessian_blocks - first_block);
         let pass = Pass { first_block: first_block as u32, product: Product::Border as u32, ..*pass };
         if first_block == 0 {
-            core.dispatch(&mut encoder, Kernel::SoftmaxTerms, seat, &pass, [layout.blocks_of(chunk), 1, 1]);
+            core.dispatch(&mut encoder, Kernel::SoftmaxTerms, at, &pass, [layout.blocks_of(at.chunk), 1, 1]);
         }
-        core.dispatch_bound(&mut encoder, Kernel::ClassSums, seat, &bound, &pass, [blocks, pieces, 2]);
-        let len = blocks * slot;
-        encoder.copy_buffer_to_buffer(&core.shared.pieces, 0, &core.readback, 0, (len * 4) as u64);
+        let groups = [blocks, pieces, 2];
+        let dispatched = core.dispatch_bound(&mut encoder, Kernel::ClassSums, at, &bound, &pass, groups);
+        let taken = core.take(&mut encoder, dispatched, &core.shared.pieces, blocks * slot, 0);
         core.submit(&mut encoder);
-        core.read_back(0..len, |slots| add_slots(slots, sums))?;
+        core.read_taken(&[taken], |slots| add_slots(slots[0], sums))?;
     }
     Ok(encoder)
 }
@@ -130,8 +129,7 @@ fn add_diagonal(
 /// their order, however many go at a time.
 fn add_products(
     core: &Core,
-    seat: &Seat,
-    chunk: usize,
+    at: At<'_>,
     products: Products,
     mut encoder: wgpu::CommandEncoder,
     sums: &mut [f64],
@@ -139,8 +137,9 @@ fn add_products(
     let Products { product, pairs, pieces } = products;
     let layout = core.layout;
     let slot = products.slot();
-    let in_flight = (core.shared.pieces.size() / 4) as usize / slot;
-    let factors = core.shared.factors.as_ref().map_or(0, wgpu::Buffer::size) as usize / (seat.stride * 16);
+    let in_flight = (core.shared.pieces.size() / 4) as usize / (pieces * PIECE);
+    let factors = core.shared.factors.as_ref().map_or(0, |factors| factors.size() as usize - STAMP_BYTES);
+    let factors = factors / (at.seat.stride * 16);
     let pairs_in_flight = factors.min(in_flight).min(pairs);
     if pairs_in_flight == 0 {
         return Err(Error::device(
@@ -148,8 +147,8 @@ fn add_products(
             "Use --device cpu.",
         ));
     }
-    let tiles = layout.rows_of(chunk).div_ceil(TILE);
-    let hessian_blocks = layout.hessian_blocks_of(chunk);
+    let tiles = layout.rows_of(at.chunk).div_ceil(TILE);
+    let hessian_blocks = layout.hessian_blocks_of(at.chunk);
     for first_pair in (0..pairs).step_by(pairs_in_flight) {
         let few = pairs_in_flight.min(pairs - first_pair);
         let sums = &mut sums[first_pair * slot..][..few * slot];
@@ -159,35 +158,43 @@ fn add_products(
                 first_block: first_block as u32,
                 first_pair: first_pair as u32,
                 product: product as u32,
-                ..pass_of(&layout, seat, chunk)
+                others: (few * at.seat.stride) as u32,
+                ..pass_of(&layout, at)
             };
             if first_block == 0 {
-                core.dispatch(&mut encoder, Kernel::SoftmaxFactor, seat, &pass, [tiles, few, 1]);
+                core.dispatch(&mut encoder, Kernel::SoftmaxFactor, at, &pass, [tiles, few, 1]);
             }
-            core.dispatch(&mut encoder, Kernel::Gram, seat, &pass, [blocks, pieces, few]);
-            let len = blocks * few * slot;
-            encoder.copy_buffer_to_buffer(&core.shared.pieces, 0, &core.readback, 0, (len * 4) as u64);
+            let dispatched = core.dispatch(&mut encoder, Kernel::Gram, at, &pass, [blocks, pieces, few]);
+            let taken = core.take(&mut encoder, dispatched, &core.shared.pieces, blocks * few * slot, 0);
             core.submit(&mut encoder);
-            core.read_back(0..len, |slots| add_slots(slots, sums))?;
+            core.read_taken(&[taken], |slots| add_slots(slots[0], sums))?;
         }
     }
     Ok(encoder)
 }
 
 impl SoftmaxObjective {
-    pub(super) fn new(gpu: Gpu, layout: Layout, seats: Vec<Seat>, shared: Shared, away: Option<Away>) -> Result<Self> {
-        let (terms, gradient) = Self::slots(&layout, (shared.pieces.size() / 4) as usize);
-        debug_assert!(terms.end <= gradient.start);
-        Ok(Self { chunks: Chunks::new(gpu, layout, seats, shared, away, gradient.end)?, passes: Passes::default() })
+    pub(super) fn new(
+        gpu: Gpu,
+        layout: Layout,
+        seats: Vec<Seat>,
+        shared: Shared,
+        away: Option<Away>,
+        checksums: Checksums,
+    ) -> Result<Self> {
+        let [_, _, end] = Self::slots(&layout, (shared.pieces.size() / 4) as usize);
+        let chunks = Chunks::new(gpu, layout, seats, shared, away, checksums, end)?;
+        Ok(Self { chunks, passes: Passes::default() })
     }
 
-    /// Where the readback buffer has the slots of the terms and those of the gradient, behind the products in flight.
-    fn slots(layout: &Layout, products: usize) -> (Range<usize>, Range<usize>) {
+    /// Where the slots of the terms begin in the readback buffer, behind the products in flight, where those of the
+    /// gradient do, and where these end; all with their stamps.
+    fn slots(layout: &Layout, products: usize) -> [usize; 3] {
+        let shape = layout.shape;
         let blocks: usize = (0..layout.chunks()).map(|chunk| layout.blocks_of(chunk)).sum();
         let hessian_blocks: usize = (0..layout.chunks()).map(|chunk| layout.hessian_blocks_of(chunk)).sum();
-        let terms = products..products + blocks * largest_slot(layout.shape);
-        let gradient = terms.end..terms.end + hessian_blocks * class_slot(layout.shape);
-        (terms, gradient)
+        let gradient = products + blocks * (largest_slot(shape) + 4);
+        [products, gradient, gradient + hessian_blocks * (class_slot(shape) + class_groups(shape))]
     }
 
     fn layout(&self) -> Layout {
@@ -211,47 +218,48 @@ impl SoftmaxObjective {
         });
         let of_border = if is_border { diagonal_slot(shape) } else { 0 };
         let mut sums = vec![0.0; products.map_or(of_border, |products| products.pairs * products.slot())];
-        let (terms, gradient) = Self::slots(&layout, (self.chunks.core.shared.pieces.size() / 4) as usize);
-        let (mut terms_end, mut gradient_end) = (terms.start, gradient.start);
+        let [terms_start, gradient_start, _] =
+            Self::slots(&layout, (self.chunks.core.shared.pieces.size() / 4) as usize);
+        let (mut terms, mut gradient): (Vec<Taken>, Vec<Taken>) = (Vec::new(), Vec::new());
         let (terms_slot, gradient_slot) = (slot_len(Kernel::SoftmaxTerms, shape), class_slot(shape));
         let eights = shape.margins().div_ceil(EIGHT);
-        self.chunks.each(touched(visit), |core, seat, chunk, mut encoder| {
-            let (blocks, hessian_blocks) = (layout.blocks_of(chunk), layout.hessian_blocks_of(chunk));
-            let tiles = layout.rows_of(chunk).div_ceil(TILE);
+        self.chunks.each(touched(visit), |core, at, mut encoder| {
+            let (blocks, hessian_blocks) = (layout.blocks_of(at.chunk), layout.hessian_blocks_of(at.chunk));
+            let tiles = layout.rows_of(at.chunk).div_ceil(TILE);
             // What one submission has of these reads one description of the pass.
             let pass = Pass {
                 reads_direction: visit.reads_direction.into(),
                 steps: [visit.step, 0.0, 0.0, 0.0],
-                ..pass_of(&layout, seat, chunk)
+                ..pass_of(&layout, at)
             };
             if visit.reads_direction {
-                core.dispatch(&mut encoder, Kernel::SoftmaxMargin, seat, &pass, [tiles, eights, 1]);
+                core.dispatch(&mut encoder, Kernel::SoftmaxMargin, at, &pass, [tiles, eights, 1]);
             }
             if is_border {
-                encoder = add_diagonal(core, seat, chunk, &pass, encoder, &mut sums)?;
+                encoder = add_diagonal(core, at, &pass, encoder, &mut sums)?;
             }
-            core.dispatch(&mut encoder, Kernel::SoftmaxTerms, seat, &pass, [blocks, 1, 1]);
-            let pieces = border_edges(shape.features) * eights;
-            core.dispatch(&mut encoder, Kernel::ClassSums, seat, &pass, [hessian_blocks, pieces, 1]);
+            let of_terms = core.dispatch(&mut encoder, Kernel::SoftmaxTerms, at, &pass, [blocks, 1, 1]);
+            let groups = [hessian_blocks, class_groups(shape), 1];
+            let of_gradient = core.dispatch(&mut encoder, Kernel::ClassSums, at, &pass, groups);
             if visit.advances {
-                core.dispatch(&mut encoder, Kernel::Advance, seat, &pass, [blocks, shape.margins(), 1]);
+                core.dispatch(&mut encoder, Kernel::Advance, at, &pass, [blocks, shape.margins(), 1]);
             }
-            let class_slots = seat.class_slots.as_ref().expect("the table has several margins");
-            for (slots, end, len) in [
-                (&seat.slots, &mut terms_end, blocks * terms_slot),
-                (class_slots, &mut gradient_end, hessian_blocks * gradient_slot),
+            let class_slots = at.seat.class_slots.as_ref().expect("the table has several margins");
+            for (dispatched, slots, len, taken, start) in [
+                (of_terms, &at.seat.slots, blocks * terms_slot, &mut terms, terms_start),
+                (of_gradient, class_slots, hessian_blocks * gradient_slot, &mut gradient, gradient_start),
             ] {
-                encoder.copy_buffer_to_buffer(slots, 0, &core.readback, (*end * 4) as u64, (len * 4) as u64);
-                *end += len;
+                let place = taken.last().map_or(start, Taken::end);
+                taken.push(core.take(&mut encoder, dispatched, slots, len, place));
             }
             let Some(products) = products else { return Ok(encoder) };
             core.submit(&mut encoder);
-            add_products(core, seat, chunk, products, encoder, &mut sums)
+            add_products(core, at, products, encoder, &mut sums)
         })?;
         let core = &self.chunks.core;
-        let means = core.mean_of_slots(terms_slot, terms)?;
+        let means = core.mean_of_slots(terms_slot, &terms)?;
         let probe = probe_of(&means, visit.step, 0);
-        let gradient = core.mean_of_slots(gradient_slot, gradient)?;
+        let gradient = core.mean_of_slots(gradient_slot, &gradient)?;
         for sum in &mut sums {
             *sum /= divisor(core.weight);
         }
@@ -264,12 +272,14 @@ impl SoftmaxObjective {
         let eights = layout.shape.margins().div_ceil(EIGHT);
         self.chunks.core.write_parameters(&in_eights(parameters, features));
         let reads: &[Part] = if features > 0 { &[Part::Features] } else { &[] };
-        self.chunks.each([reads, &[Part::Margins]], |core, seat, chunk, mut encoder| {
-            let pass = Pass { features: features as u32, ..pass_of(&layout, seat, chunk) };
-            let into_margins = [("direction_margins", &seat.margins)];
-            let bound = seat.bind(&core.gpu, &core.shared, Kernel::SoftmaxMargin, &into_margins);
-            let groups = [layout.rows_of(chunk).div_ceil(TILE), eights, 1];
-            core.dispatch_bound(&mut encoder, Kernel::SoftmaxMargin, seat, &bound, &pass, groups);
+        self.chunks.each([reads, &[Part::Margins]], |core, at, mut encoder| {
+            let pass = Pass { features: features as u32, ..pass_of(&layout, at) };
+            let into_margins = [("direction_margins", &at.seat.margins)];
+            let bound = at.seat.bind(&core.gpu, &core.shared, Kernel::SoftmaxMargin, &into_margins);
+            let groups = [layout.rows_of(at.chunk).div_ceil(TILE), eights, 1];
+            let before = core.stamps.of_chunk(at.chunk);
+            core.dispatch_bound(&mut encoder, Kernel::SoftmaxMargin, at, &bound, &pass, groups);
+            core.stamps.starts(at.chunk, before);
             Ok(encoder)
         })
     }
@@ -277,10 +287,10 @@ impl SoftmaxObjective {
     fn advance(&mut self, step: f32) -> Result<()> {
         let layout = self.layout();
         let touched: Touched = [&[Part::Margins, Part::DirectionMargins], &[Part::Margins]];
-        self.chunks.each(touched, |core, seat, chunk, mut encoder| {
-            let pass = Pass { steps: [step, 0.0, 0.0, 0.0], ..pass_of(&layout, seat, chunk) };
-            let groups = [layout.blocks_of(chunk), layout.shape.margins(), 1];
-            core.dispatch(&mut encoder, Kernel::Advance, seat, &pass, groups);
+        self.chunks.each(touched, |core, at, mut encoder| {
+            let pass = Pass { steps: [step, 0.0, 0.0, 0.0], ..pass_of(&layout, at) };
+            let groups = [layout.blocks_of(at.chunk), layout.shape.margins(), 1];
+            core.dispatch(&mut encoder, Kernel::Advance, at, &pass, groups);
             Ok(encoder)
         })
     }
@@ -291,19 +301,17 @@ impl SoftmaxObjective {
         let slot = slot_len(Kernel::SoftmaxTerms, layout.shape);
         let mut padded = [0.0; PROBES];
         padded[..steps.len()].copy_from_slice(steps);
-        let mut copied = 0;
+        let mut taken: Vec<Taken> = Vec::new();
         let touched: Touched = [&[Part::Labels, Part::RowWeights, Part::Margins, Part::DirectionMargins], &[]];
-        self.chunks.each(touched, |core, seat, chunk, mut encoder| {
-            let blocks = layout.blocks_of(chunk);
-            let pass =
-                Pass { reads_direction: 1, probes: steps.len() as u32, steps: padded, ..pass_of(&layout, seat, chunk) };
-            core.dispatch(&mut encoder, Kernel::SoftmaxTerms, seat, &pass, [blocks, 1, 1]);
-            let (place, bytes) = ((copied * 4) as u64, (blocks * slot * 4) as u64);
-            encoder.copy_buffer_to_buffer(&seat.slots, 0, &core.readback, place, bytes);
-            copied += blocks * slot;
+        self.chunks.each(touched, |core, at, mut encoder| {
+            let blocks = layout.blocks_of(at.chunk);
+            let pass = Pass { reads_direction: 1, probes: steps.len() as u32, steps: padded, ..pass_of(&layout, at) };
+            let dispatched = core.dispatch(&mut encoder, Kernel::SoftmaxTerms, at, &pass, [blocks, 1, 1]);
+            let place = taken.last().map_or(0, Taken::end);
+            taken.push(core.take(&mut encoder, dispatched, &at.seat.slots, blocks * slot, place));
             Ok(encoder)
         })?;
-        let means = self.chunks.core.mean_of_slots(slot, 0..copied)?;
+        let means = self.chunks.core.mean_of_slots(slot, &taken)?;
         Ok(steps.iter().enumerate().map(|(index, &step)| probe_of(&means, step, index)).collect())
     }
 
@@ -449,6 +457,10 @@ impl Backend for SoftmaxObjective {
     fn moments(&mut self) -> Result<Moments> {
         self.passes.data += 1;
         self.chunks.moments()
+    }
+
+    fn check(&mut self) -> Result<()> {
+        self.chunks.check()
     }
 
     fn row_terms(&mut self) -> Result<RowTerms> {

@@ -1,6 +1,7 @@
 //! A table on its way to the device: seats and records, filled column by column while the file is read.
 
 use crate::backend::gpu::Gpu;
+use crate::backend::gpu::checksums::Written;
 use crate::backend::gpu::chunks::Away;
 use crate::backend::gpu::objective::GpuObjective;
 use crate::backend::gpu::seat::{Seat, Shared, Visitor, seat, seat_bytes};
@@ -22,6 +23,7 @@ pub struct GpuTable {
     /// The other chunks, if there are any.
     away: Option<Away>,
     upload: Upload,
+    written: Written,
 }
 
 impl GpuTable {
@@ -58,7 +60,8 @@ impl GpuTable {
             None
         };
         let upload = Upload::new(&gpu);
-        Ok(Self { gpu, layout, seats, shared, away, upload })
+        let written = Written::new(layout);
+        Ok(Self { gpu, layout, seats, shared, away, upload, written })
     }
 
     /// The records of the chunks that have no seat, and the two seats that they visit in turn.
@@ -84,7 +87,8 @@ impl GpuTable {
                 }
             }
         }
-        Ok(Away { records: HostRecords::new(layout.chunks() - seats.len(), record, limits)?, visitors })
+        let records = HostRecords::new(layout.chunks() - seats.len(), record, limits)?;
+        Ok(Away { stamps: vec![Default::default(); records.len()], records, visitors })
     }
 
     /// Fills every buffer, padding included, with NaN: what is not written must not be read.
@@ -108,6 +112,7 @@ struct GpuStore<'t> {
     seats: &'t [Seat],
     upload: &'t Upload,
     away: Option<RecordColumns<'t>>,
+    written: &'t Written,
 }
 
 impl Store for GpuStore<'_> {
@@ -130,12 +135,14 @@ impl Store for GpuStore<'_> {
                 (None, Some(away)) => away.write(chunk - self.seats.len(), column, rows.start, here)?,
                 (None, None) => return Err(Error::internal(format!("chunk {chunk} is kept nowhere"))),
             }
+            self.written.add(chunk, column, rows.start, here);
         }
         Ok(())
     }
 
     /// Pieces wait in several staging buffers, which are submitted in any order.
     fn settle(&self) -> Result<()> {
+        self.written.settle();
         self.upload.finish()
     }
 }
@@ -147,6 +154,7 @@ impl Loading for GpuTable {
             seats: &self.seats,
             upload: &self.upload,
             away: self.away.as_mut().map(|away| away.records.columns()),
+            written: &self.written,
         })
     }
 
@@ -161,10 +169,11 @@ impl Loading for GpuTable {
 
     fn finish(self: Box<Self>) -> Result<Box<dyn Backend>> {
         self.upload.finish()?;
-        let Self { gpu, layout, seats, shared, away, .. } = *self;
+        let Self { gpu, layout, seats, shared, away, written, .. } = *self;
+        let checksums = written.finish(&gpu)?;
         Ok(match layout.shape.classes {
-            None => Box::new(GpuObjective::new(gpu, layout, seats, shared, away)?),
-            Some(_) => Box::new(SoftmaxObjective::new(gpu, layout, seats, shared, away)?),
+            None => Box::new(GpuObjective::new(gpu, layout, seats, shared, away, checksums)?),
+            Some(_) => Box::new(SoftmaxObjective::new(gpu, layout, seats, shared, away, checksums)?),
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex};
 
 use crate::backend::gpu::Gpu;
+use crate::backend::gpu::fault::Operation;
 use crate::backend::gpu::seat::buffer;
 use crate::error::{Error, Result};
 
@@ -112,7 +113,8 @@ impl Upload {
         buffer.unmap();
         let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         for copy in copies {
-            encoder.copy_buffer_to_buffer(&buffer, copy.source_offset, &copy.target, copy.target_offset, copy.bytes);
+            let (source, target) = ((&buffer, copy.source_offset), (&copy.target, copy.target_offset));
+            self.gpu.copy(Operation::Upload, &mut encoder, source, target, copy.bytes);
         }
         self.gpu.queue.submit([encoder.finish()]);
         let shared = Arc::clone(&self.shared);
