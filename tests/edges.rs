@@ -618,7 +618,7 @@ fn is_the_maximum(what: &str, rows: &Rows, model: &Model, device: &Selection) ->
 /// A column whose rows are nearly all certain is no separation as long as one row is on the other side, and has the
 /// estimate that Newton's method finds.
 fn nearly_separated_is_not_separated(device: &Selection) -> Check {
-    // A level with 400 rows of weight 1000, of which all are positive but one that weighs 0.4: its share of the curvature
+    // A level with 400 rows of weight 1000, of which all are positive but one that weighs 0.1: its share of the curvature
     // that it would have alone is some 4e-6.
     let mut rows = moderate(2_400, 1, 97);
     rows.columns.push((0..2_400).map(|k| f64::from(u8::from(k % 6 == 0))).collect());
@@ -626,7 +626,7 @@ fn nearly_separated_is_not_separated(device: &Selection) -> Check {
     (0..2_400).step_by(6).for_each(|k| rows.labels[k] = 1.0);
     let separated = fit(&rows, |_| {}, device)?;
     status("all rows of a level positive", &separated, Status::Separated)?;
-    (rows.labels[600], rows.weights[600]) = (0.0, 0.4);
+    (rows.labels[600], rows.weights[600]) = (0.0, 0.1);
     is_the_maximum("one row of a level on the other side", &rows, &fit(&rows, |_| {}, device)?, device)?;
     // A strong column: of 4000 rows one lies on the wrong side, next to the border and then far from it.
     for wrong in [0.02, 0.9] {
