@@ -17,9 +17,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Read as _;
+use std::num::ParseIntError;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 
 /// What is looked at: files, and folders with all below.
 const PLACES: &[&str] =
@@ -35,6 +37,10 @@ struct Fault {
     text: String,
     /// What it does, in a few words.
     what: String,
+}
+
+fn has_ending(path: impl AsRef<Path>, ending: &str) -> bool {
+    path.as_ref().extension().is_some_and(|found| found == ending)
 }
 
 /// The files of the places, with their text.
@@ -53,7 +59,7 @@ fn files(tree: &Path) -> Result<Vec<(String, String)>, String> {
     for place in PLACES {
         collect(&tree.join(place), &mut paths).map_err(|cause| format!("{place}: {cause}"))?;
     }
-    paths.retain(|path| path.extension().is_some_and(|ending| ending == "rs" || ending == "wgsl"));
+    paths.retain(|path| ["rs", "wgsl"].iter().any(|ending| has_ending(path, ending)));
     paths.sort();
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).map_err(|cause| format!("{}: {cause}", path.display()))?;
@@ -88,7 +94,7 @@ fn in_order(files: &[(String, String)], seed: u64) -> Result<Vec<Fault>, String>
     let mut random = Random(seed);
     let mut by_file: Vec<Vec<Fault>> = Vec::new();
     for (name, text) in files {
-        let mut faults = if name.ends_with(".rs") { rust::faults(name, text)? } else { wgsl::faults(name, text) };
+        let mut faults = if has_ending(name, "rs") { rust::faults(name, text)? } else { wgsl::faults(name, text) };
         // Of one kind a file has many, of another few: each kind in turn too.
         random.shuffle(&mut faults);
         let mut kinds: BTreeMap<String, Vec<Fault>> = BTreeMap::new();
@@ -173,7 +179,8 @@ fn module(shaders: &[&(usize, Fault)]) -> String {
     );
     for (number, Fault { file, range, text: new, .. }) in shaders {
         let Range { start, end } = range;
-        writeln!(text, "({number}, include_str!(\"../{file}\"), {start}, {end}, {new:?}),").expect("writing to a string");
+        writeln!(text, "({number}, include_str!(\"../{file}\"), {start}, {end}, {new:?}),")
+            .expect("writing to a string");
     }
     text + "];\n"
 }
@@ -199,7 +206,7 @@ fn apply(tree: &Path, count: usize, seed: u64, dropped: &Path, table: &Path) -> 
     for (name, text) in &files {
         let mut here: Vec<&(usize, Fault)> = chosen.iter().filter(|(_, fault)| fault.file == *name).collect();
         let mut places = Vec::new();
-        if name.ends_with(".rs") && !here.is_empty() {
+        if has_ending(name, "rs") && !here.is_empty() {
             let (text, found) = planted(text, &mut here);
             fs::write(tree.join(name), text).map_err(|cause| format!("{name}: {cause}"))?;
             places = found;
@@ -212,7 +219,7 @@ fn apply(tree: &Path, count: usize, seed: u64, dropped: &Path, table: &Path) -> 
         }
     }
     fs::write(table, lines).map_err(|cause| format!("{}: {cause}", table.display()))?;
-    let shaders: Vec<&(usize, Fault)> = chosen.iter().filter(|(_, fault)| fault.file.ends_with(".wgsl")).collect();
+    let shaders: Vec<&(usize, Fault)> = chosen.iter().filter(|(_, fault)| has_ending(&fault.file, "wgsl")).collect();
     fs::write(tree.join("src/mutants.rs"), module(&shaders)).map_err(|cause| format!("mutants.rs: {cause}"))?;
     let library = tree.join("src/lib.rs");
     replace_once(&library, "\npub mod solve;\n", "\n#[allow(missing_docs)]\npub mod mutants;\npub mod solve;\n")?;
@@ -226,7 +233,6 @@ fn apply(tree: &Path, count: usize, seed: u64, dropped: &Path, table: &Path) -> 
 fn blame(tree: &Path, table: &Path, messages: &str) -> Result<BTreeSet<usize>, String> {
     let table = fs::read_to_string(table).map_err(|cause| format!("{}: {cause}", table.display()))?;
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split('\t').collect()).collect();
-    let number = |text: &str| text.parse::<usize>().map_err(|cause| format!("{text}: {cause}"));
     let mut blamed = BTreeSet::new();
     // `src/solve/mod.rs:12:34: error[E0308]: mismatched types`.
     for line in messages.lines() {
@@ -235,11 +241,11 @@ fn blame(tree: &Path, table: &Path, messages: &str) -> Result<BTreeSet<usize>, S
         let (column, line, file) = (parts.next(), parts.next(), parts.next());
         let (Some(column), Some(line), Some(file)) = (column, line, file) else { continue };
         let Ok(text) = fs::read_to_string(tree.join(file)) else { continue };
-        let before: usize = text.split_inclusive('\n').take(number(line)? - 1).map(str::len).sum();
-        let at = before + number(column)? - 1;
+        let before: usize = text.split_inclusive('\n').take(number::<usize>(line)? - 1).map(str::len).sum();
+        let at = before + number::<usize>(column)? - 1;
         let mut nearest: Option<(usize, usize)> = None;
         for row in rows.iter().filter(|row| row[1] == file) {
-            let (from, to) = (number(row[4])?, number(row[5])?);
+            let (from, to): (usize, usize) = (number(row[4])?, number(row[5])?);
             let away = from.saturating_sub(at).max(at.saturating_sub(to));
             if nearest.is_none_or(|(least, _)| away < least) {
                 nearest = Some((away, number(row[0])?));
@@ -250,12 +256,14 @@ fn blame(tree: &Path, table: &Path, messages: &str) -> Result<BTreeSet<usize>, S
     Ok(blamed)
 }
 
+fn number<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|cause| format!("{text}: {cause}"))
+}
+
 fn run(arguments: &[&str]) -> Result<(), String> {
-    let number = |text: &str| text.parse().map_err(|cause| format!("{text}: {cause}"));
     match arguments {
         ["apply", tree, count, seed, dropped, table] => {
-            let count: u64 = number(count)?;
-            apply(Path::new(tree), count as usize, number(seed)?, Path::new(dropped), Path::new(table))
+            apply(Path::new(tree), number(count)?, number(seed)?, Path::new(dropped), Path::new(table))
         }
         ["blame", tree, table] => {
             let mut messages = String::new();

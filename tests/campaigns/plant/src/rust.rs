@@ -248,22 +248,21 @@ impl<'a> Visit<'a> for Finder<'_> {
             let changed = format!("{before}{method}{after}");
             self.choose(call, &changed, what);
         }
-        self.swapped(call, call.args.iter().collect());
+        self.swapped(call, call.args.iter());
         visit::visit_expr_method_call(self, call);
     }
 
     fn visit_expr_call(&mut self, call: &'a syn::ExprCall) {
-        self.swapped(call, call.args.iter().collect());
+        self.swapped(call, call.args.iter());
         visit::visit_expr_call(self, call);
     }
 }
 
 impl Finder<'_> {
     /// The first two arguments of a call, each in the place of the other.
-    fn swapped(&mut self, call: &impl Spanned, arguments: Vec<&Expr>) {
-        let [first, second, ..] = arguments[..] else { return };
-        let (all, first, second) =
-            (call.span().byte_range(), first.span().byte_range(), second.span().byte_range());
+    fn swapped(&mut self, call: &impl Spanned, mut arguments: syn::punctuated::Iter<Expr>) {
+        let (Some(first), Some(second)) = (arguments.next(), arguments.next()) else { return };
+        let (all, first, second) = (call.span().byte_range(), first.span().byte_range(), second.span().byte_range());
         if self.text[first.clone()] == self.text[second.clone()] {
             return;
         }
