@@ -71,7 +71,8 @@ sed -n 's/^ *Executable .*[/ ]\([a-z_]*\)\.rs (\(.*\))$/\1 \2/p' "$work/messages
 if "$work/target/release/gpu-logreg" devices --json | grep -q '"usable": true'; then
     export GPU_LOGREG_REQUIRE_GPU=1
 fi
-# Runs the tests of a binary: LIMIT NAME PATH. The names of tests to leave out are in `skipped`.
+# Runs the tests of a binary: LIMIT NAME PATH. The names of tests to leave out are in `skipped`. Where `early` is set it is
+# over with the first one that fails.
 tests() {
     limit=$1 name=$2 path=$3
     shift 3
@@ -80,12 +81,30 @@ tests() {
             set -- "$@" --skip "$test"
         fi
     done < "$work/skipped"
-    (cd "$tree" && exec timeout -s KILL "$limit" "$path" "$@") > "$work/output" 2>&1 < /dev/null
+    rm -f "$work/status" "$work/pid"
+    (
+        cd "$tree"
+        timeout -s KILL "$limit" "$path" "$@" > "$work/output" 2>&1 < /dev/null &
+        echo $! > "$work/pid"
+        status=0
+        wait $! || status=$?
+        echo $status > "$work/status"
+    ) 2> /dev/null &
+    until [ -s "$work/status" ]; do
+        sleep 0.1
+        if [ -n "$early" ] && [ -s "$work/pid" ] && [ -n "$(failed)" ]; then
+            # It passes the signal on to all that the tests have started.
+            kill "$(cat "$work/pid")" 2> /dev/null || true
+        fi
+    done
+    wait
+    return "$(cat "$work/status")"
 }
 failed() { sed -n 's/^test \([^ ]*\) .*\.\.\. FAILED$/\1/p' "$work/output"; }
 
 : > "$work/skipped"
 : > "$work/timed"
+early=
 while read -r name path; do
     before=$(date +%s)
     if ! tests 1800 "$name" "$path"; then
@@ -136,6 +155,7 @@ killer() {
     done 3< "$work/queue"
 }
 
+early=yes
 planted=0
 killed=0
 : > "$work/result.tsv"
