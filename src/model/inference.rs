@@ -156,6 +156,49 @@ mod tests {
     }
 
     #[test]
+    fn small_probabilities_keep_their_digits() {
+        // mpmath 1.3, erfc(z / sqrt 2) in 40 digits; the halves of those of 17 and 30 are 10^-64.38658 and 10^-197.30921 in
+        // Abramowitz and Stegun, table 26.2.
+        for (z, expected) in [
+            (0.5, 0.617_075_077_451_973_8),
+            (5.0, 5.733_031_437_583_878e-7),
+            (17.0, 8.211_992_404_197_813e-65),
+            (30.0, 9.813_427_854_296_375e-198),
+        ] {
+            for coefficient in [z, -z] {
+                let p = Inference::new(2.0 * coefficient, 2.0, 0.95).p;
+                assert!((p / expected - 1.0).abs() <= 1e-9, "at {z}: {p:e} instead of {expected:e}");
+            }
+        }
+    }
+
+    #[test]
+    fn limits_of_the_odds_are_those_of_the_coefficient() {
+        // 99.5 % quantile 2.575829 (Abramowitz and Stegun, table 26.5), so the limits are 0.4 -+ 0.5 x 2.575829.
+        let inference = Inference::new(0.4, 0.5, 0.99);
+        for (found, exponent) in [
+            (inference.odds_ratio, 0.4),
+            (inference.odds_low, 0.4 - 1.287_914_5),
+            (inference.odds_high, 0.4 + 1.287_914_5),
+        ] {
+            assert!((found / f64::exp(exponent) - 1.0).abs() <= 1e-6, "{found} instead of exp({exponent})");
+        }
+    }
+
+    /// Without an intercept the model without features gives every class the same probability: `2 n ln K`.
+    #[test]
+    fn without_an_intercept_the_null_model_knows_nothing_of_the_classes() {
+        for (classes, deviance) in
+            [(vec![90.0, 10.0], 200.0 * 2.0_f64.ln()), (vec![5.0, 2.0, 3.0], 20.0 * 3.0_f64.ln())]
+        {
+            let likelihood = Likelihood::new(0.25, &classes, false, false, 1, None);
+            let n: f64 = classes.iter().sum();
+            assert!((likelihood.null_deviance / deviance - 1.0).abs() <= 1e-14, "{likelihood:?}");
+            assert!((likelihood.mcfadden_r2 - (1.0 - 0.5 * n / deviance)).abs() <= 1e-14, "{likelihood:?}");
+        }
+    }
+
+    #[test]
     fn the_likelihood_of_spector() {
         // Greene, Econometric Analysis, 8th ed., table 17.1: log-likelihood -12.890, null -20.592.
         let likelihood = Likelihood::new(12.889_634_2 / 32.0, &[21.0, 11.0], true, false, 4, None);

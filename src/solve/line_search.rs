@@ -167,4 +167,35 @@ mod tests {
         assert!(search(&mut broken, -1.0, &mut Vec::new()).expect("no device can fail here").is_none());
         assert!(broken.probes <= MAX_PROBES);
     }
+
+    /// Steps are those of f32 on every device: a minimum beyond them, on either side, ends the search and is no step.
+    #[test]
+    fn steps_beyond_f32_are_not_tried() {
+        for (minimum, first) in [(1e39_f64, 1.0), (1e300, 1e38), (1e-46, 1e-44), (1e-60, 1e-45)] {
+            let function = |a: f64| ((a / minimum).ln_1p() - std::f64::consts::LN_2, 1.0 / (a + minimum));
+            let mut line = Given { function, first: round_step(first), probes: 0 };
+            let mut tried = Vec::new();
+            let taken = search(&mut line, function(0.0).0, &mut tried).expect("no device can fail here");
+            for probe in &tried {
+                let step = probe.step;
+                assert!(step > 0.0 && step.is_finite(), "{minimum:e}: a step of {step:e}");
+                assert_eq!(step.to_bits(), f64::from(step as f32).to_bits(), "{minimum:e}: a step of {step:e}");
+            }
+            // Of what was tried the best may do, if its slope is flat enough.
+            let steps: Vec<f64> = tried.iter().map(|probe| probe.step).collect();
+            assert!(taken.is_none_or(|taken| taken.slope.abs() <= ACCEPTABLE * function(0.0).0.abs()), "{steps:?}");
+            assert!(tried.len() <= MAX_PROBES);
+        }
+    }
+
+    #[test]
+    fn a_step_between_those_of_f32_is_rounded_before_it_is_tried() {
+        // The root 1/3 is no f32, and Newton's method would hit it at once.
+        let function = |a: f64| (3.0 * a - 1.0, 3.0);
+        let mut line = Given { function, first: 0.5, probes: 0 };
+        let mut tried = Vec::new();
+        let taken = search(&mut line, -1.0, &mut tried).expect("no device can fail here").expect("there is a root");
+        assert_eq!(taken.step.to_bits(), f64::from(1.0_f32 / 3.0).to_bits());
+        assert_eq!((tried.len(), line.probes), (2, 1));
+    }
 }

@@ -89,4 +89,35 @@ mod tests {
         let looked = refine(&[0.334], &hessian, 1.0, false, evaluate).expect("nothing fails").expect("it is definite");
         assert_eq!((looked.parameters, looked.evaluations), (vec![0.334], 1));
     }
+
+    /// `q^2 / 2` with a Hessian of which each step goes so far beyond the minimum.
+    fn overshooting(hessian: f64, evaluate: impl Fn(f64) -> f64) -> Refined {
+        let hessian = Symmetric::from_lower(1, |_, _| hessian);
+        let evaluate = |q: &[f64]| {
+            let gradient = vec![evaluate(q[0])];
+            Ok(Evaluation { value: 0.5 * q[0] * q[0], gradient, diagonal: None, hessian: None })
+        };
+        refine(&[1.0], &hessian, 4.0, true, evaluate).expect("nothing fails").expect("it is definite")
+    }
+
+    #[test]
+    fn a_step_that_leads_further_away_is_not_kept() {
+        // Each step multiplies the distance by -1.5.
+        let refined = overshooting(0.4, |q| q);
+        assert_eq!((refined.parameters, refined.evaluations), (vec![1.0], 2));
+        assert_eq!(refined.evaluation.gradient, [1.0]);
+        // sqrt(N g^2 / h) of the point that is kept.
+        assert!((refined.delta - (4.0_f64 / 0.4).sqrt()).abs() <= 1e-12, "{}", refined.delta);
+        // By -0.8: not worth another step, and still nearer.
+        let refined = overshooting(1.0 / 1.8, |q| q);
+        assert!((refined.parameters[0] + 0.8).abs() <= 1e-12 && refined.evaluations == 2, "{refined:?}");
+        assert!((refined.evaluation.gradient[0] + 0.8).abs() <= 1e-12);
+    }
+
+    #[test]
+    fn a_point_that_cannot_be_evaluated_is_not_kept() {
+        let refined = overshooting(0.8, |q| if q > 0.9 { q } else { f64::NAN });
+        assert_eq!((refined.parameters, refined.evaluation.gradient), (vec![1.0], vec![1.0]));
+        assert!(refined.delta > 1.0);
+    }
 }

@@ -225,7 +225,7 @@ impl Rows {
 
 #[expect(clippy::needless_range_loop, reason = "indices as in the textbook")]
 /// Solves `a x = b` for a symmetric positive definite `a`, of which the lower triangle is given, by Cholesky.
-fn solve(mut a: Vec<Vec<f64>>, b: &[f64]) -> Vec<f64> {
+pub(crate) fn solve(mut a: Vec<Vec<f64>>, b: &[f64]) -> Vec<f64> {
     let n = b.len();
     for i in 0..n {
         for j in 0..=i {
