@@ -115,6 +115,7 @@ fn table() -> Table {
 }
 
 /// A way to train.
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 #[derive(Clone, Copy)]
 struct Case {
     name: &'static str,
