@@ -612,7 +612,9 @@ fn every_method_finds_the_same_optimum() {
     ] {
         let model =
             train(&place, &format!("data.parquet --label species --ignore w {PENALISED} {method} -o other.json"));
-        assert_eq!(model["training"]["status"], "converged", "{method}");
+        // So near the optimum the columns as f32 has them are another table: whether a run says so depends on its Hessian.
+        let status = model["training"]["status"].as_str().expect("a status");
+        assert!(["converged", "f32_limit"].contains(&status), "{method}: {status}");
         assert_near(&probabilities(&place, "other.json", "data.parquet", &SPECIES), &expected, 1e-6);
     }
 }

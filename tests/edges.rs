@@ -189,9 +189,9 @@ fn weights_of_any_size_are_weights(device: &Selection) -> Check {
         let errors: Vec<f64> = errors.iter().map(|error| error / factor.sqrt()).collect();
         close(&what, &coefficients(&model), &at, |j| 2e-4 * errors[j])?;
         close(&format!("{what}, errors"), &standard_errors(&model), &errors, |j| 1e-4 * errors[j])?;
-        // What the device's functions leave open is a share of the rows' weight, held against standard errors.
-        let floors = [model.training.delta_floor, floor * factor.sqrt()];
-        close(&format!("{what}, floor"), &floors[..1], &floors[1..], |_| 1e-4 * floors[1])?;
+        // What the arithmetic leaves open grows with the root of the weights; a part of it is what was seen of its rounding.
+        let share = model.training.delta_floor / (floor * factor.sqrt());
+        require(share > 0.1 && share < 10.0, || format!("{what}: a floor that is {share} of what it should be"))?;
         let likelihood = model.training.likelihood.ok_or("no likelihood")?;
         let log = -rows.weight() * loss;
         close(&format!("{what}, likelihood"), &[likelihood.log_likelihood], &[log], |_| 1e-6 * log.abs())?;
@@ -320,9 +320,15 @@ fn near_copies_are_told_from_copies(device: &Selection) -> Check {
         };
         for (distance, dropped) in [(1e-5, false), (1e-8, true)] {
             let rows = Rows { columns: columns(distance), ..plain.clone() };
-            let model = fit(&rows, |_| {}, device)?;
+            // A Hessian of f32 sums has no digits left along a difference of 1e-5.
+            let exact = if dropped || *device == Selection::Cpu { ExactJob::None } else { ExactJob::Refine };
+            let model = fit(&rows, |job| job.exact = exact, device)?;
             let what = format!("a copy at {distance:e} in units of {unit:e}");
             success(&what, &model, device)?;
+            if exact == ExactJob::Refine {
+                let plain = fit(&rows, |_| {}, device)?;
+                require(plain.training.status != Status::Converged, || format!("{what}: converged by such a Hessian"))?;
+            }
             let found = aliased(&model);
             require(found == [false, dropped, false, false, true], || format!("{what}: aliased {found:?}"))?;
             // The difference to the column in place of the copy spans the same, and is well-conditioned.
@@ -566,7 +572,7 @@ fn the_file_decides_whether_a_run_converged(device: &Selection) -> Check {
     }
     // The narrowed copies of two columns that are next to each other have another difference than the columns. A Hessian
     // of sums in f32 measures nothing along a difference that is smaller still.
-    let apart = if *device == Selection::Cpu { 1e-5 } else { 1e-3 };
+    let apart = if *device == Selection::Cpu { 1e-5 } else { 2e-4 };
     let (near, difference) = next_to_each_other(&rows, apart);
     success("near columns", &fit(&near, |_| {}, device)?, device)?;
     let verified = fit(&near, |job| job.exact = ExactJob::Verify, device)?;

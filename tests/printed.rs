@@ -68,6 +68,21 @@ fn seven(x: f64) -> String {
     if (-5..9).contains(&exponent) { format!("{x:.*}", (6 - exponent).max(0) as usize) } else { scientific }
 }
 
+/// The digits of a number down to the least power of ten that is no smaller than its error: seven of them at most.
+fn held(x: f64, error: f64) -> String {
+    let scientific = format!("{x:.6e}");
+    let exponent: i32 = scientific.split_once('e').expect("an exponent").1.parse().expect("a whole number");
+    let least = (-400..400).find(|&power| 10.0_f64.powi(power) >= error).expect("a power of ten");
+    let digits = (exponent - least + 1).clamp(1, 7);
+    if digits == 7 {
+        seven(x)
+    } else if (-5..digits).contains(&exponent) {
+        format!("{x:.*}", (digits - 1 - exponent) as usize)
+    } else {
+        format!("{x:.*e}", (digits - 1) as usize)
+    }
+}
+
 fn p_value(p: f64) -> String {
     if p < 1e-4 { format!("{p:.1e}") } else { format!("{p:.4}") }
 }
@@ -324,12 +339,31 @@ fn cell(model: &Value, class: Option<usize>, name: &str, column: &str) -> String
     let (coefficient, inference, feature) = entry(model, name, class);
     let of =
         |document: Option<&Value>, field: &str| document.map_or(f64::NAN, |found| number(found, &format!("/{field}")));
+    // How far the coefficients may be off, in standard errors, and these, as a share of themselves.
+    let optional = |path: &str| model.pointer(path).and_then(Value::as_f64).unwrap_or(0.0);
+    let distance = optional("/training/delta") + optional("/training/delta_floor");
+    let relative = optional("/training/inference/relative_error");
     match column {
-        "coefficient" => seven(coefficient.as_f64().expect("a coefficient")),
-        "std. error" => seven(of(inference, "standard_error")),
-        "z" => format!("{:.3}", of(inference, "z")),
+        "coefficient" => match inference {
+            Some(inference) => {
+                held(coefficient.as_f64().expect("a coefficient"), distance * of(Some(inference), "standard_error"))
+            }
+            None => seven(coefficient.as_f64().expect("a coefficient")),
+        },
+        "std. error" => held(of(inference, "standard_error"), relative * of(inference, "standard_error")),
+        "z" => {
+            let z = of(inference, "z");
+            format!(
+                "{z:.*}",
+                (0..3).find(|&digits| relative * z.abs() + distance > 0.1_f64.powi(digits + 1)).unwrap_or(3) as usize
+            )
+        }
         "p" => p_value(of(inference, "p")),
-        "low" | "high" => seven(of(inference, column)),
+        "low" | "high" => {
+            // Half of the interval is the quantile times the standard error.
+            let half = 0.5 * (of(inference, "high") - of(inference, "low"));
+            held(of(inference, column), distance * of(inference, "standard_error") + relative * half)
+        }
         // The intercept has no place.
         _ => feature.map_or_else(String::new, |feature| seven(of(Some(feature), column))),
     }

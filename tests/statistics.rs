@@ -453,7 +453,8 @@ fn ten_classes_are_those_of_the_cpu(device: &Selection) -> Check {
             fit(&path, &job)
         };
         let (mut found, expected) = (fit_on(device)?, fit_on(&Selection::Cpu)?);
-        if !found.training.status.is_success() || expected.training.status != Status::Converged {
+        // Of 585 parameters the rounding of the columns alone is about as large as this tolerance.
+        if !found.training.status.is_success() || !expected.training.status.is_success() {
             return Err(format!("{:?} and {:?}", found.training.status, expected.training.status));
         }
         let expected = probabilities(&expected, &columns);

@@ -119,6 +119,11 @@ impl Basis {
     }
 }
 
+/// The inner products of all `rows` with `v`.
+pub fn products_with(rows: &[Vec<f64>], v: &[f64]) -> Vec<f64> {
+    rows.par_iter().with_min_len(256).map(|row| product(row, v)).collect()
+}
+
 /// The inner product, in eight sums.
 pub fn product(a: &[f64], b: &[f64]) -> f64 {
     in_vectors(

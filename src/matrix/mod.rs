@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use nalgebra::{DMatrix, DVector};
 
-pub use basis::{Basis, product};
+pub use basis::{Basis, product, products_with};
 use coupled::Coupled;
 pub use factor::Factor;
 pub use pattern::Pattern;

@@ -4,41 +4,52 @@ use nalgebra::DMatrix;
 
 use crate::matrix::Symmetric;
 
-/// Rows that are multiplied at once: what a core's cache holds of a thousand columns.
-const ROWS: usize = 256;
-
-/// `sum_k f_k x_k x_k'` over rows k with columns x `[columns x columns]`.
+/// `sum_k f_k x_k x_k'` over rows k with columns x `[columns x columns]`, and what its additions have rounded away, so that
+/// the order in which rows are added changes nothing that shows.
 #[derive(Clone, Debug)]
-pub struct Products(DMatrix<f64>);
+pub struct Products {
+    sum: DMatrix<f64>,
+    lost: DMatrix<f64>,
+}
 
 impl Products {
     /// No rows yet.
     pub fn zero(columns: usize) -> Self {
-        Self(DMatrix::zeros(columns, columns))
+        Self { sum: DMatrix::zeros(columns, columns), lost: DMatrix::zeros(columns, columns) }
     }
 
-    /// Adds rows: the columns `[columns][rows]`, and the factor of each row.
+    /// Adds a few rows: the columns `[columns][rows]`, and the factor of each row.
     pub fn add(&mut self, columns: &[&[f64]], factors: &[f64]) {
-        for first in (0..factors.len()).step_by(ROWS) {
-            let rows = ROWS.min(factors.len() - first);
-            let x = DMatrix::from_fn(columns.len(), rows, |column, row| columns[column][first + row]);
-            let weighed = DMatrix::from_fn(rows, columns.len(), |row, column| {
-                factors[first + row] * columns[column][first + row]
-            });
-            self.0.gemm(1.0, &x, &weighed, 1.0);
-        }
+        let x = DMatrix::from_fn(columns.len(), factors.len(), |column, row| columns[column][row]);
+        let weighed = DMatrix::from_fn(factors.len(), columns.len(), |row, column| factors[row] * columns[column][row]);
+        self.add_sum(&(x * weighed));
     }
 
     /// Adds the rows of another one.
     pub fn merge(&mut self, other: &Self) {
-        self.0 += &other.0;
+        self.add_sum(&other.sum);
+        self.lost += &other.lost;
+    }
+
+    /// Knuth's two-sum, entry by entry.
+    fn add_sum(&mut self, terms: &DMatrix<f64>) {
+        for ((sum, lost), term) in self.sum.iter_mut().zip(self.lost.iter_mut()).zip(terms.iter()) {
+            let total = *sum + term;
+            let added = total - *sum;
+            *lost += (*sum - (total - added)) + (term - added);
+            *sum = total;
+        }
+    }
+
+    fn get(&self, i: usize, j: usize) -> f64 {
+        self.sum[(i, j)] + self.lost[(i, j)]
     }
 
     /// The matrix of blocks, of which `block(a, b)` for `b <= a` is the one in row a and column b, `[margins][margins]`, all
     /// multiplied by `factor`.
     pub fn joined<'p>(margins: usize, factor: f64, block: impl Fn(usize, usize) -> &'p Self) -> Symmetric {
-        let size = if margins == 0 { 0 } else { block(0, 0).0.nrows() };
-        Symmetric::from_lower(margins * size, |i, j| factor * block(i / size, j / size).0[(i % size, j % size)])
+        let size = if margins == 0 { 0 } else { block(0, 0).sum.nrows() };
+        Symmetric::from_lower(margins * size, |i, j| factor * block(i / size, j / size).get(i % size, j % size))
     }
 }
 
@@ -57,6 +68,10 @@ mod tests {
         let mut rest = Products::zero(2);
         rest.add(&[&a[400..], &b[400..]], &factors[400..]);
         products.merge(&rest);
+        // Nothing is lost to rows that are far larger and go again.
+        for large in [1e16, -1e16] {
+            products.add(&[&[1.0], &[1.0]], &[large]);
+        }
         let found = Products::joined(1, 0.5, |_, _| &products);
         let expected = |x: &[f64], y: &[f64]| 0.5 * (0..rows).map(|k| factors[k] * x[k] * y[k]).sum::<f64>();
         for (i, j, expected) in [(0, 0, expected(&a, &a)), (0, 1, expected(&a, &b)), (1, 1, expected(&b, &b))] {

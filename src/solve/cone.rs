@@ -1,8 +1,6 @@
 //! Whether a cone `{v: a_i.v >= 0}` has more in it than what all `a_i` leave at 0, and if so a direction of it.
 
-use rayon::prelude::*;
-
-use crate::matrix::{Basis, product};
+use crate::matrix::{Basis, product, products_with};
 
 /// Lengths below this share of the first say that a column adds nothing.
 const RANK: f64 = 1e-9;
@@ -162,8 +160,7 @@ fn project(rows: &[Vec<f64>]) -> Projection {
         if length <= enough {
             return Projection::Zero;
         }
-        let along = |row: &Vec<f64>| product(row, &left);
-        let slopes: Vec<f64> = rows.par_iter().with_min_len(256).map(along).collect();
+        let slopes = products_with(rows, &left);
         let open = (0..rows.len()).filter(|row| !face.rows.contains(row));
         let Some(worst) = open.min_by(|&a, &b| slopes[a].total_cmp(&slopes[b])) else {
             return Projection::Onto(left.iter().map(|x| x / length).collect());

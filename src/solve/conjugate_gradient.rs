@@ -41,7 +41,7 @@ pub fn conjugate_gradient(
     company: &mut Company<'_, '_>,
 ) -> Result<Outcome> {
     let mut run = Run {
-        at: Descent::new(start, settings),
+        at: Descent::new(start, settings, settings.preconditioner == Choice::Hessian),
         preconditioner: Preconditioner::None,
         previous: None,
         curvature: 0.25,

@@ -13,7 +13,7 @@ const IDLE: u32 = 10;
 /// The same for a point that is near, where an approximate Hessian preconditions.
 const LONG_IDLE: u32 = 30;
 
-/// Both where the Hessian itself preconditions: every iteration near the end halves the distance many times.
+/// Both where an iteration is about a Newton step: near the end it halves the distance many times.
 const SHORT_IDLE: [u32; 2] = [1, 3];
 
 /// Where a method stands.
@@ -25,6 +25,7 @@ pub(super) struct Descent {
     /// `here` was evaluated afresh, not from margins that were carried along.
     fresh: bool,
     judge: Judge,
+    is_newton: bool,
     iterations: u64,
     /// The smallest distance that was carried along, by halves, and the iterations since.
     best: f64,
@@ -52,13 +53,15 @@ pub(super) trait Method {
 }
 
 impl Descent {
-    pub(super) fn new(start: Start, settings: &Settings) -> Self {
-        let mut judge = Judge::new(settings);
+    /// At the start. `is_newton`: near the end an iteration is about a Newton step.
+    pub(super) fn new(start: Start, settings: &Settings, is_newton: bool) -> Self {
+        let is_newton = is_newton && !settings.approximate;
+        let mut judge = Judge::new(settings, is_newton);
         if let Some(hessian) = &start.evaluation.hessian {
             judge.take_metric(hessian, &start.point);
         }
         let (point, here) = (start.point, start.evaluation);
-        Self { point, here, fresh: true, judge, iterations: 0, best: f64::INFINITY, idle: 0 }
+        Self { point, here, fresh: true, judge, is_newton, iterations: 0, best: f64::INFINITY, idle: 0 }
     }
 
     /// Moves to a step along a direction, where the objective was evaluated as `here`.
@@ -92,8 +95,7 @@ impl Descent {
         }
         self.idle += 1;
         let is_slow = settings.preconditioner != Choice::Hessian;
-        let is_exact = !is_slow && !settings.approximate;
-        let [within, near_by] = if is_exact { SHORT_IDLE } else { [IDLE, LONG_IDLE] };
+        let [within, near_by] = if self.is_newton { SHORT_IDLE } else { [IDLE, LONG_IDLE] };
         self.idle >= within && delta <= settings.tolerance
             || self.idle >= near_by && delta <= near(settings) && !is_slow
     }

@@ -25,7 +25,7 @@ pub fn gradient_descent(
     company: &mut Company<'_, '_>,
 ) -> Result<Outcome> {
     // A standardised column has a curvature of 1/4 at most, so 4 is its full step.
-    descend(objective, settings, company, Run { at: Descent::new(start, settings), step: 4.0 })
+    descend(objective, settings, company, Run { at: Descent::new(start, settings, false), step: 4.0 })
 }
 
 struct Run {

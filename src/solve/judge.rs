@@ -14,13 +14,13 @@
 use crate::error::Result;
 use crate::matrix::{Factor, Symmetric};
 use crate::objective::{Evaluation, Need, Objective};
-use crate::solve::preconditioner::{Choice, factor};
+use crate::solve::preconditioner::factor;
 use crate::solve::proof::{DOUBTFUL, PROVED, largest_error};
 use crate::solve::separation::MOST_PARAMETERS;
-use crate::solve::{Settings, Status, dot, largest};
+use crate::solve::{Settings, Status, dot, largest, root};
 
-/// Fresh evaluations without `delta` halving before a run ends: one where the Hessian preconditions, since a Newton step from
-/// a fresh evaluation has gained what there is.
+/// Fresh evaluations without `delta` halving before a run ends; of Newton steps one, since that from a fresh evaluation has
+/// gained what there is.
 const PATIENCE: u32 = 3;
 
 /// A distance that still counts as the limit of the arithmetic; beyond it the run has stalled.
@@ -32,12 +32,17 @@ pub(super) fn near(settings: &Settings) -> f64 {
     NEAR * (settings.rows / settings.count.max(1.0)).sqrt().max(1.0)
 }
 
+/// Of the least pivot that proves, the share below which a distance along it is noise.
+const LOST: f64 = 1e-3;
+
 /// How far a margin may have moved since the Hessian was taken that still measures the distance: a factor of 1.28.
 const DRIFT: f64 = 0.5;
 
 /// Decides whether a point is near enough, and whether the way there proves that a maximum exists.
 pub(super) struct Judge {
     settings: Settings,
+    /// Fresh evaluations without `delta` halving before the run ends.
+    patience: u32,
     /// The factor of the Hessian near the point.
     metric: Option<Factor>,
     /// Where that was.
@@ -57,9 +62,10 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &Settings, is_newton: bool) -> Self {
         Self {
             settings: settings.clone(),
+            patience: if is_newton { 1 } else { PATIENCE },
             metric: None,
             metric_point: Vec::new(),
             diagonal: Vec::new(),
@@ -126,20 +132,27 @@ impl Judge {
         let step = self.metric.as_ref()?.solve(gradient);
         let drift = self.drift(point);
         let factor = if drift <= DRIFT { (0.5 * drift).exp() } else { 1.0 };
-        Some(factor * (self.settings.rows * dot(&step, gradient)).max(0.0).sqrt())
+        Some(factor * root(self.settings.rows * dot(&step, gradient)))
     }
 
     /// The distance that the arithmetic alone can make at `point`: by the bias of the device's functions, which every
     /// evaluation repeats, and by the rounding of columns and margins, which is random from row to row.
     ///
-    /// With `dz` the rounding of a row's margin and its weight `w`, the gradient of the sum is off by `sum w S x dz`, whose
-    /// expected square in standard errors is `p mean(w S dz^2)`. It is off by `sum w r dx` too, which is independent from
-    /// column to column: the variance inflation factors of the columns stand there for p.
+    /// With `dz` the rounding of a row's margin and `w` its weight, the gradient of the sum is off by `sum w S x dz`, whose
+    /// expected square in standard errors is `p mean(w S dz^2)` for each margin. It is off by `sum w r dx` too, which is
+    /// independent from column to column: that adds the variance inflation factors of the columns.
     fn floor(&self, point: &[f64]) -> f64 {
-        let Settings { rows, count, bias, rounding, .. } = &self.settings;
-        let of_margins = point.len() as f64 * point.iter().map(|q| q * q).sum::<f64>();
+        let Settings { rows, count, bias, rounding, margins, reach, .. } = &self.settings;
+        let size = (point.len() / (*margins).max(1)).max(1);
+        let of_margin = |(margin, point): (usize, &[f64])| {
+            // The intercept's curvature is the mean of S.
+            let known = self.diagonal.get((margin + 1) * size - 1).filter(|_| reach.has_intercept);
+            let curvature = known.copied().unwrap_or(0.25);
+            size as f64 * curvature * point.iter().map(|q| q * q).sum::<f64>()
+        };
+        let of_margins: f64 = point.chunks(size).enumerate().map(of_margin).sum();
         let inflations = self.inflations.unwrap_or(point.len() as f64);
-        bias + rounding * (0.25 * (rows / count.max(1.0)) * (of_margins + inflations)).sqrt()
+        bias + rounding * ((rows / count.max(1.0)) * (of_margins + inflations)).sqrt()
     }
 
     /// The distance that another evaluation at `point` might show.
@@ -151,7 +164,10 @@ impl Judge {
     pub(super) fn resolved(&self, status: Status, gradient: &[f64], point: &[f64]) -> Status {
         let is_claimed = status == Status::Converged && self.settings.gradient_tolerance.is_none();
         let distance = self.delta(gradient, point).unwrap_or(0.0) + self.unresolved(point);
-        if is_claimed && distance > self.settings.tolerance { Status::F32Limit } else { status }
+        // A Hessian of f32 sums says nothing of a direction that is lost in their rounding.
+        let is_measured =
+            self.metric.as_ref().is_none_or(|metric| metric.least_pivot() > LOST * self.settings.least_pivot);
+        if is_claimed && (distance > self.settings.tolerance || !is_measured) { Status::F32Limit } else { status }
     }
 
     /// Whether the gradient, as carried along, looks near enough for a fresh evaluation.
@@ -192,7 +208,7 @@ impl Judge {
         }
         if let (Some(carried), Some(metric)) = (carried, &self.metric) {
             let change: Vec<f64> = evaluation.gradient.iter().zip(carried).map(|(fresh, old)| fresh - old).collect();
-            self.noise = (self.settings.rows * dot(&metric.solve(&change), &change)).max(0.0).sqrt();
+            self.noise = root(self.settings.rows * dot(&metric.solve(&change), &change));
         }
         let status = self.of_fresh(&evaluation.gradient, point);
         Ok((evaluation, status))
@@ -229,8 +245,6 @@ impl Judge {
             return None;
         }
         self.unimproved += 1;
-        let is_preconditioned = self.settings.preconditioner == Choice::Hessian && !self.settings.approximate;
-        let patience = if is_preconditioned { 1 } else { PATIENCE };
-        (self.unimproved >= patience).then_some(if distance <= near { Status::F32Limit } else { Status::Stalled })
+        (self.unimproved >= self.patience).then_some(if distance <= near { Status::F32Limit } else { Status::Stalled })
     }
 }

@@ -34,7 +34,7 @@ pub fn lbfgs(
         (Some(hessian), choice) => Preconditioner::new(choice, hessian),
         (None, _) => Preconditioner::new(Choice::None, &crate::matrix::Symmetric::zero(0)),
     };
-    let run = Run { at: Descent::new(start, settings), initial, pairs: VecDeque::new() };
+    let run = Run { at: Descent::new(start, settings, false), initial, pairs: VecDeque::new() };
     descend(objective, settings, company, run)
 }
 

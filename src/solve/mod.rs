@@ -301,3 +301,8 @@ pub(crate) fn largest(vector: &[f64]) -> f64 {
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
+
+/// The root of a square that rounding may have made negative; NaN stays.
+pub(crate) fn root(square: f64) -> f64 {
+    if square <= 0.0 { 0.0 } else { square.sqrt() }
+}

@@ -25,7 +25,7 @@ pub fn newton(
     settings: &Settings,
     company: &mut Company<'_, '_>,
 ) -> Result<Outcome> {
-    let mut run = Run { at: Descent::new(start, settings), metric: Preconditioner::None };
+    let mut run = Run { at: Descent::new(start, settings, true), metric: Preconditioner::None };
     run.refresh(settings);
     descend(objective, settings, company, run)
 }

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::matrix::Symmetric;
 use crate::objective::Evaluation;
 use crate::solve::preconditioner::factor;
-use crate::solve::{dot, largest};
+use crate::solve::{dot, largest, root};
 
 /// Steps at most; each gains about as many digits as the Hessian holds.
 const MAX_STEPS: usize = 10;
@@ -48,7 +48,7 @@ pub fn refine(
     for evaluations in 1..=MAX_STEPS as u64 {
         let evaluation = evaluate(&point)?;
         let step = metric.solve(&evaluation.gradient);
-        let delta = (rows * dot(&step, &evaluation.gradient)).max(0.0).sqrt();
+        let delta = root(rows * dot(&step, &evaluation.gradient));
         let before = best.as_ref().map_or(f64::INFINITY, |best| best.delta);
         if let Some(best) = &mut best {
             best.evaluations = evaluations;

@@ -1,8 +1,6 @@
 //! Whether a maximum exists and which columns are redundant, as the file answers: for either device and any number of
 //! margins by the same code.
 
-use rayon::prelude::*;
-
 use crate::data::{Class, Label, Loaded, Outcomes, Plan, Table, fold_rows, level_name, outcomes};
 use crate::error::Result;
 use crate::model::{Cause, SeparationInfo};
@@ -171,7 +169,7 @@ impl Rows for FileRows<'_> {
             work(&mut state, &kept.block());
             state
         };
-        Ok(self.kept.iter().flatten().collect::<Vec<_>>().into_par_iter().map(state).collect())
+        Ok(self.kept.iter().flatten().map(state).collect())
     }
 }
 

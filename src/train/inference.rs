@@ -22,7 +22,7 @@ const FEW_CELLS: usize = 10_000_000;
 const MOST_PARAMETERS: usize = 1024;
 
 /// The error of an entry of a Hessian of f32 sums, as a share of the root of its diagonal entries.
-const F32_ERROR: f64 = 1e-6;
+pub(super) const F32_ERROR: f64 = 1e-6;
 
 /// The same of sums in f64 over columns that were narrowed to f32.
 const NARROWED_ERROR: f64 = 1e-7;
@@ -58,8 +58,7 @@ pub(super) fn infer(
     monitor: &dyn Monitor,
 ) -> Result<Option<Covariance>> {
     let Some(inference) = job.inference.filter(|_| fit.outcome.status.has_estimates()) else { return Ok(None) };
-    let is_small = table.rows.saturating_mul(plan.features()) <= FEW_CELLS;
-    if !is_small {
+    if !is_small(table, plan) {
         let mut all = Standardized::new(backend, fit.coordinates.clone());
         let mut objective = Penalized::new(&mut all, fit.penalty.clone());
         // A run that ended at a fresh evaluation has its Hessian and stands there; another one goes there.
@@ -75,17 +74,57 @@ pub(super) fn infer(
             return Ok(Some(inverse.covariance(fit, scatter.as_ref(), error)));
         }
     }
+    let [hessian, scatter] = of_file(table, plan, loaded, fit, inference.robust, monitor)?;
+    let inverse = hessian.as_ref().and_then(Inverse::of);
+    Ok(inverse.map(|inverse| inverse.covariance(fit, scatter.as_ref(), F64_ERROR)))
+}
+
+/// The Hessian at the estimates in double precision over the file, penalty included, and the scatter if it is wanted.
+fn of_file(
+    table: &Table,
+    plan: &Plan,
+    loaded: &Loaded,
+    fit: &mut Fit,
+    with_scatter: bool,
+    monitor: &dyn Monitor,
+) -> Result<[Option<Symmetric>; 2]> {
     let coordinates = fit.coordinates.exact();
     let parameters = coordinates.to_device(&fit.outcome.parameters);
-    let found =
-        products_file(table, plan, &loaded.label, coordinates.columns(), &parameters, inference.robust, monitor)?;
+    let found = products_file(table, plan, &loaded.label, coordinates.columns(), &parameters, with_scatter, monitor)?;
     fit.outcome.passes.file += 1;
     let hessian = Some(coordinates.hessian(&found.hessian));
     let evaluation = Evaluation { value: 0.0, gradient: Vec::new(), diagonal: None, hessian };
     let penalised = fit.penalty.add_to(evaluation, &fit.outcome.parameters);
-    let Some(hessian) = penalised.hessian else { return Ok(None) };
-    let scatter = found.scatter.map(|scatter| coordinates.hessian(&scatter));
-    Ok(Inverse::of(&hessian).map(|inverse| inverse.covariance(fit, scatter.as_ref(), F64_ERROR)))
+    Ok([penalised.hessian, found.scatter.map(|scatter| coordinates.hessian(&scatter))])
+}
+
+/// The Hessian at the end of a run, by which the file is held against it: that of the run, or of the file where it costs
+/// little or where f32 leaves too few digits.
+pub(super) fn metric(
+    table: &Table,
+    plan: &Plan,
+    loaded: &Loaded,
+    fit: &mut Fit,
+    monitor: &dyn Monitor,
+) -> Result<Option<Symmetric>> {
+    let of_run = fit.outcome.hessian.as_ref();
+    let is_enough = |inverse: Inverse| inverse.inflation * F32_ERROR <= ENOUGH;
+    let is_large = fit.outcome.parameters.len() > MOST_PARAMETERS;
+    if !is_small(table, plan) && (is_large || of_run.and_then(Inverse::of).is_some_and(is_enough)) {
+        return Ok(of_run.cloned());
+    }
+    let [hessian, _] = of_file(table, plan, loaded, fit, false, monitor)?;
+    Ok(hessian)
+}
+
+/// The largest variance inflation factor of a parameter; infinite where there is no inverse.
+pub(super) fn inflation(hessian: &Symmetric) -> f64 {
+    Inverse::of(hessian).map_or(f64::INFINITY, |inverse| inverse.inflation)
+}
+
+/// Whether a pass over the products of all columns costs next to nothing.
+fn is_small(table: &Table, plan: &Plan) -> bool {
+    table.rows.saturating_mul(plan.features()) <= FEW_CELLS
 }
 
 /// The inverse of a Hessian.

@@ -40,19 +40,12 @@ pub fn products_file(
     assert_eq!((parameters.len(), scales.len()), (margins * (features + 1), features), "parameters and scales");
     monitor.begin("exact Hessian", Some(table.rows as u64));
     let pairs = margins * (margins + 1) / 2;
-    let zero = || {
-        let products = vec![Products::zero(features + 1); if with_scatter { 2 * pairs } else { pairs }];
-        (Sum::default(), products)
-    };
-    let ranges = fold_rows(table, plan, label, monitor, zero, |(weight, products), block| {
+    let kinds = if with_scatter { 2 * pairs } else { pairs };
+    let zero = || Part::new(features + 1, kinds);
+    let ranges = fold_rows(table, plan, label, monitor, zero, |part, block| {
         let rows = margins_of(block, scales, parameters);
-        let weights = block.weights;
         let n = block.labels.len();
-        for row in 0..n {
-            weight.add(weights.map_or(1.0, |weights| weights[row]));
-        }
-        let ones = vec![1.0; n];
-        let zeros = vec![0.0; n];
+        let (ones, zeros) = (vec![1.0; n], vec![0.0; n]);
         let columns: Vec<&[f64]> = block
             .features
             .iter()
@@ -60,31 +53,151 @@ pub fn products_file(
             .map(|(column, place)| if place.scale > 0.0 { column.as_slice() } else { &zeros })
             .chain([ones.as_slice()])
             .collect();
-        let [curvatures, residuals] = factors(rows, block);
-        let mut products = products.iter_mut();
-        for (pair, products) in products.by_ref().take(pairs).enumerate() {
-            products.add(&columns, &curvatures[pair]);
+        let [mut factors, residuals] = factors(rows, block);
+        if with_scatter {
+            // With weights as if a row of weight 2 were there twice.
+            for (a, b) in pairs_of(margins) {
+                let products = residuals[a].iter().zip(&residuals[b]).enumerate();
+                factors.push(products.map(|(row, (a, b))| weighed(block, row, a * b)).collect());
+            }
         }
-        // With weights as if a row of weight 2 were there twice.
-        for ((a, b), products) in pairs_of(margins).zip(products) {
-            let squares: Vec<f64> = (0..n)
-                .map(|row| {
-                    let weight = weights.map_or(1.0, |weights| weights[row]);
-                    if weight > 0.0 { weight * residuals[a][row] * residuals[b][row] } else { 0.0 }
-                })
-                .collect();
-            products.add(&columns, &squares);
+        for row in 0..n {
+            part.weight.add(weighed(block, row, 1.0));
         }
+        let factors: Vec<&[f64]> = factors.iter().map(Vec::as_slice).collect();
+        part.take(block.first_row, &columns, &factors);
     })?;
     monitor.end();
-    let (mut weight, mut products) = zero();
-    for (of_range, more) in &ranges {
-        weight.merge(*of_range);
-        products.iter_mut().zip(more).for_each(|(sum, more)| sum.merge(more));
-    }
+    let mut all = zero();
+    ranges.into_iter().for_each(|range| all.merge(range));
+    let products = all.sums();
     let place = |a: usize, b: usize| a * (a + 1) / 2 + b;
-    let joined = |products: &[Products]| Products::joined(margins, 1.0 / weight.value(), |a, b| &products[place(a, b)]);
+    let share = 1.0 / all.weight.value();
+    let joined = |products: &[Products]| Products::joined(margins, share, |a, b| &products[place(a, b)]);
     Ok(ExactProducts { hessian: joined(&products[..pairs]), scatter: with_scatter.then(|| joined(&products[pairs..])) })
+}
+
+/// Rows whose products are added plainly. Blocks begin at multiples of this in the table, so that the cut of the rows into
+/// files and row groups changes no bit.
+const BLOCK_ROWS: usize = 256;
+
+/// What rows of a range add up to. Rows of a block that is not whole yet wait as they are.
+struct Part {
+    weight: Sum,
+    /// Position of the first row that was seen.
+    begin: Option<usize>,
+    /// The rows before the first block that begins here.
+    head: Waiting,
+    products: Vec<Products>,
+    /// The rows of the last block.
+    tail: Waiting,
+}
+
+/// Rows that wait for the rest of their block.
+struct Waiting {
+    first_row: usize,
+    columns: Vec<Vec<f64>>,
+    factors: Vec<Vec<f64>>,
+}
+
+impl Waiting {
+    fn new(columns: usize, kinds: usize) -> Self {
+        Self { first_row: 0, columns: vec![Vec::new(); columns], factors: vec![Vec::new(); kinds] }
+    }
+
+    fn len(&self) -> usize {
+        self.factors[0].len()
+    }
+
+    fn push(&mut self, first_row: usize, columns: &[&[f64]], factors: &[&[f64]]) {
+        if self.len() == 0 {
+            self.first_row = first_row;
+        }
+        self.columns.iter_mut().zip(columns).for_each(|(all, more)| all.extend(*more));
+        self.factors.iter_mut().zip(factors).for_each(|(all, more)| all.extend(*more));
+    }
+
+    fn add_to(&self, products: &mut [Products]) {
+        let columns: Vec<&[f64]> = self.columns.iter().map(Vec::as_slice).collect();
+        if self.len() > 0 {
+            products.iter_mut().zip(&self.factors).for_each(|(products, factors)| products.add(&columns, factors));
+        }
+    }
+
+    fn clear(&mut self) {
+        self.columns.iter_mut().chain(&mut self.factors).for_each(Vec::clear);
+    }
+}
+
+impl Part {
+    fn new(columns: usize, kinds: usize) -> Self {
+        Self {
+            weight: Sum::default(),
+            begin: None,
+            head: Waiting::new(columns, kinds),
+            products: vec![Products::zero(columns); kinds],
+            tail: Waiting::new(columns, kinds),
+        }
+    }
+
+    /// Takes rows from `first_row` on, which follow those before: their columns, and what each kind of products has for them.
+    fn take(&mut self, first_row: usize, columns: &[&[f64]], factors: &[&[f64]]) {
+        let begin = *self.begin.get_or_insert(first_row);
+        let rows = factors[0].len();
+        let mut first = 0;
+        while first < rows {
+            let position = first_row + first;
+            let end = rows.min(first + BLOCK_ROWS - position % BLOCK_ROWS);
+            let of = |all: &[&'_ [f64]]| -> Vec<Vec<f64>> { all.iter().map(|all| all[first..end].to_vec()).collect() };
+            let (columns, factors) = (of(columns), of(factors));
+            let columns: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
+            let factors: Vec<&[f64]> = factors.iter().map(Vec::as_slice).collect();
+            if end - first == BLOCK_ROWS {
+                self.products.iter_mut().zip(factors).for_each(|(products, factors)| products.add(&columns, factors));
+            } else if position < begin.next_multiple_of(BLOCK_ROWS) {
+                self.head.push(position, &columns, &factors);
+            } else {
+                self.tail.push(position, &columns, &factors);
+                if self.tail.len() == BLOCK_ROWS {
+                    self.tail.add_to(&mut self.products);
+                    self.tail.clear();
+                }
+            }
+            first = end;
+        }
+    }
+
+    /// Adds the rows that follow.
+    fn merge(&mut self, other: Self) {
+        self.weight.merge(other.weight);
+        for waiting in [&other.head, &other.tail] {
+            let columns: Vec<&[f64]> = waiting.columns.iter().map(Vec::as_slice).collect();
+            let factors: Vec<&[f64]> = waiting.factors.iter().map(Vec::as_slice).collect();
+            if waiting.len() > 0 {
+                self.take(waiting.first_row, &columns, &factors);
+            } else if let Some(begin) = other.begin {
+                self.begin.get_or_insert(begin);
+            }
+        }
+        self.products.iter_mut().zip(&other.products).for_each(|(sum, more)| sum.merge(more));
+    }
+
+    /// All rows were seen.
+    fn sums(&self) -> Vec<Products> {
+        let mut products = self.products.clone();
+        self.head.add_to(&mut products);
+        self.tail.add_to(&mut products);
+        products
+    }
+}
+
+/// A term of a row by its weight; exactly nothing of a row of weight 0.
+fn weighed(block: &Block<'_>, row: usize, term: f64) -> f64 {
+    match block.weights {
+        None => term,
+        Some(weights) if weights[row] > 0.0 => weights[row] * term,
+        Some(_) => 0.0,
+    }
 }
 
 /// Pairs of margins, `(a, b)` with `b <= a`.
@@ -96,11 +209,7 @@ fn pairs_of(margins: usize) -> impl Iterator<Item = (usize, usize)> {
 /// weights, `[margins][rows]`.
 fn factors(mut margins: Vec<Vec<f64>>, block: &Block<'_>) -> [Vec<Vec<f64>>; 2] {
     let n = block.labels.len();
-    let weighed = |row: usize, x: f64| match block.weights {
-        None => x,
-        Some(weights) if weights[row] > 0.0 => weights[row] * x,
-        Some(_) => 0.0,
-    };
+    let weighed = |row: usize, x: f64| weighed(block, row, x);
     if let [margins] = margins.as_mut_slice() {
         let rows: Vec<_> = margins.iter().zip(block.labels).map(|(z, t)| terms(*z, *t)).collect();
         let curvatures = rows.iter().enumerate().map(|(row, terms)| weighed(row, terms.curvature)).collect();
@@ -135,4 +244,41 @@ fn factors(mut margins: Vec<Vec<f64>>, block: &Block<'_>) -> [Vec<Vec<f64>>; 2] 
         }
     }
     [factors, residuals]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However rows are cut into ranges and batches, the same bits.
+    #[test]
+    fn the_cut_changes_no_bit() {
+        const ROWS: usize = 3_000;
+        let column = |seed: f64| (0..ROWS).map(|row| ((row as f64 + 0.5) * seed).sin()).collect::<Vec<f64>>();
+        let (columns, factors) = ([column(12.9898), column(78.233)], column(37.719));
+        let of = |cuts: &[usize]| {
+            let mut all = Part::new(2, 1);
+            for cut in cuts.windows(2) {
+                let mut part = Part::new(2, 1);
+                // In two batches.
+                let half = cut[0] + (cut[1] - cut[0]) / 3;
+                for rows in [cut[0]..half, half..cut[1]] {
+                    let columns: Vec<&[f64]> = columns.iter().map(|column| &column[rows.clone()]).collect();
+                    part.take(rows.start, &columns, &[&factors[rows.clone()]]);
+                }
+                all.merge(part);
+            }
+            let products = all.sums();
+            let found = Products::joined(1, 1.0, |_, _| &products[0]);
+            [(0, 0), (1, 0), (1, 1)].map(|(i, j)| found.get(i, j))
+        };
+        let whole = of(&[0, ROWS]);
+        for (i, j, expected) in [(0, 0, whole[0]), (1, 0, whole[1]), (1, 1, whole[2])] {
+            let plain: f64 = (0..ROWS).map(|row| factors[row] * columns[i][row] * columns[j][row]).sum();
+            assert!((plain - expected).abs() <= 1e-11, "{plain} {expected}");
+        }
+        for cuts in [vec![0, 1, 2, 700, ROWS], vec![0, 255, 257, 512, 2_999, ROWS], (0..=ROWS).step_by(100).collect()] {
+            assert_eq!(of(&cuts).map(f64::to_bits), whole.map(f64::to_bits), "{cuts:?}");
+        }
+    }
 }
