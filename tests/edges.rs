@@ -242,6 +242,14 @@ fn verification_knows_the_penalty(device: &Selection) -> Check {
     close("distance of the model", &[model.training.delta.unwrap_or(f64::NAN)], &[delta], |_| 1e-3 * delta)
 }
 
+/// What an iteration tells: where it ended, by which step, what its line search tried, and value and slope where that began.
+struct Told {
+    point: Vec<f64>,
+    step: f64,
+    tried: Vec<Probe>,
+    begin: [f64; 2],
+}
+
 /// Every step that a line search tried: value, slope and curvature are those of the penalised objective at that point.
 fn lines_know_the_penalty(device: &Selection) -> Check {
     // Far columns and a rare class, so that predicted steps have to be searched.
@@ -253,7 +261,7 @@ fn lines_know_the_penalty(device: &Selection) -> Check {
     let scaled = rows.standardized();
     let mut checked = 0;
     for l2 in [0.02, 0.5] {
-        let mut lines: Vec<(Vec<f64>, f64, Vec<Probe>, [f64; 2])> = Vec::new();
+        let mut lines: Vec<Told> = Vec::new();
         let model = fit_classes(
             &rows,
             2,
@@ -263,12 +271,12 @@ fn lines_know_the_penalty(device: &Selection) -> Check {
                 let search = iteration.search.as_ref();
                 let tried = search.map(|search| search.tried.to_vec()).unwrap_or_default();
                 let begin = search.map_or([f64::NAN; 2], |search| [search.value, search.slope]);
-                lines.push((iteration.point.to_vec(), iteration.step, tried, begin));
+                lines.push(Told { point: iteration.point.to_vec(), step: iteration.step, tried, begin });
             },
         )?;
         success("penalised", &model, device)?;
         for pair in lines.windows(2) {
-            let ((from, ..), (to, step, tried, begin)) = (&pair[0], &pair[1]);
+            let (from, Told { point: to, step, tried, begin }) = (&pair[0].point, &pair[1]);
             let direction: Vec<f64> = to.iter().zip(from).map(|(to, from)| (to - from) / step).collect();
             let length = direction.iter().map(|p| p * p).sum::<f64>().sqrt();
             // What remains of a direction in the difference of two near points has no digits to compare.

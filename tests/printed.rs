@@ -202,13 +202,14 @@ fn head(model: &Value) -> Vec<(&'static str, String)> {
             format!("log odds of {column} = {}", model["label"]["positive"])
         },
     ));
-    let features = list(model, "/features").len() as u64;
-    let mut data = format!("{}, ", many(whole(training, "/rows"), "row"));
-    data += &if several { format!("{} classes", classes.len()) } else { format!("{} positive", training["positives"]) };
-    data += &format!(", {}", many(features, "feature"));
-    if let [category] = list(model, "/categories") {
-        data += &format!(" (1 category of {} levels)", list(category, "/levels").len());
-    }
+    let rows = many(whole(training, "/rows"), "row");
+    let counts =
+        if several { format!("{} classes", classes.len()) } else { format!("{} positive", training["positives"]) };
+    let features = many(list(model, "/features").len() as u64, "feature");
+    let categories = list(model, "/categories")
+        .iter()
+        .map(|category| format!(" (1 category of {} levels)", list(category, "/levels").len()));
+    let data = format!("{rows}, {counts}, {features}{}", categories.collect::<String>());
     lines.push(("data", data));
     if several {
         let each = |values: &[Value], show: &dyn Fn(&Value) -> String| -> String {
@@ -538,11 +539,12 @@ fn check_metrics(printed: &str, metrics: &Value, weighing: Option<&str>) -> usiz
     let columns = ["observed", "lift", "gain"];
     let table = Table::read(&lift.lines().collect::<Vec<_>>(), &columns, 10);
     let rows = list(metrics, "/lift");
-    assert_eq!(table.names(), rows.iter().map(|row| row["decile"].to_string()).collect::<Vec<_>>());
+    let deciles: Vec<String> = rows.iter().map(|row| row["decile"].to_string()).collect();
+    assert_eq!(table.names(), deciles);
     compared += rows.len();
     compared
         + table.check("lift", &columns, |name, column| {
-            let row = rows.iter().find(|row| row["decile"].to_string() == name).expect("a decile");
+            let row = &rows[deciles.iter().position(|decile| decile == name).expect("a decile")];
             match column {
                 "observed" => format!("{:.4}", number(row, "/rate")),
                 "lift" => format!("{:.3}", number(row, "/lift")),

@@ -203,11 +203,9 @@ impl<'a> Visit<'a> for Finder<'_> {
     fn visit_expr_lit(&mut self, literal: &'a syn::ExprLit) {
         let own = self.text_of(literal).to_owned();
         match &literal.lit {
-            Lit::Float(number) => {
+            Lit::Float(number) if number.base10_parse::<f64>().is_ok_and(|number| number != 0.0) => {
                 self.choose(literal, &format!("2.0 * {own}"), "constant times 2");
-                if number.base10_parse::<f64>().is_ok_and(|number| number != 0.0) {
-                    self.choose(literal, "0.0", "constant to 0");
-                }
+                self.choose(literal, "0.0", "constant to 0");
             }
             Lit::Int(_) => self.choose(literal, &format!("{own} + 1"), "off by one"),
             _ => {}
