@@ -582,7 +582,8 @@ fn the_file_decides_whether_a_run_converged(device: &Selection) -> Check {
     // of sums in f32 measures nothing along a difference that is smaller still.
     let apart = if *device == Selection::Cpu { 1e-5 } else { 2e-4 };
     let (near, difference) = next_to_each_other(&rows, apart);
-    success("near columns", &fit(&near, |_| {}, device)?, device)?;
+    // What the columns lost when they were narrowed is more than the tolerance, and the run knows it.
+    status("near columns", &fit(&near, |_| {}, device)?, Status::F32Limit)?;
     let verified = fit(&near, |job| job.exact = ExactJob::Verify, device)?;
     // The same columns, well-conditioned.
     let found = coefficients(&verified);

@@ -224,6 +224,9 @@ fn divisor(weight: f64) -> f64 {
 /// Rows of the grid on which the bias is measured.
 const BIAS_ROWS: usize = 4_096;
 
+/// A bias that no rounding makes: functions in f32 are some 1e-8 off.
+const MOST_BIAS: f64 = 1e-4;
+
 /// Mean error of the residual against f64 over margins that spread evenly over -8..8, in units of the standard error
 /// of one row, `1 / sqrt(mean S)`. A fresh evaluation on the same device repeats this error, so no evaluation shows it.
 pub fn logistic_bias(mut table: Box<dyn Loading>) -> Result<f64> {
@@ -243,7 +246,14 @@ pub fn logistic_bias(mut table: Box<dyn Loading>) -> Result<f64> {
         curvature += row.curvature;
     }
     let n = BIAS_ROWS as f64;
-    Ok((error / n).abs() / (curvature / n).sqrt())
+    let bias = (error / n).abs() / (curvature / n).sqrt();
+    if bias <= MOST_BIAS {
+        return Ok(bias);
+    }
+    Err(Error::device(
+        format!("probabilities on the device are off by {bias:.1e} standard errors of a row on average"),
+        "Update the driver, choose another adapter or use --device cpu.",
+    ))
 }
 
 /// Runs a pass whose sums are known in closed form and proves that the device gets them.
