@@ -498,15 +498,16 @@ fn numbers_that_are_not_finite_are_null_and_nan() {
 #[test]
 fn a_model_says_where_it_comes_from() {
     let place = Place::with_example("weather.parquet");
-    let run = place
-        .run("train weather.parquet --label rain --features temp_max,temp_min,wind --max-iterations 1 --device cpu -o model.json");
+    let run = place.run(
+        "train weather.parquet --label rain --ignore precipitation,kind --max-iterations 1 --device cpu -o model.json",
+    );
     assert_eq!(run.code, Some(0), "{run:?}");
     let text = place.done("inspect model.json").stdout;
     let bytes = fs::metadata(example("weather.parquet")).expect("it is there").len();
     for words in [
         "file       model.json: a model (version 1 of the format)",
         concat!("written by gpu-logreg ", env!("CARGO_PKG_VERSION")),
-        "train weather.parquet --label rain --features temp_max,temp_min,wind --max-iterations 1 --device cpu -o model.json",
+        "train weather.parquet --label rain --ignore precipitation,kind --max-iterations 1 --device cpu -o model.json",
         &format!("trained on weather.parquet ({:.0} kB, changed 2", (bytes as f64 / 1e3).ceil()),
         "prevalence 42.6420 % are true, the others false",
         "solver     cg, until 1e-4 standard errors from the optimum",
