@@ -144,7 +144,9 @@ mod tests {
     fn ends_are_those_of_all_parts() {
         let of = |values: &[f64]| {
             let mut ends = Ends::NONE;
-            values.iter().for_each(|&x| ends.merge(Ends { low: x, at_low: 1, high: x, at_high: 1 }));
+            for &x in values {
+                ends.merge(Ends { low: x, at_low: 1, high: x, at_high: 1 });
+            }
             ends
         };
         let mut merged = of(&[2.0, 1.0, 3.0, 1.0]);

@@ -5,8 +5,6 @@
 //! # Reference
 //! Björck, *Numerical Methods for Least Squares Problems*, section 2.4.
 
-#![expect(clippy::inline_always, reason = "what is not inlined into `in_vectors` is not compiled for its registers")]
-
 use rayon::prelude::*;
 
 use crate::vectors::in_vectors;
@@ -81,7 +79,9 @@ impl Basis {
 
     /// Takes a column into the basis, and its part out of `others`, which begin at the column `first`.
     fn take(&mut self, column: usize, mut vector: Vec<f64>, length: f64, others: &mut [Vec<f64>], first: usize) {
-        vector.iter_mut().for_each(|x| *x /= length);
+        for x in &mut vector {
+            *x /= length;
+        }
         self.shares[column].push(length);
         let shares = &mut self.shares[first..first + others.len()];
         others.par_iter_mut().zip(shares).filter(|(other, _)| !other.is_empty()).for_each(|(other, share)| {

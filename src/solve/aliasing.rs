@@ -38,8 +38,7 @@ pub fn suspicious(gram: &Symmetric, columns: usize) -> bool {
         let shares = back_substituted(&lower, &row);
         let others = kept.iter().zip(shares).map(|(&column, share)| share.abs() * gram.get(column, column).sqrt());
         let size = own.sqrt() + others.sum::<f64>();
-        // So that NaN is a suspicion.
-        if !(pivot > (SUSPICIOUS * own).max(GRAM_ERROR * size * size)) {
+        if pivot.is_nan() || pivot <= (SUSPICIOUS * own).max(GRAM_ERROR * size * size) {
             return true;
         }
         row.push(pivot.sqrt());

@@ -111,7 +111,9 @@ impl Face {
         if length <= 1e-12 {
             return false;
         }
-        vector.iter_mut().for_each(|x| *x /= length);
+        for x in &mut vector {
+            *x /= length;
+        }
         shares.push(length);
         self.rows.push(index);
         self.vectors.push(vector);
@@ -264,7 +266,9 @@ mod tests {
             let Cone::Direction(v) = look(&columns, mixing()) else { panic!("{size} columns") };
             assert!(is_direction(&columns, &v), "{v:?}");
             // A pair that undoes all the others together.
-            columns.iter_mut().for_each(|column| column.push(-column.iter().sum::<f64>()));
+            for column in &mut columns {
+                column.push(-column.iter().sum::<f64>());
+            }
             assert!(matches!(look(&columns, mixing()), Cone::Overlap(None)), "{size} columns");
         }
     }

@@ -107,8 +107,7 @@ impl Judge {
 
     /// Whether the run looks as one without a maximum does: asked late in it, and remembered.
     pub(super) fn doubts(&mut self, gradient: &[f64], point: &[f64]) -> bool {
-        // So that NaN is a doubt.
-        let is_doubtful = self.product(gradient, point).is_some_and(|product| !(product < DOUBTFUL));
+        let is_doubtful = self.product(gradient, point).is_some_and(|product| product.is_nan() || product >= DOUBTFUL);
         self.is_doubtful |= is_doubtful;
         is_doubtful
     }

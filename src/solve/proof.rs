@@ -1,6 +1,6 @@
 //! The proof that comes free with a run: that the likelihood has a maximum.
 //!
-//! Write delta for the distance to the optimum in standard errors at any point, and SE_k for the standard error of the
+//! Write delta for the distance to the optimum in standard errors at any point, and `SE_k` for the standard error of the
 //! margin of row k there. If `delta max_k SE_k < 1`, the maximum exists. For take a direction h along which the Hessian is 1
 //! in units of standard errors: the loss falls by `delta` at most at first, its curvature there is 1 and changes by a factor
 //! of `exp(rho t)` at most after a way t, `rho = max_k |x_k.h| <= max_k SE_k`, since the third derivative of a row's loss is

@@ -157,13 +157,16 @@ impl<'r, R: Rows> Question<'r, R> {
         while found.len() < most {
             let all = vec![true; self.size];
             match self.find(&all)? {
-                Found::None => break,
                 Found::Unclear if found.is_empty() => return Ok(Separation::Unclear),
-                Found::Unclear => break,
+                Found::None | Found::Unclear => break,
                 Found::Direction(v) => {
                     let v = self.thinned(v)?;
                     let held = self.hold(&v, false)?;
                     if held.rows.iter().all(|&rows| rows == 0) {
+                        // It moves the sample, and all rows by no more than rounding.
+                        if found.is_empty() {
+                            return Ok(Separation::Unclear);
+                        }
                         break;
                     }
                     self.settled.push(v.clone());
@@ -351,7 +354,7 @@ fn open(block: &RowBlock<'_>, settled: &[Vec<f64>], size: usize, reach: &[f64], 
         for (row, open) in open.chunks_mut(classes).enumerate() {
             for (other, open) in open.iter_mut().enumerate().filter(|(_, open)| **open) {
                 let (moved, rounding) = along.of(row, block.class(row), other);
-                *open = !(moved > rounding);
+                *open = moved.is_nan() || moved <= rounding;
             }
         }
     }
@@ -416,7 +419,9 @@ mod tests {
                 (0..rows).map(|row| usize::from(x[row] + 2.0 * values(1, row as f64)[0] > 0.0)).collect();
             let mut rare = vec![0.0; rows];
             let ones: Vec<usize> = (0..rows).filter(|&row| classes[row] == 1).step_by(rows / 8).collect();
-            ones.iter().for_each(|&row| rare[row] = 1.0);
+            for &row in &ones {
+                rare[row] = 1.0;
+            }
             let mut table = Table::new(vec![x.clone(), values(rows, 78.233), rare.clone()], &classes);
             let found = ask(&mut table);
             assert_eq!(columns_of(&found), [[2]]);
@@ -458,7 +463,7 @@ mod tests {
         assert_eq!(columns_of(&found), [[1]]);
         let Separation::By(directions) = found else { unreachable!() };
         assert_eq!(directions[0].away_from[..2], [0, 0]);
-        assert_eq!(directions[0].away_from[2] as f64, level.iter().sum::<f64>());
+        assert_eq!(directions[0].away_from[2], level.iter().sum::<f64>() as u64);
     }
 
     #[test]

@@ -106,7 +106,9 @@ impl<'a> FileRows<'a> {
             let mut columns: Vec<Vec<f64>> =
                 places.iter().map(|place| std::mem::take(&mut block.features[place.feature])).collect();
             for (column, place) in columns.iter_mut().zip(places) {
-                column.iter_mut().for_each(|x| *x = (*x - place.shift) / place.scale);
+                for x in &mut *column {
+                    *x = (*x - place.shift) / place.scale;
+                }
             }
             let (weights, offsets) = (block.weights, block.offsets);
             work(
@@ -258,7 +260,9 @@ impl<'a> Evidence<'a> {
                 class if class == margin + 1 => -1.0,
                 _ => continue,
             };
-            parts.iter().for_each(|(place, x)| direction[*place] = sign * x);
+            for (place, x) in parts {
+                direction[*place] = sign * x;
+            }
             if constant != 0.0 {
                 direction[size - 1] = sign * constant;
             }
@@ -331,17 +335,16 @@ impl<'a> Evidence<'a> {
             for (is_above, from, to) in [(true, high, own.low), (false, own.high, low)] {
                 // Where all values are the same, there is nothing to tell.
                 let is_flat = own.low >= own.high && low >= high && own.low >= low && own.low <= low;
-                if !(from <= to) || is_flat {
+                if from > to || is_flat {
                     continue;
                 }
                 let has_edge = from >= to;
                 let mut on_edge: Vec<u64> = vec![0; ends.len()];
                 if has_edge {
                     for (other, ends) in ends.iter().enumerate() {
-                        let (value, rows) = match (other == class) == is_above {
-                            true => (ends.low, ends.at_low),
-                            false => (ends.high, ends.at_high),
-                        };
+                        // The class from the side of the threshold on which it lies, the others from theirs.
+                        let is_low = (other == class) == is_above;
+                        let (value, rows) = if is_low { (ends.low, ends.at_low) } else { (ends.high, ends.at_high) };
                         on_edge[other] = if value >= from && value <= to { rows } else { 0 };
                     }
                 }

@@ -26,7 +26,6 @@ pub struct ExactProducts {
 ///
 /// # Panics
 /// If `parameters` and `scales` are not as many as the plan's features and the label's classes ask for.
-#[expect(clippy::too_many_arguments, reason = "those of the evaluation, and what is wanted beside it")]
 pub fn products_file(
     table: &Table,
     plan: &Plan,
@@ -69,7 +68,9 @@ pub fn products_file(
     })?;
     monitor.end();
     let mut all = zero();
-    ranges.into_iter().for_each(|range| all.merge(range));
+    for range in &ranges {
+        all.merge(range);
+    }
     let products = all.sums();
     let place = |a: usize, b: usize| a * (a + 1) / 2 + b;
     let share = 1.0 / all.weight.value();
@@ -168,7 +169,7 @@ impl Part {
     }
 
     /// Adds the rows that follow.
-    fn merge(&mut self, other: Self) {
+    fn merge(&mut self, other: &Self) {
         self.weight.merge(other.weight);
         for waiting in [&other.head, &other.tail] {
             let columns: Vec<&[f64]> = waiting.columns.iter().map(Vec::as_slice).collect();
@@ -266,7 +267,7 @@ mod tests {
                     let columns: Vec<&[f64]> = columns.iter().map(|column| &column[rows.clone()]).collect();
                     part.take(rows.start, &columns, &[&factors[rows.clone()]]);
                 }
-                all.merge(part);
+                all.merge(&part);
             }
             let products = all.sums();
             let found = Products::joined(1, 1.0, |_, _| &products[0]);
