@@ -89,7 +89,8 @@ impl Descent {
     /// errors of its own, and the goal may lie below them. Only a fresh evaluation can tell.
     fn is_stuck(&mut self, delta: Option<f64>, settings: &Settings) -> bool {
         let Some(delta) = delta else { return false };
-        if delta <= 0.5 * self.best {
+        let enough = if self.is_newton && delta <= settings.tolerance { 0.25 } else { 0.5 };
+        if delta <= enough * self.best {
             (self.best, self.idle) = (delta, 0);
             return false;
         }

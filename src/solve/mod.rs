@@ -1,4 +1,4 @@
-//! Solvers. They see an [`Objective`](crate::objective::Objective) and a [`Monitor`](crate::monitor::Monitor), never
+//! Solvers. They see an [`Objective`](crate::objective::Objective) and a [`Monitor`], never
 //! a table or a device.
 
 mod aliasing;

@@ -4,7 +4,7 @@
 //! A *pair* is a row and a class other than its own; along a direction v the row's margin moves away from that class by
 //! `a.v = u_own - u_other`. Separated: `a.v >= 0` for all pairs, and `> 0` for one.
 //!
-//! The question is asked of a few rows, whose cone of directions is looked into ([`cone`](super::cone)). If these rows
+//! The question is asked of a few rows, whose cone of directions is looked into (`solve/cone.rs`). If these rows
 //! overlap, so do all. A direction is held against all rows, and those that it moves to their wrong side are asked too.
 //!
 //! # References

@@ -12,14 +12,14 @@ use crate::standardize::ColumnScale;
 /// Products of the columns with each other at a point, in f64 over the values of the file.
 #[derive(Clone, Debug)]
 pub struct ExactProducts {
-    /// The Hessian of the mean loss, by the parameters as in [`Exact::gradient`].
+    /// The Hessian of the mean loss, by the parameters as in [`Exact::gradient`](super::Exact::gradient).
     pub hessian: Symmetric,
     /// The scatter of the rows' gradients, if it was asked for: the middle of White's sandwich.
     pub scatter: Option<Symmetric>,
 }
 
 /// One pass over the file of `table` for the Hessian at `parameters`, and the scatter if `with_scatter`; all else as
-/// [`evaluate_file`].
+/// [`evaluate_file`](super::evaluate_file).
 ///
 /// # Cost
 /// `(margins (features + 1))^2` multiplications a row, and as many numbers in memory for each range of rows.
