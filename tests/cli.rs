@@ -1037,6 +1037,12 @@ fn strict_turns_a_run_that_does_not_converge_into_exit_code_4() {
     assert_eq!(run.code, Some(4), "{run:?}");
     assert_eq!(place.json_file("model.json")["training"]["status"], "max_iterations");
     place.done(&format!("{WEATHER} --strict"));
+    // Nor is it enough to be as near as the arithmetic comes: double precision over the file goes on.
+    let run = place.run(&format!("{WEATHER} --tolerance 1e-9 --strict -o model.json"));
+    assert_eq!(run.code, Some(4), "{run:?}");
+    assert_says(&run.stderr, &["f32_limit", "--refine"]);
+    assert_eq!(place.json_file("model.json")["training"]["status"], "f32_limit");
+    place.done(&format!("{WEATHER} --tolerance 1e-9 --strict --refine"));
 }
 
 #[test]

@@ -332,7 +332,12 @@ fn near_copies_are_told_from_copies(device: &Selection) -> Check {
             let exact = if dropped || *device == Selection::Cpu { ExactJob::None } else { ExactJob::Refine };
             let model = fit(&rows, |job| job.exact = exact, device)?;
             let what = format!("a copy at {distance:e} in units of {unit:e}");
-            success(&what, &model, device)?;
+            if dropped || exact == ExactJob::Refine {
+                success(&what, &model, device)?;
+            } else {
+                // The rounding of the columns is more of the difference than the tolerance.
+                status(&what, &model, Status::F32Limit)?;
+            }
             if exact == ExactJob::Refine {
                 let plain = fit(&rows, |_| {}, device)?;
                 require(plain.training.status != Status::Converged, || format!("{what}: converged by such a Hessian"))?;
@@ -580,7 +585,7 @@ fn the_file_decides_whether_a_run_converged(device: &Selection) -> Check {
     }
     // The narrowed copies of two columns that are next to each other have another difference than the columns. A Hessian
     // of sums in f32 measures nothing along a difference that is smaller still.
-    let apart = if *device == Selection::Cpu { 1e-5 } else { 2e-4 };
+    let apart = if *device == Selection::Cpu { 1e-5 } else { 5e-5 };
     let (near, difference) = next_to_each_other(&rows, apart);
     // What the columns lost when they were narrowed is more than the tolerance, and the run knows it.
     status("near columns", &fit(&near, |_| {}, device)?, Status::F32Limit)?;
@@ -661,7 +666,66 @@ fn nearly_separated_is_not_separated(device: &Selection) -> Check {
 
 type Test = fn(&Selection) -> Check;
 
-const SUITE: [(&str, Test); 11] = [
+/// A number and three copies of its cube root, each with noise of so many hundredths: f32 does not reach the distance that
+/// standard errors are taken at.
+fn cube_roots(noise: f64, seed: u64) -> Rows {
+    let mut uniform = uniform(seed);
+    let mut normal = move || (0..12).map(|_| uniform()).sum::<f64>() - 6.0;
+    let size: Vec<f64> = (0..54_000).map(|_| (0.6 * normal() - 0.4).exp().clamp(0.2, 5.0)).collect();
+    let mut columns = vec![size.clone()];
+    columns.extend((0..3).map(|_| size.iter().map(|x| x.cbrt() * (1.0 + 0.01 * noise * normal())).collect()));
+    let mut labels = uniform_labels(seed + 1);
+    Rows { labels: size.iter().map(|x| labels(2.0 * x - 2.0)).collect(), columns, ..Rows::default() }
+}
+
+/// Labels of a logistic model, by the margins.
+fn uniform_labels(seed: u64) -> impl FnMut(f64) -> f64 {
+    let mut uniform = uniform(seed);
+    move |z| f64::from(u8::from(uniform() < 1.0 / (1.0 + (-z).exp())))
+}
+
+/// A goal below what f32 reaches costs a device a few passes, and no probes at the same loss again and again.
+fn a_goal_below_the_arithmetic_costs_few_passes(device: &Selection) -> Check {
+    for (noise, seed) in [(1.0, 91), (1.0, 97), (0.3, 93), (0.3, 95)] {
+        let rows = cube_roots(noise, seed);
+        let on_cpu = fit(&rows, |_| {}, &Selection::Cpu)?;
+        let model = fit(&rows, |_| {}, device)?;
+        let what = format!("noise of {noise} hundredths");
+        require(model.training.status.is_success(), || format!("{what}: {:?}", model.training.status))?;
+        let (passes, few) = (model.training.passes, on_cpu.training.passes.data + 4);
+        require(passes.data <= few && passes.line <= 3 * passes.data, || format!("{what}: {passes:?}, at most {few}"))?;
+        let errors = standard_errors(&on_cpu);
+        close(&what, &coefficients(&model), &coefficients(&on_cpu), |j| 2e-4 * errors[j])?;
+        close(&format!("{what}, errors"), &standard_errors(&model), &errors, |j| 1e-4 * errors[j])?;
+    }
+    Ok(())
+}
+
+/// Of heavy rows the rounding of columns and sums is large beside standard errors: the distance says so.
+fn the_distance_counts_what_is_rounded(device: &Selection) -> Check {
+    let mut rows = moderate(20_000, 3, 99);
+    let mut random = uniform(101);
+    let plain: Vec<f64> = (0..rows.len()).map(|_| 0.5 + random()).collect();
+    let mut claimed = 0;
+    for factor in [1.0, 1e7, 1e26] {
+        rows.weights = plain.iter().map(|w| w * factor).collect();
+        let (at, errors) = expected(&rows);
+        let model = fit(&rows, |_| {}, device)?;
+        let what = format!("weights times {factor:e}");
+        require(model.training.status.is_success(), || format!("{what}: {:?}", model.training.status))?;
+        let found = coefficients(&model);
+        let off = (0..at.len()).map(|j| (found[j] - at[j]).abs() / errors[j]).fold(0.0, f64::max);
+        let said = model.training.delta.ok_or("no distance")? + model.training.delta_floor;
+        require(off <= 3.0 * said, || format!("{what}: {off:e} standard errors off, {said:e} said"))?;
+        if model.training.status == Status::Converged {
+            require(said <= 1e-4, || format!("{what}: converged at {said:e}"))?;
+            claimed += 1;
+        }
+    }
+    require(claimed == 1 || claimed == 2, || format!("{claimed} of 3 converged: the check means nothing"))
+}
+
+const SUITE: [(&str, Test); 13] = [
     ("weights_of_any_size_are_weights", weights_of_any_size_are_weights),
     ("offsets_that_sort_the_classes_separate_nothing", offsets_that_sort_the_classes_separate_nothing),
     ("verification_knows_the_penalty", verification_knows_the_penalty),
@@ -673,6 +737,8 @@ const SUITE: [(&str, Test); 11] = [
     ("distances_count_every_margin", distances_count_every_margin),
     ("the_file_decides_whether_a_run_converged", the_file_decides_whether_a_run_converged),
     ("nearly_separated_is_not_separated", nearly_separated_is_not_separated),
+    ("a_goal_below_the_arithmetic_costs_few_passes", a_goal_below_the_arithmetic_costs_few_passes),
+    ("the_distance_counts_what_is_rounded", the_distance_counts_what_is_rounded),
 ];
 
 fn main() -> ExitCode {

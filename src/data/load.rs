@@ -52,6 +52,8 @@ pub struct Feature {
     pub missing: u64,
     /// Where it lies, exactly and in the store.
     pub scale: ColumnScale,
+    /// Whether its values, as far as a sample of them shows, are not rounded in the store.
+    pub is_exact: bool,
 }
 
 /// What was read, beside the values that went to the store.
@@ -163,6 +165,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
                 fill,
                 missing: missing[index],
                 scale,
+                is_exact: samples[index].is_exact && samples[index].narrowing == narrowings[index],
             },
             Takes::Missing => Feature {
                 name: format!("{} is missing", field.name),
@@ -173,6 +176,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
                 fill: None,
                 missing: 0,
                 scale,
+                is_exact: true,
             },
         });
     }
@@ -189,6 +193,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
                 fill: None,
                 missing: 0,
                 scale: scale_of_share(share),
+                is_exact: true,
             });
         }
         let (levels, rows) = (category.levels.clone(), category.rows.clone());
@@ -343,6 +348,8 @@ impl Read {
 /// What a sample of its rows says of a feature.
 struct Sample {
     narrowing: Narrowing,
+    /// All values of the sample go through f32 without rounding.
+    is_exact: bool,
     /// Where the middle half of the values lies.
     middle: Option<(f64, f64)>,
 }
@@ -409,7 +416,10 @@ fn sample(table: &Table, features: &[FeaturePlan], monitor: &dyn Monitor) -> Res
     }
     Ok(by_feature
         .iter()
-        .map(|values| Sample { narrowing: Narrowing::of_sample(values), middle: middle_half(values) })
+        .map(|values| {
+            let narrowing = Narrowing::of_sample(values);
+            Sample { narrowing, is_exact: narrowing.is_exact(values), middle: middle_half(values) }
+        })
         .collect())
 }
 

@@ -56,6 +56,13 @@ impl Narrowing {
         Self { mean: mean * unit, scale: positive(variance.sqrt() * unit) }.on_steps()
     }
 
+    /// Whether f32 holds all of these values as they are narrowed.
+    #[expect(clippy::float_cmp, reason = "rounding is what is asked about")]
+    pub(super) fn is_exact(self, values: &[f64]) -> bool {
+        let rounded = |x: f64| f64::from(self.of(x) as f32) * self.scale + self.mean;
+        values.iter().all(|&x| x.is_nan() || rounded(x) == x)
+    }
+
     /// About the same place in steps that f32 holds: the scale a power of two, the mean a multiple of a quarter of it. Whole
     /// numbers, and decimals that were written with few binary digits, are then narrowed without any rounding, which would be
     /// the same in all rows that have the same value.
@@ -534,11 +541,12 @@ mod tests {
             for (x, v) in values.iter().zip(&narrowed) {
                 assert_eq!(f64::from(*v) * narrowing.scale + narrowing.mean, *x, "{narrowing:?}");
             }
+            assert!(narrowing.is_exact(values));
             // The control: the same by the exact moments of the column.
             let exact = moments(values, narrowing, 700).0.exact();
             let (_, rounded) = moments(values, exact, 700);
             let back = |v: f32| f64::from(v) * exact.scale + exact.mean;
-            assert!(values.iter().zip(rounded).any(|(x, v)| back(v) != *x));
+            assert!(values.iter().zip(rounded).any(|(x, v)| back(v) != *x) && !exact.is_exact(values));
         }
     }
 

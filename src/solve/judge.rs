@@ -86,21 +86,31 @@ impl Judge {
         (self.largest_error, self.inflations) = (None, None);
     }
 
+    /// What the inverse of the metric says of standard errors, unless that is large and an approximation anyway.
+    fn measure_errors(&mut self) {
+        let is_large = self.settings.approximate && self.settings.reach.parameters.len() > MOST_PARAMETERS;
+        let Some(factor) = self.metric.as_ref().filter(|_| self.largest_error.is_none() && !is_large) else { return };
+        let Settings { rows, reach, margins, .. } = &self.settings;
+        let inverse = factor.inverse_diagonal();
+        self.largest_error = Some(largest_error(factor, &inverse, *rows, reach, *margins));
+        let size = (inverse.len() / (*margins).max(1)).max(1);
+        let rounded = (0..inverse.len()).filter(|j| self.is_rounded(j % size, size));
+        self.inflations = Some(rounded.map(|j| inverse[j] * self.diagonal[j]).sum());
+    }
+
+    /// Whether the terms of a parameter of a margin are rounded; an intercept's are where all are.
+    fn is_rounded(&self, parameter: usize, size: usize) -> bool {
+        let rounded = &self.settings.reach.rounded;
+        let is_intercept = self.settings.reach.has_intercept && parameter + 1 == size;
+        rounded.get(parameter).copied().unwrap_or(!is_intercept || rounded.iter().all(|rounded| *rounded))
+    }
+
     /// The distance times the largest standard error of a row's margin, at most: below 1 it proves that a maximum exists.
     /// `None` without a Hessian from nearby.
     fn product(&mut self, gradient: &[f64], point: &[f64]) -> Option<f64> {
         let drift = self.drift(point);
         let delta = self.delta(gradient, point).filter(|_| drift <= DRIFT)?;
-        let factor = self.metric.as_ref()?;
-        if self.settings.approximate && self.settings.reach.parameters.len() > MOST_PARAMETERS {
-            return None;
-        }
-        if self.largest_error.is_none() {
-            let Settings { rows, reach, margins, .. } = &self.settings;
-            let inverse = factor.inverse_diagonal();
-            self.largest_error = Some(largest_error(factor, &inverse, *rows, reach, *margins));
-            self.inflations = Some(dot(&inverse, &self.diagonal));
-        }
+        self.measure_errors();
         let error = self.largest_error?;
         Some(delta * error * (0.5 * drift).exp())
     }
@@ -147,16 +157,18 @@ impl Judge {
             // The intercept's curvature is the mean of S.
             let known = self.diagonal.get((margin + 1) * size - 1).filter(|_| reach.has_intercept);
             let curvature = known.copied().unwrap_or(0.25);
-            size as f64 * curvature * point.iter().map(|q| q * q).sum::<f64>()
+            let rounded = point.iter().enumerate().filter(|(j, _)| self.is_rounded(*j, size));
+            size as f64 * curvature * rounded.map(|(_, q)| q * q).sum::<f64>()
         };
         let of_margins: f64 = point.chunks(size).enumerate().map(of_margin).sum();
         let inflations = self.inflations.unwrap_or(point.len() as f64);
         bias + rounding * ((rows / count.max(1.0)) * (of_margins + inflations)).sqrt()
     }
 
-    /// The distance that another evaluation at `point` might show.
+    /// The distance that another evaluation at `point` might show: what was seen between two of them counts twice, since
+    /// each has an error of its own.
     pub(super) fn unresolved(&self, point: &[f64]) -> f64 {
-        self.floor(point) + self.noise
+        self.floor(point) + 2.0 * self.noise
     }
 
     /// `converged` is only said of a distance that the arithmetic resolves.
@@ -209,6 +221,7 @@ impl Judge {
             let change: Vec<f64> = evaluation.gradient.iter().zip(carried).map(|(fresh, old)| fresh - old).collect();
             self.noise = root(self.settings.rows * dot(&metric.solve(&change), &change));
         }
+        self.measure_errors();
         let status = self.of_fresh(&evaluation.gradient, point);
         Ok((evaluation, status))
     }

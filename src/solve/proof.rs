@@ -34,6 +34,8 @@ pub struct Reach {
     pub levels: Vec<Option<Level>>,
     /// Whether the last parameter of each margin is an intercept.
     pub has_intercept: bool,
+    /// Of which parameters of a margin the terms are rounded, `[dimension / margins]`; of all if it is shorter.
+    pub rounded: Vec<bool>,
 }
 
 /// What `delta max SE` may be at most for a proof: a tenth, so that rounding has a factor of ten.
@@ -103,8 +105,12 @@ mod tests {
         let hessian = Symmetric::from_lower(4, entry);
         let factor = hessian.factor().expect("definite");
         let level = |of: usize| Some(Level { category: 0, step: 1.0 / scale(of), centre: share(of) / scale(of) });
-        let reach =
-            Reach { parameters: vec![1.0; 4], levels: vec![None, level(1), level(2), None], has_intercept: true };
+        let reach = Reach {
+            parameters: vec![1.0; 4],
+            levels: vec![None, level(1), level(2), None],
+            has_intercept: true,
+            rounded: Vec::new(),
+        };
         let bound = largest_error(&factor, &factor.inverse_diagonal(), rows as f64, &reach, 1);
         let error = |row: usize| {
             let x = x(row);
@@ -114,7 +120,7 @@ mod tests {
         assert!(most <= bound && bound <= 4.0 * most, "{most} {bound}");
         // As if the levels were numbers, all of which a row could have: a bound too, and no smaller.
         let parameters = (0..4).map(|j| (0..rows).map(|row| x(row)[j].abs()).fold(0.0, f64::max)).collect();
-        let plain = Reach { parameters, levels: Vec::new(), has_intercept: true };
+        let plain = Reach { parameters, levels: Vec::new(), has_intercept: true, rounded: Vec::new() };
         assert!(most <= largest_error(&factor, &factor.inverse_diagonal(), rows as f64, &plain, 1));
         // Two margins: the sum of both.
         let two = Symmetric::from_lower(8, |i, j| if i / 4 == j / 4 { hessian.get(i % 4, j % 4) } else { 0.0 });

@@ -306,6 +306,8 @@ fn settings_of(loaded: &Loaded, coordinates: &Coordinates, shape: Shape, rows: f
         parameters: coordinates.reach().repeat(shape.margins()),
         levels: coordinates.active().iter().map(level).collect(),
         has_intercept: coordinates.has_intercept(),
+        // A device in f32 rounds every term, whatever the column holds.
+        rounded: coordinates.active().iter().map(|&j| device.is_f32 || !loaded.features[j].is_exact).collect(),
     };
     let settings = Settings::new(0, Vec::new());
     Settings {
