@@ -678,6 +678,28 @@ fn cube_roots(noise: f64, seed: u64) -> Rows {
     Rows { labels: size.iter().map(|x| labels(2.0 * x - 2.0)).collect(), columns, ..Rows::default() }
 }
 
+/// With more columns than rows any labels are told apart, and that is said at once; with a few more rows than columns nearly
+/// always, and no run has come to a maximum.
+fn many_columns_separate_few_rows(device: &Selection) -> Check {
+    let table = |rows: usize, columns: usize| {
+        let mut random = uniform(103);
+        let columns = (0..columns).map(|_| (0..rows).map(|_| 2.0 * random() - 1.0).collect()).collect();
+        let mut labels = uniform_labels(105);
+        Rows { columns, labels: (0..rows).map(|_| labels(0.0)).collect(), ..Rows::default() }
+    };
+    for (rows, columns, expected) in
+        [(60, 1_100, Status::Separated), (150, 120, Status::Separated), (400, 60, Status::Converged)]
+    {
+        let model = fit(&table(rows, columns), |_| {}, device)?;
+        status(&format!("{rows} rows of {columns} columns"), &model, expected)?;
+        if columns > rows {
+            let cost = model.training.passes;
+            require(cost.data <= 2, || format!("{cost:?} for what is known beforehand"))?;
+        }
+    }
+    Ok(())
+}
+
 /// Labels of a logistic model, by the margins.
 fn uniform_labels(seed: u64) -> impl FnMut(f64) -> f64 {
     let mut uniform = uniform(seed);
@@ -725,7 +747,7 @@ fn the_distance_counts_what_is_rounded(device: &Selection) -> Check {
     require(claimed == 1 || claimed == 2, || format!("{claimed} of 3 converged: the check means nothing"))
 }
 
-const SUITE: [(&str, Test); 13] = [
+const SUITE: [(&str, Test); 14] = [
     ("weights_of_any_size_are_weights", weights_of_any_size_are_weights),
     ("offsets_that_sort_the_classes_separate_nothing", offsets_that_sort_the_classes_separate_nothing),
     ("verification_knows_the_penalty", verification_knows_the_penalty),
@@ -739,6 +761,7 @@ const SUITE: [(&str, Test); 13] = [
     ("nearly_separated_is_not_separated", nearly_separated_is_not_separated),
     ("a_goal_below_the_arithmetic_costs_few_passes", a_goal_below_the_arithmetic_costs_few_passes),
     ("the_distance_counts_what_is_rounded", the_distance_counts_what_is_rounded),
+    ("many_columns_separate_few_rows", many_columns_separate_few_rows),
 ];
 
 fn main() -> ExitCode {

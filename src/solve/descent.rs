@@ -194,9 +194,10 @@ pub(super) fn descend(
         if !at.here.is_finite() {
             break Status::NonFinite;
         }
-        if at.iterations > EARLY
-            && maximum.is_open()
-            && at.judge.doubts(&at.here.gradient, &at.point)
+        // With as many parameters as rows the classes are nearly always told apart, whatever they are.
+        let is_crowded = at.iterations == 0 && settings.count <= (at.point.len() / settings.margins.max(1)) as f64;
+        if maximum.is_open()
+            && (is_crowded || at.iterations > EARLY && at.judge.doubts(&at.here.gradient, &at.point))
             && maximum.ask(company, &at.point, Doubt::Unproved)? == Answer::Separated
         {
             break Status::Separated;

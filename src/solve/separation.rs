@@ -26,8 +26,31 @@ const ROUNDING: f64 = 1e-9;
 /// Numbers of all pairs up to which the whole table is asked at once.
 const SMALL: usize = 1_000_000;
 
-/// Parameters up to which the question is asked: the rows that are asked are some three times as many.
+/// Parameters up to which an approximate Hessian is asked for standard errors.
 pub const MOST_PARAMETERS: usize = 1024;
+
+/// Multiplications that one look into the cone may take: some ten seconds at worst.
+const MOST_PRODUCTS: usize = 4_000_000_000;
+
+/// Multiplications that the looks without one column after the other may take.
+const MOST_THINNING: usize = 20_000_000_000;
+
+/// Rows that are asked at first, of a table with so many.
+fn sample_rows(rows: usize, parameters: usize, margins: usize) -> usize {
+    // Each row is a pair for every other class.
+    if rows * margins * parameters <= SMALL { rows } else { rows.min(3 * parameters / margins + 32) }
+}
+
+/// Multiplications of a look into the cone of so many rows.
+fn products_of_look(rows: usize, parameters: usize, margins: usize) -> usize {
+    let pairs = rows * margins;
+    pairs.saturating_mul(parameters).saturating_mul(pairs.min(parameters))
+}
+
+/// Whether the question can be asked of a table with so many rows, and so many parameters of all margins.
+pub fn is_within_reach(rows: usize, parameters: usize, margins: usize) -> bool {
+    products_of_look(sample_rows(rows, parameters, margins), parameters, margins) <= MOST_PRODUCTS
+}
 
 /// Rounds of a question.
 const ROUNDS: usize = 60;
@@ -139,14 +162,9 @@ impl<'r, R: Rows> Question<'r, R> {
         let mut reach = rows.reach().to_vec();
         reach.resize(size, 1.0);
         let reach = reach.repeat(margins);
-        let is_whole = rows.len() * margins * reach.len() <= SMALL;
-        let positions = if is_whole {
-            (0..rows.len()).collect()
-        } else {
-            // Each row is a pair for every other class.
-            let count = 3 * reach.len() / margins + 32;
-            likely_rows(rows, start.point, size, count)?
-        };
+        let count = sample_rows(rows.len(), reach.len(), margins);
+        let is_whole = count == rows.len();
+        let positions = if is_whole { (0..count).collect() } else { likely_rows(rows, start.point, size, count)? };
         let sample = Sample::fetch(rows, positions)?;
         Ok(Self { rows, reach, size, sample, is_whole, settled: start.known, mixing: Box::new(mixing()) })
     }
@@ -306,6 +324,10 @@ impl<'r, R: Rows> Question<'r, R> {
         let mut order: Vec<(usize, f64)> = (0..columns).map(|j| (j, strength(&v, j))).collect();
         let most = order.iter().fold(0.0, |most: f64, (_, strength)| most.max(*strength));
         order.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let look = products_of_look(self.sample.positions.len(), self.reach.len(), self.rows.classes() - 1);
+        if look.saturating_mul(columns) > MOST_THINNING {
+            return Ok(v);
+        }
         let mut allowed = vec![true; size];
         let mut v = v;
         for &(j, strength) in &order {

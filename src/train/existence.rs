@@ -5,7 +5,7 @@ use crate::data::{Class, Label, Loaded, Outcomes, Plan, Table, fold_rows, level_
 use crate::error::Result;
 use crate::model::{Cause, SeparationInfo};
 use crate::monitor::Monitor;
-use crate::solve::separation::{Direction, MOST_PARAMETERS, Question, Separation, Start};
+use crate::solve::separation::{Direction, Question, Separation, Start, is_within_reach};
 use crate::solve::{Answer, Doubt, Existence, RowBlock, Rows, aliased};
 use crate::standardize::Coordinates;
 
@@ -388,7 +388,8 @@ impl Existence for Evidence<'_> {
         let (causes, known): (Vec<Cause>, Vec<Vec<f64>>) = single.into_iter().unzip();
         let is_separated = !causes.is_empty();
         self.causes = causes;
-        let is_beyond = self.size() * (self.rows.classes() - 1) > MOST_PARAMETERS;
+        let margins = self.rows.classes() - 1;
+        let is_beyond = !is_within_reach(self.rows.len(), self.size() * margins, margins);
         if is_separated && (is_settled || is_beyond) {
             return Ok(Answer::Separated);
         }
