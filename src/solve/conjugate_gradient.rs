@@ -117,7 +117,7 @@ impl Method for Run {
         let may_refresh = settings.preconditioner == Choice::Hessian && !is_near;
         let enough = if may_refresh { SPECULATION } else { ACCEPTABLE };
         // Where a Newton step within the tolerance fails, rounding is the reason: a search would find nothing else.
-        let is_newton = settings.preconditioner == Choice::Hessian && !settings.approximate;
+        let is_newton = settings.preconditioner == Choice::Hessian && !settings.approximate && settings.is_f32();
         let is_rounding = is_newton && is_near && line.first().slope.abs() > ACCEPTABLE * slope.abs();
         let taken = if is_rounding { None } else { first_or_search(&mut *line, slope, enough)? };
         let Some(taken) = taken else {

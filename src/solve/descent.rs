@@ -55,7 +55,8 @@ pub(super) trait Method {
 impl Descent {
     /// At the start. `is_newton`: near the end an iteration is about a Newton step.
     pub(super) fn new(start: Start, settings: &Settings, is_newton: bool) -> Self {
-        let is_newton = is_newton && !settings.approximate;
+        // In f64 an iteration that gains little is no sign of rounding.
+        let is_newton = is_newton && !settings.approximate && settings.is_f32();
         let mut judge = Judge::new(settings, is_newton);
         if let Some(hessian) = &start.evaluation.hessian {
             judge.take_metric(hessian, &start.point);

@@ -159,6 +159,13 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Whether sums are made in f32: rounding shows within the tolerance.
+    pub(crate) fn is_f32(&self) -> bool {
+        self.least_pivot > LEAST_PIVOT
+    }
+}
+
 /// The default of [`Settings::tolerance`].
 pub const DEFAULT_TOLERANCE: f64 = 1e-4;
 /// The default of [`Settings::least_pivot`]: of sums in f64.
