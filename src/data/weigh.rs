@@ -29,8 +29,6 @@ pub(super) struct Weighing {
 pub struct Totals {
     /// Sum of the weights of each class, in the order of the label; their rows without weights.
     pub classes: Vec<f64>,
-    /// The smallest weight that is not 0.
-    pub least: f64,
 }
 
 impl Weighing {
@@ -105,11 +103,11 @@ pub(super) fn weigh(
     keep: impl Fn(usize, &[f32]) -> Result<()> + Sync,
 ) -> Result<Totals> {
     let Some(weighing) = weighing else {
-        return Ok(Totals { classes: label.counts.iter().map(|&count| count as f64).collect(), least: 1.0 });
+        return Ok(Totals { classes: label.counts.iter().map(|&count| count as f64).collect() });
     };
     let kind = table.fields[plan.label.column].kind;
     let coder = label.coder();
-    let zero = || Totals { classes: vec![0.0; label.classes.len()], least: f64::INFINITY };
+    let zero = || Totals { classes: vec![0.0; label.classes.len()] };
     let columns: Vec<usize> = weighing.columns().iter().copied().chain([plan.label.column]).collect();
     let of_groups: Vec<Totals> = (0..table.groups.len())
         .into_par_iter()
@@ -139,7 +137,6 @@ pub(super) fn weigh(
                     if let Some(sum) = totals.classes.get_mut(usize::from(*code)) {
                         *sum += w;
                     }
-                    totals.least = if w > 0.0 { totals.least.min(w) } else { totals.least };
                 }
                 keep(first_row + before, &narrow)
             })?;
@@ -148,7 +145,6 @@ pub(super) fn weigh(
         .collect::<Result<_>>()?;
     let mut totals = zero();
     for group in of_groups {
-        totals.least = totals.least.min(group.least);
         for (sum, class) in totals.classes.iter_mut().zip(group.classes) {
             *sum += class;
         }

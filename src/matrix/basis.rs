@@ -214,6 +214,16 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "sums of small integers are exact in any order")]
+    fn an_inner_product_takes_every_row() {
+        for rows in [0, 1, 7, 8, 9, 127, 128] {
+            let x: Vec<f64> = (0..rows).map(f64::from).collect();
+            let r: Vec<f64> = (0..rows).map(|row| f64::from(row % 5) - 1.0).collect();
+            assert_eq!(product(&x, &r), x.iter().zip(&r).map(|(x, r)| x * r).sum::<f64>());
+        }
+    }
+
+    #[test]
     fn nothing_has_no_basis() {
         assert_eq!(Basis::longest_first(vec![vec![0.0; 3]; 2], 1e-9).rank(), 0);
         assert_eq!(Basis::in_order(vec![vec![0.0; 3]; 2], &[0.0; 2]).explained, [0, 1]);

@@ -178,8 +178,8 @@ fn explanations(separation: &SeparationInfo, label: &Label) -> Vec<String> {
         let columns = listed(&cause.columns);
         let (rows, together) = (counted(cause.rows, "row"), if cause.columns.len() > 1 { " together" } else { "" });
         let of_class = match (&cause.class, &cause.lacks) {
+            (_, Some(class)) if label.is_softmax => format!(" from `{}`", plain(&class.to_string())),
             (Some(class), _) => format!(", all of them `{}`", plain(&class.to_string())),
-            (None, Some(class)) if label.is_softmax => format!(" from `{}`", plain(&class.to_string())),
             _ => String::new(),
         };
         let verb = if cause.columns.len() > 1 { "tell" } else { "tells" };

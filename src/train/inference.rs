@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::matrix::{Factor, Symmetric};
 use crate::model::inference::covariance;
 use crate::monitor::Monitor;
-use crate::objective::{Evaluation, Need, Objective};
+use crate::objective::{Evaluation, Need, Objective, Passes};
 use crate::penalty::Penalized;
 use crate::solve::{Settings, largest_error};
 use crate::standardize::Standardized;
@@ -20,6 +20,9 @@ const FEW_CELLS: usize = 10_000_000;
 /// Parameters up to which it is taken for a larger table where that needs it: each range of rows keeps as many numbers as
 /// their square.
 const MOST_PARAMETERS: usize = 1024;
+
+/// Parameters up to which it is taken for a small one: the squares of 20,000 columns do not fit memory, however few the rows.
+const MOST_OF_FEW: usize = 4096;
 
 /// The error of an entry of a Hessian of f32 sums, as a share of the root of its diagonal entries.
 pub(super) const F32_ERROR: f64 = 1e-6;
@@ -58,7 +61,7 @@ pub(super) fn infer(
     monitor: &dyn Monitor,
 ) -> Result<Option<Covariance>> {
     let Some(inference) = job.inference.filter(|_| fit.outcome.status.has_estimates()) else { return Ok(None) };
-    if !is_small(table, plan) {
+    if !is_small(table, plan, fit) {
         let mut all = Standardized::new(backend, fit.coordinates.clone());
         let mut objective = Penalized::new(&mut all, fit.penalty.clone());
         // A run that ended at a fresh evaluation has its Hessian and stands there; another one goes there.
@@ -67,7 +70,7 @@ pub(super) fn infer(
         }
         let Some(hessian) = &fit.outcome.hessian else { return Ok(None) };
         let scatter = if inference.robust { Some(objective.scatter()?) } else { None };
-        fit.outcome.passes = crate::objective::Passes { file: fit.outcome.passes.file, ..objective.passes() };
+        fit.outcome.passes = Passes { file: fit.outcome.passes.file, ..objective.passes() };
         let Some(inverse) = Inverse::of(hessian) else { return Ok(None) };
         if inverse.inflation * F32_ERROR <= ENOUGH || fit.outcome.parameters.len() > MOST_PARAMETERS {
             let error = if device.is_f32 { F32_ERROR } else { NARROWED_ERROR };
@@ -110,7 +113,7 @@ pub(super) fn metric(
     let of_run = fit.outcome.hessian.as_ref();
     let is_enough = |inverse: Inverse| inverse.inflation * F32_ERROR <= ENOUGH;
     let is_large = fit.outcome.parameters.len() > MOST_PARAMETERS;
-    if !is_small(table, plan) && (is_large || of_run.and_then(Inverse::of).is_some_and(is_enough)) {
+    if !is_small(table, plan, fit) && (is_large || of_run.and_then(Inverse::of).is_some_and(is_enough)) {
         return Ok(of_run.cloned());
     }
     let [hessian, _] = of_file(table, plan, loaded, fit, false, monitor)?;
@@ -123,8 +126,8 @@ pub(super) fn inflation(hessian: &Symmetric) -> f64 {
 }
 
 /// Whether a pass over the products of all columns costs next to nothing.
-fn is_small(table: &Table, plan: &Plan) -> bool {
-    table.rows.saturating_mul(plan.features()) <= FEW_CELLS
+fn is_small(table: &Table, plan: &Plan, fit: &Fit) -> bool {
+    table.rows.saturating_mul(plan.features()) <= FEW_CELLS && fit.outcome.parameters.len() <= MOST_OF_FEW
 }
 
 /// The inverse of a Hessian.

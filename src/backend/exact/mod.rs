@@ -11,6 +11,7 @@ pub use products::{ExactProducts, products_file};
 use crate::data::{Block, Label, Plan, Table, fold_rows};
 use crate::error::Result;
 use crate::logistic::terms;
+use crate::matrix::product;
 use crate::monitor::Monitor;
 use crate::softmax;
 use crate::standardize::ColumnScale;
@@ -142,7 +143,7 @@ impl Sums {
             for ((sum, column), place) in sums.iter_mut().zip(&*block.features).zip(scales) {
                 if place.scale > 0.0 {
                     for (x, r) in column.chunks(PLAIN_ROWS).zip(margin.chunks(PLAIN_ROWS)) {
-                        sum.add(dot(x, r));
+                        sum.add(product(x, r));
                     }
                 }
             }
@@ -210,23 +211,6 @@ impl Sums {
 /// Rows whose products are added plainly, 16 in each of eight accumulators: their rounding is that of a few terms.
 const PLAIN_ROWS: usize = 128;
 
-/// `x . r` in eight accumulators, which the compiler may keep in vector registers, and those in pairs.
-fn dot(x: &[f64], r: &[f64]) -> f64 {
-    let mut sums = [0.0; 8];
-    let (x, x_rest) = x.as_chunks::<8>();
-    let (r, r_rest) = r.as_chunks::<8>();
-    for (x, r) in x.iter().zip(r) {
-        for lane in 0..8 {
-            sums[lane] += x[lane] * r[lane];
-        }
-    }
-    for ((sum, x), r) in sums.iter_mut().zip(x_rest).zip(r_rest) {
-        *sum += x * r;
-    }
-    let [a, b, c, d, e, f, g, h] = sums;
-    ((a + b) + (c + d)) + ((e + f) + (g + h))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,16 +234,6 @@ mod tests {
             of_parts.merge(sum_of(part));
         }
         assert_eq!(of_parts.value(), small);
-    }
-
-    #[test]
-    #[expect(clippy::float_cmp, reason = "sums of small integers are exact in any order")]
-    fn a_dot_product_takes_every_row() {
-        for rows in [0, 1, 7, 8, 9, 127, 128] {
-            let x: Vec<f64> = (0..rows).map(f64::from).collect();
-            let r: Vec<f64> = (0..rows).map(|row| f64::from(row % 5) - 1.0).collect();
-            assert_eq!(dot(&x, &r), x.iter().zip(&r).map(|(x, r)| x * r).sum::<f64>());
-        }
     }
 
     /// A column with mean 1e12 and its twin with mean 0 lead to the same sums, a constant one to none.
