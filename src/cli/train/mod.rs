@@ -46,9 +46,9 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let others = if arguments.valid.is_empty() { None } else { Some(Table::open_all(&arguments.valid)?) };
     let selected = rows.select(&table, &monitor)?;
     let held_back = selected.validation.or(others);
-    // The report looks at the rows of the training if there are no others.
-    let in_sample = selected.training.clone();
     let prepared = prepare(selected.training, &job, &monitor)?;
+    // The report looks at the rows of the training if there are no others.
+    let in_sample = prepared.table().clone();
     if let Some(table) = &held_back {
         check_held_back(table, &job.request)?;
     }
