@@ -242,7 +242,13 @@ impl Request {
     pub fn resolve(&self, table: Table, monitor: &dyn Monitor) -> Result<(Table, Plan)> {
         let mut plan = self.check(&table)?;
         let table = match plan.weight {
-            Some(column) => without_weightless(table, column, &mut plan, monitor)?,
+            Some(column) => {
+                let (table, weightless) = without_weightless(table, column, monitor)?;
+                plan.weightless = weightless.rows();
+                plan.notes.extend(weightless.note());
+                plan.warnings.extend(weightless.warning());
+                table
+            }
             None => table,
         };
         let leaves_missing_out = self.nulls == Nulls::DropRow;
@@ -285,6 +291,14 @@ impl Request {
             plan.notes.push(format!("{left_out} with missing values left out: {list}"));
         }
         Ok((table, plan))
+    }
+
+    /// The rows of another table that weigh something, by its column of weights: those that a model is validated on.
+    pub fn weighed(&self, table: Table, monitor: &dyn Monitor) -> Result<Table> {
+        match self.weight.as_deref().and_then(|name| table.find(name)) {
+            Some(column) => Ok(without_weightless(table, column, monitor)?.0),
+            None => Ok(table),
+        }
     }
 
     /// Looks for the levels of the plan's categories, and leaves out those that cannot be used.

@@ -177,8 +177,9 @@ fn no_weight(table: &Table, plan: &Plan, row: usize, weight: f64) -> Error {
     let name = plan.weight.map_or("", |column| table.fields[column].name.as_str());
     let fact = format!("the weight `{}` is {what} in row {}, from 0", plain(name), table.row_names(&[row]));
     if weight > 0.0 && weight.is_finite() {
+        let times = if plan.class_weight == ClassWeight::Equal { "" } else { ", times the factor of its class" };
         return Error::data(
-            format!("{fact}, with the factor of its class if that has one"),
+            format!("{fact}{times}"),
             format!(
                 "Weights are kept in 32 bits, from {LEAST:.1e} to {MOST:.1e}. Change the unit of the column or of the factors."
             ),
@@ -198,9 +199,9 @@ const MOST: f64 = f32::MAX as f64;
 /// for them.
 const NOTHING: f64 = 1e-8;
 
-/// What a column of weights has in the rows of a row group, or of all.
+/// The rows that weigh nothing: of a row group, or of all.
 #[derive(Clone, Copy, Debug, Default)]
-struct Seen {
+pub(super) struct Weightless {
     /// Rows of weight 0.
     zeros: usize,
     /// Rows whose weight 32 bits do not tell from 0, and the sum of those.
@@ -210,20 +211,37 @@ struct Seen {
     largest: f64,
 }
 
+impl Weightless {
+    pub(super) fn rows(self) -> usize {
+        self.zeros + self.tiny
+    }
+
+    /// What the user should know.
+    pub(super) fn note(self) -> Option<String> {
+        (self.zeros > 0).then(|| format!("{} of weight 0 left out", counted(self.zeros as u64, "row")))
+    }
+
+    /// What the user should worry about.
+    pub(super) fn warning(self) -> Option<String> {
+        let beside = || format!("weights below {LEAST:.1e}, nothing beside {:e}", self.largest);
+        (self.tiny > 0).then(|| format!("{} left out: {}", counted(self.tiny as u64, "row"), beside()))
+    }
+}
+
 /// The table without the rows whose weight is 0, and without those whose weight 32 bits round to 0. Whatever else they have
-/// changes nothing then: no level, no class, no mean, no count. What is said of them goes into `plan`.
+/// changes nothing then: no level, no class, no mean, no count.
 ///
 /// # Cost
 /// A decode of the column, in those row groups whose statistics do not exclude such weights.
-pub(super) fn without_weightless(table: Table, column: usize, plan: &mut Plan, monitor: &dyn Monitor) -> Result<Table> {
+pub(super) fn without_weightless(table: Table, column: usize, monitor: &dyn Monitor) -> Result<(Table, Weightless)> {
     let name = plain(&table.fields[column].name);
     monitor.begin("row weights", Some(table.rows as u64));
     let of_group = |group: usize| {
         let about = &table.groups[group];
-        let mut seen = Seen::default();
+        let mut seen = Weightless::default();
         if let Some(least) = least_weight(&table, about, column).filter(|least| *least >= LEAST) {
             monitor.advance(about.rows as u64);
-            return Ok((Seen { largest: least, ..seen }, None));
+            return Ok((Weightless { largest: least, ..seen }, None));
         }
         let mut counts = Vec::with_capacity(about.rows);
         let mut weights = Vec::new();
@@ -248,7 +266,7 @@ pub(super) fn without_weightless(table: Table, column: usize, plan: &mut Plan, m
     };
     let groups = (0..table.groups.len()).into_par_iter().map(of_group).collect::<Result<Vec<_>>>()?;
     monitor.end();
-    let all = groups.iter().fold(Seen::default(), |all, (seen, _)| Seen {
+    let all = groups.iter().fold(Weightless::default(), |all, (seen, _)| Weightless {
         zeros: all.zeros + seen.zeros,
         tiny: all.tiny + seen.tiny,
         tiny_sum: all.tiny_sum + seen.tiny_sum,
@@ -263,30 +281,21 @@ pub(super) fn without_weightless(table: Table, column: usize, plan: &mut Plan, m
             "Multiply the weights by a constant upstream: only their ratios decide the coefficients.",
         ));
     }
-    plan.weightless = all.zeros + all.tiny;
-    if plan.weightless == 0 {
-        return Ok(table);
+    if all.rows() == 0 {
+        return Ok((table, all));
     }
-    if plan.weightless == table.rows {
+    if all.rows() == table.rows {
         return Err(Error::data(
             format!("the weights `{name}` of all {} are 0", counted(table.rows as u64, "row")),
             "Every class must count; check the column of weights.",
         ));
-    }
-    if all.zeros > 0 {
-        plan.notes.push(format!("{} of weight 0 left out", counted(all.zeros as u64, "row")));
-    }
-    if all.tiny > 0 {
-        let rows = counted(all.tiny as u64, "row");
-        let beside = format!("weights below {LEAST:.1e}, nothing beside {:e}", all.largest);
-        plan.warnings.push(format!("{rows} left out: {beside}"));
     }
     let keep = table
         .groups
         .iter()
         .zip(groups)
         .map(|(group, (_, keep))| group.keeping(&keep.unwrap_or_else(|| BooleanBuffer::new_set(group.rows))));
-    Ok(table.restricted(keep.collect()))
+    Ok((table.restricted(keep.collect()), all))
 }
 
 /// A lower bound of the weights of a row group, if its statistics have one that can be trusted.
@@ -304,12 +313,13 @@ fn least_weight(table: &Table, group: &Group, column: usize) -> Option<f64> {
     if statistics.is_min_max_deprecated() || !is_ordered {
         return None;
     }
-    // Whole numbers may be the digits of a decimal; from 1 on they are positive either way.
+    // Whole numbers may be the digits of a decimal. One without a sign that seems to have one is large.
+    let is_integer = file.metadata.schema().field(root).data_type().is_integer();
     match statistics {
         Statistics::Float(of) => of.min_opt().map(|min| f64::from(*min)),
         Statistics::Double(of) => of.min_opt().copied(),
-        Statistics::Int32(of) => of.min_opt().filter(|min| **min > 0).map(|_| LEAST),
-        Statistics::Int64(of) => of.min_opt().filter(|min| **min > 0).map(|_| LEAST),
+        Statistics::Int32(of) if is_integer => of.min_opt().map(|min| f64::from(*min)),
+        Statistics::Int64(of) if is_integer => of.min_opt().map(|min| *min as f64),
         _ => None,
     }
 }

@@ -49,9 +49,13 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let prepared = prepare(selected.training, &job, &monitor)?;
     // The report looks at the rows of the training if there are no others.
     let in_sample = prepared.table().clone();
-    if let Some(table) = &held_back {
-        check_held_back(table, &job.request)?;
-    }
+    let held_back = match held_back {
+        Some(table) => {
+            check_held_back(&table, &job.request)?;
+            Some(job.request.weighed(table, &monitor)?)
+        }
+        None => None,
+    };
     let plan = prepared.plan();
     if arguments.dry_run {
         print(&if global.json {
