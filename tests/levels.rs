@@ -643,7 +643,7 @@ fn a_text_of_twenty_levels_is_a_factor_whatever_the_rows() {
         ("plain", 215, 21, 1e-3, "--ignore w", true),
     ] {
         // Every level has rows of both classes.
-        let y = BooleanArray::from_iter((0..rows).map(|row| Some((row / levels) % 2 == 1)));
+        let y: BooleanArray = (0..rows).map(|row| Some((row / levels) % 2 == 1)).collect();
         let columns: Columns = vec![
             ("x", f64s(&(0..rows).map(|row| (row * 7 % 10) as f64).collect::<Vec<_>>())),
             ("g", Arc::new(StringArray::from_iter_values((0..rows).map(|row| format!("g{:02}", row % levels))))),

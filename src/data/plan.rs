@@ -224,11 +224,16 @@ impl Plan {
         plan
     }
 
+    /// Factors on the weights of the classes, once they are known.
+    pub fn factors(&self) -> Option<&[f64]> {
+        self.factors.as_deref()
+    }
+
     /// What is wrong with the label, beside the rows that were left out before it was looked at.
     pub(super) fn beside_weightless(&self, mut error: Error) -> Error {
         if self.weightless > 0 && error.kind == ErrorKind::Data {
             let left_out = counted(self.weightless as u64, "row");
-            error.fact += &format!("; {left_out} of weight 0 left out before");
+            error.fact = format!("{}; {left_out} of weight 0 left out before", error.fact);
         }
         error
     }

@@ -90,7 +90,9 @@ pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device:
         let is_sample = job.takes_sampling_weights();
         if is_sample {
             let unit = table.rows as f64 / totals.iter().sum::<f64>();
-            totals.iter_mut().for_each(|total| *total *= unit);
+            for total in &mut totals {
+                *total *= unit;
+            }
         }
         let found = Likelihood::new(loss, &totals, job.intercept, with_offsets, outcome.parameters.len(), digits);
         Some(Likelihood { kind: kind_of_likelihood(job), aic: if is_sample { f64::NAN } else { found.aic }, ..found })

@@ -110,8 +110,7 @@ fn of_file(
 ) -> Result<ExactProducts> {
     let coordinates = fit.coordinates.exact();
     let parameters = coordinates.to_device(&fit.outcome.parameters);
-    let (label, scales, factors) = (&loaded.label, coordinates.columns(), loaded.class_weight.as_deref());
-    let found = products_file(table, plan, label, scales, &parameters, scatter, factors, monitor)?;
+    let found = products_file(table, plan, &loaded.label, coordinates.columns(), &parameters, scatter, monitor)?;
     fit.outcome.passes.file += 1;
     let hessian = Some(coordinates.hessian(&found.hessian));
     let evaluation = Evaluation { value: 0.0, gradient: Vec::new(), diagonal: None, hessian };

@@ -46,8 +46,8 @@ impl Scatter {
 /// Memory of what ranges of rows add up to, at the same time.
 const PARTS_BYTES: usize = 4 << 30;
 
-/// One pass over the file of `table` for the Hessian at `parameters`, and the scatter if it is asked for, with the `factors`
-/// of the classes that the plan has; all else as [`evaluate_file`](super::evaluate_file).
+/// One pass over the file of `table` for the Hessian at `parameters`, and the scatter if it is asked for; all else as
+/// [`evaluate_file`](super::evaluate_file).
 ///
 /// # Cost
 /// `(margins (features + 1))^2` multiplications a row, and as many numbers in memory for each range of rows, of which as
@@ -62,7 +62,6 @@ pub fn products_file(
     scales: &[ColumnScale],
     parameters: &[f64],
     scatter: Option<Scatter>,
-    factors: Option<&[f64]>,
     monitor: &dyn Monitor,
 ) -> Result<ExactProducts> {
     let (features, margins) = (plan.features(), label.classes.len() - 1);
@@ -85,7 +84,7 @@ pub fn products_file(
             .chain([ones.as_slice()])
             .collect();
         let Terms { mut curvatures, residuals, losses } = terms_of(rows, block);
-        let of_class = |row: usize| factors.map_or(1.0, |factors| factors[block.labels[row] as usize]);
+        let of_class = |row: usize| plan.factors().map_or(1.0, |factors| factors[block.labels[row] as usize]);
         let weight = |row: usize| block.weights.map_or(1.0, |weights| weights[row]);
         if let Some(scatter) = scatter {
             let weights: Vec<f64> = (0..n).map(|row| scatter.weight(weight(row), of_class(row))).collect();
