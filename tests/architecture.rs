@@ -38,6 +38,7 @@ const HOMES: &[(&str, &[&str])] = &[
         &["backend/storage/", "cli/bench.rs", "data/files.rs", "data/levels.rs", "data/predicate/prune.rs", "model/"],
     ),
     ("thiserror", &[]),
+    ("thrift", &["data/footer.rs"]),
     ("walkdir", &["data/files.rs"]),
     ("wgpu", &["backend/gpu/"]),
 ];

@@ -21,9 +21,6 @@ use crate::report::inspect::{Room, model, parquet};
 pub(super) struct Inspect {
     /// A model or a Parquet file; its content says which
     file: PathBuf,
-    /// Show all columns, not only the first 40
-    #[arg(short, long)]
-    verbose: bool,
 }
 
 /// What `--json` prints.
@@ -52,7 +49,7 @@ pub(super) fn run(arguments: &Inspect, global: &Global) -> Result<ExitCode> {
         if global.json {
             document(&Document { parquet: Some(&found), training: Some(room), model: None })?
         } else {
-            parquet(&found, &room, arguments.verbose)
+            parquet(&found, &room, global.verbose)
         }
     } else if head.trim_ascii_start().first() == Some(&b'{') {
         let found = read(path)?;

@@ -10,10 +10,10 @@ use clap::{Args, ValueEnum};
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
 use crate::cli::{Global, check_distinct, check_threshold};
-use crate::data::{Form, Predictions, Table};
+use crate::data::{Form, Predictions};
 use crate::error::{Error, Result};
 use crate::model::file::{self, Pending};
-use crate::score::{Output, inputs, predict};
+use crate::score::{Output, inputs, open, predict};
 use crate::wording::counted;
 
 #[derive(Args)]
@@ -115,7 +115,8 @@ pub(super) fn run(arguments: &Predict, global: &Global) -> Result<ExitCode> {
     let rows = arguments.rows.check(None)?;
     let model = file::read(&arguments.model)?;
     check_threshold(&model, arguments.threshold)?;
-    let table = Table::open_all(&arguments.data)?;
+    let table = open(&model, &arguments.data)?;
+    global.tell_files(&table);
     let to_stdout = path == Path::new("-");
     if !to_stdout {
         check_distinct(&[("the model", &arguments.model), ("-o", path)])?;

@@ -123,7 +123,7 @@ impl Inputs {
         let (mut features, mut coders) = (Vec::new(), Vec::new());
         let (mut missing, mut others) = (Vec::new(), Vec::new());
         for Wanted { column: name, kind, indicates, fill, levels } in wanted {
-            let Some(column) = table.find(name) else {
+            let Some(column) = table.find_shared(name)? else {
                 missing.push(name);
                 continue;
             };
@@ -139,16 +139,16 @@ impl Inputs {
             features.push(FeaturePlan { column, takes, fill });
             coders.push(is_category.then(|| Coder::of(levels)));
         }
-        let mut place = |name: Option<&'m str>| {
-            let found = name.and_then(|name| table.find(name));
+        let mut place = |name: Option<&'m str>| -> Result<Option<usize>> {
+            let found = name.map_or(Ok(None), |name| table.find_shared(name))?;
             missing.extend(name.filter(|_| found.is_none()));
-            found
+            Ok(found)
         };
         let (label, classes) = label.unzip();
-        let (label, weight) = (place(label), place(weight));
+        let (label, weight) = (place(label)?, place(weight)?);
         let mut kept = Vec::new();
         for name in keep {
-            match table.find(name) {
+            match table.find_shared(name)? {
                 Some(column) => kept.push(column),
                 None => missing.push(name),
             }

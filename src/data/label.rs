@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::coder::Coder;
 use super::decode::{Part, decode, jobs, to_f64};
 use super::field::{Field, Kind};
-use super::levels::{CategoryPlan, Level, Search, for_each_codes};
+use super::levels::{CategoryPlan, Level, Search, for_each_codes, is_inexact};
 use super::table::Table;
 use super::{Column, Store};
 use crate::error::{Error, Result};
@@ -206,7 +206,7 @@ impl LabelPlan {
                 way_out,
             ));
         };
-        let Some(column) = table.find(name) else {
+        let Some(column) = table.find_shared(name)? else {
             let found = candidates(table);
             return Err(Error::data(
                 format!("{} has no column `{name}` for the label; {}", table.name(), describe(&found)),
@@ -393,6 +393,12 @@ impl LabelPlan {
         if values.missing > 0 {
             return Err(missing(table, field, values.missing, &values.first_missing));
         }
+        if values.counts.iter().any(|(class, _)| is_inexact(class, field)) {
+            return Err(Error::data(
+                format!("the label `{name}` has values beyond 9e15 (2^53), where f64 cannot tell integers apart"),
+                "Write the column as text upstream.",
+            ));
+        }
         let [(a, count_a), (b, count_b)] = values.counts.as_slice() else {
             let (fact, way_out) = if values.counts.len() == 1 {
                 (
@@ -499,7 +505,9 @@ fn candidates(table: &Table) -> Vec<(&Field, Values)> {
         (values.counts.len() == 2 && values.missing == 0).then_some(values)
     };
     let usable =
-        table.fields.iter().enumerate().filter(|(_, field)| !matches!(field.kind, Kind::Unusable | Kind::Time));
+        table.fields.iter().enumerate().filter(|(_, field)| {
+            field.conflict.is_none() && !matches!(field.kind, Kind::Unusable | Kind::Time)
+        });
     let mut found: Vec<(&Field, Values)> =
         usable.filter_map(|(column, field)| Some((field, examine((column, field))?))).collect();
     // The likeliest first: booleans, then the most balanced.

@@ -85,6 +85,11 @@ impl Bad {
     }
 }
 
+/// Whether a value of `field` may be one of several that f64 cannot tell apart.
+pub(super) fn is_inexact(class: &Class, field: &Field) -> bool {
+    matches!(Bad::of(class, field), Some(Bad::Inexact))
+}
+
 /// 2^53: from here on f64 skips integers.
 const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
 

@@ -5,6 +5,7 @@
 //! What must see the file's own f64 values goes through it with [`fold_rows`], a block of whole rows at a time.
 
 mod apply;
+mod bounds;
 mod categories;
 mod census;
 mod coder;
@@ -12,7 +13,9 @@ mod decode;
 mod design;
 mod field;
 mod files;
+mod footer;
 pub mod inspect;
+mod lakes;
 mod label;
 mod levels;
 mod load;
@@ -24,6 +27,7 @@ mod predicate;
 mod predictions;
 mod rows;
 mod scale;
+mod schema;
 mod select;
 pub mod synth;
 mod table;

@@ -245,6 +245,7 @@ impl Request {
     /// may have any. Rows of weight 0 are left out before all that. The table without the rows that are left out comes with
     /// the plan.
     pub fn resolve(&self, table: Table, monitor: &dyn Monitor) -> Result<(Table, Plan)> {
+        table.check_has_rows()?;
         let mut plan = self.check(&table)?;
         let table = match plan.weight {
             Some(column) => {
@@ -355,7 +356,7 @@ impl Request {
         // What has another part in the model is no feature of it.
         let mut ignored: Vec<usize> = weight.into_iter().chain(offset).collect();
         for name in &self.ignore {
-            ignored.extend(matching(table, name).ok_or_else(|| {
+            ignored.extend(matching(table, name)?.ok_or_else(|| {
                 Error::data(
                     format!("--ignore {name}: there is no such column"),
                     format!("The columns are: {}", table.names()),
@@ -364,7 +365,7 @@ impl Request {
         }
         let mut categorical = Vec::new();
         for name in &self.categorical {
-            let named = matching(table, name).ok_or_else(|| {
+            let named = matching(table, name)?.ok_or_else(|| {
                 Error::data(
                     format!("--categorical {name}: there is no such column"),
                     format!("The columns are: {}", table.names()),
@@ -392,7 +393,7 @@ impl Request {
         } else {
             let mut columns = Vec::with_capacity(self.features.len());
             for name in &self.features {
-                let named = matching(table, name).ok_or_else(|| {
+                let named = matching(table, name)?.ok_or_else(|| {
                     Error::data(
                         format!("there is no feature column `{name}`"),
                         format!("The columns are: {}", table.names()),
@@ -416,13 +417,8 @@ impl Request {
         };
         let others: Vec<usize> = categorical.iter().copied().filter(|column| !columns.contains(column)).collect();
         columns.extend(others);
-        let mut sorted: Vec<&str> = columns.iter().map(|&column| table.fields[column].name.as_str()).collect();
-        sorted.sort_unstable();
-        if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]) {
-            return Err(Error::data(
-                format!("the file has two columns called `{}`", plain(twice)),
-                "Rename one of them upstream.",
-            ));
+        for &column in &columns {
+            table.find_shared(&table.fields[column].name)?;
         }
         let (categories, features): (Vec<usize>, Vec<usize>) = columns
             .into_iter()
@@ -456,7 +452,7 @@ impl Request {
     /// The column of numbers that a flag names.
     fn beside(&self, table: &Table, label: &LabelPlan, flag: &str, name: Option<&str>) -> Result<Option<usize>> {
         let Some(name) = name else { return Ok(None) };
-        let Some(column) = table.find(name) else {
+        let Some(column) = table.find_shared(name)? else {
             return Err(Error::data(
                 format!("{flag} {name}: there is no such column"),
                 format!("The columns are: {}", table.names()),
@@ -490,9 +486,9 @@ fn nothing_left(table: &Table, plan: &Plan) -> Error {
 }
 
 /// The columns that a name or a pattern means, in the table's order; `None` if there are none.
-fn matching(table: &Table, name: &str) -> Option<Vec<usize>> {
-    if let Some(column) = table.find(name) {
-        return Some(vec![column]);
+fn matching(table: &Table, name: &str) -> Result<Option<Vec<usize>>> {
+    if let Some(column) = table.find(name)? {
+        return Ok(Some(vec![column]));
     }
     // A struct or a list is all that lies in it.
     let (of_struct, of_list) = (format!("{name}."), format!("{name}["));
@@ -500,22 +496,26 @@ fn matching(table: &Table, name: &str) -> Option<Vec<usize>> {
         .filter(|&column| [&of_struct, &of_list].iter().any(|start| table.fields[column].name.starts_with(*start)))
         .collect();
     if !parts.is_empty() {
-        return Some(parts);
+        return Ok(Some(parts));
     }
-    let pattern = Pattern::new(name).ok().filter(|_| name.contains(['*', '?']))?;
+    let Some(pattern) = Pattern::new(name).ok().filter(|_| name.contains(['*', '?'])) else { return Ok(None) };
     let found: Vec<usize> =
         (0..table.fields.len()).filter(|&column| pattern.matches(&table.fields[column].name)).collect();
-    (!found.is_empty()).then_some(found)
+    Ok((!found.is_empty()).then_some(found))
 }
 
 /// What is said of columns that nobody named and that are left out.
 fn notes_on<'f>(left_out: impl Iterator<Item = &'f Field>) -> Vec<String> {
-    let (times, others): (Vec<&Field>, Vec<&Field>) = left_out.partition(|field| field.is_feature());
+    let (indices, others): (Vec<&Field>, Vec<&Field>) = left_out.partition(|field| field.is_index);
+    let (times, others): (Vec<&Field>, Vec<&Field>) = others.into_iter().partition(|field| field.is_feature());
     let list = |fields: &[&Field]| {
         let texts: Vec<String> = fields.iter().map(|field| format!("{} ({})", field.name, field.data_type)).collect();
         listed(&texts)
     };
     let mut notes = Vec::new();
+    if !indices.is_empty() {
+        notes.push(format!("the index of a data frame, left out unless --features names it: {}", list(&indices)));
+    }
     if !others.is_empty() {
         notes.push(format!("neither numbers nor text, left out: {}", list(&others)));
     }

@@ -90,8 +90,8 @@ fn chunks<'t>(
     let file = &table.files[group.file];
     let about = file.metadata.metadata().row_group(group.index);
     let schema = file.metadata.parquet_schema();
-    let mut roots: Vec<usize> =
-        columns.iter().filter_map(|&column| Some(file.roots[table.fields[column].root()?])).collect();
+    let roots = columns.iter().filter_map(|&column| file.roots[table.fields[column].root()?].as_ref());
+    let mut roots: Vec<usize> = roots.map(|root| root.place).collect();
     roots.sort_unstable();
     let leaves = 0..about.num_columns();
     leaves

@@ -438,6 +438,9 @@ pub struct FileInfo {
     pub bytes: u64,
     /// When it was last changed, in seconds since 1970, if the system says.
     pub modified: Option<u64>,
+    /// Whether its pages have checksums, as far as the first one shows: damage to pages without them may go unseen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_checksums: Option<bool>,
 }
 
 impl Model {
@@ -449,6 +452,27 @@ impl Model {
     /// The intercept of a model of two classes; NaN of a softmax.
     pub fn intercept(&self) -> f64 {
         self.intercept.unwrap_or(f64::NAN)
+    }
+
+    /// The kind that a column had when the model was trained, as [`CategoryInfo::kind`] has it: that of a feature, a
+    /// category, the label or the offset.
+    pub fn kind_of(&self, column: &str) -> Option<&str> {
+        if let Some(category) = self.categories.iter().find(|category| category.column == column) {
+            return Some(&category.kind);
+        }
+        let is_column = |feature: &&FeatureInfo| feature.category.is_none() && feature.name == column;
+        if let Some(feature) = self.features.iter().find(is_column) {
+            return Some(&feature.kind);
+        }
+        if self.offset.as_deref() == Some(column) {
+            return Some("numeric");
+        }
+        let of_class = |class: &Class| match class {
+            Class::Boolean(_) => "boolean",
+            Class::Number(_) => "numeric",
+            Class::Text(_) => "text",
+        };
+        self.label.classes.first().filter(|_| self.label.column == column).map(of_class)
     }
 
     /// What is wrong with the classes, if something is: as many coefficients everywhere as the label asks for.

@@ -8,7 +8,7 @@ use crate::backend::storage::human;
 use crate::data::inspect::{Bound, ColumnInfo, Inspection};
 use crate::model::{FileInfo, Model};
 use crate::report::terminal::{cut, shortened};
-use crate::wording::plain;
+use crate::wording::{listed, plain};
 
 /// Columns that a table shows unless all are asked for.
 const SHOWN: usize = 40;
@@ -54,7 +54,10 @@ pub fn parquet(file: &Inspection, room: &Room, all: bool) -> String {
         ),
     );
     line("written by", file.created_by.as_deref().map_or("? (the file does not say)".into(), plain));
-    line("checksums", "unknown: they stand in the pages, and no page was read".into());
+    line("checksums", checksums(file.page_checksums).into());
+    if !file.names_twice.is_empty() {
+        line("note", format!("names that stand for two columns, and cannot be used: {}", listed(&file.names_twice)));
+    }
     if room.features > 0 {
         line(
             "training",
@@ -166,6 +169,15 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     text
 }
 
+/// What the first page of a file shows of the checksums of its pages.
+fn checksums(has: Option<bool>) -> &'static str {
+    match has {
+        Some(true) => "of pages: damage to them is found when they are read",
+        Some(false) => "none of pages: damage to them may go unseen (pyarrow writes them with write_page_checksum=True)",
+        None => "none: there is no page",
+    }
+}
+
 /// A model that was read from `path`: where it comes from, and the table that `train` printed.
 pub fn model(path: &str, model: &Model) -> String {
     let training = &model.training;
@@ -174,9 +186,10 @@ pub fn model(path: &str, model: &Model) -> String {
     line("file", &format!("{}: a model (version {} of the format)", plain(path), model.version));
     line("written by", &plain(&training.program));
     line("command", &training.command.iter().map(|word| plain(&quoted(word))).collect::<Vec<_>>().join(" "));
-    for FileInfo { path, bytes, modified } in &training.files {
+    for FileInfo { path, bytes, modified, page_checksums } in &training.files {
         let modified = modified.map_or(String::new(), |seconds| format!(", changed {}", date(seconds)));
-        line("trained on", &format!("{} ({}{modified})", plain(path), human(*bytes)));
+        let checksums = if *page_checksums == Some(false) { ", pages without checksums" } else { "" };
+        line("trained on", &format!("{} ({}{modified}{checksums})", plain(path), human(*bytes)));
     }
     // The table has the rows of several classes.
     if let Some(positives) = training.positives {

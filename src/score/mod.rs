@@ -5,6 +5,7 @@ mod margins;
 
 use std::io::Write;
 use std::mem::take;
+use std::path::PathBuf;
 
 pub use evaluate::{evaluate, evaluate_and_sketch, evaluate_and_sketch_classes, evaluate_classes};
 
@@ -86,6 +87,11 @@ impl Counts {
             }
         }
     }
+}
+
+/// Opens `data` as one table that `model` is applied to: with its kinds of the keys of folders.
+pub fn open(model: &Model, data: &[PathBuf]) -> Result<Table> {
+    Table::open_all(data)?.with_keys_as(|column| model.kind_of(column))
 }
 
 /// The columns of `table` that `model` needs, those of the label and of the row weights if they are named, and those to

@@ -151,6 +151,7 @@ pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device:
                     path: file.path.display().to_string(),
                     bytes: file.bytes,
                     modified: file.modified.and_then(|time| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())),
+                    page_checksums: file.page_checksums,
                 })
                 .collect(),
             program: concat!("gpu-logreg ", env!("CARGO_PKG_VERSION")).into(),

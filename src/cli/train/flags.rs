@@ -295,8 +295,9 @@ impl Train {
 
 /// `COL=LEVEL` of `table`, each column once.
 pub(super) fn references(texts: &[String], table: &Table) -> Result<Vec<(String, String)>> {
+    let is_there = |column: &str| !matches!(table.find(column), Ok(None));
     let references: Vec<(String, String)> =
-        texts.iter().map(|text| reference(text, |column| table.find(column).is_some())).collect::<Result<_>>()?;
+        texts.iter().map(|text| reference(text, is_there)).collect::<Result<_>>()?;
     for (index, (column, _)) in references.iter().enumerate() {
         if references[..index].iter().any(|(other, _)| other == column) {
             return Err(Error::usage(format!("--reference names `{column}` twice"), "A category has one reference."));

@@ -35,6 +35,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let outputs: Vec<_> = outputs.into_iter().filter_map(|(name, path)| Some((name, path?.as_path()))).collect();
     check_distinct(&outputs)?;
     let table = Table::open_all(&arguments.data)?;
+    global.tell_files(&table);
     job.request.references = references(&arguments.reference, &table)?;
     for output in &outputs {
         for file in &table.files {
@@ -43,7 +44,15 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     }
     let monitor = Progress::new(global);
     // What is to be validated on is opened before the work too.
-    let others = if arguments.valid.is_empty() { None } else { Some(Table::open_all(&arguments.valid)?) };
+    let others = if arguments.valid.is_empty() {
+        None
+    } else {
+        let kind_of = |name: &str| Some(table.fields[table.find(name).ok()??].kind.name());
+        let others = Table::open_all(&arguments.valid)?.with_keys_as(kind_of)?;
+        others.check_has_rows()?;
+        global.tell_files(&others);
+        Some(others)
+    };
     let selected = rows.select(&table, &monitor)?;
     let held_back = selected.validation.or(others);
     let prepared = prepare(selected.training, &job, &monitor)?;
