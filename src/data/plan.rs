@@ -301,7 +301,7 @@ impl Request {
 
     /// The rows of another table that weigh something, by its column of weights: those that a model is validated on.
     pub fn weighed(&self, table: Table, monitor: &dyn Monitor) -> Result<Table> {
-        match self.weight.as_deref().and_then(|name| table.find(name)) {
+        match self.weight.as_deref().map_or(Ok(None), |name| table.find_shared(name))? {
             Some(column) => Ok(without_weightless(table, column, monitor)?.0),
             None => Ok(table),
         }

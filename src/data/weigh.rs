@@ -2,10 +2,9 @@
 
 use arrow::array::ArrayRef;
 use arrow::buffer::BooleanBuffer;
-use parquet::basic::ColumnOrder;
-use parquet::file::statistics::Statistics;
 use rayon::prelude::*;
 
+use super::bounds::Bounds;
 use super::coder::Coder;
 use super::decode::{Part, decode, to_f64};
 use super::field::Kind;
@@ -302,26 +301,9 @@ pub(super) fn without_weightless(table: Table, column: usize, monitor: &dyn Moni
 fn least_weight(table: &Table, group: &Group, column: usize) -> Option<f64> {
     let field = &table.fields[column];
     let file = &table.files[group.file];
-    let metadata = file.metadata.metadata();
-    let (root, schema) = (file.roots[field.root().filter(|_| field.is_whole())?], file.metadata.parquet_schema());
-    let leaf = (0..schema.num_columns()).find(|&leaf| schema.get_column_root_idx(leaf) == root)?;
-    let statistics = metadata.row_group(group.index).column(leaf).statistics()?;
-    let is_ordered = matches!(
-        metadata.file_metadata().column_order(leaf),
-        ColumnOrder::TYPE_DEFINED_ORDER(_) | ColumnOrder::IEEE_754_TOTAL_ORDER
-    );
-    if statistics.is_min_max_deprecated() || !is_ordered {
-        return None;
-    }
-    // Whole numbers may be the digits of a decimal. One without a sign that seems to have one is large.
-    let is_integer = file.metadata.schema().field(root).data_type().is_integer();
-    match statistics {
-        Statistics::Float(of) => of.min_opt().map(|min| f64::from(*min)),
-        Statistics::Double(of) => of.min_opt().copied(),
-        Statistics::Int32(of) if is_integer => of.min_opt().map(|min| f64::from(*min)),
-        Statistics::Int64(of) if is_integer => of.min_opt().map(|min| *min as f64),
-        _ => None,
-    }
+    let root = file.roots[field.root().filter(|_| field.is_whole())?].as_ref()?;
+    let about = file.metadata.schema().field(root.place);
+    Bounds::of(&file.metadata, group.index, root.leaf?, about).least()
 }
 
 /// The sum of a column of weights; what is none is passed over.
