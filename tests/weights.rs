@@ -1,5 +1,7 @@
 //! Row weights, offsets and weights of classes, from the command line: against the rows repeated, and against statsmodels
-//! and scikit-learn (`reference/weights.py` wrote the answers), in training, predictions and metrics.
+//! and scikit-learn (`reference/weights.py` wrote the answers), in training, predictions and metrics; sampling weights and
+//! factors of classes against R's survey and statsmodels (`reference/survey.R`, `reference/weight_kinds.py`); rows of weight
+//! 0 against tables without them.
 
 #![expect(clippy::float_cmp, reason = "counts of rows are exact")]
 
