@@ -503,10 +503,11 @@ fn candidates(table: &Table) -> Vec<(&Field, Values)> {
         }
         (values.counts.len() == 2 && values.missing == 0).then_some(values)
     };
-    let usable =
-        table.fields.iter().enumerate().filter(|(_, field)| {
-            field.conflict.is_none() && !matches!(field.kind, Kind::Unusable | Kind::Time)
-        });
+    let usable = table
+        .fields
+        .iter()
+        .enumerate()
+        .filter(|(_, field)| field.conflict.is_none() && !matches!(field.kind, Kind::Unusable | Kind::Time));
     let mut found: Vec<(&Field, Values)> =
         usable.filter_map(|(column, field)| Some((field, examine((column, field))?))).collect();
     // The likeliest first: booleans, then the most balanced.

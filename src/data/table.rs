@@ -366,12 +366,7 @@ fn list_length_in(file: &DataFile, field: &Field, root: usize) -> Result<Option<
     let batch = without_panic(|| {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, file.metadata.clone());
         let mask = ProjectionMask::roots(builder.parquet_schema(), [root]);
-        builder
-            .with_projection(mask)
-            .with_limit(1_000)
-            .with_batch_size(1_000)
-            .build()
-            .map(|mut reader| reader.next())
+        builder.with_projection(mask).with_limit(1_000).with_batch_size(1_000).build().map(|mut reader| reader.next())
     })
     .and_then(|result| result.map_err(|cause| cause.to_string()))
     .map_err(damaged)?;
@@ -407,9 +402,8 @@ fn open_file(found: &Found) -> Result<DataFile> {
         }
     });
     let metadata = loaded.and_then(|result| result.map_err(|cause| cause.to_string())).map_err(unreadable)?;
-    let contradiction = |fact: String| {
-        Err(Error::data(format!("{shown} is damaged: {fact}"), "Write or copy the file again."))
-    };
+    let contradiction =
+        |fact: String| Err(Error::data(format!("{shown} is damaged: {fact}"), "Write or copy the file again."));
     if let Some(fact) = contradiction_in(metadata.metadata()) {
         return contradiction(fact);
     }

@@ -173,7 +173,9 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
 fn checksums(has: Option<bool>) -> &'static str {
     match has {
         Some(true) => "of pages: damage to them is found when they are read",
-        Some(false) => "none of pages: damage to them may go unseen (pyarrow writes them with write_page_checksum=True)",
+        Some(false) => {
+            "none of pages: damage to them may go unseen (pyarrow writes them with write_page_checksum=True)"
+        }
         None => "none: there is no page",
     }
 }
