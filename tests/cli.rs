@@ -582,7 +582,7 @@ fn a_text_of_too_many_levels_is_refused_if_it_was_named() {
     assert_refused(&place, arguments, 3, &["`x`", "more than 29 levels"], &["--max-levels", "--ignore"]);
     // Nobody named it: texts that tell nearly every row apart are left out.
     let run = place.done("train data.parquet --label y --device cpu --json");
-    assert_says(&run.stderr, &["note:", "too many levels", "x (more than 3)"]);
+    assert_says(&run.stderr, &["warning:", "too many levels", "x (more than 20)"]);
     assert_eq!(run.json()["features"].as_array().map(Vec::len), Some(1));
 }
 

@@ -628,7 +628,7 @@ fn lists_of_columns_end() {
     let last = |name: &str, end: &str| format!("{name}\\u{{1b}}19{end} and 1980 more");
     for list in [
         last("day", " (Date32)"),
-        last("id", " (more than 5)"),
+        last("id", " (more than 20)"),
         last("same", " (always Bonn)"),
         last("hole", " (1 row: 2.000000)"),
         last("flat", " (always 4.5)"),

@@ -69,6 +69,11 @@ impl Bounds {
         Self { numbers: number(&low).zip(number(&high)), nulls, ..Self::default() }
     }
 
+    /// At most the smallest of the numbers.
+    pub(super) fn least(&self) -> Option<f64> {
+        self.numbers.map(|(least, _)| least)
+    }
+
     /// What some values of the chunk have that its statistics exclude, if they have.
     pub(super) fn contradiction(&self, array: &ArrayRef) -> Option<String> {
         fn outside<T: PartialOrd + Debug>((least, most): (T, T), (low, high): (T, T)) -> Option<String> {

@@ -245,7 +245,8 @@ impl LabelPlan {
         let field = &table.fields[self.column];
         self.found = None;
         if self.multinomial || field.kind == Kind::Text {
-            let search = Search { most: MOST_CLASSES, with_missing: false, leaves_missing_out, references };
+            let counted = table.rows as f64;
+            let search = Search { most: MOST_CLASSES, counted, with_missing: false, leaves_missing_out, references };
             self.found = Some(search.classes(table, &CategoryPlan::new(self.column, true), monitor)?);
         }
         if !references.is_empty() && !self.is_softmax() {

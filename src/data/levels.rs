@@ -35,7 +35,7 @@ const CODES_BYTES: usize = 512 << 20;
 pub(super) struct CategoryPlan {
     /// Index of its column in the table.
     pub(super) column: usize,
-    /// Whether the user asked for this very column.
+    /// Whether the user named it, or a pattern that means it.
     pub(super) is_named: bool,
     /// Its levels in the order of their codes, the reference first; empty until they were looked for.
     pub(super) levels: Vec<Level>,
@@ -111,6 +111,8 @@ struct Found {
 pub(super) struct Search<'s> {
     /// Levels that a column may have.
     pub(super) most: usize,
+    /// What the rows count as: their weights, where these are counts.
+    pub(super) counted: f64,
     /// Whether rows without a value have a level of their own.
     pub(super) with_missing: bool,
     /// Whether rows without a value are left out later.
@@ -119,29 +121,37 @@ pub(super) struct Search<'s> {
     pub(super) references: &'s [(String, String)],
 }
 
+/// What a search made of the categories of a plan.
+pub(super) struct Levels {
+    /// Those that have levels.
+    pub(super) usable: Vec<CategoryPlan>,
+    /// Those that have too many, and how many they may have.
+    pub(super) crowded: Vec<(String, usize)>,
+    /// Notes on those that have one value only.
+    pub(super) notes: Vec<String>,
+}
+
 /// Columns that nobody named are categories if a level has this many rows on average: names and addresses tell rows
 /// apart and nothing else.
-const ROWS_A_LEVEL: usize = 10;
+const ROWS_A_LEVEL: f64 = 10.0;
+
+/// So few levels are those of a factor, however few the rows. Without it every coefficient would be that of another model.
+const ALWAYS: usize = 20;
 
 impl Search<'_> {
-    /// Levels that the column of a category may have in a table of `rows` rows.
-    fn most(&self, category: &CategoryPlan, rows: usize) -> usize {
-        if category.is_named { self.most } else { self.most.min((rows / ROWS_A_LEVEL).max(2)) }
+    /// Levels that the column of a category may have.
+    fn most(&self, category: &CategoryPlan) -> usize {
+        if category.is_named { self.most } else { self.most.min(((self.counted / ROWS_A_LEVEL) as usize).max(ALWAYS)) }
     }
 
-    /// Looks for the levels of `categories`. Gives those that have levels, and notes on the others.
-    pub(super) fn run(
-        &self,
-        table: &Table,
-        categories: &[CategoryPlan],
-        monitor: &dyn Monitor,
-    ) -> Result<(Vec<CategoryPlan>, Vec<String>)> {
+    /// Looks for the levels of `categories`.
+    pub(super) fn run(&self, table: &Table, categories: &[CategoryPlan], monitor: &dyn Monitor) -> Result<Levels> {
         let keep = has_room(table, categories.len());
         let found = self.look(table, categories, keep, monitor)?;
         let (mut usable, mut crowded, mut constant) = (Vec::new(), Vec::new(), Vec::new());
         for (category, found) in categories.iter().zip(found) {
             let field = &table.fields[category.column];
-            let most = self.most(category, table.rows);
+            let most = self.most(category);
             let merged = match found {
                 None => None,
                 Some(found) => self.merge(table, category, found, most, keep)?,
@@ -165,16 +175,12 @@ impl Search<'_> {
                         ),
                     ));
                 }
-                None => crowded.push(format!("{} (more than {most})", field.name)),
+                None => crowded.push((field.name.clone(), most)),
             }
         }
         let mut notes = Vec::new();
         if !constant.is_empty() {
             notes.push(format!("constant, left out: {}", listed(&constant)));
-        }
-        if !crowded.is_empty() {
-            notes
-                .push(format!("text with too many levels for a category, left out unless named: {}", listed(&crowded)));
         }
         for (name, _) in self.references {
             if !usable.iter().any(|category| table.fields[category.column].name == *name) {
@@ -184,7 +190,7 @@ impl Search<'_> {
                 ));
             }
         }
-        Ok((usable, notes))
+        Ok(Levels { usable, crowded, notes })
     }
 
     /// Looks for the classes of a label.
@@ -232,7 +238,7 @@ impl Search<'_> {
                     monitor.check()?;
                     for ((place, array), (coder, found)) in job.places.clone().zip(arrays).zip(&mut coders) {
                         if !too_many[place].load(Ordering::Relaxed) {
-                            let most = self.most(&categories[place], table.rows);
+                            let most = self.most(&categories[place]);
                             let field = &table.fields[columns[place]];
                             let is_over = found.take(coder, field, job.first_row + before, array, most)?;
                             too_many[place].fetch_or(is_over, Ordering::Relaxed);
@@ -483,8 +489,8 @@ mod tests {
         let mut writer = ArrowWriter::try_new(file.as_file(), batch.schema(), Some(properties)).expect("a schema");
         writer.write(&batch).and_then(|()| writer.close()).expect("it is written");
         let table = Table::open(file.path()).expect("a table");
-        let search = Search { most: 9, with_missing: true, leaves_missing_out: false, references: &[] };
-        let (found, _) = search.run(&table, &[CategoryPlan::new(0, true)], &Silent).expect("levels");
+        let search = Search { most: 9, counted: 10.0, with_missing: true, leaves_missing_out: false, references: &[] };
+        let found = search.run(&table, &[CategoryPlan::new(0, true)], &Silent).expect("levels").usable;
         let [kept] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!(kept.levels.iter().map(level_name).collect::<Vec<_>>(), ["a", "b", "c", "d", "(null)"]);
         assert_eq!(kept.rows, [1, 1, 2, 3, 3]);

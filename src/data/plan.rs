@@ -7,11 +7,12 @@ use super::census::Census;
 use super::decode::to_f64;
 use super::field::{Field, Kind, UNUSABLE};
 use super::label::LabelPlan;
-use super::levels::{CategoryPlan, MOST_LEVELS, Search};
+use super::levels::{CategoryPlan, Levels, MOST_LEVELS, Search};
 use super::load::Loaded;
 use super::table::Table;
+use super::weigh::{sum_of_weights, without_weightless};
 use super::{Design, Shape};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::monitor::Monitor;
 use crate::wording::{counted, listed, plain};
 
@@ -61,6 +62,8 @@ pub struct Request {
     pub nulls: Nulls,
     /// The column of row weights.
     pub weight: Option<String>,
+    /// What they are, if the user said so.
+    pub weight_kind: Option<WeightKind>,
     /// The column of offsets.
     pub offset: Option<String>,
     /// What the rows of each class weigh.
@@ -83,8 +86,31 @@ impl Default for Request {
             ignore: Vec::new(),
             nulls: Nulls::default(),
             weight: None,
+            weight_kind: None,
             offset: None,
             class_weight: ClassWeight::default(),
+        }
+    }
+}
+
+/// What row weights are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WeightKind {
+    /// A row of weight 2 counts as if it were there twice.
+    #[default]
+    Count,
+    /// A row stands for so many of a population, but was observed once: the inverse of the probability with which it came
+    /// into the sample. The unit of such weights means nothing.
+    Sampling,
+}
+
+impl WeightKind {
+    /// What the weights are, in words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Count => "counts of rows",
+            Self::Sampling => "sampling weights",
         }
     }
 }
@@ -142,11 +168,16 @@ pub struct Plan {
     pub(super) categories: Vec<CategoryPlan>,
     pub(super) nulls: Nulls,
     pub(super) weight: Option<usize>,
+    /// Rows of weight 0, which are no part of the table any more.
+    pub(super) weightless: usize,
     pub(super) offset: Option<usize>,
     pub(super) class_weight: ClassWeight,
     /// Factors on the weights of the classes, once they are known.
     pub(super) factors: Option<Vec<f64>>,
     pub(super) notes: Vec<String>,
+    pub(super) warnings: Vec<String>,
+    /// Columns of text with too many levels for a category, which nobody named.
+    pub(super) left_out: Vec<String>,
 }
 
 impl Plan {
@@ -192,19 +223,45 @@ impl Plan {
         plan.factors.clone_from(&loaded.class_weight);
         plan
     }
+
+    /// Factors on the weights of the classes, once they are known.
+    pub fn factors(&self) -> Option<&[f64]> {
+        self.factors.as_deref()
+    }
+
+    /// What is wrong with the label, beside the rows that were left out before it was looked at.
+    pub(super) fn beside_weightless(&self, mut error: Error) -> Error {
+        if self.weightless > 0 && error.kind == ErrorKind::Data {
+            let left_out = counted(self.weightless as u64, "row");
+            error.fact = format!("{}; {left_out} of weight 0 left out before", error.fact);
+        }
+        error
+    }
 }
 
 impl Request {
     /// Checks the request against the columns of `table`, and looks for the levels of categories. With
     /// [`Nulls::DropRow`] and [`Nulls::Indicator`] the missing values are looked up too, in a decode of the columns that
-    /// may have any: the table without the rows that are left out comes with the plan.
+    /// may have any. Rows of weight 0 are left out before all that. The table without the rows that are left out comes with
+    /// the plan.
     pub fn resolve(&self, table: Table, monitor: &dyn Monitor) -> Result<(Table, Plan)> {
         table.check_has_rows()?;
         let mut plan = self.check(&table)?;
+        let table = match plan.weight {
+            Some(column) => {
+                let (table, weightless) = without_weightless(table, column, monitor)?;
+                plan.weightless = weightless.rows();
+                plan.notes.extend(weightless.note());
+                plan.warnings.extend(weightless.warning());
+                table
+            }
+            None => table,
+        };
         let leaves_missing_out = self.nulls == Nulls::DropRow;
         let (of_label, references): (Vec<_>, Vec<_>) =
             self.references.iter().cloned().partition(|(name, _)| *name == table.fields[plan.label.column].name);
-        plan.label.find_classes(&table, leaves_missing_out, &of_label, monitor)?;
+        let classes = plan.label.find_classes(&table, leaves_missing_out, &of_label, monitor);
+        classes.map_err(|error| plan.beside_weightless(error))?;
         if plan.label.is_softmax() && plan.offset.is_some() {
             return Err(Error::usage(
                 "--offset has no meaning with several classes: it is a part of the log odds of one class",
@@ -242,6 +299,14 @@ impl Request {
         Ok((table, plan))
     }
 
+    /// The rows of another table that weigh something, by its column of weights: those that a model is validated on.
+    pub fn weighed(&self, table: Table, monitor: &dyn Monitor) -> Result<Table> {
+        match self.weight.as_deref().map_or(Ok(None), |name| table.find_shared(name))? {
+            Some(column) => Ok(without_weightless(table, column, monitor)?.0),
+            None => Ok(table),
+        }
+    }
+
     /// Looks for the levels of the plan's categories, and leaves out those that cannot be used.
     fn find_levels(
         &self,
@@ -253,15 +318,28 @@ impl Request {
         if plan.categories.is_empty() && references.is_empty() {
             return Ok(());
         }
+        // Ten rows a level are ten of those that were observed, not of the population that they stand for.
+        let is_count = self.weight_kind.unwrap_or_default() == WeightKind::Count;
+        let by_weight = plan.weight.filter(|_| is_count && plan.categories.iter().any(|category| !category.is_named));
         let search = Search {
             most: self.max_levels.min(MOST_LEVELS),
+            counted: match by_weight {
+                Some(column) => sum_of_weights(table, column, monitor)?,
+                None => table.rows as f64,
+            },
             with_missing: self.nulls == Nulls::Indicator,
             leaves_missing_out: self.nulls == Nulls::DropRow,
             references,
         };
-        let (categories, notes) = search.run(table, &plan.categories, monitor)?;
-        plan.categories = categories;
+        let Levels { usable, crowded, notes } = search.run(table, &plan.categories, monitor)?;
+        plan.categories = usable;
         plan.notes.extend(notes);
+        if !crowded.is_empty() {
+            let names: Vec<String> = crowded.iter().map(|(name, most)| format!("{name} (more than {most})")).collect();
+            plan.warnings
+                .push(format!("text with too many levels for a category, left out unless named: {}", listed(&names)));
+            plan.left_out.extend(crowded.into_iter().map(|(name, _)| name));
+        }
         if plan.features() > 0 {
             return Ok(());
         }
@@ -285,7 +363,6 @@ impl Request {
                 )
             })?);
         }
-        let mut taken_at_their_word = Vec::new();
         let mut categorical = Vec::new();
         for name in &self.categorical {
             let named = matching(table, name)?.ok_or_else(|| {
@@ -297,7 +374,6 @@ impl Request {
             for column in named {
                 if table.fields[column].name == *name {
                     check_feature(&table.fields[column], "--categorical", label_name, categorical.contains(&column))?;
-                    taken_at_their_word.push(column);
                 } else if column == label.column || !table.fields[column].is_feature() {
                     continue;
                 }
@@ -334,9 +410,6 @@ impl Request {
                     }
                     if !ignored.contains(&column) {
                         columns.push(column);
-                        if by_name {
-                            taken_at_their_word.push(column);
-                        }
                     }
                 }
             }
@@ -350,7 +423,8 @@ impl Request {
         let (categories, features): (Vec<usize>, Vec<usize>) = columns
             .into_iter()
             .partition(|column| table.fields[*column].kind == Kind::Text || categorical.contains(column));
-        let category = |column| CategoryPlan::new(column, taken_at_their_word.contains(&column));
+        // A pattern names what it means.
+        let category = |column| CategoryPlan::new(column, !self.features.is_empty() || categorical.contains(&column));
         let class_weight = self.class_weight.clone();
         let plan = Plan {
             label,
@@ -361,10 +435,13 @@ impl Request {
             categories: categories.into_iter().map(category).collect(),
             nulls: self.nulls,
             weight,
+            weightless: 0,
             offset,
             class_weight,
             factors: None,
             notes,
+            warnings: Vec::new(),
+            left_out: Vec::new(),
         };
         if plan.features.is_empty() && plan.categories.is_empty() {
             return Err(nothing_left(table, &plan));
@@ -403,7 +480,8 @@ impl Request {
 
 fn nothing_left(table: &Table, plan: &Plan) -> Error {
     let fact = format!("no feature is left beside the label `{}`", plain(&table.fields[plan.label.column].name));
-    let facts: Vec<&str> = std::iter::once(&fact).chain(&plan.notes).map(String::as_str).collect();
+    let facts: Vec<&str> =
+        std::iter::once(&fact).chain(&plan.notes).chain(&plan.warnings).map(String::as_str).collect();
     Error::data(facts.join("; "), format!("Name some with --features; the columns are: {}", table.names()))
 }
 

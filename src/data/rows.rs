@@ -138,6 +138,23 @@ pub fn fold_rows<T: Send>(
     start: impl Fn() -> T + Sync,
     work: impl Fn(&mut T, &mut Block<'_>) + Sync,
 ) -> Result<Vec<T>> {
+    let mut states = Vec::new();
+    fold_rows_into(table, plan, label, monitor, usize::MAX, start, work, |state| states.push(state))?;
+    Ok(states)
+}
+
+/// As [`fold_rows`], with `at_once` ranges in memory at most: `sink` gets what became of each, in the order of the rows.
+#[expect(clippy::too_many_arguments, reason = "those of `fold_rows`, and what bounds its memory")]
+pub fn fold_rows_into<T: Send>(
+    table: &Table,
+    plan: &Plan,
+    label: &Label,
+    monitor: &dyn Monitor,
+    at_once: usize,
+    start: impl Fn() -> T + Sync,
+    work: impl Fn(&mut T, &mut Block<'_>) + Sync,
+    mut sink: impl FnMut(T),
+) -> Result<()> {
     let reader = Reader::new(table, plan, label);
     let ranges = ranges(table, &reader.columns, usize::MAX);
     let fold = |buffers: &mut Buffers, range: &Range| {
@@ -162,8 +179,7 @@ pub fn fold_rows<T: Send>(
         }
         Err(Error::internal(format!("{rows} rows from {} on came out where {} belong", range.first_row, range.rows)))
     };
-    let mut states = Vec::with_capacity(ranges.len());
-    for some in ranges.chunks(ranges_at_once(table, &reader.columns)) {
+    for some in ranges.chunks(ranges_at_once(table, &reader.columns).min(at_once)) {
         let new = || Buffers {
             features: vec![Vec::new(); plan.features()],
             labels: Vec::new(),
@@ -171,7 +187,7 @@ pub fn fold_rows<T: Send>(
             offsets: None,
         };
         match some.par_iter().map_init(new, fold).collect::<Result<Vec<T>>>() {
-            Ok(more) => states.extend(more),
+            Ok(states) => states.into_iter().for_each(&mut sink),
             Err(error) if error.kind == Kind::Interrupted => return Err(error),
             Err(error) => {
                 // A file that is being overwritten looks damaged; say what it is.
@@ -180,8 +196,7 @@ pub fn fold_rows<T: Send>(
             }
         }
     }
-    table.check_unchanged()?;
-    Ok(states)
+    table.check_unchanged()
 }
 
 /// How many ranges may be decoded at the same time, by the pages that they hold: all of them, but for tables with

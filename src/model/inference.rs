@@ -61,7 +61,9 @@ impl Inference {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InferenceInfo {
     /// `maximum likelihood`: the inverse of the information. `penalised`: the inverse of the penalised curvature; the
-    /// coefficients are shrunk, so these are no frequentist standard errors. `robust (HC0)`: the sandwich.
+    /// coefficients are shrunk, so these are no frequentist standard errors. `robust (HC0)`: the sandwich; with factors of
+    /// the classes, which are factors of the rows' gradients, `robust (HC0, weights of classes)`. `robust (sampling
+    /// weights)`: the sandwich with the weights as factors of the rows' gradients, and `n / (n - 1)` for n rows.
     pub kind: Cow<'static, str>,
     /// Probability that an interval covers.
     #[serde(deserialize_with = "number")]
@@ -72,7 +74,7 @@ pub struct InferenceInfo {
 }
 
 /// The likelihood of a model and what is made of it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Likelihood {
     /// `-n loss`.
     #[serde(deserialize_with = "number")]
@@ -83,12 +85,16 @@ pub struct Likelihood {
     /// The same for the model without features.
     #[serde(deserialize_with = "number")]
     pub null_deviance: f64,
-    /// `2 k - 2 log_likelihood` with k fitted coefficients.
+    /// `2 k - 2 log_likelihood` with k fitted coefficients; not a number of a pseudo-likelihood.
     #[serde(deserialize_with = "number")]
     pub aic: f64,
     /// `McFadden`'s R^2: `1 - log_likelihood / null log_likelihood`.
     #[serde(deserialize_with = "number")]
     pub mcfadden_r2: f64,
+    /// What it is of, if not of the rows by their weights: `without the weights of the classes`, `pseudo-likelihood, weights
+    /// scaled to a mean of 1`, or both.
+    #[serde(default, rename = "likelihood_kind", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Cow<'static, str>>,
 }
 
 impl Likelihood {
@@ -119,6 +125,7 @@ impl Likelihood {
             null_deviance: 2.0 * null,
             aic: 2.0 * fitted as f64 + 2.0 * total,
             mcfadden_r2: 1.0 - total / null,
+            kind: None,
         }
     }
 }

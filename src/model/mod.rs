@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::data::{Class, Level, Nulls, level_name};
+use crate::data::{Class, Level, Nulls, WeightKind, level_name};
 use crate::model::inference::{Inference, InferenceInfo, Likelihood};
 use crate::objective::Passes;
 use crate::penalty::PenaltyScale;
@@ -204,6 +204,11 @@ fn is_none_missing(rows: &u64) -> bool {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_count(kind: &WeightKind) -> bool {
+    *kind == WeightKind::Count
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_false(flag: &bool) -> bool {
     !flag
 }
@@ -247,12 +252,19 @@ pub struct Training {
     /// The column of row weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<String>,
+    /// What they are.
+    #[serde(default, skip_serializing_if = "is_count")]
+    pub weight_kind: WeightKind,
     /// Factors on the weights of the classes, in the order of the label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class_weight: Option<Vec<f64>>,
-    /// Sum of the row weights, where rows have some: what stands for the number of rows in means and standard errors.
+    /// Sum of the row weights, where rows have some: what stands for the number of rows in means, and of counts in standard
+    /// errors too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<f64>,
+    /// Columns of text with too many levels for a category, which nobody named: no coefficient allows for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// Mean cross-entropy, without the penalty.
     #[serde(deserialize_with = "number")]
     pub loss: f64,

@@ -122,7 +122,7 @@ fn width_of(names: &[String]) -> usize {
 }
 
 /// What each of the first classes has.
-fn listed(label: &LabelInfo, of_class: impl Fn(usize) -> String) -> String {
+pub(super) fn listed(label: &LabelInfo, of_class: impl Fn(usize) -> String) -> String {
     let classes = label.classes.iter().take(NAMED).enumerate();
     let named: Vec<String> =
         classes.map(|(place, class)| format!("{} {}", of_class(place), shortened(&class.to_string()))).collect();

@@ -10,10 +10,10 @@ use std::fmt::Write;
 use crate::backend::storage::{Placement, human};
 use crate::metrics::{Bounded, Confusion, Metrics};
 use crate::model::inference::Inference;
-use crate::model::{FeatureInfo, Model, ModelColumn, Training};
+use crate::model::{FeatureInfo, LabelInfo, Model, ModelColumn, Training};
 use crate::report::terminal::shortened;
 use crate::train::RunPlan;
-use crate::wording::counted;
+use crate::wording::{counted, listed, plain};
 pub use classes::{class_metrics, in_sample_of_classes};
 
 /// What a run is going to do, in a line.
@@ -165,6 +165,16 @@ pub fn table(model: &Model) -> String {
             line(name, value);
         }
     }
+    if let Some(value) = weights(training, &model.label) {
+        line("weights", value);
+    }
+    if let Some(offset) = &model.offset {
+        line("offset", format!("`{}` adds to the log odds as it is", plain(offset)));
+    }
+    if !training.left_out.is_empty() {
+        let names = listed(&training.left_out);
+        line("left out", format!("{names}: text with too many levels, so that no coefficient allows for it"));
+    }
     line("device", training.device.clone());
     line(
         "status",
@@ -219,12 +229,13 @@ pub fn table(model: &Model) -> String {
         line(
             "likelihood",
             format!(
-                "log {}, deviance {} (null {}), AIC {}, McFadden R2 {}",
+                "log {}, deviance {} (null {}), AIC {}, McFadden R2 {}{}",
                 digits(likelihood.log_likelihood),
                 digits(likelihood.residual_deviance),
                 there(likelihood.null_deviance, digits(likelihood.null_deviance)),
-                digits(likelihood.aic),
-                there(likelihood.mcfadden_r2, format!("{:.4}", likelihood.mcfadden_r2))
+                there(likelihood.aic, digits(likelihood.aic)),
+                there(likelihood.mcfadden_r2, format!("{:.4}", likelihood.mcfadden_r2)),
+                likelihood.kind.as_ref().map_or_else(String::new, |kind| format!(" ({})", plain(kind)))
             ),
         );
         line("errors", format!("{}, limits at {} %", inference.kind, 100.0 * inference.confidence));
@@ -235,6 +246,21 @@ pub fn table(model: &Model) -> String {
         Some(_) => classes::coefficients_of_classes(model),
     };
     text
+}
+
+/// What the rows weigh: by which column and as what, by their class, and together.
+fn weights(training: &Training, label: &LabelInfo) -> Option<String> {
+    let sum = count(training.weights?);
+    let kind = training.weight_kind.describe();
+    let of_column = training.weight.as_ref().map(|column| format!("`{}` as {kind}", plain(column)));
+    let of_classes = training.class_weight.as_ref().map(|factors| {
+        format!(
+            "factors of the classes {}",
+            classes::listed(label, |class| factors.get(class).map_or_else(String::new, |x| digits(*x)))
+        )
+    });
+    let parts: Vec<String> = of_column.into_iter().chain(of_classes).collect();
+    Some(format!("{}; sum {sum}", parts.join(", ")))
 }
 
 /// `1 pass`, `2 passes`.

@@ -11,7 +11,7 @@ use std::time::Instant;
 use crate::backend::cpu::CpuTable;
 use crate::backend::storage::{Limits, Placement};
 use crate::backend::{Backend, Device, Loading, Selection};
-use crate::data::{Design, Plan, Request, Shape, Table, load};
+use crate::data::{ClassWeight, Design, Plan, Request, Shape, Table, WeightKind, load};
 use crate::error::{Error, Result};
 use crate::model::{Model, Seconds};
 use crate::monitor::Monitor;
@@ -21,7 +21,7 @@ use crate::subsample::{HESSIAN_FEATURES, Sampling, kept_rows};
 use estimates::model;
 use existence::Evidence;
 use fit::{Arithmetic, coordinates, fit};
-use inference::infer;
+use inference::{MOST_OF_FEW, infer};
 use verify::verify_on_file;
 
 /// A solver, by the name in the model file.
@@ -137,11 +137,22 @@ pub enum ExactJob {
 pub struct InferenceJob {
     /// Probability that an interval covers, in 0..1.
     pub confidence: f64,
-    /// White's sandwich (HC0) instead of the inverse information.
+    /// White's sandwich (HC0) instead of the inverse information. Sampling weights and weights of classes always take a
+    /// sandwich.
     pub robust: bool,
 }
 
 impl Job {
+    /// Whether rows are weighed by more than how often they were observed: by sampling weights, or by factors of their
+    /// classes.
+    fn weighs_beyond_counts(&self) -> bool {
+        self.takes_sampling_weights() || self.request.class_weight != ClassWeight::Equal
+    }
+
+    fn takes_sampling_weights(&self) -> bool {
+        self.request.weight.is_some() && self.request.weight_kind == Some(WeightKind::Sampling)
+    }
+
     /// What the solver gets for a Hessian of a table with such a shape.
     fn curvature(&self, shape: Shape) -> Curvature {
         match self.preconditioner {
@@ -213,6 +224,16 @@ impl Job {
                     (8 * shape.parameters().pow(2)) >> 30
                 ),
                 "Leave them out, or train fewer classes or features.",
+            ));
+        }
+        if self.inference.is_some() && self.weighs_beyond_counts() && shape.parameters() > MOST_OF_FEW {
+            return Err(Error::usage(
+                format!(
+                    "--inference with sampling weights or --class-weight takes the products of all {} coefficients in double \
+                     precision, for {MOST_OF_FEW} of them at most",
+                    shape.parameters()
+                ),
+                "Leave it out, or train fewer classes or features.",
             ));
         }
         let takes_moments = self.solver == Solver::Generative || self.init == Init::Generative;
@@ -315,6 +336,11 @@ pub fn prepare_on<'j>(
 }
 
 impl Prepared<'_> {
+    /// The rows of the training, without those that are left out.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
     /// What the run is going to do.
     pub fn plan(&self) -> RunPlan {
         let [categories, levels] = self.plan.categories();

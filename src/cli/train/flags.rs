@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use crate::backend::Selection;
 use crate::cli::limits::LimitFlags;
 use crate::cli::rows::RowFlags;
-use crate::data::{ClassWeight, DEFAULT_MAX_LEVELS, MOST_LEVELS, Nulls, Request, Table};
+use crate::data::{ClassWeight, DEFAULT_MAX_LEVELS, MOST_LEVELS, Nulls, Request, Table, WeightKind};
 use crate::error::{Error, Result};
 use crate::penalty::PenaltyScale;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Preconditioner};
@@ -48,9 +48,12 @@ pub(in crate::cli) struct Train {
     /// Levels that a category may have
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_LEVELS, help_heading = "Columns")]
     max_levels: usize,
-    /// A column of row weights: a row of weight 2 counts as if it were there twice
+    /// A column of row weights: a row of weight 2 counts as if it were there twice, one of weight 0 as if it were not
     #[arg(long, value_name = "COL", help_heading = "Columns")]
     weight: Option<String>,
+    /// What the weights are, for standard errors and likelihood [default: count]
+    #[arg(long, value_name = "KIND", requires = "weight", help_heading = "Columns")]
+    weight_kind: Option<WeightKindName>,
     /// A column that adds to the log odds with a coefficient of 1
     #[arg(long, value_name = "COL", help_heading = "Columns")]
     offset: Option<String>,
@@ -136,6 +139,14 @@ pub(in crate::cli) struct Train {
     device: Selection,
     #[command(flatten)]
     limits: LimitFlags,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum WeightKindName {
+    /// How often a row was observed
+    Count,
+    /// How many of a population a row stands for, which was observed once: standard errors by the sandwich
+    Sampling,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -228,6 +239,10 @@ impl Train {
                 max_levels: check_max_levels(self.max_levels)?,
                 ignore: names("--ignore", &self.ignore)?,
                 weight: self.weight.clone(),
+                weight_kind: self.weight_kind.map(|kind| match kind {
+                    WeightKindName::Count => WeightKind::Count,
+                    WeightKindName::Sampling => WeightKind::Sampling,
+                }),
                 offset: self.offset.clone(),
                 class_weight: self.class_weight.as_deref().map_or(Ok(ClassWeight::Equal), class_weight)?,
                 nulls: match self.nulls {

@@ -55,12 +55,16 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     };
     let selected = rows.select(&table, &monitor)?;
     let held_back = selected.validation.or(others);
-    // The report looks at the rows of the training if there are no others.
-    let in_sample = selected.training.clone();
     let prepared = prepare(selected.training, &job, &monitor)?;
-    if let Some(table) = &held_back {
-        check_held_back(table, &job.request)?;
-    }
+    // The report looks at the rows of the training if there are no others.
+    let in_sample = prepared.table().clone();
+    let held_back = match held_back {
+        Some(table) => {
+            check_held_back(&table, &job.request)?;
+            Some(job.request.weighed(table, &monitor)?)
+        }
+        None => None,
+    };
     let plan = prepared.plan();
     if arguments.dry_run {
         print(&if global.json {

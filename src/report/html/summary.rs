@@ -168,7 +168,9 @@ pub(super) fn cost(model: &Model) -> Markup {
             @if let Some(weights) = training.weights {
                 dt { "Row weights" }
                 dd {
-                    @if let Some(column) = &training.weight { "from " (name(column)) "; " }
+                    @if let Some(column) = &training.weight {
+                        "from " (name(column)) ", " (training.weight_kind.describe()) "; "
+                    }
                     "their sum is " (Figure::new("model/training/weights", weights, 6))
                 }
             }
@@ -181,6 +183,7 @@ pub(super) fn cost(model: &Model) -> Markup {
                     " (without features " (Figure::new("model/training/null_deviance", likelihood.null_deviance, 7))
                     "), AIC " (Figure::new("model/training/aic", likelihood.aic, 7))
                     ", McFadden’s R² " (Figure::new("model/training/mcfadden_r2", likelihood.mcfadden_r2, 4))
+                    @if let Some(kind) = &likelihood.kind { " (" (name(kind)) ")" }
                 }
             }
             @if !training.files.is_empty() {
