@@ -9,12 +9,13 @@ use super::decode::{BATCH_ROWS, Part, decode, to_f64};
 use super::field::{Field, Kind};
 use super::label::{Class, for_each_class};
 use super::levels::{Level, level_name};
+use super::names::matching;
 use super::plan::{FeaturePlan, Takes};
 use super::rows::{Range, block_rows, ranges};
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
-use crate::wording::listed;
+use crate::wording::{entry, listed, plain};
 
 /// A feature of a model, as it is looked for in a table.
 #[derive(Clone, Copy, Debug)]
@@ -148,18 +149,25 @@ impl Inputs {
         let (label, weight) = (place(label), place(weight));
         let mut kept = Vec::new();
         for name in keep {
-            match table.find(name) {
-                Some(column) => kept.push(column),
-                None => missing.push(name),
+            let named = matching(table, name);
+            if named.is_none() {
+                missing.push(name);
+            }
+            // A pattern takes what is not there yet; a name is taken at its word.
+            for column in named.into_iter().flatten() {
+                if !kept.contains(&column) {
+                    kept.push(column);
+                } else if table.fields[column].name == *name {
+                    return Err(Error::usage(format!("--keep names `{}` twice", plain(name)), "Name it once."));
+                }
             }
         }
         missing.dedup();
         let columns = |n: usize| if n == 1 { "the column" } else { "the columns" };
         if !missing.is_empty() {
-            return Err(Error::data(
-                format!("{} has not {} {}", table.name(), columns(missing.len()), listed(&missing)),
-                format!("The columns are: {}", table.names()),
-            ));
+            let entries: Vec<String> = missing.iter().map(|name| entry(name)).collect();
+            let fact = format!("{} has not {} {}", table.name(), columns(missing.len()), listed(&entries));
+            return Err(table.no_column(fact, &missing));
         }
         if !others.is_empty() {
             return Err(Error::data(

@@ -1,7 +1,6 @@
 //! Which columns of a table are used, and how: a request of the user, checked against the table.
 
 use arrow::array::ArrayRef;
-use glob::Pattern;
 
 use super::census::Census;
 use super::decode::to_f64;
@@ -9,11 +8,12 @@ use super::field::{Field, Kind, UNUSABLE};
 use super::label::LabelPlan;
 use super::levels::{CategoryPlan, MOST_LEVELS, Search};
 use super::load::Loaded;
+use super::names::matching;
 use super::table::Table;
 use super::{Design, Shape};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
-use crate::wording::{counted, listed, plain};
+use crate::wording::{counted, entry, listed, plain};
 
 /// What is done about missing values: nulls, and NaN in columns of floats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -32,7 +32,7 @@ pub enum Nulls {
 
 impl Nulls {
     /// Whether a model trained so has a value for what is missing.
-    pub(super) fn fills(self) -> bool {
+    pub fn fills(self) -> bool {
         matches!(self, Self::Mean | Self::Indicator)
     }
 }
@@ -46,8 +46,8 @@ pub struct Request {
     pub positive: Option<String>,
     /// A softmax over the values of the label, however many there are.
     pub multinomial: bool,
-    /// The features, by name or pattern (`*`, `?`); if empty, all numbers, booleans and texts.
-    pub features: Vec<String>,
+    /// The features, by name or pattern (`*`, `?`), none if that is empty; `None` for all numbers, booleans and texts.
+    pub features: Option<Vec<String>>,
     /// Columns that are categories although they are no text, by name or pattern.
     pub categorical: Vec<String>,
     /// Columns of categories and the level that is their reference, and the label and the class that is; of the others it
@@ -76,7 +76,7 @@ impl Default for Request {
             label: None,
             positive: None,
             multinomial: false,
-            features: Vec::new(),
+            features: None,
             categorical: Vec::new(),
             references: Vec::new(),
             max_levels: DEFAULT_MAX_LEVELS,
@@ -261,10 +261,15 @@ impl Request {
         let (categories, notes) = search.run(table, &plan.categories, monitor)?;
         plan.categories = categories;
         plan.notes.extend(notes);
-        if plan.features() > 0 {
+        if plan.features() > 0 || self.wants_none() {
             return Ok(());
         }
         Err(nothing_left(table, plan))
+    }
+
+    /// Whether a model of the intercept alone will do.
+    fn wants_none(&self) -> bool {
+        self.features.as_ref().is_some_and(Vec::is_empty)
     }
 
     /// Checks the request against the columns of `table`; what levels categories have is not known yet.
@@ -278,20 +283,16 @@ impl Request {
         let mut ignored: Vec<usize> = weight.into_iter().chain(offset).collect();
         for name in &self.ignore {
             ignored.extend(matching(table, name).ok_or_else(|| {
-                Error::data(
-                    format!("--ignore {name}: there is no such column"),
-                    format!("The columns are: {}", table.names()),
-                )
+                let shown = plain(&entry(name));
+                table.no_column(format!("--ignore {shown}: there is no such column"), &[name])
             })?);
         }
         let mut taken_at_their_word = Vec::new();
         let mut categorical = Vec::new();
         for name in &self.categorical {
             let named = matching(table, name).ok_or_else(|| {
-                Error::data(
-                    format!("--categorical {name}: there is no such column"),
-                    format!("The columns are: {}", table.names()),
-                )
+                let shown = plain(&entry(name));
+                table.no_column(format!("--categorical {shown}: there is no such column"), &[name])
             })?;
             for column in named {
                 if table.fields[column].name == *name {
@@ -305,7 +306,7 @@ impl Request {
                 }
             }
         }
-        let mut columns = if self.features.is_empty() {
+        let mut columns = if self.features.is_none() {
             let (usable, left_out): (Vec<usize>, Vec<usize>) = (0..table.fields.len())
                 .filter(|&column| {
                     column != label.column && !ignored.contains(&column) && !categorical.contains(&column)
@@ -314,13 +315,11 @@ impl Request {
             notes.extend(notes_on(left_out.iter().map(|&column| &table.fields[column])));
             usable
         } else {
-            let mut columns = Vec::with_capacity(self.features.len());
-            for name in &self.features {
+            let names = self.features.as_deref().unwrap_or_default();
+            let mut columns = Vec::with_capacity(names.len());
+            for name in names {
                 let named = matching(table, name).ok_or_else(|| {
-                    Error::data(
-                        format!("there is no feature column `{name}`"),
-                        format!("The columns are: {}", table.names()),
-                    )
+                    table.no_column(format!("there is no feature column `{}`", plain(name)), &[name])
                 })?;
                 // A pattern takes what is usable; a name is taken at its word.
                 let by_name = named.len() == 1 && table.fields[named[0]].name == *name;
@@ -370,7 +369,7 @@ impl Request {
             factors: None,
             notes,
         };
-        if plan.features.is_empty() && plan.categories.is_empty() {
+        if plan.features.is_empty() && plan.categories.is_empty() && !self.wants_none() {
             return Err(nothing_left(table, &plan));
         }
         Ok(plan)
@@ -380,10 +379,7 @@ impl Request {
     fn beside(&self, table: &Table, label: &LabelPlan, flag: &str, name: Option<&str>) -> Result<Option<usize>> {
         let Some(name) = name else { return Ok(None) };
         let Some(column) = table.find(name) else {
-            return Err(Error::data(
-                format!("{flag} {name}: there is no such column"),
-                format!("The columns are: {}", table.names()),
-            ));
+            return Err(table.no_column(format!("{flag} {}: there is no such column", plain(name)), &[name]));
         };
         let field = &table.fields[column];
         if column == label.column || field.kind != Kind::Numeric {
@@ -394,7 +390,8 @@ impl Request {
             };
             return Err(Error::data(format!("{flag} {name}: {why}"), "Name a column of numbers."));
         }
-        let named = [("--features", &self.features), ("--categorical", &self.categorical)];
+        let features = self.features.as_deref().unwrap_or_default();
+        let named = [("--features", features), ("--categorical", &self.categorical)];
         if let Some((other, _)) = named.iter().find(|(_, names)| names.iter().any(|feature| feature == name)) {
             return Err(Error::usage(
                 format!("{other} and {flag} both name `{name}`"),
@@ -408,26 +405,11 @@ impl Request {
 fn nothing_left(table: &Table, plan: &Plan) -> Error {
     let fact = format!("no feature is left beside the label `{}`", plain(&table.fields[plan.label.column].name));
     let facts: Vec<&str> = std::iter::once(&fact).chain(&plan.notes).map(String::as_str).collect();
-    Error::data(facts.join("; "), format!("Name some with --features; the columns are: {}", table.names()))
-}
-
-/// The columns that a name or a pattern means, in the table's order; `None` if there are none.
-fn matching(table: &Table, name: &str) -> Option<Vec<usize>> {
-    if let Some(column) = table.find(name) {
-        return Some(vec![column]);
-    }
-    // A struct or a list is all that lies in it.
-    let (of_struct, of_list) = (format!("{name}."), format!("{name}["));
-    let parts: Vec<usize> = (0..table.fields.len())
-        .filter(|&column| [&of_struct, &of_list].iter().any(|start| table.fields[column].name.starts_with(*start)))
-        .collect();
-    if !parts.is_empty() {
-        return Some(parts);
-    }
-    let pattern = Pattern::new(name).ok().filter(|_| name.contains(['*', '?']))?;
-    let found: Vec<usize> =
-        (0..table.fields.len()).filter(|&column| pattern.matches(&table.fields[column].name)).collect();
-    (!found.is_empty()).then_some(found)
+    let way_out = format!(
+        "Name some with --features, or say --features '' for the intercept alone; the columns are: {}",
+        table.names()
+    );
+    Error::data(facts.join("; "), way_out)
 }
 
 /// What is said of columns that nobody named and that are left out.

@@ -16,9 +16,10 @@ use rayon::prelude::*;
 
 use super::field::{Constant, Field, Source, leaves};
 use super::files::{Found, find};
+use super::foreign::{foreign, head};
 use super::panics::without_panic;
 use crate::error::{Error, Result};
-use crate::wording::listed;
+use crate::wording::{entry, listed};
 
 /// A file of a table.
 #[derive(Clone, Debug)]
@@ -157,7 +158,7 @@ impl Table {
 
     /// The names of all columns, for messages.
     pub(super) fn names(&self) -> String {
-        let names: Vec<&str> = self.fields.iter().map(|field| field.name.as_str()).collect();
+        let names: Vec<String> = self.fields.iter().map(|field| entry(&field.name)).collect();
         listed(&names)
     }
 
@@ -255,10 +256,12 @@ fn open_file(found: &Found) -> Result<DataFile> {
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let loaded = without_panic(|| ArrowReaderMetadata::load(&file, options));
     let metadata = loaded.and_then(|result| result.map_err(|cause| cause.to_string())).map_err(|cause| {
-        Error::data(
-            format!("{shown} ({} bytes) is not a Parquet file, or it is truncated or damaged: {cause}", about.len()),
-            "Write or copy the file again. CSV can be converted: duckdb -c \"COPY (FROM 'x.csv') TO 'x.parquet'\"",
-        )
+        head(path).ok().and_then(|head| foreign(path, &head)).unwrap_or_else(|| {
+            Error::data(
+                format!("{shown} ({} bytes) is not a Parquet file, or it is truncated or damaged: {cause}", about.len()),
+                "Write or copy the file again.",
+            )
+        })
     })?;
     let rows = metadata.metadata().file_metadata().num_rows();
     let groups: i64 = metadata.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).sum();
