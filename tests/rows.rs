@@ -40,7 +40,7 @@ fn label() -> Label {
 }
 
 fn plan(table: &Table, features: &[&str]) -> Plan {
-    let features = features.iter().map(|&name| name.to_owned()).collect();
+    let features = Some(features.iter().map(|&name| name.to_owned()).collect());
     let request = Request { label: Some("t".into()), positive: Some("yes".into()), features, ..Request::default() };
     request.resolve(table.clone(), &Silent).expect("the columns are there").1
 }

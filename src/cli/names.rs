@@ -97,7 +97,23 @@ mod tests {
     /// What a message lists can be copied.
     #[test]
     fn what_is_shown_is_read_again() {
-        let odd = ["a", "a,b", " a", "a ", "", "\"", "\"\"", "a\"b", ",", ",,\"", "\"a\",b", "\u{a0}x", "-x", "a=b", "\u{1f600}"];
+        let odd = [
+            "a",
+            "a,b",
+            " a",
+            "a ",
+            "",
+            "\"",
+            "\"\"",
+            "a\"b",
+            ",",
+            ",,\"",
+            "\"a\",b",
+            "\u{a0}x",
+            "-x",
+            "a=b",
+            "\u{1f600}",
+        ];
         let shown: Vec<String> = odd.iter().map(|name| entry(name)).collect();
         assert_eq!(names("--keep", &[shown.join(", ")]).expect("a list"), odd);
     }

@@ -139,8 +139,10 @@ impl Values {
         let mut sorted = self.counts.clone();
         sorted.sort_by(|a, b| a.0.partial_cmp(&b.0).unwrap_or(std::cmp::Ordering::Equal));
         let (shown, rest) = sorted.split_at(if self.others > 0 { 3 } else { sorted.len() });
-        let mut texts: Vec<String> =
-            shown.iter().map(|(class, count)| format!("{} ({})", visible(&class.to_string()), counted(*count, "row"))).collect();
+        let mut texts: Vec<String> = shown
+            .iter()
+            .map(|(class, count)| format!("{} ({})", visible(&class.to_string()), counted(*count, "row")))
+            .collect();
         let others = self.others + rest.iter().map(|(_, count)| count).sum::<u64>();
         if others > 0 {
             texts.push(format!("others ({})", counted(others, "row")));

@@ -144,7 +144,8 @@ impl Search<'_> {
             match merged {
                 Some(merged) if merged.levels.len() > 1 => usable.push(merged),
                 Some(merged) => {
-                    let always = merged.levels.first().map_or_else(|| "missing".into(), |level| visible(&level_name(level)));
+                    let always =
+                        merged.levels.first().map_or_else(|| "missing".into(), |level| visible(&level_name(level)));
                     constant.push(format!("{} (always {always})", field.name));
                 }
                 None if category.is_named => {
@@ -174,7 +175,9 @@ impl Search<'_> {
         for (name, _) in self.references {
             if !usable.iter().any(|category| table.fields[category.column].name == *name) {
                 if table.find(name).is_none() {
-                    return Err(table.no_column(format!("--reference {}: there is no such column", plain(name)), &[name]));
+                    return Err(
+                        table.no_column(format!("--reference {}: there is no such column", plain(name)), &[name])
+                    );
                 }
                 return Err(Error::data(
                     format!("--reference {}: that column is no category of this model", plain(name)),

@@ -182,6 +182,12 @@ impl Plan {
             .chain(self.offset)
     }
 
+    /// The plan of the intercept alone.
+    #[must_use]
+    pub fn without_features(&self) -> Self {
+        Self { features: Vec::new(), categories: Vec::new(), ..self.clone() }
+    }
+
     /// The plan with what [`load`](super::load()) found: what stands in for missing values, and the classes' factors.
     #[must_use]
     pub fn after(&self, loaded: &Loaded) -> Self {
@@ -318,9 +324,8 @@ impl Request {
             let names = self.features.as_deref().unwrap_or_default();
             let mut columns = Vec::with_capacity(names.len());
             for name in names {
-                let named = matching(table, name).ok_or_else(|| {
-                    table.no_column(format!("there is no feature column `{}`", plain(name)), &[name])
-                })?;
+                let named = matching(table, name)
+                    .ok_or_else(|| table.no_column(format!("there is no feature column `{}`", plain(name)), &[name]))?;
                 // A pattern takes what is usable; a name is taken at its word.
                 let by_name = named.len() == 1 && table.fields[named[0]].name == *name;
                 for column in named {

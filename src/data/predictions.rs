@@ -256,5 +256,9 @@ fn lines(batch: &RecordBatch, form: Form) -> std::result::Result<String, arrow::
 
 /// A cell of CSV (RFC 4180). An empty text is no null, and a line of blanks alone is one that readers skip.
 fn quoted(text: &str) -> String {
-    if text.is_empty() || text.trim() != text || text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    if text.is_empty() || text.trim() != text || text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
 }

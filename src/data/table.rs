@@ -163,26 +163,46 @@ impl Table {
     }
 
     /// Positions of rows in the table as the user finds them in the files, for messages: rows from 0, with the file
-    /// where there are several.
+    /// where there are several: `a:3`, or `a: 3, 5; b: 1`.
     pub fn row_names(&self, rows: &[usize]) -> String {
-        let name = |&row: &usize| {
+        let place = |&row: &usize| {
             let group = &self.groups[self.groups.partition_point(|group| group.first_row <= row).max(1) - 1];
             let within = row - group.first_row;
             let in_group = group.keep.as_ref().map_or(Some(within), |keep| keep.set_indices().nth(within));
-            self.row_name(group, in_group.unwrap_or(0))
+            (group, in_group.unwrap_or(0))
         };
-        rows.iter().map(name).collect::<Vec<_>>().join(", ")
+        if let [row] = rows {
+            let (group, in_group) = place(row);
+            return self.row_name(group, in_group);
+        }
+        let places: Vec<(usize, String)> = rows
+            .iter()
+            .map(|row| {
+                let (group, in_group) = place(row);
+                (group.file, self.row_in_file(group, in_group).to_string())
+            })
+            .collect();
+        let of_file = |some: &[(usize, String)]| {
+            let rows = some.iter().map(|(_, row)| row.as_str()).collect::<Vec<_>>().join(", ");
+            if self.files.len() == 1 { rows } else { format!("{}: {rows}", self.files[some[0].0].path.display()) }
+        };
+        places.chunk_by(|a, b| a.0 == b.0).map(of_file).collect::<Vec<_>>().join("; ")
     }
 
     /// A row of the file's row group, as [`Table::row_names`] has it.
     pub(super) fn row_name(&self, group: &Group, in_group: usize) -> String {
+        let row = self.row_in_file(group, in_group);
+        if self.files.len() == 1 { row.to_string() } else { format!("{}:{row}", self.files[group.file].path.display()) }
+    }
+
+    /// The place in its file of a row of the file's row group.
+    fn row_in_file(&self, group: &Group, in_group: usize) -> usize {
         let file = &self.files[group.file];
         let before: usize = file.metadata.metadata().row_groups()[..group.index]
             .iter()
             .map(|group| usize::try_from(group.num_rows()).unwrap_or(0))
             .sum();
-        let row = before + in_group;
-        if self.files.len() == 1 { row.to_string() } else { format!("{}:{row}", file.path.display()) }
+        before + in_group
     }
 
     /// The table of the rows that `keep` gives for each row group (of those that are there), as bits of the file's rows.
@@ -258,7 +278,10 @@ fn open_file(found: &Found) -> Result<DataFile> {
     let metadata = loaded.and_then(|result| result.map_err(|cause| cause.to_string())).map_err(|cause| {
         head(path).ok().and_then(|head| foreign(path, &head)).unwrap_or_else(|| {
             Error::data(
-                format!("{shown} ({} bytes) is not a Parquet file, or it is truncated or damaged: {cause}", about.len()),
+                format!(
+                    "{shown} ({} bytes) is not a Parquet file, or it is truncated or damaged: {cause}",
+                    about.len()
+                ),
                 "Write or copy the file again.",
             )
         })

@@ -17,10 +17,19 @@ use crate::train::fit::Fit;
 use crate::train::{ExactJob, Job};
 use crate::wording::{counted, listed, plain};
 
-pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, seconds: Seconds) -> Model {
+/// The model of a fit; `null` is the mean loss of the model without features, if it has no closed form.
+pub(super) fn model(
+    table: &Table,
+    job: &Job,
+    loaded: Loaded,
+    fit: &Fit,
+    null: Option<f64>,
+    device: String,
+    seconds: Seconds,
+) -> Model {
     let Fit { coordinates, outcome, .. } = fit;
     let estimates = Estimates::of(fit, job, loaded.label.is_softmax.then_some(loaded.label.classes.len()));
-    let (totals, with_offsets) = (loaded.totals.classes, loaded.offset.is_some());
+    let totals = loaded.totals.classes;
     let is_weighted = loaded.weight.is_some() || loaded.class_weight.is_some();
     let is_softmax = loaded.label.is_softmax;
     let features: Vec<FeatureInfo> = loaded
@@ -122,7 +131,7 @@ pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device:
             likelihood: job.inference.map(|_| {
                 // A mean of f32 terms holds about seven digits; the CPU's is in f64.
                 let digits = (fit.settings.bias > 0.0 && fit.verified.is_none()).then_some(7);
-                Likelihood::new(fit.loss, &totals, job.intercept, with_offsets, outcome.parameters.len(), digits)
+                Likelihood::new(fit.loss, &totals, job.intercept, null, outcome.parameters.len(), digits)
             }),
             validation: None,
             device,

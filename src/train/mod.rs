@@ -4,6 +4,7 @@ mod estimates;
 mod existence;
 mod fit;
 mod inference;
+mod null;
 mod verify;
 
 use std::time::Instant;
@@ -22,6 +23,7 @@ use estimates::model;
 use existence::Evidence;
 use fit::{Arithmetic, coordinates, fit};
 use inference::infer;
+use null::null_loss;
 use verify::verify_on_file;
 
 /// A solver, by the name in the model file.
@@ -413,7 +415,8 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
         verify = verifying.elapsed().as_secs_f64();
     }
     fit.covariance = infer(table, &plan, &loaded, job, &mut fit, &mut *backend, arithmetic, monitor)?;
+    let null = null_loss(table, &plan, &loaded, job, monitor)?;
     backend.check()?;
     let seconds = Seconds { read, upload, solve, verify, total: start.elapsed().as_secs_f64() };
-    Ok(model(table, job, loaded, &fit, device.describe(), seconds))
+    Ok(model(table, job, loaded, &fit, null, device.describe(), seconds))
 }

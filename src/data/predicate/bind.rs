@@ -81,7 +81,8 @@ impl Binder<'_> {
             return Ok(index);
         }
         let Some(data_type) = (self.types)(&column.name) else {
-            let mut listed = self.names.iter().take(30).map(|name| plain(&name_in_text(name))).collect::<Vec<_>>().join(", ");
+            let mut listed =
+                self.names.iter().take(30).map(|name| plain(&name_in_text(name))).collect::<Vec<_>>().join(", ");
             if self.names.len() > 30 {
                 listed += &format!(", ... ({} columns)", self.names.len());
             }
