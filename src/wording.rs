@@ -48,7 +48,7 @@ pub fn visible(value: &str) -> String {
 
 /// A word as a POSIX shell takes it. Control characters, which a message cannot show, are written by `printf`.
 pub fn shell(word: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%".contains(c);
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-=,:+@%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();
     }
@@ -66,6 +66,11 @@ pub fn shell(word: &str) -> String {
         })
         .collect();
     format!("\"$(printf {})\"", quoted(&escaped))
+}
+
+/// The words of a command as a POSIX shell takes them.
+pub fn command<T: AsRef<str>>(words: &[T]) -> String {
+    words.iter().map(|word| shell(word.as_ref())).collect::<Vec<_>>().join(" ")
 }
 
 /// A flag and its value as a POSIX shell takes them; a value with a dash in front would be taken for a flag.
@@ -156,6 +161,23 @@ mod tests {
         }
         assert_eq!(nearest("AGE", ["age", "Age", "AGe"]), Some("AGe"));
         assert_eq!(nearest("a", []), None);
+    }
+
+    #[test]
+    fn words_are_those_of_a_shell() {
+        for (word, shown) in [
+            ("a/b_c-1.x,y=2:@%+", "a/b_c-1.x,y=2:@%+"),
+            ("K\u{f6}ln", "K\u{f6}ln"),
+            ("", "''"),
+            (">50K", "'>50K'"),
+            ("it's", "'it'\\''s'"),
+            ("$x `y` \"z\"", "'$x `y` \"z\"'"),
+            ("a\n5%\\", "\"$(printf 'a\\0125%%\\\\')\""),
+        ] {
+            assert_eq!(shell(word), shown);
+        }
+        assert_eq!(["-1", "1"].map(|value| flag("--positive", value)), ["--positive=-1", "--positive 1"]);
+        assert_eq!(command(&["train", "a b", ""]), "train 'a b' ''");
     }
 
     #[test]

@@ -182,6 +182,11 @@ impl Plan {
             .chain(self.offset)
     }
 
+    /// Adds to what the user should know of the run.
+    pub fn add_note(&mut self, note: &str) {
+        self.notes.push(note.to_owned());
+    }
+
     /// The plan of the intercept alone.
     #[must_use]
     pub fn without_features(&self) -> Self {

@@ -308,10 +308,15 @@ pub fn prepare_on<'j>(
     monitor: &dyn Monitor,
 ) -> Result<Prepared<'j>> {
     let start = Instant::now();
-    let (table, plan) = job.request.resolve(table, monitor)?;
+    let (table, mut plan) = job.request.resolve(table, monitor)?;
     let design = plan.design(table.rows);
     job.check(design.shape)?;
-    let device = open()?;
+    let mut device = open()?;
+    if design.shape.features == 0 && device.is_gpu() {
+        // A table without columns of features has no bytes that a GPU could bind.
+        plan.add_note("a model without features is fitted on the CPU: there are no columns for a GPU to read");
+        device = Device::Cpu;
+    }
     let loading = device.reserve(design, &job.limits)?;
     Ok(Prepared { table, job, plan, device, loading, start })
 }

@@ -46,8 +46,6 @@ impl Seat {
         others: &[(&str, &wgpu::Buffer)],
     ) -> wgpu::BindGroup {
         let buffer = |name: &str| match name {
-            // A table without features has nothing there, but something must be bound.
-            "features" if self.features.size() == 0 => &self.labels,
             "features" => &self.features,
             // Only the moments of the classes have centres; what reads none binds the labels there.
             "labels" | "centres" => &self.labels,
@@ -123,7 +121,7 @@ impl Seat {
     /// The buffer of a part, if the table has it.
     pub(super) fn part(&self, part: Part) -> Option<&wgpu::Buffer> {
         match part {
-            Part::Features => Some(&self.features).filter(|features| features.size() > 0),
+            Part::Features => Some(&self.features),
             Part::Labels => Some(&self.labels),
             Part::RowWeights => self.row_weights.as_ref(),
             Part::Offsets => self.offsets.as_ref(),
