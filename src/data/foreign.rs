@@ -50,7 +50,7 @@ pub(super) fn foreign(path: &Path, head: &[u8]) -> Option<Error> {
     let fact = if head.is_empty() || head.starts_with(ENCRYPTED) {
         format!("{shown} is {what}")
     } else {
-        format!("{shown} is {what}, no Parquet file")
+        format!("{shown} is {what}, not a Parquet file")
     };
     Some(Error::data(fact, way_out))
 }
@@ -91,7 +91,7 @@ fn described(path: &Path, head: &[u8]) -> Option<(String, String)> {
     let said = |what: &str, way_out: String| Some((what.to_owned(), way_out));
     let name = path.to_string_lossy();
     if head.is_empty() {
-        return said("empty", "Write or copy the file again.".into());
+        return said("empty (0 bytes)", "Write or copy the file again.".into());
     }
     if head.starts_with(b"PAR1") {
         return None;

@@ -25,11 +25,16 @@ pub(super) fn matching(table: &Table, name: &str) -> Option<Vec<usize>> {
     (!found.is_empty()).then_some(found)
 }
 
+/// Names that are looked at for a slip.
+const MOST_SLIPS: usize = 3;
+
 impl Table {
     /// The error for names that are no columns, with those that may be meant.
     pub(super) fn no_column(&self, fact: impl Into<String>, names: &[&str]) -> Error {
         let known = || self.fields.iter().map(|field| field.name.as_str());
-        let meant: Vec<String> = names
+        // Of many no one is a slip.
+        let slips = if names.len() > MOST_SLIPS { &[] } else { names };
+        let meant: Vec<String> = slips
             .iter()
             .filter_map(|name| {
                 let near = plain(&entry(nearest(name, known())?));
