@@ -8,7 +8,7 @@ use crate::backend::storage::human;
 use crate::data::inspect::{Bound, ColumnInfo, Inspection};
 use crate::model::{FileInfo, Model};
 use crate::report::terminal::{cut, shortened};
-use crate::wording::{command, plain};
+use crate::wording::{command, plain, visible};
 
 /// Columns that a table shows unless all are asked for.
 const SHOWN: usize = 40;
@@ -180,7 +180,7 @@ pub fn model(path: &str, model: &Model) -> String {
     }
     // The table has the rows of several classes.
     if let Some(positives) = training.positives {
-        let [negative, positive] = model.label.two().map(|class| plain(&class.to_string()));
+        let [negative, positive] = model.label.two().map(|class| plain(&visible(&class.to_string())));
         let prevalence = 100.0 * positives as f64 / training.rows as f64;
         line("prevalence", &format!("{prevalence:.4} % are {positive}, the others {negative}"));
     }

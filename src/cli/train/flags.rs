@@ -24,7 +24,8 @@ pub(in crate::cli) struct Train {
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
 
-    /// The label: boolean, 0/1, -1/1, any column with two values and --positive, or the classes of a softmax
+    /// The label: boolean, 0/1, -1/1, yes/no and the like, any column with two values and --positive, or the classes of a
+    /// softmax
     #[arg(long, value_name = "COL", help_heading = "Columns")]
     label: Option<String>,
     /// The value of the label that counts as positive
