@@ -1,6 +1,8 @@
 //! Words of messages: names from files as a terminal can show them and as the command line takes them, lists that end,
 //! counts with their noun.
 
+use std::fmt::Write as _;
+
 use strsim::osa_distance;
 
 /// Names that a list shows.
@@ -56,15 +58,19 @@ pub fn shell(word: &str) -> String {
     if !word.contains(|c: char| c.is_control()) {
         return quoted(word);
     }
-    let escaped: String = word
-        .chars()
-        .map(|c| match c {
-            '%' => "%%".into(),
-            '\\' => "\\\\".into(),
-            c if c.is_control() => c.to_string().bytes().map(|byte| format!("\\{byte:03o}")).collect(),
-            c => c.to_string(),
-        })
-        .collect();
+    let mut escaped = String::new();
+    for c in word.chars() {
+        match c {
+            '%' => escaped.push_str("%%"),
+            '\\' => escaped.push_str("\\\\"),
+            c if c.is_control() => {
+                for byte in c.to_string().bytes() {
+                    let _ = write!(escaped, "\\{byte:03o}");
+                }
+            }
+            c => escaped.push(c),
+        }
+    }
     format!("\"$(printf {})\"", quoted(&escaped))
 }
 

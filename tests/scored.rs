@@ -134,7 +134,7 @@ fn messages_under_a_condition_name_the_rows_of_the_file() {
     write_parquet(&place.path("data.parquet"), &columns, 15);
     let condition = ["--where", "k >= 6 and k <> 22"];
     let train = "train data.parquet --label y --device cpu --features";
-    assert_refused(&place, &format!("{train} x"), &condition, &["`x`", "2 rows", "23, 31"], &["--nulls"]);
+    assert_refused(&place, &format!("{train} x"), &condition, &["x: 2 null", "from 0: 23, 31"], &[]);
     place.done(&format!("{train} z -o model.json"));
     let evaluate = "evaluate -m model.json data.parquet --label late";
     assert_refused(&place, evaluate, &condition, &["`late`", "row 29, from 0"], &["is not null"]);
@@ -241,6 +241,26 @@ fn numbers_that_a_prediction_needs_are_there() {
     place.done("train data.parquet --label y --features x --device cpu -o model.json");
     change(&place, |model| model["features"][0]["scale"] = Value::Null);
     place.done("predict -m model.json data.parquet -o out.parquet");
+}
+
+/// A coefficient that no double holds is no estimate: the model would be written with a null in its place.
+#[test]
+fn a_coefficient_beyond_the_range_of_doubles_is_refused() {
+    let mut random = Random(8);
+    let x: Vec<f64> = (0..200).map(|_| random.unit()).collect();
+    let y: Vec<bool> = x.iter().map(|x| random.label(4.0 * x - 2.0)).collect();
+    let place = Place::with_data(&[
+        ("tiny", floats(x.iter().map(|x| x * 1e-310))),
+        ("x", floats(x.clone())),
+        ("y", booleans(y)),
+    ]);
+    for solver in ["cg", "newton", "generative"] {
+        let train =
+            format!("train data.parquet --label y --features tiny --solver {solver} --device cpu -o model.json");
+        let fact = ["`tiny`", "beyond the range of doubles", "e-311"];
+        assert_refused(&place, &train, &[], &fact, &["another unit"]);
+    }
+    assert_eq!(place.files(), ["data.parquet"]);
 }
 
 #[test]

@@ -32,12 +32,11 @@ pub(super) fn entries(flag: &str, list: &str) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     let mut rest = list;
     loop {
-        let (entry, behind) = match rest.trim_start().strip_prefix('"') {
-            Some(quoted) => quoted_entry(flag, list, quoted)?,
-            None => {
-                let (text, behind) = rest.split_once(',').map_or((rest, None), |(text, behind)| (text, Some(behind)));
-                (Entry { text: text.trim().to_owned(), is_quoted: false }, behind)
-            }
+        let (entry, behind) = if let Some(quoted) = rest.trim_start().strip_prefix('"') {
+            quoted_entry(flag, list, quoted)?
+        } else {
+            let (text, behind) = rest.split_once(',').map_or((rest, None), |(text, behind)| (text, Some(behind)));
+            (Entry { text: text.trim().to_owned(), is_quoted: false }, behind)
         };
         entries.push(entry);
         match behind {

@@ -282,8 +282,20 @@ pub fn fold_pieces<T: Send>(
     let label = inputs.label.iter().map(|(column, _)| *column);
     let columns: Vec<usize> =
         of_features.chain(label).chain(inputs.weight).chain(inputs.keep.iter().copied()).collect();
-    let batch_rows = block_rows(columns.len());
+    let batch_rows = block_rows(columns.len().max(1));
     let fold = |piece: &mut Piece, range: &Range| {
+        if columns.is_empty() {
+            // An intercept alone needs to know how many rows there are.
+            let mut state = start();
+            for before in (0..range.rows).step_by(batch_rows) {
+                monitor.check()?;
+                *piece = Piece { first_row: range.first_row + before, ..Piece::default() };
+                piece.rows = batch_rows.min(range.rows - before);
+                monitor.advance(piece.rows as u64);
+                work(&mut state, piece)?;
+            }
+            return Ok(state);
+        }
         let part = Part {
             group: range.group,
             rows: (range.file_rows.len() < table.groups[range.group].file_rows).then(|| vec![range.file_rows.clone()]),

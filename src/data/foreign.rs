@@ -230,6 +230,9 @@ pub(super) fn has_encrypted_columns(path: &Path) -> bool {
     footer().is_ok_and(|bytes| Compact(&bytes).has_field(8).unwrap_or(false))
 }
 
+/// What ends a struct.
+const STOP: u8 = 0;
+
 /// What is left of a text in the compact protocol of Thrift.
 struct Compact<'b>(&'b [u8]);
 
@@ -237,13 +240,13 @@ impl Compact<'_> {
     /// Whether the struct that begins here has a field of this number; `None` if it is none.
     fn has_field(mut self, wanted: i64) -> Option<bool> {
         let mut number = 0;
-        while let Some(kind) = self.field(&mut number)? {
-            if number == wanted {
-                return Some(true);
+        loop {
+            match self.field(&mut number)? {
+                STOP => return Some(false),
+                _ if number == wanted => return Some(true),
+                kind => self.skip(kind, 0)?,
             }
-            self.skip(kind, 0)?;
         }
-        Some(false)
     }
 
     fn byte(&mut self) -> Option<u8> {
@@ -269,11 +272,11 @@ impl Compact<'_> {
         None
     }
 
-    /// The type of the next field, whose number follows that of the last one; `Some(None)` at the end of a struct.
-    fn field(&mut self, number: &mut i64) -> Option<Option<u8>> {
+    /// The type of the next field, whose number follows that of the last one, or [`STOP`].
+    fn field(&mut self, number: &mut i64) -> Option<u8> {
         let head = self.byte()?;
-        if head == 0 {
-            return Some(None);
+        if head == STOP {
+            return Some(STOP);
         }
         *number = match head >> 4 {
             0 => {
@@ -282,7 +285,7 @@ impl Compact<'_> {
             }
             step => *number + i64::from(step),
         };
-        Some(Some(head & 0x0f))
+        Some(head & 0x0f)
     }
 
     fn skip(&mut self, kind: u8, depth: usize) -> Option<()> {
@@ -306,10 +309,12 @@ impl Compact<'_> {
             }
             12 if depth < 32 => {
                 let mut number = 0;
-                while let Some(kind) = self.field(&mut number)? {
-                    self.skip(kind, depth + 1)?;
+                loop {
+                    match self.field(&mut number)? {
+                        STOP => return Some(()),
+                        kind => self.skip(kind, depth + 1)?,
+                    }
                 }
-                Some(())
             }
             // There are no maps in a footer.
             _ => None,

@@ -158,7 +158,9 @@ const EVIDENT: [[&str; 2]; 6] = [["no", "yes"], ["false", "true"], ["n", "y"], [
 fn is_evident(a: &Class, b: &Class) -> bool {
     let is_pair = |a: &Class, b: &Class| match (a, b) {
         (Class::Boolean(a), Class::Boolean(b)) => a != b,
-        (Class::Number(a), Class::Number(b)) => (*a == 0.0 || *a == -1.0) && *b == 1.0,
+        (Class::Number(_), Class::Number(_)) => {
+            [0.0, -1.0].iter().any(|no| *a == Class::Number(*no)) && *b == Class::Number(1.0)
+        }
         (Class::Text(a), Class::Text(b)) => {
             EVIDENT.iter().any(|[no, yes]| a.eq_ignore_ascii_case(no) && b.eq_ignore_ascii_case(yes))
         }
@@ -395,7 +397,7 @@ impl LabelPlan {
             Some(positive) => class == positive,
             None => match class {
                 Class::Boolean(flag) => *flag,
-                Class::Number(number) => *number == 1.0,
+                Class::Number(_) => *class == Class::Number(1.0),
                 Class::Text(text) => EVIDENT.iter().any(|[_, yes]| text.eq_ignore_ascii_case(yes)),
             },
         }
@@ -544,7 +546,7 @@ fn command(table: &Table, field: &Field, values: &Values) -> String {
     if let [a, b] = classes.as_slice()
         && !is_evident(a, b)
     {
-        command += &format!(" {}", positive(b));
+        command = format!("{command} {}", positive(b));
     }
     command
 }

@@ -14,11 +14,12 @@ use crate::backend::storage::{Limits, Placement};
 use crate::backend::{Backend, Device, Loading, Selection};
 use crate::data::{Design, Plan, Request, Shape, Table, load};
 use crate::error::{Error, Result};
-use crate::model::{Model, Seconds};
+use crate::model::{FeatureInfo, Model, Seconds};
 use crate::monitor::Monitor;
 use crate::penalty::PenaltyScale;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, History, Preconditioner};
 use crate::subsample::{HESSIAN_FEATURES, Sampling, kept_rows};
+use crate::wording::plain;
 use estimates::model;
 use existence::Evidence;
 use fit::{Arithmetic, coordinates, fit};
@@ -423,5 +424,24 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let null = null_loss(table, &plan, &loaded, job, monitor)?;
     backend.check()?;
     let seconds = Seconds { read, upload, solve, verify, total: start.elapsed().as_secs_f64() };
-    Ok(model(table, job, loaded, &fit, null, device.describe(), seconds))
+    let model = model(table, job, loaded, &fit, null, device.describe(), seconds);
+    check_range(&model)?;
+    Ok(model)
+}
+
+/// An error if an estimate is beyond the range of doubles: written as `null`, it would predict nothing.
+fn check_range(model: &Model) -> Result<()> {
+    let is_beyond = |feature: &&FeatureInfo| {
+        feature.coefficient.iter().chain(&feature.coefficients).any(|coefficient| !coefficient.is_finite())
+    };
+    match model.features.iter().find(is_beyond) {
+        Some(FeatureInfo { name, scale, .. }) if model.training.status.has_estimates() => Err(Error::data(
+            format!(
+                "the coefficient of `{}` is beyond the range of doubles: the standard deviation of the column is {scale:e}",
+                plain(name)
+            ),
+            "Give the column in another unit, or leave it out with --ignore.",
+        )),
+        _ => Ok(()),
+    }
 }

@@ -84,7 +84,7 @@ impl Binder<'_> {
             let mut listed =
                 self.names.iter().take(30).map(|name| plain(&name_in_text(name))).collect::<Vec<_>>().join(", ");
             if self.names.len() > 30 {
-                listed += &format!(", ... ({} columns)", self.names.len());
+                listed = format!("{listed}, ... ({} columns)", self.names.len());
             }
             let meant = nearest(&column.name, self.names.iter().copied())
                 .map_or_else(String::new, |name| format!("Did you mean {}? ", plain(&name_in_text(name))));
