@@ -594,10 +594,10 @@ fn files_of_other_kinds_are_refused() {
         fs::write(place.path("file"), content).expect("the file is written");
         assert_refused(&place, "file", fact, way_out);
     };
-    refused(b"", "file is empty", "gpu-logreg train -o");
-    refused(b"a,b\n1,2\n", "neither a model nor a Parquet file: it begins with `a,b\\n1,2\\n`", "duckdb");
+    refused(b"", "file is empty", "again");
+    refused(b"a,b\n1,2\n", "file is CSV, separated by commas, not a Parquet file", "duckdb");
     refused(b"PAR", "neither a model nor a Parquet file: it begins with `PAR`", "Parquet file");
-    refused(b"[1, 2]", "neither a model nor", "Parquet file");
+    refused(b"[1, 2]", "file is JSON, not a Parquet file", "duckdb");
     refused(b"\x1b[31m\x00", "it begins with `\\x1b[31m\\x00`", "Parquet file");
     refused(b"PAREwhatever", "a Parquet file with an encrypted footer", "without encryption");
     let whole = place.read("weather.parquet");

@@ -45,7 +45,7 @@ fn label() -> Label {
 }
 
 fn plan(table: &Table, features: &[&str]) -> Plan {
-    let features = features.iter().map(|&name| name.to_owned()).collect();
+    let features = Some(features.iter().map(|&name| name.to_owned()).collect());
     let request = Request { label: Some("t".into()), positive: Some("yes".into()), features, ..Request::default() };
     request.resolve(table.clone(), &Silent).expect("the columns are there").1
 }
@@ -168,7 +168,7 @@ fn columns_of(
 /// What is said when the rows of the file are read with features `a` and `b`.
 fn read_all(path: &Path) -> std::result::Result<usize, String> {
     let table = Table::open(path).map_err(|error| error.to_string())?;
-    let features = ["a", "b"].map(str::to_owned).into();
+    let features = Some(["a", "b"].map(str::to_owned).into());
     let request = Request { label: Some("t".into()), positive: Some("yes".into()), features, ..Request::default() };
     let (table, plan) = request.resolve(table, &Silent).map_err(|error| error.to_string())?;
     let count = |rows: &mut usize, block: &mut Block<'_>| *rows += block.labels.len();
