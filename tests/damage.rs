@@ -4,7 +4,8 @@
 //! are counted, and none may contradict what the footer says of the values.
 //!
 //! A run takes 2,000 files of a series; `GPU_LOGREG_DAMAGED_FILES` is another number, `GPU_LOGREG_DAMAGED_FROM` begins
-//! elsewhere, and `tests/campaigns/damage.sh` takes 20,000.
+//! elsewhere, and `tests/campaigns/damage.sh` takes 20,000. With `GPU_LOGREG_DAMAGED_TO` the files with which something is
+//! wrong are kept in that folder.
 
 #[allow(dead_code, reason = "each test file takes the parts that it uses")]
 mod common {
@@ -279,8 +280,11 @@ fn one(seed: u64, all: &[Base], folder: &Path, before: u64, found: &Mutex<Found>
     if peak() > before + MOST_MEMORY {
         faults.push(format!("{} MB of memory", peak() >> 20));
     }
+    if let Some(to) = std::env::var_os("GPU_LOGREG_DAMAGED_TO").filter(|_| !faults.is_empty()) {
+        fs::write(Path::new(&to).join(format!("{seed}.parquet")), &wreck.bytes).expect("the file is kept");
+    }
     for fault in faults {
-        found.faults.push(format!("{seed}, {}, {}: {fault}", base.name, wreck.what));
+        found.faults.push(format!("{seed}, {}, {}, {}: {fault}", base.name, wreck.kind, wreck.what));
     }
 }
 
