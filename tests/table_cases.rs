@@ -38,7 +38,8 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::data_type::{BoolType, Int96, Int96Type};
 use parquet::file::metadata::{FileMetaData, KeyValue, ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter};
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::statistics::Statistics;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use serde_json::{Value, json};
@@ -398,7 +399,7 @@ const CASES: &[(u32, &[Case])] = &[
             Case {
                 before: &[SAVE_X],
                 edit: |place| {
-                    edited_model(place, "null.json", |model| model["features"][0]["coefficient"] = Value::Null)
+                    edited_model(place, "null.json", null_coefficient);
                 },
                 ..case(
                     "model_with_a_null",
@@ -661,6 +662,10 @@ fn edited_model(place: &Place, name: &str, change: impl FnOnce(&mut Value)) {
     fs::write(place.path(name), model.to_string()).expect("the model is written");
 }
 
+fn null_coefficient(model: &mut Value) {
+    model["features"][0]["coefficient"] = Value::Null;
+}
+
 fn feature_twice(model: &mut Value) {
     let feature = model["features"][0].clone();
     model["features"].as_array_mut().expect("a list").push(feature);
@@ -867,7 +872,7 @@ fn write_bare(place: &Place, name: &str, x: ArrayRef, groups: &[usize]) {
         .set_dictionary_enabled(false)
         .set_compression(Compression::UNCOMPRESSED)
         .set_offset_index_disabled(true)
-        .set_statistics_enabled(parquet::file::properties::EnabledStatistics::Chunk)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
         .build();
     let file = fs::File::create(place.path(name)).expect("the file is created");
     let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).expect("a schema for Parquet");
@@ -935,7 +940,6 @@ fn other_nulls(place: &Place) {
     edit_footer(place, "data.parquet", |footer| {
         let group = footer.row_group(0);
         let mut columns = group.columns().to_vec();
-        use parquet::file::statistics::Statistics;
         let Some(Statistics::Double(known)) = columns[1].statistics() else { panic!("statistics of x") };
         let statistics = Statistics::double(known.min_opt().copied(), known.max_opt().copied(), None, Some(42), false);
         columns[1] = columns[1].clone().into_builder().set_statistics(statistics).build().expect("a column");
@@ -1157,7 +1161,9 @@ impl Answer {
             .collect();
         let mut scaled = rows.clone();
         for (column, (mean, scale)) in scaled.columns.iter_mut().zip(&moments) {
-            column.iter_mut().for_each(|x| *x = (*x - mean) / scale);
+            for x in column {
+                *x = (*x - mean) / scale;
+            }
         }
         let at = scaled.newton(0.0);
         let (hessian, _) = scaled.hessian(&at[..features], at[features]);
@@ -1375,7 +1381,9 @@ fn of_numbers() -> Answer {
     let table = base();
     let mut code = vec![0.0; ROWS];
     for (number, rows) in NUMBERS.iter().zip(rows_by_code(3)) {
-        rows.into_iter().for_each(|row| code[row] = number.parse().expect("a number"));
+        for row in rows {
+            code[row] = number.parse().expect("a number");
+        }
     }
     Answer::of(named(&[("x", &table.x), ("code", &code)]), &table.y, Vec::new())
 }
@@ -1504,7 +1512,7 @@ fn replaced_file(place: &Place, by_another: bool) -> Check {
         .set_dictionary_enabled(false)
         .set_compression(Compression::UNCOMPRESSED)
         .set_offset_index_disabled(true)
-        .set_statistics_enabled(parquet::file::properties::EnabledStatistics::Chunk)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
         .build();
     let mut other = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut other, batch.schema(), Some(properties)).expect("a schema");

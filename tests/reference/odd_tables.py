@@ -206,6 +206,8 @@ def reference(values, label, features, weight, nulls):
                 raise Unfit("a text with missing values")
             live = [value for value, kept in zip(column, keep) if kept]
             found = sorted({value for value in live if value is not None}, key=lambda text: text.encode())
+            if len(found) < 2:
+                raise Unfit("a text of one level")
             for level in found[1:] + ([None] if gone.any() else []):
                 levels.append(("%s=%s" % (name, "(null)" if level is None else level), [float(v == level) for v in live]))
     names += [name for name, _ in levels]
@@ -299,6 +301,11 @@ KEYS = [["007", "07", "7"], ["1", "2", "10"], ["2024-01-05", "2024-02-01", "2023
         ["1.5", "2", "3"], ["a", None, "b"], ["nan", "1", "2"], ["+1", "1", "2"]]
 
 
+def quoted(name):
+    """A name in a list of the command line, as in CSV."""
+    return '"%s"' % name.replace('"', '""') if name != name.strip() or re.search('[,"]', name) else name
+
+
 class Made:
     """A table as it was written, and what the program is asked."""
 
@@ -319,7 +326,7 @@ class Made:
         parts = int(random.integers(2, 5))
         cuts = [0, *sorted(random.choice(np.arange(20, rows - 20), parts - 1, replace=False).tolist()), rows]
         spans = list(zip(cuts, cuts[1:]))
-        self.explicit = "names" not in things and (random.random() < 0.7 or "unused" in things)
+        self.explicit = random.random() < 0.6 or "unused" in things
         if "types" in things:
             for place in range(int(random.integers(1, 4))):
                 columns["t%d" % place] = some_type(random, rows, random.normal(size=rows))
@@ -358,8 +365,10 @@ class Made:
                     file["extra"] = pa.array(random.integers(0, 9, end - start)) if number % 2 else pa.array(["t"] * (end - start))
         renamed = {}
         if "names" in things:
-            chosen = random.choice(len(ODD_NAMES), len(features) + 1, replace=False)
-            renamed = {name: ODD_NAMES[place] for name, place in zip([*features, "y"], chosen) if random.random() < 0.7}
+            # A name is a pattern too, where features are named.
+            odd = [name for name in ODD_NAMES if not self.explicit or not re.search("[*?]", name)]
+            chosen = random.choice(len(odd), len(features) + 1, replace=False)
+            renamed = {name: odd[place] for name, place in zip([*features, "y"], chosen) if random.random() < 0.7}
         # Files, each with its folder.
         keys = [""] * parts
         if "partitions" in things:
@@ -468,7 +477,7 @@ class Made:
         """What the program is asked."""
         flags = ["--label=" + self.label]
         if self.explicit:
-            flags.append("--features=" + ",".join(features))
+            flags.append("--features=" + ",".join(quoted(name) for name in features))
         if self.weight:
             flags += ["--weight", self.weight]
         if self.nulls:
@@ -536,6 +545,7 @@ def drawn(folder, seed):
         try:
             return made, features, reference(values, made.label, features, made.weight, made.nulls)
         except Unfit as reason:
+            # Must be refused: a table now and then.
             if str(reason) == "a text with missing values" and made.random.random() < 0.1:
                 return made, features, None
     raise SystemExit("%d: no table can be fitted" % seed)

@@ -64,7 +64,7 @@ fn kind(path: &[i16]) -> &'static str {
         [4, 1, 3, 12, ..] => "another statistic",
         [4, 1, 3, 13, ..] => "statistics of encodings",
         [4, 1, 3, 16, ..] => "statistics of sizes",
-        [4, 1, 4 | 5 | 6 | 7] => "an offset or a size of an index",
+        [4, 1, 4..=7] => "an offset or a size of an index",
         [4, 1, ..] => "another part of a chunk",
         [4, 2] => "a size of a row group",
         [4, 3] => "the rows of a row group",
