@@ -39,7 +39,7 @@ use wreck::{Base, KINDS, bases, contradiction, damaged};
 
 const FILES: u64 = 2_000;
 
-/// One of so many files is given to the program too.
+/// One of so many files is given to the program too, to train and another one to predict.
 const TO_THE_PROGRAM: u64 = 80;
 
 /// A file of this size may take so long on a busy machine, and so much memory.
@@ -100,10 +100,13 @@ fn outcome(path: &Path, base: &Base) -> Outcome {
     }
 }
 
-/// The same by the program.
-fn outcome_of_program(path: &Path, base: &Base) -> Outcome {
+/// The same by the program; the model is left at `model`, if that is given.
+fn outcome_of_program(path: &Path, base: &Base, model: Option<&Path>) -> Outcome {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gpu-logreg"));
     command.arg("train").arg(path).args(["--label", "y", "--device", "cpu", "--json"]);
+    if let Some(model) = model {
+        command.arg("-o").arg(model);
+    }
     if !base.features.is_empty() {
         command.args(["--features", &base.features.join(",")]);
     }
@@ -116,6 +119,20 @@ fn outcome_of_program(path: &Path, base: &Base) -> Outcome {
         (Some(0), Ok(model)) => Outcome::Answer(answer(&model)),
         (Some(3), Ok(error)) => Outcome::Refused(error["error"]["message"].as_str().unwrap_or_default().to_owned()),
         (code, _) => Outcome::Fault(format!("exit code {code:?}: {}", String::from_utf8_lossy(&output.stderr))),
+    }
+}
+
+/// What the program predicts with a model.
+fn predictions(path: &Path, model: &Path) -> Outcome {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gpu-logreg"));
+    command.arg("predict").arg(path).arg("-m").arg(model).args(["-o", "-", "--quiet"]);
+    let output = command.stdin(Stdio::null()).output().expect("the program starts");
+    match (output.status.code(), String::from_utf8(output.stdout)) {
+        (Some(0), Ok(text)) => Outcome::Answer(text),
+        (Some(3), _) => Outcome::Refused(String::from_utf8_lossy(&output.stderr).into_owned()),
+        (code, _) => {
+            Outcome::Fault(format!("predict: exit code {code:?}: {}", String::from_utf8_lossy(&output.stderr)))
+        }
     }
 }
 
@@ -183,8 +200,15 @@ fn damage_is_seen() -> Check {
     for base in &mut all {
         let path = folder.path().join("whole.parquet");
         fs::write(&path, &base.bytes).map_err(|e| e.to_string())?;
-        match outcome(&path, base) {
-            Outcome::Answer(answer) => base.answer = answer,
+        let model = folder.path().join(&base.name);
+        let by_program = outcome_of_program(&path, base, Some(&model));
+        match (outcome(&path, base), predictions(&path, &model)) {
+            (Outcome::Answer(answer), Outcome::Answer(predictions)) => {
+                if by_program != Outcome::Answer(answer.clone()) || predictions.lines().count() < 100 {
+                    return Err(format!("{}: {answer}, {by_program:?}, {predictions}", base.name));
+                }
+                (base.answer, base.predictions) = (answer, predictions);
+            }
             other => return Err(format!("{}: {other:?}", base.name)),
         }
         if let Some(what) = contradiction(&base.bytes, base) {
@@ -261,7 +285,8 @@ fn one(seed: u64, all: &[Base], folder: &Path, before: u64, found: &Mutex<Found>
     let path = folder.join(format!("{seed}.parquet"));
     fs::write(&path, &wreck.bytes).expect("the file is written");
     let outcome = outcome(&path, base);
-    let by_program = seed.is_multiple_of(TO_THE_PROGRAM).then(|| outcome_of_program(&path, base));
+    let by_program = seed.is_multiple_of(TO_THE_PROGRAM).then(|| outcome_of_program(&path, base, None));
+    let predicted = (seed % TO_THE_PROGRAM == TO_THE_PROGRAM / 2).then(|| predictions(&path, &folder.join(&base.name)));
     let _ = fs::remove_file(&path);
     let mut found = found.lock().expect("nobody panics with it");
     let tally = found.tallies.entry(wreck.kind).or_default();
@@ -276,6 +301,13 @@ fn one(seed: u64, all: &[Base], folder: &Path, before: u64, found: &Mutex<Found>
         if !alike {
             faults.push(format!("the library says {outcome:?}, the program {other:?}"));
         }
+    }
+    match predicted {
+        Some(Outcome::Fault(fault)) => faults.push(fault),
+        Some(Outcome::Answer(text)) if base.checksums && text != base.predictions => {
+            faults.push("other predictions in spite of checksums".into());
+        }
+        _ => (),
     }
     if peak() > before + MOST_MEMORY {
         faults.push(format!("{} MB of memory", peak() >> 20));

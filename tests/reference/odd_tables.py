@@ -5,7 +5,7 @@ reference; rows of weight 0 are no rows; a column of several widths is one colum
 
     odd_tables.py PROGRAM [--count N] [--seed N] [--only N]
 
-Needs numpy, pandas and pyarrow. Every fifth table is fitted on an adapter too, if the program finds one. `.ci/run` starts it.
+Needs numpy and pyarrow. Every fifth table is fitted on an adapter too, if the program finds one. `.ci/run` starts it.
 """
 import argparse
 import json
@@ -19,7 +19,6 @@ from decimal import Decimal
 from urllib.parse import quote, unquote
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 

@@ -38,6 +38,8 @@ pub(crate) struct Base {
     pub(crate) nulls: bool,
     /// What a training on it says.
     pub(crate) answer: String,
+    /// What its model predicts for it.
+    pub(crate) predictions: String,
 }
 
 const ROWS: usize = 120;
@@ -141,7 +143,15 @@ pub(crate) fn bases() -> Vec<Base> {
             writer.write(&batch).expect("the rows are written");
             writer.close().expect("the footer is written");
             let features = features.to_vec();
-            Base { name: name.into(), bytes, checksums: false, features, nulls, answer: String::new() }
+            Base {
+                name: name.into(),
+                bytes,
+                checksums: false,
+                features,
+                nulls,
+                answer: String::new(),
+                predictions: String::new(),
+            }
         })
         .collect();
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/damage"));
@@ -155,7 +165,15 @@ pub(crate) fn bases() -> Vec<Base> {
     for (name, nulls, features) in reference {
         let bytes = fs::read(folder.join(name).with_extension("parquet")).expect("the file is there");
         let (checksums, features) = (name != "bare", features.to_vec());
-        all.push(Base { name: format!("{name} of pyarrow"), bytes, checksums, features, nulls, answer: String::new() });
+        all.push(Base {
+            name: format!("{name} of pyarrow"),
+            bytes,
+            checksums,
+            features,
+            nulls,
+            answer: String::new(),
+            predictions: String::new(),
+        });
     }
     all
 }
