@@ -262,6 +262,9 @@ const CASES: &[(u32, &[Case])] = &[
                 Is(of_long_codes, &[]),
             ),
             case("folders_of_numbers", |place| folders(place, &NUMBERS), TRAIN_FOLDER, Is(of_numbers, &[])),
+            case("folders_of_numbers_and_letters", |place| folders(place, &ZIPS), TRAIN_FOLDER, Is(of_zips, &[])),
+            case("folders_of_exponents", |place| folders(place, &EXPONENTS), TRAIN_FOLDER, Is(of_exponents, &[])),
+            case("folders_of_true_and_false", |place| folders(place, &TRUTH), TRAIN_FOLDER, Is(of_truth, &[])),
             case("folders_with_a_nan", |place| folders(place, &["1", "2", "nan"]), TRAIN_FOLDER, Is(of_nan, &[])),
             Case {
                 before: &[SAVE_FOLDER],
@@ -767,6 +770,9 @@ fn range_index(place: &Place) {
 const CODES: [&str; 3] = ["007", "07", "7"];
 /// One beyond 2^53 apart.
 const LONG_CODES: [&str; 2] = ["9007199254740992", "9007199254740993"];
+const ZIPS: [&str; 3] = ["01001", "11164", "2A001"];
+const EXPONENTS: [&str; 3] = ["1e5", "1e6", "2e5"];
+const TRUTH: [&str; 2] = ["false", "true"];
 const NUMBERS: [&str; 3] = ["1", "2", "10"];
 
 /// `x` and the label, in a folder for each code, the rows by their level.
@@ -1371,6 +1377,18 @@ fn of_codes() -> Answer {
 
 fn of_long_codes() -> Answer {
     with_codes(&LONG_CODES)
+}
+
+fn of_zips() -> Answer {
+    with_codes(&ZIPS)
+}
+
+fn of_exponents() -> Answer {
+    with_codes(&EXPONENTS)
+}
+
+fn of_truth() -> Answer {
+    with_codes(&TRUTH)
 }
 
 fn of_nan() -> Answer {
