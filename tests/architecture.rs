@@ -32,6 +32,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("serde", &[]),
     ("serde_json", &[]),
     ("statrs", &["model/"]),
+    ("strsim", &["wording.rs"]),
     ("sysinfo", &["backend/storage/limits.rs"]),
     (
         "tempfile",

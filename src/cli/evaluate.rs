@@ -17,7 +17,7 @@ use crate::report::html::{Page, Quality, RowsFrom};
 use crate::score::{evaluate_and_sketch, evaluate_and_sketch_classes, open};
 use crate::sketch::Sketch;
 use crate::sketch::classes::ClassSketch;
-use crate::wording::counted;
+use crate::wording::{counted, flag, plain};
 
 #[derive(Args)]
 pub(super) struct Evaluate {
@@ -103,7 +103,11 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
         ));
     }
     if let (None, Some(column)) = (weight, &model.training.weight) {
-        global.note(&format!("the model was trained with the weights `{column}`, and here every row counts once; --weight {column} weighs them"));
+        global.note(&format!(
+            "the model was trained with the weights `{}`, and here every row counts once; {} weighs them",
+            plain(column),
+            flag("--weight", column)
+        ));
     }
     if global.json {
         let mut document = serde_json::json!({ "model": arguments.model, "left_out": left_out, "metrics": metrics });

@@ -5,6 +5,7 @@ mod devices;
 mod evaluate;
 mod inspect;
 mod limits;
+mod names;
 mod predict;
 mod progress;
 mod rows;

@@ -6,7 +6,7 @@
 
 #![expect(clippy::inline_always, reason = "what is not inlined into `in_vectors` is not compiled for its registers")]
 
-use std::fmt::Display;
+use std::fmt::Debug;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray, StringArray};
 use arrow::datatypes::{
@@ -19,7 +19,7 @@ use parquet::basic::ColumnOrder;
 
 use super::decode::to_f64;
 use crate::vectors::{LANES, in_vectors};
-use crate::wording::{counted, plain};
+use crate::wording::counted;
 
 /// What a chunk's statistics promise.
 #[derive(Clone, Debug, Default)]
@@ -76,12 +76,11 @@ impl Bounds {
 
     /// What some values of the chunk have that its statistics exclude, if they have.
     pub(super) fn contradiction(&self, array: &ArrayRef) -> Option<String> {
-        fn outside<T: PartialOrd + Display>((least, most): (T, T), (low, high): (T, T)) -> Option<String> {
-            let shown = |value: T| plain(&value.to_string());
+        fn outside<T: PartialOrd + Debug>((least, most): (T, T), (low, high): (T, T)) -> Option<String> {
             if low < least {
-                return Some(format!("it holds {}, its footer says at least {}", shown(low), shown(least)));
+                return Some(format!("it holds {low:?}, its footer says at least {least:?}"));
             }
-            (high > most).then(|| format!("it holds {}, its footer says at most {}", shown(high), shown(most)))
+            (high > most).then(|| format!("it holds {high:?}, its footer says at most {most:?}"))
         }
         if let Some(bounds) = self.numbers {
             return outside(bounds, extent(array)?);
@@ -99,7 +98,9 @@ impl Bounds {
 
 /// Whether [`to_f64`] reads this type, in an order that is that of its statistics.
 fn is_number(data_type: &DataType) -> bool {
-    data_type.is_numeric() || data_type.is_temporal() && !matches!(data_type, DataType::Interval(_)) || *data_type == DataType::Boolean
+    data_type.is_numeric()
+        || data_type.is_temporal() && !matches!(data_type, DataType::Interval(_))
+        || *data_type == DataType::Boolean
 }
 
 /// The smallest and the largest number of an array; `None` if it has none.
@@ -218,13 +219,13 @@ mod tests {
         let bounds = Bounds { numbers: Some((-0.0, 2.0)), texts: None, nulls: Some(1) };
         let of = |values: Vec<f64>| bounds.contradiction(&(Arc::new(Float64Array::from(values)) as ArrayRef));
         assert_eq!(of(vec![0.0, 2.0]), None);
-        assert_eq!(of(vec![0.0, 2.5]).as_deref(), Some("it holds 2.5, its footer says at most 2"));
-        assert_eq!(of(vec![-1.0, 2.5]).as_deref(), Some("it holds -1, its footer says at least -0"));
+        assert_eq!(of(vec![0.0, 2.5]).as_deref(), Some("it holds 2.5, its footer says at most 2.0"));
+        assert_eq!(of(vec![-1.0, 2.5]).as_deref(), Some("it holds -1.0, its footer says at least -0.0"));
         assert_eq!(bounds.wrong_nulls(1), None);
         assert_eq!(bounds.wrong_nulls(3).as_deref(), Some("it holds 3 nulls, its footer says 1"));
         let bounds = Bounds { texts: Some(("b".into(), "d".into())), ..Bounds::default() };
         let of = |texts: Vec<&str>| bounds.contradiction(&(Arc::new(StringArray::from(texts)) as ArrayRef));
         assert_eq!(of(vec!["c", "d"]), None);
-        assert_eq!(of(vec!["c", "da"]).as_deref(), Some("it holds da, its footer says at most d"));
+        assert_eq!(of(vec!["c", "da"]).as_deref(), Some("it holds \"da\", its footer says at most \"d\""));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder};
 use arrow::buffer::BooleanBuffer;
@@ -13,9 +14,13 @@ use arrow::datatypes::{
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection};
+use parquet::column::page::PageReader;
+use parquet::errors::ParquetError;
+use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::bounds::Bounds;
 use super::field::Source;
+use super::foreign::{WITHOUT_ENCRYPTION, has_encrypted_columns};
 use super::panics::without_panic;
 use super::schema::widened;
 use super::table::{Group, Root, Table};
@@ -101,6 +106,9 @@ pub(super) fn decode(
     while seen < end {
         let Some(rows) = reader.next(seen)? else { break };
         let rows_of_batch = rows;
+        if seen + rows > expected {
+            return Err(reader.too_many_rows());
+        }
         let keep = kept.as_ref().map(|kept| kept.slice(seen, rows_of_batch.min(kept.len() - seen)));
         let rows = keep.as_ref().map_or(rows_of_batch, BooleanBuffer::count_set_bits);
         if rows > 0 {
@@ -123,7 +131,7 @@ pub(super) fn decode(
     if seen < end {
         return Err(reader.damaged(&format!("{seen} rows came out of it, its footer says {expected}")));
     }
-    if part.rows.is_none() && end == group.file_rows {
+    if end == expected {
         reader.check_end(seen)?;
     }
     Ok(taken)
@@ -220,19 +228,52 @@ impl<'t> Roots<'t> {
         }
     }
 
-    /// An error if the row group does not end after `seen` rows, all that its footer says, or has other nulls than that.
+    /// An error if more comes after `seen` rows, all that the footer says, or if a whole row group has other nulls.
     fn check_end(&mut self, seen: usize) -> Result<()> {
         if self.reader.is_none() {
             return Ok(());
         }
-        if seen > self.end || self.next(seen)?.is_some() {
-            let expected = self.end;
-            return Err(self.damaged(&format!("more rows came out of it than the {expected} that its footer says")));
+        let has_more = match &self.part.rows {
+            None => self.next(seen)?.is_some(),
+            // The decoder stops with its selection; how many rows there are stands in the heads of the pages.
+            Some(ranges) if ranges.last().is_some_and(|range| range.end == self.group.file_rows) => {
+                self.rows_in_pages()?.is_some_and(|rows| rows != self.group.file_rows)
+            }
+            Some(_) => false,
+        };
+        if has_more {
+            return Err(self.too_many_rows());
         }
-        match self.bounds.iter().find_map(|(bounds, nulls)| bounds.wrong_nulls(*nulls)) {
+        let wrong = |(bounds, nulls): &(Bounds, u64)| bounds.wrong_nulls(*nulls);
+        match self.bounds.iter().find_map(wrong).filter(|_| self.part.rows.is_none()) {
             Some(fact) => Err(self.damaged(&fact)),
             None => Ok(()),
         }
+    }
+
+    /// The rows of the row group as the heads of the pages of a column that is not nested say; `None` without such a one.
+    fn rows_in_pages(&self) -> Result<Option<usize>> {
+        let file = &self.table.files[self.group.file];
+        let roots = self.columns.iter().filter_map(|&column| self.table.fields[column].root());
+        let Some(leaf) = roots.filter_map(|root| file.roots[root].as_ref()?.leaf).next() else { return Ok(None) };
+        let input = File::open(&file.path).map_err(|cause| self.damaged(&cause.to_string()))?;
+        let about = file.metadata.metadata().row_group(self.group.index);
+        let count = || -> std::result::Result<usize, ParquetError> {
+            let mut pages = SerializedPageReader::new(Arc::new(input), about.column(leaf), self.group.file_rows, None)?;
+            let mut rows = 0;
+            while let Some(page) = pages.peek_next_page()? {
+                rows += page.num_rows.or(page.num_levels).unwrap_or(0);
+                pages.skip_next_page()?;
+            }
+            Ok(rows)
+        };
+        let rows = without_panic(count).and_then(|rows| rows.map_err(|cause| cause.to_string()));
+        rows.map(Some).map_err(|cause| self.damaged(&cause))
+    }
+
+    fn too_many_rows(&self) -> Error {
+        let expected = self.group.file_rows;
+        self.damaged(&format!("more rows come out of it than the {expected} that its footer says"))
     }
 
     /// A column of the table in this batch.
@@ -292,10 +333,17 @@ impl<'t> Roots<'t> {
             [column] => format!("column `{}`", self.table.fields[*column].name),
             columns => format!("one of {} columns", columns.len()),
         };
+        let path = &self.table.files[self.group.file].path;
+        if has_encrypted_columns(path) {
+            return Error::data(
+                format!("{} has encrypted columns: {what} cannot be decoded: {cause}", path.display()),
+                format!("{WITHOUT_ENCRYPTION} A column that is not encrypted can be named with --features."),
+            );
+        }
         Error::data(
             format!(
                 "{}: {what}, row group {} (rows from {}) cannot be decoded: {cause}",
-                self.table.files[self.group.file].path.display(),
+                path.display(),
                 self.group.index,
                 self.group.file_first_row
             ),

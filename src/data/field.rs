@@ -288,7 +288,21 @@ mod tests {
         for numbers in [&[Some("7"), Some("-3"), Some("0")][..], &[Some("0.5"), None, Some("9007199254740991")]] {
             assert_eq!(of(numbers), DataType::Float64, "{numbers:?}");
         }
-        let texts = ["007", "7.0", "1.50", "1e5", "+1", "-0", "nan", "inf", "9007199254740992", "9007199254740993", "", " 7", ".5"];
+        let texts = [
+            "007",
+            "7.0",
+            "1.50",
+            "1e5",
+            "+1",
+            "-0",
+            "nan",
+            "inf",
+            "9007199254740992",
+            "9007199254740993",
+            "",
+            " 7",
+            ".5",
+        ];
         for text in texts {
             assert_eq!(of(&[Some("7"), Some(text)]), DataType::Utf8, "{text}");
         }

@@ -18,7 +18,7 @@ use super::label::{Class, missing, parse_class};
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
-use crate::wording::{counted, listed, plain};
+use crate::wording::{counted, flag, listed, nearest, plain, visible};
 
 /// A level of a category; `None` is that of the rows without a value.
 pub type Level = Option<Class>;
@@ -159,7 +159,8 @@ impl Search<'_> {
             match merged {
                 Some(merged) if merged.levels.len() > 1 => usable.push(merged),
                 Some(merged) => {
-                    let always = merged.levels.first().map_or_else(|| "missing".into(), level_name);
+                    let always =
+                        merged.levels.first().map_or_else(|| "missing".into(), |level| visible(&level_name(level)));
                     constant.push(format!("{} (always {always})", field.name));
                 }
                 None if category.is_named => {
@@ -184,8 +185,13 @@ impl Search<'_> {
         }
         for (name, _) in self.references {
             if !usable.iter().any(|category| table.fields[category.column].name == *name) {
+                if table.find(name)?.is_none() {
+                    return Err(
+                        table.no_column(format!("--reference {}: there is no such column", plain(name)), &[name])
+                    );
+                }
                 return Err(Error::data(
-                    format!("--reference {name}: that column is no category of this model"),
+                    format!("--reference {}: that column is no category of this model", plain(name)),
                     "Name a column of text among the features, or one that --categorical names.",
                 ));
             }
@@ -361,9 +367,14 @@ impl Search<'_> {
         };
         let Some(place) = place else {
             let names: Vec<String> = levels.iter().map(level_name).collect();
+            let near = nearest(wanted, names.iter().map(String::as_str));
+            let question = near.map_or_else(String::new, |near| {
+                format!("Did you mean {}? ", flag("--reference", &format!("{}={near}", field.name)))
+            });
+            let shown: Vec<String> = names.iter().map(|name| visible(name)).collect();
             return Err(Error::data(
-                format!("--reference {}={wanted}: the column has no such level", field.name),
-                format!("Its levels are: {}", listed(&names)),
+                format!("--reference {}={}: the column has no such level", plain(&field.name), plain(wanted)),
+                format!("{question}Its levels are: {}", listed(&shown)),
             ));
         };
         levels[..=place].rotate_right(1);

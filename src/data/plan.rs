@@ -1,7 +1,6 @@
 //! Which columns of a table are used, and how: a request of the user, checked against the table.
 
 use arrow::array::ArrayRef;
-use glob::Pattern;
 
 use super::census::Census;
 use super::decode::to_f64;
@@ -9,12 +8,13 @@ use super::field::{Field, Kind, UNUSABLE};
 use super::label::LabelPlan;
 use super::levels::{CategoryPlan, Levels, MOST_LEVELS, Search};
 use super::load::Loaded;
+use super::names::matching;
 use super::table::Table;
 use super::weigh::{sum_of_weights, without_weightless};
 use super::{Design, Shape};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::monitor::Monitor;
-use crate::wording::{counted, listed, plain};
+use crate::wording::{counted, entry, listed, plain};
 
 /// What is done about missing values: nulls, and NaN in columns of floats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -33,7 +33,7 @@ pub enum Nulls {
 
 impl Nulls {
     /// Whether a model trained so has a value for what is missing.
-    pub(super) fn fills(self) -> bool {
+    pub fn fills(self) -> bool {
         matches!(self, Self::Mean | Self::Indicator)
     }
 }
@@ -47,8 +47,8 @@ pub struct Request {
     pub positive: Option<String>,
     /// A softmax over the values of the label, however many there are.
     pub multinomial: bool,
-    /// The features, by name or pattern (`*`, `?`); if empty, all numbers, booleans and texts.
-    pub features: Vec<String>,
+    /// The features, by name or pattern (`*`, `?`), none if that is empty; `None` for all numbers, booleans and texts.
+    pub features: Option<Vec<String>>,
     /// Columns that are categories although they are no text, by name or pattern.
     pub categorical: Vec<String>,
     /// Columns of categories and the level that is their reference, and the label and the class that is; of the others it
@@ -79,7 +79,7 @@ impl Default for Request {
             label: None,
             positive: None,
             multinomial: false,
-            features: Vec::new(),
+            features: None,
             categorical: Vec::new(),
             references: Vec::new(),
             max_levels: DEFAULT_MAX_LEVELS,
@@ -213,6 +213,23 @@ impl Plan {
             .chain(self.offset)
     }
 
+    /// Adds to what the user should know of the run.
+    pub fn add_note(&mut self, note: &str) {
+        self.notes.push(note.to_owned());
+    }
+
+    /// The plan of the intercept alone.
+    #[must_use]
+    pub fn without_features(&self) -> Self {
+        Self { features: Vec::new(), categories: Vec::new(), ..self.clone() }
+    }
+
+    /// The plan in which all classes weigh what their rows do.
+    #[must_use]
+    pub fn with_equal_classes(&self) -> Self {
+        Self { class_weight: ClassWeight::Equal, factors: None, ..self.clone() }
+    }
+
     /// The plan with what [`load`](super::load()) found: what stands in for missing values, and the classes' factors.
     #[must_use]
     pub fn after(&self, loaded: &Loaded) -> Self {
@@ -340,10 +357,15 @@ impl Request {
                 .push(format!("text with too many levels for a category, left out unless named: {}", listed(&names)));
             plan.left_out.extend(crowded.into_iter().map(|(name, _)| name));
         }
-        if plan.features() > 0 {
+        if plan.features() > 0 || self.wants_none() {
             return Ok(());
         }
         Err(nothing_left(table, plan))
+    }
+
+    /// Whether a model of the intercept alone will do.
+    fn wants_none(&self) -> bool {
+        self.features.as_ref().is_some_and(Vec::is_empty)
     }
 
     /// Checks the request against the columns of `table`; what levels categories have is not known yet.
@@ -357,19 +379,15 @@ impl Request {
         let mut ignored: Vec<usize> = weight.into_iter().chain(offset).collect();
         for name in &self.ignore {
             ignored.extend(matching(table, name)?.ok_or_else(|| {
-                Error::data(
-                    format!("--ignore {name}: there is no such column"),
-                    format!("The columns are: {}", table.names()),
-                )
+                let shown = plain(&entry(name));
+                table.no_column(format!("--ignore {shown}: there is no such column"), &[name])
             })?);
         }
         let mut categorical = Vec::new();
         for name in &self.categorical {
             let named = matching(table, name)?.ok_or_else(|| {
-                Error::data(
-                    format!("--categorical {name}: there is no such column"),
-                    format!("The columns are: {}", table.names()),
-                )
+                let shown = plain(&entry(name));
+                table.no_column(format!("--categorical {shown}: there is no such column"), &[name])
             })?;
             for column in named {
                 if table.fields[column].name == *name {
@@ -382,7 +400,7 @@ impl Request {
                 }
             }
         }
-        let mut columns = if self.features.is_empty() {
+        let mut columns = if self.features.is_none() {
             let (usable, left_out): (Vec<usize>, Vec<usize>) = (0..table.fields.len())
                 .filter(|&column| {
                     column != label.column && !ignored.contains(&column) && !categorical.contains(&column)
@@ -391,14 +409,11 @@ impl Request {
             notes.extend(notes_on(left_out.iter().map(|&column| &table.fields[column])));
             usable
         } else {
-            let mut columns = Vec::with_capacity(self.features.len());
-            for name in &self.features {
-                let named = matching(table, name)?.ok_or_else(|| {
-                    Error::data(
-                        format!("there is no feature column `{name}`"),
-                        format!("The columns are: {}", table.names()),
-                    )
-                })?;
+            let names = self.features.as_deref().unwrap_or_default();
+            let mut columns = Vec::with_capacity(names.len());
+            for name in names {
+                let named = matching(table, name)?
+                    .ok_or_else(|| table.no_column(format!("there is no feature column `{}`", plain(name)), &[name]))?;
                 // A pattern takes what is usable; a name is taken at its word.
                 let by_name = named.len() == 1 && table.fields[named[0]].name == *name;
                 for column in named {
@@ -424,7 +439,7 @@ impl Request {
             .into_iter()
             .partition(|column| table.fields[*column].kind == Kind::Text || categorical.contains(column));
         // A pattern names what it means.
-        let category = |column| CategoryPlan::new(column, !self.features.is_empty() || categorical.contains(&column));
+        let category = |column| CategoryPlan::new(column, self.features.is_some() || categorical.contains(&column));
         let class_weight = self.class_weight.clone();
         let plan = Plan {
             label,
@@ -443,7 +458,7 @@ impl Request {
             warnings: Vec::new(),
             left_out: Vec::new(),
         };
-        if plan.features.is_empty() && plan.categories.is_empty() {
+        if plan.features.is_empty() && plan.categories.is_empty() && !self.wants_none() {
             return Err(nothing_left(table, &plan));
         }
         Ok(plan)
@@ -453,10 +468,7 @@ impl Request {
     fn beside(&self, table: &Table, label: &LabelPlan, flag: &str, name: Option<&str>) -> Result<Option<usize>> {
         let Some(name) = name else { return Ok(None) };
         let Some(column) = table.find_shared(name)? else {
-            return Err(Error::data(
-                format!("{flag} {name}: there is no such column"),
-                format!("The columns are: {}", table.names()),
-            ));
+            return Err(table.no_column(format!("{flag} {}: there is no such column", plain(name)), &[name]));
         };
         let field = &table.fields[column];
         if column == label.column || field.kind != Kind::Numeric {
@@ -467,7 +479,8 @@ impl Request {
             };
             return Err(Error::data(format!("{flag} {name}: {why}"), "Name a column of numbers."));
         }
-        let named = [("--features", &self.features), ("--categorical", &self.categorical)];
+        let features = self.features.as_deref().unwrap_or_default();
+        let named = [("--features", features), ("--categorical", &self.categorical)];
         if let Some((other, _)) = named.iter().find(|(_, names)| names.iter().any(|feature| feature == name)) {
             return Err(Error::usage(
                 format!("{other} and {flag} both name `{name}`"),
@@ -482,26 +495,11 @@ fn nothing_left(table: &Table, plan: &Plan) -> Error {
     let fact = format!("no feature is left beside the label `{}`", plain(&table.fields[plan.label.column].name));
     let facts: Vec<&str> =
         std::iter::once(&fact).chain(&plan.notes).chain(&plan.warnings).map(String::as_str).collect();
-    Error::data(facts.join("; "), format!("Name some with --features; the columns are: {}", table.names()))
-}
-
-/// The columns that a name or a pattern means, in the table's order; `None` if there are none.
-fn matching(table: &Table, name: &str) -> Result<Option<Vec<usize>>> {
-    if let Some(column) = table.find(name)? {
-        return Ok(Some(vec![column]));
-    }
-    // A struct or a list is all that lies in it.
-    let (of_struct, of_list) = (format!("{name}."), format!("{name}["));
-    let parts: Vec<usize> = (0..table.fields.len())
-        .filter(|&column| [&of_struct, &of_list].iter().any(|start| table.fields[column].name.starts_with(*start)))
-        .collect();
-    if !parts.is_empty() {
-        return Ok(Some(parts));
-    }
-    let Some(pattern) = Pattern::new(name).ok().filter(|_| name.contains(['*', '?'])) else { return Ok(None) };
-    let found: Vec<usize> =
-        (0..table.fields.len()).filter(|&column| pattern.matches(&table.fields[column].name)).collect();
-    Ok((!found.is_empty()).then_some(found))
+    let way_out = format!(
+        "Name some with --features, or say --features '' for the intercept alone; the columns are: {}",
+        table.names()
+    );
+    Error::data(facts.join("; "), way_out)
 }
 
 /// What is said of columns that nobody named and that are left out.

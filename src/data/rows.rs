@@ -58,7 +58,8 @@ pub(super) struct Range {
     pub(super) file_rows: std::ops::Range<usize>,
     /// Position in the table of the first row.
     pub(super) first_row: usize,
-    rows: usize,
+    /// Rows of the table.
+    pub(super) rows: usize,
 }
 
 /// The ranges of at most `most` rows that `columns` of a table are read in, in the order of the rows.

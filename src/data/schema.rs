@@ -90,7 +90,11 @@ pub(super) fn common(a: &DataType, b: &DataType) -> Option<DataType> {
         (a, b) if a.is_floating() && b.is_numeric() || b.is_floating() && a.is_numeric() => Float64,
         (a, b) if a.is_integer() && b.is_integer() => match (width(a), width(b)) {
             (narrow, wide) if a.is_signed_integer() == b.is_signed_integer() => {
-                if narrow > wide { a.clone() } else { b.clone() }
+                if narrow > wide {
+                    a.clone()
+                } else {
+                    b.clone()
+                }
             }
             _ if [a, b].contains(&&UInt64) => DataType::Decimal128(20, 0),
             _ => Int64,
@@ -108,13 +112,12 @@ pub(super) fn common(a: &DataType, b: &DataType) -> Option<DataType> {
             DataType::Timestamp((*ours).max(*theirs), zone.clone())
         }
         (DataType::Duration(ours), DataType::Duration(theirs)) => DataType::Duration((*ours).max(*theirs)),
-        (
-            DataType::Time32(ours) | DataType::Time64(ours),
-            DataType::Time32(theirs) | DataType::Time64(theirs),
-        ) => match (*ours).max(*theirs) {
-            unit @ (TimeUnit::Second | TimeUnit::Millisecond) => DataType::Time32(unit),
-            unit => DataType::Time64(unit),
-        },
+        (DataType::Time32(ours) | DataType::Time64(ours), DataType::Time32(theirs) | DataType::Time64(theirs)) => {
+            match (*ours).max(*theirs) {
+                unit @ (TimeUnit::Second | TimeUnit::Millisecond) => DataType::Time32(unit),
+                unit => DataType::Time64(unit),
+            }
+        }
         _ => return None,
     })
 }
@@ -152,9 +155,13 @@ pub(super) fn widened(array: &ArrayRef, data_type: &DataType) -> std::result::Re
     let wide = cast_with_options(array, data_type, &options).map_err(|cause| cause.to_string())?;
     if array.data_type().is_integer() && *data_type == DataType::Float64 {
         // Beyond 2^53 an integer may have no f64 of its own.
-        let back = cast_with_options(&wide, array.data_type(), &CastOptions::default()).map_err(|cause| cause.to_string())?;
+        let back =
+            cast_with_options(&wide, array.data_type(), &CastOptions::default()).map_err(|cause| cause.to_string())?;
         if back.to_data() != array.to_data() {
-            return Err("it holds integers beyond 9e15 (2^53), which the floating-point numbers of another file leave out".into());
+            return Err(
+                "it holds integers beyond 9e15 (2^53), which the floating-point numbers of another file leave out"
+                    .into(),
+            );
         }
     }
     Ok(wide)

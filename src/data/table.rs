@@ -19,10 +19,11 @@ use rayon::prelude::*;
 use super::field::{Constant, Field, Source, leaves};
 use super::files::{Found, find};
 use super::footer::{chunk_of_another_type, has_page_checksums, index_columns};
+use super::foreign::{foreign, head};
 use super::panics::without_panic;
 use super::schema::{common, hinted};
 use crate::error::{Error, Result};
-use crate::wording::{listed, plain};
+use crate::wording::{entry, listed, plain};
 
 /// A file of a table.
 #[derive(Clone, Debug)]
@@ -277,31 +278,51 @@ impl Table {
 
     /// The names of all columns, for messages.
     pub(super) fn names(&self) -> String {
-        let names: Vec<&str> = self.fields.iter().map(|field| field.name.as_str()).collect();
+        let names: Vec<String> = self.fields.iter().map(|field| entry(&field.name)).collect();
         listed(&names)
     }
 
     /// Positions of rows in the table as the user finds them in the files, for messages: rows from 0, with the file
-    /// where there are several.
+    /// where there are several: `a:3`, or `a: 3, 5; b: 1`.
     pub fn row_names(&self, rows: &[usize]) -> String {
-        let name = |&row: &usize| {
+        let place = |&row: &usize| {
             let group = &self.groups[self.groups.partition_point(|group| group.first_row <= row).max(1) - 1];
             let within = row - group.first_row;
             let in_group = group.keep.as_ref().map_or(Some(within), |keep| keep.set_indices().nth(within));
-            self.row_name(group, in_group.unwrap_or(0))
+            (group, in_group.unwrap_or(0))
         };
-        rows.iter().map(name).collect::<Vec<_>>().join(", ")
+        if let [row] = rows {
+            let (group, in_group) = place(row);
+            return self.row_name(group, in_group);
+        }
+        let places: Vec<(usize, String)> = rows
+            .iter()
+            .map(|row| {
+                let (group, in_group) = place(row);
+                (group.file, self.row_in_file(group, in_group).to_string())
+            })
+            .collect();
+        let of_file = |some: &[(usize, String)]| {
+            let rows = some.iter().map(|(_, row)| row.as_str()).collect::<Vec<_>>().join(", ");
+            if self.files.len() == 1 { rows } else { format!("{}: {rows}", self.files[some[0].0].path.display()) }
+        };
+        places.chunk_by(|a, b| a.0 == b.0).map(of_file).collect::<Vec<_>>().join("; ")
     }
 
     /// A row of the file's row group, as [`Table::row_names`] has it.
     pub(super) fn row_name(&self, group: &Group, in_group: usize) -> String {
+        let row = self.row_in_file(group, in_group);
+        if self.files.len() == 1 { row.to_string() } else { format!("{}:{row}", self.files[group.file].path.display()) }
+    }
+
+    /// The place in its file of a row of the file's row group.
+    fn row_in_file(&self, group: &Group, in_group: usize) -> usize {
         let file = &self.files[group.file];
         let before: usize = file.metadata.metadata().row_groups()[..group.index]
             .iter()
             .map(|group| usize::try_from(group.num_rows()).unwrap_or(0))
             .sum();
-        let row = before + in_group;
-        if self.files.len() == 1 { row.to_string() } else { format!("{}:{row}", file.path.display()) }
+        before + in_group
     }
 
     /// The table of the rows that `keep` gives for each row group (of those that are there), as bits of the file's rows.
@@ -366,12 +387,7 @@ fn list_length_in(file: &DataFile, field: &Field, root: usize) -> Result<Option<
     let batch = without_panic(|| {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, file.metadata.clone());
         let mask = ProjectionMask::roots(builder.parquet_schema(), [root]);
-        builder
-            .with_projection(mask)
-            .with_limit(1_000)
-            .with_batch_size(1_000)
-            .build()
-            .map(|mut reader| reader.next())
+        builder.with_projection(mask).with_limit(1_000).with_batch_size(1_000).build().map(|mut reader| reader.next())
     })
     .and_then(|result| result.map_err(|cause| cause.to_string()))
     .map_err(damaged)?;
@@ -389,10 +405,12 @@ fn open_file(found: &Found) -> Result<DataFile> {
     let about = file.metadata().map_err(|cause| Error::data(format!("{shown} cannot be read: {cause}"), ""))?;
     let bytes = about.len();
     let unreadable = |cause: String| {
-        Error::data(
-            format!("{shown} ({bytes} bytes) is not a Parquet file, or it is truncated or damaged: {cause}"),
-            "Write or copy the file again. CSV can be converted: duckdb -c \"COPY (FROM 'x.csv') TO 'x.parquet'\"",
-        )
+        head(path).ok().and_then(|head| foreign(path, &head)).unwrap_or_else(|| {
+            Error::data(
+                format!("{shown} ({bytes} bytes) is not a Parquet file, or it is truncated or damaged: {cause}"),
+                "Write or copy the file again.",
+            )
+        })
     };
     // Of the embedded arrow schema only what the Parquet types leave open counts.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
@@ -407,9 +425,8 @@ fn open_file(found: &Found) -> Result<DataFile> {
         }
     });
     let metadata = loaded.and_then(|result| result.map_err(|cause| cause.to_string())).map_err(unreadable)?;
-    let contradiction = |fact: String| {
-        Err(Error::data(format!("{shown} is damaged: {fact}"), "Write or copy the file again."))
-    };
+    let contradiction =
+        |fact: String| Err(Error::data(format!("{shown} is damaged: {fact}"), "Write or copy the file again."));
     if let Some(fact) = contradiction_in(metadata.metadata()) {
         return contradiction(fact);
     }

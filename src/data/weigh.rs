@@ -8,13 +8,13 @@ use super::bounds::Bounds;
 use super::coder::Coder;
 use super::decode::{Part, decode, to_f64};
 use super::field::Kind;
-use super::label::{Label, parse_class};
+use super::label::{Class, Label, parse_class};
 use super::plan::{ClassWeight, Plan};
 use super::table::{Group, Table};
 use super::{Column, Store};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
-use crate::wording::{counted, plain};
+use crate::wording::{counted, entry, flag, nearest, plain, visible};
 
 /// The row weights of a plan: a column of them, factors for the classes, or both.
 #[derive(Debug)]
@@ -95,10 +95,17 @@ pub(super) fn factors(table: &Table, plan: &Plan, label: &Label, totals: &Totals
     for (text, factor) in given {
         let class = parse_class("--class-weight", text, field)?;
         let Some(index) = label.classes.iter().position(|known| *known == class) else {
-            let last = &label.classes[label.classes.len() - 1];
+            let known: Vec<String> = label.classes.iter().map(Class::to_string).collect();
+            let near = nearest(text, known.iter().map(String::as_str));
+            let example = flag("--class-weight", &entry(&format!("{}=2", near.unwrap_or(&known[known.len() - 1]))));
             return Err(Error::data(
-                format!("--class-weight {text}: the label `{}` has the values {}", label.column, label.list()),
-                format!("For example: --class-weight {last}=2"),
+                format!(
+                    "--class-weight {}: the label `{}` has the values {}",
+                    plain(&visible(text)),
+                    plain(&label.column),
+                    label.list()
+                ),
+                if near.is_some() { format!("Did you mean {example}?") } else { format!("For example: {example}") },
             ));
         };
         factors[index] = *factor;

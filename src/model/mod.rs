@@ -4,6 +4,7 @@ pub mod file;
 pub mod inference;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -552,6 +553,23 @@ impl Model {
             };
             Some(format!("the category `{column}` {what}"))
         })
+    }
+
+    /// What is wrong with the columns, if something is: a column has one part in the model, or it would count twice.
+    fn fault_in_columns(&self) -> Option<String> {
+        let mut names = HashSet::new();
+        if let Some(twice) = self.features.iter().find(|feature| !names.insert(&feature.name)) {
+            return Some(format!("the feature `{}` is there twice", twice.name));
+        }
+        let mut indicated = HashSet::new();
+        let columns = self.features.iter().filter(|feature| feature.category.is_none());
+        let indicates = columns.clone().filter_map(|feature| feature.indicates.as_ref());
+        if let Some(twice) = indicates.into_iter().find(|column| !indicated.insert(*column)) {
+            return Some(format!("two features say where `{twice}` is missing"));
+        }
+        let mut columns = columns.filter(|feature| feature.indicates.is_none());
+        let both = columns.find(|feature| self.categories.iter().any(|category| category.column == feature.name));
+        both.map(|feature| format!("the column `{}` is a feature and a category", feature.name))
     }
 
     /// The model as JSON, with a line break at the end.

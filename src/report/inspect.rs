@@ -8,7 +8,7 @@ use crate::backend::storage::human;
 use crate::data::inspect::{Bound, ColumnInfo, Inspection};
 use crate::model::{FileInfo, Model};
 use crate::report::terminal::{cut, shortened};
-use crate::wording::{listed, plain};
+use crate::wording::{command, listed, plain, visible};
 
 /// Columns that a table shows unless all are asked for.
 const SHOWN: usize = 40;
@@ -173,7 +173,9 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
 fn checksums(has: Option<bool>) -> &'static str {
     match has {
         Some(true) => "of pages: damage to them is found when they are read",
-        Some(false) => "none of pages: damage to them may go unseen (pyarrow writes them with write_page_checksum=True)",
+        Some(false) => {
+            "none of pages: damage to them may go unseen (pyarrow writes them with write_page_checksum=True)"
+        }
         None => "none: there is no page",
     }
 }
@@ -185,7 +187,7 @@ pub fn model(path: &str, model: &Model) -> String {
     let mut line = |name: &str, value: &str| writeln!(text, "{name:<10} {value}").expect("writing to a string");
     line("file", &format!("{}: a model (version {} of the format)", plain(path), model.version));
     line("written by", &plain(&training.program));
-    line("command", &training.command.iter().map(|word| plain(&quoted(word))).collect::<Vec<_>>().join(" "));
+    line("command", &plain(&command(&training.command)));
     for FileInfo { path, bytes, modified, page_checksums } in &training.files {
         let modified = modified.map_or(String::new(), |seconds| format!(", changed {}", date(seconds)));
         let checksums = if *page_checksums == Some(false) { ", pages without checksums" } else { "" };
@@ -193,7 +195,7 @@ pub fn model(path: &str, model: &Model) -> String {
     }
     // The table has the rows of several classes.
     if let Some(positives) = training.positives {
-        let [negative, positive] = model.label.two().map(|class| plain(&class.to_string()));
+        let [negative, positive] = model.label.two().map(|class| plain(&visible(&class.to_string())));
         let prevalence = 100.0 * positives as f64 / training.rows as f64;
         line("prevalence", &format!("{prevalence:.4} % are {positive}, the others {negative}"));
     }
@@ -214,12 +216,6 @@ pub fn model(path: &str, model: &Model) -> String {
         text = text + "\n" + &means;
     }
     text
-}
-
-/// A word of a command line as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "/._-=,:+@%".contains(c));
-    if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 /// Seconds since 1970 as a date and a time of day.
@@ -257,7 +253,6 @@ mod tests {
         assert_eq!(cut("äöü", 3), "äöü");
         assert_eq!(cut("äöüß", 3), "äö…");
         assert_eq!(plain("a\x1b[31mb\n"), "a\\u{1b}[31mb\\n");
-        assert_eq!(quoted("it's"), "'it'\\''s'");
     }
 
     #[test]

@@ -18,10 +18,18 @@ use crate::train::fit::Fit;
 use crate::train::{ExactJob, Job};
 use crate::wording::{counted, listed, plain};
 
-pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, seconds: Seconds) -> Model {
+/// The model of a fit; `null` is the mean loss of the model without features, if it has no closed form.
+pub(super) fn model(
+    table: &Table,
+    job: &Job,
+    loaded: Loaded,
+    fit: &Fit,
+    null: Option<f64>,
+    device: String,
+    seconds: Seconds,
+) -> Model {
     let Fit { coordinates, outcome, .. } = fit;
     let estimates = Estimates::of(fit, job, loaded.label.is_softmax.then_some(loaded.label.classes.len()));
-    let with_offsets = loaded.offset.is_some();
     let is_weighted = loaded.weight.is_some() || loaded.class_weight.is_some();
     let is_softmax = loaded.label.is_softmax;
     let features: Vec<FeatureInfo> = loaded
@@ -94,7 +102,7 @@ pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device:
                 *total *= unit;
             }
         }
-        let found = Likelihood::new(loss, &totals, job.intercept, with_offsets, outcome.parameters.len(), digits);
+        let found = Likelihood::new(loss, &totals, job.intercept, null, outcome.parameters.len(), digits);
         Some(Likelihood { kind: kind_of_likelihood(job), aic: if is_sample { f64::NAN } else { found.aic }, ..found })
     });
     Model {

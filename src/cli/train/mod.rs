@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::cli::progress::Progress;
 use crate::cli::{Global, NOT_CONVERGED, check_distinct, print};
-use crate::data::{Inputs, Request, Table, Wanted};
+use crate::data::{Inputs, Request, Table, Wanted, check_parts};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::model::file::Pending;
@@ -54,6 +54,10 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         Some(others)
     };
     let selected = rows.select(&table, &monitor)?;
+    let unequal = match (arguments.split, &job.request.label) {
+        (Some(split), Some(label)) => check_parts(&selected, label, split, &monitor)?,
+        _ => None,
+    };
     let held_back = selected.validation.or(others);
     let prepared = prepare(selected.training, &job, &monitor)?;
     // The report looks at the rows of the training if there are no others.
@@ -87,8 +91,9 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         steps.push(step(iteration));
     })?;
     model.training.command = std::env::args().collect();
+    model.training.warnings.extend(unequal);
     let (has_estimates, is_finite) = (model.training.status.has_estimates(), is_finite(&model));
-    let wanted = |_: &Table| has_estimates || page.is_some() && is_finite;
+    let wanted = |_: &Table| is_finite && (has_estimates || page.is_some());
     let mut measured = None;
     if let Some(table) = held_back.as_ref().filter(|table| wanted(table)) {
         let rows_from = arguments.split.map_or_else(|| table.name(), |part| format!("split {part}"));

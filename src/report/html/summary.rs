@@ -22,9 +22,13 @@ pub(super) fn summary(page: &Page<'_>) -> Markup {
             }
             h1 { "The probability of " (name(&model.label.column)) " = " (positive) }
             p class="under" {
-                "The model adds up " (counted(columns as u64, "column"))
-                @if columns != model.features.len() { " (" (counted(model.features.len() as u64, "feature")) ")" }
-                " to the log odds of " (positive) " against " (negative) "."
+                @if columns == 0 {
+                    "The model has no columns: all rows have the log odds of " (positive) " against " (negative) " of the intercept alone" @if model.offset.is_some() { ", and their offset" } "."
+                } @else {
+                    "The model adds up " (counted(columns as u64, "column"))
+                    @if columns != model.features.len() { " (" (counted(model.features.len() as u64, "feature")) ")" }
+                    " to the log odds of " (positive) " against " (negative) "."
+                }
             }
         }
         (verdict(training))
