@@ -349,7 +349,7 @@ fn columns_of_different_width_are_one_column() {
 #[test]
 fn what_does_not_survive_the_wider_type_is_refused() {
     let place = Place::new();
-    let y: ArrayRef = Arc::new(BooleanArray::from_iter((0..40).map(|row| Some(row % 3 == 0))));
+    let y: ArrayRef = Arc::new((0..40).map(|row| Some(row % 3 == 0)).collect::<BooleanArray>());
     let large = Int64Array::from_iter_values((0..40).map(|row| (1 << 53) + 1 + row));
     write(&place, "t/1.parquet", &vec![("y", y.clone()), ("k", Arc::new(large))], 40);
     write(&place, "t/2.parquet", &vec![("y", y), ("k", Arc::new(Float64Array::from(vec![1.5; 40])))], 40);

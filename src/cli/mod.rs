@@ -53,6 +53,7 @@ enum Command {
 /// Flags of every sub-command.
 #[derive(Args)]
 #[command(next_help_heading = "Output")]
+#[expect(clippy::struct_excessive_bools, reason = "flags are what a command line has")]
 struct Global {
     /// Print one JSON document to stdout, errors included
     #[arg(long, global = true)]

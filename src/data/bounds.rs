@@ -4,8 +4,6 @@
 //! statistics, the damage shows. Statistics count only where the format calls them reliable: no deprecated bounds, none of
 //! an order that is not defined, no NaN, of texts no bounds that may be shortened.
 
-#![expect(clippy::inline_always, reason = "what is not inlined into `in_vectors` is not compiled for its registers")]
-
 use std::fmt::Debug;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray, StringArray};

@@ -254,8 +254,8 @@ impl<'t> Roots<'t> {
     /// The rows of the row group as the heads of the pages of a column that is not nested say; `None` without such a one.
     fn rows_in_pages(&self) -> Result<Option<usize>> {
         let file = &self.table.files[self.group.file];
-        let roots = self.columns.iter().filter_map(|&column| self.table.fields[column].root());
-        let Some(leaf) = roots.filter_map(|root| file.roots[root].as_ref()?.leaf).next() else { return Ok(None) };
+        let mut roots = self.columns.iter().filter_map(|&column| self.table.fields[column].root());
+        let Some(leaf) = roots.find_map(|root| file.roots[root].as_ref()?.leaf) else { return Ok(None) };
         let input = File::open(&file.path).map_err(|cause| self.damaged(&cause.to_string()))?;
         let about = file.metadata.metadata().row_group(self.group.index);
         let count = || -> std::result::Result<usize, ParquetError> {

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use serde_json::Value;
 use thrift::protocol::{TCompactInputProtocol, TFieldIdentifier, TInputProtocol, TType};
 
@@ -105,7 +105,8 @@ const PAGE_HEAD: u64 = 32;
 
 /// Whether the first page of a file has a checksum; `None` if there is no page, or none that can be read.
 pub(super) fn has_page_checksums(file: &mut File, metadata: &ParquetMetaData) -> Option<bool> {
-    let chunk = metadata.row_groups().iter().flat_map(|group| group.columns()).find(|chunk| chunk.num_values() > 0)?;
+    let chunk =
+        metadata.row_groups().iter().flat_map(RowGroupMetaData::columns).find(|chunk| chunk.num_values() > 0)?;
     // A damaged footer may say any number.
     let first = [Some(chunk.data_page_offset()), chunk.dictionary_page_offset()].into_iter().flatten().min()?;
     file.seek(SeekFrom::Start(u64::try_from(first).ok()?)).ok()?;
