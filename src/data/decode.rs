@@ -20,7 +20,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::bounds::Bounds;
 use super::field::Source;
-use super::foreign::{WITHOUT_ENCRYPTION, has_encrypted_columns};
+use super::foreign::undecodable;
 use super::panics::without_panic;
 use super::schema::widened;
 use super::table::{Group, Root, Table};
@@ -333,21 +333,12 @@ impl<'t> Roots<'t> {
             [column] => format!("column `{}`", self.table.fields[*column].name),
             columns => format!("one of {} columns", columns.len()),
         };
-        let path = &self.table.files[self.group.file].path;
-        if has_encrypted_columns(path) {
-            return Error::data(
-                format!("{} has encrypted columns: {what} cannot be decoded: {cause}", path.display()),
-                format!("{WITHOUT_ENCRYPTION} A column that is not encrypted can be named with --features."),
-            );
-        }
-        Error::data(
-            format!(
-                "{}: {what}, row group {} (rows from {}) cannot be decoded: {cause}",
-                path.display(),
-                self.group.index,
-                self.group.file_first_row
+        undecodable(
+            &self.table.files[self.group.file].path,
+            &format!(
+                "{what}, row group {} (rows from {}) cannot be decoded: {cause}",
+                self.group.index, self.group.file_first_row
             ),
-            "The file is truncated or damaged; write or copy it again.",
         )
     }
 }

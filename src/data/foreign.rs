@@ -58,8 +58,19 @@ pub(super) fn foreign(path: &Path, head: &[u8]) -> Option<Error> {
 /// What a Parquet file with an encrypted footer begins with.
 const ENCRYPTED: &[u8] = b"PARE";
 
+/// The error for a part of a Parquet file, as `fact` has it, that cannot be decoded.
+pub(super) fn undecodable(path: &Path, fact: &str) -> Error {
+    if has_encrypted_columns(path) {
+        return Error::data(
+            format!("{} has encrypted columns: {fact}", path.display()),
+            format!("{WITHOUT_ENCRYPTION} A column that is not encrypted can be named with --features."),
+        );
+    }
+    Error::data(format!("{}: {fact}", path.display()), "The file is truncated or damaged; write or copy it again.")
+}
+
 /// What can be done with a file that is encrypted.
-pub(super) const WITHOUT_ENCRYPTION: &str = "Write it again without encryption; keys cannot be given.";
+const WITHOUT_ENCRYPTION: &str = "Write it again without encryption; keys cannot be given.";
 
 /// Compressed files: what they begin with, what they are called, the program that unpacks them and the usual ending.
 const COMPRESSED: [(&[u8], &str, &str, &str); 5] = [
@@ -215,7 +226,7 @@ pub fn neither(path: &Path, head: &[u8]) -> Error {
 
 /// Whether columns of a Parquet file are encrypted although its footer is not: the footer names an algorithm then, in field
 /// 8 of its `FileMetaData` (`parquet.thrift` of Apache Parquet).
-pub(super) fn has_encrypted_columns(path: &Path) -> bool {
+fn has_encrypted_columns(path: &Path) -> bool {
     let footer = || -> std::io::Result<Vec<u8>> {
         let mut file = File::open(path)?;
         let mut end = [0; 8];

@@ -21,11 +21,9 @@ pub fn check_parts(selected: &Selected, label: &str, split: f64, monitor: &dyn M
     let (training, Some(validation)) = (&selected.training, &selected.validation) else { return Ok(None) };
     let Some(column) = training.find(label)?.filter(|&column| has_classes(training, column)) else { return Ok(None) };
     monitor.begin("classes", None);
-    let (Some(trained), Some(held_back)) = (classes(training, column, monitor)?, classes(validation, column, monitor)?)
-    else {
-        return Ok(None);
-    };
+    let [trained, held_back] = [classes(training, column, monitor)?, classes(validation, column, monitor)?];
     monitor.end();
+    let (Some(trained), Some(held_back)) = (trained, held_back) else { return Ok(None) };
     let lost = |some: &[Class], others: &[Class]| {
         let lost: Vec<String> =
             some.iter().filter(|class| !others.contains(class)).map(|class| visible(&class.to_string())).collect();

@@ -19,7 +19,7 @@ use rayon::prelude::*;
 use super::field::{Constant, Field, Source, leaves};
 use super::files::{Found, find};
 use super::footer::{chunk_of_another_type, has_page_checksums, index_columns};
-use super::foreign::{foreign, head};
+use super::foreign::{foreign, head, undecodable};
 use super::panics::without_panic;
 use super::schema::{common, hinted};
 use crate::error::{Error, Result};
@@ -377,12 +377,8 @@ impl Table {
 
 /// The length of the first list in the first thousand rows of `file`, where it is root column `root`.
 fn list_length_in(file: &DataFile, field: &Field, root: usize) -> Result<Option<usize>> {
-    let damaged = |cause: String| {
-        Error::data(
-            format!("{}: column `{}` cannot be decoded: {cause}", file.path.display(), field.name),
-            "The file is truncated or damaged; write or copy it again.",
-        )
-    };
+    let damaged =
+        |cause: String| undecodable(&file.path, &format!("column `{}` cannot be decoded: {cause}", field.name));
     let opened = File::open(&file.path).map_err(|cause| damaged(cause.to_string()))?;
     let batch = without_panic(|| {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, file.metadata.clone());
