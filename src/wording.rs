@@ -1,4 +1,9 @@
-//! Words of messages: names from files as a terminal can show them, lists that end, counts with their noun.
+//! Words of messages: names from files as a terminal can show them and as the command line takes them, lists that end,
+//! counts with their noun.
+
+use std::fmt::Write as _;
+
+use strsim::osa_distance;
 
 /// Names that a list shows.
 const LISTED: usize = 20;
@@ -29,6 +34,67 @@ pub fn lines<T: AsRef<str>>(entries: &[T]) -> String {
         lines.push(format!("and {more} more"));
     }
     lines.iter().flat_map(|line| ["\n    ", line.as_str()]).collect()
+}
+
+/// A name as an entry of a list on the command line, which is what a user copies it into: in double quotes where it would
+/// not be read as itself otherwise, and a quote within doubled (RFC 4180).
+pub fn entry(name: &str) -> String {
+    let is_plain = !name.is_empty() && name.trim() == name && !name.starts_with('"') && !name.contains(',');
+    if is_plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+/// A value as a list shows it: in quotes if it is empty or has blanks at an end, which nobody would see.
+pub fn visible(value: &str) -> String {
+    if value.is_empty() || value.trim() != value { format!("'{value}'") } else { value.to_owned() }
+}
+
+/// A word as a POSIX shell takes it. Control characters, which a message cannot show, are written by `printf`.
+pub fn shell(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-=,:+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+    if !word.contains(|c: char| c.is_control()) {
+        return quoted(word);
+    }
+    let mut escaped = String::new();
+    for c in word.chars() {
+        match c {
+            '%' => escaped.push_str("%%"),
+            '\\' => escaped.push_str("\\\\"),
+            c if c.is_control() => {
+                for byte in c.to_string().bytes() {
+                    let _ = write!(escaped, "\\{byte:03o}");
+                }
+            }
+            c => escaped.push(c),
+        }
+    }
+    format!("\"$(printf {})\"", quoted(&escaped))
+}
+
+/// The words of a command as a POSIX shell takes them.
+pub fn command<T: AsRef<str>>(words: &[T]) -> String {
+    words.iter().map(|word| shell(word.as_ref())).collect::<Vec<_>>().join(" ")
+}
+
+/// A flag and its value as a POSIX shell takes them; a value with a dash in front would be taken for a flag.
+pub fn flag(name: &str, value: &str) -> String {
+    let between = if value.starts_with('-') { "=" } else { " " };
+    format!("{name}{between}{}", shell(value))
+}
+
+/// The name that is most like `name`, if one is like it: in another case, or with blanks at its ends, or with few letters
+/// changed.
+pub fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let bare = |name: &str| name.trim().to_lowercase();
+    let wanted = bare(name);
+    let most = 1.max(wanted.chars().count() / 3);
+    // Of names that differ in their case alone the nearest is the one with the fewest letters in another one.
+    let distance = |other: &str| (osa_distance(&wanted, &bare(other)), osa_distance(name, other));
+    let of_each = names.into_iter().map(|other| (distance(other), other));
+    of_each.min_by_key(|(distance, _)| *distance).filter(|((distance, _), _)| *distance <= most).map(|(_, other)| other)
 }
 
 /// `row` of one, `rows` of others.
@@ -62,6 +128,62 @@ mod tests {
         let names: Vec<String> = (1..=22).map(|k| format!("x{k}")).collect();
         assert!(lines(&names[..20]).ends_with("\n    x19\n    x20"));
         assert!(lines(&names).ends_with("\n    x19\n    x20\n    and 2 more"));
+    }
+
+    #[test]
+    fn names_are_entries_of_a_list() {
+        for (name, shown) in [
+            ("a b", "a b"),
+            ("a,b", "\"a,b\""),
+            (" a", "\" a\""),
+            ("", "\"\""),
+            ("\"a\"", "\"\"\"a\"\"\""),
+            ("5\" x", "5\" x"),
+            ("5\",x", "\"5\"\",x\""),
+        ] {
+            assert_eq!(entry(name), shown);
+        }
+    }
+
+    #[test]
+    fn blanks_at_an_end_show() {
+        assert_eq!(["a", "a b", "a ", "", "\u{a0}a"].map(visible), ["a", "a b", "'a '", "''", "'\u{a0}a'"]);
+    }
+
+    #[test]
+    fn the_nearest_name_is_a_slip_away() {
+        let names = ["age", "Income", "income_2", "city", "x1", "x2", ""];
+        for (name, expected) in [
+            ("Age", Some("age")),
+            ("income", Some("Income")),
+            ("incoem", Some("Income")),
+            ("city ", Some("city")),
+            ("ctiy", Some("city")),
+            ("x3", Some("x1")),
+            ("banana", None),
+            ("elephant", None),
+        ] {
+            assert_eq!(nearest(name, names), expected, "{name}");
+        }
+        assert_eq!(nearest("AGE", ["age", "Age", "AGe"]), Some("AGe"));
+        assert_eq!(nearest("a", []), None);
+    }
+
+    #[test]
+    fn words_are_those_of_a_shell() {
+        for (word, shown) in [
+            ("a/b_c-1.x,y=2:@%+", "a/b_c-1.x,y=2:@%+"),
+            ("K\u{f6}ln", "K\u{f6}ln"),
+            ("", "''"),
+            (">50K", "'>50K'"),
+            ("it's", "'it'\\''s'"),
+            ("$x `y` \"z\"", "'$x `y` \"z\"'"),
+            ("a\n5%\\", "\"$(printf 'a\\0125%%\\\\')\""),
+        ] {
+            assert_eq!(shell(word), shown);
+        }
+        assert_eq!(["-1", "1"].map(|value| flag("--positive", value)), ["--positive=-1", "--positive 1"]);
+        assert_eq!(command(&["train", "a b", ""]), "train 'a b' ''");
     }
 
     #[test]

@@ -32,12 +32,14 @@ const HOMES: &[(&str, &[&str])] = &[
     ("serde", &[]),
     ("serde_json", &[]),
     ("statrs", &["model/"]),
+    ("strsim", &["wording.rs"]),
     ("sysinfo", &["backend/storage/limits.rs"]),
     (
         "tempfile",
         &["backend/storage/", "cli/bench.rs", "data/files.rs", "data/levels.rs", "data/predicate/prune.rs", "model/"],
     ),
     ("thiserror", &[]),
+    ("thrift", &["data/footer.rs"]),
     ("walkdir", &["data/files.rs"]),
     ("wgpu", &["backend/gpu/"]),
 ];

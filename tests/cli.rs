@@ -330,7 +330,7 @@ fn a_folder_is_refused() {
 fn a_text_file_is_refused() {
     let place = Place::new();
     fs::write(place.path("data.csv"), "x,y\n1,0\n2,1\n").expect("the file is written");
-    assert_refused(&place, "train data.csv --label y", 3, &["data.csv", "not a Parquet file"], &["CSV"]);
+    assert_refused(&place, "train data.csv --label y", 3, &["data.csv", "CSV", "not a Parquet file"], &["duckdb"]);
 }
 
 #[test]
@@ -478,11 +478,13 @@ fn yes_no() -> (Place, Vec<bool>) {
 
 #[test]
 fn a_text_label_needs_its_positive_value() {
-    let (place, y) = yes_no();
+    let (x, y) = sample();
+    let words: StringArray = y.iter().map(|&y| Some(if y { "good" } else { "bad" })).collect();
+    let place = Place::with_data(&[("x", floats(x)), ("y", Arc::new(words))]);
     let count = y.iter().filter(|y| **y).count();
-    let fact = [&format!("yes ({count} rows)"), "no (", "positive"];
+    let fact = [&format!("good ({count} rows)"), "bad (", "positive"];
     let fact: Vec<&str> = fact.iter().map(AsRef::as_ref).collect();
-    assert_refused(&place, "train data.parquet --label y", 3, &fact, &["--positive", "yes", "no"]);
+    assert_refused(&place, "train data.parquet --label y", 3, &fact, &["--positive good (or --positive bad)"]);
 }
 
 #[test]
@@ -582,7 +584,7 @@ fn a_text_of_too_many_levels_is_refused_if_it_was_named() {
     assert_refused(&place, arguments, 3, &["`x`", "more than 29 levels"], &["--max-levels", "--ignore"]);
     // Nobody named it: texts that tell nearly every row apart are left out.
     let run = place.done("train data.parquet --label y --device cpu --json");
-    assert_says(&run.stderr, &["note:", "too many levels", "x (more than 3)"]);
+    assert_says(&run.stderr, &["warning:", "too many levels", "x (more than 20)"]);
     assert_eq!(run.json()["features"].as_array().map(Vec::len), Some(1));
 }
 
@@ -668,6 +670,35 @@ fn a_link_is_written_through() {
     place.done("train data.parquet --label y -o link.json --device cpu");
     assert!(fs::symlink_metadata(place.path("link.json")).expect("is there").is_symlink());
     assert_eq!(place.json_file("real.json")["format"], "gpu-logreg/model");
+}
+
+/// As any other new file, and not as a temporary one, which its owner alone may read.
+#[cfg(unix)]
+#[test]
+fn new_files_have_the_mode_that_the_umask_leaves() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
+    let place = sample_place();
+    let program = env!("CARGO_BIN_EXE_gpu-logreg");
+    let outputs =
+        ["model.json", "page.html", "history.jsonl", "covariance.json", "out.csv", "out.parquet", "synth.parquet"];
+    for (umask, mode) in [("022", 0o644), ("027", 0o640)] {
+        let script = format!(
+            "set -e; umask {umask}; p='{program}'; $p train data.parquet --label y --device cpu -q -o {} --report {} \
+             --history {} --covariance {}; $p predict -m model.json data.parquet -q -o {}; \
+             $p predict -m model.json data.parquet -q -o {}; $p synth --rows 10 --features 1 -q -o {}",
+            outputs[0], outputs[1], outputs[2], outputs[3], outputs[4], outputs[5], outputs[6]
+        );
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]).current_dir(place.path("."));
+        let run = Run::of(shell.output().expect("a shell"));
+        assert_eq!(run.code, Some(0), "{run:?}");
+        for output in outputs {
+            let found = fs::metadata(place.path(output)).expect("it is there").permissions().mode() & 0o777;
+            assert_eq!(found, mode, "{output} under umask {umask}: {found:o}");
+            fs::remove_file(place.path(output)).expect("it is removed");
+        }
+    }
 }
 
 #[test]
@@ -1436,6 +1467,33 @@ mod interrupts {
     }
 
     #[test]
+    fn an_interrupt_of_predict_leaves_the_old_file() {
+        let place = Place::new();
+        let mut command = place.command("train --label y --device cpu --max-iterations 0 -o model.json");
+        assert_eq!(Run::of(command.arg(large()).output().expect("the program starts")).code, Some(0));
+        // Text of all columns takes seconds.
+        for (output, json) in [("out.jsonl", false), ("out.csv", true)] {
+            fs::write(place.path(output), "old predictions").expect("they are written");
+            let mut command = place.command(&format!("predict -m model.json --threads 1 --keep * -o {output}"));
+            let run =
+                interrupted(&place, command.arg(large()).args(json.then_some("--json")), Duration::from_millis(200));
+            assert_eq!(run.code, Some(130), "{run:?}");
+            if json {
+                assert_eq!(
+                    (&run.json()["error"]["kind"], &run.json()["error"]["exit_code"]),
+                    (&json!("interrupted"), &json!(130))
+                );
+            } else {
+                assert_eq!(run.stdout, "");
+                assert_says(&run.stderr, &["interrupted"]);
+            }
+            assert_eq!(place.read(output), b"old predictions");
+            fs::remove_file(place.path(output)).expect("they are removed");
+            assert_eq!(place.files(), ["model.json"]);
+        }
+    }
+
+    #[test]
     fn an_interrupt_of_synth_leaves_no_file() {
         let place = Place::new();
         let mut command = place.command("synth -o data.parquet --rows 30000000 --features 30 --truth truth.json");
@@ -1660,7 +1718,8 @@ fn lists_of_names_end_and_are_plain() {
     write_parquet(&place.path("other.parquet"), &columns[24..], ROWS);
     let run = place.run("evaluate -m model.json other.parquet");
     assert_eq!(run.code, Some(3), "{run:?}");
-    assert!(run.stderr.contains("x20\\n and 4 more"), "{}", run.stderr);
+    // In quotes, because of the line break at the end.
+    assert!(run.stderr.contains("x20\\n\" and 4 more"), "{}", run.stderr);
 }
 
 #[test]

@@ -660,7 +660,7 @@ fn a_file_matches_the_oracle(subject: &Subject) -> Check {
     let table = Table::open(path).map_err(|e| e.to_string())?;
     let request = Request {
         label: Some("rain".into()),
-        features: names.iter().map(ToString::to_string).collect(),
+        features: Some(names.iter().map(ToString::to_string).collect()),
         ..Request::default()
     };
     let (table, plan) = request.resolve(table, &Silent).map_err(|e| e.to_string())?;

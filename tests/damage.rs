@@ -79,7 +79,7 @@ fn answer(model: &Value) -> String {
 fn request(base: &Base) -> Request {
     Request {
         label: Some("y".into()),
-        features: base.features.iter().map(|name| (*name).to_owned()).collect(),
+        features: Some(base.features.iter().map(|name| (*name).to_owned()).collect()),
         nulls: if base.nulls { Nulls::Indicator } else { Nulls::Error },
         ..Request::default()
     }

@@ -64,7 +64,7 @@ fn fit_classes(
     let floats = |values: &[f64]| Arc::new(Float64Array::from(values.to_vec())) as ArrayRef;
     let mut columns: Vec<(String, ArrayRef)> =
         rows.columns.iter().enumerate().map(|(j, column)| (format!("x{}", j + 1), floats(column))).collect();
-    let features = columns.iter().map(|(name, _)| name.clone()).collect();
+    let features = Some(columns.iter().map(|(name, _)| name.clone()).collect());
     columns.push(if classes > 2 {
         let texts: StringArray = rows.labels.iter().map(|class| Some(format!("c{class}"))).collect();
         ("y".into(), Arc::new(texts))

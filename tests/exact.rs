@@ -46,7 +46,7 @@ impl Subject {
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         let request = Request {
             label: Some(label.into()),
-            features: names(features),
+            features: Some(names(features)),
             ignore: names(ignore),
             ..Request::default()
         };

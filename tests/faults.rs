@@ -187,7 +187,7 @@ impl Case {
         }
         let request = Request {
             label: Some(self.label.into()),
-            features,
+            features: Some(features),
             weight: self.weights.then(|| "w".into()),
             offset: self.offsets.then(|| "o".into()),
             ..Request::default()

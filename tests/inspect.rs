@@ -217,10 +217,11 @@ fn json_has_the_documented_fields() {
     let document = place.done("inspect data.parquet --json").json();
     assert_eq!(fields(&document), ["parquet", "training"]);
     let file = &document["parquet"];
-    assert_eq!(fields(file), ["bytes", "columns", "created_by", "path", "row_groups", "rows"]);
+    assert_eq!(fields(file), ["bytes", "columns", "created_by", "page_checksums", "path", "row_groups", "rows"]);
     assert_eq!((&file["rows"], &file["path"]), (&json!(ROWS), &json!("data.parquet")));
     assert_eq!(file["bytes"], place.read("data.parquet").len());
     assert_eq!(file["created_by"], "the test\x1b[31m");
+    assert_eq!(file["page_checksums"], false);
     assert_eq!((&file["row_groups"]["count"], &file["row_groups"]["rows"]), (&json!(4), &json!([100, 300])));
     let columns = file["columns"].as_array().expect("a list");
     assert_eq!(
@@ -298,7 +299,7 @@ fn the_table_reads_well() {
         "1000 in 4 row groups of 100 to 300 rows",
         "16: 15 can be features, 10 the label",
         "written by the test\\u{1b}[31m",
-        "checksums  unknown",
+        "checksums  none of pages: damage to them may go unseen",
         "on all 15 features keeps 77 kB on a GPU",
     ] {
         assert!(head.contains(words), "`{words}` is not in: {head}");
@@ -593,10 +594,10 @@ fn files_of_other_kinds_are_refused() {
         fs::write(place.path("file"), content).expect("the file is written");
         assert_refused(&place, "file", fact, way_out);
     };
-    refused(b"", "file is empty", "gpu-logreg train -o");
-    refused(b"a,b\n1,2\n", "neither a model nor a Parquet file: it begins with `a,b\\n1,2\\n`", "duckdb");
+    refused(b"", "file is empty", "again");
+    refused(b"a,b\n1,2\n", "file is CSV, separated by commas, not a Parquet file", "duckdb");
     refused(b"PAR", "neither a model nor a Parquet file: it begins with `PAR`", "Parquet file");
-    refused(b"[1, 2]", "neither a model nor", "Parquet file");
+    refused(b"[1, 2]", "file is JSON, not a Parquet file", "duckdb");
     refused(b"\x1b[31m\x00", "it begins with `\\x1b[31m\\x00`", "Parquet file");
     refused(b"PAREwhatever", "a Parquet file with an encrypted footer", "without encryption");
     let whole = place.read("weather.parquet");

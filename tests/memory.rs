@@ -346,6 +346,56 @@ mod scratch {
         }
     }
 
+    /// The limit of a control group counts as memory does. What the system says of the groups is replaced for one process, in
+    /// a mount namespace of its own: setting a limit takes a mount of the groups that may be written to.
+    #[test]
+    fn the_limit_of_the_control_group_is_kept() {
+        let place = table();
+        let listed = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        if listed.is_empty() {
+            return skipped("there are no control groups");
+        }
+        let limit = whole(&place) / 2;
+        let write = |limit: &str| {
+            let _ = fs::remove_dir_all(place.path("groups"));
+            for line in listed.lines() {
+                let mut fields = line.splitn(3, ':').skip(1);
+                let (controllers, group) = (fields.next().expect("controllers"), fields.next().expect("a group"));
+                let (folder, names) = match controllers {
+                    "" => (String::new(), ["memory.max", "memory.current"]),
+                    _ if controllers.split(',').any(|name| name == "memory") => {
+                        ("memory".to_owned(), ["memory.limit_in_bytes", "memory.usage_in_bytes"])
+                    }
+                    _ => continue,
+                };
+                let folder = place.path("groups").join(folder).join(group.trim_start_matches('/'));
+                fs::create_dir_all(&folder).expect("a folder");
+                fs::write(folder.join(names[0]), limit).expect("the limit is written");
+                fs::write(folder.join(names[1]), "0").expect("the usage is written");
+            }
+        };
+        let chunks_under = |limit: &str| -> Result<[u64; 3], String> {
+            write(limit);
+            let mut command = Command::new("unshare");
+            let script = "mount --bind groups /sys/fs/cgroup && exec \"$0\" \"$@\"";
+            command.args(["--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_gpu-logreg")]);
+            command.args(["train", "data.parquet", "--label", "y", "--device", "cpu", "--dry-run", "--json"]);
+            let output = command.current_dir(place.path(".")).output().map_err(|cause| cause.to_string())?;
+            if !output.status.success() {
+                return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
+            }
+            let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            Ok(chunks(&document["plan"]))
+        };
+        let [_, memory, scratch] = match chunks_under("max") {
+            Ok(chunks) => chunks,
+            Err(why) => return skipped(&format!("nothing could be mounted over the control groups: {why}")),
+        };
+        assert!(memory > 0 && scratch == 0, "{memory} chunks in memory, {scratch} in a file");
+        let limited = chunks_under(&limit.to_string()).expect("it could be mounted before");
+        assert!(limited[2] > 0, "{limited:?} under a limit of {limit} bytes");
+    }
+
     #[test]
     fn a_scratch_folder_without_room_is_refused_before_the_work() {
         let place = table();

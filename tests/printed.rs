@@ -226,6 +226,27 @@ fn head(model: &Value) -> Vec<(&'static str, String)> {
             lines.push(("priors", each(priors.as_array().expect("a list"), &four)));
         }
     }
+    if let Some(sum) = training.get("weights") {
+        let of_column = training.get("weight").map(|column| {
+            let kind = if training.get("weight_kind").is_some() { "sampling weights" } else { "counts of rows" };
+            format!("`{}` as {kind}", column.as_str().expect("a name"))
+        });
+        let of_classes = training.get("class_weight").map(|factors| {
+            let pairs = factors.as_array().expect("a list").iter().zip(&classes);
+            let each: Vec<String> =
+                pairs.map(|(factor, class)| format!("{} {class}", seven(factor.as_f64().expect("a factor")))).collect();
+            format!("factors of the classes {}", each.join(", "))
+        });
+        let parts: Vec<String> = of_column.into_iter().chain(of_classes).collect();
+        lines.push(("weights", format!("{}; sum {}", parts.join(", "), weight(sum.as_f64().expect("a sum")))));
+    }
+    if let Some(offset) = model.get("offset") {
+        lines.push(("offset", format!("`{}` adds to the log odds as it is", offset.as_str().expect("a name"))));
+    }
+    if let [column] = list(training, "/left_out") {
+        let column = column.as_str().expect("a name");
+        lines.push(("left out", format!("{column}: text with too many levels, so that no coefficient allows for it")));
+    }
     lines.push(("device", text(training, "/device").into()));
     let passes = many(whole(training, "/passes/data"), "pass");
     lines.push((
@@ -289,12 +310,15 @@ fn head(model: &Value) -> Vec<(&'static str, String)> {
         lines.push((
             "likelihood",
             format!(
-                "log {}, deviance {} (null {}), AIC {}, McFadden R2 {}",
+                "log {}, deviance {} (null {}), AIC {}, McFadden R2 {}{}",
                 shown(&training["log_likelihood"], seven),
                 shown(&training["residual_deviance"], seven),
                 shown(&training["null_deviance"], seven),
                 shown(&training["aic"], seven),
                 four(&training["mcfadden_r2"]),
+                training
+                    .get("likelihood_kind")
+                    .map_or_else(String::new, |_| { format!(" ({})", text(training, "/likelihood_kind")) }),
             ),
         ));
         let percent = 100.0 * number(training, "/inference/confidence");
@@ -631,6 +655,8 @@ fn a_model_of_two_classes_is_printed_as_it_is() {
         ("--inference", 30 + 21),
         ("--robust --weight w --confidence 0.9 --split 0.25 --refine", 30 + 26),
         ("--inference --offset o", 30 + 18),
+        ("--inference --weight half --weight-kind sampling", 30 + 21),
+        ("--inference --weight w --class-weight balanced", 30 + 24),
         ("--gradient-tolerance 1e-4", 5 + 8 + 15),
         ("--solver lbfgs --preconditioner subsample --max-iterations 2", 5 + 8 + 15),
     ] {

@@ -203,6 +203,42 @@ fn marks_lie_where_their_numbers_are() {
     assert!(slope > 0.0 && (marks[2].1 - expected).abs() <= 0.03, "{marks:?}");
 }
 
+/// Intervals too: each line goes from the lower limit to the upper one, times the standard deviation, on the scale of the
+/// marks.
+#[test]
+fn intervals_lie_where_their_limits_are() {
+    let (_, model, page) = weather("--inference --confidence 0.9");
+    let forest = between(&page, "<table class=\"forest\">", "</table>");
+    let percent = |text: &str, name: &str| -> f64 {
+        let at = text.split_once(&format!("{name}=\"")).and_then(|(_, rest)| rest.split_once('%')).expect("a place").0;
+        at.parse().expect("a number")
+    };
+    let rows: Vec<(f64, f64, [f64; 2], [f64; 2])> = forest
+        .split("<tr")
+        .filter(|row| row.contains("<circle"))
+        .map(|row| {
+            let mark = row.split_once("<circle").expect("a mark").1;
+            let figure = &figures(mark)[0];
+            let index: usize =
+                figure.place.strip_prefix("effect/").and_then(|index| index.parse().ok()).expect("a feature");
+            let feature = &model["features"][index];
+            let limits = ["/low", "/high"].map(|limit| number(feature, limit) * number(feature, "/scale"));
+            let line = row.split_once("class=\"range").expect("a line").1;
+            (figure.value, percent(mark, "cx"), limits, ["x1", "x2"].map(|end| percent(line, end)))
+        })
+        .collect();
+    assert_eq!(rows.len(), 3);
+    let (first, last) = (&rows[0], &rows[2]);
+    let place = |x: f64| first.1 + (last.1 - first.1) / (last.0 - first.0) * (x - first.0);
+    for (effect, _, limits, ends) in &rows {
+        assert!(limits[0] < *effect && *effect < limits[1]);
+        for (limit, end) in limits.iter().zip(ends) {
+            // Places are rounded to a hundredth of a percent.
+            assert!((place(*limit) - end).abs() <= 0.05, "{limit} lies at {end}, not at {}", place(*limit));
+        }
+    }
+}
+
 const HOSTILE: &str = "<script>alert('1')</script>\"><img src=x onerror=alert(1)>&amp;";
 
 /// Rows whose names and levels are markup, or without end.

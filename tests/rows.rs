@@ -11,7 +11,12 @@ use gpu_logreg::data::{Block, Class, Label, Plan, Request, Table, fold_rows};
 use gpu_logreg::error::Kind;
 use gpu_logreg::monitor::{Monitor, Silent};
 use parquet::arrow::ArrowWriter;
+use parquet::file::metadata::{
+    ColumnChunkMetaDataBuilder, FileMetaData, ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter,
+    RowGroupMetaData, RowGroupMetaDataBuilder,
+};
 use parquet::file::properties::WriterProperties;
+use parquet::file::statistics::Statistics;
 
 /// The label is `yes` in every third row; feature a is the row, b its negative.
 fn write(path: &Path, rows: usize, group: usize, more: &[(&str, ArrayRef)]) {
@@ -40,7 +45,7 @@ fn label() -> Label {
 }
 
 fn plan(table: &Table, features: &[&str]) -> Plan {
-    let features = features.iter().map(|&name| name.to_owned()).collect();
+    let features = Some(features.iter().map(|&name| name.to_owned()).collect());
     let request = Request { label: Some("t".into()), positive: Some("yes".into()), features, ..Request::default() };
     request.resolve(table.clone(), &Silent).expect("the columns are there").1
 }
@@ -130,6 +135,135 @@ fn what_does_not_fit_is_an_error() {
     std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("the file is cut");
     let error = fold_rows(&table, &before, &label(), &Silent, || (), |(), _| {}).expect_err("half a file");
     assert!(error.kind == Kind::Data && error.fact.contains("was changed while"), "{error}");
+}
+
+/// Writes the file with another footer: its row groups as `edit` makes them.
+fn edit_footer(path: &Path, edit: impl Fn(RowGroupMetaData) -> RowGroupMetaData) {
+    let bytes = std::fs::read(path).expect("the file is there");
+    let metadata =
+        ParquetMetaDataReader::new().parse_and_finish(&File::open(path).expect("it opens")).expect("a footer");
+    let groups: Vec<RowGroupMetaData> = metadata.row_groups().iter().cloned().map(edit).collect();
+    let about = metadata.file_metadata();
+    let (schema, orders) = (about.schema_descr_ptr(), about.column_orders().cloned());
+    let rows = groups.iter().map(RowGroupMetaData::num_rows).sum();
+    let created_by = about.created_by().map(str::to_owned);
+    let about =
+        FileMetaData::new(about.version(), rows, created_by, about.key_value_metadata().cloned(), schema, orders);
+    let length = u32::from_le_bytes(bytes[bytes.len() - 8..][..4].try_into().expect("four bytes")) as usize;
+    let mut edited = bytes[..bytes.len() - 8 - length].to_vec();
+    ParquetMetaDataWriter::new(&mut edited, &ParquetMetaData::new(about, groups)).finish().expect("it is written");
+    std::fs::write(path, edited).expect("it is written");
+}
+
+/// A row group with every column as `edit` makes it.
+fn columns_of(
+    group: RowGroupMetaData,
+    edit: impl Fn(ColumnChunkMetaDataBuilder) -> ColumnChunkMetaDataBuilder,
+) -> RowGroupMetaDataBuilder {
+    let columns = group.columns().iter().map(|column| edit(column.clone().into_builder()).build().expect("a chunk"));
+    let columns = columns.collect();
+    group.into_builder().set_column_metadata(columns)
+}
+
+/// What is said when the rows of the file are read with features `a` and `b`.
+fn read_all(path: &Path) -> std::result::Result<usize, String> {
+    let table = Table::open(path).map_err(|error| error.to_string())?;
+    let features = Some(["a", "b"].map(str::to_owned).into());
+    let request = Request { label: Some("t".into()), positive: Some("yes".into()), features, ..Request::default() };
+    let (table, plan) = request.resolve(table, &Silent).map_err(|error| error.to_string())?;
+    let count = |rows: &mut usize, block: &mut Block<'_>| *rows += block.labels.len();
+    let rows = fold_rows(&table, &plan, &label(), &Silent, || 0, count).map_err(|error| error.to_string())?;
+    Ok(rows.iter().sum())
+}
+
+#[test]
+fn more_rows_than_the_footer_says_are_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("rows.parquet");
+    // The second is read in ranges.
+    for rows in [5_000, 300_001] {
+        let fewer = |by: i64, of_values: i64| {
+            write(&path, rows, usize::MAX, &[]);
+            edit_footer(&path, |group| {
+                let count = group.num_rows();
+                let edited = columns_of(group, |column| column.set_num_values(count - of_values).clear_statistics());
+                edited.set_num_rows(count - by).build().expect("a row group")
+            });
+            read_all(&path)
+        };
+        assert_eq!(fewer(0, 0), Ok(rows));
+        let said = fewer(7, 7).expect_err("more rows");
+        assert!(said.contains(&format!("more rows come out of it than the {}", rows - 7)), "{said}");
+        let said = fewer(7, 0).expect_err("other values");
+        assert!(said.contains(&format!("says {} rows in row group 0, and {rows} values", rows - 7)), "{said}");
+        assert!(fewer(-7, -7).is_err());
+    }
+}
+
+#[test]
+fn values_that_contradict_the_footer_are_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("rows.parquet");
+    // Of column `a`, whole numbers from 0 to 4999.
+    let with = |low: i32, high: i32, nulls: Option<u64>, is_old: bool| {
+        write(&path, 5_000, usize::MAX, &[]);
+        edit_footer(&path, |group| {
+            let edited = columns_of(group, |column| {
+                let plain = column.build().expect("a chunk");
+                let is_wanted = plain.column_path().string() == "a";
+                let column = plain.into_builder();
+                if !is_wanted {
+                    return column;
+                }
+                column.set_statistics(Statistics::int32(Some(low), Some(high), None, nulls, is_old))
+            });
+            edited.build().expect("a row group")
+        });
+        read_all(&path)
+    };
+    assert_eq!(with(0, 4_999, Some(0), false), Ok(5_000));
+    // Bounds may be wide, and those that the format calls unreliable do not count.
+    assert_eq!(with(-1, 9_999, None, false), Ok(5_000));
+    assert_eq!(with(7, 8, Some(0), true), Ok(5_000));
+    for (result, said) in [
+        (
+            with(1, 4_999, Some(0), false),
+            "column `a`, row group 0 (rows from 0) cannot be decoded: it holds 0.0, its footer says at least 1.0",
+        ),
+        (with(0, 4_998, Some(0), false), "it holds 4999.0, its footer says at most 4998.0"),
+        (with(0, 4_999, Some(3), false), "it holds 0 nulls, its footer says 3"),
+    ] {
+        let error = result.expect_err(said);
+        assert!(error.contains(said) || error.contains(&said.replace("column `a`", "one of 3 columns")), "{error}");
+    }
+}
+
+/// A file of the same size and time in the place of another is another file.
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_replaced_with_its_times_kept_is_noticed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [path, other] = ["rows.parquet", "other.parquet"].map(|name| folder.path().join(name));
+    let replace: [fn(&Path, &Path); 2] = [
+        |other, path| std::fs::rename(other, path).expect("it is renamed"),
+        |other, path| assert!(std::fs::copy(other, path).expect("it is copied") > 0),
+    ];
+    for replace in replace {
+        write(&path, 5_000, 1_000, &[]);
+        let table = Table::open(&path).expect("the table opens");
+        let plan = plan(&table, &["a", "b"]);
+        let count = |rows: &mut usize, block: &mut Block<'_>| *rows += block.labels.len();
+        let read = || fold_rows(&table, &plan, &label(), &Silent, || 0, count);
+        assert!(read().is_ok());
+        let modified = std::fs::metadata(&path).and_then(|about| about.modified()).expect("a time");
+        std::fs::copy(&path, &other).expect("it is copied");
+        replace(&other, &path);
+        File::options().write(true).open(&path).and_then(|file| file.set_modified(modified)).expect("its time is set");
+        let about = std::fs::metadata(&path).expect("it is there");
+        assert_eq!((about.len(), about.modified().ok()), (table.files[0].bytes, table.files[0].modified));
+        let error = read().expect_err("another file");
+        assert!(error.kind == Kind::Data && error.fact.contains("was changed while it was read"), "{error}");
+    }
 }
 
 #[test]

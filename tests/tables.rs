@@ -20,10 +20,9 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int32Array,
-    Int64Array, ListArray, StringArray, StructArray, Time32MillisecondArray, Time64MicrosecondArray,
-    Time64NanosecondArray, TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
-    TimestampSecondArray, UInt32Array,
+    Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array,
+    ListArray, StringArray, StructArray, Time32MillisecondArray, Time64MicrosecondArray, Time64NanosecondArray,
+    TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray, UInt32Array,
 };
 use arrow::buffer::NullBuffer;
 use arrow::compute::{cast, take};
@@ -268,22 +267,137 @@ fn the_order_of_columns_in_a_file_does_not_matter() {
 }
 
 #[test]
-fn a_schema_that_differs_is_refused_with_both_files_and_the_column() {
+fn a_column_that_files_do_not_share_is_refused_where_it_is_used() {
     let place = place_with(&table());
     let mut other = table();
-    set(&mut other, "k", Arc::new(Float32Array::from(vec![1.0; ROWS])));
+    let texts: StringArray = (0..ROWS).map(|row| Some(if row % 2 == 0 { "1" } else { "2" })).collect();
+    set(&mut other, "k", Arc::new(texts));
     write(&place, "type.parquet", &other, ROWS);
     write(&place, "less.parquet", &table().into_iter().filter(|(name, _)| *name != "k").collect(), ROWS);
     let mut more = table();
     set(&mut more, "extra", column(&table(), "k"));
     write(&place, "more.parquet", &more, ROWS);
-    for (file, words) in [
-        ("type.parquet", &["column `k` is Int32 in data.parquet and Float32 in type.parquet"] as &[&str]),
-        ("less.parquet", &["less.parquet has no column `k`, which data.parquet has"]),
-        ("more.parquet", &["more.parquet has the column `extra`, which data.parquet has not"]),
+    for (file, column, words) in [
+        ("type.parquet", "k", "column `k` is Int32 in data.parquet and Utf8 in type.parquet"),
+        ("less.parquet", "k", "less.parquet has no column `k`, which data.parquet has"),
+        ("more.parquet", "extra", "data.parquet has no column `extra`, which more.parquet has"),
     ] {
-        assert_refused(&place, &format!("train data.parquet {file} {TRAIN}"), 3, words);
+        let data = format!("data.parquet {file}");
+        let refused = |flags: &str| assert_refused(&place, &format!("train {data} {flags}"), 3, &[words, "--ignore"]);
+        refused(TRAIN);
+        refused(&format!("{TRAIN} --features x,{column}"));
+        refused(&format!("{TRAIN} --features x --where {column}>0"));
+        refused(&format!("{TRAIN} --features x --weight {column}"));
+        refused("--label y --features *");
+        // What nobody uses may differ, whatever is said of it.
+        let whole = bits(&place.model(&format!("data.parquet more.parquet {TRAIN} --features x,f,g")));
+        for flags in ["--features x,f,g".to_owned(), format!("--ignore id,k,{column}")] {
+            let flags = flags.replace("k,k", "k");
+            assert_eq!(bits(&place.model(&format!("{data} --label y {flags}"))), whole, "{flags}");
+        }
+        place.done(&format!("train {data} {TRAIN} --features x,f,g -o model.json"));
+        assert_refused(&place, &format!("predict -m model.json {data} --keep {column} -o p.csv"), 3, &[words]);
+        place.done(&format!("predict -m model.json {data} --keep id -o p.csv"));
     }
+}
+
+/// Files whose columns differ in their width are read as one file of the wider type, bit by bit.
+#[test]
+fn columns_of_different_width_are_one_column() {
+    let place = Place::new();
+    let rows = table();
+    let half = |of: &Columns, part: std::ops::Range<usize>| rows_of(of, &part.collect::<Vec<_>>());
+    let pairs: [(&str, DataType, DataType); 7] = [
+        ("k", DataType::Int8, DataType::Int64),
+        ("k", DataType::Int16, DataType::Float64),
+        ("k", DataType::Decimal128(5, 0), DataType::Decimal128(9, 3)),
+        ("k", DataType::UInt8, DataType::Int32),
+        ("x", DataType::Float32, DataType::Float64),
+        ("f", DataType::Boolean, DataType::Int8),
+        ("y", DataType::Boolean, DataType::Float32),
+    ];
+    for (name, narrow, wide) in pairs {
+        let mut rows = rows.clone();
+        if narrow == DataType::UInt8 {
+            let values = column(&rows, "k");
+            let values = values.as_primitive::<arrow::datatypes::Int32Type>().values();
+            set(&mut rows, "k", Arc::new(Int32Array::from_iter_values(values.iter().map(|k| k + 10))));
+        }
+        let with = |data_type: &DataType| {
+            let mut rows = rows.clone();
+            let values = cast(&column(&rows, name), data_type).expect("a cast");
+            set(&mut rows, name, values);
+            rows
+        };
+        write(&place, "t/1.parquet", &half(&with(&narrow), 0..1_100), 500);
+        write(&place, "t/2.parquet", &half(&with(&wide), 1_100..ROWS), 500);
+        write(&place, "whole.parquet", &with(&wide), 500);
+        let whole = place.model(&format!("whole.parquet {TRAIN}"));
+        assert_same_bits(&place.model(&format!("t {TRAIN}")), &whole);
+        // In the other order, and as a condition.
+        write(&place, "u/1.parquet", &half(&with(&wide), 0..1_100), 500);
+        write(&place, "u/2.parquet", &half(&with(&narrow), 1_100..ROWS), 500);
+        assert_same_bits(&place.model(&format!("u {TRAIN}")), &whole);
+        if name == "k" {
+            let some = place.model(&format!("whole.parquet {TRAIN} --where k>=20"));
+            assert_same_bits(&place.model(&format!("t {TRAIN} --where k>=20")), &some);
+        }
+    }
+}
+
+/// Integers that the floating-point numbers of another file leave out are no column with them.
+#[test]
+fn what_does_not_survive_the_wider_type_is_refused() {
+    let place = Place::new();
+    let y: ArrayRef = Arc::new(BooleanArray::from_iter((0..40).map(|row| Some(row % 3 == 0))));
+    let large = Int64Array::from_iter_values((0..40).map(|row| (1 << 53) + 1 + row));
+    write(&place, "t/1.parquet", &vec![("y", y.clone()), ("k", Arc::new(large))], 40);
+    write(&place, "t/2.parquet", &vec![("y", y), ("k", Arc::new(Float64Array::from(vec![1.5; 40])))], 40);
+    assert_refused(&place, "train t --label y", 3, &["t/1.parquet", "column `k`", "beyond 9e15 (2^53)"]);
+}
+
+#[test]
+fn a_name_that_stands_for_two_columns_is_refused_where_it_is_used() {
+    let place = Place::new();
+    let mut twins = table();
+    let twin = |name| (name, column(&table(), "x"));
+    twins.extend([twin("k"), twin("z"), twin("z")]);
+    write(&place, "data.parquet", &twins, 500);
+    for flags in [
+        "--label y",
+        "--label k --features x",
+        "--label y --features x,z",
+        "--label y --ignore z",
+        "--label y --features *",
+    ] {
+        assert_refused(&place, &format!("train data.parquet {flags}"), 3, &["two columns called `", "--features"]);
+    }
+    for flags in ["--weight k", "--offset k", "--categorical k", "--where k>0"] {
+        let words = ["data.parquet has two columns called `k`: which of them is meant?"];
+        assert_refused(&place, &format!("train data.parquet --label y --features x {flags}"), 3, &words);
+    }
+    let plain = place_with(&table());
+    let expected = bits(&plain.model("data.parquet --label y --features x,f,g"));
+    assert_eq!(bits(&place.model("data.parquet --label y --features x,f,g")), expected);
+    assert_eq!(bits(&place.model("data.parquet --label y --ignore z*,id,k*")), expected);
+    plain.done("train data.parquet --label y --features x,k -o model.json --quiet");
+    fs::copy(plain.path("model.json"), place.path("model.json")).expect("a copy");
+    for command in ["predict -m model.json data.parquet -o p.csv", "evaluate -m model.json data.parquet"] {
+        assert_refused(&place, command, 3, &["two columns called `k`"]);
+    }
+    let inspected = place.done("inspect data.parquet --json").json();
+    assert_eq!(inspected["parquet"]["names_twice"], json!(["k", "z"]));
+    assert_says(&place.done("inspect data.parquet").stdout, &["names that stand for two columns", "k, z"]);
+    // A key of the folders beside a column.
+    write(&place, "t/g=1/a.parquet", &table(), 500);
+    write(&place, "t/g=2/a.parquet", &table(), 500);
+    assert_refused(
+        &place,
+        "train t --label y --ignore id",
+        3,
+        &["`g` is a column of the files and a key of their folders"],
+    );
+    place.done("train t --label y --features x --quiet");
 }
 
 #[test]
@@ -514,7 +628,7 @@ fn lists_of_columns_end() {
     let last = |name: &str, end: &str| format!("{name}\\u{{1b}}19{end} and 1980 more");
     for list in [
         last("day", " (Date32)"),
-        last("id", " (more than 5)"),
+        last("id", " (more than 20)"),
         last("same", " (always Bonn)"),
         last("hole", " (1 row: 2.000000)"),
         last("flat", " (always 4.5)"),

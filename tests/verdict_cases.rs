@@ -632,7 +632,7 @@ fn job(flags: &[&str], device: &Selection) -> Result<Job, String> {
         match *flag {
             "--label" => request.label = Some((*value).into()),
             "--positive" => request.positive = Some((*value).into()),
-            "--features" => request.features = value.split(',').map(Into::into).collect(),
+            "--features" => request.features = Some(value.split(',').map(Into::into).collect()),
             "--weight" => request.weight = Some((*value).into()),
             "--offset" => request.offset = Some((*value).into()),
             "--reference" => {

@@ -431,7 +431,10 @@ fn validation_weighs_rows_and_no_classes() {
     assert!(agree(validation, &evaluate("new_repeated.parquet")), "{validation:#}");
     assert!(agree(validation, &evaluate("new.parquet --weight w")), "{validation:#}");
     assert!(!agree(validation, &evaluate("new.parquet")), "{validation:#}");
-    assert_eq!(number(validation, "/rows"), ROWS as f64);
+    // Rows of weight 0 are none.
+    let rows =
+        |weight: &ArrayRef| weight.as_primitive::<Int32Type>().values().iter().filter(|w| **w > 0).count() as f64;
+    assert_eq!(number(validation, "/rows"), rows(column(&table(6), "w")));
 
     let model = place.model(&format!("{train} --class-weight balanced --valid new.parquet"));
     assert!(agree(&model["training"]["validation"], &evaluate("new.parquet")));
@@ -449,7 +452,8 @@ fn validation_weighs_rows_and_no_classes() {
     let split = place.json_file("model.json")["training"]["validation"].clone();
     place.model(&format!("{train} --split 0.4 --seed 3"));
     let plain = place.json_file("model.json")["training"]["validation"].clone();
-    assert_eq!(split["rows"], plain["rows"]);
+    let share = number(&split, "/rows") / number(&plain, "/rows");
+    assert!((share - rows(column(&table(5), "w")) / ROWS as f64).abs() < 0.05, "{share}");
     assert!((number(&split, "/prevalence") - number(&plain, "/prevalence")).abs() > 1e-4, "{split:#} {plain:#}");
 }
 
@@ -476,7 +480,7 @@ fn weights_that_are_none_are_refused() {
         place.done("train data.parquet --label y --features x,k --device cpu -o model.json");
         let evaluate = "evaluate -m model.json data.parquet --weight w";
         let fact = format!("the weight `w` is {what}");
-        assert_refused(&place, evaluate, &[&fact, "in row 777, from 0"], &[ways[0], ways[1], "--where \"w >= 0\""]);
+        assert_refused(&place, evaluate, &[&fact, "in row 777, from 0"], &[ways[0], ways[1], "--where 'w >= 0'"]);
         // The ways out are ways out, but that what is infinite is not below 0.
         if weight != Some(f64::INFINITY) {
             let mut command = place.command(&format!("{evaluate} --json"));
@@ -516,9 +520,24 @@ fn weights_that_are_all_0_are_refused() {
     for kept in [None, Some(true), Some(false)] {
         let of_row = |row: usize| if Some(labels.value(row)) == kept { 1.0 } else { 0.0 };
         let place = place_with_weights(Arc::new(Float64Array::from_iter_values((0..ROWS).map(of_row))));
-        let (rows, class) = if kept == Some(false) { (positives, "true") } else { (ROWS - positives, "false") };
-        let fact = format!("all {rows} rows with the label {class} have weight 0");
-        assert_refused(&place, train, &[&fact], &["Every class must count", "column of weights"]);
+        let (left, class, gone) = if kept == Some(false) {
+            (ROWS - positives, "false", positives)
+        } else {
+            (positives, "true", ROWS - positives)
+        };
+        let (fact, way_out) = match kept {
+            None => (
+                format!("the weights `w` of all {ROWS} rows are 0"),
+                "Every class must count; check the column of weights",
+            ),
+            Some(_) => (
+                format!(
+                    "the label `y` has one value only: {class} ({left} rows); {gone} rows of weight 0 left out before"
+                ),
+                "Both classes must occur",
+            ),
+        };
+        assert_refused(&place, train, &[&fact], &[way_out]);
         place.done("train data.parquet --label y --features x,k --device cpu -o model.json");
         let evaluate = "evaluate -m model.json data.parquet --weight w";
         if kept.is_none() {
@@ -558,14 +577,455 @@ fn columns_that_are_no_weights_are_refused() {
     }
 }
 
-/// With offsets there is no model without features to hold the likelihood against.
+// ---- rows of weight 0 -----------------------------------------------------------------------------------------
+
+/// Rows that count, between others of weight 0 with all that could show: levels of their own that sort first and last,
+/// another label, other places, missing values. `holes` are missing values of rows that count.
+fn live_and_dead(holes: bool) -> [Columns; 2] {
+    let mut random = Random(77);
+    let rows = 2 * ROWS;
+    let is_live: Vec<bool> = (0..rows).map(|row| row >= 100 && random.unit() < 0.5).collect();
+    let x: Vec<f64> = (0..rows).map(|_| 3.0 * random.unit() - 1.0).collect();
+    let g: Vec<usize> = (0..rows).map(|_| (3.0 * random.unit()) as usize).collect();
+    let y: Vec<bool> = (0..rows).map(|row| random.label(x[row] - 0.5 * g[row] as f64)).collect();
+    let w: Vec<f64> = (0..rows).map(|_| 1.0 + (random.unit() * 3.0).floor()).collect();
+    let live_hole = |row: usize, every: usize| holes && row % every == 5;
+    let of = |row: usize| is_live[row];
+    let columns: Columns = vec![
+        (
+            "x",
+            Arc::new(
+                (0..rows)
+                    .map(|row| match (of(row), row % 3) {
+                        (true, _) => (!live_hole(row, 31)).then_some(x[row]),
+                        (false, 0) => Some(1e9 * (x[row] + 7.0)),
+                        (false, 1) => None,
+                        (false, _) => Some(f64::NAN),
+                    })
+                    .collect::<Float64Array>(),
+            ),
+        ),
+        (
+            "g",
+            Arc::new(
+                (0..rows)
+                    .map(|row| match (of(row), row % 4) {
+                        (true, _) => (!live_hole(row, 37)).then_some(["b", "c", "d"][g[row]]),
+                        (false, 0) => Some("a never"),
+                        (false, 1) => Some("z never"),
+                        (false, 2) => None,
+                        (false, _) => Some("c"),
+                    })
+                    .collect::<StringArray>(),
+            ),
+        ),
+        ("w", Arc::new(Float64Array::from_iter_values((0..rows).map(|row| if of(row) { w[row] } else { 0.0 })))),
+        (
+            "y",
+            Arc::new(
+                (0..rows)
+                    .map(|row| match (of(row), row % 5) {
+                        (true, _) => Some(i32::from(y[row])),
+                        (false, 0) => None,
+                        (false, 1) => Some(2),
+                        (false, _) => Some(1),
+                    })
+                    .collect::<Int32Array>(),
+            ),
+        ),
+        (
+            "t",
+            Arc::new(
+                (0..rows)
+                    .map(|row| match (of(row), row % 5) {
+                        (true, _) => Some(["no", "yes"][usize::from(y[row])]),
+                        (false, 0) => None,
+                        (false, _) => Some("a third"),
+                    })
+                    .collect::<StringArray>(),
+            ),
+        ),
+    ];
+    let live = UInt32Array::from_iter_values((0..rows as u32).filter(|row| is_live[*row as usize]));
+    let alone = columns.iter().map(|(name, array)| (*name, take(array, &live, None).expect("rows that are there")));
+    [columns.clone(), alone.collect()]
+}
+
+/// A model without what says how it came about: files, times, notes, the command.
+fn bare(mut model: Value) -> Value {
+    let training = model["training"].as_object_mut().expect("an object");
+    for name in ["files", "seconds", "command", "notes"] {
+        assert!(training.remove(name).is_some(), "{name}");
+    }
+    model
+}
+
+fn assert_weight_0_changes_nothing(device: &str) {
+    let place = Place::new();
+    for holes in [false, true] {
+        let [all, alone] = live_and_dead(holes);
+        write_parquet(&place.path("all.parquet"), &all, 700);
+        write_parquet(&place.path("alone.parquet"), &alone, 400);
+        // In two files too, of which the second one has statistics that show weights above 0 alone.
+        std::fs::create_dir_all(place.path("both")).expect("a folder");
+        let part = |columns: &Columns, from: usize, rows: usize| -> Columns {
+            columns.iter().map(|(name, array)| (*name, array.slice(from, rows))).collect()
+        };
+        let first = alone[0].1.len() / 2;
+        let before = (0..2 * ROWS).find(|row| {
+            column(&all, "w").as_primitive::<Float64Type>().values()[..*row].iter().filter(|w| **w > 0.0).count()
+                == first
+        });
+        write_parquet(&place.path("both/1.parquet"), &part(&all, 0, before.expect("a half")), 500);
+        write_parquet(&place.path("both/2.parquet"), &part(&alone, first, alone[0].1.len() - first), 500);
+        let flags: &[&str] = if holes {
+            &[
+                "--label y --nulls mean --features x",
+                "--label y --nulls indicator --inference",
+                "--label t --positive yes --nulls drop-row --l2 0.01",
+            ]
+        } else {
+            &[
+                "--label y --inference",
+                "--label t --positive yes --l2 0.02 --penalty-scale original",
+                "--label y --l2 0.02",
+                "--label t --positive yes --inference --robust --class-weight balanced",
+                "--label y --inference --weight-kind sampling",
+                "--label t --multinomial --inference",
+                "--label y --solver generative --features x",
+            ]
+        };
+        for flags in flags {
+            let ignored = if flags.contains("--label y") { "t" } else { "y" };
+            let flags =
+                if flags.contains("--features") { (*flags).to_owned() } else { format!("{flags} --ignore {ignored}") };
+            let fit = |data: &str| {
+                place.done(&format!("train {data} {flags} --weight w --quiet --device {device} --json")).json()
+            };
+            let expected = fit("alone.parquet");
+            assert_eq!(
+                number(&expected, "/training/rows"),
+                alone[0].1.len() as f64 - if flags.contains("drop-row") { left_out(&alone) } else { 0.0 }
+            );
+            for (data, gone) in
+                [("all.parquet", 2 * ROWS - alone[0].1.len()), ("both", before.expect("a half") - first)]
+            {
+                let found = fit(data);
+                let said = found["training"]["notes"].to_string();
+                assert!(said.contains(&format!("{gone} rows of weight 0 left out")), "{flags}: {said}");
+                assert_eq!(bare(found), bare(expected.clone()), "{flags}: {data}");
+            }
+        }
+    }
+}
+
+/// Rows with a missing value.
+fn left_out(columns: &Columns) -> f64 {
+    let misses = |row: usize| columns.iter().any(|(name, array)| *name != "y" && array.is_null(row));
+    (0..columns[0].1.len()).filter(|row| misses(*row)).count() as f64
+}
+
 #[test]
-fn what_does_not_exist_beside_offsets_is_a_dash() {
+fn rows_of_weight_0_change_no_bit() {
+    assert_weight_0_changes_nothing("cpu");
+}
+
+#[test]
+fn rows_of_weight_0_change_no_bit_on_a_gpu() {
+    if has_adapter() {
+        assert_weight_0_changes_nothing("gpu");
+    }
+}
+
+/// Which rows are chosen by chance and which come first is a matter of the files; of those that are chosen the same holds.
+#[test]
+fn rows_of_weight_0_are_left_out_of_what_was_selected() {
+    let place = Place::new();
+    let [all, _] = live_and_dead(false);
+    write_parquet(&place.path("data.parquet"), &all, 700);
+    let fit = |flags: &str, filter: &str| {
+        let mut command = place.command(&format!(
+            "train data.parquet --label y --ignore t --weight w --quiet --device cpu --json {flags}"
+        ));
+        let output = command.args(["--where", filter]).output().expect("the program starts");
+        assert!(output.status.success(), "{output:?}");
+        bare(serde_json::from_slice(&output.stdout).expect("JSON"))
+    };
+    for flags in ["", "--sample 0.5 --seed 3", "--split 0.3 --seed 2", "--valid data.parquet"] {
+        assert_eq!(fit(flags, "w > 0 and g <> 'd'"), fit(flags, "g <> 'd'"), "{flags}");
+    }
+}
+
+#[test]
+fn the_report_shows_no_row_of_weight_0() {
+    let place = Place::new();
+    let [all, alone] = live_and_dead(false);
+    write_parquet(&place.path("all.parquet"), &all, 700);
+    write_parquet(&place.path("alone.parquet"), &alone, 700);
+    let page = |data: &str| {
+        let run = format!("train {data} --label y --ignore t --weight w --device cpu --report page.html --quiet");
+        place.done(&run);
+        let page = String::from_utf8(place.read("page.html")).expect("text");
+        // The pictures are made of the rows.
+        let pictures: Vec<String> =
+            page.split("<svg").skip(1).map(|part| part.split("</svg>").next().expect("an end").to_owned()).collect();
+        assert!(pictures.len() > 3);
+        pictures
+    };
+    assert_eq!(page("all.parquet"), page("alone.parquet"));
+}
+
+/// Weights are kept in 32 bits: what they do not tell from 0 is nothing beside the others, or refused.
+#[test]
+fn weights_that_32_bits_lose_are_told() {
+    let train = "train data.parquet --label y --features x,k --weight w --device cpu";
+    let with = |tiny: f64, others: f64| {
+        let weights = (0..ROWS).map(|row| if row % 100 == 7 { tiny } else { others });
+        place_with_weights(Arc::new(Float64Array::from_iter_values(weights)))
+    };
+    let without = with(0.0, 2.0).done(&format!("{train} --json")).json();
+    for tiny in [1e-50, 1e-39, 5e-324] {
+        let run = with(tiny, 2.0).done(&format!("{train} --json"));
+        assert!(run.stderr.contains("warning: 30 rows left out: weights below 1.2e-38, nothing beside 2e0"), "{run:?}");
+        let model = run.json();
+        assert_eq!(number(&model, "/training/rows"), ROWS as f64 - 30.0);
+        assert_eq!((&model["intercept"], &model["features"]), (&without["intercept"], &without["features"]));
+        // Where they are all as small, no device could fit them.
+        let fact = "3000 rows weigh by `w` more than 0 and less than 1.2e-38, which 32 bits do not tell from 0";
+        assert_refused(&with(tiny, 2.0 * tiny), train, &[fact], &["Multiply the weights by a constant"]);
+    }
+    // Factors of classes may take a weight out of what 32 bits hold.
+    let place = with(1e-30, 1.0);
+    assert_refused(
+        &place,
+        &format!("{train} --class-weight true=1e-12"),
+        &["the weight `w` is 0.0000000000", "times the factor of its class"],
+        &["from 1.2e-38 to 3.4e38"],
+    );
+}
+
+// ---- kinds of weights -----------------------------------------------------------------------------------------
+
+/// Figures of a model beside those of a reference, by class or not.
+fn assert_kind(model: &Value, expected: &Value, to: f64, what: &str) {
+    assert_eq!(model["training"]["status"], "converged", "{what}");
+    let flat = |value: &Value| -> Vec<f64> {
+        match value.as_array().expect("a list") {
+            lists if lists[0].is_array() => lists.iter().flat_map(list).collect(),
+            _ => list(value),
+        }
+    };
+    let [known, errors] = ["coefficients", "standard_errors"].map(|part| flat(&expected[part]));
+    let [found, found_errors] = match model.get("intercepts") {
+        None => estimates(model),
+        Some(intercepts) => {
+            let features = model["features"].as_array().expect("features");
+            let of = |class: usize| {
+                std::iter::once(intercepts[class].clone())
+                    .chain(features.iter().map(move |f| f["coefficients"][class].clone()))
+            };
+            let error = |inference: &Value| inference["standard_error"].clone();
+            let of_errors = |class: usize| {
+                std::iter::once(error(&model["intercepts_inference"][class]))
+                    .chain(features.iter().map(move |f| error(&f["inference"][class])))
+            };
+            let all =
+                |values: Vec<Value>| -> Vec<f64> { values.iter().map(|x| x.as_f64().expect("a number")).collect() };
+            let classes = intercepts.as_array().expect("a list").len();
+            [all((1..classes).flat_map(of).collect()), all((1..classes).flat_map(of_errors).collect())]
+        }
+    };
+    let difference = largest(&found, &known, |i| errors[i]);
+    assert!(difference <= 1e-4, "{what}: coefficients {difference:e}");
+    let difference = largest(&found_errors, &errors, |i| errors[i]);
+    assert!(difference <= to, "{what}: errors {difference:e}");
+    for part in ["residual_deviance", "null_deviance"] {
+        let (found, known) = (number(&model["training"], &format!("/{part}")), number(expected, &format!("/{part}")));
+        assert!((found / known - 1.0).abs() <= 1e-6, "{what}: {part} {found} instead of {known}");
+    }
+    let known = 1.0 - number(expected, "/residual_deviance") / number(expected, "/null_deviance");
+    assert!((number(&model["training"], "/mcfadden_r2") - known).abs() <= 1e-6, "{what}");
+}
+
+fn assert_kinds_are_those_of_the_references(device: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference");
+    let json = |name: &str| -> Value {
+        serde_json::from_str(&fs::read_to_string(folder.join(name)).expect("the reference is there")).expect("JSON")
+    };
+    let place = Place::new();
+    for name in ["weights.parquet", "r/nhanes_w.parquet"] {
+        fs::copy(folder.join(name), place.path(name.trim_start_matches("r/"))).expect("the file is copied");
+    }
+    let reference = json("weight_kinds.json");
+    for (part, columns, count) in
+        [("fits", "--label y --features x,k,f", 6), ("classes", "--label k --multinomial --features x,f", 3)]
+    {
+        let fits = reference[part].as_object().expect("fits by name");
+        assert_eq!(fits.len(), count);
+        for (flags, expected) in fits {
+            let common = format!("--inference --tolerance 1e-5 --quiet --json --device {device}");
+            let mut command = place.command(&format!("train weights.parquet {columns} {common} {flags}"));
+            let output = command.args(["--where", "w > 0 and v > 0"]).output().expect("the program starts");
+            assert!(output.status.success(), "{flags}: {output:?}");
+            let model: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            assert_kind(&model, expected, 1e-5, &format!("{device} {columns} {flags}"));
+            // What errors and likelihood are is said.
+            let (is_sample, of_classes) = (flags.contains("sampling"), flags.contains("class-weight"));
+            let kind = match (is_sample, of_classes) {
+                (true, true) => "robust (sampling weights, weights of classes)",
+                (true, false) => "robust (sampling weights)",
+                (false, true) => "robust (HC0, weights of classes)",
+                (false, false) => "robust (HC0)",
+            };
+            assert_eq!(model["training"]["inference"]["kind"], kind, "{flags}");
+            let of = model["training"].get("likelihood_kind").and_then(Value::as_str).unwrap_or_default();
+            assert_eq!(
+                (of.contains("pseudo-likelihood"), of.contains("without the weights of the classes")),
+                (is_sample, of_classes)
+            );
+            assert_eq!(model["training"]["aic"].is_null(), is_sample, "{flags}");
+            let k = count_of_coefficients(expected) as f64;
+            if !is_sample {
+                let aic = number(&model["training"], "/aic") - number(expected, "/residual_deviance");
+                assert!((aic - 2.0 * k).abs() <= 1e-2, "{flags}: {aic}");
+            }
+            assert_eq!(model["training"].get("weight_kind").and_then(Value::as_str), is_sample.then_some("sampling"));
+        }
+    }
+    let reference = json("r/nhanes_w.ref.json");
+    let words = |part: &str| -> Vec<String> {
+        reference[part].as_array().expect("a list").iter().map(|x| x.as_str().expect("a word").to_owned()).collect()
+    };
+    let model = place
+        .done(&format!("train nhanes_w.parquet {} --quiet --json --device {device}", words("args").join(" ")))
+        .json();
+    let features = model["features"].as_array().expect("features");
+    let found_names: Vec<String> = std::iter::once("intercept".to_owned())
+        .chain(features.iter().map(|feature| feature["name"].as_str().expect("a name").to_owned()))
+        .collect();
+    let names = words("names");
+    let place_of = |name: &String| names.iter().position(|known| known == name).unwrap_or_else(|| panic!("no {name}"));
+    let sorted = |part: &str| -> Vec<f64> {
+        let values = list(&reference[part]);
+        found_names.iter().map(|name| values[place_of(name)]).collect()
+    };
+    assert_eq!(found_names.len(), 8);
+    let expected = serde_json::json!({
+        "coefficients": sorted("coef"), "standard_errors": sorted("se"),
+        "residual_deviance": reference["deviance"], "null_deviance": reference["null_deviance"],
+    });
+    assert_kind(&model, &expected, 1e-5, "nhanes_w");
+    let race = found_names.iter().position(|name| name == "race=2").expect("race=2");
+    assert!((estimates(&model)[1][race] / 0.100_701_8 - 1.0).abs() <= 1e-4);
+    let weights = number(&reference, "/weights");
+    assert!((number(&model, "/training/weights") / weights - 1.0).abs() <= 1e-7);
+}
+
+fn count_of_coefficients(expected: &Value) -> usize {
+    let coefficients = expected["coefficients"].as_array().expect("a list");
+    coefficients.iter().map(|entry| entry.as_array().map_or(1, Vec::len)).sum()
+}
+
+#[test]
+fn kinds_of_weights_are_those_of_survey_and_statsmodels() {
+    assert_kinds_are_those_of_the_references("cpu");
+}
+
+#[test]
+fn kinds_of_weights_are_those_of_survey_and_statsmodels_on_a_gpu() {
+    if has_adapter() {
+        assert_kinds_are_those_of_the_references("gpu");
+    }
+}
+
+/// The unit of sampling weights means nothing, and that of the factors of classes neither.
+#[test]
+fn a_unit_changes_no_error() {
+    let mut columns = table(5);
+    let w: Vec<f64> =
+        column(&columns, "o").as_primitive::<Float64Type>().values().iter().map(|o| (2.0 * o).exp()).collect();
+    for (name, unit) in [("small", 0.5_f64.powi(60)), ("one", 1.0), ("large", 2.0_f64.powi(60))] {
+        columns.push((name, Arc::new(Float64Array::from_iter_values(w.iter().map(|w| w * unit)))));
+    }
+    let place = Place::with_data(&columns);
+    let train = "data.parquet --label y --features x,u --inference --quiet";
+    let fit = |flags: &str| place.model(&format!("{train} {flags}"));
+    let known = fit("--weight one --weight-kind sampling");
+    for name in ["small", "large"] {
+        let model = fit(&format!("--weight {name} --weight-kind sampling"));
+        assert_eq!(estimates(&model), estimates(&known), "{name}");
+        for figure in ["/delta", "/residual_deviance", "/null_deviance", "/log_likelihood"] {
+            assert_eq!(number(&model["training"], figure), number(&known["training"], figure), "{name}: {figure}");
+        }
+    }
+    // Where sums are smaller than a logarithm resolves, the losses are added one by one, with other roundings.
+    let known = fit("--class-weight true=2,false=1");
+    let model = fit("--class-weight true=0.0009765625,false=0.00048828125");
+    for (found, known) in estimates(&model).iter().zip(estimates(&known)) {
+        assert!(largest(found, &known, |_| 1.0) <= 1e-13, "{found:?} {known:?}");
+    }
+    for figure in ["/delta", "/residual_deviance", "/null_deviance"] {
+        let (found, known) = (number(&model["training"], figure), number(&known["training"], figure));
+        assert!((found / known - 1.0).abs() <= 1e-6, "{figure}: {found} {known}");
+    }
+}
+
+/// Who weighs by anything but counts, and did not say so, is told; who counts is not.
+#[test]
+fn weights_that_do_not_look_like_counts_are_told() {
+    let of =
+        |weight: &dyn Fn(usize) -> f64| -> ArrayRef { Arc::new(Float64Array::from_iter_values((0..ROWS).map(weight))) };
+    let fractional = of(&|row| 1e3 + (row % 7) as f64 / 8.0);
+    let scaled = of(&|row| 0.5 + (row % 3) as f64 * 0.5);
+    let one_fraction = of(&|row| if row == 777 { 1.5 } else { 1.0 });
+    let large = of(&|row| 40.0 + (row % 9) as f64);
+    let few = of(&|row| if row < 900 { 188.0 } else { 0.0 });
+    let counts = of(&|row| (row % 4) as f64);
+    for (what, weights, flags, told) in [
+        ("fractional", &fractional, "--inference", Some("are no whole numbers (mean 1000.4)")),
+        ("fractional", &fractional, "--robust", Some("are no whole numbers")),
+        ("fractional", &fractional, "", None),
+        ("fractional", &fractional, "--inference --weight-kind count", None),
+        ("fractional", &fractional, "--inference --weight-kind sampling", None),
+        ("scaled to a mean of 1", &scaled, "--inference", Some("are no whole numbers (mean 1.0000)")),
+        ("one fraction", &one_fraction, "--inference", Some("are no whole numbers")),
+        ("large", &large, "--inference", Some("are large for counts (mean 43.997)")),
+        ("large", &large, "--inference --weight-kind count", None),
+        // What was counted is in few rows.
+        ("few", &few, "--inference", None),
+        ("counts", &counts, "--inference", None),
+        ("counts", &counts, "--inference --class-weight true=1.5", None),
+    ] {
+        let place = place_with_weights(Arc::clone(weights));
+        let run = place.done(&format!("train data.parquet --label y --features x,k --weight w --device cpu {flags}"));
+        let words = ["--weight-kind sampling if each row was observed once", "--weight-kind count"];
+        match told {
+            Some(fact) => {
+                for word in words.iter().chain([&fact]) {
+                    assert!(run.stderr.contains(*word), "{what} {flags}: `{word}` is not in {run:?}");
+                }
+                assert!(run.stderr.contains("warning: the weights `w` are "), "{run:?}");
+            }
+            None => assert!(!run.stderr.contains("warning"), "{what} {flags}: {run:?}"),
+        }
+        let kind = if flags.contains("sampling") { "sampling weights" } else { "counts of rows" };
+        assert!(run.stdout.contains(&format!("\nweights    `w` as {kind}")), "{what} {flags}: {run:?}");
+    }
+    let place = place();
+    let run = place.run("train data.parquet --label y --weight-kind sampling");
+    assert!(run.code == Some(2) && run.stderr.contains("--weight <COL>"), "{run:?}");
+}
+
+/// With offsets the model without features has them too, and in the table as in the model it is a number.
+#[test]
+fn the_likelihood_beside_offsets_is_held_against_the_offsets() {
     let place = place();
     let train = "train data.parquet --label y --features x,k --inference --device cpu";
     let run = place.done(&format!("{train} --offset o"));
-    assert!(run.stdout.contains(" (null -), AIC ") && run.stdout.contains(", McFadden R2 -\n"), "{run:?}");
-    assert!(!run.stdout.contains("NaN"), "{run:?}");
-    let run = place.done(train);
-    assert!(!run.stdout.contains("(null -)") && !run.stdout.contains("R2 -"), "{run:?}");
+    assert!(!run.stdout.contains("(null -)") && !run.stdout.contains("NaN"), "{run:?}");
+    let plain = place.done(train);
+    let null = |stdout: &str| {
+        stdout.split_once("(null ").and_then(|(_, rest)| rest.split_once(')')).map(|(x, _)| x.to_owned())
+    };
+    assert!(null(&run.stdout).is_some() && null(&run.stdout) != null(&plain.stdout), "{run:?}");
 }

@@ -8,17 +8,16 @@ use clap::Args;
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
 use crate::cli::{Global, RANKING_BYTES, check_distinct, check_threshold, print};
-use crate::data::Table;
 use crate::error::Result;
 use crate::metrics::{Accumulator, ClassAccumulator, Limit};
 use crate::model::file::{self, Pending};
 use crate::report;
 use crate::report::html::classes::{ClassPage, ClassQuality};
 use crate::report::html::{Page, Quality, RowsFrom};
-use crate::score::{evaluate_and_sketch, evaluate_and_sketch_classes};
+use crate::score::{evaluate_and_sketch, evaluate_and_sketch_classes, open};
 use crate::sketch::Sketch;
 use crate::sketch::classes::ClassSketch;
-use crate::wording::counted;
+use crate::wording::{counted, flag, plain};
 
 #[derive(Args)]
 pub(super) struct Evaluate {
@@ -49,7 +48,9 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
     let rows = arguments.rows.check(None)?;
     let model = file::read(&arguments.model)?;
     check_threshold(&model, arguments.threshold)?;
-    let table = Table::open_all(&arguments.data)?;
+    let table = open(&model, &arguments.data)?;
+    table.check_has_rows()?;
+    global.tell_files(&table);
     if let Some(report) = &arguments.report {
         check_distinct(&[("--report", report), ("the model", &arguments.model)])?;
         for file in &table.files {
@@ -102,7 +103,11 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
         ));
     }
     if let (None, Some(column)) = (weight, &model.training.weight) {
-        global.note(&format!("the model was trained with the weights `{column}`, and here every row counts once; --weight {column} weighs them"));
+        global.note(&format!(
+            "the model was trained with the weights `{}`, and here every row counts once; {} weighs them",
+            plain(column),
+            flag("--weight", column)
+        ));
     }
     if global.json {
         let mut document = serde_json::json!({ "model": arguments.model, "left_out": left_out, "metrics": metrics });

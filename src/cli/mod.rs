@@ -5,6 +5,7 @@ mod devices;
 mod evaluate;
 mod inspect;
 mod limits;
+mod names;
 mod predict;
 mod progress;
 mod rows;
@@ -17,8 +18,10 @@ use std::process::ExitCode;
 
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
+use crate::data::Table;
 use crate::error::{Error, Kind, Result};
 use crate::model::Model;
+use crate::wording::{counted, plain};
 
 #[derive(Parser)]
 #[command(name = "gpu-logreg", version, about, long_about = None, max_term_width = 100)]
@@ -57,6 +60,9 @@ struct Global {
     /// Print errors and results only
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// Print more: all columns of a file, and of a run what its files are
+    #[arg(short, long, global = true)]
+    verbose: bool,
     /// Print no progress bars
     #[arg(long, global = true)]
     no_progress: bool,
@@ -166,6 +172,20 @@ impl Global {
 
     fn warn(&self, text: &str) {
         tell(&format!("{} {text}", tag("warning:", "33", self.color)));
+    }
+
+    /// With `--verbose`, a note on each file.
+    fn tell_files(&self, table: &Table) {
+        for file in table.files.iter().filter(|_| self.verbose) {
+            let checksums = match file.page_checksums {
+                Some(true) => "pages with checksums",
+                Some(false) => "pages without checksums: damage to them may go unseen",
+                None => "no pages",
+            };
+            let written_by = file.created_by.as_deref().map_or("an unknown program".into(), plain);
+            let rows = counted(file.rows(), "row");
+            self.note(&format!("{}: {rows}, written by {written_by}, {checksums}", file.path.display()));
+        }
     }
 }
 

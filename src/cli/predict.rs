@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, ValueEnum};
 
+use crate::cli::names::names;
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
 use crate::cli::{Global, check_distinct, check_threshold};
-use crate::data::{Form, Predictions, Table};
+use crate::data::{Form, Predictions};
 use crate::error::{Error, Result};
 use crate::model::file::{self, Pending};
-use crate::score::{Output, inputs, predict};
+use crate::score::{Output, inputs, open, predict};
 use crate::wording::counted;
 
 #[derive(Args)]
@@ -33,8 +34,8 @@ pub(super) struct Predict {
     /// The probability from which on the label is the positive class, of two [default: 0.5]
     #[arg(long, value_name = "P", allow_hyphen_values = true)]
     threshold: Option<f64>,
-    /// Columns of the data to write beside the prediction, separated by commas
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    /// Columns of the data to write beside the prediction: names or patterns, as the features of `train`
+    #[arg(long, value_name = "LIST")]
     keep: Vec<String>,
     /// How to write, if the ending does not say it [default for standard output: csv]
     #[arg(long, value_name = "FORMAT")]
@@ -113,9 +114,11 @@ pub(super) fn run(arguments: &Predict, global: &Global) -> Result<ExitCode> {
     let form = arguments.form()?;
     let path = arguments.output_file.as_path();
     let rows = arguments.rows.check(None)?;
+    let keep = names("--keep", &arguments.keep)?;
     let model = file::read(&arguments.model)?;
     check_threshold(&model, arguments.threshold)?;
-    let table = Table::open_all(&arguments.data)?;
+    let table = open(&model, &arguments.data)?;
+    global.tell_files(&table);
     let to_stdout = path == Path::new("-");
     if !to_stdout {
         check_distinct(&[("the model", &arguments.model), ("-o", path)])?;
@@ -125,7 +128,7 @@ pub(super) fn run(arguments: &Predict, global: &Global) -> Result<ExitCode> {
     }
     let monitor = Progress::new(global);
     let table = rows.select(&table, &monitor)?.training;
-    let inputs = inputs(&model, &table, None, None, &arguments.keep)?;
+    let inputs = inputs(&model, &table, None, None, &keep)?;
     let prediction = output.prediction(&model);
     let counts = if to_stdout {
         let broken = AtomicBool::new(false);

@@ -9,12 +9,13 @@ use super::decode::{BATCH_ROWS, Part, decode, to_f64};
 use super::field::{Field, Kind};
 use super::label::{Class, for_each_class};
 use super::levels::{Level, level_name};
+use super::names::matching;
 use super::plan::{FeaturePlan, Takes};
 use super::rows::{Range, block_rows, ranges};
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
-use crate::wording::listed;
+use crate::wording::{entry, listed, plain};
 
 /// A feature of a model, as it is looked for in a table.
 #[derive(Clone, Copy, Debug)]
@@ -123,7 +124,7 @@ impl Inputs {
         let (mut features, mut coders) = (Vec::new(), Vec::new());
         let (mut missing, mut others) = (Vec::new(), Vec::new());
         for Wanted { column: name, kind, indicates, fill, levels } in wanted {
-            let Some(column) = table.find(name) else {
+            let Some(column) = table.find_shared(name)? else {
                 missing.push(name);
                 continue;
             };
@@ -139,27 +140,35 @@ impl Inputs {
             features.push(FeaturePlan { column, takes, fill });
             coders.push(is_category.then(|| Coder::of(levels)));
         }
-        let mut place = |name: Option<&'m str>| {
-            let found = name.and_then(|name| table.find(name));
+        let mut place = |name: Option<&'m str>| -> Result<Option<usize>> {
+            let found = name.map_or(Ok(None), |name| table.find_shared(name))?;
             missing.extend(name.filter(|_| found.is_none()));
-            found
+            Ok(found)
         };
         let (label, classes) = label.unzip();
-        let (label, weight) = (place(label), place(weight));
+        let (label, weight) = (place(label)?, place(weight)?);
         let mut kept = Vec::new();
         for name in keep {
-            match table.find(name) {
-                Some(column) => kept.push(column),
-                None => missing.push(name),
+            let named = matching(table, name)?;
+            if named.is_none() {
+                missing.push(name);
+            }
+            // A pattern takes what is not there yet; a name is taken at its word.
+            for column in named.into_iter().flatten() {
+                table.fields[column].check_shared()?;
+                if !kept.contains(&column) {
+                    kept.push(column);
+                } else if table.fields[column].name == *name {
+                    return Err(Error::usage(format!("--keep names `{}` twice", plain(name)), "Name it once."));
+                }
             }
         }
         missing.dedup();
         let columns = |n: usize| if n == 1 { "the column" } else { "the columns" };
         if !missing.is_empty() {
-            return Err(Error::data(
-                format!("{} has not {} {}", table.name(), columns(missing.len()), listed(&missing)),
-                format!("The columns are: {}", table.names()),
-            ));
+            let entries: Vec<String> = missing.iter().map(|name| entry(name)).collect();
+            let fact = format!("{} has not {} {}", table.name(), columns(missing.len()), listed(&entries));
+            return Err(table.no_column(fact, &missing));
         }
         if !others.is_empty() {
             return Err(Error::data(
@@ -274,8 +283,20 @@ pub fn fold_pieces<T: Send>(
     let label = inputs.label.iter().map(|(column, _)| *column);
     let columns: Vec<usize> =
         of_features.chain(label).chain(inputs.weight).chain(inputs.keep.iter().copied()).collect();
-    let batch_rows = block_rows(columns.len());
+    let batch_rows = block_rows(columns.len().max(1));
     let fold = |piece: &mut Piece, range: &Range| {
+        if columns.is_empty() {
+            // An intercept alone needs to know how many rows there are.
+            let mut state = start();
+            for before in (0..range.rows).step_by(batch_rows) {
+                monitor.check()?;
+                *piece = Piece { first_row: range.first_row + before, ..Piece::default() };
+                piece.rows = batch_rows.min(range.rows - before);
+                monitor.advance(piece.rows as u64);
+                work(&mut state, piece)?;
+            }
+            return Ok(state);
+        }
         let part = Part {
             group: range.group,
             rows: (range.file_rows.len() < table.groups[range.group].file_rows).then(|| vec![range.file_rows.clone()]),

@@ -109,16 +109,9 @@ fn is_float(data_type: &DataType) -> bool {
 /// Whether a value of the column may be missing in the row group, as far as its statistics say.
 fn may_miss(table: &Table, group: &Group, field: &Field) -> bool {
     let file = &table.files[group.file];
-    let Some(root) = field.root() else { return true };
-    // A leaf of a struct or list has no column of its own number here; those are looked at.
-    let metadata = file.metadata.metadata();
-    let plain = file.metadata.schema().field(file.roots[root]).data_type() == &field.arrow_type;
-    if is_float(&field.arrow_type) || !plain {
-        return true;
-    }
-    let leaf = (0..file.metadata.parquet_schema().num_columns())
-        .find(|&leaf| file.metadata.parquet_schema().get_column_root_idx(leaf) == file.roots[root]);
-    let Some(leaf) = leaf else { return true };
-    let column = metadata.row_group(group.index).column(leaf);
+    // A leaf of a struct or list has no column of its own here; those are looked at.
+    let root = field.root().filter(|_| field.is_whole()).and_then(|root| file.roots[root].as_ref());
+    let Some(leaf) = root.and_then(|root| root.leaf).filter(|_| !is_float(&field.arrow_type)) else { return true };
+    let column = file.metadata.metadata().row_group(group.index).column(leaf);
     column.statistics().and_then(Statistics::null_count_opt) != Some(0)
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder};
 use arrow::buffer::BooleanBuffer;
@@ -13,11 +14,18 @@ use arrow::datatypes::{
 use arrow::record_batch::RecordBatch;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection};
+use parquet::column::page::PageReader;
+use parquet::errors::ParquetError;
+use parquet::file::serialized_reader::SerializedPageReader;
 
+use super::bounds::Bounds;
 use super::field::Source;
+use super::foreign::{WITHOUT_ENCRYPTION, has_encrypted_columns};
 use super::panics::without_panic;
-use super::table::{Group, Table};
+use super::schema::widened;
+use super::table::{Group, Root, Table};
 use crate::error::{Error, Result};
+use crate::wording::plain;
 
 /// Rows of a batch: large enough to hide the cost of a call, small enough for the second-level cache.
 pub(super) const BATCH_ROWS: usize = 8_192;
@@ -98,6 +106,9 @@ pub(super) fn decode(
     while seen < end {
         let Some(rows) = reader.next(seen)? else { break };
         let rows_of_batch = rows;
+        if seen + rows > expected {
+            return Err(reader.too_many_rows());
+        }
         let keep = kept.as_ref().map(|kept| kept.slice(seen, rows_of_batch.min(kept.len() - seen)));
         let rows = keep.as_ref().map_or(rows_of_batch, BooleanBuffer::count_set_bits);
         if rows > 0 {
@@ -120,6 +131,9 @@ pub(super) fn decode(
     if seen < end {
         return Err(reader.damaged(&format!("{seen} rows came out of it, its footer says {expected}")));
     }
+    if end == expected {
+        reader.check_end(seen)?;
+    }
     Ok(taken)
 }
 
@@ -136,20 +150,42 @@ struct Roots<'t> {
     /// Rows of the batch.
     rows: usize,
     end: usize,
+    /// What the footer says of each of the file's columns, and the nulls that came out of it.
+    bounds: Vec<(Bounds, u64)>,
 }
 
 impl<'t> Roots<'t> {
     fn open(table: &'t Table, part: &'t Part, columns: &'t [usize], end: usize) -> Result<Self> {
         let group = &table.groups[part.group];
         let file = &table.files[group.file];
-        let mut roots: Vec<usize> =
-            columns.iter().filter_map(|&column| Some(file.roots[table.fields[column].root()?])).collect();
+        let mut roots: Vec<(usize, Option<usize>)> = columns
+            .iter()
+            .filter_map(|&column| file.roots[table.fields[column].root()?].as_ref())
+            .map(|root| (root.place, root.leaf))
+            .collect();
         roots.sort_unstable();
         roots.dedup();
-        let mut opened = Self { table, group, part, columns, places: roots, reader: None, batch: None, rows: 0, end };
+        let bounds_of = |&(place, leaf): &(usize, Option<usize>)| {
+            let field = file.metadata.schema().field(place);
+            leaf.map_or_else(Bounds::default, |leaf| Bounds::of(&file.metadata, group.index, leaf, field))
+        };
+        let mut opened = Self {
+            table,
+            group,
+            part,
+            columns,
+            places: roots.iter().map(|(place, _)| *place).collect(),
+            reader: None,
+            batch: None,
+            rows: 0,
+            end,
+            bounds: Vec::new(),
+        };
         if opened.places.is_empty() || end == 0 {
             return Ok(opened);
         }
+        let bounds = without_panic(|| roots.iter().map(bounds_of).map(|bounds| (bounds, 0)).collect());
+        opened.bounds = bounds.map_err(|cause| opened.damaged(&cause))?;
         let input = File::open(&file.path).map_err(|cause| opened.damaged(&cause.to_string()))?;
         let reader = without_panic(|| {
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(input, file.metadata.clone());
@@ -180,7 +216,64 @@ impl<'t> Roots<'t> {
             without_panic(|| reader.next()).and_then(|batch| batch.transpose().map_err(|cause| cause.to_string()));
         self.batch = next.map_err(|cause| self.damaged(&cause))?;
         self.rows = self.batch.as_ref().map_or(0, RecordBatch::num_rows);
-        Ok(self.batch.as_ref().map(|_| self.rows))
+        let Some(batch) = &self.batch else { return Ok(None) };
+        let mut contradiction = None;
+        for (array, (bounds, nulls)) in batch.columns().iter().zip(&mut self.bounds) {
+            *nulls += array.null_count() as u64;
+            contradiction = contradiction.or_else(|| bounds.contradiction(array));
+        }
+        match contradiction {
+            Some(fact) => Err(self.damaged(&fact)),
+            None => Ok(Some(self.rows)),
+        }
+    }
+
+    /// An error if more comes after `seen` rows, all that the footer says, or if a whole row group has other nulls.
+    fn check_end(&mut self, seen: usize) -> Result<()> {
+        if self.reader.is_none() {
+            return Ok(());
+        }
+        let has_more = match &self.part.rows {
+            None => self.next(seen)?.is_some(),
+            // The decoder stops with its selection; how many rows there are stands in the heads of the pages.
+            Some(ranges) if ranges.last().is_some_and(|range| range.end == self.group.file_rows) => {
+                self.rows_in_pages()?.is_some_and(|rows| rows != self.group.file_rows)
+            }
+            Some(_) => false,
+        };
+        if has_more {
+            return Err(self.too_many_rows());
+        }
+        let wrong = |(bounds, nulls): &(Bounds, u64)| bounds.wrong_nulls(*nulls);
+        match self.bounds.iter().find_map(wrong).filter(|_| self.part.rows.is_none()) {
+            Some(fact) => Err(self.damaged(&fact)),
+            None => Ok(()),
+        }
+    }
+
+    /// The rows of the row group as the heads of the pages of a column that is not nested say; `None` without such a one.
+    fn rows_in_pages(&self) -> Result<Option<usize>> {
+        let file = &self.table.files[self.group.file];
+        let roots = self.columns.iter().filter_map(|&column| self.table.fields[column].root());
+        let Some(leaf) = roots.filter_map(|root| file.roots[root].as_ref()?.leaf).next() else { return Ok(None) };
+        let input = File::open(&file.path).map_err(|cause| self.damaged(&cause.to_string()))?;
+        let about = file.metadata.metadata().row_group(self.group.index);
+        let count = || -> std::result::Result<usize, ParquetError> {
+            let mut pages = SerializedPageReader::new(Arc::new(input), about.column(leaf), self.group.file_rows, None)?;
+            let mut rows = 0;
+            while let Some(page) = pages.peek_next_page()? {
+                rows += page.num_rows.or(page.num_levels).unwrap_or(0);
+                pages.skip_next_page()?;
+            }
+            Ok(rows)
+        };
+        let rows = without_panic(count).and_then(|rows| rows.map_err(|cause| cause.to_string()));
+        rows.map(Some).map_err(|cause| self.damaged(&cause))
+    }
+
+    fn too_many_rows(&self) -> Error {
+        let expected = self.group.file_rows;
+        self.damaged(&format!("more rows come out of it than the {expected} that its footer says"))
     }
 
     /// A column of the table in this batch.
@@ -188,13 +281,35 @@ impl<'t> Roots<'t> {
         let field = &self.table.fields[column];
         let file = &self.table.files[self.group.file];
         match (&field.source, field.root(), &self.batch) {
-            (Source::Partition(key), ..) => file.constants[*key].rows(self.rows),
+            (Source::Partition(key), ..) => file.constants[*key].rows(self.rows, &field.arrow_type),
             (_, Some(root), Some(batch)) => {
-                let place = self.places.binary_search(&file.roots[root]).expect("it was projected");
-                field.extract(batch.column(place), |row| self.row_name(seen + row))
+                let Some(Root { place, widened: wide, .. }) = &file.roots[root] else {
+                    return Err(Error::internal(format!("column `{}` is not in all files", field.name)));
+                };
+                let place = self.places.binary_search(place).expect("it was projected");
+                let array = batch.column(place);
+                let array = match wide {
+                    None => array,
+                    Some(data_type) => &widened(array, data_type).map_err(|cause| self.not_widened(column, &cause))?,
+                };
+                field.extract(array, |row| self.row_name(seen + row))
             }
             _ => Err(Error::internal(format!("column `{}` is in no file", field.name))),
         }
+    }
+
+    /// The values of a column do not fit into the type that it has over all files.
+    fn not_widened(&self, column: usize, cause: &str) -> Error {
+        let field = &self.table.fields[column];
+        Error::data(
+            format!(
+                "{}: column `{}` cannot be brought to {}, which it is over all files: {cause}",
+                self.table.files[self.group.file].path.display(),
+                plain(&field.name),
+                field.data_type
+            ),
+            "Write the files alike, or leave the column out with --ignore.",
+        )
     }
 
     /// A row of the part, by its place in it, as messages name it.
@@ -218,10 +333,17 @@ impl<'t> Roots<'t> {
             [column] => format!("column `{}`", self.table.fields[*column].name),
             columns => format!("one of {} columns", columns.len()),
         };
+        let path = &self.table.files[self.group.file].path;
+        if has_encrypted_columns(path) {
+            return Error::data(
+                format!("{} has encrypted columns: {what} cannot be decoded: {cause}", path.display()),
+                format!("{WITHOUT_ENCRYPTION} A column that is not encrypted can be named with --features."),
+            );
+        }
         Error::data(
             format!(
                 "{}: {what}, row group {} (rows from {}) cannot be decoded: {cause}",
-                self.table.files[self.group.file].path.display(),
+                path.display(),
                 self.group.index,
                 self.group.file_first_row
             ),

@@ -1,6 +1,8 @@
 //! What the columns of a table are: how each is found in a file, and what it can be used for.
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, StringArray};
 use arrow::buffer::NullBuffer;
 use arrow::compute::{cast, nullif, take};
 use arrow::datatypes::{DataType, Field as ArrowField, UInt32Type};
@@ -62,13 +64,18 @@ pub struct Field {
     pub unit: Option<&'static str>,
     pub(super) source: Source,
     pub(super) arrow_type: DataType,
+    /// Whether it is the index of a data frame, by what its file says.
+    pub(super) is_index: bool,
+    /// How files differ in this column so that it is none that they share.
+    pub(super) conflict: Option<String>,
 }
 
 impl Field {
     /// A column of this type.
     pub(super) fn new(name: String, arrow_type: &DataType, source: Source) -> Self {
         let (kind, unit) = kind_of(arrow_type);
-        Self { name, kind, data_type: arrow_type.to_string(), unit, source, arrow_type: arrow_type.clone() }
+        let (data_type, arrow_type) = (arrow_type.to_string(), arrow_type.clone());
+        Self { name, kind, data_type, unit, source, arrow_type, is_index: false, conflict: None }
     }
 
     /// Whether the column can be a feature, or a category of several.
@@ -77,9 +84,18 @@ impl Field {
     }
 
     /// Whether the column is a feature although nobody names it. Dates and times usually tell when a row was written,
-    /// not what it is about.
+    /// not what it is about, and the index of a data frame where it stood.
     pub(super) fn is_default_feature(&self) -> bool {
-        matches!(self.kind, Kind::Numeric | Kind::Boolean | Kind::Text)
+        !self.is_index && matches!(self.kind, Kind::Numeric | Kind::Boolean | Kind::Text)
+    }
+
+    /// An error if the files do not share the column.
+    pub(super) fn check_shared(&self) -> Result<()> {
+        let Some(conflict) = &self.conflict else { return Ok(()) };
+        Err(Error::data(
+            conflict.clone(),
+            "Write the files alike, or leave the column out with --ignore: columns that nobody uses may differ.",
+        ))
     }
 
     /// Whether the column is a root column of the file, no part of one.
@@ -177,7 +193,8 @@ impl Field {
         let (Some(element), Source::Leaf { root, path }) = (self.list_of(), &self.source) else { return Vec::new() };
         let column = |index| {
             let source = Source::Element { root: *root, path: path.clone(), index, length };
-            Self::new(format!("{}[{index}]", self.name), element, source)
+            let element = Self::new(format!("{}[{index}]", self.name), element, source);
+            Self { is_index: self.is_index, conflict: self.conflict.clone(), ..element }
         };
         (0..length).map(column).collect()
     }
@@ -218,32 +235,37 @@ fn kind_of(data_type: &DataType) -> (Kind, Option<&'static str>) {
     }
 }
 
-/// The values of one folder name, in all rows of a file.
+/// The value of one folder name, in all rows of a file.
 #[derive(Clone, Debug)]
-pub(super) struct Constant {
-    value: Option<String>,
-    data_type: DataType,
-}
+pub(super) struct Constant(pub(super) Option<String>);
 
 impl Constant {
-    /// The values of a key in all files: numbers if every one is, else text.
-    pub(super) fn of_files(values: Vec<Option<String>>) -> Vec<Self> {
-        let number = |value: &String| value.parse::<f64>().is_ok_and(f64::is_finite);
-        let numbers = values.iter().flatten().all(number) && values.iter().any(Option::is_some);
-        let data_type = if numbers { DataType::Float64 } else { DataType::Utf8 };
-        values.into_iter().map(|value| Self { value, data_type: data_type.clone() }).collect()
+    /// The type of a key with these values: numbers if every one gives its own text back, else text. `007` and `7` are two
+    /// values, and so are integers that f64 cannot tell apart.
+    pub(super) fn type_of<'v>(values: impl Iterator<Item = &'v Self> + Clone) -> DataType {
+        let mut there = values.filter_map(|value| value.0.as_deref()).peekable();
+        let numbers = there.peek().is_some() && there.all(|value| canonical_number(value).is_some());
+        if numbers { DataType::Float64 } else { DataType::Utf8 }
     }
 
-    pub(super) fn data_type(&self) -> &DataType {
-        &self.data_type
+    /// Whether it can be read as a value of this type.
+    pub(super) fn is(&self, data_type: &DataType) -> bool {
+        *data_type == DataType::Utf8 || self.0.as_deref().is_none_or(|text| canonical_number(text).is_some())
     }
 
-    /// So many rows of it.
-    pub(super) fn rows(&self, rows: usize) -> Result<ArrayRef> {
-        let text: ArrayRef = std::sync::Arc::new(arrow::array::StringArray::from(vec![self.value.as_deref(); rows]));
-        cast(&text, &self.data_type)
+    /// So many rows of it, as texts or numbers.
+    pub(super) fn rows(&self, rows: usize, data_type: &DataType) -> Result<ArrayRef> {
+        let text: ArrayRef = Arc::new(StringArray::from(vec![self.0.as_deref(); rows]));
+        cast(&text, data_type)
             .map_err(|cause| Error::internal(format!("a folder name could not be read as a number: {cause}")))
     }
+}
+
+/// The number that a text is, if it is written as the program would write it.
+fn canonical_number(text: &str) -> Option<f64> {
+    let number: f64 = text.parse().ok()?;
+    let is_exact = number.fract() != 0.0 || number.abs() < 9_007_199_254_740_992.0;
+    (number.is_finite() && is_exact && text != "-0" && number.to_string() == text).then_some(number)
 }
 
 /// Whether a value is missing in each row: null, or NaN in a column of floats.
@@ -251,4 +273,39 @@ pub(super) fn missing(array: &ArrayRef, values: &[f64]) -> Option<NullBuffer> {
     let nan = matches!(array.data_type(), DataType::Float16 | DataType::Float32 | DataType::Float64)
         && values.iter().any(|x| x.is_nan());
     if nan { Some(values.iter().map(|x| !x.is_nan()).collect::<Vec<bool>>().into()) } else { array.nulls().cloned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_a_number_where_that_gives_its_text_back() {
+        let of = |values: &[Option<&str>]| {
+            let values: Vec<Constant> = values.iter().map(|value| Constant(value.map(str::to_owned))).collect();
+            Constant::type_of(values.iter())
+        };
+        for numbers in [&[Some("7"), Some("-3"), Some("0")][..], &[Some("0.5"), None, Some("9007199254740991")]] {
+            assert_eq!(of(numbers), DataType::Float64, "{numbers:?}");
+        }
+        let texts = [
+            "007",
+            "7.0",
+            "1.50",
+            "1e5",
+            "+1",
+            "-0",
+            "nan",
+            "inf",
+            "9007199254740992",
+            "9007199254740993",
+            "",
+            " 7",
+            ".5",
+        ];
+        for text in texts {
+            assert_eq!(of(&[Some("7"), Some(text)]), DataType::Utf8, "{text}");
+        }
+        assert_eq!(of(&[None]), DataType::Utf8);
+    }
 }

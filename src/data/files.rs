@@ -13,6 +13,8 @@
 //! The files of an argument are sorted by their paths, name by name, so that the order of the rows depends on no file
 //! system; the arguments keep their own order.
 //!
+//! Folders of a table with a log (`lakes`) are refused, and its files are read where they are named one by one.
+//!
 //! The folders on the way to a file may say more about it: see `partitions`.
 
 use std::collections::HashMap;
@@ -23,6 +25,7 @@ use std::path::{Component, Path, PathBuf};
 use glob::{MatchOptions, Pattern};
 use walkdir::{DirEntry, WalkDir};
 
+use super::lakes::check_no_lake;
 use super::partitions::{Partition, key_and_value, partitions_of};
 use crate::error::{Error, Result};
 
@@ -283,7 +286,12 @@ fn slashed(path: &Path) -> String {
 }
 
 fn with_partitions(files: Vec<PathBuf>, base: &Path) -> Result<Vec<Found>> {
-    files.into_iter().map(|path| Ok(Found { partitions: partitions_of(&path, base)?, path })).collect()
+    let found = files
+        .into_iter()
+        .map(|path| Ok(Found { partitions: partitions_of(&path, base)?, path }))
+        .collect::<Result<Vec<_>>>()?;
+    check_no_lake(&found)?;
+    Ok(found)
 }
 
 // ---- What must hold for all of them ----

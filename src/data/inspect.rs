@@ -1,5 +1,5 @@
-//! What the footer of a Parquet file says of its columns. No page is read, so a look at a file of any size takes as
-//! long as one at its footer.
+//! What the footer of a Parquet file says of its columns. Of the pages only the head of the first is read, so a look at a
+//! file of any size takes as long as one at its footer.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -33,6 +33,11 @@ pub struct Inspection {
     pub rows: usize,
     /// The program that wrote it, if it says.
     pub created_by: Option<String>,
+    /// Whether its pages have checksums, as far as the first one shows; `None` if there is no page.
+    pub page_checksums: Option<bool>,
+    /// Names that stand for more than one column: these cannot be used.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub names_twice: Vec<String>,
     /// How the rows are cut.
     pub row_groups: RowGroups,
     /// The columns, in the order of the file.
@@ -42,7 +47,7 @@ pub struct Inspection {
 /// The row groups of a file.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct RowGroups {
-    /// How many there are, 1 at least.
+    /// How many there are.
     pub count: usize,
     /// Rows of the smallest and of the largest.
     pub rows: [u64; 2],
@@ -125,7 +130,7 @@ impl fmt::Display for Bound {
 }
 
 impl Table {
-    /// What the footer says. Pages are not read.
+    /// What the footer says.
     pub fn inspect(&self) -> Result<Inspection> {
         without_panic(|| self.read_footer()).and_then(|found| found.map_err(|cause| cause.to_string())).map_err(
             |cause| {
@@ -152,7 +157,9 @@ impl Table {
             path: file.path.display().to_string(),
             bytes: file.bytes,
             rows: self.rows,
-            created_by: metadata.file_metadata().created_by().map(str::to_owned),
+            created_by: file.created_by.clone(),
+            page_checksums: file.page_checksums,
+            names_twice: self.names_twice().into_iter().map(str::to_owned).collect(),
             row_groups: RowGroups {
                 count: groups.len(),
                 rows: extremes(groups.iter().map(|group| count(group.num_rows()))),

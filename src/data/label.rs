@@ -10,12 +10,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::coder::Coder;
 use super::decode::{Part, decode, jobs, to_f64};
 use super::field::{Field, Kind};
-use super::levels::{CategoryPlan, Level, Search, for_each_codes};
+use super::levels::{CategoryPlan, Level, Search, for_each_codes, is_inexact};
 use super::table::Table;
 use super::{Column, Store};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
-use crate::wording::{counted, lines, listed, plain};
+use crate::wording::{counted, flag, lines, listed, nearest, plain, shell, visible};
 
 /// One value of a label column.
 #[derive(Clone, Debug, PartialEq, PartialOrd, Deserialize)]
@@ -79,7 +79,7 @@ impl Label {
 
     /// The classes, the first ones of many.
     pub(super) fn list(&self) -> String {
-        let names: Vec<String> = self.classes.iter().map(Class::to_string).collect();
+        let names: Vec<String> = self.classes.iter().map(|class| visible(&class.to_string())).collect();
         listed(&names)
     }
 
@@ -139,14 +139,34 @@ impl Values {
         let mut sorted = self.counts.clone();
         sorted.sort_by(|a, b| a.0.partial_cmp(&b.0).unwrap_or(std::cmp::Ordering::Equal));
         let (shown, rest) = sorted.split_at(if self.others > 0 { 3 } else { sorted.len() });
-        let mut texts: Vec<String> =
-            shown.iter().map(|(class, count)| format!("{class} ({})", counted(*count, "row"))).collect();
+        let mut texts: Vec<String> = shown
+            .iter()
+            .map(|(class, count)| format!("{} ({})", visible(&class.to_string()), counted(*count, "row")))
+            .collect();
         let others = self.others + rest.iter().map(|(_, count)| count).sum::<u64>();
         if others > 0 {
             texts.push(format!("others ({})", counted(others, "row")));
         }
         listed(&texts)
     }
+}
+
+/// Pairs of texts, in any case, that say themselves which of them is the positive class: the second.
+const EVIDENT: [[&str; 2]; 6] = [["no", "yes"], ["false", "true"], ["n", "y"], ["f", "t"], ["0", "1"], ["-1", "1"]];
+
+/// Whether two values, in whichever order, say themselves which of them is the positive class.
+fn is_evident(a: &Class, b: &Class) -> bool {
+    let is_pair = |a: &Class, b: &Class| match (a, b) {
+        (Class::Boolean(a), Class::Boolean(b)) => a != b,
+        (Class::Number(_), Class::Number(_)) => {
+            [0.0, -1.0].iter().any(|no| *a == Class::Number(*no)) && *b == Class::Number(1.0)
+        }
+        (Class::Text(a), Class::Text(b)) => {
+            EVIDENT.iter().any(|[no, yes]| a.eq_ignore_ascii_case(no) && b.eq_ignore_ascii_case(yes))
+        }
+        _ => false,
+    };
+    is_pair(a, b) || is_pair(b, a)
 }
 
 /// Goes through a batch: `each` gets the row within the batch and its class, `None` where it is missing.
@@ -193,25 +213,17 @@ impl LabelPlan {
             let found = candidates(table);
             let way_out = found.first().map_or_else(
                 || "Name it with --label COL.".into(),
-                |(field, ..)| {
-                    format!(
-                        "For example: gpu-logreg train {} --label {}",
-                        quoted(&table.files[0].path.display().to_string()),
-                        plain(&quoted(&field.name))
-                    )
-                },
+                |(field, values)| format!("For example: {}", command(table, field, values)),
             );
             return Err(Error::usage(
                 format!("which column is the label? --label is missing; {}", describe(&found)),
                 way_out,
             ));
         };
-        let Some(column) = table.find(name) else {
+        let Some(column) = table.find_shared(name)? else {
             let found = candidates(table);
-            return Err(Error::data(
-                format!("{} has no column `{name}` for the label; {}", table.name(), describe(&found)),
-                format!("The columns are: {}", table.names()),
-            ));
+            let fact = format!("{} has no column `{}` for the label; {}", table.name(), plain(name), describe(&found));
+            return Err(table.no_column(fact, &[name]));
         };
         let field = &table.fields[column];
         if matches!(field.kind, Kind::Unusable | Kind::Time) {
@@ -224,8 +236,8 @@ impl LabelPlan {
             return Err(Error::usage(
                 "--multinomial and --positive exclude each other",
                 format!(
-                    "A softmax has no positive class; --reference {}=VALUE names the one that others are compared with.",
-                    quoted(name)
+                    "A softmax has no positive class; {}VALUE names the one that others are compared with.",
+                    flag("--reference", &format!("{name}="))
                 ),
             ));
         }
@@ -245,7 +257,8 @@ impl LabelPlan {
         let field = &table.fields[self.column];
         self.found = None;
         if self.multinomial || field.kind == Kind::Text {
-            let search = Search { most: MOST_CLASSES, with_missing: false, leaves_missing_out, references };
+            let counted = table.rows as f64;
+            let search = Search { most: MOST_CLASSES, counted, with_missing: false, leaves_missing_out, references };
             self.found = Some(search.classes(table, &CategoryPlan::new(self.column, true), monitor)?);
         }
         if !references.is_empty() && !self.is_softmax() {
@@ -383,7 +396,11 @@ impl LabelPlan {
     fn is_positive(&self, class: &Class) -> bool {
         match &self.positive {
             Some(positive) => class == positive,
-            None => matches!(class, Class::Boolean(true)) || *class == Class::Number(1.0),
+            None => match class {
+                Class::Boolean(flag) => *flag,
+                Class::Number(_) => *class == Class::Number(1.0),
+                Class::Text(text) => EVIDENT.iter().any(|[_, yes]| text.eq_ignore_ascii_case(yes)),
+            },
         }
     }
 
@@ -391,6 +408,12 @@ impl LabelPlan {
         let name = plain(&field.name);
         if values.missing > 0 {
             return Err(missing(table, field, values.missing, &values.first_missing));
+        }
+        if values.counts.iter().any(|(class, _)| is_inexact(class, field)) {
+            return Err(Error::data(
+                format!("the label `{name}` has values beyond 9e15 (2^53), where f64 cannot tell integers apart"),
+                "Write the column as text upstream.",
+            ));
         }
         let [(a, count_a), (b, count_b)] = values.counts.as_slice() else {
             let (fact, way_out) = if values.counts.len() == 1 {
@@ -408,31 +431,35 @@ impl LabelPlan {
             };
             return Err(Error::data(fact, way_out));
         };
-        let evident = self.positive.is_some()
-            || matches!((a, b), (Class::Boolean(_), _))
-            || [(0.0, 1.0), (1.0, 0.0), (-1.0, 1.0), (1.0, -1.0)]
-                .iter()
-                .any(|(x, y)| *a == Class::Number(*x) && *b == Class::Number(*y));
-        if !evident {
+        if self.positive.is_none() && !is_evident(a, b) {
             return Err(Error::data(
                 format!(
                     "the label `{name}` has the values {}; which of them is the positive class is not evident",
                     values.list()
                 ),
-                plain(&format!("Say it: --positive {b} (or {a})")),
+                format!("Say it: {} (or {})", positive(b), positive(a)),
             ));
         }
         match (self.is_positive(a), self.is_positive(b)) {
             (false, true) => Ok(Label::binary(&field.name, [a, b], [*count_a, *count_b])),
             (true, false) => Ok(Label::binary(&field.name, [b, a], [*count_b, *count_a])),
-            _ => Err(Error::data(
-                format!(
-                    "--positive {} is no value of the label `{name}`, which has {}",
-                    self.positive.as_ref().map_or_else(String::new, ToString::to_string),
-                    values.list()
-                ),
-                plain(&format!("For example: --positive {b}")),
-            )),
+            _ => {
+                let wanted = self.positive.as_ref().map_or_else(String::new, ToString::to_string);
+                let known = [a, b].map(Class::to_string);
+                let near = nearest(&wanted, known.iter().map(String::as_str));
+                let near = [a, b].into_iter().find(|class| near.is_some_and(|near| near == class.to_string()));
+                Err(Error::data(
+                    format!(
+                        "--positive {} is no value of the label `{name}`, which has {}",
+                        plain(&visible(&wanted)),
+                        values.list()
+                    ),
+                    match near {
+                        Some(class) => format!("Did you mean {}?", positive(class)),
+                        None => format!("For example: {}", positive(b)),
+                    },
+                ))
+            }
         }
     }
 }
@@ -497,8 +524,11 @@ fn candidates(table: &Table) -> Vec<(&Field, Values)> {
         }
         (values.counts.len() == 2 && values.missing == 0).then_some(values)
     };
-    let usable =
-        table.fields.iter().enumerate().filter(|(_, field)| !matches!(field.kind, Kind::Unusable | Kind::Time));
+    let usable = table
+        .fields
+        .iter()
+        .enumerate()
+        .filter(|(_, field)| field.conflict.is_none() && !matches!(field.kind, Kind::Unusable | Kind::Time));
     let mut found: Vec<(&Field, Values)> =
         usable.filter_map(|(column, field)| Some((field, examine((column, field))?))).collect();
     // The likeliest first: booleans, then the most balanced.
@@ -510,10 +540,25 @@ fn candidates(table: &Table) -> Vec<(&Field, Values)> {
     found
 }
 
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "/._-".contains(c);
-    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+/// The flag that names a class as the positive one.
+fn positive(class: &Class) -> String {
+    flag("--positive", &class.to_string())
+}
+
+/// The command that trains on a column of two values.
+fn command(table: &Table, field: &Field, values: &Values) -> String {
+    let path = table.files[0].path.display().to_string();
+    // A name that begins as a flag does.
+    let path = if path.starts_with('-') { format!("./{path}") } else { path };
+    let mut command = format!("gpu-logreg train {} {}", shell(&path), flag("--label", &field.name));
+    let mut classes: Vec<&Class> = values.counts.iter().map(|(class, _)| class).collect();
+    classes.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+    if let [a, b] = classes.as_slice()
+        && !is_evident(a, b)
+    {
+        command = format!("{command} {}", positive(b));
+    }
+    command
 }
 
 fn describe(candidates: &[(&Field, Values)]) -> String {
@@ -521,6 +566,6 @@ fn describe(candidates: &[(&Field, Values)]) -> String {
         return format!("no column has exactly two values in the first {CANDIDATE_ROWS} rows");
     }
     let texts: Vec<String> =
-        candidates.iter().map(|(field, values)| format!("{}: {}", field.name, values.list())).collect();
+        candidates.iter().map(|(field, values)| format!("{}: {}", visible(&field.name), values.list())).collect();
     format!("columns with two values:{}", lines(&texts))
 }

@@ -18,7 +18,7 @@ use super::label::{Class, missing, parse_class};
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
-use crate::wording::{counted, listed, plain};
+use crate::wording::{counted, flag, listed, nearest, plain, visible};
 
 /// A level of a category; `None` is that of the rows without a value.
 pub type Level = Option<Class>;
@@ -35,7 +35,7 @@ const CODES_BYTES: usize = 512 << 20;
 pub(super) struct CategoryPlan {
     /// Index of its column in the table.
     pub(super) column: usize,
-    /// Whether the user asked for this very column.
+    /// Whether the user named it, or a pattern that means it.
     pub(super) is_named: bool,
     /// Its levels in the order of their codes, the reference first; empty until they were looked for.
     pub(super) levels: Vec<Level>,
@@ -85,6 +85,11 @@ impl Bad {
     }
 }
 
+/// Whether a value of `field` may be one of several that f64 cannot tell apart.
+pub(super) fn is_inexact(class: &Class, field: &Field) -> bool {
+    matches!(Bad::of(class, field), Some(Bad::Inexact))
+}
+
 /// 2^53: from here on f64 skips integers.
 const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
 
@@ -106,6 +111,8 @@ struct Found {
 pub(super) struct Search<'s> {
     /// Levels that a column may have.
     pub(super) most: usize,
+    /// What the rows count as: their weights, where these are counts.
+    pub(super) counted: f64,
     /// Whether rows without a value have a level of their own.
     pub(super) with_missing: bool,
     /// Whether rows without a value are left out later.
@@ -114,29 +121,37 @@ pub(super) struct Search<'s> {
     pub(super) references: &'s [(String, String)],
 }
 
+/// What a search made of the categories of a plan.
+pub(super) struct Levels {
+    /// Those that have levels.
+    pub(super) usable: Vec<CategoryPlan>,
+    /// Those that have too many, and how many they may have.
+    pub(super) crowded: Vec<(String, usize)>,
+    /// Notes on those that have one value only.
+    pub(super) notes: Vec<String>,
+}
+
 /// Columns that nobody named are categories if a level has this many rows on average: names and addresses tell rows
 /// apart and nothing else.
-const ROWS_A_LEVEL: usize = 10;
+const ROWS_A_LEVEL: f64 = 10.0;
+
+/// So few levels are those of a factor, however few the rows. Without it every coefficient would be that of another model.
+const ALWAYS: usize = 20;
 
 impl Search<'_> {
-    /// Levels that the column of a category may have in a table of `rows` rows.
-    fn most(&self, category: &CategoryPlan, rows: usize) -> usize {
-        if category.is_named { self.most } else { self.most.min((rows / ROWS_A_LEVEL).max(2)) }
+    /// Levels that the column of a category may have.
+    fn most(&self, category: &CategoryPlan) -> usize {
+        if category.is_named { self.most } else { self.most.min(((self.counted / ROWS_A_LEVEL) as usize).max(ALWAYS)) }
     }
 
-    /// Looks for the levels of `categories`. Gives those that have levels, and notes on the others.
-    pub(super) fn run(
-        &self,
-        table: &Table,
-        categories: &[CategoryPlan],
-        monitor: &dyn Monitor,
-    ) -> Result<(Vec<CategoryPlan>, Vec<String>)> {
+    /// Looks for the levels of `categories`.
+    pub(super) fn run(&self, table: &Table, categories: &[CategoryPlan], monitor: &dyn Monitor) -> Result<Levels> {
         let keep = has_room(table, categories.len());
         let found = self.look(table, categories, keep, monitor)?;
         let (mut usable, mut crowded, mut constant) = (Vec::new(), Vec::new(), Vec::new());
         for (category, found) in categories.iter().zip(found) {
             let field = &table.fields[category.column];
-            let most = self.most(category, table.rows);
+            let most = self.most(category);
             let merged = match found {
                 None => None,
                 Some(found) => self.merge(table, category, found, most, keep)?,
@@ -144,7 +159,8 @@ impl Search<'_> {
             match merged {
                 Some(merged) if merged.levels.len() > 1 => usable.push(merged),
                 Some(merged) => {
-                    let always = merged.levels.first().map_or_else(|| "missing".into(), level_name);
+                    let always =
+                        merged.levels.first().map_or_else(|| "missing".into(), |level| visible(&level_name(level)));
                     constant.push(format!("{} (always {always})", field.name));
                 }
                 None if category.is_named => {
@@ -160,26 +176,27 @@ impl Search<'_> {
                         ),
                     ));
                 }
-                None => crowded.push(format!("{} (more than {most})", field.name)),
+                None => crowded.push((field.name.clone(), most)),
             }
         }
         let mut notes = Vec::new();
         if !constant.is_empty() {
             notes.push(format!("constant, left out: {}", listed(&constant)));
         }
-        if !crowded.is_empty() {
-            notes
-                .push(format!("text with too many levels for a category, left out unless named: {}", listed(&crowded)));
-        }
         for (name, _) in self.references {
             if !usable.iter().any(|category| table.fields[category.column].name == *name) {
+                if table.find(name)?.is_none() {
+                    return Err(
+                        table.no_column(format!("--reference {}: there is no such column", plain(name)), &[name])
+                    );
+                }
                 return Err(Error::data(
-                    format!("--reference {name}: that column is no category of this model"),
+                    format!("--reference {}: that column is no category of this model", plain(name)),
                     "Name a column of text among the features, or one that --categorical names.",
                 ));
             }
         }
-        Ok((usable, notes))
+        Ok(Levels { usable, crowded, notes })
     }
 
     /// Looks for the classes of a label.
@@ -227,7 +244,7 @@ impl Search<'_> {
                     monitor.check()?;
                     for ((place, array), (coder, found)) in job.places.clone().zip(arrays).zip(&mut coders) {
                         if !too_many[place].load(Ordering::Relaxed) {
-                            let most = self.most(&categories[place], table.rows);
+                            let most = self.most(&categories[place]);
                             let field = &table.fields[columns[place]];
                             let is_over = found.take(coder, field, job.first_row + before, array, most)?;
                             too_many[place].fetch_or(is_over, Ordering::Relaxed);
@@ -350,9 +367,14 @@ impl Search<'_> {
         };
         let Some(place) = place else {
             let names: Vec<String> = levels.iter().map(level_name).collect();
+            let near = nearest(wanted, names.iter().map(String::as_str));
+            let question = near.map_or_else(String::new, |near| {
+                format!("Did you mean {}? ", flag("--reference", &format!("{}={near}", field.name)))
+            });
+            let shown: Vec<String> = names.iter().map(|name| visible(name)).collect();
             return Err(Error::data(
-                format!("--reference {}={wanted}: the column has no such level", field.name),
-                format!("Its levels are: {}", listed(&names)),
+                format!("--reference {}={}: the column has no such level", plain(&field.name), plain(wanted)),
+                format!("{question}Its levels are: {}", listed(&shown)),
             ));
         };
         levels[..=place].rotate_right(1);
@@ -478,8 +500,8 @@ mod tests {
         let mut writer = ArrowWriter::try_new(file.as_file(), batch.schema(), Some(properties)).expect("a schema");
         writer.write(&batch).and_then(|()| writer.close()).expect("it is written");
         let table = Table::open(file.path()).expect("a table");
-        let search = Search { most: 9, with_missing: true, leaves_missing_out: false, references: &[] };
-        let (found, _) = search.run(&table, &[CategoryPlan::new(0, true)], &Silent).expect("levels");
+        let search = Search { most: 9, counted: 10.0, with_missing: true, leaves_missing_out: false, references: &[] };
+        let found = search.run(&table, &[CategoryPlan::new(0, true)], &Silent).expect("levels").usable;
         let [kept] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!(kept.levels.iter().map(level_name).collect::<Vec<_>>(), ["a", "b", "c", "d", "(null)"]);
         assert_eq!(kept.rows, [1, 1, 2, 3, 3]);

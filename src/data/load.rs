@@ -75,6 +75,10 @@ pub struct Loaded {
     pub class_weight: Option<Vec<f64>>,
     /// What the user should know.
     pub notes: Vec<String>,
+    /// What the user should worry about.
+    pub warnings: Vec<String>,
+    /// Columns of text with too many levels for a category, which nobody named.
+    pub left_out: Vec<String>,
 }
 
 /// Reads the columns of `plan` into `store`: each decoded once, and once more where its sample misled or where missing
@@ -82,7 +86,7 @@ pub struct Loaded {
 pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor) -> Result<Loaded> {
     monitor.begin("reading", Some((table.rows * (plan.features.len() + plan.categories.len() + 1)) as u64));
     // The label first: it is one column, and what is wrong with it shows before the rest is read.
-    let label = plan.label.load(table, store, monitor)?;
+    let label = plan.label.load(table, store, monitor).map_err(|error| plan.beside_weightless(error))?;
     // Balanced classes are so by their weights, which have to be summed first.
     let by_column = Weighing::of(table, plan, &label, None).filter(|_| plan.class_weight == ClassWeight::Balanced);
     let nowhere = |_: usize, _: &[f32]| Ok(());
@@ -221,7 +225,8 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
     }
     let names = |column: Option<usize>| column.map(|column| table.fields[column].name.clone());
     let (weight, offset) = (names(plan.weight), names(plan.offset));
-    Ok(Loaded { label, features, categories, totals, weight, offset, class_weight: factors, notes })
+    let (warnings, left_out) = (plan.warnings.clone(), plan.left_out.clone());
+    Ok(Loaded { label, features, categories, totals, weight, offset, class_weight: factors, notes, warnings, left_out })
 }
 
 /// An error if two features would have one name: `(null)` as a text beside rows without one, or `a` with the level `b=c`

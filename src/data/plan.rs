@@ -1,19 +1,20 @@
 //! Which columns of a table are used, and how: a request of the user, checked against the table.
 
 use arrow::array::ArrayRef;
-use glob::Pattern;
 
 use super::census::Census;
 use super::decode::to_f64;
 use super::field::{Field, Kind, UNUSABLE};
 use super::label::LabelPlan;
-use super::levels::{CategoryPlan, MOST_LEVELS, Search};
+use super::levels::{CategoryPlan, Levels, MOST_LEVELS, Search};
 use super::load::Loaded;
+use super::names::matching;
 use super::table::Table;
+use super::weigh::{sum_of_weights, without_weightless};
 use super::{Design, Shape};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::monitor::Monitor;
-use crate::wording::{counted, listed, plain};
+use crate::wording::{counted, entry, listed, plain};
 
 /// What is done about missing values: nulls, and NaN in columns of floats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -32,7 +33,7 @@ pub enum Nulls {
 
 impl Nulls {
     /// Whether a model trained so has a value for what is missing.
-    pub(super) fn fills(self) -> bool {
+    pub fn fills(self) -> bool {
         matches!(self, Self::Mean | Self::Indicator)
     }
 }
@@ -46,8 +47,8 @@ pub struct Request {
     pub positive: Option<String>,
     /// A softmax over the values of the label, however many there are.
     pub multinomial: bool,
-    /// The features, by name or pattern (`*`, `?`); if empty, all numbers, booleans and texts.
-    pub features: Vec<String>,
+    /// The features, by name or pattern (`*`, `?`), none if that is empty; `None` for all numbers, booleans and texts.
+    pub features: Option<Vec<String>>,
     /// Columns that are categories although they are no text, by name or pattern.
     pub categorical: Vec<String>,
     /// Columns of categories and the level that is their reference, and the label and the class that is; of the others it
@@ -61,6 +62,8 @@ pub struct Request {
     pub nulls: Nulls,
     /// The column of row weights.
     pub weight: Option<String>,
+    /// What they are, if the user said so.
+    pub weight_kind: Option<WeightKind>,
     /// The column of offsets.
     pub offset: Option<String>,
     /// What the rows of each class weigh.
@@ -76,15 +79,38 @@ impl Default for Request {
             label: None,
             positive: None,
             multinomial: false,
-            features: Vec::new(),
+            features: None,
             categorical: Vec::new(),
             references: Vec::new(),
             max_levels: DEFAULT_MAX_LEVELS,
             ignore: Vec::new(),
             nulls: Nulls::default(),
             weight: None,
+            weight_kind: None,
             offset: None,
             class_weight: ClassWeight::default(),
+        }
+    }
+}
+
+/// What row weights are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WeightKind {
+    /// A row of weight 2 counts as if it were there twice.
+    #[default]
+    Count,
+    /// A row stands for so many of a population, but was observed once: the inverse of the probability with which it came
+    /// into the sample. The unit of such weights means nothing.
+    Sampling,
+}
+
+impl WeightKind {
+    /// What the weights are, in words.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Count => "counts of rows",
+            Self::Sampling => "sampling weights",
         }
     }
 }
@@ -142,11 +168,16 @@ pub struct Plan {
     pub(super) categories: Vec<CategoryPlan>,
     pub(super) nulls: Nulls,
     pub(super) weight: Option<usize>,
+    /// Rows of weight 0, which are no part of the table any more.
+    pub(super) weightless: usize,
     pub(super) offset: Option<usize>,
     pub(super) class_weight: ClassWeight,
     /// Factors on the weights of the classes, once they are known.
     pub(super) factors: Option<Vec<f64>>,
     pub(super) notes: Vec<String>,
+    pub(super) warnings: Vec<String>,
+    /// Columns of text with too many levels for a category, which nobody named.
+    pub(super) left_out: Vec<String>,
 }
 
 impl Plan {
@@ -182,6 +213,23 @@ impl Plan {
             .chain(self.offset)
     }
 
+    /// Adds to what the user should know of the run.
+    pub fn add_note(&mut self, note: &str) {
+        self.notes.push(note.to_owned());
+    }
+
+    /// The plan of the intercept alone.
+    #[must_use]
+    pub fn without_features(&self) -> Self {
+        Self { features: Vec::new(), categories: Vec::new(), ..self.clone() }
+    }
+
+    /// The plan in which all classes weigh what their rows do.
+    #[must_use]
+    pub fn with_equal_classes(&self) -> Self {
+        Self { class_weight: ClassWeight::Equal, factors: None, ..self.clone() }
+    }
+
     /// The plan with what [`load`](super::load()) found: what stands in for missing values, and the classes' factors.
     #[must_use]
     pub fn after(&self, loaded: &Loaded) -> Self {
@@ -192,18 +240,45 @@ impl Plan {
         plan.factors.clone_from(&loaded.class_weight);
         plan
     }
+
+    /// Factors on the weights of the classes, once they are known.
+    pub fn factors(&self) -> Option<&[f64]> {
+        self.factors.as_deref()
+    }
+
+    /// What is wrong with the label, beside the rows that were left out before it was looked at.
+    pub(super) fn beside_weightless(&self, mut error: Error) -> Error {
+        if self.weightless > 0 && error.kind == ErrorKind::Data {
+            let left_out = counted(self.weightless as u64, "row");
+            error.fact = format!("{}; {left_out} of weight 0 left out before", error.fact);
+        }
+        error
+    }
 }
 
 impl Request {
     /// Checks the request against the columns of `table`, and looks for the levels of categories. With
     /// [`Nulls::DropRow`] and [`Nulls::Indicator`] the missing values are looked up too, in a decode of the columns that
-    /// may have any: the table without the rows that are left out comes with the plan.
+    /// may have any. Rows of weight 0 are left out before all that. The table without the rows that are left out comes with
+    /// the plan.
     pub fn resolve(&self, table: Table, monitor: &dyn Monitor) -> Result<(Table, Plan)> {
+        table.check_has_rows()?;
         let mut plan = self.check(&table)?;
+        let table = match plan.weight {
+            Some(column) => {
+                let (table, weightless) = without_weightless(table, column, monitor)?;
+                plan.weightless = weightless.rows();
+                plan.notes.extend(weightless.note());
+                plan.warnings.extend(weightless.warning());
+                table
+            }
+            None => table,
+        };
         let leaves_missing_out = self.nulls == Nulls::DropRow;
         let (of_label, references): (Vec<_>, Vec<_>) =
             self.references.iter().cloned().partition(|(name, _)| *name == table.fields[plan.label.column].name);
-        plan.label.find_classes(&table, leaves_missing_out, &of_label, monitor)?;
+        let classes = plan.label.find_classes(&table, leaves_missing_out, &of_label, monitor);
+        classes.map_err(|error| plan.beside_weightless(error))?;
         if plan.label.is_softmax() && plan.offset.is_some() {
             return Err(Error::usage(
                 "--offset has no meaning with several classes: it is a part of the log odds of one class",
@@ -241,6 +316,14 @@ impl Request {
         Ok((table, plan))
     }
 
+    /// The rows of another table that weigh something, by its column of weights: those that a model is validated on.
+    pub fn weighed(&self, table: Table, monitor: &dyn Monitor) -> Result<Table> {
+        match self.weight.as_deref().map_or(Ok(None), |name| table.find_shared(name))? {
+            Some(column) => Ok(without_weightless(table, column, monitor)?.0),
+            None => Ok(table),
+        }
+    }
+
     /// Looks for the levels of the plan's categories, and leaves out those that cannot be used.
     fn find_levels(
         &self,
@@ -252,19 +335,37 @@ impl Request {
         if plan.categories.is_empty() && references.is_empty() {
             return Ok(());
         }
+        // Ten rows a level are ten of those that were observed, not of the population that they stand for.
+        let is_count = self.weight_kind.unwrap_or_default() == WeightKind::Count;
+        let by_weight = plan.weight.filter(|_| is_count && plan.categories.iter().any(|category| !category.is_named));
         let search = Search {
             most: self.max_levels.min(MOST_LEVELS),
+            counted: match by_weight {
+                Some(column) => sum_of_weights(table, column, monitor)?,
+                None => table.rows as f64,
+            },
             with_missing: self.nulls == Nulls::Indicator,
             leaves_missing_out: self.nulls == Nulls::DropRow,
             references,
         };
-        let (categories, notes) = search.run(table, &plan.categories, monitor)?;
-        plan.categories = categories;
+        let Levels { usable, crowded, notes } = search.run(table, &plan.categories, monitor)?;
+        plan.categories = usable;
         plan.notes.extend(notes);
-        if plan.features() > 0 {
+        if !crowded.is_empty() {
+            let names: Vec<String> = crowded.iter().map(|(name, most)| format!("{name} (more than {most})")).collect();
+            plan.warnings
+                .push(format!("text with too many levels for a category, left out unless named: {}", listed(&names)));
+            plan.left_out.extend(crowded.into_iter().map(|(name, _)| name));
+        }
+        if plan.features() > 0 || self.wants_none() {
             return Ok(());
         }
         Err(nothing_left(table, plan))
+    }
+
+    /// Whether a model of the intercept alone will do.
+    fn wants_none(&self) -> bool {
+        self.features.as_ref().is_some_and(Vec::is_empty)
     }
 
     /// Checks the request against the columns of `table`; what levels categories have is not known yet.
@@ -277,26 +378,20 @@ impl Request {
         // What has another part in the model is no feature of it.
         let mut ignored: Vec<usize> = weight.into_iter().chain(offset).collect();
         for name in &self.ignore {
-            ignored.extend(matching(table, name).ok_or_else(|| {
-                Error::data(
-                    format!("--ignore {name}: there is no such column"),
-                    format!("The columns are: {}", table.names()),
-                )
+            ignored.extend(matching(table, name)?.ok_or_else(|| {
+                let shown = plain(&entry(name));
+                table.no_column(format!("--ignore {shown}: there is no such column"), &[name])
             })?);
         }
-        let mut taken_at_their_word = Vec::new();
         let mut categorical = Vec::new();
         for name in &self.categorical {
-            let named = matching(table, name).ok_or_else(|| {
-                Error::data(
-                    format!("--categorical {name}: there is no such column"),
-                    format!("The columns are: {}", table.names()),
-                )
+            let named = matching(table, name)?.ok_or_else(|| {
+                let shown = plain(&entry(name));
+                table.no_column(format!("--categorical {shown}: there is no such column"), &[name])
             })?;
             for column in named {
                 if table.fields[column].name == *name {
                     check_feature(&table.fields[column], "--categorical", label_name, categorical.contains(&column))?;
-                    taken_at_their_word.push(column);
                 } else if column == label.column || !table.fields[column].is_feature() {
                     continue;
                 }
@@ -305,7 +400,7 @@ impl Request {
                 }
             }
         }
-        let mut columns = if self.features.is_empty() {
+        let mut columns = if self.features.is_none() {
             let (usable, left_out): (Vec<usize>, Vec<usize>) = (0..table.fields.len())
                 .filter(|&column| {
                     column != label.column && !ignored.contains(&column) && !categorical.contains(&column)
@@ -314,14 +409,11 @@ impl Request {
             notes.extend(notes_on(left_out.iter().map(|&column| &table.fields[column])));
             usable
         } else {
-            let mut columns = Vec::with_capacity(self.features.len());
-            for name in &self.features {
-                let named = matching(table, name).ok_or_else(|| {
-                    Error::data(
-                        format!("there is no feature column `{name}`"),
-                        format!("The columns are: {}", table.names()),
-                    )
-                })?;
+            let names = self.features.as_deref().unwrap_or_default();
+            let mut columns = Vec::with_capacity(names.len());
+            for name in names {
+                let named = matching(table, name)?
+                    .ok_or_else(|| table.no_column(format!("there is no feature column `{}`", plain(name)), &[name]))?;
                 // A pattern takes what is usable; a name is taken at its word.
                 let by_name = named.len() == 1 && table.fields[named[0]].name == *name;
                 for column in named {
@@ -333,9 +425,6 @@ impl Request {
                     }
                     if !ignored.contains(&column) {
                         columns.push(column);
-                        if by_name {
-                            taken_at_their_word.push(column);
-                        }
                     }
                 }
             }
@@ -343,18 +432,14 @@ impl Request {
         };
         let others: Vec<usize> = categorical.iter().copied().filter(|column| !columns.contains(column)).collect();
         columns.extend(others);
-        let mut sorted: Vec<&str> = columns.iter().map(|&column| table.fields[column].name.as_str()).collect();
-        sorted.sort_unstable();
-        if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]) {
-            return Err(Error::data(
-                format!("the file has two columns called `{}`", plain(twice)),
-                "Rename one of them upstream.",
-            ));
+        for &column in &columns {
+            table.find_shared(&table.fields[column].name)?;
         }
         let (categories, features): (Vec<usize>, Vec<usize>) = columns
             .into_iter()
             .partition(|column| table.fields[*column].kind == Kind::Text || categorical.contains(column));
-        let category = |column| CategoryPlan::new(column, taken_at_their_word.contains(&column));
+        // A pattern names what it means.
+        let category = |column| CategoryPlan::new(column, self.features.is_some() || categorical.contains(&column));
         let class_weight = self.class_weight.clone();
         let plan = Plan {
             label,
@@ -365,12 +450,15 @@ impl Request {
             categories: categories.into_iter().map(category).collect(),
             nulls: self.nulls,
             weight,
+            weightless: 0,
             offset,
             class_weight,
             factors: None,
             notes,
+            warnings: Vec::new(),
+            left_out: Vec::new(),
         };
-        if plan.features.is_empty() && plan.categories.is_empty() {
+        if plan.features.is_empty() && plan.categories.is_empty() && !self.wants_none() {
             return Err(nothing_left(table, &plan));
         }
         Ok(plan)
@@ -379,11 +467,8 @@ impl Request {
     /// The column of numbers that a flag names.
     fn beside(&self, table: &Table, label: &LabelPlan, flag: &str, name: Option<&str>) -> Result<Option<usize>> {
         let Some(name) = name else { return Ok(None) };
-        let Some(column) = table.find(name) else {
-            return Err(Error::data(
-                format!("{flag} {name}: there is no such column"),
-                format!("The columns are: {}", table.names()),
-            ));
+        let Some(column) = table.find_shared(name)? else {
+            return Err(table.no_column(format!("{flag} {}: there is no such column", plain(name)), &[name]));
         };
         let field = &table.fields[column];
         if column == label.column || field.kind != Kind::Numeric {
@@ -394,7 +479,8 @@ impl Request {
             };
             return Err(Error::data(format!("{flag} {name}: {why}"), "Name a column of numbers."));
         }
-        let named = [("--features", &self.features), ("--categorical", &self.categorical)];
+        let features = self.features.as_deref().unwrap_or_default();
+        let named = [("--features", features), ("--categorical", &self.categorical)];
         if let Some((other, _)) = named.iter().find(|(_, names)| names.iter().any(|feature| feature == name)) {
             return Err(Error::usage(
                 format!("{other} and {flag} both name `{name}`"),
@@ -407,37 +493,27 @@ impl Request {
 
 fn nothing_left(table: &Table, plan: &Plan) -> Error {
     let fact = format!("no feature is left beside the label `{}`", plain(&table.fields[plan.label.column].name));
-    let facts: Vec<&str> = std::iter::once(&fact).chain(&plan.notes).map(String::as_str).collect();
-    Error::data(facts.join("; "), format!("Name some with --features; the columns are: {}", table.names()))
-}
-
-/// The columns that a name or a pattern means, in the table's order; `None` if there are none.
-fn matching(table: &Table, name: &str) -> Option<Vec<usize>> {
-    if let Some(column) = table.find(name) {
-        return Some(vec![column]);
-    }
-    // A struct or a list is all that lies in it.
-    let (of_struct, of_list) = (format!("{name}."), format!("{name}["));
-    let parts: Vec<usize> = (0..table.fields.len())
-        .filter(|&column| [&of_struct, &of_list].iter().any(|start| table.fields[column].name.starts_with(*start)))
-        .collect();
-    if !parts.is_empty() {
-        return Some(parts);
-    }
-    let pattern = Pattern::new(name).ok().filter(|_| name.contains(['*', '?']))?;
-    let found: Vec<usize> =
-        (0..table.fields.len()).filter(|&column| pattern.matches(&table.fields[column].name)).collect();
-    (!found.is_empty()).then_some(found)
+    let facts: Vec<&str> =
+        std::iter::once(&fact).chain(&plan.notes).chain(&plan.warnings).map(String::as_str).collect();
+    let way_out = format!(
+        "Name some with --features, or say --features '' for the intercept alone; the columns are: {}",
+        table.names()
+    );
+    Error::data(facts.join("; "), way_out)
 }
 
 /// What is said of columns that nobody named and that are left out.
 fn notes_on<'f>(left_out: impl Iterator<Item = &'f Field>) -> Vec<String> {
-    let (times, others): (Vec<&Field>, Vec<&Field>) = left_out.partition(|field| field.is_feature());
+    let (indices, others): (Vec<&Field>, Vec<&Field>) = left_out.partition(|field| field.is_index);
+    let (times, others): (Vec<&Field>, Vec<&Field>) = others.into_iter().partition(|field| field.is_feature());
     let list = |fields: &[&Field]| {
         let texts: Vec<String> = fields.iter().map(|field| format!("{} ({})", field.name, field.data_type)).collect();
         listed(&texts)
     };
     let mut notes = Vec::new();
+    if !indices.is_empty() {
+        notes.push(format!("the index of a data frame, left out unless --features names it: {}", list(&indices)));
+    }
     if !others.is_empty() {
         notes.push(format!("neither numbers nor text, left out: {}", list(&others)));
     }

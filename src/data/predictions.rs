@@ -24,7 +24,8 @@ use crate::error::{Error, Result};
 pub enum Form {
     /// Parquet, compressed with Snappy.
     Parquet,
-    /// CSV with a line of names; nothing stands for null.
+    /// CSV with a line of names. Nothing stands for null, but where the line would be empty, which readers skip: NaN for a
+    /// number and `""` else.
     Csv,
     /// One JSON object a row.
     JsonLines,
@@ -225,7 +226,12 @@ fn lines(batch: &RecordBatch, form: Form) -> std::result::Result<String, arrow::
                 let _ = write!(text, "{}:", names[index]);
             }
             if array.is_null(row) {
-                text.push_str(if form == Form::JsonLines { "null" } else { "" });
+                text.push_str(match form {
+                    Form::JsonLines => "null",
+                    _ if batch.num_columns() > 1 => "",
+                    _ if array.data_type().is_numeric() => "NaN",
+                    _ => "\"\"",
+                });
                 continue;
             }
             let value = formatter.value(row).to_string();
@@ -248,7 +254,11 @@ fn lines(batch: &RecordBatch, form: Form) -> std::result::Result<String, arrow::
     Ok(text)
 }
 
-/// A cell of CSV (RFC 4180).
+/// A cell of CSV (RFC 4180). An empty text is no null, and a line of blanks alone is one that readers skip.
 fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    if text.is_empty() || text.trim() != text || text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
 }

@@ -58,7 +58,8 @@ pub(super) struct Range {
     pub(super) file_rows: std::ops::Range<usize>,
     /// Position in the table of the first row.
     pub(super) first_row: usize,
-    rows: usize,
+    /// Rows of the table.
+    pub(super) rows: usize,
 }
 
 /// The ranges of at most `most` rows that `columns` of a table are read in, in the order of the rows.
@@ -90,8 +91,8 @@ fn chunks<'t>(
     let file = &table.files[group.file];
     let about = file.metadata.metadata().row_group(group.index);
     let schema = file.metadata.parquet_schema();
-    let mut roots: Vec<usize> =
-        columns.iter().filter_map(|&column| Some(file.roots[table.fields[column].root()?])).collect();
+    let roots = columns.iter().filter_map(|&column| file.roots[table.fields[column].root()?].as_ref());
+    let mut roots: Vec<usize> = roots.map(|root| root.place).collect();
     roots.sort_unstable();
     let leaves = 0..about.num_columns();
     leaves
@@ -138,6 +139,23 @@ pub fn fold_rows<T: Send>(
     start: impl Fn() -> T + Sync,
     work: impl Fn(&mut T, &mut Block<'_>) + Sync,
 ) -> Result<Vec<T>> {
+    let mut states = Vec::new();
+    fold_rows_into(table, plan, label, monitor, usize::MAX, start, work, |state| states.push(state))?;
+    Ok(states)
+}
+
+/// As [`fold_rows`], with `at_once` ranges in memory at most: `sink` gets what became of each, in the order of the rows.
+#[expect(clippy::too_many_arguments, reason = "those of `fold_rows`, and what bounds its memory")]
+pub fn fold_rows_into<T: Send>(
+    table: &Table,
+    plan: &Plan,
+    label: &Label,
+    monitor: &dyn Monitor,
+    at_once: usize,
+    start: impl Fn() -> T + Sync,
+    work: impl Fn(&mut T, &mut Block<'_>) + Sync,
+    mut sink: impl FnMut(T),
+) -> Result<()> {
     let reader = Reader::new(table, plan, label);
     let ranges = ranges(table, &reader.columns, usize::MAX);
     let fold = |buffers: &mut Buffers, range: &Range| {
@@ -162,8 +180,7 @@ pub fn fold_rows<T: Send>(
         }
         Err(Error::internal(format!("{rows} rows from {} on came out where {} belong", range.first_row, range.rows)))
     };
-    let mut states = Vec::with_capacity(ranges.len());
-    for some in ranges.chunks(ranges_at_once(table, &reader.columns)) {
+    for some in ranges.chunks(ranges_at_once(table, &reader.columns).min(at_once)) {
         let new = || Buffers {
             features: vec![Vec::new(); plan.features()],
             labels: Vec::new(),
@@ -171,7 +188,7 @@ pub fn fold_rows<T: Send>(
             offsets: None,
         };
         match some.par_iter().map_init(new, fold).collect::<Result<Vec<T>>>() {
-            Ok(more) => states.extend(more),
+            Ok(states) => states.into_iter().for_each(&mut sink),
             Err(error) if error.kind == Kind::Interrupted => return Err(error),
             Err(error) => {
                 // A file that is being overwritten looks damaged; say what it is.
@@ -180,8 +197,7 @@ pub fn fold_rows<T: Send>(
             }
         }
     }
-    table.check_unchanged()?;
-    Ok(states)
+    table.check_unchanged()
 }
 
 /// How many ranges may be decoded at the same time, by the pages that they hold: all of them, but for tables with

@@ -44,6 +44,9 @@ impl Rows {
     /// The rows of `table` that are asked for. Chance depends on the seed and on a row's place among all rows of all
     /// files, so the cut into files and row groups changes nothing, and sorted files are split fairly.
     pub fn select(&self, table: &Table, monitor: &dyn Monitor) -> Result<Selected> {
+        if table.rows == 0 {
+            return Ok(Selected { training: table.clone(), validation: None });
+        }
         let bound = match &self.filter {
             Some(predicate) => Some(bind(predicate, table)?),
             None => None,
@@ -139,9 +142,15 @@ impl Rows {
 /// The condition over the columns of `table`, and their indices.
 fn bind(predicate: &Predicate, table: &Table) -> Result<(Bound, Vec<usize>)> {
     let names: Vec<&str> = table.fields.iter().map(|field| field.name.as_str()).collect();
-    let of = |name: &str| table.find(name).map(|column| table.fields[column].arrow_type.clone());
+    let mut columns = Vec::new();
+    for name in predicate.columns() {
+        columns.extend(table.find_shared(name)?);
+    }
+    let of = |name: &str| {
+        let column = columns.iter().find(|&&column| table.fields[column].name == name)?;
+        Some(table.fields[*column].arrow_type.clone())
+    };
     let bound = predicate.bind(of, &names)?;
-    let columns = predicate.columns().into_iter().filter_map(|name| table.find(name)).collect();
     Ok((bound, columns))
 }
 

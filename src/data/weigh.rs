@@ -1,17 +1,20 @@
 //! What rows weigh, and their offsets.
 
 use arrow::array::ArrayRef;
+use arrow::buffer::BooleanBuffer;
 use rayon::prelude::*;
 
+use super::bounds::Bounds;
 use super::coder::Coder;
 use super::decode::{Part, decode, to_f64};
 use super::field::Kind;
-use super::label::{Label, parse_class};
+use super::label::{Class, Label, parse_class};
 use super::plan::{ClassWeight, Plan};
-use super::table::Table;
+use super::table::{Group, Table};
 use super::{Column, Store};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
+use crate::wording::{counted, entry, flag, nearest, plain, visible};
 
 /// The row weights of a plan: a column of them, factors for the classes, or both.
 #[derive(Debug)]
@@ -29,6 +32,10 @@ pub(super) struct Weighing {
 pub struct Totals {
     /// Sum of the weights of each class, in the order of the label; their rows without weights.
     pub classes: Vec<f64>,
+    /// The same by the column of weights alone, without the factors of the classes.
+    pub by_column: Vec<f64>,
+    /// Whether all weights of the column are whole numbers.
+    pub are_whole: bool,
 }
 
 impl Weighing {
@@ -48,12 +55,18 @@ impl Weighing {
         &self.columns
     }
 
-    /// The weights of rows, from the arrays of its columns.
-    pub(super) fn weights(&self, arrays: &[ArrayRef]) -> Result<Vec<f64>> {
+    /// What the column of weights has for rows, if there is one, from the arrays of its columns.
+    fn of_column(&self, arrays: &[ArrayRef]) -> Result<Vec<f64>> {
         let mut weights = Vec::new();
         if self.has_column {
             to_f64(&arrays[0], &mut weights)?;
         }
+        Ok(weights)
+    }
+
+    /// The weights of rows, from the arrays of its columns.
+    pub(super) fn weights(&self, arrays: &[ArrayRef]) -> Result<Vec<f64>> {
+        let mut weights = self.of_column(arrays)?;
         if let Some((coder, factors)) = &self.classes {
             let label = &arrays[usize::from(self.has_column)];
             weights.resize(label.len(), 1.0);
@@ -82,10 +95,17 @@ pub(super) fn factors(table: &Table, plan: &Plan, label: &Label, totals: &Totals
     for (text, factor) in given {
         let class = parse_class("--class-weight", text, field)?;
         let Some(index) = label.classes.iter().position(|known| *known == class) else {
-            let last = &label.classes[label.classes.len() - 1];
+            let known: Vec<String> = label.classes.iter().map(Class::to_string).collect();
+            let near = nearest(text, known.iter().map(String::as_str));
+            let example = flag("--class-weight", &entry(&format!("{}=2", near.unwrap_or(&known[known.len() - 1]))));
             return Err(Error::data(
-                format!("--class-weight {text}: the label `{}` has the values {}", label.column, label.list()),
-                format!("For example: --class-weight {last}=2"),
+                format!(
+                    "--class-weight {}: the label `{}` has the values {}",
+                    plain(&visible(text)),
+                    plain(&label.column),
+                    label.list()
+                ),
+                if near.is_some() { format!("Did you mean {example}?") } else { format!("For example: {example}") },
             ));
         };
         factors[index] = *factor;
@@ -103,11 +123,13 @@ pub(super) fn weigh(
     keep: impl Fn(usize, &[f32]) -> Result<()> + Sync,
 ) -> Result<Totals> {
     let Some(weighing) = weighing else {
-        return Ok(Totals { classes: label.counts.iter().map(|&count| count as f64).collect() });
+        let classes: Vec<f64> = label.counts.iter().map(|&count| count as f64).collect();
+        return Ok(Totals { by_column: classes.clone(), classes, are_whole: true });
     };
     let kind = table.fields[plan.label.column].kind;
     let coder = label.coder();
-    let zero = || Totals { classes: vec![0.0; label.classes.len()] };
+    let none = vec![0.0; label.classes.len()];
+    let zero = || Totals { classes: none.clone(), by_column: none.clone(), are_whole: true };
     let columns: Vec<usize> = weighing.columns().iter().copied().chain([plan.label.column]).collect();
     let of_groups: Vec<Totals> = (0..table.groups.len())
         .into_par_iter()
@@ -118,24 +140,20 @@ pub(super) fn weigh(
             decode(table, &Part::whole(group), &columns, |before, arrays| {
                 monitor.check()?;
                 let (labels, arrays) = arrays.split_last().expect("the label is always there");
-                let weights = weighing.weights(arrays)?;
-                if let Some(row) = weights.iter().position(|w| !(*w >= 0.0 && *w < f64::from(f32::MAX))) {
-                    let what = if weights[row].is_nan() { "missing".into() } else { weights[row].to_string() };
-                    // Factors of classes are positive, so it is the column's.
-                    let name = plan.weight.map_or("", |column| table.fields[column].name.as_str());
-                    return Err(Error::data(
-                        format!("the weight `{name}` is {what} in row {}, from 0", table.row_names(&[first_row + before + row])),
-                        "Weights are numbers from 0 on. Correct them upstream; --nulls drop-row leaves rows without one out.",
-                    ));
+                let (weights, of_column) = (weighing.weights(arrays)?, weighing.of_column(arrays)?);
+                if let Some(row) = weights.iter().position(|w| !(*w == 0.0 || (LEAST..MOST).contains(w))) {
+                    return Err(no_weight(table, plan, first_row + before + row, weights[row]));
                 }
                 let narrow: Vec<f32> = weights.iter().map(|w| *w as f32).collect();
                 codes.clear();
                 coder.codes(labels, kind, &mut codes)?;
-                for (code, w) in codes.iter().zip(&narrow) {
-                    let w = f64::from(*w);
+                totals.are_whole &= of_column.iter().all(|w| w.fract() == 0.0);
+                for (row, (code, w)) in codes.iter().zip(&narrow).enumerate() {
+                    let class = usize::from(*code);
                     // One that is new since the label was read is found out when the file is checked at the end.
-                    if let Some(sum) = totals.classes.get_mut(usize::from(*code)) {
-                        *sum += w;
+                    if let Some(sum) = totals.classes.get_mut(class) {
+                        *sum += f64::from(*w);
+                        totals.by_column[class] += of_column.get(row).copied().unwrap_or(1.0);
                     }
                 }
                 keep(first_row + before, &narrow)
@@ -145,9 +163,9 @@ pub(super) fn weigh(
         .collect::<Result<_>>()?;
     let mut totals = zero();
     for group in of_groups {
-        for (sum, class) in totals.classes.iter_mut().zip(group.classes) {
-            *sum += class;
-        }
+        totals.classes.iter_mut().zip(group.classes).for_each(|(sum, class)| *sum += class);
+        totals.by_column.iter_mut().zip(group.by_column).for_each(|(sum, class)| *sum += class);
+        totals.are_whole &= group.are_whole;
     }
     if let Some(index) = totals.classes.iter().position(|class| *class == 0.0) {
         return Err(Error::data(
@@ -156,6 +174,159 @@ pub(super) fn weigh(
         ));
     }
     Ok(totals)
+}
+
+/// What is wrong with the weight of a row.
+fn no_weight(table: &Table, plan: &Plan, row: usize, weight: f64) -> Error {
+    let what = if weight.is_nan() { "missing".into() } else { weight.to_string() };
+    // Factors of classes are positive, so it is the column's, unless they make it too large or too small.
+    let name = plan.weight.map_or("", |column| table.fields[column].name.as_str());
+    let fact = format!("the weight `{}` is {what} in row {}, from 0", plain(name), table.row_names(&[row]));
+    if weight > 0.0 && weight.is_finite() {
+        let times = if plan.class_weight == ClassWeight::Equal { "" } else { ", times the factor of its class" };
+        return Error::data(
+            format!("{fact}{times}"),
+            format!(
+                "Weights are kept in 32 bits, from {LEAST:.1e} to {MOST:.1e}. Change the unit of the column or of the factors."
+            ),
+        );
+    }
+    Error::data(
+        fact,
+        "Weights are numbers from 0 on. Correct them upstream; --nulls drop-row leaves rows without one out.",
+    )
+}
+
+/// The weights that 32 bits hold with all their digits, and that no device takes for 0 or for infinity.
+const LEAST: f64 = f32::MIN_POSITIVE as f64;
+const MOST: f64 = f32::MAX as f64;
+
+/// A share of the largest weight that is no more than the rounding to 32 bits, for all weights together that are too small
+/// for them.
+const NOTHING: f64 = 1e-8;
+
+/// The rows that weigh nothing: of a row group, or of all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Weightless {
+    /// Rows of weight 0.
+    zeros: usize,
+    /// Rows whose weight 32 bits do not tell from 0, and the sum of those.
+    tiny: usize,
+    tiny_sum: f64,
+    /// At most the largest weight.
+    largest: f64,
+}
+
+impl Weightless {
+    pub(super) fn rows(self) -> usize {
+        self.zeros + self.tiny
+    }
+
+    /// What the user should know.
+    pub(super) fn note(self) -> Option<String> {
+        (self.zeros > 0).then(|| format!("{} of weight 0 left out", counted(self.zeros as u64, "row")))
+    }
+
+    /// What the user should worry about.
+    pub(super) fn warning(self) -> Option<String> {
+        let beside = || format!("weights below {LEAST:.1e}, nothing beside {:e}", self.largest);
+        (self.tiny > 0).then(|| format!("{} left out: {}", counted(self.tiny as u64, "row"), beside()))
+    }
+}
+
+/// The table without the rows whose weight is 0, and without those whose weight 32 bits round to 0. Whatever else they have
+/// changes nothing then: no level, no class, no mean, no count.
+///
+/// # Cost
+/// A decode of the column, in those row groups whose statistics do not exclude such weights.
+pub(super) fn without_weightless(table: Table, column: usize, monitor: &dyn Monitor) -> Result<(Table, Weightless)> {
+    let name = plain(&table.fields[column].name);
+    monitor.begin("row weights", Some(table.rows as u64));
+    let of_group = |group: usize| {
+        let about = &table.groups[group];
+        let mut seen = Weightless::default();
+        if let Some(least) = least_weight(&table, about, column).filter(|least| *least >= LEAST) {
+            monitor.advance(about.rows as u64);
+            return Ok((Weightless { largest: least, ..seen }, None));
+        }
+        let mut counts = Vec::with_capacity(about.rows);
+        let mut weights = Vec::new();
+        decode(&table, &Part::whole(group), &[column], |_, arrays| {
+            monitor.check()?;
+            weights.clear();
+            to_f64(&arrays[0], &mut weights)?;
+            for &w in &weights {
+                // What is no weight at all is found out when the rows are read.
+                let is_tiny = w > 0.0 && w < LEAST;
+                seen.zeros += usize::from(w == 0.0);
+                seen.tiny += usize::from(is_tiny);
+                seen.tiny_sum += if is_tiny { w } else { 0.0 };
+                seen.largest = seen.largest.max(w);
+                counts.push(w != 0.0 && !is_tiny);
+            }
+            monitor.advance(weights.len() as u64);
+            Ok(())
+        })?;
+        let keep = (seen.zeros + seen.tiny > 0).then(|| BooleanBuffer::from(counts));
+        Ok((seen, keep))
+    };
+    let groups = (0..table.groups.len()).into_par_iter().map(of_group).collect::<Result<Vec<_>>>()?;
+    monitor.end();
+    let all = groups.iter().fold(Weightless::default(), |all, (seen, _)| Weightless {
+        zeros: all.zeros + seen.zeros,
+        tiny: all.tiny + seen.tiny,
+        tiny_sum: all.tiny_sum + seen.tiny_sum,
+        largest: all.largest.max(seen.largest),
+    });
+    if all.tiny > 0 && all.tiny_sum > NOTHING * all.largest {
+        return Err(Error::data(
+            format!(
+                "{} by `{name}` more than 0 and less than {LEAST:.1e}, which 32 bits do not tell from 0",
+                if all.tiny == 1 { "1 row weighs".into() } else { format!("{} rows weigh", all.tiny) }
+            ),
+            "Multiply the weights by a constant upstream: only their ratios decide the coefficients.",
+        ));
+    }
+    if all.rows() == 0 {
+        return Ok((table, all));
+    }
+    if all.rows() == table.rows {
+        return Err(Error::data(
+            format!("the weights `{name}` of all {} are 0", counted(table.rows as u64, "row")),
+            "Every class must count; check the column of weights.",
+        ));
+    }
+    let keep = table
+        .groups
+        .iter()
+        .zip(groups)
+        .map(|(group, (_, keep))| group.keeping(&keep.unwrap_or_else(|| BooleanBuffer::new_set(group.rows))));
+    Ok((table.restricted(keep.collect()), all))
+}
+
+/// A lower bound of the weights of a row group, if its statistics have one that can be trusted.
+fn least_weight(table: &Table, group: &Group, column: usize) -> Option<f64> {
+    let field = &table.fields[column];
+    let file = &table.files[group.file];
+    let root = file.roots[field.root().filter(|_| field.is_whole())?].as_ref()?;
+    let about = file.metadata.schema().field(root.place);
+    Bounds::of(&file.metadata, group.index, root.leaf?, about).least()
+}
+
+/// The sum of a column of weights; what is none is passed over.
+pub(super) fn sum_of_weights(table: &Table, column: usize, monitor: &dyn Monitor) -> Result<f64> {
+    let of_group = |group: usize| {
+        let (mut sum, mut weights) = (0.0, Vec::new());
+        decode(table, &Part::whole(group), &[column], |_, arrays| {
+            monitor.check()?;
+            weights.clear();
+            to_f64(&arrays[0], &mut weights)?;
+            sum += weights.iter().filter(|w| w.is_finite() && **w > 0.0).sum::<f64>();
+            Ok(())
+        })?;
+        Ok(sum)
+    };
+    Ok((0..table.groups.len()).into_par_iter().map(of_group).collect::<Result<Vec<f64>>>()?.iter().sum())
 }
 
 /// Writes the offsets into `store`.

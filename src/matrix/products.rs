@@ -18,6 +18,11 @@ impl Products {
         Self { sum: DMatrix::zeros(columns, columns), lost: DMatrix::zeros(columns, columns) }
     }
 
+    /// Memory that it takes.
+    pub const fn bytes(columns: usize) -> usize {
+        2 * size_of::<f64>() * columns * columns
+    }
+
     /// Adds a few rows: the columns `[columns][rows]`, and the factor of each row.
     pub fn add(&mut self, columns: &[&[f64]], factors: &[f64]) {
         let x = DMatrix::from_fn(columns.len(), factors.len(), |column, row| columns[column][row]);

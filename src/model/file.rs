@@ -22,6 +22,9 @@ pub fn read(path: &Path) -> Result<Model> {
 /// The model in `bytes`, which were read from what messages call `shown`.
 fn parse(bytes: &[u8], shown: &str) -> Result<Model> {
     const OTHER: &str = "Name a model that `gpu-logreg train -o` wrote.";
+    if bytes.starts_with(b"PAR1") {
+        return Err(Error::data(format!("{shown} is a Parquet file, no model"), OTHER));
+    }
     let document: Value = serde_json::from_slice(bytes).map_err(|cause| {
         if cause.is_eof() {
             Error::data(
@@ -62,7 +65,8 @@ fn parse(bytes: &[u8], shown: &str) -> Result<Model> {
     if model.version == 0 {
         return Err(damaged("it is of version 0, and versions count from 1".into()));
     }
-    if let Some(fault) = model.fault_in_classes().or_else(|| model.fault_in_levels()) {
+    let fault = model.fault_in_classes().or_else(|| model.fault_in_levels()).or_else(|| model.fault_in_columns());
+    if let Some(fault) = fault {
         return Err(damaged(fault));
     }
     Ok(model)

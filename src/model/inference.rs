@@ -61,7 +61,9 @@ impl Inference {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InferenceInfo {
     /// `maximum likelihood`: the inverse of the information. `penalised`: the inverse of the penalised curvature; the
-    /// coefficients are shrunk, so these are no frequentist standard errors. `robust (HC0)`: the sandwich.
+    /// coefficients are shrunk, so these are no frequentist standard errors. `robust (HC0)`: the sandwich; with factors of
+    /// the classes, which are factors of the rows' gradients, `robust (HC0, weights of classes)`. `robust (sampling
+    /// weights)`: the sandwich with the weights as factors of the rows' gradients, and `n / (n - 1)` for n rows.
     pub kind: Cow<'static, str>,
     /// Probability that an interval covers.
     #[serde(deserialize_with = "number")]
@@ -72,7 +74,7 @@ pub struct InferenceInfo {
 }
 
 /// The likelihood of a model and what is made of it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Likelihood {
     /// `-n loss`.
     #[serde(deserialize_with = "number")]
@@ -83,29 +85,33 @@ pub struct Likelihood {
     /// The same for the model without features.
     #[serde(deserialize_with = "number")]
     pub null_deviance: f64,
-    /// `2 k - 2 log_likelihood` with k fitted coefficients.
+    /// `2 k - 2 log_likelihood` with k fitted coefficients; not a number of a pseudo-likelihood.
     #[serde(deserialize_with = "number")]
     pub aic: f64,
     /// `McFadden`'s R^2: `1 - log_likelihood / null log_likelihood`.
     #[serde(deserialize_with = "number")]
     pub mcfadden_r2: f64,
+    /// What it is of, if not of the rows by their weights: `without the weights of the classes`, `pseudo-likelihood, weights
+    /// scaled to a mean of 1`, or both.
+    #[serde(default, rename = "likelihood_kind", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Cow<'static, str>>,
 }
 
 impl Likelihood {
     /// From the mean loss of so many rows of each class, or their weights, with `fitted` coefficients.
-    /// With offsets the model without features is another one; what is held against it is not a number then.
+    /// `null_loss` is the mean loss of the model without features where there are offsets; else it is known.
     /// `digits` is how many digits of the loss hold: the rest are rounded away.
     pub fn new(
         loss: f64,
         classes: &[f64],
         intercept: bool,
-        offsets: bool,
+        null_loss: Option<f64>,
         fitted: usize,
         digits: Option<usize>,
     ) -> Self {
         let n: f64 = classes.iter().sum();
-        let null = if offsets {
-            f64::NAN
+        let null = if let Some(loss) = null_loss {
+            n * loss
         } else if intercept {
             -classes.iter().map(|class| class * (class / n).ln()).sum::<f64>()
         } else {
@@ -119,6 +125,7 @@ impl Likelihood {
             null_deviance: 2.0 * null,
             aic: 2.0 * fitted as f64 + 2.0 * total,
             mcfadden_r2: 1.0 - total / null,
+            kind: None,
         }
     }
 }
@@ -191,7 +198,7 @@ mod tests {
         for (classes, deviance) in
             [(vec![90.0, 10.0], 200.0 * 2.0_f64.ln()), (vec![5.0, 2.0, 3.0], 20.0 * 3.0_f64.ln())]
         {
-            let likelihood = Likelihood::new(0.25, &classes, false, false, 1, None);
+            let likelihood = Likelihood::new(0.25, &classes, false, None, 1, None);
             let n: f64 = classes.iter().sum();
             assert!((likelihood.null_deviance / deviance - 1.0).abs() <= 1e-14, "{likelihood:?}");
             assert!((likelihood.mcfadden_r2 - (1.0 - 0.5 * n / deviance)).abs() <= 1e-14, "{likelihood:?}");
@@ -201,7 +208,7 @@ mod tests {
     #[test]
     fn the_likelihood_of_spector() {
         // Greene, Econometric Analysis, 8th ed., table 17.1: log-likelihood -12.890, null -20.592.
-        let likelihood = Likelihood::new(12.889_634_2 / 32.0, &[21.0, 11.0], true, false, 4, None);
+        let likelihood = Likelihood::new(12.889_634_2 / 32.0, &[21.0, 11.0], true, None, 4, None);
         assert!((likelihood.null_deviance / 2.0 - 20.5917).abs() <= 1e-4);
         assert!((likelihood.aic - (8.0 + 25.779_268)).abs() <= 1e-5);
         assert!((likelihood.mcfadden_r2 - 0.374).abs() <= 1e-3);

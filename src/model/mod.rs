@@ -4,10 +4,11 @@ pub mod file;
 pub mod inference;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::data::{Class, Level, Nulls, level_name};
+use crate::data::{Class, Level, Nulls, WeightKind, level_name};
 use crate::model::inference::{Inference, InferenceInfo, Likelihood};
 use crate::objective::Passes;
 use crate::penalty::PenaltyScale;
@@ -204,6 +205,11 @@ fn is_none_missing(rows: &u64) -> bool {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_count(kind: &WeightKind) -> bool {
+    *kind == WeightKind::Count
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_false(flag: &bool) -> bool {
     !flag
 }
@@ -247,12 +253,19 @@ pub struct Training {
     /// The column of row weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<String>,
+    /// What they are.
+    #[serde(default, skip_serializing_if = "is_count")]
+    pub weight_kind: WeightKind,
     /// Factors on the weights of the classes, in the order of the label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class_weight: Option<Vec<f64>>,
-    /// Sum of the row weights, where rows have some: what stands for the number of rows in means and standard errors.
+    /// Sum of the row weights, where rows have some: what stands for the number of rows in means, and of counts in standard
+    /// errors too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<f64>,
+    /// Columns of text with too many levels for a category, which nobody named: no coefficient allows for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// Mean cross-entropy, without the penalty.
     #[serde(deserialize_with = "number")]
     pub loss: f64,
@@ -426,6 +439,9 @@ pub struct FileInfo {
     pub bytes: u64,
     /// When it was last changed, in seconds since 1970, if the system says.
     pub modified: Option<u64>,
+    /// Whether its pages have checksums, as far as the first one shows: damage to pages without them may go unseen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_checksums: Option<bool>,
 }
 
 impl Model {
@@ -437,6 +453,27 @@ impl Model {
     /// The intercept of a model of two classes; NaN of a softmax.
     pub fn intercept(&self) -> f64 {
         self.intercept.unwrap_or(f64::NAN)
+    }
+
+    /// The kind that a column had when the model was trained, as [`CategoryInfo::kind`] has it: that of a feature, a
+    /// category, the label or the offset.
+    pub fn kind_of(&self, column: &str) -> Option<&str> {
+        if let Some(category) = self.categories.iter().find(|category| category.column == column) {
+            return Some(&category.kind);
+        }
+        let is_column = |feature: &&FeatureInfo| feature.category.is_none() && feature.name == column;
+        if let Some(feature) = self.features.iter().find(is_column) {
+            return Some(&feature.kind);
+        }
+        if self.offset.as_deref() == Some(column) {
+            return Some("numeric");
+        }
+        let of_class = |class: &Class| match class {
+            Class::Boolean(_) => "boolean",
+            Class::Number(_) => "numeric",
+            Class::Text(_) => "text",
+        };
+        self.label.classes.first().filter(|_| self.label.column == column).map(of_class)
     }
 
     /// What is wrong with the classes, if something is: as many coefficients everywhere as the label asks for.
@@ -516,6 +553,23 @@ impl Model {
             };
             Some(format!("the category `{column}` {what}"))
         })
+    }
+
+    /// What is wrong with the columns, if something is: a column has one part in the model, or it would count twice.
+    fn fault_in_columns(&self) -> Option<String> {
+        let mut names = HashSet::new();
+        if let Some(twice) = self.features.iter().find(|feature| !names.insert(&feature.name)) {
+            return Some(format!("the feature `{}` is there twice", twice.name));
+        }
+        let mut indicated = HashSet::new();
+        let columns = self.features.iter().filter(|feature| feature.category.is_none());
+        let indicates = columns.clone().filter_map(|feature| feature.indicates.as_ref());
+        if let Some(twice) = indicates.into_iter().find(|column| !indicated.insert(*column)) {
+            return Some(format!("two features say where `{twice}` is missing"));
+        }
+        let mut columns = columns.filter(|feature| feature.indicates.is_none());
+        let both = columns.find(|feature| self.categories.iter().any(|category| category.column == feature.name));
+        both.map(|feature| format!("the column `{}` is a feature and a category", feature.name))
     }
 
     /// The model as JSON, with a line break at the end.

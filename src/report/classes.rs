@@ -6,7 +6,7 @@ use super::terminal::{cut, shortened};
 use super::{Row, TERMINAL, aligned, coefficients, count, digits, figure, rows_of, share};
 use crate::metrics::ClassMetrics;
 use crate::model::{FeatureInfo, LabelInfo, Model};
-use crate::wording::plain;
+use crate::wording::{plain, visible};
 
 /// Classes that a line names.
 const NAMED: usize = 10;
@@ -35,7 +35,7 @@ pub fn class_metrics(metrics: &ClassMetrics, label: &LabelInfo, weight: Option<&
     line("macro avg. prec.", figure(metrics.macro_average_precision, none));
     line("Brier score", format!("{:.6} (of 2)", metrics.brier));
     line("accuracy", format!("{:.4}", metrics.accuracy));
-    let names: Vec<String> = label.classes.iter().map(|class| shortened(&class.to_string())).collect();
+    let names: Vec<String> = label.classes.iter().map(|class| shortened(&visible(&class.to_string()))).collect();
     text.push('\n');
     text += &each_against_the_rest(metrics, &names, if weight.is_some() { "weight" } else { "rows" });
     text.push('\n');
@@ -122,10 +122,11 @@ fn width_of(names: &[String]) -> usize {
 }
 
 /// What each of the first classes has.
-fn listed(label: &LabelInfo, of_class: impl Fn(usize) -> String) -> String {
+pub(super) fn listed(label: &LabelInfo, of_class: impl Fn(usize) -> String) -> String {
     let classes = label.classes.iter().take(NAMED).enumerate();
-    let named: Vec<String> =
-        classes.map(|(place, class)| format!("{} {}", of_class(place), shortened(&class.to_string()))).collect();
+    let named: Vec<String> = classes
+        .map(|(place, class)| format!("{} {}", of_class(place), shortened(&visible(&class.to_string()))))
+        .collect();
     let more = label.classes.len().saturating_sub(NAMED);
     let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
     named.join(", ") + &rest
@@ -145,7 +146,7 @@ pub(super) fn priors(model: &Model) -> Option<String> {
 
 /// What makes the coefficients of a softmax unique.
 pub(super) fn identification(model: &Model) -> Option<String> {
-    let reference = shortened(&model.label.classes.first()?.to_string());
+    let reference = shortened(&visible(&model.label.classes.first()?.to_string()));
     model.softmax().map(|_| match model.training.identification.as_deref() {
         Some("centred") => "centred: each coefficient adds up to 0 over the classes".into(),
         Some("reference") | None => format!("against {reference}, whose coefficients are 0"),
@@ -157,7 +158,7 @@ pub(super) fn identification(model: &Model) -> Option<String> {
 pub(super) fn coefficients_of_classes(model: &Model) -> String {
     // Those of the reference are 0.
     let first = usize::from(model.training.identification.as_deref() != Some("centred"));
-    let names: Vec<String> = model.label.classes.iter().map(|class| shortened(&class.to_string())).collect();
+    let names: Vec<String> = model.label.classes.iter().map(|class| shortened(&visible(&class.to_string()))).collect();
     let classes = first..names.len();
     if model.training.inference.is_none() {
         let cell = |of: &[f64], class: usize| of.get(class).map_or_else(String::new, |x| digits(*x));
@@ -202,7 +203,7 @@ pub(super) fn means(model: &Model) -> Option<String> {
     if model.features.len() > MEANS || width + (NAME + 1) * means.len() > TERMINAL {
         return Some("means      of the features in each class, and their covariance: in the model\n".into());
     }
-    let head = model.label.classes.iter().map(|class| cut(&shortened(&class.to_string()), NAME)).collect();
+    let head = model.label.classes.iter().map(|class| cut(&shortened(&visible(&class.to_string())), NAME)).collect();
     let mut rows = vec![Row { name: "mean in".into(), cells: head, effect: None }];
     rows.extend(model.features.iter().enumerate().map(|(place, feature)| Row {
         name: shortened(&feature.name),

@@ -8,7 +8,7 @@ use crate::backend::storage::human;
 use crate::data::inspect::{Bound, ColumnInfo, Inspection};
 use crate::model::{FileInfo, Model};
 use crate::report::terminal::{cut, shortened};
-use crate::wording::plain;
+use crate::wording::{command, listed, plain, visible};
 
 /// Columns that a table shows unless all are asked for.
 const SHOWN: usize = 40;
@@ -54,7 +54,10 @@ pub fn parquet(file: &Inspection, room: &Room, all: bool) -> String {
         ),
     );
     line("written by", file.created_by.as_deref().map_or("? (the file does not say)".into(), plain));
-    line("checksums", "unknown: they stand in the pages, and no page was read".into());
+    line("checksums", checksums(file.page_checksums).into());
+    if !file.names_twice.is_empty() {
+        line("note", format!("names that stand for two columns, and cannot be used: {}", listed(&file.names_twice)));
+    }
     if room.features > 0 {
         line(
             "training",
@@ -166,6 +169,17 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     text
 }
 
+/// What the first page of a file shows of the checksums of its pages.
+fn checksums(has: Option<bool>) -> &'static str {
+    match has {
+        Some(true) => "of pages: damage to them is found when they are read",
+        Some(false) => {
+            "none of pages: damage to them may go unseen (pyarrow writes them with write_page_checksum=True)"
+        }
+        None => "none: there is no page",
+    }
+}
+
 /// A model that was read from `path`: where it comes from, and the table that `train` printed.
 pub fn model(path: &str, model: &Model) -> String {
     let training = &model.training;
@@ -173,14 +187,15 @@ pub fn model(path: &str, model: &Model) -> String {
     let mut line = |name: &str, value: &str| writeln!(text, "{name:<10} {value}").expect("writing to a string");
     line("file", &format!("{}: a model (version {} of the format)", plain(path), model.version));
     line("written by", &plain(&training.program));
-    line("command", &training.command.iter().map(|word| plain(&quoted(word))).collect::<Vec<_>>().join(" "));
-    for FileInfo { path, bytes, modified } in &training.files {
+    line("command", &plain(&command(&training.command)));
+    for FileInfo { path, bytes, modified, page_checksums } in &training.files {
         let modified = modified.map_or(String::new(), |seconds| format!(", changed {}", date(seconds)));
-        line("trained on", &format!("{} ({}{modified})", plain(path), human(*bytes)));
+        let checksums = if *page_checksums == Some(false) { ", pages without checksums" } else { "" };
+        line("trained on", &format!("{} ({}{modified}{checksums})", plain(path), human(*bytes)));
     }
     // The table has the rows of several classes.
     if let Some(positives) = training.positives {
-        let [negative, positive] = model.label.two().map(|class| plain(&class.to_string()));
+        let [negative, positive] = model.label.two().map(|class| plain(&visible(&class.to_string())));
         let prevalence = 100.0 * positives as f64 / training.rows as f64;
         line("prevalence", &format!("{prevalence:.4} % are {positive}, the others {negative}"));
     }
@@ -201,12 +216,6 @@ pub fn model(path: &str, model: &Model) -> String {
         text = text + "\n" + &means;
     }
     text
-}
-
-/// A word of a command line as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "/._-=,:+@%".contains(c));
-    if is_plain { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 /// Seconds since 1970 as a date and a time of day.
@@ -244,7 +253,6 @@ mod tests {
         assert_eq!(cut("äöü", 3), "äöü");
         assert_eq!(cut("äöüß", 3), "äö…");
         assert_eq!(plain("a\x1b[31mb\n"), "a\\u{1b}[31mb\\n");
-        assert_eq!(quoted("it's"), "'it'\\''s'");
     }
 
     #[test]

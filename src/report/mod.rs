@@ -10,10 +10,10 @@ use std::fmt::Write;
 use crate::backend::storage::{Placement, human};
 use crate::metrics::{Bounded, Confusion, Metrics};
 use crate::model::inference::Inference;
-use crate::model::{FeatureInfo, Model, ModelColumn, Training};
-use crate::report::terminal::shortened;
+use crate::model::{FeatureInfo, LabelInfo, Model, ModelColumn, Training};
+use crate::report::terminal::{feature_name, shortened};
 use crate::train::RunPlan;
-use crate::wording::counted;
+use crate::wording::{counted, listed, plain, visible};
 pub use classes::{class_metrics, in_sample_of_classes};
 
 /// What a run is going to do, in a line.
@@ -144,7 +144,7 @@ pub fn table(model: &Model) -> String {
     line(
         "model",
         match &model.label.positive {
-            Some(positive) => format!("log odds of {} = {positive}", model.label.column),
+            Some(positive) => format!("log odds of {} = {}", model.label.column, visible(&positive.to_string())),
             None => format!("softmax over the {} classes of {}", model.label.classes.len(), model.label.column),
         },
     );
@@ -164,6 +164,16 @@ pub fn table(model: &Model) -> String {
         if let Some(value) = value {
             line(name, value);
         }
+    }
+    if let Some(value) = weights(training, &model.label) {
+        line("weights", value);
+    }
+    if let Some(offset) = &model.offset {
+        line("offset", format!("`{}` adds to the log odds as it is", plain(offset)));
+    }
+    if !training.left_out.is_empty() {
+        let names = listed(&training.left_out);
+        line("left out", format!("{names}: text with too many levels, so that no coefficient allows for it"));
     }
     line("device", training.device.clone());
     line(
@@ -214,17 +224,18 @@ pub fn table(model: &Model) -> String {
     let seconds = training.seconds;
     line("seconds", format!("{:.3} read, {:.3} solve, {:.3} in all", seconds.read, seconds.solve, seconds.total));
     if let (Some(inference), Some(likelihood)) = (&training.inference, &training.likelihood) {
-        // With offsets there is no model without features to compare with.
+        // Of a model that an older version wrote nothing may be known of the one without features beside offsets.
         let there = |x: f64, shown: String| if x.is_nan() { "-".into() } else { shown };
         line(
             "likelihood",
             format!(
-                "log {}, deviance {} (null {}), AIC {}, McFadden R2 {}",
+                "log {}, deviance {} (null {}), AIC {}, McFadden R2 {}{}",
                 digits(likelihood.log_likelihood),
                 digits(likelihood.residual_deviance),
                 there(likelihood.null_deviance, digits(likelihood.null_deviance)),
-                digits(likelihood.aic),
-                there(likelihood.mcfadden_r2, format!("{:.4}", likelihood.mcfadden_r2))
+                there(likelihood.aic, digits(likelihood.aic)),
+                there(likelihood.mcfadden_r2, format!("{:.4}", likelihood.mcfadden_r2)),
+                likelihood.kind.as_ref().map_or_else(String::new, |kind| format!(" ({})", plain(kind)))
             ),
         );
         line("errors", format!("{}, limits at {} %", inference.kind, 100.0 * inference.confidence));
@@ -235,6 +246,21 @@ pub fn table(model: &Model) -> String {
         Some(_) => classes::coefficients_of_classes(model),
     };
     text
+}
+
+/// What the rows weigh: by which column and as what, by their class, and together.
+fn weights(training: &Training, label: &LabelInfo) -> Option<String> {
+    let sum = count(training.weights?);
+    let kind = training.weight_kind.describe();
+    let of_column = training.weight.as_ref().map(|column| format!("`{}` as {kind}", plain(column)));
+    let of_classes = training.class_weight.as_ref().map(|factors| {
+        format!(
+            "factors of the classes {}",
+            classes::listed(label, |class| factors.get(class).map_or_else(String::new, |x| digits(*x)))
+        )
+    });
+    let parts: Vec<String> = of_column.into_iter().chain(of_classes).collect();
+    Some(format!("{}; sum {sum}", parts.join(", ")))
 }
 
 /// `1 pass`, `2 passes`.
@@ -297,7 +323,11 @@ fn coefficients(model: &Model, class: Option<usize>) -> String {
         };
         let place = [digits(feature.mean), digits(feature.scale)];
         let cells = cells(coefficient, inference, place);
-        Row { name: shortened(&feature.name), cells, effect: Some(coefficient * feature.scale) }
+        Row {
+            name: feature_name(&feature.name, feature.category.as_deref()),
+            cells,
+            effect: Some(coefficient * feature.scale),
+        }
     };
     let intercept = Row { name: "intercept".into(), cells: cells_of_intercept, effect: None };
     let mut rows = rows_of(model, head.iter().map(ToString::to_string).collect(), intercept, of_feature);
@@ -354,7 +384,7 @@ fn rows_of(model: &Model, head: Vec<String>, intercept: Row, of_feature: impl Fn
             ModelColumn::Feature(feature) => rows.push(of_feature(feature)),
             ModelColumn::Category(category, levels) => {
                 let only = |name: String, cell: &str| Row { name, cells: vec![cell.into()], effect: None };
-                rows.push(only(shortened(&category.name_of(0)), "reference"));
+                rows.push(only(feature_name(&category.name_of(0), Some(&category.column)), "reference"));
                 rows.extend(levels.iter().take(LEVELS).map(&of_feature));
                 if levels.len() > LEVELS {
                     let more = levels.len() - LEVELS;

@@ -4,13 +4,14 @@ use std::mem::take;
 
 use super::margins::{ClassMargins, Weights};
 use super::{Counts, inputs, without_rule};
-use crate::data::{Inputs, MANY_RANGES, Nulls, Piece, Results, RowLabel, Table, fold_pieces};
+use crate::data::{Class, Inputs, MANY_RANGES, Nulls, Piece, Results, RowLabel, Table, fold_pieces, name_in_text};
 use crate::error::{Error, Result};
 use crate::metrics::{Accumulator, ClassAccumulator, ClassMetrics, Metrics};
 use crate::model::Model;
 use crate::monitor::Monitor;
 use crate::sketch::Sketch;
 use crate::sketch::classes::ClassSketch;
+use crate::wording::{flag, plain, visible};
 
 /// How good the model's probabilities are on `table`, whose column `label` says what happened: one pass. With a column
 /// `weight` a row of weight 2 counts as if it were there twice. Gives the metrics, and what became of the rows: those
@@ -196,10 +197,11 @@ impl Labelled<'_> {
         if piece.labels.of(row) == RowLabel::Missing {
             return Error::data(
                 format!(
-                    "the label `{label}` is missing (null or NaN) in row {}, from 0",
+                    "the label `{}` is missing (null or NaN) in row {}, from 0",
+                    plain(label),
                     table.row_names(&[piece.first_row + row])
                 ),
-                format!("Leave such rows out: --where \"{label} is not null\"."),
+                format!("Leave such rows out: {}", flag("--where", &self.labelled())),
             );
         }
         if margins[row].is_finite() {
@@ -208,23 +210,34 @@ impl Labelled<'_> {
         without_rule(model, table, inputs, piece, margins)
     }
 
+    /// The condition of rows with a label. NaN is no null, and no number is at most NaN.
+    fn labelled(&self) -> String {
+        let name = name_in_text(self.label);
+        let number = |class: &Class| if let Class::Number(number) = class { Some(*number) } else { None };
+        let numbers: Option<Vec<f64>> = self.model.label.classes.iter().map(number).collect();
+        match numbers {
+            Some(numbers) => format!("{name} >= {}", numbers.into_iter().fold(f64::INFINITY, f64::min)),
+            None => format!("{name} is not null"),
+        }
+    }
+
     /// The label of a row is none of the model's classes.
     fn unknown_class(&self, piece: &Piece, row: usize) -> Error {
         /// Classes that the error names.
         const NAMED: usize = 10;
         let class = match self.inputs.class(self.table, piece, row) {
-            Ok(class) => class.map_or_else(String::new, |class| class.to_string()),
+            Ok(class) => class.map_or_else(String::new, |class| visible(&class.to_string())),
             Err(error) => return error,
         };
         let classes = &self.model.label.classes;
-        let names: Vec<String> = classes.iter().take(NAMED).map(ToString::to_string).collect();
+        let names: Vec<String> = classes.iter().take(NAMED).map(|class| visible(&class.to_string())).collect();
         let known = match names.as_slice() {
             [a, b] => format!("{a} and {b}"),
             _ if classes.len() > NAMED => format!("{} and {} more", names.join(", "), classes.len() - NAMED),
             _ => names.join(", "),
         };
         Error::data(
-            format!("the label `{}` has the value {class}; the model knows {known}", self.label),
+            plain(&format!("the label `{}` has the value {class}; the model knows {known}", self.label)),
             "Leave those rows out with --where, or name another column with --label.",
         )
     }
@@ -235,9 +248,10 @@ fn no_weight(table: &Table, name: Option<&str>, row: usize, weight: f64) -> Erro
     let name = name.unwrap_or_default();
     let what = if weight.is_nan() { "missing (null or NaN)".into() } else { weight.to_string() };
     Error::data(
-        format!("the weight `{name}` is {what} in row {}, from 0", table.row_names(&[row])),
+        format!("the weight `{}` is {what} in row {}, from 0", plain(name), table.row_names(&[row])),
         format!(
-            "Weights are numbers from 0 on. Correct them upstream, or leave such rows out: --where \"{name} >= 0\"."
+            "Weights are numbers from 0 on. Correct them upstream, or leave such rows out: {}",
+            flag("--where", &format!("{} >= 0", name_in_text(name)))
         ),
     )
 }

@@ -5,6 +5,7 @@ mod margins;
 
 use std::io::Write;
 use std::mem::take;
+use std::path::PathBuf;
 
 pub use evaluate::{evaluate, evaluate_and_sketch, evaluate_and_sketch_classes, evaluate_classes};
 
@@ -15,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::logistic::sigmoid;
 use crate::model::{Model, ModelColumn};
 use crate::monitor::Monitor;
-use crate::wording::{counted, plain};
+use crate::wording::{counted, listed, plain, visible};
 use margins::{ClassMargins, Weights};
 
 /// What is predicted of a row.
@@ -65,7 +66,7 @@ impl Counts {
                 counted(unseen.rows, "row"),
                 if unseen.rows == 1 { "has" } else { "have" },
                 plain(&unseen.column),
-                plain(&unseen.first)
+                plain(&visible(&unseen.first))
             )
         })
     }
@@ -88,6 +89,46 @@ impl Counts {
     }
 }
 
+/// Opens `data` as one table that `model` is applied to: with its kinds of the keys of folders.
+pub fn open(model: &Model, data: &[PathBuf]) -> Result<Table> {
+    Table::open_all(data)?.with_keys_as(|column| model.kind_of(column))
+}
+
+/// An error if the model lacks a number that a prediction needs: `null` in its file, which stands for what was not finite.
+fn check_complete(model: &Model) -> Result<()> {
+    let is_none = |number: &f64| !number.is_finite();
+    let mut lacking = Vec::new();
+    if model.intercept.iter().chain(&model.intercepts).any(is_none) {
+        lacking.push("the intercept".to_owned());
+    }
+    for feature in &model.features {
+        let name = &feature.name;
+        if feature.coefficient.iter().chain(&feature.coefficients).any(is_none) {
+            lacking.push(format!("the coefficient of `{name}`"));
+        }
+        if is_none(&feature.mean) {
+            lacking.push(format!("the mean of `{name}`"));
+        }
+        let is_filled = model.nulls.fills() && feature.category.is_none() && feature.indicates.is_none();
+        if is_filled && feature.fill.is_none_or(|fill| is_none(&fill)) {
+            lacking.push(format!("what stands in for a missing value of `{name}`"));
+        }
+    }
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    Err(Error::data(
+        format!(
+            "the model of `{}` predicts nothing: {} of its numbers {} missing (null) in its file: {}",
+            plain(&model.label.column),
+            lacking.len(),
+            if lacking.len() == 1 { "is" } else { "are" },
+            listed(&lacking)
+        ),
+        "Train it again; a null stands for a number that was not finite, and `gpu-logreg inspect` says how the run ended.",
+    ))
+}
+
 /// The columns of `table` that `model` needs, those of the label and of the row weights if they are named, and those to
 /// keep.
 pub fn inputs(
@@ -97,6 +138,7 @@ pub fn inputs(
     weight: Option<&str>,
     keep: &[String],
 ) -> Result<Inputs> {
+    check_complete(model)?;
     let wanted = model.columns().map(|column| match column {
         ModelColumn::Feature(feature) => Wanted {
             column: feature.indicates.as_deref().unwrap_or(&feature.name),

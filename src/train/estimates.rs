@@ -1,9 +1,10 @@
 //! The model of a fit: estimates on the original scale of the columns, and how they came about.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::UNIX_EPOCH;
 
-use crate::data::{Class, Label, Loaded, Table};
+use crate::data::{Class, ClassWeight, Label, Loaded, Table, Totals};
 use crate::generative::Moments;
 use crate::matrix::Symmetric;
 use crate::model::inference::{Inference, InferenceInfo, Likelihood};
@@ -17,10 +18,18 @@ use crate::train::fit::Fit;
 use crate::train::{ExactJob, Job};
 use crate::wording::{counted, listed, plain};
 
-pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device: String, seconds: Seconds) -> Model {
+/// The model of a fit; `null` is the mean loss of the model without features, if it has no closed form.
+pub(super) fn model(
+    table: &Table,
+    job: &Job,
+    loaded: Loaded,
+    fit: &Fit,
+    null: Option<f64>,
+    device: String,
+    seconds: Seconds,
+) -> Model {
     let Fit { coordinates, outcome, .. } = fit;
     let estimates = Estimates::of(fit, job, loaded.label.is_softmax.then_some(loaded.label.classes.len()));
-    let (totals, with_offsets) = (loaded.totals.classes, loaded.offset.is_some());
     let is_weighted = loaded.weight.is_some() || loaded.class_weight.is_some();
     let is_softmax = loaded.label.is_softmax;
     let features: Vec<FeatureInfo> = loaded
@@ -58,7 +67,8 @@ pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device:
             names(&fit.aliased)
         ));
     }
-    let mut warnings = Vec::new();
+    let mut warnings = loaded.warnings;
+    warnings.extend(doubt_about_counts(job, &loaded.totals, table.rows));
     if job.exact != ExactJob::None && fit.verified.is_none() {
         warnings
             .push("not verified: the run ended without estimates, so there is nothing to hold against the file".into());
@@ -76,11 +86,25 @@ pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device:
     }
     let existence = (job.l2 == 0.0 && fit.moments.is_none() && outcome.status != Status::Separated)
         .then(|| if outcome.is_proved { "proved" } else { "not proved" }.into());
-    let kind = match (job.inference.is_some_and(|inference| inference.robust), job.l2 > 0.0) {
-        (true, _) => "robust (HC0)",
-        (false, true) => "penalised",
-        (false, false) => "maximum likelihood",
-    };
+    let kind = kind_of_errors(job);
+    let likelihood = job.inference.and_then(|_| {
+        // A mean of f32 terms holds about seven digits; the CPU's is in f64.
+        let digits = (fit.settings.bias > 0.0 && fit.verified.is_none()).then_some(7);
+        // Factors of classes are no part of the sample; without them the loss comes with the covariance.
+        let (loss, mut totals, digits) = match &loaded.class_weight {
+            None => (fit.loss, loaded.totals.classes.clone(), digits),
+            Some(_) => (fit.covariance.as_ref()?.loss?, loaded.totals.by_column.clone(), None),
+        };
+        let is_sample = job.takes_sampling_weights();
+        if is_sample {
+            let unit = table.rows as f64 / totals.iter().sum::<f64>();
+            for total in &mut totals {
+                *total *= unit;
+            }
+        }
+        let found = Likelihood::new(loss, &totals, job.intercept, null, outcome.parameters.len(), digits);
+        Some(Likelihood { kind: kind_of_likelihood(job), aic: if is_sample { f64::NAN } else { found.aic }, ..found })
+    });
     Model {
         covariance: estimates.covariance(&features, &loaded.label.classes, kind),
         format: FORMAT.into(),
@@ -99,7 +123,9 @@ pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device:
             identification: is_softmax.then(|| if estimates.is_centred { "centred" } else { "reference" }.into()),
             weight: loaded.weight,
             class_weight: loaded.class_weight,
-            weights: is_weighted.then_some(fit.settings.rows),
+            weight_kind: job.request.weight.as_ref().and(job.request.weight_kind).unwrap_or_default(),
+            weights: is_weighted.then_some(fit.weight),
+            left_out: loaded.left_out,
             loss: fit.loss,
             solver: job.solver.name().into(),
             status: outcome.status,
@@ -119,11 +145,7 @@ pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device:
                 relative_error: covariance.relative_error,
             }),
             verified: fit.verified,
-            likelihood: job.inference.map(|_| {
-                // A mean of f32 terms holds about seven digits; the CPU's is in f64.
-                let digits = (fit.settings.bias > 0.0 && fit.verified.is_none()).then_some(7);
-                Likelihood::new(fit.loss, &totals, job.intercept, with_offsets, outcome.parameters.len(), digits)
-            }),
+            likelihood,
             validation: None,
             device,
             l2: job.l2,
@@ -137,6 +159,7 @@ pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device:
                     path: file.path.display().to_string(),
                     bytes: file.bytes,
                     modified: file.modified.and_then(|time| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())),
+                    page_checksums: file.page_checksums,
                 })
                 .collect(),
             program: concat!("gpu-logreg ", env!("CARGO_PKG_VERSION")).into(),
@@ -161,6 +184,62 @@ pub(super) fn model(table: &Table, job: &Job, loaded: Loaded, fit: &Fit, device:
             })
             .collect(),
     }
+}
+
+/// What the standard errors are.
+fn kind_of_errors(job: &Job) -> &'static str {
+    let of_classes = job.request.class_weight != ClassWeight::Equal;
+    let is_robust = job.inference.is_some_and(|inference| inference.robust);
+    match (job.takes_sampling_weights(), of_classes, is_robust, job.l2 > 0.0) {
+        (true, true, ..) => "robust (sampling weights, weights of classes)",
+        (true, false, ..) => "robust (sampling weights)",
+        (false, true, ..) => "robust (HC0, weights of classes)",
+        (false, false, true, _) => "robust (HC0)",
+        (false, false, false, true) => "penalised",
+        (false, false, false, false) => "maximum likelihood",
+    }
+}
+
+/// What the likelihood is of, where it is not that of the rows by their counts under the loss that was minimised.
+fn kind_of_likelihood(job: &Job) -> Option<Cow<'static, str>> {
+    let of_classes = job.request.class_weight != ClassWeight::Equal;
+    match (job.takes_sampling_weights(), of_classes) {
+        (false, false) => None,
+        (false, true) => Some("without the weights of the classes".into()),
+        (true, false) => Some("pseudo-likelihood, weights scaled to a mean of 1".into()),
+        (true, true) => {
+            Some("pseudo-likelihood, weights scaled to a mean of 1, without the weights of the classes".into())
+        }
+    }
+}
+
+/// Rows and their mean weight from which whole numbers are rarely counts: what was counted is in few rows.
+const MANY_ROWS: usize = 1_000;
+const LARGE_COUNT: f64 = 10.0;
+
+/// A warning if errors are asked for and the weights, whose kind nobody said, do not look like counts of rows.
+fn doubt_about_counts(job: &Job, totals: &Totals, rows: usize) -> Option<String> {
+    let (column, sum) = (job.request.weight.as_ref()?, totals.by_column.iter().sum::<f64>());
+    let mean = sum / rows as f64;
+    let are_large = rows > MANY_ROWS && mean >= LARGE_COUNT;
+    if job.inference.is_none() || job.request.weight_kind.is_some() || totals.are_whole && !are_large {
+        return None;
+    }
+    let what = if totals.are_whole { "are large for counts" } else { "are no whole numbers" };
+    Some(format!(
+        "the weights `{}` {what} (mean {}), and the standard errors take them for counts: {} as {}. Say \
+         --weight-kind sampling if each row was observed once, or --weight-kind count if they are counts",
+        plain(column),
+        five_digits(mean),
+        counted(rows as u64, "row"),
+        five_digits(sum),
+    ))
+}
+
+/// A positive number with five significant digits.
+fn five_digits(x: f64) -> String {
+    let decimals = (4.0 - x.log10().floor()).clamp(0.0, 300.0) as usize;
+    format!("{x:.decimals$}")
 }
 
 /// Causes that the warnings spell out; the model has all of them.

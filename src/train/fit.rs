@@ -38,6 +38,8 @@ pub(super) struct Fit {
     /// Mean loss without the penalty.
     pub(super) loss: f64,
     pub(super) settings: Settings,
+    /// Sum of the row weights, factors of the classes included: what the mean loss is over.
+    pub(super) weight: f64,
     /// Of the estimates.
     pub(super) covariance: Option<Covariance>,
     pub(super) penalty: Penalty,
@@ -73,8 +75,14 @@ pub(super) fn fit(
     monitor: &dyn Monitor,
     history: &mut History<'_>,
 ) -> Result<Fit> {
-    // What a mean is over: the rows, or their weights.
-    let rows = backend.weight();
+    // What a standard error is of: the rows, or their counts. The unit of other weights means nothing.
+    let rows = if job.takes_sampling_weights() {
+        shape.rows as f64
+    } else if loaded.class_weight.is_some() {
+        loaded.totals.by_column.iter().sum()
+    } else {
+        backend.weight()
+    };
     if coordinates.dimension() == 0 {
         return Err(Error::data(
             "there is nothing to fit: every feature is always 0, and there is no intercept",
@@ -168,6 +176,7 @@ pub(super) fn fit(
         outcome,
         loss,
         settings,
+        weight: backend.weight(),
         covariance: None,
         penalty,
         verified: None,
@@ -285,6 +294,7 @@ fn generative(
         aliased: aliased_columns,
         loss: outcome.value,
         settings: Settings { rows: backend.weight(), ..Settings::new(0, Vec::new()) },
+        weight: backend.weight(),
         covariance: None,
         penalty,
         verified: None,

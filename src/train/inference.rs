@@ -1,9 +1,9 @@
 //! Standard errors, and how many of their digits hold.
 
 use crate::backend::Backend;
-use crate::backend::exact::products_file;
+use crate::backend::exact::{ExactProducts, Scatter, products_file};
 use crate::data::{Loaded, Plan, Table};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::matrix::{Factor, Symmetric};
 use crate::model::inference::covariance;
 use crate::monitor::Monitor;
@@ -22,7 +22,7 @@ const FEW_CELLS: usize = 10_000_000;
 const MOST_PARAMETERS: usize = 1024;
 
 /// Parameters up to which it is taken for a small one: the squares of 20,000 columns do not fit memory, however few the rows.
-const MOST_OF_FEW: usize = 4096;
+pub(super) const MOST_OF_FEW: usize = 4096;
 
 /// The error of an entry of a Hessian of f32 sums, as a share of the root of its diagonal entries.
 pub(super) const F32_ERROR: f64 = 1e-6;
@@ -43,12 +43,15 @@ pub(super) struct Covariance {
     /// A share of themselves that standard errors are off by, at most: by the sums of the Hessian, and by the distance of
     /// the point from the optimum.
     pub(super) relative_error: f64,
+    /// The mean loss without the factors of the classes, where they have some.
+    pub(super) loss: Option<f64>,
 }
 
 /// The covariance of the estimates of `fit`; `None` if the Hessian has no inverse.
 ///
 /// A Hessian with relative errors e puts the variance of a coefficient off by e times its variance inflation factor. So the
-/// Hessian is taken over the file where that matters, and where it costs next to nothing.
+/// Hessian is taken over the file where that matters, and where it costs next to nothing. So is the scatter of weights that
+/// are more than counts: the devices have no squares of weights.
 #[expect(clippy::too_many_arguments, reason = "the file, the device, and what was fitted")]
 pub(super) fn infer(
     table: &Table,
@@ -61,7 +64,7 @@ pub(super) fn infer(
     monitor: &dyn Monitor,
 ) -> Result<Option<Covariance>> {
     let Some(inference) = job.inference.filter(|_| fit.outcome.status.has_estimates()) else { return Ok(None) };
-    if !is_small(table, plan, fit) {
+    if !is_small(table, plan, fit) && !job.weighs_beyond_counts() {
         let mut all = Standardized::new(backend, fit.coordinates.clone());
         let mut objective = Penalized::new(&mut all, fit.penalty.clone());
         // A run that ended at a fresh evaluation has its Hessian and stands there; another one goes there.
@@ -74,31 +77,49 @@ pub(super) fn infer(
         let Some(inverse) = Inverse::of(hessian) else { return Ok(None) };
         if inverse.inflation * F32_ERROR <= ENOUGH || fit.outcome.parameters.len() > MOST_PARAMETERS {
             let error = if device.is_f32 { F32_ERROR } else { NARROWED_ERROR };
-            return Ok(Some(inverse.covariance(fit, scatter.as_ref(), error)));
+            let n = fit.settings.rows;
+            return Ok(Some(inverse.covariance(fit, scatter.as_ref(), n, error)));
         }
     }
-    let [hessian, scatter] = of_file(table, plan, loaded, fit, inference.robust, monitor)?;
-    let inverse = hessian.as_ref().and_then(Inverse::of);
-    Ok(inverse.map(|inverse| inverse.covariance(fit, scatter.as_ref(), F64_ERROR)))
+    let scatter = match (job.takes_sampling_weights(), inference.robust || job.weighs_beyond_counts()) {
+        (true, _) => Some(Scatter::OfSamplingWeights),
+        (false, true) => Some(Scatter::OfCounts),
+        (false, false) => None,
+    };
+    let found = of_file(table, plan, loaded, fit, scatter, monitor)?;
+    let Some(inverse) = Inverse::of(&found.hessian) else { return Ok(None) };
+    let mut covariance = inverse.covariance(fit, found.scatter.as_ref(), found.weight, F64_ERROR);
+    if job.takes_sampling_weights() {
+        // Rows drawn one by one with replacement: the variance of a total over them has the divisor n - 1.
+        let rows = table.rows as f64;
+        covariance.matrix.scale(rows / (rows - 1.0).max(1.0));
+    }
+    covariance.loss = loaded.class_weight.is_some().then_some(found.loss);
+    Ok(Some(covariance))
 }
 
-/// The Hessian at the estimates in double precision over the file, penalty included, and the scatter if it is wanted.
+/// The Hessian at the estimates in double precision over the file, penalty included, and the scatter if it is wanted, both
+/// in the solver's coordinates.
 fn of_file(
     table: &Table,
     plan: &Plan,
     loaded: &Loaded,
     fit: &mut Fit,
-    with_scatter: bool,
+    scatter: Option<Scatter>,
     monitor: &dyn Monitor,
-) -> Result<[Option<Symmetric>; 2]> {
+) -> Result<ExactProducts> {
     let coordinates = fit.coordinates.exact();
     let parameters = coordinates.to_device(&fit.outcome.parameters);
-    let found = products_file(table, plan, &loaded.label, coordinates.columns(), &parameters, with_scatter, monitor)?;
+    let found = products_file(table, plan, &loaded.label, coordinates.columns(), &parameters, scatter, monitor)?;
     fit.outcome.passes.file += 1;
     let hessian = Some(coordinates.hessian(&found.hessian));
     let evaluation = Evaluation { value: 0.0, gradient: Vec::new(), diagonal: None, hessian };
-    let penalised = fit.penalty.add_to(evaluation, &fit.outcome.parameters);
-    Ok([penalised.hessian, found.scatter.map(|scatter| coordinates.hessian(&scatter))])
+    let penalised = fit.penalty.add_to(evaluation, &fit.outcome.parameters).hessian;
+    Ok(ExactProducts {
+        hessian: penalised.ok_or_else(|| Error::internal("a penalty lost the Hessian"))?,
+        scatter: found.scatter.map(|scatter| coordinates.hessian(&scatter)),
+        ..found
+    })
 }
 
 /// The Hessian at the end of a run, by which the file is held against it: that of the run, or of the file where it costs
@@ -116,8 +137,7 @@ pub(super) fn metric(
     if !is_small(table, plan, fit) && (is_large || of_run.and_then(Inverse::of).is_some_and(is_enough)) {
         return Ok(of_run.cloned());
     }
-    let [hessian, _] = of_file(table, plan, loaded, fit, false, monitor)?;
-    Ok(hessian)
+    Ok(Some(of_file(table, plan, loaded, fit, None, monitor)?.hessian))
 }
 
 /// The largest variance inflation factor of a parameter; infinite where there is no inverse.
@@ -150,8 +170,8 @@ impl Inverse {
         Some(Self { factor, matrix, diagonal, inflation })
     }
 
-    /// The covariance, from a Hessian whose entries are off by a share of `error`.
-    fn covariance(self, fit: &Fit, scatter: Option<&Symmetric>, error: f64) -> Covariance {
+    /// The covariance, from a Hessian of a mean over `n` rows whose entries are off by a share of `error`.
+    fn covariance(self, fit: &Fit, scatter: Option<&Symmetric>, n: f64, error: f64) -> Covariance {
         let Settings { rows, reach, margins, .. } = &fit.settings;
         // What is left of the way moves no margin by more than the step to the optimum reaches, and what the device does
         // not resolve may lie in any direction. When every margin moves by at most x, the Hessian changes by a factor of
@@ -164,8 +184,9 @@ impl Inverse {
         };
         let moved = of_step + of_floor;
         Covariance {
-            matrix: covariance(self.matrix, scatter, *rows),
+            matrix: covariance(self.matrix, scatter, n),
             relative_error: 0.5 * (error * self.inflation + moved),
+            loss: None,
         }
     }
 }

@@ -4,6 +4,7 @@ mod estimates;
 mod existence;
 mod fit;
 mod inference;
+mod null;
 mod verify;
 
 use std::time::Instant;
@@ -11,17 +12,19 @@ use std::time::Instant;
 use crate::backend::cpu::CpuTable;
 use crate::backend::storage::{Limits, Placement};
 use crate::backend::{Backend, Device, Loading, Selection};
-use crate::data::{Design, Plan, Request, Shape, Table, load};
+use crate::data::{ClassWeight, Design, Plan, Request, Shape, Table, WeightKind, load};
 use crate::error::{Error, Result};
-use crate::model::{Model, Seconds};
+use crate::model::{FeatureInfo, Model, Seconds};
 use crate::monitor::Monitor;
 use crate::penalty::PenaltyScale;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, History, Preconditioner};
 use crate::subsample::{HESSIAN_FEATURES, Sampling, kept_rows};
+use crate::wording::plain;
 use estimates::model;
 use existence::Evidence;
 use fit::{Arithmetic, coordinates, fit};
-use inference::infer;
+use inference::{MOST_OF_FEW, infer};
+use null::null_loss;
 use verify::verify_on_file;
 
 /// A solver, by the name in the model file.
@@ -137,11 +140,22 @@ pub enum ExactJob {
 pub struct InferenceJob {
     /// Probability that an interval covers, in 0..1.
     pub confidence: f64,
-    /// White's sandwich (HC0) instead of the inverse information.
+    /// White's sandwich (HC0) instead of the inverse information. Sampling weights and weights of classes always take a
+    /// sandwich.
     pub robust: bool,
 }
 
 impl Job {
+    /// Whether rows are weighed by more than how often they were observed: by sampling weights, or by factors of their
+    /// classes.
+    fn weighs_beyond_counts(&self) -> bool {
+        self.takes_sampling_weights() || self.request.class_weight != ClassWeight::Equal
+    }
+
+    fn takes_sampling_weights(&self) -> bool {
+        self.request.weight.is_some() && self.request.weight_kind == Some(WeightKind::Sampling)
+    }
+
     /// What the solver gets for a Hessian of a table with such a shape.
     fn curvature(&self, shape: Shape) -> Curvature {
         match self.preconditioner {
@@ -213,6 +227,16 @@ impl Job {
                     (8 * shape.parameters().pow(2)) >> 30
                 ),
                 "Leave them out, or train fewer classes or features.",
+            ));
+        }
+        if self.inference.is_some() && self.weighs_beyond_counts() && shape.parameters() > MOST_OF_FEW {
+            return Err(Error::usage(
+                format!(
+                    "--inference with sampling weights or --class-weight takes the products of all {} coefficients in double \
+                     precision, for {MOST_OF_FEW} of them at most",
+                    shape.parameters()
+                ),
+                "Leave it out, or train fewer classes or features.",
             ));
         }
         let takes_moments = self.solver == Solver::Generative || self.init == Init::Generative;
@@ -306,15 +330,25 @@ pub fn prepare_on<'j>(
     monitor: &dyn Monitor,
 ) -> Result<Prepared<'j>> {
     let start = Instant::now();
-    let (table, plan) = job.request.resolve(table, monitor)?;
+    let (table, mut plan) = job.request.resolve(table, monitor)?;
     let design = plan.design(table.rows);
     job.check(design.shape)?;
-    let device = open()?;
+    let mut device = open()?;
+    if design.shape.features == 0 && device.is_gpu() {
+        // A table without columns of features has no bytes that a GPU could bind.
+        plan.add_note("a model without features is fitted on the CPU: there are no columns for a GPU to read");
+        device = Device::Cpu;
+    }
     let loading = device.reserve(design, &job.limits)?;
     Ok(Prepared { table, job, plan, device, loading, start })
 }
 
 impl Prepared<'_> {
+    /// The rows of the training, without those that are left out.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
     /// What the run is going to do.
     pub fn plan(&self) -> RunPlan {
         let [categories, levels] = self.plan.categories();
@@ -413,7 +447,27 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
         verify = verifying.elapsed().as_secs_f64();
     }
     fit.covariance = infer(table, &plan, &loaded, job, &mut fit, &mut *backend, arithmetic, monitor)?;
+    let null = null_loss(table, &plan, &loaded, job, monitor)?;
     backend.check()?;
     let seconds = Seconds { read, upload, solve, verify, total: start.elapsed().as_secs_f64() };
-    Ok(model(table, job, loaded, &fit, device.describe(), seconds))
+    let model = model(table, job, loaded, &fit, null, device.describe(), seconds);
+    check_range(&model)?;
+    Ok(model)
+}
+
+/// An error if an estimate is beyond the range of doubles: written as `null`, it would predict nothing.
+fn check_range(model: &Model) -> Result<()> {
+    let is_beyond = |feature: &&FeatureInfo| {
+        feature.coefficient.iter().chain(&feature.coefficients).any(|coefficient| !coefficient.is_finite())
+    };
+    match model.features.iter().find(is_beyond) {
+        Some(FeatureInfo { name, scale, .. }) if model.training.status.has_estimates() => Err(Error::data(
+            format!(
+                "the coefficient of `{}` is beyond the range of doubles: the standard deviation of the column is {scale:e}",
+                plain(name)
+            ),
+            "Give the column in another unit, or leave it out with --ignore.",
+        )),
+        _ => Ok(()),
+    }
 }

@@ -71,13 +71,14 @@ impl Table {
     pub(crate) fn request(&self) -> Request {
         Request {
             label: Some("y".into()),
-            features: self
-                .numbers
-                .iter()
-                .map(|column| &column.0)
-                .chain(self.texts.iter().map(|column| &column.0))
-                .cloned()
-                .collect(),
+            features: Some(
+                self.numbers
+                    .iter()
+                    .map(|column| &column.0)
+                    .chain(self.texts.iter().map(|column| &column.0))
+                    .cloned()
+                    .collect(),
+            ),
             weight: self.weights.as_ref().map(|_| "weight".into()),
             offset: self.offsets.as_ref().map(|_| "offset".into()),
             ..Request::default()

@@ -6,7 +6,7 @@
 
 mod products;
 
-pub use products::{ExactProducts, products_file};
+pub use products::{ExactProducts, Scatter, products_file};
 
 use crate::data::{Block, Label, Plan, Table, fold_rows};
 use crate::error::Result;

@@ -1,7 +1,7 @@
 //! The Hessian over the file itself, in f64: for standard errors with the digits that the data have.
 
 use crate::backend::exact::{Sum, margins_of};
-use crate::data::{Block, Label, Plan, Table, fold_rows};
+use crate::data::{Block, Label, Plan, Table, fold_rows_into};
 use crate::error::Result;
 use crate::logistic::terms;
 use crate::matrix::{Products, Symmetric};
@@ -14,15 +14,44 @@ use crate::standardize::ColumnScale;
 pub struct ExactProducts {
     /// The Hessian of the mean loss, by the parameters as in [`Exact::gradient`](super::Exact::gradient).
     pub hessian: Symmetric,
-    /// The scatter of the rows' gradients, if it was asked for: the middle of White's sandwich.
+    /// The scatter of the rows' gradients, if it was asked for: the middle of White's sandwich. A mean by the row weights,
+    /// as the Hessian is.
     pub scatter: Option<Symmetric>,
+    /// What the row weights add up to.
+    pub weight: f64,
+    /// The mean loss without the factors of the classes.
+    pub loss: f64,
 }
 
-/// One pass over the file of `table` for the Hessian at `parameters`, and the scatter if `with_scatter`; all else as
+/// How the gradients of the rows come into the scatter. A factor of the class is one of the row's gradient either way, and
+/// comes in squared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scatter {
+    /// A row of weight 2 as if it were there twice: `w r^2 x x'`.
+    OfCounts,
+    /// The weight as a factor of the row's gradient, which was observed once: `w^2 r^2 x x'`.
+    OfSamplingWeights,
+}
+
+impl Scatter {
+    /// What the row's `r^2 x x'` is multiplied by, from its weight, in which the factor of its class is.
+    fn weight(self, weight: f64, factor: f64) -> f64 {
+        match self {
+            Self::OfCounts => weight * factor,
+            Self::OfSamplingWeights => weight * weight,
+        }
+    }
+}
+
+/// Memory of what ranges of rows add up to, at the same time.
+const PARTS_BYTES: usize = 4 << 30;
+
+/// One pass over the file of `table` for the Hessian at `parameters`, and the scatter if it is asked for; all else as
 /// [`evaluate_file`](super::evaluate_file).
 ///
 /// # Cost
-/// `(margins (features + 1))^2` multiplications a row, and as many numbers in memory for each range of rows.
+/// `(margins (features + 1))^2` multiplications a row, and as many numbers in memory for each range of rows, of which as
+/// many are in work at the same time as 4 GiB hold.
 ///
 /// # Panics
 /// If `parameters` and `scales` are not as many as the plan's features and the label's classes ask for.
@@ -32,16 +61,18 @@ pub fn products_file(
     label: &Label,
     scales: &[ColumnScale],
     parameters: &[f64],
-    with_scatter: bool,
+    scatter: Option<Scatter>,
     monitor: &dyn Monitor,
 ) -> Result<ExactProducts> {
     let (features, margins) = (plan.features(), label.classes.len() - 1);
     assert_eq!((parameters.len(), scales.len()), (margins * (features + 1), features), "parameters and scales");
     monitor.begin("exact Hessian", Some(table.rows as u64));
     let pairs = margins * (margins + 1) / 2;
-    let kinds = if with_scatter { 2 * pairs } else { pairs };
+    let kinds = if scatter.is_some() { 2 * pairs } else { pairs };
     let zero = || Part::new(features + 1, kinds);
-    let ranges = fold_rows(table, plan, label, monitor, zero, |part, block| {
+    let at_once = PARTS_BYTES / (kinds * Products::bytes(features + 1));
+    let mut all = zero();
+    let take = |part: &mut Part, block: &mut Block<'_>| {
         let rows = margins_of(block, scales, parameters);
         let n = block.labels.len();
         let (ones, zeros) = (vec![1.0; n], vec![0.0; n]);
@@ -52,30 +83,38 @@ pub fn products_file(
             .map(|(column, place)| if place.scale > 0.0 { column.as_slice() } else { &zeros })
             .chain([ones.as_slice()])
             .collect();
-        let [mut factors, residuals] = factors(rows, block);
-        if with_scatter {
-            // With weights as if a row of weight 2 were there twice.
+        let Terms { mut curvatures, residuals, losses } = terms_of(rows, block);
+        let of_class = |row: usize| plan.factors().map_or(1.0, |factors| factors[block.labels[row] as usize]);
+        let weight = |row: usize| block.weights.map_or(1.0, |weights| weights[row]);
+        if let Some(scatter) = scatter {
+            let weights: Vec<f64> = (0..n).map(|row| scatter.weight(weight(row), of_class(row))).collect();
             for (a, b) in pairs_of(margins) {
-                let products = residuals[a].iter().zip(&residuals[b]).enumerate();
-                factors.push(products.map(|(row, (a, b))| weighed(block, row, a * b)).collect());
+                let products = residuals[a].iter().zip(&residuals[b]).zip(&weights);
+                // Exactly nothing of a row of weight 0.
+                curvatures.push(products.map(|((a, b), w)| if *w > 0.0 { w * (a * b) } else { 0.0 }).collect());
             }
         }
-        for row in 0..n {
-            part.weight.add(weighed(block, row, 1.0));
+        for (row, loss) in losses.iter().enumerate() {
+            let (weight, count) = (weight(row), weight(row) / of_class(row));
+            part.weight.add(weight);
+            part.count.add(count);
+            part.loss.add(if count > 0.0 { count * loss } else { 0.0 });
         }
-        let factors: Vec<&[f64]> = factors.iter().map(Vec::as_slice).collect();
-        part.take(block.first_row, &columns, &factors);
-    })?;
+        let curvatures: Vec<&[f64]> = curvatures.iter().map(Vec::as_slice).collect();
+        part.take(block.first_row, &columns, &curvatures);
+    };
+    fold_rows_into(table, plan, label, monitor, at_once.max(1), zero, take, |part| all.merge(&part))?;
     monitor.end();
-    let mut all = zero();
-    for range in &ranges {
-        all.merge(range);
-    }
     let products = all.sums();
     let place = |a: usize, b: usize| a * (a + 1) / 2 + b;
-    let share = 1.0 / all.weight.value();
-    let joined = |products: &[Products]| Products::joined(margins, share, |a, b| &products[place(a, b)]);
-    Ok(ExactProducts { hessian: joined(&products[..pairs]), scatter: with_scatter.then(|| joined(&products[pairs..])) })
+    let weight = all.weight.value();
+    let joined = |products: &[Products]| Products::joined(margins, 1.0 / weight, |a, b| &products[place(a, b)]);
+    Ok(ExactProducts {
+        hessian: joined(&products[..pairs]),
+        scatter: scatter.map(|_| joined(&products[pairs..])),
+        weight,
+        loss: all.loss.value() / all.count.value(),
+    })
 }
 
 /// Rows whose products are added plainly. Blocks begin at multiples of this in the table, so that the cut of the rows into
@@ -85,6 +124,9 @@ const BLOCK_ROWS: usize = 256;
 /// What rows of a range add up to. Rows of a block that is not whole yet wait as they are.
 struct Part {
     weight: Sum,
+    /// The weights without the factors of the classes, and the losses by those.
+    count: Sum,
+    loss: Sum,
     /// Position of the first row that was seen.
     begin: Option<usize>,
     /// The rows before the first block that begins here.
@@ -134,6 +176,8 @@ impl Part {
     fn new(columns: usize, kinds: usize) -> Self {
         Self {
             weight: Sum::default(),
+            count: Sum::default(),
+            loss: Sum::default(),
             begin: None,
             head: Waiting::new(columns, kinds),
             products: vec![Products::zero(columns); kinds],
@@ -171,6 +215,8 @@ impl Part {
     /// Adds the rows that follow.
     fn merge(&mut self, other: &Self) {
         self.weight.merge(other.weight);
+        self.count.merge(other.count);
+        self.loss.merge(other.loss);
         for waiting in [&other.head, &other.tail] {
             let columns: Vec<&[f64]> = waiting.columns.iter().map(Vec::as_slice).collect();
             let factors: Vec<&[f64]> = waiting.factors.iter().map(Vec::as_slice).collect();
@@ -206,19 +252,32 @@ fn pairs_of(margins: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..margins).flat_map(|a| (0..=a).map(move |b| (a, b)))
 }
 
-/// What the products of two margins have for each row, `[pairs][rows]`, weights included, and the residuals without
-/// weights, `[margins][rows]`.
-fn factors(mut margins: Vec<Vec<f64>>, block: &Block<'_>) -> [Vec<Vec<f64>>; 2] {
+/// What rows add to the sums.
+struct Terms {
+    /// What the products of two margins have in the Hessian, `[pairs][rows]`, weights included.
+    curvatures: Vec<Vec<f64>>,
+    /// Without weights, `[margins][rows]`.
+    residuals: Vec<Vec<f64>>,
+    /// Without weights, `[rows]`.
+    losses: Vec<f64>,
+}
+
+fn terms_of(mut margins: Vec<Vec<f64>>, block: &Block<'_>) -> Terms {
     let n = block.labels.len();
     let weighed = |row: usize, x: f64| weighed(block, row, x);
     if let [margins] = margins.as_mut_slice() {
         let rows: Vec<_> = margins.iter().zip(block.labels).map(|(z, t)| terms(*z, *t)).collect();
         let curvatures = rows.iter().enumerate().map(|(row, terms)| weighed(row, terms.curvature)).collect();
-        return [vec![curvatures], vec![rows.iter().map(|terms| terms.residual).collect()]];
+        return Terms {
+            curvatures: vec![curvatures],
+            residuals: vec![rows.iter().map(|terms| terms.residual).collect()],
+            losses: rows.iter().map(|terms| terms.loss).collect(),
+        };
     }
     let pairs: Vec<(usize, usize)> = pairs_of(margins.len()).collect();
-    let mut factors = vec![vec![0.0; n]; pairs.len()];
+    let mut curvatures = vec![vec![0.0; n]; pairs.len()];
     let mut residuals = vec![vec![0.0; n]; margins.len()];
+    let mut losses = vec![0.0; n];
     let (mut rows, mut probabilities) = (softmax::Rows::default(), Vec::new());
     for first in (0..n).step_by(softmax::MOST_ROWS) {
         let here = first..(first + softmax::MOST_ROWS).min(n);
@@ -229,22 +288,26 @@ fn factors(mut margins: Vec<Vec<f64>>, block: &Block<'_>) -> [Vec<Vec<f64>>; 2] 
             probabilities.extend(&margin[here.clone()]);
         }
         rows.take(&labels, &mut probabilities);
+        rows.losses(&mut losses[here.clone()]);
         let of = |margin: usize| &probabilities[margin * count..][..count];
         for (margin, residuals) in residuals.iter_mut().enumerate() {
             rows.residuals(margin + 1, of(margin), &labels, &mut residuals[here.clone()]);
         }
-        for ((a, b), factors) in pairs.iter().zip(&mut factors) {
-            let factors = &mut factors[here.clone()];
+        for ((a, b), curvatures) in pairs.iter().zip(&mut curvatures) {
+            let curvatures = &mut curvatures[here.clone()];
             if a == b {
-                rows.curvatures(a + 1, of(*a), factors);
+                rows.curvatures(a + 1, of(*a), curvatures);
             } else {
                 let products = of(*a).iter().zip(of(*b));
-                factors.iter_mut().zip(products).for_each(|(factor, (a, b))| *factor = -a * b);
+                curvatures.iter_mut().zip(products).for_each(|(curvature, (a, b))| *curvature = -a * b);
             }
-            factors.iter_mut().enumerate().for_each(|(row, factor)| *factor = weighed(first + row, *factor));
+            curvatures
+                .iter_mut()
+                .enumerate()
+                .for_each(|(row, curvature)| *curvature = weighed(first + row, *curvature));
         }
     }
-    [factors, residuals]
+    Terms { curvatures, residuals, losses }
 }
 
 #[cfg(test)]

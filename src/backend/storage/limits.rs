@@ -30,9 +30,13 @@ pub fn available_memory() -> u64 {
     let system = sysinfo::System::new_with_specifics(
         sysinfo::RefreshKind::nothing().with_memory(sysinfo::MemoryRefreshKind::nothing().with_ram()),
     );
-    let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let within_groups = room_in_groups(Path::new("/sys/fs/cgroup"), &groups);
-    within_groups.map_or(system.available_memory(), |room| room.min(system.available_memory()))
+    within_groups(system.available_memory(), Path::new("/proc/self/cgroup"), Path::new("/sys/fs/cgroup"))
+}
+
+/// What of `bytes` the control groups leave that the file `listed` lists, whose limits are under the mount point `root`.
+fn within_groups(bytes: u64, listed: &Path, root: &Path) -> u64 {
+    let groups = std::fs::read_to_string(listed).unwrap_or_default();
+    room_in_groups(root, &groups).map_or(bytes, |room| room.min(bytes))
 }
 
 /// The least room that the control groups leave which `groups` lists (the text of `/proc/self/cgroup`), each with all
@@ -104,5 +108,10 @@ mod tests {
         write("memory/x/memory.stat", "inactive_file 1\ntotal_inactive_file 50\n");
         assert_eq!(room("5:cpu,cpuacct:/x\n4:memory:/x\n0::/\n"), Some(100));
         assert_eq!(room("4:cpuset:/x\n"), None);
+        // What the system has is the most, and all of it where nothing limits it.
+        write("listed", "0::/a/b\n");
+        let within = |bytes: u64, listed: &str| within_groups(bytes, &root.path().join(listed), root.path());
+        assert_eq!([100, 1000].map(|bytes| within(bytes, "listed")), [100, 200]);
+        assert_eq!(within(1000, "nowhere"), 1000);
     }
 }

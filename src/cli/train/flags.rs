@@ -6,8 +6,9 @@ use clap::{Args, ValueEnum};
 
 use crate::backend::Selection;
 use crate::cli::limits::LimitFlags;
+use crate::cli::names::{Entry, entries, names};
 use crate::cli::rows::RowFlags;
-use crate::data::{ClassWeight, DEFAULT_MAX_LEVELS, MOST_LEVELS, Nulls, Request, Table};
+use crate::data::{ClassWeight, DEFAULT_MAX_LEVELS, MOST_LEVELS, Nulls, Request, Table, WeightKind};
 use crate::error::{Error, Result};
 use crate::penalty::PenaltyScale;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Preconditioner};
@@ -23,7 +24,8 @@ pub(in crate::cli) struct Train {
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
 
-    /// The label: boolean, 0/1, -1/1, any column with two values and --positive, or the classes of a softmax
+    /// The label: boolean, 0/1, -1/1, yes/no and the like, any column with two values and --positive, or the classes of a
+    /// softmax
     #[arg(long, value_name = "COL", help_heading = "Columns")]
     label: Option<String>,
     /// The value of the label that counts as positive
@@ -32,15 +34,15 @@ pub(in crate::cli) struct Train {
     /// A softmax over the values of the label, however many there are [default: for texts of three values or more]
     #[arg(long, help_heading = "Columns")]
     multinomial: bool,
-    /// The features, separated by commas; `*` and `?` stand for any characters [default: all numbers, booleans and
-    /// texts]
-    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Columns")]
+    /// The features, separated by commas; `*` and `?` stand for any characters, and a name with a comma or outer blanks
+    /// stands in double quotes; '' for none, the intercept alone [default: all numbers, booleans and texts]
+    #[arg(long, value_name = "LIST", help_heading = "Columns")]
     features: Vec<String>,
     /// Columns to leave out, separated by commas
-    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Columns")]
+    #[arg(long, value_name = "LIST", help_heading = "Columns")]
     ignore: Vec<String>,
     /// Columns that are categories although they are no text, separated by commas
-    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Columns")]
+    #[arg(long, value_name = "LIST", help_heading = "Columns")]
     categorical: Vec<String>,
     /// The level of a category that the others are compared with, or the class of a softmax [default: the first one]
     #[arg(long, value_name = "COL=LEVEL", help_heading = "Columns")]
@@ -48,9 +50,12 @@ pub(in crate::cli) struct Train {
     /// Levels that a category may have
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_LEVELS, help_heading = "Columns")]
     max_levels: usize,
-    /// A column of row weights: a row of weight 2 counts as if it were there twice
+    /// A column of row weights: a row of weight 2 counts as if it were there twice, one of weight 0 as if it were not
     #[arg(long, value_name = "COL", help_heading = "Columns")]
     weight: Option<String>,
+    /// What the weights are, for standard errors and likelihood [default: count]
+    #[arg(long, value_name = "KIND", requires = "weight", help_heading = "Columns")]
+    weight_kind: Option<WeightKindName>,
     /// A column that adds to the log odds with a coefficient of 1
     #[arg(long, value_name = "COL", help_heading = "Columns")]
     offset: Option<String>,
@@ -139,6 +144,14 @@ pub(in crate::cli) struct Train {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+enum WeightKindName {
+    /// How often a row was observed
+    Count,
+    /// How many of a population a row stands for, which was observed once: standard errors by the sandwich
+    Sampling,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 enum NullsName {
     /// They are an error
     Error,
@@ -222,12 +235,16 @@ impl Train {
                 label: self.label.clone(),
                 positive: self.positive.clone(),
                 multinomial: self.multinomial,
-                features: names("--features", &self.features)?,
+                features: features(&self.features)?,
                 categorical: names("--categorical", &self.categorical)?,
                 references: Vec::new(),
                 max_levels: check_max_levels(self.max_levels)?,
                 ignore: names("--ignore", &self.ignore)?,
                 weight: self.weight.clone(),
+                weight_kind: self.weight_kind.map(|kind| match kind {
+                    WeightKindName::Count => WeightKind::Count,
+                    WeightKindName::Sampling => WeightKind::Sampling,
+                }),
                 offset: self.offset.clone(),
                 class_weight: self.class_weight.as_deref().map_or(Ok(ClassWeight::Equal), class_weight)?,
                 nulls: match self.nulls {
@@ -280,8 +297,9 @@ impl Train {
 
 /// `COL=LEVEL` of `table`, each column once.
 pub(super) fn references(texts: &[String], table: &Table) -> Result<Vec<(String, String)>> {
+    let is_there = |column: &str| !matches!(table.find(column), Ok(None));
     let references: Vec<(String, String)> =
-        texts.iter().map(|text| reference(text, |column| table.find(column).is_some())).collect::<Result<_>>()?;
+        texts.iter().map(|text| reference(text, is_there)).collect::<Result<_>>()?;
     for (index, (column, _)) in references.iter().enumerate() {
         if references[..index].iter().any(|(other, _)| other == column) {
             return Err(Error::usage(format!("--reference names `{column}` twice"), "A category has one reference."));
@@ -292,8 +310,10 @@ pub(super) fn references(texts: &[String], table: &Table) -> Result<Vec<(String,
 
 /// A column and a level; either may have a `=` in its name, so the first cut counts that leaves a column which `is_there`.
 fn reference(text: &str, is_there: impl Fn(&str) -> bool) -> Result<(String, String)> {
-    let cuts = || text.match_indices('=').map(|(at, _)| (text[..at].trim(), &text[at + 1..]));
-    let (column, level) = cuts().find(|(column, _)| is_there(column)).or_else(|| cuts().next()).ok_or_else(|| {
+    let cuts = || text.match_indices('=').map(|(at, _)| (&text[..at], &text[at + 1..]));
+    let trimmed = || cuts().map(|(column, level)| (column.trim(), level));
+    let mut all = cuts().chain(trimmed());
+    let (column, level) = all.find(|(column, _)| is_there(column)).or_else(|| trimmed().next()).ok_or_else(|| {
         Error::usage(format!("--reference {text} names no level"), "Say COL=LEVEL, such as --reference city=Berlin.")
     })?;
     Ok((column.to_owned(), level.to_owned()))
@@ -309,29 +329,30 @@ fn check_max_levels(levels: usize) -> Result<usize> {
     ))
 }
 
+/// The features that are named: none at all by an empty text.
+fn features(lists: &[String]) -> Result<Option<Vec<String>>> {
+    if lists.is_empty() {
+        return Ok(None);
+    }
+    let not_empty: Vec<String> = lists.iter().filter(|list| !list.trim().is_empty()).cloned().collect();
+    names("--features", &not_empty).map(Some)
+}
+
 /// `balanced` or `V=W,...`.
 fn class_weight(text: &str) -> Result<ClassWeight> {
     if text == "balanced" {
         return Ok(ClassWeight::Balanced);
     }
-    let pair = |pair: &str| {
-        let (class, weight) = pair.rsplit_once('=')?;
+    let pair = |Entry { text, is_quoted }: &Entry| {
+        let (class, weight) = text.rsplit_once('=')?;
         let weight: f64 = weight.trim().parse().ok()?;
-        (weight > 0.0 && weight.is_finite()).then(|| (class.trim().to_owned(), weight))
+        let class = if *is_quoted { class } else { class.trim() };
+        (weight > 0.0 && weight.is_finite()).then(|| (class.to_owned(), weight))
     };
-    text.split(',').map(pair).collect::<Option<Vec<_>>>().map(ClassWeight::Given).ok_or_else(|| {
+    entries("--class-weight", text)?.iter().map(pair).collect::<Option<Vec<_>>>().map(ClassWeight::Given).ok_or_else(|| {
         Error::usage(
             format!("--class-weight {text} is not understood"),
             "Say `balanced`, or a positive weight for each value of the label, such as --class-weight true=10,false=1.",
         )
     })
-}
-
-/// The names of a list, without the blanks around them.
-fn names(flag: &str, list: &[String]) -> Result<Vec<String>> {
-    let names: Vec<String> = list.iter().map(|name| name.trim().to_owned()).collect();
-    if names.iter().any(String::is_empty) {
-        return Err(Error::usage(format!("{flag} has an empty name"), "Separate the names with single commas."));
-    }
-    Ok(names)
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::cli::progress::Progress;
 use crate::cli::{Global, NOT_CONVERGED, check_distinct, print};
-use crate::data::{Inputs, Request, Table, Wanted};
+use crate::data::{Inputs, Request, Table, Wanted, check_parts};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::model::file::Pending;
@@ -35,6 +35,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let outputs: Vec<_> = outputs.into_iter().filter_map(|(name, path)| Some((name, path?.as_path()))).collect();
     check_distinct(&outputs)?;
     let table = Table::open_all(&arguments.data)?;
+    global.tell_files(&table);
     job.request.references = references(&arguments.reference, &table)?;
     for output in &outputs {
         for file in &table.files {
@@ -43,15 +44,31 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     }
     let monitor = Progress::new(global);
     // What is to be validated on is opened before the work too.
-    let others = if arguments.valid.is_empty() { None } else { Some(Table::open_all(&arguments.valid)?) };
+    let others = if arguments.valid.is_empty() {
+        None
+    } else {
+        let kind_of = |name: &str| Some(table.fields[table.find(name).ok()??].kind.name());
+        let others = Table::open_all(&arguments.valid)?.with_keys_as(kind_of)?;
+        others.check_has_rows()?;
+        global.tell_files(&others);
+        Some(others)
+    };
     let selected = rows.select(&table, &monitor)?;
+    let unequal = match (arguments.split, &job.request.label) {
+        (Some(split), Some(label)) => check_parts(&selected, label, split, &monitor)?,
+        _ => None,
+    };
     let held_back = selected.validation.or(others);
-    // The report looks at the rows of the training if there are no others.
-    let in_sample = selected.training.clone();
     let prepared = prepare(selected.training, &job, &monitor)?;
-    if let Some(table) = &held_back {
-        check_held_back(table, &job.request)?;
-    }
+    // The report looks at the rows of the training if there are no others.
+    let in_sample = prepared.table().clone();
+    let held_back = match held_back {
+        Some(table) => {
+            check_held_back(&table, &job.request)?;
+            Some(job.request.weighed(table, &monitor)?)
+        }
+        None => None,
+    };
     let plan = prepared.plan();
     if arguments.dry_run {
         print(&if global.json {
@@ -74,8 +91,9 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         steps.push(step(iteration));
     })?;
     model.training.command = std::env::args().collect();
+    model.training.warnings.extend(unequal);
     let (has_estimates, is_finite) = (model.training.status.has_estimates(), is_finite(&model));
-    let wanted = |_: &Table| has_estimates || page.is_some() && is_finite;
+    let wanted = |_: &Table| is_finite && (has_estimates || page.is_some());
     let mut measured = None;
     if let Some(table) = held_back.as_ref().filter(|table| wanted(table)) {
         let rows_from = arguments.split.map_or_else(|| table.name(), |part| format!("split {part}"));

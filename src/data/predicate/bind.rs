@@ -17,6 +17,7 @@ use super::number::Number;
 use super::placed;
 use super::token::name_in_text;
 use crate::error::{Error, Result};
+use crate::wording::{nearest, plain};
 
 /// Checks an expression against a table. A column that is not there or has no comparable type is a data error, a value
 /// that does not fit a usage error.
@@ -80,14 +81,15 @@ impl Binder<'_> {
             return Ok(index);
         }
         let Some(data_type) = (self.types)(&column.name) else {
-            let listed = match self.names.len() {
-                0..=30 => self.names.join(", "),
-                n => format!("{}, ... ({n} columns)", self.names[..30].join(", ")),
-            };
-            let meant = nearest(&column.name, self.names)
-                .map_or_else(String::new, |name| format!("Did you mean {}? ", name_in_text(name)));
+            let mut listed =
+                self.names.iter().take(30).map(|name| plain(&name_in_text(name))).collect::<Vec<_>>().join(", ");
+            if self.names.len() > 30 {
+                listed = format!("{listed}, ... ({} columns)", self.names.len());
+            }
+            let meant = nearest(&column.name, self.names.iter().copied())
+                .map_or_else(String::new, |name| format!("Did you mean {}? ", plain(&name_in_text(name))));
             return Err(Error::data(
-                placed(self.text, column.at, &format!("there is no column `{}`", column.name)),
+                placed(self.text, column.at, &format!("there is no column `{}`", plain(&column.name))),
                 format!("{meant}The columns are: {listed}"),
             ));
         };
@@ -227,32 +229,6 @@ fn example(data_type: &DataType) -> &'static str {
         DataType::Date32 | DataType::Date64 | DataType::Timestamp(..) => "'2024-01-31'",
         _ => "1",
     }
-}
-
-/// The name that is most like `name`, if one is like it: other case, or few letters changed.
-fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
-    let lower: Vec<char> = name.to_lowercase().chars().collect();
-    let distances = names.iter().map(|other| {
-        let other: Vec<char> = other.to_lowercase().chars().collect();
-        distance(&lower, &other)
-    });
-    let (best, distance) = distances.enumerate().min_by_key(|&(_, distance)| distance)?;
-    (distance <= 1.max(lower.len() / 3)).then_some(names[best])
-}
-
-/// Characters to insert, remove or change between two words (Levenshtein).
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ use arrow::datatypes::DataType;
 
 pub(super) use self::evaluate::Bound;
 use self::expr::Expr;
+pub use self::token::name_in_text;
 use crate::error::Result;
 
 /// A condition on the columns of a table, parsed and not yet checked against a table.

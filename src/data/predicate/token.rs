@@ -163,7 +163,7 @@ fn quoted(chars: &[char], open: usize) -> Option<(String, usize)> {
 }
 
 /// A column's name as it stands in an expression.
-pub(super) fn name_in_text(name: &str) -> String {
+pub fn name_in_text(name: &str) -> String {
     let plain = name.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.')
         && matches!(word(name), Kind::Column(_));

@@ -31,6 +31,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::metrics::Metrics;
 use crate::model::{Model, Training};
 use crate::sketch::Sketch;
+use crate::wording::command;
 
 /// What a page is about.
 pub struct Page<'p> {
@@ -129,7 +130,7 @@ impl Page<'_> {
         let title = text::name(&format!("{} = {}", self.model.label.column, self.model.label.two()[1]));
         let parts = html! {
             (summary::summary(self))
-            @if let Some(quality) = &self.quality { (shape::section(self.model, quality)) }
+            @if let Some(quality) = self.quality.as_ref().filter(|_| !self.model.features.is_empty()) { (shape::section(self.model, quality)) }
             (coefficients::coefficients(self.model))
             @if let Some(quality) = &self.quality { (quality::section(self, quality)) }
             (self.cost())
@@ -200,7 +201,7 @@ fn footer(training: &Training) -> Markup {
     html! {
         p { "Made by " (training.program) "." }
         @if !training.command.is_empty() {
-            p { "The model came from " code { (text::shortened(&training.command.join(" "), 1000)) } }
+            p { "The model came from " code { (text::shortened(&command(&training.command), 1000)) } }
         }
     }
 }

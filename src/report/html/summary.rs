@@ -22,9 +22,13 @@ pub(super) fn summary(page: &Page<'_>) -> Markup {
             }
             h1 { "The probability of " (name(&model.label.column)) " = " (positive) }
             p class="under" {
-                "The model adds up " (counted(columns as u64, "column"))
-                @if columns != model.features.len() { " (" (counted(model.features.len() as u64, "feature")) ")" }
-                " to the log odds of " (positive) " against " (negative) "."
+                @if columns == 0 {
+                    "The model has no columns: all rows have the log odds of " (positive) " against " (negative) " of the intercept alone" @if model.offset.is_some() { ", and their offset" } "."
+                } @else {
+                    "The model adds up " (counted(columns as u64, "column"))
+                    @if columns != model.features.len() { " (" (counted(model.features.len() as u64, "feature")) ")" }
+                    " to the log odds of " (positive) " against " (negative) "."
+                }
             }
         }
         (verdict(training))
@@ -168,7 +172,9 @@ pub(super) fn cost(model: &Model) -> Markup {
             @if let Some(weights) = training.weights {
                 dt { "Row weights" }
                 dd {
-                    @if let Some(column) = &training.weight { "from " (name(column)) "; " }
+                    @if let Some(column) = &training.weight {
+                        "from " (name(column)) ", " (training.weight_kind.describe()) "; "
+                    }
                     "their sum is " (Figure::new("model/training/weights", weights, 6))
                 }
             }
@@ -181,6 +187,7 @@ pub(super) fn cost(model: &Model) -> Markup {
                     " (without features " (Figure::new("model/training/null_deviance", likelihood.null_deviance, 7))
                     "), AIC " (Figure::new("model/training/aic", likelihood.aic, 7))
                     ", McFadden’s R² " (Figure::new("model/training/mcfadden_r2", likelihood.mcfadden_r2, 4))
+                    @if let Some(kind) = &likelihood.kind { " (" (name(kind)) ")" }
                 }
             }
             @if !training.files.is_empty() {

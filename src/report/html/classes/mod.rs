@@ -59,7 +59,7 @@ impl ClassPage<'_> {
         let title = format!("Classes of {}", name(&self.model.label.column));
         let parts = html! {
             (summary::summary(self, &marks))
-            @if let Some(quality) = &self.quality { (pictures::section(self.model, quality.sketch, &marks)) }
+            @if let Some(quality) = self.quality.as_ref().filter(|_| !self.model.features.is_empty()) { (pictures::section(self.model, quality.sketch, &marks)) }
             (coefficients::coefficients(self.model, &marks))
             @if let Some(quality) = &self.quality { (quality::section(self, quality, &marks)) }
             (self.cost())

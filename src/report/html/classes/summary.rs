@@ -25,9 +25,13 @@ pub(super) fn summary(page: &ClassPage<'_>, marks: &Marks) -> Markup {
             }
             h1 { "The probabilities of the " (count(model.label.classes.len() as f64)) " classes of " (name(&model.label.column)) }
             p class="under" {
-                "The model adds up " (counted(columns as u64, "column"))
-                @if columns != model.features.len() { " (" (counted(model.features.len() as u64, "feature")) ")" }
-                " to a margin for each class; the softmax of the margins are the probabilities."
+                @if columns == 0 {
+                    "The model has no columns: all rows have the probabilities of the intercepts alone."
+                } @else {
+                    "The model adds up " (counted(columns as u64, "column"))
+                    @if columns != model.features.len() { " (" (counted(model.features.len() as u64, "feature")) ")" }
+                    " to a margin for each class; the softmax of the margins are the probabilities."
+                }
             }
         }
         @if model.generative.is_some() { (closed_form()) } @else { (verdict(&model.training)) }

@@ -1,0 +1,66 @@
+//! Which classes the two parts of a split have.
+
+use rayon::prelude::*;
+
+use super::coder::Coder;
+use super::decode::{Part, decode};
+use super::field::Kind;
+use super::label::{Class, MOST_CLASSES};
+use super::select::Selected;
+use super::table::Table;
+use crate::error::{Error, Result};
+use crate::monitor::Monitor;
+use crate::wording::{listed, visible};
+
+/// Whether both parts of a table that was split have rows of every class of the column `label`: one that is in neither part
+/// but in the other cannot be learned, or not be validated on. Gives a warning about the latter.
+///
+/// # Errors
+/// Of kind `Data` if rows of a class are held back and none is left to train on.
+pub fn check_parts(selected: &Selected, label: &str, split: f64, monitor: &dyn Monitor) -> Result<Option<String>> {
+    let (training, Some(validation)) = (&selected.training, &selected.validation) else { return Ok(None) };
+    let Some(column) = training.find(label)?.filter(|&column| has_classes(training, column)) else { return Ok(None) };
+    monitor.begin("classes", None);
+    let (Some(trained), Some(held_back)) = (classes(training, column, monitor)?, classes(validation, column, monitor)?)
+    else {
+        return Ok(None);
+    };
+    monitor.end();
+    let lost = |some: &[Class], others: &[Class]| {
+        let lost: Vec<String> =
+            some.iter().filter(|class| !others.contains(class)).map(|class| visible(&class.to_string())).collect();
+        (!lost.is_empty()).then(|| listed(&lost))
+    };
+    if let Some(lost) = lost(&held_back, &trained) {
+        return Err(Error::data(
+            format!("--split {split} leaves no row with the label {lost} to train on"),
+            "Hold back less, try another --seed, or validate on files of their own with --valid.",
+        ));
+    }
+    Ok(lost(&trained, &held_back)
+        .map(|lost| format!("validation: --split {split} holds back no row with the label {lost}")))
+}
+
+fn has_classes(table: &Table, column: usize) -> bool {
+    matches!(table.fields[column].kind, Kind::Boolean | Kind::Numeric | Kind::Text)
+}
+
+/// The values of a column, in their order; `None` if there are too many for classes.
+fn classes(table: &Table, column: usize, monitor: &dyn Monitor) -> Result<Option<Vec<Class>>> {
+    let of_groups: Vec<Vec<Class>> = (0..table.groups.len())
+        .into_par_iter()
+        .map(|group| {
+            let (mut coder, mut found, mut codes) = (Coder::default(), Vec::new(), Vec::new());
+            decode(table, &Part::whole(group), &[column], |_, arrays| {
+                monitor.check()?;
+                codes.clear();
+                coder.learn(&arrays[0], table.fields[column].kind, &mut found, MOST_CLASSES, &mut codes)
+            })?;
+            Ok(found)
+        })
+        .collect::<Result<_>>()?;
+    let mut all: Vec<Class> = of_groups.into_iter().flatten().collect();
+    all.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+    all.dedup();
+    Ok((all.len() <= MOST_CLASSES).then_some(all))
+}
