@@ -79,7 +79,7 @@ fn answer(model: &Value) -> String {
 fn request(base: &Base) -> Request {
     Request {
         label: Some("y".into()),
-        features: Some(base.features.iter().map(|name| (*name).to_owned()).collect()),
+        features: (!base.features.is_empty()).then(|| base.features.iter().map(|name| (*name).to_owned()).collect()),
         nulls: if base.nulls { Nulls::Indicator } else { Nulls::Error },
         ..Request::default()
     }
@@ -241,14 +241,15 @@ fn damage_is_seen() -> Check {
                 over.fetch_add(1, Ordering::Relaxed);
             });
         }
-        let (hands, over) = (&hands, &over);
+        let (hands, over, found) = (&hands, &over, &found);
         scope.spawn(move || {
             while over.load(Ordering::Relaxed) < hands.len() {
                 for hand in hands {
                     let held = *hand.lock().expect("nobody panics with it");
                     if let Some((seed, _)) = held.filter(|(_, since)| since.elapsed() > LONGEST) {
                         // A thread cannot be ended, so the run is.
-                        eprintln!("file {seed} of the series hangs");
+                        let found = found.lock().expect("nobody panics with it");
+                        eprintln!("file {seed} of the series hangs; before it:\n{}", found.faults.join("\n"));
                         std::process::exit(101);
                     }
                 }
