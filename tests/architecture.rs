@@ -13,7 +13,9 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 /// Where each dependency may be named: files and folders under `src/`. No home: everywhere.
 const HOMES: &[(&str, &[&str])] = &[
     ("arrow", &["data/"]),
+    ("base64", &["data/schema.rs"]),
     ("bytemuck", &["backend/", "vectors.rs"]),
+    ("bytes", &["data/input.rs"]),
     ("clap", &["cli/"]),
     ("ctrlc", &["cli/"]),
     ("fs4", &["backend/storage/scratch.rs"]),

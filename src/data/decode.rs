@@ -1,6 +1,5 @@
 //! Decode jobs: one column of one row group, or several together, in batches, with panics of the decoder caught.
 
-use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,6 +20,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use super::bounds::Bounds;
 use super::field::Source;
 use super::foreign::undecodable;
+use super::input::Input;
 use super::panics::without_panic;
 use super::schema::widened;
 use super::table::{Group, Root, Table};
@@ -186,7 +186,7 @@ impl<'t> Roots<'t> {
         }
         let bounds = without_panic(|| roots.iter().map(bounds_of).map(|bounds| (bounds, 0)).collect());
         opened.bounds = bounds.map_err(|cause| opened.damaged(&cause))?;
-        let input = File::open(&file.path).map_err(|cause| opened.damaged(&cause.to_string()))?;
+        let input = Input::open(&file.path).map_err(|cause| opened.damaged(&cause.to_string()))?;
         let reader = without_panic(|| {
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(input, file.metadata.clone());
             let mask = ProjectionMask::roots(builder.parquet_schema(), opened.places.iter().copied());
@@ -219,7 +219,7 @@ impl<'t> Roots<'t> {
         let Some(batch) = &self.batch else { return Ok(None) };
         let mut contradiction = None;
         for (array, (bounds, nulls)) in batch.columns().iter().zip(&mut self.bounds) {
-            *nulls += array.null_count() as u64;
+            *nulls += array.logical_null_count() as u64;
             contradiction = contradiction.or_else(|| bounds.contradiction(array));
         }
         match contradiction {
@@ -256,7 +256,7 @@ impl<'t> Roots<'t> {
         let file = &self.table.files[self.group.file];
         let mut roots = self.columns.iter().filter_map(|&column| self.table.fields[column].root());
         let Some(leaf) = roots.find_map(|root| file.roots[root].as_ref()?.leaf) else { return Ok(None) };
-        let input = File::open(&file.path).map_err(|cause| self.damaged(&cause.to_string()))?;
+        let input = Input::open(&file.path).map_err(|cause| self.damaged(&cause.to_string()))?;
         let about = file.metadata.metadata().row_group(self.group.index);
         let count = || -> std::result::Result<usize, ParquetError> {
             let mut pages = SerializedPageReader::new(Arc::new(input), about.column(leaf), self.group.file_rows, None)?;

@@ -15,6 +15,7 @@ mod field;
 mod files;
 mod footer;
 mod foreign;
+mod input;
 pub mod inspect;
 mod label;
 mod lakes;

@@ -6,7 +6,11 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
-use parquet::arrow::parquet_to_arrow_schema;
+use arrow::ipc::convert::try_fb_to_schema;
+use arrow::ipc::root_as_message;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, parquet_to_arrow_schema};
 use parquet::basic::Type;
 use parquet::errors::Result;
 use parquet::file::metadata::ParquetMetaData;
@@ -20,10 +24,9 @@ use parquet::file::metadata::ParquetMetaData;
 pub(super) fn hinted(metadata: &ParquetMetaData) -> Result<Option<SchemaRef>> {
     let file = metadata.file_metadata();
     let schema = parquet_to_arrow_schema(file.schema_descr(), None)?;
-    // What cannot be understood there is no reason to refuse the file.
-    let embedded = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata()).ok();
+    let embedded = embedded(metadata);
     let mut leaves = file.schema_descr().columns().iter().map(|leaf| leaf.physical_type());
-    let of_embedded = |index: usize| embedded.as_ref().map(|embedded| embedded.field(index));
+    let of_embedded = |index: usize| embedded.as_ref()?.fields().get(index).map(AsRef::as_ref);
     let fields: Fields = schema
         .fields()
         .iter()
@@ -31,6 +34,47 @@ pub(super) fn hinted(metadata: &ParquetMetaData) -> Result<Option<SchemaRef>> {
         .map(|(index, field)| with_hints(field, of_embedded(index), &mut leaves))
         .collect();
     Ok((fields != *schema.fields()).then(|| Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))))
+}
+
+/// The schema in arrow's entry of the footer, if there is one. What cannot be understood there is no reason to refuse the
+/// file.
+///
+/// The entry is a message of arrow's IPC format, behind a marker of eight bytes, in base64: `encode_arrow_schema` of the
+/// reader.
+fn embedded(metadata: &ParquetMetaData) -> Option<Schema> {
+    let mut entries = metadata.file_metadata().key_value_metadata()?.iter();
+    let entry = entries.find(|entry| entry.key == ARROW_SCHEMA_META_KEY)?;
+    let bytes = BASE64_STANDARD.decode(entry.value.as_deref()?).ok()?;
+    let message = bytes.strip_prefix(&[0xff; 4]).and_then(|rest| rest.get(4..)).unwrap_or(&bytes);
+    try_fb_to_schema(root_as_message(message).ok()?.header_as_schema()?).ok()
+}
+
+/// A column that arrow's entry of the footer describes so that its pages cannot be read as the schema says, and why: without
+/// nulls, where they begin with what says which rows are null, or as lists, which it does not know of. Where names differ the
+/// entry is that of another table.
+pub(super) fn contradiction(metadata: &ParquetMetaData) -> Option<(String, &'static str)> {
+    let embedded = embedded(metadata)?;
+    let schema = parquet_to_arrow_schema(metadata.file_metadata().schema_descr(), None).ok()?;
+    let pairs = || schema.fields().iter().zip(embedded.fields());
+    if schema.fields().len() != embedded.fields().len() || pairs().any(|(ours, theirs)| ours.name() != theirs.name()) {
+        return None;
+    }
+    pairs().find_map(|(field, embedded)| {
+        // A dictionary is nested in arrow alone.
+        let is_nested = |field: &Field| field.data_type().is_nested() && !is_dictionary(field);
+        let why = if embedded.is_nullable() && !field.is_nullable() {
+            "has no nulls in its schema, and may have some in that of arrow"
+        } else if is_nested(field) && !is_nested(embedded) {
+            "is nested in its schema, and is not in that of arrow"
+        } else {
+            return None;
+        };
+        Some((field.name().clone(), why))
+    })
+}
+
+fn is_dictionary(field: &Field) -> bool {
+    matches!(field.data_type(), DataType::Dictionary(..))
 }
 
 /// A field with the hints that its leaves, the next ones of `leaves`, need.

@@ -20,8 +20,9 @@ use super::field::{Constant, Field, Source, leaves};
 use super::files::{Found, find};
 use super::footer::{chunk_of_another_type, has_page_checksums, index_columns};
 use super::foreign::{foreign, head, undecodable};
+use super::input::Input;
 use super::panics::without_panic;
-use super::schema::{common, hinted};
+use super::schema::{common, contradiction as contradiction_with_arrow, hinted};
 use crate::error::{Error, Result};
 use crate::wording::{entry, listed, plain};
 
@@ -379,7 +380,7 @@ impl Table {
 fn list_length_in(file: &DataFile, field: &Field, root: usize) -> Result<Option<usize>> {
     let damaged =
         |cause: String| undecodable(&file.path, &format!("column `{}` cannot be decoded: {cause}", field.name));
-    let opened = File::open(&file.path).map_err(|cause| damaged(cause.to_string()))?;
+    let opened = Input::open(&file.path).map_err(|cause| damaged(cause.to_string()))?;
     let batch = without_panic(|| {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(opened, file.metadata.clone());
         let mask = ProjectionMask::roots(builder.parquet_schema(), [root]);
@@ -425,6 +426,9 @@ fn open_file(found: &Found) -> Result<DataFile> {
         |fact: String| Err(Error::data(format!("{shown} is damaged: {fact}"), "Write or copy the file again."));
     if let Some(fact) = contradiction_in(metadata.metadata()) {
         return contradiction(fact);
+    }
+    if let Ok(Some((name, why))) = without_panic(|| contradiction_with_arrow(metadata.metadata())) {
+        return contradiction(format!("column `{}` {why}", plain(&name)));
     }
     if let Some((group, leaf, own)) = chunk_of_another_type(&mut file, metadata.metadata()) {
         let column = metadata.parquet_schema().column(leaf);
