@@ -194,7 +194,7 @@ fn train_json_has_the_documented_fields() {
     }
     assert_eq!(fields(&training["passes"]), ["data", "hessian", "line"]);
     assert_eq!(fields(&training["seconds"]), ["read", "solve", "total", "upload"]);
-    assert_eq!(fields(&training["files"][0]), ["bytes", "modified", "path"]);
+    assert_eq!(fields(&training["files"][0]), ["bytes", "modified", "page_checksums", "path"]);
     assert_eq!((&training["rows"], &training["positives"]), (&json!(1461), &json!(623)));
     assert_eq!((&training["solver"], &training["status"]), (&json!("cg"), &json!("converged")));
     assert_eq!(training["l2"], 0.0);

@@ -46,7 +46,7 @@ impl Subject {
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         let request = Request {
             label: Some(label.into()),
-            features: Some(names(features)),
+            features: Some(names(features)).filter(|features: &Vec<String>| !features.is_empty()),
             ignore: names(ignore),
             ..Request::default()
         };

@@ -35,7 +35,9 @@ fn strings(names: &[&str]) -> Vec<String> {
 
 /// A job with the defaults and standard errors.
 fn job(device: &Selection, label: &str, features: &[&str]) -> Job {
-    let request = Request { label: Some(label.into()), features: Some(strings(features)), ..Request::default() };
+    // No names are all columns.
+    let features = Some(strings(features)).filter(|features| !features.is_empty());
+    let request = Request { label: Some(label.into()), features, ..Request::default() };
     Job { inference: Some(InferenceJob { confidence: 0.95, robust: false }), ..Job::new(request, device.clone()) }
 }
 
