@@ -301,6 +301,7 @@ pub fn fold_pieces<T: Send>(
             group: range.group,
             rows: (range.file_rows.len() < table.groups[range.group].file_rows).then(|| vec![range.file_rows.clone()]),
             batch_rows,
+            checks_values: true,
         };
         let mut state = start();
         decode(table, &part, &columns, |before, arrays| {

@@ -74,17 +74,16 @@ impl Bounds {
 
     /// What some values of the chunk have that its statistics exclude, if they have.
     pub(super) fn contradiction(&self, array: &ArrayRef) -> Option<String> {
-        fn outside<T: PartialOrd + Debug>((least, most): (T, T), (low, high): (T, T)) -> Option<String> {
-            if low < least {
-                return Some(format!("it holds {low:?}, its footer says at least {least:?}"));
-            }
-            (high > most).then(|| format!("it holds {high:?}, its footer says at most {most:?}"))
-        }
-        if let Some(bounds) = self.numbers {
-            return outside(bounds, extent(array)?);
+        if self.numbers.is_some() {
+            return self.contradiction_of(extent(array)?);
         }
         let (least, most) = self.texts.as_ref()?;
         outside((least.as_str(), most.as_str()), text_extent(array.as_string_opt::<i32>()?)?)
+    }
+
+    /// The same of numbers from one to another.
+    pub(super) fn contradiction_of(&self, extent: (f64, f64)) -> Option<String> {
+        outside(self.numbers?, extent)
     }
 
     /// Whether the whole chunk has another number of nulls than its statistics say.
@@ -92,6 +91,13 @@ impl Bounds {
         let said = self.nulls.filter(|said| *said != nulls)?;
         Some(format!("it holds {}, its footer says {said}", counted(nulls, "null")))
     }
+}
+
+fn outside<T: PartialOrd + Debug>((least, most): (T, T), (low, high): (T, T)) -> Option<String> {
+    if low < least {
+        return Some(format!("it holds {low:?}, its footer says at least {least:?}"));
+    }
+    (high > most).then(|| format!("it holds {high:?}, its footer says at most {most:?}"))
 }
 
 /// Whether [`to_f64`] reads this type, in an order that is that of its statistics.

@@ -67,12 +67,15 @@ pub(super) struct Part {
     /// Rows of the file's row group, ascending; `None` for all. Of those, what belongs to the table comes out.
     pub(super) rows: Option<Vec<Range<usize>>>,
     pub(super) batch_rows: usize,
+    /// Whether the values are held against what the footer says of them; if not, the caller does it with
+    /// [`check_extent`].
+    pub(super) checks_values: bool,
 }
 
 impl Part {
     /// All rows of a row group.
     pub(super) fn whole(group: usize) -> Self {
-        Self { group, rows: None, batch_rows: BATCH_ROWS }
+        Self { group, rows: None, batch_rows: BATCH_ROWS, checks_values: true }
     }
 }
 
@@ -220,7 +223,9 @@ impl<'t> Roots<'t> {
         let mut contradiction = None;
         for (array, (bounds, nulls)) in batch.columns().iter().zip(&mut self.bounds) {
             *nulls += array.logical_null_count() as u64;
-            contradiction = contradiction.or_else(|| bounds.contradiction(array));
+            if self.part.checks_values {
+                contradiction = contradiction.or_else(|| bounds.contradiction(array));
+            }
         }
         match contradiction {
             Some(fact) => Err(self.damaged(&fact)),
@@ -329,17 +334,34 @@ impl<'t> Roots<'t> {
     }
 
     fn damaged(&self, cause: &str) -> Error {
-        let what = match self.columns {
-            [column] => format!("column `{}`", self.table.fields[*column].name),
-            columns => format!("one of {} columns", columns.len()),
-        };
-        undecodable(
-            &self.table.files[self.group.file].path,
-            &format!(
-                "{what}, row group {} (rows from {}) cannot be decoded: {cause}",
-                self.group.index, self.group.file_first_row
-            ),
-        )
+        damaged(self.table, self.group, self.columns, cause)
+    }
+}
+
+fn damaged(table: &Table, group: &Group, columns: &[usize], cause: &str) -> Error {
+    let what = match columns {
+        [column] => format!("column `{}`", table.fields[*column].name),
+        columns => format!("one of {} columns", columns.len()),
+    };
+    undecodable(
+        &table.files[group.file].path,
+        &format!("{what}, row group {} (rows from {}) cannot be decoded: {cause}", group.index, group.file_first_row),
+    )
+}
+
+/// An error if the footer excludes some numbers from one to another of a column in a row group.
+pub(super) fn check_extent(table: &Table, group: usize, column: usize, extent: (f64, f64)) -> Result<()> {
+    let group = &table.groups[group];
+    let file = &table.files[group.file];
+    let field = &table.fields[column];
+    let root = field.root().filter(|_| field.is_whole()).and_then(|root| file.roots[root].as_ref());
+    let Some((place, leaf)) = root.and_then(|root| Some((root.place, root.leaf?))) else { return Ok(()) };
+    let bounds = without_panic(|| {
+        Bounds::of(&file.metadata, group.index, leaf, file.metadata.schema().field(place)).contradiction_of(extent)
+    });
+    match bounds.map_err(|cause| damaged(table, group, &[column], &cause))? {
+        Some(fact) => Err(damaged(table, group, &[column], &fact)),
+        None => Ok(()),
     }
 }
 

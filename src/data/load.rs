@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, UInt64Type
 use rayon::prelude::*;
 
 use super::categories::{load_categories, scale_of_share};
-use super::decode::{BATCH_ROWS, Job, Part, decode, jobs};
+use super::decode::{BATCH_ROWS, Job, Part, check_extent, decode, jobs};
 use super::field::{Field, Kind};
 use super::label::Label;
 use super::levels::{Level, level_name};
@@ -469,7 +469,11 @@ fn read(
         // Weighted moments: the weights come along with every column, as constant memory wants it.
         let of_weights = weighing.map_or(&[][..], Weighing::columns);
         let decoded: Vec<usize> = columns[job.places.clone()].iter().chain(of_weights).copied().collect();
-        decode(table, &Part::whole(job.group), &decoded, |before, arrays| {
+        // The moments have the extent of the values anyway, of numbers that are taken as they are.
+        let is_value = |how: &How| how.takes == Takes::Value && !matches!(how.missing, Missing::Fill(_));
+        let are_values = how.iter().all(is_value) && of_weights.is_empty();
+        let part = Part { checks_values: !are_values, ..Part::whole(job.group) };
+        decode(table, &part, &decoded, |before, arrays| {
             monitor.check()?;
             let (arrays, of_weights) = arrays.split_at(how.len());
             let weights = weighing.map(|weighing| weighing.weights(of_weights)).transpose()?;
@@ -482,6 +486,10 @@ fn read(
             }
             Ok(())
         })?;
+        // What stands in for a bad cell is none of its values.
+        for (read, how) in reads.iter().zip(how).filter(|(read, _)| are_values && !read.moments.bad.any()) {
+            read.moments.extent().map_or(Ok(()), |extent| check_extent(table, job.group, how.column, extent))?;
+        }
         Ok(reads)
     };
     // Jobs are row group by row group, and within one in the order of `how`: merge in row order. Some row groups at a

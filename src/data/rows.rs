@@ -164,6 +164,7 @@ pub fn fold_rows_into<T: Send>(
             group: range.group,
             rows: (range.file_rows.len() < table.groups[range.group].file_rows).then(|| vec![range.file_rows.clone()]),
             batch_rows: reader.block_rows,
+            checks_values: true,
         };
         let rows = decode(table, &part, &reader.columns, |before, arrays| {
             monitor.check()?;

@@ -311,6 +311,11 @@ impl Moments {
         self.overflowed |= [part.min, part.max].iter().any(|&x| self.narrowing.of(x).abs() > f64::from(f32::MAX));
     }
 
+    /// The smallest and the largest value; `None` without one.
+    pub(super) fn extent(&self) -> Option<(f64, f64)> {
+        (self.min <= self.max).then_some((self.min, self.max))
+    }
+
     /// Whether any value was there.
     pub(super) fn has_values(&self) -> bool {
         self.total.count > 0.0
