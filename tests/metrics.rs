@@ -105,6 +105,12 @@ fn exact(figure: Option<Bounded>) -> f64 {
     figure.value
 }
 
+/// McFadden's figure, which scikit-learn has not, from two that it has.
+fn check_skill(found: Option<f64>, expected: &Value) -> Result<(), String> {
+    let [loss, base] = ["log_loss", "base_log_loss"].map(|name| expected[name].as_f64().expect("a number"));
+    near(found.unwrap_or(f64::NAN), 1.0 - loss / base, 1e-9).map_err(|error| format!("skill: {error}"))
+}
+
 /// Every figure that scikit-learn has.
 fn check_binary(found: &Metrics, expected: &Value) -> Result<(), String> {
     let confusion = &found.confusion;
@@ -130,6 +136,7 @@ fn check_binary(found: &Metrics, expected: &Value) -> Result<(), String> {
         let expected = expected[name].as_f64().expect("a number");
         near(found, expected, 1e-9).map_err(|error| format!("{name}: {error}"))?;
     }
+    check_skill(found.skill, expected)?;
     let gains: Vec<f64> = found.lift.iter().map(|row| row.gain.value).collect();
     near_all(&gains, &numbers(&expected["gains"]), 1e-9).map_err(|error| format!("gains: {error}"))?;
     check_calibration(&found.calibration, &expected["calibration"]).map_err(|error| format!("calibration: {error}"))
@@ -177,6 +184,7 @@ fn check_classes(found: &ClassMetrics, expected: &Value) -> Result<(), String> {
         let expected = expected[name].as_f64().expect("a number");
         near(found, expected, 1e-9).map_err(|error| format!("{name}: {error}"))?;
     }
+    check_skill(found.skill, expected)?;
     near_all(&found.confusion.concat(), &numbers(&expected["confusion"]), 1e-9)?;
     let by_class = |part: fn(&gpu_logreg::metrics::ClassFigures) -> Option<Bounded>| -> Vec<f64> {
         found.classes.iter().map(|class| exact(part(class))).collect()

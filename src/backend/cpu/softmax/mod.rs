@@ -584,3 +584,21 @@ impl Backend for Softmax {
         Ok(RowTerms { margins, direction_margins, residuals })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_fit_the_cache() {
+        // Few columns and margins leave room for a whole tile, 2 KB a row for half of one.
+        assert_eq!(
+            [(1, 1), (64, 55), (64, 57), (400, 20), (4_000, 40)].map(|(d, m)| tile_rows(d, m)),
+            [256, 256, 128, 128, 32]
+        );
+        for (columns, margins) in [(28, 9), (512, 3), (1_000, 9), (64, 999), (20_000, 1)] {
+            let rows = tile_rows(columns, margins);
+            assert!(rows == 32 || rows * (4 * columns + 32 * margins) <= TILE_BYTES, "{rows} rows of {columns}");
+        }
+    }
+}
