@@ -428,6 +428,7 @@ fn models_read_back_to_the_same_bytes() {
         let written = place.read("model.json");
         let model = read(&place.path("model.json")).unwrap_or_else(|error| panic!("{arguments}: {error}"));
         assert!(model.to_json().as_bytes() == written, "{arguments}: {}", model.to_json());
+        assert_eq!(written.last(), Some(&b'\n'), "{arguments}");
         // What train printed comes last.
         let text = place.done("inspect model.json").stdout;
         assert!(text.ends_with(&train.stdout), "{arguments}: {text}\n{}", train.stdout);

@@ -1010,6 +1010,7 @@ fn a_model_whose_levels_were_changed_is_refused() {
     });
     change("a level less", &|m| drop(m["categories"][0]["levels"].as_array_mut().expect("levels").pop()));
     change("a level more", &|m| m["categories"][1]["levels"].as_array_mut().expect("levels").push(json!(200)));
+    change("the reference twice", &|m| m["categories"][0]["levels"][0] = m["categories"][0]["levels"][1].clone());
     change("no levels", &|m| m["categories"][0]["levels"] = json!([]));
     change("no category", &|m| drop(m["categories"].as_array_mut().expect("categories").remove(0)));
     change("no categories", &|m| drop(m.as_object_mut().expect("a model").remove("categories")));
@@ -1021,7 +1022,7 @@ fn a_model_whose_levels_were_changed_is_refused() {
         drop(m["features"][2].as_object_mut().expect("a feature").remove("category"));
     });
     change("a level of another name", &|m| m["features"][2]["name"] = json!("city=Ulm"));
-    assert_eq!(changes.len(), 13);
+    assert_eq!(changes.len(), 14);
     for (what, other) in changes {
         fs::write(place.path("model.json"), other.to_string()).expect("the model is written");
         for command in ["predict -m model.json data.parquet -o out.csv", "evaluate -m model.json data.parquet"] {
