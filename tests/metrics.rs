@@ -105,7 +105,7 @@ fn exact(figure: Option<Bounded>) -> f64 {
     figure.value
 }
 
-/// McFadden's figure, which scikit-learn has not, from two that it has.
+/// The skill, which scikit-learn has not, from two figures that it has.
 fn check_skill(found: Option<f64>, expected: &Value) -> Result<(), String> {
     let [loss, base] = ["log_loss", "base_log_loss"].map(|name| expected[name].as_f64().expect("a number"));
     near(found.unwrap_or(f64::NAN), 1.0 - loss / base, 1e-9).map_err(|error| format!("skill: {error}"))
