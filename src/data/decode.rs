@@ -349,17 +349,23 @@ fn damaged(table: &Table, group: &Group, columns: &[usize], cause: &str) -> Erro
     )
 }
 
+/// What the footer says of a column in a row group; `None` for a leaf of a struct or list, and for a column that has another
+/// type there than in the table, in which its numbers may be rounded otherwise.
+pub(super) fn bounds(table: &Table, group: &Group, column: usize) -> Result<Option<Bounds>> {
+    let field = &table.fields[column];
+    let file = &table.files[group.file];
+    let root = field.root().filter(|_| field.is_whole()).and_then(|root| file.roots[root].as_ref());
+    let root = root.filter(|root| root.widened.is_none());
+    let Some((place, leaf)) = root.and_then(|root| Some((root.place, root.leaf?))) else { return Ok(None) };
+    without_panic(|| Bounds::of(&file.metadata, group.index, leaf, file.metadata.schema().field(place)))
+        .map(Some)
+        .map_err(|cause| damaged(table, group, &[column], &cause))
+}
+
 /// An error if the footer excludes some numbers from one to another of a column in a row group.
 pub(super) fn check_extent(table: &Table, group: usize, column: usize, extent: (f64, f64)) -> Result<()> {
     let group = &table.groups[group];
-    let file = &table.files[group.file];
-    let field = &table.fields[column];
-    let root = field.root().filter(|_| field.is_whole()).and_then(|root| file.roots[root].as_ref());
-    let Some((place, leaf)) = root.and_then(|root| Some((root.place, root.leaf?))) else { return Ok(()) };
-    let bounds = without_panic(|| {
-        Bounds::of(&file.metadata, group.index, leaf, file.metadata.schema().field(place)).contradiction_of(extent)
-    });
-    match bounds.map_err(|cause| damaged(table, group, &[column], &cause))? {
+    match bounds(table, group, column)?.and_then(|bounds| bounds.contradiction_of(extent)) {
         Some(fact) => Err(damaged(table, group, &[column], &fact)),
         None => Ok(()),
     }

@@ -471,7 +471,8 @@ fn read(
         let decoded: Vec<usize> = columns[job.places.clone()].iter().chain(of_weights).copied().collect();
         // The moments have the extent of the values anyway, of numbers that are taken as they are.
         let is_value = |how: &How| how.takes == Takes::Value && !matches!(how.missing, Missing::Fill(_));
-        let are_values = how.iter().all(is_value) && of_weights.is_empty();
+        let is_as_written = |how: &How| !table.is_widened(job.group, how.column);
+        let are_values = how.iter().all(|how| is_value(how) && is_as_written(how)) && of_weights.is_empty();
         let part = Part { checks_values: !are_values, ..Part::whole(job.group) };
         decode(table, &part, &decoded, |before, arrays| {
             monitor.check()?;

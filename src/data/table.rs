@@ -199,6 +199,13 @@ impl Table {
         Ok(self)
     }
 
+    /// Whether a column has another type in a row group than in the table.
+    pub(super) fn is_widened(&self, group: usize, column: usize) -> bool {
+        let file = &self.files[self.groups[group].file];
+        let root = self.fields[column].root().and_then(|root| file.roots[root].as_ref());
+        root.is_some_and(|root| root.widened.is_some())
+    }
+
     /// An error if there is no row.
     pub fn check_has_rows(&self) -> Result<()> {
         if self.rows > 0 {

@@ -4,13 +4,12 @@ use arrow::array::ArrayRef;
 use arrow::buffer::BooleanBuffer;
 use rayon::prelude::*;
 
-use super::bounds::Bounds;
 use super::coder::Coder;
-use super::decode::{Part, decode, to_f64};
+use super::decode::{Part, bounds, decode, to_f64};
 use super::field::Kind;
 use super::label::{Class, Label, parse_class};
 use super::plan::{ClassWeight, Plan};
-use super::table::{Group, Table};
+use super::table::Table;
 use super::{Column, Store};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
@@ -245,7 +244,8 @@ pub(super) fn without_weightless(table: Table, column: usize, monitor: &dyn Moni
     let of_group = |group: usize| {
         let about = &table.groups[group];
         let mut seen = Weightless::default();
-        if let Some(least) = least_weight(&table, about, column).filter(|least| *least >= LEAST) {
+        let least = bounds(&table, about, column)?.and_then(|bounds| bounds.least());
+        if let Some(least) = least.filter(|least| *least >= LEAST) {
             monitor.advance(about.rows as u64);
             return Ok((Weightless { largest: least, ..seen }, None));
         }
@@ -302,15 +302,6 @@ pub(super) fn without_weightless(table: Table, column: usize, monitor: &dyn Moni
         .zip(groups)
         .map(|(group, (_, keep))| group.keeping(&keep.unwrap_or_else(|| BooleanBuffer::new_set(group.rows))));
     Ok((table.restricted(keep.collect()), all))
-}
-
-/// A lower bound of the weights of a row group, if its statistics have one that can be trusted.
-fn least_weight(table: &Table, group: &Group, column: usize) -> Option<f64> {
-    let field = &table.fields[column];
-    let file = &table.files[group.file];
-    let root = file.roots[field.root().filter(|_| field.is_whole())?].as_ref()?;
-    let about = file.metadata.schema().field(root.place);
-    Bounds::of(&file.metadata, group.index, root.leaf?, about).least()
 }
 
 /// The sum of a column of weights; what is none is passed over.
