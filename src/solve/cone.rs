@@ -250,6 +250,19 @@ mod tests {
         assert!((0..4).all(|pair| left(pair).abs() <= 1e-9) && null.iter().any(|v| v.abs() > 1e-7), "{null:?}");
     }
 
+    #[test]
+    fn noise_beside_large_columns_separates_nothing() {
+        let overlap = pairs(&[(-2.0, false), (0.6, false), (0.5, true), (3.0, true)]);
+        let times = |factor: f64| overlap.iter().map(move |c| c.iter().map(|x| factor * x).collect::<Vec<f64>>());
+        let of_size = |size: f64| vec![size, 0.5 * size, size, 0.7 * size];
+        // What rounding leaves of a column of 1e3 that was to be 0, the same sign in each pair.
+        let with_noise: Vec<_> = times(1e3).chain([of_size(1e-9)]).collect();
+        assert!(matches!(look(&with_noise, mixing()), Cone::Overlap(Some(_))));
+        // A column of the same size beside small ones says something.
+        let with_column: Vec<_> = times(1e-3).chain([of_size(1e-9)]).collect();
+        assert!(matches!(look(&with_column, mixing()), Cone::Direction(_)));
+    }
+
     /// Planes through random points: with all points on their right side, and with one that undoes the others.
     #[test]
     fn planes_in_many_columns() {

@@ -2,13 +2,20 @@
 //! program runs.
 //!
 //! ```text
-//! plant apply TREE COUNT SEED DROPPED TABLE   plants COUNT faults but those whose numbers are in the file DROPPED
+//! plant apply TREE COUNT SEED DROPPED EQUIVALENT TABLE
+//!                                             plants COUNT faults but those whose numbers are in the file DROPPED, and
+//!                                             those of EQUIVALENT
 //! plant blame TREE TABLE < MESSAGES           prints the numbers of the faults that cargo's short messages point to
 //! ```
 //!
 //! A fault of Rust is an expression that chooses, `(if crate::mutants::on(17) { a <= b } else { a < b })`, found by
 //! parsing, so that only what does not type-check fails to build. One of a shader is another text, which takes the place
 //! of the first when the kernels are made.
+//!
+//! An edit that no result depends on is no fault (an equivalent mutant). Those that somebody looked into are listed in
+//! EQUIVALENT, a line each: the file, the edit, the text of its line, the reason, with tabs between. Where a line has
+//! several such edits, `#2` behind the edit is the second. An entry that fits nothing is an error, so that the list stays
+//! as young as the sources.
 
 mod rust;
 mod wgsl;
@@ -195,11 +202,39 @@ fn replace_once(path: &Path, old: &str, new: &str) -> Result<(), String> {
     fs::write(path, text.replace(old, new)).map_err(|cause| format!("{shown}: {cause}"))
 }
 
-fn apply(tree: &Path, count: usize, seed: u64, dropped: &Path, table: &Path) -> Result<(), String> {
-    let dropped = fs::read_to_string(dropped).map_err(|cause| format!("{}: {cause}", dropped.display()))?;
-    let dropped: BTreeSet<usize> = dropped.split_whitespace().filter_map(|number| number.parse().ok()).collect();
+/// The numbers of the faults, from 1 on, that the lines of `list` name.
+fn equivalents(list: &str, files: &[(String, String)], faults: &[Fault]) -> Result<BTreeSet<usize>, String> {
+    let mut numbers = BTreeSet::new();
+    for entry in list.lines().filter(|line| !line.starts_with('#')) {
+        let [file, edit, code, _] = entry.split('\t').collect::<Vec<_>>()[..] else {
+            return Err(format!("`{entry}` is not FILE, EDIT, LINE, REASON"));
+        };
+        let (what, which) = edit.split_once(" #").unwrap_or((edit, "1"));
+        let text = files.iter().find(|(name, _)| name == file).map_or("", |(_, text)| text);
+        let is_named = |fault: &Fault| {
+            fault.file == file
+                && fault.what == what
+                && text.lines().nth(fault.line - 1).is_some_and(|line| line.trim() == code)
+        };
+        let mut named: Vec<(usize, &Fault)> = (1..).zip(faults).filter(|(_, fault)| is_named(fault)).collect();
+        named.sort_by_key(|(_, fault)| fault.range.start);
+        let which: usize = number(which)?;
+        if which == 0 || named.len() < which || (named.len() > 1 && !edit.contains(" #")) {
+            let count = named.len();
+            return Err(format!("{file} has {count} faults `{what}` at `{code}`, of which {edit:?} is to name one"));
+        }
+        numbers.insert(named[which - 1].0);
+    }
+    Ok(numbers)
+}
+
+fn apply(tree: &Path, count: usize, seed: u64, [dropped, equivalent]: [&Path; 2], table: &Path) -> Result<(), String> {
+    let read = |path: &Path| fs::read_to_string(path).map_err(|cause| format!("{}: {cause}", path.display()));
+    let dropped = read(dropped)?;
+    let mut dropped: BTreeSet<usize> = dropped.split_whitespace().filter_map(|number| number.parse().ok()).collect();
     let files = files(tree)?;
     let faults = in_order(&files, seed)?;
+    dropped.extend(equivalents(&read(equivalent)?, &files, &faults)?);
     let all = faults.len();
     let chosen = chosen(faults, count, &dropped);
     let mut lines = String::new();
@@ -262,8 +297,9 @@ fn number<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {
 
 fn run(arguments: &[&str]) -> Result<(), String> {
     match arguments {
-        ["apply", tree, count, seed, dropped, table] => {
-            apply(Path::new(tree), number(count)?, number(seed)?, Path::new(dropped), Path::new(table))
+        ["apply", tree, count, seed, dropped, equivalent, table] => {
+            let left_out = [Path::new(dropped), Path::new(equivalent)];
+            apply(Path::new(tree), number(count)?, number(seed)?, left_out, Path::new(table))
         }
         ["blame", tree, table] => {
             let mut messages = String::new();
@@ -273,7 +309,7 @@ fn run(arguments: &[&str]) -> Result<(), String> {
             }
             Ok(())
         }
-        _ => Err("plant apply TREE COUNT SEED DROPPED TABLE, or plant blame TREE TABLE".into()),
+        _ => Err("plant apply TREE COUNT SEED DROPPED EQUIVALENT TABLE, or plant blame TREE TABLE".into()),
     }
 }
 
