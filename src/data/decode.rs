@@ -1,7 +1,6 @@
 //! Decode jobs: one column of one row group, or several together, in batches, with panics of the decoder caught.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder};
 use arrow::buffer::BooleanBuffer;
@@ -11,16 +10,14 @@ use arrow::datatypes::{
     Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow::record_batch::RecordBatch;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection};
 use parquet::column::page::PageReader;
 use parquet::errors::ParquetError;
-use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::bounds::Bounds;
+use super::chunks::Chunks;
 use super::field::Source;
 use super::foreign::undecodable;
-use super::input::Input;
 use super::panics::without_panic;
 use super::schema::widened;
 use super::table::{Group, Root, Table};
@@ -30,7 +27,7 @@ use crate::wording::plain;
 /// Rows of a batch: large enough to hide the cost of a call, small enough for the second-level cache.
 pub(super) const BATCH_ROWS: usize = 8_192;
 
-/// Columns of one row group that are decoded together, because they lie in the same column of the file.
+/// Columns of one row group that are decoded together: because they lie in the same column of the file, or have few rows.
 #[derive(Clone, Debug)]
 pub(super) struct Job {
     /// By its place in the table.
@@ -41,14 +38,20 @@ pub(super) struct Job {
     pub(super) first_row: usize,
 }
 
+/// Values of a job of several columns of the file: what it takes to open them is next to nothing then.
+const JOB_VALUES: usize = 1 << 16;
+
 /// The jobs for `columns`, row group by row group: neighbours in this list read different columns. Neighbouring columns
-/// out of one column of the file (elements of a list, leaves of a struct) are one job.
+/// out of one column of the file (elements of a list, leaves of a struct) are one job, and so are those with few values.
 pub(super) fn jobs(table: &Table, columns: &[usize]) -> Vec<Job> {
+    let root = |place: usize| table.fields[columns[place]].root();
+    let rows = table.groups.iter().map(|group| group.file_rows).sum::<usize>() / table.groups.len().max(1);
+    let together = (JOB_VALUES / rows.max(1)).max(1);
     let mut runs: Vec<Range<usize>> = Vec::new();
     for place in 0..columns.len() {
-        let root = |place: usize| table.fields[columns[place]].root();
+        let is_same = place > 0 && root(place).is_some() && root(place - 1) == root(place);
         match runs.last_mut() {
-            Some(run) if root(place).is_some() && root(run.start) == root(place) => run.end = place + 1,
+            Some(run) if is_same || place - run.start < together => run.end = place + 1,
             _ => runs.push(place..place + 1),
         }
     }
@@ -148,7 +151,7 @@ struct Roots<'t> {
     columns: &'t [usize],
     /// Places in the file, ascending.
     places: Vec<usize>,
-    reader: Option<ParquetRecordBatchReader>,
+    reader: Option<(Chunks<'t>, ParquetRecordBatchReader)>,
     batch: Option<RecordBatch>,
     /// Rows of the batch.
     rows: usize,
@@ -189,20 +192,15 @@ impl<'t> Roots<'t> {
         }
         let bounds = without_panic(|| roots.iter().map(bounds_of).map(|bounds| (bounds, 0)).collect());
         opened.bounds = bounds.map_err(|cause| opened.damaged(&cause))?;
-        let input = Input::open(&file.path).map_err(|cause| opened.damaged(&cause.to_string()))?;
         let reader = without_panic(|| {
-            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(input, file.metadata.clone());
-            let mask = ProjectionMask::roots(builder.parquet_schema(), opened.places.iter().copied());
-            let builder = builder.with_row_groups(vec![group.index]).with_projection(mask);
-            let builder = builder.with_batch_size(part.batch_rows);
-            match &part.rows {
-                Some(ranges) => builder
-                    .with_row_selection(RowSelection::from_consecutive_ranges(ranges.iter().cloned(), group.file_rows))
-                    .build(),
-                None => builder.build(),
-            }
+            let chunks = Chunks::open(file, group.index, &opened.places)?;
+            let selection = part.rows.as_ref().map(|ranges| {
+                RowSelection::from_consecutive_ranges(ranges.iter().cloned(), group.file_rows)
+            });
+            let reader = chunks.reader(file, &opened.places, part.batch_rows, selection)?;
+            Ok((chunks, reader))
         })
-        .and_then(|reader| reader.map_err(|cause| cause.to_string()))
+        .and_then(|opened| opened.map_err(|cause: ParquetError| cause.to_string()))
         .map_err(|cause| opened.damaged(&cause))?;
         opened.reader = Some(reader);
         Ok(opened)
@@ -210,7 +208,7 @@ impl<'t> Roots<'t> {
 
     /// Goes to the next batch; its rows, or `None` at the end.
     fn next(&mut self, seen: usize) -> Result<Option<usize>> {
-        let Some(reader) = &mut self.reader else {
+        let Some((_, reader)) = &mut self.reader else {
             // Folder names alone: as many as asked for.
             self.rows = self.part.batch_rows.min(self.end - seen);
             return Ok(Some(self.rows));
@@ -242,7 +240,7 @@ impl<'t> Roots<'t> {
             None => self.next(seen)?.is_some(),
             // The decoder stops with its selection; how many rows there are stands in the heads of the pages.
             Some(ranges) if ranges.last().is_some_and(|range| range.end == self.group.file_rows) => {
-                self.rows_in_pages()?.is_some_and(|rows| rows != self.group.file_rows)
+                self.has_other_rows_in_pages()?
             }
             Some(_) => false,
         };
@@ -256,24 +254,27 @@ impl<'t> Roots<'t> {
         }
     }
 
-    /// The rows of the row group as the heads of the pages of a column that is not nested say; `None` without such a one.
-    fn rows_in_pages(&self) -> Result<Option<usize>> {
+    /// Whether the heads of the pages of a column that is not nested speak of other rows than the row group has.
+    fn has_other_rows_in_pages(&self) -> Result<bool> {
+        let Some((chunks, _)) = &self.reader else { return Ok(false) };
         let file = &self.table.files[self.group.file];
-        let mut roots = self.columns.iter().filter_map(|&column| self.table.fields[column].root());
-        let Some(leaf) = roots.find_map(|root| file.roots[root].as_ref()?.leaf) else { return Ok(None) };
-        let input = Input::open(&file.path).map_err(|cause| self.damaged(&cause.to_string()))?;
-        let about = file.metadata.metadata().row_group(self.group.index);
-        let count = || -> std::result::Result<usize, ParquetError> {
-            let mut pages = SerializedPageReader::new(Arc::new(input), about.column(leaf), self.group.file_rows, None)?;
+        let is_flat = |place: &&usize| !file.metadata.schema().field(**place).data_type().is_nested();
+        let has_others = |leaf: usize| -> std::result::Result<bool, ParquetError> {
+            let mut pages = chunks.pages(leaf)?;
             let mut rows = 0;
             while let Some(page) = pages.peek_next_page()? {
                 rows += page.num_rows.or(page.num_levels).unwrap_or(0);
                 pages.skip_next_page()?;
             }
-            Ok(rows)
+            Ok(rows != self.group.file_rows)
         };
-        let rows = without_panic(count).and_then(|rows| rows.map_err(|cause| cause.to_string()));
-        rows.map(Some).map_err(|cause| self.damaged(&cause))
+        for place in self.places.iter().filter(is_flat) {
+            let found = without_panic(|| has_others(file.leaves[*place].start));
+            if found.and_then(|found| found.map_err(|cause| cause.to_string())).map_err(|cause| self.damaged(&cause))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn too_many_rows(&self) -> Error {
@@ -333,8 +334,20 @@ impl<'t> Roots<'t> {
         self.table.row_name(self.group, in_group)
     }
 
+    /// The error where the decoder fails. Of several columns it does not say which one: the first that fails alone.
     fn damaged(&self, cause: &str) -> Error {
-        damaged(self.table, self.group, self.columns, cause)
+        let of_place = |place: usize| {
+            let roots = &self.table.files[self.group.file].roots;
+            let is_here = |column: &usize| {
+                let root = self.table.fields[*column].root().and_then(|root| roots[root].as_ref());
+                root.is_some_and(|root| root.place == place)
+            };
+            self.columns.iter().copied().filter(is_here).collect::<Vec<_>>()
+        };
+        let alone = |&place: &usize| decode(self.table, self.part, &of_place(place), |_, _| Ok(())).err();
+        let several = Some(&self.places).filter(|places| places.len() > 1);
+        let found = several.and_then(|places| places.iter().find_map(alone));
+        found.unwrap_or_else(|| damaged(self.table, self.group, self.columns, cause))
     }
 }
 

@@ -1,25 +1,46 @@
 //! A file as the decoder reads it.
 
 use std::fs::File;
-use std::io::{BufReader, Error, ErrorKind, Read, Result};
+use std::io::{BufReader, Error, ErrorKind, Read, Result, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use parquet::file::reader::{ChunkReader, Length};
 
 /// A file of which a read behind its end is an error. The decoder skips over what the head of a damaged page promises,
 /// perhaps millions of elements, and takes an end of the file for each of them.
-pub(super) struct Input(File);
+#[derive(Clone)]
+pub(super) struct Input {
+    file: Arc<File>,
+    /// A part that was read already, and where it begins.
+    ahead: Option<(u64, Bytes)>,
+}
 
 impl Input {
     pub(super) fn open(path: &Path) -> Result<Self> {
-        File::open(path).map(Self)
+        Ok(Self { file: Arc::new(File::open(path)?), ahead: None })
+    }
+
+    /// The same with a part read ahead; where that cannot be read, whoever comes to need it is told why.
+    pub(super) fn read_ahead(&self, part: &Range<u64>) -> Self {
+        let length = usize::try_from(part.end - part.start).unwrap_or(usize::MAX);
+        let bytes = self.file.get_bytes(part.start, length).ok();
+        Self { file: self.file.clone(), ahead: bytes.map(|bytes| (part.start, bytes)) }
+    }
+
+    /// What was read ahead, from `start` on.
+    fn there(&self, start: u64) -> Option<Bytes> {
+        let (first, bytes) = self.ahead.as_ref()?;
+        let before = usize::try_from(start.checked_sub(*first)?).ok()?;
+        (before < bytes.len()).then(|| bytes.slice(before..))
     }
 }
 
 impl Length for Input {
     fn len(&self) -> u64 {
-        self.0.len()
+        self.file.len()
     }
 }
 
@@ -27,19 +48,44 @@ impl ChunkReader for Input {
     type T = Ending;
 
     fn get_read(&self, start: u64) -> parquet::errors::Result<Ending> {
-        self.0.get_read(start).map(Ending)
+        Ok(Ending(match self.there(start) {
+            Some(bytes) => Source::Ahead { next: start + bytes.len() as u64, bytes, file: self.file.clone() },
+            None => Source::File(self.file.get_read(start)?),
+        }))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
-        self.0.get_bytes(start, length)
+        match self.there(start).filter(|bytes| length <= bytes.len()) {
+            Some(bytes) => Ok(bytes.slice(..length)),
+            None => self.file.get_bytes(start, length),
+        }
     }
 }
 
-pub(super) struct Ending(BufReader<File>);
+pub(super) struct Ending(Source);
+
+enum Source {
+    /// What was read ahead, and where the file goes on behind it.
+    Ahead {
+        bytes: Bytes,
+        next: u64,
+        file: Arc<File>,
+    },
+    File(BufReader<File>),
+}
 
 impl Read for Ending {
     fn read(&mut self, out: &mut [u8]) -> Result<usize> {
-        match self.0.read(out)? {
+        if let Source::Ahead { bytes, next, file } = &mut self.0 {
+            if bytes.has_remaining() {
+                return bytes.reader().read(out);
+            }
+            let mut rest = file.try_clone()?;
+            rest.seek(SeekFrom::Start(*next))?;
+            self.0 = Source::File(BufReader::new(rest));
+        }
+        let Source::File(file) = &mut self.0 else { return Ok(0) };
+        match file.read(out)? {
             0 if !out.is_empty() => Err(Error::from(ErrorKind::UnexpectedEof)),
             read => Ok(read),
         }

@@ -8,6 +8,7 @@ mod apply;
 mod bounds;
 mod categories;
 mod census;
+mod chunks;
 mod coder;
 mod decode;
 mod design;

@@ -43,7 +43,11 @@ pub struct DataFile {
     /// The root columns of the table, by their place in this file; `None` for one that it does not have, and in a file
     /// without rows beside others.
     pub(super) roots: Vec<Option<Root>>,
+    /// The leaves of its own root columns.
+    pub(super) leaves: Vec<Range<usize>>,
     pub(super) metadata: ArrowReaderMetadata,
+    /// Whether the types of its columns are others than its schema alone leads to.
+    pub(super) is_hinted: bool,
     /// The values of its folder names.
     pub(super) constants: Vec<Constant>,
 }
@@ -421,14 +425,14 @@ fn open_file(found: &Found) -> Result<DataFile> {
     let loaded = without_panic(|| -> std::result::Result<_, ParquetError> {
         let metadata = ArrowReaderMetadata::load(&file, options)?;
         match hinted(metadata.metadata())? {
-            None => Ok(metadata),
+            None => Ok((metadata, false)),
             Some(schema) => {
                 let options = ArrowReaderOptions::new().with_schema(schema);
-                ArrowReaderMetadata::try_new(metadata.metadata().clone(), options)
+                Ok((ArrowReaderMetadata::try_new(metadata.metadata().clone(), options)?, true))
             }
         }
     });
-    let metadata = loaded.and_then(|result| result.map_err(|cause| cause.to_string())).map_err(unreadable)?;
+    let (metadata, is_hinted) = loaded.and_then(|result| result.map_err(|cause| cause.to_string())).map_err(unreadable)?;
     let contradiction =
         |fact: String| Err(Error::data(format!("{shown} is damaged: {fact}"), "Write or copy the file again."));
     if let Some(fact) = contradiction_in(metadata.metadata()) {
@@ -452,7 +456,9 @@ fn open_file(found: &Found) -> Result<DataFile> {
         created_by: metadata.metadata().file_metadata().created_by().map(str::to_owned),
         identity: Identity::of(&about),
         roots: Vec::new(),
+        leaves: leaves_of_roots(&metadata),
         metadata,
+        is_hinted,
         constants: Vec::new(),
     })
 }
@@ -502,7 +508,6 @@ fn shared_columns(files: &mut [DataFile]) -> Vec<Field> {
         places.push(of_file);
     }
     let indices: HashSet<String> = files.iter().flat_map(|file| index_columns(file.metadata.metadata())).collect();
-    let first_leaves: Vec<Vec<usize>> = files.iter().map(first_leaves).collect();
     let mut fields = Vec::new();
     for (root, (name, _)) in keys.iter().enumerate() {
         let having = files.iter().zip(&places).filter(|(file, _)| is_empty || has_rows(file));
@@ -511,12 +516,12 @@ fn shared_columns(files: &mut [DataFile]) -> Vec<Field> {
             (file, places.get(&root).map(|&place| schema.field(place)))
         });
         let (field, conflict) = shared_column(having, name);
-        for ((file, places), first_leaves) in files.iter_mut().zip(&places).zip(&first_leaves) {
+        for (file, places) in files.iter_mut().zip(&places) {
             let of_file = places.get(&root).map(|&place| {
                 let own = file.metadata.schema().field(place).data_type();
                 Root {
                     place,
-                    leaf: (!own.is_nested()).then_some(first_leaves[place]),
+                    leaf: (!own.is_nested()).then_some(file.leaves[place].start),
                     widened: (conflict.is_none() && own != field.data_type()).then(|| field.data_type().clone()),
                 }
             });
@@ -529,14 +534,15 @@ fn shared_columns(files: &mut [DataFile]) -> Vec<Field> {
     fields
 }
 
-/// The first leaf of each root column of a file.
-fn first_leaves(file: &DataFile) -> Vec<usize> {
-    let schema = file.metadata.parquet_schema();
-    let mut first = vec![0; file.metadata.schema().fields().len()];
+/// The leaves of each root column of a file.
+fn leaves_of_roots(metadata: &ArrowReaderMetadata) -> Vec<Range<usize>> {
+    let schema = metadata.parquet_schema();
+    let mut leaves = vec![0..0; metadata.schema().fields().len()];
     for leaf in (0..schema.num_columns()).rev() {
-        first[schema.get_column_root_idx(leaf)] = leaf;
+        let of_root = &mut leaves[schema.get_column_root_idx(leaf)];
+        *of_root = leaf..of_root.end.max(leaf + 1);
     }
-    first
+    leaves
 }
 
 /// The column called `name` out of those of several files, with the type that they share, or what is in the way.
