@@ -19,6 +19,7 @@ use super::chunks::Chunks;
 use super::field::Source;
 use super::foreign::undecodable;
 use super::panics::without_panic;
+use super::rows::block_rows;
 use super::schema::widened;
 use super::table::{Group, Root, Table};
 use crate::error::{Error, Result};
@@ -40,13 +41,29 @@ pub(super) struct Job {
 
 /// Values of a job of several columns of the file: what it takes to open them is next to nothing then.
 const JOB_VALUES: usize = 1 << 16;
+/// The most columns of such a job.
+const JOB_COLUMNS: usize = 1 << 10;
 
-/// The jobs for `columns`, row group by row group: neighbours in this list read different columns. Neighbouring columns
-/// out of one column of the file (elements of a list, leaves of a struct) are one job, and so are those with few values.
+/// The jobs for `columns`, row group by row group: neighbours in this list read different columns.
 pub(super) fn jobs(table: &Table, columns: &[usize]) -> Vec<Job> {
+    jobs_of_runs(table, &runs(table, columns))
+}
+
+/// The jobs for some runs of columns.
+pub(super) fn jobs_of_runs(table: &Table, runs: &[Range<usize>]) -> Vec<Job> {
+    let of_group = |(group, about): (usize, &Group)| {
+        let first_row = about.first_row;
+        runs.iter().map(move |places| Job { group, places: places.clone(), first_row }).collect::<Vec<_>>()
+    };
+    table.groups.iter().enumerate().flat_map(of_group).collect()
+}
+
+/// Places among `columns` that are decoded together: neighbours out of one column of the file (elements of a list, leaves
+/// of a struct), and neighbours with few values.
+pub(super) fn runs(table: &Table, columns: &[usize]) -> Vec<Range<usize>> {
     let root = |place: usize| table.fields[columns[place]].root();
     let rows = table.groups.iter().map(|group| group.file_rows).sum::<usize>() / table.groups.len().max(1);
-    let together = (JOB_VALUES / rows.max(1)).max(1);
+    let together = (JOB_VALUES / rows.max(1)).clamp(1, JOB_COLUMNS);
     let mut runs: Vec<Range<usize>> = Vec::new();
     for place in 0..columns.len() {
         let is_same = place > 0 && root(place).is_some() && root(place - 1) == root(place);
@@ -55,11 +72,7 @@ pub(super) fn jobs(table: &Table, columns: &[usize]) -> Vec<Job> {
             _ => runs.push(place..place + 1),
         }
     }
-    let of_group = |(group, about): (usize, &Group)| {
-        let first_row = about.first_row;
-        runs.iter().map(move |places| Job { group, places: places.clone(), first_row }).collect::<Vec<_>>()
-    };
-    table.groups.iter().enumerate().flat_map(of_group).collect()
+    runs
 }
 
 /// Which rows of a row group are decoded, and how many at a time.
@@ -197,7 +210,8 @@ impl<'t> Roots<'t> {
             let selection = part.rows.as_ref().map(|ranges| {
                 RowSelection::from_consecutive_ranges(ranges.iter().cloned(), group.file_rows)
             });
-            let reader = chunks.reader(file, &opened.places, part.batch_rows, selection)?;
+            let batch_rows = part.batch_rows.min(block_rows(columns.len()));
+            let reader = chunks.reader(file, &opened.places, batch_rows, selection)?;
             Ok((chunks, reader))
         })
         .and_then(|opened| opened.map_err(|cause: ParquetError| cause.to_string()))

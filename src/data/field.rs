@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, StringArray};
 use arrow::buffer::NullBuffer;
 use arrow::compute::{cast, nullif, take};
-use arrow::datatypes::{DataType, Field as ArrowField, UInt32Type};
+use arrow::datatypes::{DataType, Field as ArrowField, Float32Type, Float64Type, UInt32Type};
 
 use crate::error::{Error, Result};
 
@@ -142,7 +142,23 @@ impl Field {
                 "Only lists of one length are features; leave the column out with --ignore, or make them equal upstream.",
             ));
         }
-        let at = |row: usize| lists.is_valid(row).then(|| lists.value_offsets()[row] as u32 + index as u32);
+        // As a rule there is a list in each row, one behind the other.
+        let offsets = lists.value_offsets();
+        if lists.null_count() == 0 && lists.values().null_count() == 0 && !lists.is_empty() {
+            let first = offsets[0] as usize + index;
+            macro_rules! every {
+                ($type:ty) => {{
+                    let values = &lists.values().as_primitive::<$type>().values()[first..];
+                    Arc::new(PrimitiveArray::<$type>::from_iter_values(values.iter().step_by(length).take(lists.len()).copied()))
+                }};
+            }
+            match lists.values().data_type() {
+                DataType::Float32 => return Ok(every!(Float32Type)),
+                DataType::Float64 => return Ok(every!(Float64Type)),
+                _ => {}
+            }
+        }
+        let at = |row: usize| lists.is_valid(row).then(|| offsets[row] as u32 + index as u32);
         let indices: PrimitiveArray<UInt32Type> = (0..lists.len()).map(at).collect();
         take(lists.values(), &indices, None)
             .map_err(|cause| Error::internal(format!("elements of `{}` could not be taken: {cause}", self.name)))

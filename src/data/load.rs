@@ -1,12 +1,15 @@
 //! Reading a table into a store: the label, a sample, then every feature in one decode of the file.
 
+use std::collections::HashSet;
+use std::ops::Range;
+
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{max, min};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, UInt64Type};
 use rayon::prelude::*;
 
 use super::categories::{load_categories, scale_of_share};
-use super::decode::{BATCH_ROWS, Job, Part, check_extent, decode, jobs};
+use super::decode::{BATCH_ROWS, Job, Part, check_extent, decode, jobs, jobs_of_runs, runs};
 use super::field::{Field, Kind};
 use super::label::Label;
 use super::levels::{Level, level_name};
@@ -134,9 +137,9 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
                 listed(&names)
             ));
         }
-        let misled = |index: &usize| corrections.iter().any(|(other, _)| other == index);
-        let to_fill = |index: &usize| filled.iter().any(|(other, _)| other == index);
-        pending.retain(|index| misled(index) || to_fill(index));
+        let again = corrections.iter().map(|(index, _)| *index).chain(filled.iter().map(|(index, _)| *index));
+        let again: HashSet<usize> = again.collect();
+        pending.retain(|index| again.contains(index));
         if pending.is_empty() || attempt == 3 {
             break;
         }
@@ -363,6 +366,11 @@ struct Sample {
 const LEAST_SPREAD: f64 = 1e-6;
 
 impl Sample {
+    fn of(values: &[f64]) -> Self {
+        let narrowing = Narrowing::of_sample(values);
+        Self { narrowing, is_exact: narrowing.is_exact(values), middle: middle_half(values) }
+    }
+
     /// An error if a few far outliers make the standard deviation so large that the rest of the column collapses.
     fn check_outliers(&self, field: &Field, scale: ColumnScale) -> Result<()> {
         let Some((low, high)) = self.middle else { return Ok(()) };
@@ -385,47 +393,45 @@ impl Sample {
 /// Samples of all features.
 fn sample(table: &Table, features: &[FeaturePlan], monitor: &dyn Monitor) -> Result<Vec<Sample>> {
     let columns: Vec<usize> = features.iter().map(|feature| feature.column).collect();
-    let runs = sample_runs(table.rows);
-    let of_group = |group: usize| -> Vec<std::ops::Range<usize>> {
+    let sampled = sample_runs(table.rows);
+    let of_group = |group: usize| -> Vec<Range<usize>> {
         let about = &table.groups[group];
         let here = about.first_row..about.first_row + about.rows;
-        runs.iter()
+        sampled.iter()
             .map(|run| run.start.max(here.start)..run.end.min(here.end))
             .filter(|run| !run.is_empty())
             .map(|run| about.file_range(run.start - here.start..run.end - here.start))
             .collect()
     };
     let ranges: Vec<_> = (0..table.groups.len()).map(of_group).collect();
-    let work: Vec<Job> = jobs(table, &columns).into_iter().filter(|job| !ranges[job.group].is_empty()).collect();
-    let samples: Vec<Vec<Vec<f64>>> = work
-        .par_iter()
-        .map(|job| {
-            let mut values = vec![Vec::new(); job.places.len()];
-            let part = Part { rows: Some(ranges[job.group].clone()), ..Part::whole(job.group) };
-            decode(table, &part, &columns[job.places.clone()], |_, arrays| {
-                monitor.check()?;
-                let places = job.places.clone().zip(arrays).zip(&mut values);
-                places.into_iter().try_for_each(|((place, array), values)| features[place].takes.values(array, values))
-            })?;
-            for values in &mut values {
-                values.retain(|x| x.is_finite());
-            }
-            Ok(values)
-        })
-        .collect::<Result<_>>()?;
-    let mut by_feature: Vec<Vec<f64>> = vec![Vec::new(); features.len()];
-    for (job, values) in work.iter().zip(samples) {
-        for (of_feature, values) in by_feature[job.places.clone()].iter_mut().zip(values) {
-            of_feature.extend(values);
+    let groups: Vec<usize> = (0..table.groups.len()).filter(|&group| !ranges[group].is_empty()).collect();
+    let of_part = |places: &Range<usize>, group: usize| -> Result<Vec<Vec<f64>>> {
+        let mut values = vec![Vec::new(); places.len()];
+        let is_whole = ranges[group] == [0..table.groups[group].file_rows];
+        let part = Part { rows: (!is_whole).then(|| ranges[group].clone()), ..Part::whole(group) };
+        decode(table, &part, &columns[places.clone()], |_, arrays| {
+            monitor.check()?;
+            let places = places.clone().zip(arrays).zip(&mut values);
+            places.into_iter().try_for_each(|((place, array), values)| features[place].takes.values(array, values))
+        })?;
+        for values in &mut values {
+            values.retain(|x| x.is_finite());
         }
-    }
-    Ok(by_feature
-        .iter()
-        .map(|values| {
-            let narrowing = Narrowing::of_sample(values);
-            Sample { narrowing, is_exact: narrowing.is_exact(values), middle: middle_half(values) }
-        })
-        .collect())
+        Ok(values)
+    };
+    // The values of a run of columns are gone before there are those of many others: of 20,000 columns they are large.
+    let samples = runs(table, &columns).into_par_iter().map(|places| {
+        let of_groups: Vec<_> =
+            groups.par_iter().map(|&group| of_part(&places, group)).collect::<Result<Vec<_>>>()?;
+        let mut of_groups = of_groups.into_iter();
+        let mut values = of_groups.next().unwrap_or_else(|| vec![Vec::new(); places.len()]);
+        for of_group in of_groups {
+            values.iter_mut().zip(of_group).for_each(|(values, more)| values.extend(more));
+        }
+        Ok(values.iter().map(|values| Sample::of(values)).collect())
+    });
+    let samples: Vec<Vec<Sample>> = samples.collect::<Result<_>>()?;
+    Ok(samples.into_iter().flatten().collect())
 }
 
 /// How a feature is to be read.
@@ -461,7 +467,7 @@ fn read(
     monitor: &dyn Monitor,
 ) -> Result<Vec<Read>> {
     let columns: Vec<usize> = how.iter().map(|how| how.column).collect();
-    let jobs = jobs(table, &columns);
+    let is_one_group = table.groups.len() == 1;
     let work = |(values, narrowed): &mut (Vec<f64>, Vec<f32>), job: &Job| {
         let how = &how[job.places.clone()];
         let mut reads: Vec<Read> =
@@ -491,30 +497,47 @@ fn read(
         for (read, how) in reads.iter().zip(how).filter(|(read, _)| are_values && !read.moments.bad.any()) {
             read.moments.extent().map_or(Ok(()), |extent| check_extent(table, job.group, how.column, extent))?;
         }
+        if is_one_group {
+            reads.iter_mut().for_each(|read| read.moments.close());
+        }
         Ok(reads)
     };
     // Jobs are row group by row group, and within one in the order of `how`: merge in row order. Some row groups at a
-    // time, because what they leave behind has the rows of blocks that are not whole.
-    let jobs_of_group = (jobs.len() / table.groups.len()).max(1);
-    let mut merged: Vec<Read> = Vec::new();
-    for some in jobs.chunks(jobs_of_group * WINDOW.div_ceil(jobs_of_group)) {
-        let buffers = || (Vec::with_capacity(BATCH_ROWS), Vec::with_capacity(BATCH_ROWS));
-        let found: Vec<Vec<Read>> = some.par_iter().map_init(buffers, work).collect::<Result<_>>()?;
-        let mut found = found.into_iter().flatten();
-        if merged.is_empty() {
-            merged = found.by_ref().take(how.len()).collect();
+    // time, because what they leave behind has the rows of blocks that are not whole; for the same reason some columns.
+    let most = OPEN_BYTES / Moments::open_bytes(table.rows).max(1);
+    let mut all: Vec<Read> = Vec::with_capacity(how.len());
+    let mut runs = &runs(table, &columns)[..];
+    while let Some(first) = runs.first() {
+        let more = runs[1..].iter().take_while(|run| is_one_group || run.end - first.start <= most).count();
+        let (now, later) = runs.split_at(1 + more);
+        runs = later;
+        let columns = now[more].end - first.start;
+        let jobs = jobs_of_runs(table, now);
+        let groups = WINDOW.div_ceil(columns).max(rayon::current_num_threads().div_ceil(now.len()));
+        let mut merged: Vec<Read> = Vec::new();
+        for some in jobs.chunks(now.len() * groups) {
+            let buffers = || (Vec::with_capacity(BATCH_ROWS), Vec::with_capacity(BATCH_ROWS));
+            let found: Vec<Vec<Read>> = some.par_iter().map_init(buffers, work).collect::<Result<_>>()?;
+            let mut found = found.into_iter().flatten();
+            if merged.is_empty() {
+                merged = found.by_ref().take(columns).collect();
+            }
+            for (position, read) in found.enumerate() {
+                merged[position % columns].merge(&read);
+            }
         }
-        for (position, read) in found.enumerate() {
-            merged[position % how.len()].merge(&read);
+        if !is_one_group {
+            merged.iter_mut().for_each(|column| column.moments.close());
         }
+        all.extend(merged);
     }
-    for column in &mut merged {
-        column.moments.close();
-    }
-    Ok(merged)
+    Ok(all)
 }
 
-/// Jobs that are worked on before what they found is merged.
+/// Bytes of rows that wait for the rest of their block, of all columns that are read at the same time.
+const OPEN_BYTES: usize = 32 << 20;
+
+/// Columns of row groups that are worked on before what they found is merged.
 const WINDOW: usize = 512;
 
 /// 2^53: from here on f64 skips integers.

@@ -80,9 +80,13 @@ impl Narrowing {
 
 /// Where the middle half of a sample lies, `(low, high)`; `None` for an empty one.
 pub(super) fn middle_half(values: &[f64]) -> Option<(f64, f64)> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    Some((*sorted.get(sorted.len() / 4)?, *sorted.get(sorted.len() * 3 / 4)?))
+    let mut values = values.to_vec();
+    let [low, high] = [values.len() / 4, values.len() * 3 / 4];
+    if values.is_empty() {
+        return None;
+    }
+    let mut in_order = |place: usize| *values.select_nth_unstable_by(place, f64::total_cmp).1;
+    Some((in_order(low), in_order(high)))
 }
 
 fn positive(scale: f64) -> f64 {
@@ -336,13 +340,19 @@ impl Moments {
         self.bad.merge(&other.bad);
     }
 
-    /// All rows of the table were seen: their moments are known now.
+    /// All rows of the table were seen: their moments are known now, and what they were made of is not kept.
     pub(super) fn close(&mut self) {
         self.total = Sums::default();
-        let rest = [self.sums(&self.head), self.sums(&self.tail)];
-        for part in self.blocks.iter().chain(&rest) {
+        let (head, tail) = (std::mem::take(&mut self.head), std::mem::take(&mut self.tail));
+        let rest = [self.sums(&head), self.sums(&tail)];
+        for part in std::mem::take(&mut self.blocks).iter().chain(&rest) {
             self.total.combine(*part);
         }
+    }
+
+    /// Bytes of the rows that wait for the rest of their block, of a table with so many rows.
+    pub(super) fn open_bytes(rows: usize) -> usize {
+        size_of::<(f64, f64)>() * rows.min(CACHED_ROWS)
     }
 
     #[expect(clippy::float_cmp, reason = "constant means that all values are the same")]
