@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &Inspect, global: &Global) -> Result<ExitCode> {
         if global.json {
             document(&Document { parquet: None, training: None, model: Some(&found) })?
         } else {
-            model(&path.display().to_string(), &found)
+            model(&path.display().to_string(), &found, global.verbose)
         }
     } else {
         return Err(neither(path, &head));

@@ -61,7 +61,7 @@ struct Global {
     /// Print errors and results only
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// Print more: all columns of a file, and of a run what its files are
+    /// Print more: all columns of a file, all coefficients of a model, and of a run what its files are
     #[arg(short, long, global = true)]
     verbose: bool,
     /// Print no progress bars

@@ -147,7 +147,7 @@ impl Inputs {
         };
         let (label, classes) = label.unzip();
         let (label, weight) = (place(label)?, place(weight)?);
-        let mut kept = Vec::new();
+        let (mut kept, mut is_kept) = (Vec::new(), vec![false; table.fields.len()]);
         for name in keep {
             let named = matching(table, name)?;
             if named.is_none() {
@@ -156,7 +156,7 @@ impl Inputs {
             // A pattern takes what is not there yet; a name is taken at its word.
             for column in named.into_iter().flatten() {
                 table.fields[column].check_shared()?;
-                if !kept.contains(&column) {
+                if !std::mem::replace(&mut is_kept[column], true) {
                     kept.push(column);
                 } else if table.fields[column].name == *name {
                     return Err(Error::usage(format!("--keep names `{}` twice", plain(name)), "Name it once."));

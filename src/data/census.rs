@@ -1,5 +1,6 @@
 //! Where values are missing, found out before a table is read.
 
+use std::collections::HashSet;
 use std::sync::Mutex;
 
 use arrow::array::Array;
@@ -78,8 +79,9 @@ impl Census {
         Ok(Self { missing, complete: complete.collect() })
     }
 
-    pub(super) fn missing_in(&self, column: usize) -> u64 {
-        self.missing.iter().find(|(other, ..)| *other == column).map_or(0, |(.., count)| *count)
+    /// The columns that are missing somewhere.
+    pub(super) fn columns(&self) -> HashSet<usize> {
+        self.missing.iter().filter(|(.., count)| *count > 0).map(|(column, ..)| *column).collect()
     }
 
     /// The rows of `table` that have all columns, and the counts of what is missing as a list.

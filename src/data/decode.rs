@@ -207,9 +207,10 @@ impl<'t> Roots<'t> {
         opened.bounds = bounds.map_err(|cause| opened.damaged(&cause))?;
         let reader = without_panic(|| {
             let chunks = Chunks::open(file, group.index, &opened.places)?;
-            let selection = part.rows.as_ref().map(|ranges| {
-                RowSelection::from_consecutive_ranges(ranges.iter().cloned(), group.file_rows)
-            });
+            let selection = part
+                .rows
+                .as_ref()
+                .map(|ranges| RowSelection::from_consecutive_ranges(ranges.iter().cloned(), group.file_rows));
             let batch_rows = part.batch_rows.min(block_rows(columns.len()));
             let reader = chunks.reader(file, &opened.places, batch_rows, selection)?;
             Ok((chunks, reader))

@@ -149,7 +149,9 @@ impl Field {
             macro_rules! every {
                 ($type:ty) => {{
                     let values = &lists.values().as_primitive::<$type>().values()[first..];
-                    Arc::new(PrimitiveArray::<$type>::from_iter_values(values.iter().step_by(length).take(lists.len()).copied()))
+                    Arc::new(PrimitiveArray::<$type>::from_iter_values(
+                        values.iter().step_by(length).take(lists.len()).copied(),
+                    ))
                 }};
             }
             match lists.values().data_type() {

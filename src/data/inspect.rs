@@ -17,7 +17,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
 use serde::Serialize;
 
-use super::field::{Kind, UNUSABLE};
+use super::field::{Field, Kind, UNUSABLE};
 use super::panics::without_panic;
 use super::table::Table;
 use crate::error::{Error, Result};
@@ -152,6 +152,10 @@ impl Table {
         for leaf in 0..schema.num_columns() {
             leaves[schema.get_column_root_idx(leaf)].push(leaf);
         }
+        let mut fields: Vec<Vec<&Field>> = vec![Vec::new(); roots.len()];
+        for field in &self.fields {
+            field.root().into_iter().for_each(|root| fields[root].push(field));
+        }
         let columns = roots.iter().zip(&leaves).enumerate();
         Ok(Inspection {
             path: file.path.display().to_string(),
@@ -166,14 +170,14 @@ impl Table {
                 bytes: extremes(groups.iter().map(|group| count(group.compressed_size()))),
             },
             columns: columns
-                .map(|(root, (arrow, leaves))| self.column(root, arrow, leaves))
+                .map(|(root, (arrow, leaves))| self.column(&fields[root], arrow, leaves))
                 .collect::<std::result::Result<_, _>>()?,
         })
     }
 
     fn column(
         &self,
-        root: usize,
+        fields: &[&Field],
         arrow: &ArrowField,
         leaves: &[usize],
     ) -> std::result::Result<ColumnInfo, ParquetError> {
@@ -190,9 +194,8 @@ impl Table {
             _ => Statistics::default(),
         };
         // A struct is a feature if a leaf of it is, a list if its elements are.
-        let fields = || self.fields.iter().filter(|field| field.root() == Some(root));
-        let feature = fields().any(|field| field.is_feature() || field.list_of().is_some());
-        let label = fields().any(|field| field.is_whole() && !matches!(field.kind, Kind::Time | Kind::Unusable));
+        let feature = fields.iter().any(|field| field.is_feature() || field.list_of().is_some());
+        let label = fields.iter().any(|field| field.is_whole() && !matches!(field.kind, Kind::Time | Kind::Unusable));
         let missing: Vec<String> = [(found.nulls, "null"), (found.nans, "NaN")]
             .into_iter()
             .filter_map(|(count, what)| Some((count.filter(|&count| count > 0)?, what)))
@@ -218,7 +221,7 @@ impl Table {
             min: found.min,
             max: found.max,
             feature,
-            category: fields().all(|field| field.kind == Kind::Text),
+            category: fields.iter().all(|field| field.kind == Kind::Text),
             label,
             obstacle,
         })

@@ -208,9 +208,15 @@ pub(super) struct LabelPlan {
 }
 
 impl LabelPlan {
-    pub(super) fn new(table: &Table, name: Option<&str>, positive: Option<&str>, multinomial: bool) -> Result<Self> {
+    pub(super) fn new(
+        table: &Table,
+        name: Option<&str>,
+        positive: Option<&str>,
+        multinomial: bool,
+        monitor: &dyn Monitor,
+    ) -> Result<Self> {
         let Some(name) = name else {
-            let found = candidates(table);
+            let found = candidates(table, monitor)?;
             let way_out = found.first().map_or_else(
                 || "Name it with --label COL.".into(),
                 |(field, values)| format!("For example: {}", command(table, field, values)),
@@ -221,7 +227,7 @@ impl LabelPlan {
             ));
         };
         let Some(column) = table.find_shared(name)? else {
-            let found = candidates(table);
+            let found = candidates(table, monitor)?;
             let fact = format!("{} has no column `{}` for the label; {}", table.name(), plain(name), describe(&found));
             return Err(table.no_column(fact, &[name]));
         };
@@ -505,8 +511,8 @@ const CANDIDATE_ROWS: usize = 100_000;
 
 /// Columns with exactly two values in the first rows. What cannot be decoded is left out: this only
 /// helps a message.
-fn candidates(table: &Table) -> Vec<(&Field, Values)> {
-    let examine = |(column, field): (usize, &'_ Field)| {
+fn candidates<'t>(table: &'t Table, monitor: &dyn Monitor) -> Result<Vec<(&'t Field, Values)>> {
+    let examine = |column: usize, field: &Field| {
         let mut values = Values::default();
         for job in jobs(table, &[column]) {
             if job.first_row >= CANDIDATE_ROWS {
@@ -515,29 +521,32 @@ fn candidates(table: &Table) -> Vec<(&Field, Values)> {
             let group = &table.groups[job.group];
             let rows = vec![group.file_range(0..group.rows.min(CANDIDATE_ROWS - job.first_row))];
             decode(table, &Part { rows: Some(rows), ..Part::whole(job.group) }, &[column], |_, arrays| {
+                monitor.check()?;
                 for_each_class(&arrays[0], field.kind, |row, class| match class {
                     None => values.add_missing(row),
                     Some(class) => values.add(&class, 1),
                 })
             })
             .ok()?;
+            if values.counts.len() > 2 {
+                return None;
+            }
         }
         (values.counts.len() == 2 && values.missing == 0).then_some(values)
     };
-    let usable = table
-        .fields
-        .iter()
-        .enumerate()
-        .filter(|(_, field)| field.conflict.is_none() && !matches!(field.kind, Kind::Unusable | Kind::Time));
+    let is_usable = |field: &Field| field.conflict.is_none() && !matches!(field.kind, Kind::Unusable | Kind::Time);
+    let usable = table.fields.par_iter().enumerate().filter(|(_, field)| is_usable(field));
     let mut found: Vec<(&Field, Values)> =
-        usable.filter_map(|(column, field)| Some((field, examine((column, field))?))).collect();
+        usable.filter_map(|(column, field)| Some((field, examine(column, field)?))).collect();
+    // An interrupt is none of what cannot be decoded.
+    monitor.check()?;
     // The likeliest first: booleans, then the most balanced.
     found.sort_by_key(|(field, values)| {
         let fewer = values.counts.iter().map(|(_, count)| *count).min();
         (field.kind != Kind::Boolean, std::cmp::Reverse(fewer))
     });
     found.truncate(10);
-    found
+    Ok(found)
 }
 
 /// The flag that names a class as the positive one.

@@ -397,7 +397,8 @@ fn sample(table: &Table, features: &[FeaturePlan], monitor: &dyn Monitor) -> Res
     let of_group = |group: usize| -> Vec<Range<usize>> {
         let about = &table.groups[group];
         let here = about.first_row..about.first_row + about.rows;
-        sampled.iter()
+        sampled
+            .iter()
             .map(|run| run.start.max(here.start)..run.end.min(here.end))
             .filter(|run| !run.is_empty())
             .map(|run| about.file_range(run.start - here.start..run.end - here.start))
@@ -421,8 +422,7 @@ fn sample(table: &Table, features: &[FeaturePlan], monitor: &dyn Monitor) -> Res
     };
     // The values of a run of columns are gone before there are those of many others: of 20,000 columns they are large.
     let samples = runs(table, &columns).into_par_iter().map(|places| {
-        let of_groups: Vec<_> =
-            groups.par_iter().map(|&group| of_part(&places, group)).collect::<Result<Vec<_>>>()?;
+        let of_groups: Vec<_> = groups.par_iter().map(|&group| of_part(&places, group)).collect::<Result<Vec<_>>>()?;
         let mut of_groups = of_groups.into_iter();
         let mut values = of_groups.next().unwrap_or_else(|| vec![Vec::new(); places.len()]);
         for of_group in of_groups {

@@ -1,5 +1,7 @@
 //! Which columns of a table are used, and how: a request of the user, checked against the table.
 
+use std::collections::HashSet;
+
 use arrow::array::ArrayRef;
 
 use super::census::Census;
@@ -263,7 +265,7 @@ impl Request {
     /// the plan.
     pub fn resolve(&self, table: Table, monitor: &dyn Monitor) -> Result<(Table, Plan)> {
         table.check_has_rows()?;
-        let mut plan = self.check(&table)?;
+        let mut plan = self.check(&table, monitor)?;
         let table = match plan.weight {
             Some(column) => {
                 let (table, weightless) = without_weightless(table, column, monitor)?;
@@ -296,9 +298,10 @@ impl Request {
         let census = Census::of(&table, &columns, monitor)?;
         if self.nulls == Nulls::Indicator {
             let features = std::mem::take(&mut plan.features);
+            let missing = census.columns();
             for feature in features {
                 plan.features.push(feature);
-                if census.missing_in(feature.column) > 0 {
+                if missing.contains(&feature.column) {
                     plan.features.push(FeaturePlan { takes: Takes::Missing, ..feature });
                 }
             }
@@ -369,21 +372,21 @@ impl Request {
     }
 
     /// Checks the request against the columns of `table`; what levels categories have is not known yet.
-    fn check(&self, table: &Table) -> Result<Plan> {
-        let label = LabelPlan::new(table, self.label.as_deref(), self.positive.as_deref(), self.multinomial)?;
+    fn check(&self, table: &Table, monitor: &dyn Monitor) -> Result<Plan> {
+        let label = LabelPlan::new(table, self.label.as_deref(), self.positive.as_deref(), self.multinomial, monitor)?;
         let label_name = &table.fields[label.column].name;
         let mut notes = Vec::new();
         let weight = self.beside(table, &label, "--weight", self.weight.as_deref())?;
         let offset = self.beside(table, &label, "--offset", self.offset.as_deref())?;
         // What has another part in the model is no feature of it.
-        let mut ignored: Vec<usize> = weight.into_iter().chain(offset).collect();
+        let mut ignored: HashSet<usize> = weight.into_iter().chain(offset).collect();
         for name in &self.ignore {
             ignored.extend(matching(table, name)?.ok_or_else(|| {
                 let shown = plain(&entry(name));
                 table.no_column(format!("--ignore {shown}: there is no such column"), &[name])
             })?);
         }
-        let mut categorical = Vec::new();
+        let mut categorical = Chosen::default();
         for name in &self.categorical {
             let named = matching(table, name)?.ok_or_else(|| {
                 let shown = plain(&entry(name));
@@ -391,7 +394,7 @@ impl Request {
             })?;
             for column in named {
                 if table.fields[column].name == *name {
-                    check_feature(&table.fields[column], "--categorical", label_name, categorical.contains(&column))?;
+                    check_feature(&table.fields[column], "--categorical", label_name, categorical.has(column))?;
                 } else if column == label.column || !table.fields[column].is_feature() {
                     continue;
                 }
@@ -402,15 +405,13 @@ impl Request {
         }
         let mut columns = if self.features.is_none() {
             let (usable, left_out): (Vec<usize>, Vec<usize>) = (0..table.fields.len())
-                .filter(|&column| {
-                    column != label.column && !ignored.contains(&column) && !categorical.contains(&column)
-                })
+                .filter(|&column| column != label.column && !ignored.contains(&column) && !categorical.has(column))
                 .partition(|&column| table.fields[column].is_default_feature());
             notes.extend(notes_on(left_out.iter().map(|&column| &table.fields[column])));
             usable
         } else {
             let names = self.features.as_deref().unwrap_or_default();
-            let mut columns = Vec::with_capacity(names.len());
+            let mut columns = Chosen::default();
             for name in names {
                 let named = matching(table, name)?
                     .ok_or_else(|| table.no_column(format!("there is no feature column `{}`", plain(name)), &[name]))?;
@@ -418,9 +419,8 @@ impl Request {
                 let by_name = named.len() == 1 && table.fields[named[0]].name == *name;
                 for column in named {
                     if by_name {
-                        check_feature(&table.fields[column], "--features", label_name, columns.contains(&column))?;
-                    } else if column == label.column || columns.contains(&column) || !table.fields[column].is_feature()
-                    {
+                        check_feature(&table.fields[column], "--features", label_name, columns.has(column))?;
+                    } else if column == label.column || columns.has(column) || !table.fields[column].is_feature() {
                         continue;
                     }
                     if !ignored.contains(&column) {
@@ -428,18 +428,18 @@ impl Request {
                     }
                 }
             }
-            columns
+            columns.in_order
         };
-        let others: Vec<usize> = categorical.iter().copied().filter(|column| !columns.contains(column)).collect();
-        columns.extend(others);
+        let known: HashSet<usize> = columns.iter().copied().collect();
+        columns.extend(categorical.in_order.iter().filter(|column| !known.contains(column)));
         for &column in &columns {
             table.find_shared(&table.fields[column].name)?;
         }
         let (categories, features): (Vec<usize>, Vec<usize>) = columns
             .into_iter()
-            .partition(|column| table.fields[*column].kind == Kind::Text || categorical.contains(column));
+            .partition(|column| table.fields[*column].kind == Kind::Text || categorical.has(*column));
         // A pattern names what it means.
-        let category = |column| CategoryPlan::new(column, self.features.is_some() || categorical.contains(&column));
+        let category = |column| CategoryPlan::new(column, self.features.is_some() || categorical.has(column));
         let class_weight = self.class_weight.clone();
         let plan = Plan {
             label,
@@ -488,6 +488,24 @@ impl Request {
             ));
         }
         Ok(Some(column))
+    }
+}
+
+/// Columns in the order in which they were named: tens of thousands by a pattern.
+#[derive(Default)]
+struct Chosen {
+    in_order: Vec<usize>,
+    known: HashSet<usize>,
+}
+
+impl Chosen {
+    fn push(&mut self, column: usize) {
+        self.in_order.push(column);
+        self.known.insert(column);
+    }
+
+    fn has(&self, column: usize) -> bool {
+        self.known.contains(&column)
     }
 }
 

@@ -432,7 +432,8 @@ fn open_file(found: &Found) -> Result<DataFile> {
             }
         }
     });
-    let (metadata, is_hinted) = loaded.and_then(|result| result.map_err(|cause| cause.to_string())).map_err(unreadable)?;
+    let (metadata, is_hinted) =
+        loaded.and_then(|result| result.map_err(|cause| cause.to_string())).map_err(unreadable)?;
     let contradiction =
         |fact: String| Err(Error::data(format!("{shown} is damaged: {fact}"), "Write or copy the file again."));
     if let Some(fact) = contradiction_in(metadata.metadata()) {

@@ -155,7 +155,7 @@ pub(super) fn identification(model: &Model) -> Option<String> {
 }
 
 /// The coefficients of a softmax, classes beside each other where they fit, else class by class.
-pub(super) fn coefficients_of_classes(model: &Model) -> String {
+pub(super) fn coefficients_of_classes(model: &Model, all: bool) -> String {
     // Those of the reference are 0.
     let first = usize::from(model.training.identification.as_deref() != Some("centred"));
     let names: Vec<String> = model.label.classes.iter().map(|class| shortened(&visible(&class.to_string()))).collect();
@@ -170,16 +170,16 @@ pub(super) fn coefficients_of_classes(model: &Model) -> String {
             cells: cells(&feature.coefficients),
             effect: None,
         };
-        let rows = rows_of(model, head, intercept, of_feature);
+        let (rows, more) = rows_of(model, head, intercept, all, of_feature);
         if width_of_names(&rows) + (NAME + 1) * classes.len() <= TERMINAL {
-            return aligned(rows);
+            return aligned(rows) + &more;
         }
     }
     let mut text = String::new();
     let mut shown = 0;
-    for class in classes.clone().take(NAMED) {
-        let table = coefficients(model, Some(class));
-        if shown > 0 && text.lines().count() + table.lines().count() > LINES {
+    for class in classes.clone().take(if all { classes.len() } else { NAMED }) {
+        let table = coefficients(model, Some(class), all);
+        if !all && shown > 0 && text.lines().count() + table.lines().count() > LINES {
             break;
         }
         let blank = if shown > 0 { "\n" } else { "" };
@@ -187,7 +187,7 @@ pub(super) fn coefficients_of_classes(model: &Model) -> String {
         shown += 1;
     }
     if shown < classes.len() {
-        writeln!(text, "\n... and {} more classes, in the model", classes.len() - shown).expect("writing to a string");
+        writeln!(text, "\n... and {} more classes (-v shows all)", classes.len() - shown).expect("writing to a string");
     }
     text
 }

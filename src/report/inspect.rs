@@ -13,6 +13,9 @@ use crate::wording::{command, listed, plain, visible};
 /// Columns that a table shows unless all are asked for.
 const SHOWN: usize = 40;
 
+/// Files of a model that are named unless all are asked for.
+const FILES: usize = 20;
+
 /// Characters of a value that a table shows.
 const VALUE_WIDTH: usize = 20;
 
@@ -85,7 +88,7 @@ pub fn parquet(file: &Inspection, room: &Room, all: bool) -> String {
             }
         }
         let types: Vec<String> = types.iter().map(|(name, count)| format!("{count} {}", shortened(name))).collect();
-        writeln!(text, "... and {} others: {} (-v shows all)", others.len(), types.join(", "))
+        writeln!(text, "... and {} others: {} (-v shows all)", others.len(), listed(&types))
             .expect("writing to a string");
     }
     text
@@ -180,18 +183,23 @@ fn checksums(has: Option<bool>) -> &'static str {
     }
 }
 
-/// A model that was read from `path`: where it comes from, and the table that `train` printed.
-pub fn model(path: &str, model: &Model) -> String {
+/// A model that was read from `path`: where it comes from, and the table that `train` printed, with the largest of many
+/// coefficients or all of them.
+pub fn model(path: &str, model: &Model, all: bool) -> String {
     let training = &model.training;
     let mut text = String::new();
     let mut line = |name: &str, value: &str| writeln!(text, "{name:<10} {value}").expect("writing to a string");
     line("file", &format!("{}: a model (version {} of the format)", plain(path), model.version));
     line("written by", &plain(&training.program));
     line("command", &plain(&command(&training.command)));
-    for FileInfo { path, bytes, modified, page_checksums } in &training.files {
+    let shown = if all { training.files.len() } else { FILES.min(training.files.len()) };
+    for FileInfo { path, bytes, modified, page_checksums } in &training.files[..shown] {
         let modified = modified.map_or(String::new(), |seconds| format!(", changed {}", date(seconds)));
         let checksums = if *page_checksums == Some(false) { ", pages without checksums" } else { "" };
         line("trained on", &format!("{} ({}{modified}{checksums})", plain(path), human(*bytes)));
+    }
+    if let more @ 1.. = training.files.len() - shown {
+        line("", &format!("and {more} more files (-v shows all)"));
     }
     // The table has the rows of several classes.
     if let Some(positives) = training.positives {
@@ -211,7 +219,7 @@ pub fn model(path: &str, model: &Model) -> String {
     for warning in &training.warnings {
         line("warning", &plain(warning));
     }
-    text += &super::table(model);
+    text += &super::table(model, all);
     if let Some(means) = super::classes::means(model) {
         text = text + "\n" + &means;
     }

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use crate::backend::storage::{Placement, human};
 use crate::metrics::{Bounded, Confusion, Metrics};
 use crate::model::inference::Inference;
-use crate::model::{FeatureInfo, LabelInfo, Model, ModelColumn, Training};
+use crate::model::{CategoryInfo, FeatureInfo, LabelInfo, Model, ModelColumn, Training};
 use crate::report::terminal::{feature_name, shortened};
 use crate::train::RunPlan;
 use crate::wording::{counted, listed, plain, visible};
@@ -136,8 +136,8 @@ pub fn in_sample(metrics: &Metrics) -> String {
     format!("in-sample: AUC {auc}, accuracy {:.4}, Brier score {:.6}", metrics.accuracy, metrics.brier)
 }
 
-/// The model as a table for a terminal.
-pub fn table(model: &Model) -> String {
+/// The model as a table for a terminal, with the largest of many coefficients or all of them.
+pub fn table(model: &Model, all: bool) -> String {
     let training = &model.training;
     let mut text = String::new();
     let mut line = |name: &str, value: String| writeln!(text, "{name:<10} {value}").expect("writing to a string");
@@ -242,8 +242,8 @@ pub fn table(model: &Model) -> String {
     }
     text.push('\n');
     text += &match model.softmax() {
-        None => coefficients(model, None),
-        Some(_) => classes::coefficients_of_classes(model),
+        None => coefficients(model, None, all),
+        Some(_) => classes::coefficients_of_classes(model, all),
     };
     text
 }
@@ -295,11 +295,13 @@ struct Row {
     effect: Option<f64>,
 }
 
-/// Levels of a category that the table shows.
+/// Levels of a category that the table shows unless all are asked for.
 const LEVELS: usize = 30;
+/// Coefficients that it shows, beside the intercept, unless all are asked for: nobody reads thousands.
+const COEFFICIENTS: usize = 50;
 
 /// One line for each coefficient: of the only margin, or of that of a class.
-fn coefficients(model: &Model, class: Option<usize>) -> String {
+fn coefficients(model: &Model, class: Option<usize>, all: bool) -> String {
     let inferred = model.training.inference.is_some();
     let head: &[&str] = if inferred {
         &["coefficient", "std. error", "z", "p", "low", "high"]
@@ -330,12 +332,12 @@ fn coefficients(model: &Model, class: Option<usize>) -> String {
         }
     };
     let intercept = Row { name: "intercept".into(), cells: cells_of_intercept, effect: None };
-    let mut rows = rows_of(model, head.iter().map(ToString::to_string).collect(), intercept, of_feature);
+    let (mut rows, more) = rows_of(model, head.iter().map(ToString::to_string).collect(), intercept, all, of_feature);
     let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
     if width + 15 * head.len() + 3 + BAR <= TERMINAL {
         add_bars(&mut rows);
     }
-    aligned(rows)
+    aligned(rows) + &more
 }
 
 /// A coefficient and what is inferred of it, with the digits that hold: it is no nearer to the optimum than the distance
@@ -375,25 +377,64 @@ fn of_class(inferences: &[Option<Inference>], class: usize) -> Option<&Inference
     inferences.get(class)?.as_ref()
 }
 
-/// A line for the head, the intercept if there is one, each feature and the references of the categories.
-fn rows_of(model: &Model, head: Vec<String>, intercept: Row, of_feature: impl Fn(&FeatureInfo) -> Row) -> Vec<Row> {
+/// A line for the head, the intercept if there is one, each feature and the references of the categories; of too many the
+/// features with the largest effects, and what is said of the others.
+fn rows_of(
+    model: &Model,
+    head: Vec<String>,
+    intercept: Row,
+    all: bool,
+    of_feature: impl Fn(&FeatureInfo) -> Row,
+) -> (Vec<Row>, String) {
     let mut rows = vec![Row { cells: head, ..Row::default() }];
     rows.extend(model.training.fit_intercept.then_some(intercept));
-    for column in model.columns() {
-        match column {
-            ModelColumn::Feature(feature) => rows.push(of_feature(feature)),
-            ModelColumn::Category(category, levels) => {
-                let only = |name: String, cell: &str| Row { name, cells: vec![cell.into()], effect: None };
-                rows.push(only(feature_name(&category.name_of(0), Some(&category.column)), "reference"));
-                rows.extend(levels.iter().take(LEVELS).map(&of_feature));
-                if levels.len() > LEVELS {
-                    let more = levels.len() - LEVELS;
-                    rows.push(only(shortened(&category.column), &format!("{more} more levels, in the model")));
+    let only = |name: String, cell: &str| Row { name, cells: vec![cell.into()], effect: None };
+    let reference =
+        |category: &CategoryInfo| only(feature_name(&category.name_of(0), Some(&category.column)), "reference");
+    let most = if all { usize::MAX } else { LEVELS };
+    let lines = model.columns().map(|column| match column {
+        ModelColumn::Feature(_) => 1,
+        ModelColumn::Category(_, levels) => 1 + levels.len().min(most) + usize::from(levels.len() > most),
+    });
+    if all || lines.sum::<usize>() <= COEFFICIENTS {
+        for column in model.columns() {
+            match column {
+                ModelColumn::Feature(feature) => rows.push(of_feature(feature)),
+                ModelColumn::Category(category, levels) => {
+                    rows.push(reference(category));
+                    rows.extend(levels.iter().take(most).map(&of_feature));
+                    if levels.len() > most {
+                        let more = levels.len() - most;
+                        rows.push(only(shortened(&category.column), &format!("{more} more levels, in the model")));
+                    }
                 }
             }
         }
+        return (rows, String::new());
     }
-    rows
+    let size = |feature: &FeatureInfo| {
+        let of_classes = feature.coefficient.iter().chain(&feature.coefficients);
+        of_classes.map(|coefficient| (coefficient * feature.scale).abs()).fold(0.0, f64::max)
+    };
+    let mut largest: Vec<(f64, &FeatureInfo)> = model.features.iter().map(|feature| (size(feature), feature)).collect();
+    largest.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut with_reference: Vec<&str> = Vec::new();
+    let mut shown = 0;
+    let before = rows.len();
+    for (_, feature) in largest {
+        let column = feature.category.as_deref().filter(|column| !with_reference.contains(column));
+        if rows.len() - before + 1 + usize::from(column.is_some()) > COEFFICIENTS {
+            break;
+        }
+        if let Some(column) = column {
+            with_reference.push(column);
+            rows.extend(model.categories.iter().find(|category| category.column == column).map(reference));
+        }
+        rows.push(of_feature(feature));
+        shown += 1;
+    }
+    let others = model.features.len() - shown;
+    (rows, format!("... and {others} others, with smaller effects of 1 std. dev. (-v shows all)\n"))
 }
 
 /// Names to the left, cells to the right.

@@ -130,7 +130,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     if global.json {
         print(&json)?;
     } else {
-        print(&report::table(&model))?;
+        print(&report::table(&model, global.verbose))?;
         // What the model does not keep is no part of the result.
         let losses: Vec<f64> = steps.iter().map(|step| step.value).collect();
         if let Some(way) = report::way_down(&losses) {
