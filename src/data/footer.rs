@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use serde::Deserialize;
 use serde_json::Value;
 use thrift::protocol::{TCompactInputProtocol, TFieldIdentifier, TInputProtocol, TType};
 
@@ -130,12 +131,17 @@ pub(super) fn has_page_checksums(file: &mut File, metadata: &ParquetMetaData) ->
 pub(super) fn index_columns(metadata: &ParquetMetaData) -> Vec<String> {
     let file = metadata.file_metadata();
     let entry = file.key_value_metadata().into_iter().flatten().find(|entry| entry.key == "pandas");
-    let entry: Option<Value> = entry.and_then(|entry| serde_json::from_str(entry.value.as_deref()?).ok());
-    let named = entry.as_ref().and_then(|entry| entry.get("index_columns")?.as_array());
+    let entry: Option<Pandas> = entry.and_then(|entry| serde_json::from_str(entry.value.as_deref()?).ok());
     // An index that is a range is an object, and no column.
-    let named = named.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+    let named = entry.iter().flat_map(|entry| &entry.index_columns).filter_map(Value::as_str).map(str::to_owned);
     let columns = file.schema_descr().root_schema().get_fields().iter().map(|field| field.name());
     named.chain(columns.filter(|name| is_unnamed_index(name)).map(str::to_owned)).collect()
+}
+
+/// What counts of the entry of pandas, which says more of every column.
+#[derive(Deserialize)]
+struct Pandas {
+    index_columns: Vec<Value>,
 }
 
 /// `__index_level_0__` and so on.

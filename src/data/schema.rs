@@ -10,30 +10,27 @@ use arrow::ipc::convert::try_fb_to_schema;
 use arrow::ipc::root_as_message;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use parquet::arrow::{ARROW_SCHEMA_META_KEY, parquet_to_arrow_schema};
+use parquet::arrow::ARROW_SCHEMA_META_KEY;
 use parquet::basic::Type;
-use parquet::errors::Result;
 use parquet::file::metadata::ParquetMetaData;
 
-/// The schema that the reader is to follow instead of the one that it makes of the Parquet types alone; `None` if that one
-/// is right.
+/// The schema that the reader is to follow instead of `schema`, which it makes of the Parquet types alone; `None` if that
+/// one is right.
 ///
 /// Durations are stored as plain integers, and their unit stands in arrow's own entry of the footer. Timestamps of 96 bits
 /// would become nanoseconds, which wrap before 1677 and after 2262: microseconds reach all years that anybody writes.
 /// The rest of arrow's entry does not count: it may turn text into dictionaries, which is no other value.
-pub(super) fn hinted(metadata: &ParquetMetaData) -> Result<Option<SchemaRef>> {
-    let file = metadata.file_metadata();
-    let schema = parquet_to_arrow_schema(file.schema_descr(), None)?;
-    let embedded = embedded(metadata);
-    let mut leaves = file.schema_descr().columns().iter().map(|leaf| leaf.physical_type());
-    let of_embedded = |index: usize| embedded.as_ref()?.fields().get(index).map(AsRef::as_ref);
+pub(super) fn hinted(metadata: &ParquetMetaData, schema: &Schema, embedded: Option<&Schema>) -> Option<SchemaRef> {
+    let leaves = metadata.file_metadata().schema_descr().columns();
+    let mut leaves = leaves.iter().map(|leaf| leaf.physical_type());
+    let of_embedded = |index: usize| embedded?.fields().get(index).map(AsRef::as_ref);
     let fields: Fields = schema
         .fields()
         .iter()
         .enumerate()
         .map(|(index, field)| with_hints(field, of_embedded(index), &mut leaves))
         .collect();
-    Ok((fields != *schema.fields()).then(|| Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))))
+    (fields != *schema.fields()).then(|| Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone())))
 }
 
 /// The schema in arrow's entry of the footer, if there is one. What cannot be understood there is no reason to refuse the
@@ -41,7 +38,7 @@ pub(super) fn hinted(metadata: &ParquetMetaData) -> Result<Option<SchemaRef>> {
 ///
 /// The entry is a message of arrow's IPC format, behind a marker of eight bytes, in base64: `encode_arrow_schema` of the
 /// reader.
-fn embedded(metadata: &ParquetMetaData) -> Option<Schema> {
+pub(super) fn embedded(metadata: &ParquetMetaData) -> Option<Schema> {
     let mut entries = metadata.file_metadata().key_value_metadata()?.iter();
     let entry = entries.find(|entry| entry.key == ARROW_SCHEMA_META_KEY)?;
     let bytes = BASE64_STANDARD.decode(entry.value.as_deref()?).ok()?;
@@ -52,9 +49,7 @@ fn embedded(metadata: &ParquetMetaData) -> Option<Schema> {
 /// A column that arrow's entry of the footer describes so that its pages cannot be read as the schema says, and why: without
 /// nulls, where they begin with what says which rows are null, or as lists, which it does not know of. Where names differ the
 /// entry is that of another table.
-pub(super) fn contradiction(metadata: &ParquetMetaData) -> Option<(String, &'static str)> {
-    let embedded = embedded(metadata)?;
-    let schema = parquet_to_arrow_schema(metadata.file_metadata().schema_descr(), None).ok()?;
+pub(super) fn contradiction(schema: &Schema, embedded: &Schema) -> Option<(String, &'static str)> {
     let pairs = || schema.fields().iter().zip(embedded.fields());
     if schema.fields().len() != embedded.fields().len() || pairs().any(|(ours, theirs)| ours.name() != theirs.name()) {
         return None;

@@ -22,7 +22,7 @@ use super::footer::{chunk_of_another_type, has_page_checksums, index_columns};
 use super::foreign::{foreign, head, undecodable};
 use super::input::Input;
 use super::panics::without_panic;
-use super::schema::{common, contradiction as contradiction_with_arrow, hinted};
+use super::schema::{common, contradiction as contradiction_with_arrow, embedded, hinted};
 use crate::error::{Error, Result};
 use crate::wording::{entry, listed, plain};
 
@@ -424,22 +424,23 @@ fn open_file(found: &Found) -> Result<DataFile> {
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let loaded = without_panic(|| -> std::result::Result<_, ParquetError> {
         let metadata = ArrowReaderMetadata::load(&file, options)?;
-        match hinted(metadata.metadata())? {
-            None => Ok((metadata, false)),
+        let embedded = embedded(metadata.metadata());
+        match hinted(metadata.metadata(), metadata.schema(), embedded.as_ref()) {
+            None => Ok((metadata, embedded, false)),
             Some(schema) => {
                 let options = ArrowReaderOptions::new().with_schema(schema);
-                Ok((ArrowReaderMetadata::try_new(metadata.metadata().clone(), options)?, true))
+                Ok((ArrowReaderMetadata::try_new(metadata.metadata().clone(), options)?, embedded, true))
             }
         }
     });
-    let (metadata, is_hinted) =
+    let (metadata, embedded, is_hinted) =
         loaded.and_then(|result| result.map_err(|cause| cause.to_string())).map_err(unreadable)?;
     let contradiction =
         |fact: String| Err(Error::data(format!("{shown} is damaged: {fact}"), "Write or copy the file again."));
     if let Some(fact) = contradiction_in(metadata.metadata()) {
         return contradiction(fact);
     }
-    if let Ok(Some((name, why))) = without_panic(|| contradiction_with_arrow(metadata.metadata())) {
+    if let Some((name, why)) = embedded.and_then(|embedded| contradiction_with_arrow(metadata.schema(), &embedded)) {
         return contradiction(format!("column `{}` {why}", plain(&name)));
     }
     if let Some((group, leaf, own)) = chunk_of_another_type(&mut file, metadata.metadata()) {
