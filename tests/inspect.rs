@@ -371,6 +371,68 @@ fn row_groups_without_values_do_not_hide_the_bounds() {
     assert_eq!(x["obstacle"], "say --nulls for its 2 nulls and 3 NaN");
 }
 
+/// The lines of a table of coefficients behind the intercept, without their bars.
+fn coefficients(text: &str) -> Vec<&str> {
+    text.lines().skip_while(|line| !line.starts_with("intercept")).skip(1).collect()
+}
+
+/// Of many coefficients a table has the fifty whose features matter most, the largest first, for two classes and for three;
+/// of several classes by the largest of them.
+#[test]
+fn hundreds_of_coefficients_stay_readable() {
+    let place = Place::new();
+    let mut random = Random(5);
+    let names: Vec<String> = (0..120).map(|j| format!("c{j}")).collect();
+    let mut columns: Vec<(&str, ArrayRef)> = Vec::new();
+    for name in &names {
+        let values: Float64Array = (0..90).map(|_| Some(100.0 * random.unit())).collect();
+        columns.push((name, Arc::new(values)));
+    }
+    let two: BooleanArray = (0..90).map(|_| Some(random.unit() < 0.5)).collect();
+    let three: StringArray = (0..90).map(|row| Some(["oak", "fir", "elm"][row % 3])).collect();
+    columns.extend([("two", Arc::new(two) as ArrayRef), ("three", Arc::new(three) as ArrayRef)]);
+    write_parquet(&place.path("data.parquet"), &columns, usize::MAX);
+    for label in ["two", "three"] {
+        let train = format!("train data.parquet --label {label} --features c* --l2 1 --quiet -o model.json");
+        let document = serde_json::from_slice::<Value>(&{
+            place.done(&train);
+            place.read("model.json")
+        });
+        let document = document.expect("a model");
+        let effect = |feature: &Value| {
+            let of_classes = feature["coefficients"].as_array().cloned().unwrap_or_default();
+            let coefficients =
+                of_classes.iter().chain(feature.get("coefficient")).map(|x| x.as_f64().expect("a number"));
+            coefficients.map(|x| (x * feature["scale"].as_f64().expect("a scale")).abs()).fold(0.0, f64::max)
+        };
+        let mut largest: Vec<(f64, &str)> = document["features"]
+            .as_array()
+            .expect("features")
+            .iter()
+            .map(|feature| (effect(feature), feature["name"].as_str().expect("a name")))
+            .collect();
+        largest.sort_by(|a, b| b.0.total_cmp(&a.0));
+        for command in [&train, "inspect model.json"] {
+            let short = place.done(command).stdout;
+            let lines = coefficients(&short);
+            assert_eq!(lines.len(), 51, "{short}");
+            for (line, (_, name)) in lines.iter().zip(&largest) {
+                assert_eq!(line.split_whitespace().next(), Some(*name), "{short}");
+            }
+            assert_eq!(lines[50], "... and 70 others, with smaller effects of 1 std. dev. (-v shows all)");
+            let long = place.done(&format!("{command} -v")).stdout;
+            let lines = coefficients(&long);
+            assert_eq!(lines.len(), 120, "{long}");
+            assert!(
+                lines.iter().zip(&names).all(|(line, name)| line.split_whitespace().next() == Some(name)),
+                "{long}"
+            );
+        }
+        let inspected = place.done("inspect model.json --json").json();
+        assert_eq!(inspected["model"]["features"].as_array().map(Vec::len), Some(120));
+    }
+}
+
 #[test]
 fn thousands_of_columns_stay_readable() {
     let place = Place::new();

@@ -1388,6 +1388,35 @@ fn times_that_nobody_names_are_left_out_with_a_note() {
     assert_eq!(names(&place.model("data.parquet --label y --features at_*,x --ignore *_ns")), ["at_ms", "at_us", "x"]);
 }
 
+/// Elements of lists that are all there are read as columns of their own would be, bit for bit, in row groups that begin
+/// anywhere.
+#[test]
+fn elements_of_lists_are_columns_bit_for_bit() {
+    let mut random = Random(31);
+    let elements: [Vec<f64>; 3] = std::array::from_fn(|_| (0..ROWS).map(|_| random.unit()).collect());
+    let labels: BooleanArray = (0..ROWS).map(|row| Some(random.label(2.0 * elements[1][row] - 1.0))).collect();
+    let row = |row: usize| Some(elements.each_ref().map(|e| Some(e[row])));
+    let wide: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float64Type, _, _>((0..ROWS).map(row)));
+    let row = |row: usize| Some(elements.each_ref().map(|e| Some(e[row] as f32)));
+    let narrow: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>((0..ROWS).map(row)));
+    for (lists, data_type) in [(wide, DataType::Float64), (narrow, DataType::Float32)] {
+        let place = Place::new();
+        let of_lists = [("e", lists), ("y", Arc::new(labels.clone()) as ArrayRef)];
+        write_parquet(&place.path("lists.parquet"), &of_lists, 700);
+        let column = |k: usize| {
+            let values: ArrayRef = Arc::new(Float64Array::from(elements[k].clone()));
+            cast(&values, &data_type).expect("floats")
+        };
+        let columns =
+            [("a", column(0)), ("b", column(1)), ("c", column(2)), ("y", Arc::new(labels.clone()) as ArrayRef)];
+        write_parquet(&place.path("columns.parquet"), &columns, 1_100);
+        let [of_lists, of_columns] =
+            ["lists", "columns"].map(|name| place.model(&format!("{name}.parquet --label y --quiet -o {name}.json")));
+        assert_eq!(of_lists["features"][2]["name"], "e[2]");
+        assert_eq!(coefficients(&of_lists), coefficients(&of_columns));
+    }
+}
+
 /// A struct `s` with `a`, nulls of its own and of the struct, and `in.b`; a list `e` of three; a decimal `d`.
 fn nested() -> Kinds {
     let mut kinds = Kinds::new();
