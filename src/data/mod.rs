@@ -1,6 +1,6 @@
 //! Tables in: which columns, Parquet reading, scaling. Only this folder knows arrow and parquet.
 //!
-//! A file is decoded in jobs of one column of one row group each. A job hands its values to a
+//! A file is decoded in jobs of one column of one row group each, or of several with few rows. A job hands its values to a
 //! [`Store`], narrowed and scaled; no table ever exists on the host as a whole unless the store keeps it.
 //! What must see the file's own f64 values goes through it with [`fold_rows`], a block of whole rows at a time.
 
