@@ -408,7 +408,7 @@ fn sample(table: &Table, features: &[FeaturePlan], monitor: &dyn Monitor) -> Res
     let groups: Vec<usize> = (0..table.groups.len()).filter(|&group| !ranges[group].is_empty()).collect();
     let of_part = |places: &Range<usize>, group: usize| -> Result<Vec<Vec<f64>>> {
         let mut values = vec![Vec::new(); places.len()];
-        let is_whole = ranges[group] == [0..table.groups[group].file_rows];
+        let is_whole = matches!(&ranges[group][..], [all] if *all == (0..table.groups[group].file_rows));
         let part = Part { rows: (!is_whole).then(|| ranges[group].clone()), ..Part::whole(group) };
         decode(table, &part, &columns[places.clone()], |_, arrays| {
             monitor.check()?;
@@ -498,7 +498,9 @@ fn read(
             read.moments.extent().map_or(Ok(()), |extent| check_extent(table, job.group, how.column, extent))?;
         }
         if is_one_group {
-            reads.iter_mut().for_each(|read| read.moments.close());
+            for read in &mut reads {
+                read.moments.close();
+            }
         }
         Ok(reads)
     };
@@ -527,7 +529,9 @@ fn read(
             }
         }
         if !is_one_group {
-            merged.iter_mut().for_each(|column| column.moments.close());
+            for column in &mut merged {
+                column.moments.close();
+            }
         }
         all.extend(merged);
     }
