@@ -297,7 +297,7 @@ impl Store for Nowhere {
 }
 
 /// What a column costs does not grow with the number of the others: nobody goes through all of them for each of them.
-/// Eight times as many took 23 times as long when a decoder was made over all of them for every one.
+/// Eight times as many took 34 times as long when a decoder was made over all of them for every one.
 #[test]
 fn eight_times_the_columns_take_about_eight_times_as_long() {
     let folder = tempfile::tempdir().expect("a folder");
