@@ -241,14 +241,12 @@ impl Coordinates {
     /// The device's Hessian to the solver's: `T'HT`.
     pub fn hessian(&self, device: &Symmetric) -> Symmetric {
         let map = self.map(device.size());
+        let parts = |i: usize| [(map[i].index, map[i].ratio), (map[i].last, map[i].pull)];
+        let Some(pattern) = device.pattern() else { return device.combined(map.len(), parts) };
         let entry = |a: usize, b: usize| {
-            let (a, b) = (&map[a], &map[b]);
-            a.ratio * b.ratio * device.get(a.index, b.index)
-                + a.ratio * b.pull * device.get(a.index, b.last)
-                + a.pull * b.ratio * device.get(a.last, b.index)
-                + a.pull * b.pull * device.get(a.last, b.last)
+            let products = parts(a).map(|(i, of_a)| parts(b).map(|(j, of_b)| of_a * of_b * device.get(i, j)));
+            products.as_flattened().iter().sum()
         };
-        let Some(pattern) = device.pattern() else { return Symmetric::from_lower(map.len(), entry) };
         // Loose columns are not centred, so they stay loose.
         let groups: Vec<Option<usize>> = map.iter().map(|share| pattern.group(share.index)).collect();
         Symmetric::of_pattern(Arc::new(Pattern::new(&groups, self.intercept)), entry)
