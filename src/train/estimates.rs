@@ -134,7 +134,7 @@ pub(super) fn model(
             delta: outcome.delta,
             existence,
             separation: fit.separation.clone(),
-            delta_is_approximate: fit.settings.approximate && fit.verified.is_none(),
+            delta_is_approximate: fit.settings.approximate && !outcome.is_bounded && fit.verified.is_none(),
             delta_floor: outcome.delta_floor,
             tolerance: job.tolerance,
             gradient_norm: outcome.gradient_norm(),
