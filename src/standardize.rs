@@ -163,21 +163,18 @@ impl Coordinates {
         solver
     }
 
-    /// The linear map from the solver's parameters of a margin to one coefficient on the original scale, as a vector
-    /// `[dimension]`: that of the active column `index`, or of the intercept for `None`.
-    pub fn coefficient_map(&self, index: Option<usize>) -> Vec<f64> {
-        let mut map = vec![0.0; self.dimension()];
+    /// The linear map from the solver's parameters of a margin to one coefficient on the original scale, that of the active
+    /// column `index` or of the intercept for `None`: its entries, place and value.
+    pub fn coefficient_map(&self, index: Option<usize>) -> Vec<(usize, f64)> {
         match index {
-            Some(index) => map[index] = 1.0 / self.columns[self.active[index]].scale,
+            Some(index) => vec![(index, 1.0 / self.columns[self.active[index]].scale)],
             None if self.intercept => {
-                for (entry, &j) in map.iter_mut().zip(&self.active) {
-                    *entry = -self.columns[j].mean / self.columns[j].scale;
-                }
-                map[self.active.len()] = 1.0;
+                let of_column = |(place, &j): (usize, &usize)| (place, -self.columns[j].mean / self.columns[j].scale);
+                let own = (self.active.len(), 1.0);
+                self.active.iter().enumerate().map(of_column).chain([own]).collect()
             }
-            None => {}
+            None => Vec::new(),
         }
-        map
     }
 
     /// The device's gradient `[margins][columns + 1]` to the solver's `[margins][dimension]`: the transposed map.

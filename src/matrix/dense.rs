@@ -140,6 +140,17 @@ pub(super) fn add_square(sum: &mut DMatrix<f64>, a: &[f64]) {
     });
 }
 
+/// `AB`.
+pub(super) fn product(a: &DMatrix<f64>, b: &DMatrix<f64>) -> DMatrix<f64> {
+    let (rows, columns) = (a.nrows(), b.ncols());
+    let mut product = DMatrix::zeros(rows, columns);
+    product.as_mut_slice().par_chunks_mut(BLOCK * rows.max(1)).enumerate().for_each(|(index, block)| {
+        let others = block.len() / rows;
+        view_mut(block, rows, 0..rows, others).gemm(1.0, a, &b.columns(index * BLOCK, others), 0.0);
+    });
+    product
+}
+
 /// Rows and the first columns of columns `[columns][n]`.
 fn view(columns: &[f64], n: usize, rows: Range<usize>, width: usize) -> DMatrixView<'_, f64, Dyn, Dyn> {
     DMatrixView::from_slice_with_strides(&columns[rows.start..], rows.len(), width, 1, n)
@@ -218,6 +229,14 @@ mod tests {
         add_square(&mut sum, a.as_slice());
         let expected = a.transpose() * &a;
         assert!((0..300).all(|j| (j..300).all(|i| sum[(i, j)] == expected[(i, j)] + 2.0)));
+    }
+
+    #[test]
+    fn a_product_is_that_of_its_definition() {
+        let a = DMatrix::from_fn(150, 300, |i, j| ((i * 7 + j * 3) % 11) as f64 - 5.0);
+        let b = DMatrix::from_fn(300, 260, |i, j| ((i * 5 + j * 2) % 7) as f64 - 3.0);
+        assert!(product(&a, &b) == &a * &b);
+        assert!(product(&DMatrix::zeros(0, 3), &DMatrix::zeros(3, 2)) == DMatrix::zeros(0, 2));
     }
 
     /// The same bits with one thread and with several.

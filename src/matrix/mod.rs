@@ -11,6 +11,7 @@ mod thin;
 use std::sync::Arc;
 
 use nalgebra::{DMatrix, DVector};
+use rayon::prelude::*;
 
 pub use basis::{Basis, product, products_with};
 use coupled::Coupled;
@@ -262,15 +263,25 @@ impl Symmetric {
     #[must_use]
     pub fn congruence(&self, inner: &Self) -> Self {
         assert!([self, inner].iter().all(|matrix| matrix.is_whole()), "a product of what is not kept whole");
-        Self::whole(&self.entries * &inner.entries * &self.entries)
+        Self::whole(dense::product(&dense::product(&self.entries, &inner.entries), &self.entries))
     }
 
-    /// `A'M A` of one that is kept whole, with the `columns` of A.
+    /// `A'M A` of one that is kept whole, with the `columns` of A, each a list of its entries: place and value.
+    ///
+    /// # Cost
+    /// A few operations for each entry and row, not for each pair of rows.
     #[must_use]
-    pub fn along(&self, columns: &[Vec<f64>]) -> Self {
+    pub fn along(&self, columns: &[Vec<(usize, f64)>]) -> Self {
         assert!(self.is_whole(), "a product of what is not kept whole");
-        let a = DMatrix::from_fn(self.size(), columns.len(), |i, j| columns[j][i]);
-        Self::whole(a.tr_mul(&(&self.entries * &a)))
+        let times = |column: &Vec<(usize, f64)>| {
+            let mut sum = DVector::zeros(self.size());
+            for &(place, value) in column {
+                sum.axpy(value, &self.entries.column(place), 1.0);
+            }
+            columns.iter().map(|other| other.iter().map(|&(place, value)| value * sum[place]).sum()).collect()
+        };
+        let products: Vec<Vec<f64>> = columns.par_iter().map(times).collect();
+        Self::from_lower(columns.len(), |i, j| products[j][i])
     }
 
     /// `M v`.
@@ -345,7 +356,7 @@ mod tests {
     fn a_congruence_is_that_of_its_definition() {
         let matrix = Symmetric::from_lower(3, |i, j| [[2.0, 0.0, 0.0], [3.0, 5.0, 0.0], [7.0, 11.0, 13.0]][i][j]);
         let columns = [vec![1.0, -2.0, 0.5], vec![0.0, 0.0, 4.0]];
-        let along = matrix.along(&columns);
+        let along = matrix.along(&[vec![(0, 1.0), (1, -2.0), (2, 0.5)], vec![(2, 4.0)]]);
         assert_eq!(along.size(), 2);
         for (i, a) in columns.iter().enumerate() {
             for (j, b) in columns.iter().enumerate() {
