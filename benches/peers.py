@@ -60,10 +60,11 @@ PEERS = {
 SOLVERS = {"sklearn-newton": "newton-cholesky"}  # of scikit-learn, where its name is not that of the peer
 
 
-def importer(name: str, l2: float = 0) -> Callable:
+def importer(name: str, l2: float = 0, scaling: float = 100) -> Callable:
     """A function of features, label and tolerance that gives weights, intercept and device.
 
     `l2` is the strength of a penalty on the mean loss, `l2 / 2` times the squared weights, for scikit-learn and glum only.
+    liblinear penalises the intercept too, by `scaling` squared less.
     """
     if name == "torch":
         return torch()
@@ -86,8 +87,8 @@ def importer(name: str, l2: float = 0) -> Callable:
         options, tolerance_name = {"solver": solver, "max_iter": 10_000}, "tol"
         if solver in ("sag", "saga", "liblinear", "liblinear-dual"):  # rows in an order by chance
             options["random_state"] = 0
-        if solver.startswith("liblinear"):  # penalises the intercept too, by the square of this factor less
-            options |= {"solver": "liblinear", "dual": solver == "liblinear-dual", "intercept_scaling": 100}
+        if solver.startswith("liblinear"):
+            options |= {"solver": "liblinear", "dual": solver == "liblinear-dual", "intercept_scaling": scaling}
 
     def fit(x, y, tolerance: float):
         if name.startswith("sklearn"):

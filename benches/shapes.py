@@ -74,15 +74,18 @@ SHAPES = [
     Shape(200, 20_000, l2=1),
 ]
 
+# What is tried of each peer: precisions, and of liblinear, which takes float64 only and penalises the intercept, also factors
+# that make that as good as nothing; too large ones slow its dual.
 BOTH = ("float32", "float64")
+SCALED = ("float64, intercept scaling 10", "float64, intercept scaling 100", "float64, intercept scaling 1")
 PEERS = {
     "sklearn-lbfgs": Peer("lbfgs", "scikit-learn", precisions=BOTH),
     "sklearn-newton-cholesky": Peer("newton-cholesky", "scikit-learn", precisions=BOTH),
     "sklearn-newton-cg": Peer("newton-cg", "scikit-learn", precisions=BOTH),
     "sklearn-sag": Peer("sag", "scikit-learn", precisions=BOTH),
     "sklearn-saga": Peer("saga", "scikit-learn", precisions=BOTH),
-    "sklearn-liblinear": Peer("liblinear", "scikit-learn", precisions=("float64",)),  # takes no other
-    "sklearn-liblinear-dual": Peer("liblinear, dual", "scikit-learn", precisions=("float64",)),
+    "sklearn-liblinear": Peer("liblinear", "scikit-learn", precisions=SCALED),
+    "sklearn-liblinear-dual": Peer("liblinear, dual", "scikit-learn", precisions=SCALED),
     "glum": Peer("glum", "glum", precisions=BOTH),
 }
 
@@ -194,14 +197,17 @@ def read(job: SimpleNamespace):
     return features_of(table, "F" if job.name == "glum" else "C", job.precision), y
 
 
+def width(schema) -> int:
+    return schema.field("x").type.list_size if "x" in schema.names else len(schema.names) - 1
+
+
 def blocks(data: str):
     """The file in float64, some rows at a time, so that memory stays bounded."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(data)
-    features = file.metadata.num_columns - 1
-    for batch in file.iter_batches(max(1024, BLOCK // features)):
+    for batch in file.iter_batches(max(1024, BLOCK // width(file.schema_arrow))):
         table = pa.Table.from_batches([batch])
         yield features_of(table, "C", "float64"), table.column("y").to_numpy().astype(float)
 
@@ -279,7 +285,7 @@ def evaluate(job: SimpleNamespace) -> dict[str, Any]:
     import numpy as np
     import pyarrow.parquet as pq
 
-    features, solutions, told = pq.ParquetFile(job.data).metadata.num_columns - 1, [], []
+    features, solutions, told = width(pq.read_schema(job.data)), [], []
     for file in job.files:
         if file.endswith(".npy"):
             solutions.append(np.load(file))
@@ -306,7 +312,9 @@ def start_peer(job: SimpleNamespace):
     # A peer that wants more memory than the machine has gets an error, and nobody else is ended for it.
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    return peers.importer(job.name, job.l2)
+    precision, _, scaling = job.precision.partition(", intercept scaling ")
+    job.precision = precision
+    return peers.importer(job.name, job.l2, float(scaling or 1))
 
 
 def solution_of(weights, intercept):
@@ -334,8 +342,10 @@ def fit(job: SimpleNamespace) -> dict[str, Any]:
 def tune(job: SimpleNamespace) -> dict[str, Any]:
     """Walks the ladder from the rung `start` to the loosest one that reaches the gap.
 
-    Each rung tried is a line of `out`, for a fit beyond the limit ends this process.
+    Each rung tried is a line of `out`, for a fit beyond the limit ends this process. Gives up where four rungs in a row
+    bring nothing, for then it is not the tolerance that stops it.
     """
+    variant, gaps = job.precision, []
     fit = start_peer(job)
     begin = clock()
     x, y = read(job)
@@ -351,16 +361,20 @@ def tune(job: SimpleNamespace) -> dict[str, Any]:
             signal.setitimer(signal.ITIMER_REAL, 0)
             objective = objectives(job.data, job.l2, [solution_of(weights, intercept)])[0]
             gap = (objective - job.objective) / (job.null - job.objective)
-            rung = {"place": place, "tolerance": LADDER[place], "precision": job.precision, "gap": gap, "seconds": seconds}
+            rung = {"place": place, "tolerance": LADDER[place], "precision": variant, "gap": gap, "seconds": seconds}
             print(json.dumps(rung), file=out, flush=True)
+            gaps.append(gap)
             return gap <= job.gap
+
+        def stalls() -> bool:
+            return len(gaps) > 4 and min(gaps[-4:]) > 0.9 * min(gaps[:-4])
 
         place = job.start
         if reaches(place):
             while place > 0 and reaches(place - 1):
                 place -= 1
         else:
-            while place + 1 < len(LADDER) and not reaches(place + 1):
+            while place + 1 < len(LADDER) and not stalls() and not reaches(place + 1):
                 place += 1
     return {}
 
@@ -545,7 +559,8 @@ class Bench:
         self.peers = [name for name in chosen if PEERS[name].package in told["versions"]]
         program_version = measure([self.program, "--version"], self.folder)[0].strip()
         return {"date": str(datetime.date.today()), "machine": peers.machine(), "blas": told["blas"],
-                "versions": [program_version, f"Python {platform.python_version()}", *(" ".join(v) for v in told["versions"].items())],
+                "versions": [program_version, f"Python {platform.python_version()}",
+                             *(f"{package} {version}" for package, version in told["versions"].items())],
                 "left out": [PEERS[name].title for name in chosen if name not in self.peers], "unset": self.unset}  # fmt: skip
 
     def work(self, task: str, limit: float | None = None, **job: Any) -> dict[str, Any]:
@@ -636,14 +651,15 @@ def report(machine: dict[str, Any], rows: list[dict[str, Any]], args: argparse.N
         for name, found in row["contestants"].items():
             start = f"| {row['shape']} | {row['variant']} | {title[name]} | "
             if name in PEERS:
-                start += f"{found.get('tolerance', '–')}{', float64' if found.get('precision') == 'float64' else ''} | "
+                start += f"{found.get('tolerance', '–')}{', ' * ('precision' in found)}{found.get('precision', '')} | "
             else:
                 start += "default | "
             if middle := medians(found):
                 runs = found["runs"]
-                note = {run["status"] for run in runs if run.get("status", "converged") != "converged"}
-                lines.append(start + f"{gap_of(middle['gap'])}{', ' * bool(note)}{', '.join(note)} | {spread([r['wall'] for r in runs])} | "
-                             f"{spread([r['fit'] for r in runs])} | {memory(middle['peak'])} |")  # fmt: skip
+                notes = {run["status"] for run in runs if "status" in run} - {"converged"}
+                whole, alone = (spread([run[key] for run in runs]) for key in ("wall", "fit"))
+                gap = ", ".join([gap_of(middle["gap"]), *sorted(notes)])
+                lines.append(start + f"{gap} | {whole} | {alone} | {memory(middle['peak'])} |")
             elif "late" in found:
                 lines.append(start + f"– | > {found['late']:.0f} | – | – |")
             elif "failed" in found:
