@@ -42,6 +42,7 @@ import peers
 from peers import Failed, Late, Peer, clock, measure, number, say, spread
 
 FACTOR, SHORTEST, LONGEST = 5, 10, 180  # when a contestant is ended: times our seconds; seconds
+SLOW = 10  # seconds of a fit from which on not every rung and not every precision is tried
 CONDITION = 1e4
 LADDER = [f"{digit}e-{exponent}" for exponent in range(1, 11) for digit in (3, 1)]
 START = LADDER.index("1e-3")  # a rung from which few are far
@@ -351,9 +352,11 @@ def tune(job: SimpleNamespace) -> dict[str, Any]:
     x, y = read(job)
     had = clock() - begin
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process, whatever library it is in
+    step = 1
     with open(job.out, "w") as out:
 
         def reaches(place: int) -> bool:
+            nonlocal step
             signal.setitimer(signal.ITIMER_REAL, job.limit)
             begin = clock()
             weights, intercept, _ = fit(x, y, float(LADDER[place]))
@@ -364,6 +367,7 @@ def tune(job: SimpleNamespace) -> dict[str, Any]:
             rung = {"place": place, "tolerance": LADDER[place], "precision": variant, "gap": gap, "seconds": seconds}
             print(json.dumps(rung), file=out, flush=True)
             gaps.append(gap)
+            step = 1 if seconds < SLOW else 2
             return gap <= job.gap
 
         def stalls() -> bool:
@@ -371,11 +375,11 @@ def tune(job: SimpleNamespace) -> dict[str, Any]:
 
         place = job.start
         if reaches(place):
-            while place > 0 and reaches(place - 1):
-                place -= 1
+            while place >= step and reaches(place - step):
+                place -= step
         else:
-            while place + 1 < len(LADDER) and not stalls() and not reaches(place + 1):
-                place += 1
+            while place + step < len(LADDER) and not stalls() and not reaches(place := place + step):
+                pass
     return {}
 
 
@@ -453,6 +457,9 @@ class Row:
                 say(f"    {name}, {precision}: {best['tolerance']}, gap {best['gap']:.1e}, {best['seconds']:.2f} s")
                 if not found.get("reached") or best["seconds"] < found["seconds"]:
                     found = best | {"reached": True}
+                others = [other["seconds"] for other in self.figures["contestants"].values() if "seconds" in other]
+                if best["seconds"] > max(SLOW, 5 * min(others, default=math.inf)):
+                    break
                 continue
             best = min(tried, key=lambda rung: rung["gap"], default={"gap": math.inf})
             say(f"    {name}, {precision}: {ended or 'not reached'}; best gap {best['gap']:.1e}")
@@ -610,11 +617,13 @@ def memory(peak: float | None) -> str:
     return "n/a" if peak is None else ("< " if peak < 1.1 * own else "") + f"{peak / 1e6:.0f}"
 
 
-def cell(found: dict[str, Any], mine: dict[str, float] | None, unmeasured: str) -> str:
-    """Seconds of the whole process, and of the fit in brackets; bold where gpu-logreg takes longer."""
+def cell(found: dict[str, Any], mine: dict[str, float] | None, unmeasured: str, asked: float) -> str:
+    """Seconds of the whole process, and of the fit in brackets; bold where gpu-logreg takes longer, with a gap that is too
+    large, but for threads that add in another order."""
     if theirs := medians(found):
         faster = {key: mine is not None and theirs[key] < mine[key] or unmeasured == "late" for key in ("wall", "fit")}
-        return f"{marked(number(theirs['wall']), faster['wall'])} ({marked(number(theirs['fit']), faster['fit'])})"
+        times = f"{marked(number(theirs['wall']), faster['wall'])} ({marked(number(theirs['fit']), faster['fit'])})"
+        return times + f", gap {gap_of(theirs['gap'])}" * (not theirs["gap"] <= 1.5 * asked)
     if "late" in found:
         return f"> {found['late']:.0f}"
     return "failed" if "failed" in found else "not reached" if "gap" in found else "–"
@@ -637,7 +646,7 @@ def report(machine: dict[str, Any], rows: list[dict[str, Any]], args: argparse.N
         contestants = row["contestants"]
         mine = medians(contestants[OURS])
         unmeasured = "late" if "late" in contestants[OURS] else ""
-        cells = [cell(found, None if name == OURS else mine, "" if name not in PEERS else unmeasured)
+        cells = [cell(found, None if name == OURS else mine, "" if name not in PEERS else unmeasured, args.gap)
                  for name, found in contestants.items()]  # fmt: skip
         quickest = [m for n, f in contestants.items() if n.startswith("sklearn") and (m := medians(f))]
         peak = memory(min(quickest, key=lambda m: m["wall"])["peak"]) if quickest else "–"
@@ -736,6 +745,7 @@ def main() -> None:
         for shape in SHAPES:
             print(f"{shape}" + f"  --l2 {shape.l2:g}" * (shape.l2 is not None))
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no worker stays behind, and no folder
     with tempfile.TemporaryDirectory(prefix="shapes-") as folder:
         try:
             compare(args, Path(folder))
