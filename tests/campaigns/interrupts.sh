@@ -62,7 +62,7 @@ EOF
 import json, os, random, signal, statistics, subprocess, sys, time
 
 shape, count, limit, out, command = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4], sys.argv[5:]
-MOST, GIVE_UP = 1.0, 60.0  # seconds
+MOST, GIVE_UP = 1.0, 10.0  # seconds
 SLACK = 20 * 2**20  # bytes
 model = os.path.join(out, "model.json")
 
@@ -134,6 +134,9 @@ for index in range(count):
         worst_at = at
     answers.append(answer)
     peaks.append(peak)
+    if answer > GIVE_UP:  # it was killed, which says nothing of its end and of its files
+        faults.append(f"{number.name} at {at:.3f} s: the run had not ended {GIVE_UP:g} s later")
+        continue
     # By the handler; done already; or before there was a handler.
     if code not in (130, 0, -number):
         faults.append(f"{number.name} at {at:.3f} s: exit code {code}")
