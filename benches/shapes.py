@@ -173,9 +173,12 @@ def features_of(table, order: str, precision: str):
 
     names = [name for name in table.column_names if name != "y"]
     if names == ["x"]:
-        lists = table.column("x").combine_chunks()
-        x = lists.flatten().to_numpy().reshape(len(lists), -1)
-        return np.asarray(x, dtype=precision, order=order)
+        parts = [part.flatten().to_numpy().reshape(len(part), -1) for part in table.column("x").chunks]
+        if len(parts) == 1:
+            return np.asarray(parts[0], dtype=precision, order=order)
+        x = np.empty((table.num_rows, parts[0].shape[1]), dtype=precision, order=order)
+        np.concatenate(parts, out=x)
+        return x
     x = np.empty((table.num_rows, len(names)), dtype=precision, order=order)
     if order == "F":
         for j, name in enumerate(names):
@@ -743,7 +746,7 @@ def main() -> None:
         return
     if args.list:
         for shape in SHAPES:
-            print(f"{shape}" + f"  --l2 {shape.l2:g}" * (shape.l2 is not None))
+            print(shape if shape.l2 is None else f"{shape}  --l2 {shape.l2:g}")
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no worker stays behind, and no folder
     with tempfile.TemporaryDirectory(prefix="shapes-") as folder:
