@@ -681,7 +681,7 @@ def report(machine: dict[str, Any], rows: list[dict[str, Any]], args: argparse.N
     return "\n".join(lines)
 
 
-def shape_of(text: str, as_list: bool | None = None) -> Shape:
+def shape_of(text: str) -> Shape:
     """A shape of the table by its name, or another one that is written like them."""
     for shape in SHAPES:
         if str(shape) == text:
