@@ -2,6 +2,7 @@
 //! of the penalised loss summed row by row over the values of the file.
 
 /// What tests of the program as a process share; each file takes the parts that it uses.
+#[allow(dead_code, reason = "each test file uses its part of them")]
 mod common {
     pub(crate) mod adapter;
     pub(crate) mod data;
@@ -33,8 +34,7 @@ struct Case {
     flags: &'static str,
 }
 
-const PLAIN: Case =
-    Case { name: "", rows: 0, features: 0, shared: 0.0, l2: 1e-2, is_weighted: false, flags: "" };
+const PLAIN: Case = Case { name: "", rows: 0, features: 0, shared: 0.0, l2: 1e-2, is_weighted: false, flags: "" };
 
 const CASES: &[Case] = &[
     Case { name: "fewer rows than features", rows: 200, features: 400, ..PLAIN },
@@ -47,6 +47,11 @@ const CASES: &[Case] = &[
     Case { name: "a strong penalty", rows: 600, features: 300, l2: 30.0, ..PLAIN },
     Case { name: "without any Hessian", rows: 400, features: 300, shared: 0.9, flags: "--solver lbfgs", ..PLAIN },
 ];
+
+/// The unit and the centre of a column.
+fn place_of(column: usize) -> (f64, f64) {
+    (2.0_f64.powi(column as i32 % 5 - 2), (column % 7) as f64 - 3.0)
+}
 
 /// What a case is made of.
 struct Rows {
@@ -63,12 +68,11 @@ impl Rows {
         let rows = case.rows;
         let mut columns: Vec<Vec<f64>> = Vec::with_capacity(case.features);
         for j in 0..case.features {
-            // Every column in a unit and around a centre of its own.
-            let (unit, centre) = (2.0_f64.powi(j as i32 % 5 - 2), (j % 7) as f64 - 3.0);
-            let before = columns.last().filter(|_| case.shared > 0.0);
-            let (former_unit, former_centre) = (2.0_f64.powi((j as i32 + 4) % 5 - 2), ((j + 6) % 7) as f64 - 3.0);
+            let (unit, centre) = place_of(j);
+            let before = j.checked_sub(1).map(|former| (&columns[former], place_of(former)));
             let values = (0..rows).map(|row| {
-                let shared = before.map_or(0.0, |before| case.shared * (before[row] - former_centre) / former_unit);
+                let standard = |(values, (unit, centre)): (&Vec<f64>, (f64, f64))| (values[row] - centre) / unit;
+                let shared = case.shared * before.map_or(0.0, standard);
                 let own = (1.0 - case.shared * case.shared).sqrt() * normal();
                 f64::from((centre + unit * (shared + own)) as f32)
             });
@@ -77,15 +81,15 @@ impl Rows {
         }
         let weights = (0..rows).map(|row| if case.is_weighted { (row % 4) as f64 } else { 1.0 }).collect();
         let offsets = (0..rows).map(|row| if case.is_weighted { (row % 9) as f64 / 8.0 - 0.5 } else { 0.0 }).collect();
-        let labels = (0..rows).map(|row| columns[0][row] * 2.0 - columns[7][row] + normal() > 1.0).collect();
+        let standard = |j: usize, row: usize| (columns[j][row] - place_of(j).1) / place_of(j).0;
+        let labels = (0..rows).map(|row| standard(0, row) - standard(7, row) + normal() > 0.2).collect();
         Self { columns, labels, weights, offsets }
     }
 
     fn place(&self, case: &Case) -> Place {
         let names: Vec<String> = (0..case.features).map(|j| format!("x{j}")).collect();
-        let narrow = |values: &Vec<f64>| -> ArrayRef {
-            Arc::new(values.iter().map(|x| *x as f32).collect::<Float32Array>())
-        };
+        let narrow =
+            |values: &Vec<f64>| -> ArrayRef { Arc::new(values.iter().map(|x| *x as f32).collect::<Float32Array>()) };
         let features = names.iter().map(String::as_str).zip(self.columns.iter().map(narrow));
         let wide = |values: &[f64]| -> ArrayRef { Arc::new(Float64Array::from(values.to_vec())) };
         let mut table: Vec<(&str, ArrayRef)> = features.collect();
@@ -105,8 +109,7 @@ impl Rows {
         let n: f64 = self.weights.iter().sum();
         let (mut gradient, mut hessian) = (vec![0.0; size], vec![vec![0.0; size]; size]);
         for row in 0..self.labels.len() {
-            let x: Vec<f64> =
-                (0..size).map(|j| if j < first { 1.0 } else { self.columns[j - first][row] }).collect();
+            let x: Vec<f64> = (0..size).map(|j| if j < first { 1.0 } else { self.columns[j - first][row] }).collect();
             let b = if intercept { number(model, "/intercept") } else { 0.0 };
             let z = b + self.offsets[row] + x[first..].iter().zip(&weights).map(|(x, w)| x * w).sum::<f64>();
             let p = 1.0 / (1.0 + (-z).exp());

@@ -51,7 +51,8 @@ impl Symmetric {
         }
         let Some(Loose { pattern, border, own }) = &self.loose else {
             let coupled = self.coupled.clone();
-            return dense::cholesky(self.entries.clone()).map(|cholesky| Factor { coupled, ..Factor::of_whole(cholesky) });
+            return dense::cholesky(self.entries.clone())
+                .map(|cholesky| Factor { coupled, ..Factor::of_whole(cholesky) });
         };
         if !own.iter().all(|x| *x > 0.0) {
             return None;

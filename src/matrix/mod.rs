@@ -50,7 +50,7 @@ impl Symmetric {
     /// `A'A` for the columns of `A` `[n][rows]`, kept as they are: worth it where there are fewer rows than columns.
     pub fn of_few_rows(n: usize, columns: Vec<f64>) -> Self {
         let a = DMatrix::from_vec(columns.len() / n.max(1), n, columns);
-        let thin = Some(Thin { a, own: DVector::zeros(n) });
+        let thin = Some(Thin { a: Arc::new(a), own: DVector::zeros(n) });
         Self { thin, ..Self::whole(DMatrix::zeros(0, 0)) }
     }
 
@@ -305,7 +305,7 @@ impl Symmetric {
     #[must_use]
     pub fn restricted(&self, kept: &[usize]) -> Self {
         if let Some(thin) = &self.thin {
-            let (a, own) = (thin.a.select_columns(kept), thin.own.select_rows(kept));
+            let (a, own) = (Arc::new(thin.a.select_columns(kept)), thin.own.select_rows(kept));
             return Self { thin: Some(Thin { a, own }), ..Self::whole(DMatrix::zeros(0, 0)) };
         }
         Self::from_lower(kept.len(), |i, j| self.get(kept[i], kept[j]))
@@ -315,7 +315,9 @@ impl Symmetric {
     pub fn is_finite(&self) -> bool {
         let of_loose = |Loose { border, own, .. }: &Loose| border.iter().chain(own.iter()).all(|x| x.is_finite());
         let of_thin = |Thin { a, own }: &Thin| a.iter().chain(own.iter()).all(|x| x.is_finite());
-        self.thin.as_ref().is_none_or(of_thin) && self.entries.iter().all(|x| x.is_finite()) && self.loose.as_ref().is_none_or(of_loose)
+        self.thin.as_ref().is_none_or(of_thin)
+            && self.entries.iter().all(|x| x.is_finite())
+            && self.loose.as_ref().is_none_or(of_loose)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The matrix of fewer rows than parameters: `A'A + D`, with the rows of `A` kept as they are.
 
+use std::sync::Arc;
+
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 
 use crate::matrix::dense;
@@ -7,8 +9,8 @@ use crate::matrix::dense;
 /// `A'A + D` `[n x n]`, for `A` `[rows x n]` and a diagonal `D`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Thin {
-    /// The columns of A.
-    pub(super) a: DMatrix<f64>,
+    /// `[rows x n]`; a factor shares it.
+    pub(super) a: Arc<DMatrix<f64>>,
     /// The diagonal of D.
     pub(super) own: DVector<f64>,
 }
@@ -19,10 +21,13 @@ const LEAST_SHARE: f64 = 1e-12;
 /// Of the mean of the diagonal, the share of D up to which one parameter may have none of its own.
 const NONE: f64 = 1e-10;
 
+/// Columns of A that are scaled at a time.
+const COLUMNS: usize = 1024;
+
 impl Thin {
     pub(super) fn times(&self, v: &[f64]) -> Vec<f64> {
         let v = DVector::from_column_slice(v);
-        let of_rows = self.a.tr_mul(&(&self.a * &v));
+        let of_rows = self.a.tr_mul(&(&*self.a * &v));
         (of_rows + self.own.component_mul(&v)).iter().copied().collect()
     }
 
@@ -36,7 +41,7 @@ impl Thin {
 
     /// `S M S`.
     pub(super) fn scale_by(&mut self, scaling: &DVector<f64>) {
-        for (j, mut column) in self.a.column_iter_mut().enumerate() {
+        for (j, mut column) in Arc::make_mut(&mut self.a).column_iter_mut().enumerate() {
             column *= scaling[j];
             self.own[j] *= scaling[j] * scaling[j];
         }
@@ -52,7 +57,7 @@ impl Thin {
                 }
             }
         }
-        Self { a, own: DVector::zeros(n) }
+        Self { a: Arc::new(a), own: DVector::zeros(n) }
     }
 
     /// The factor; `None` where D is too small for it.
@@ -72,36 +77,33 @@ impl Thin {
             return None;
         }
         let own_apart = if self.own[apart] <= NONE * mean { 0.0 } else { self.own[apart] };
-        // `A D^-1/2`, without p; and its rows as columns for the product.
-        let mut scaled = self.a.clone();
-        for (j, mut column) in scaled.column_iter_mut().enumerate() {
-            column *= if j == apart { 0.0 } else { 1.0 / self.own[j].sqrt() };
+        let inverse = DVector::from_fn(n, |j, _| if j == apart { 0.0 } else { 1.0 / self.own[j] });
+        let rows = self.a.nrows();
+        let mut g = DMatrix::identity(rows, rows);
+        for first in (0..n).step_by(COLUMNS) {
+            let few = COLUMNS.min(n - first);
+            let scaled = DMatrix::from_fn(few, rows, |j, row| self.a[(row, first + j)] * inverse[first + j].sqrt());
+            dense::add_square(&mut g, scaled.as_slice());
         }
-        let mut g = DMatrix::identity(scaled.nrows(), scaled.nrows());
-        dense::add_square(&mut g, scaled.transpose().as_slice());
         let g = dense::cholesky(g)?;
-        let of_apart = g.solve(&self.a.column(apart).into_owned());
-        let complement = own_apart + of_apart.dot(&self.a.column(apart));
+        let column = self.a.column(apart);
+        let of_apart = g.solve(&column.into_owned());
+        let complement = own_apart + of_apart.dot(&column);
         if !(complement > 0.0 && complement.is_finite()) {
             return None;
         }
-        let mut factor = ThinFactor { scaled, own: self.own.clone(), g, apart, complement, border: DVector::zeros(0) };
         // `K^-1 A' a_p = D^-1 A' G^-1 a_p`.
-        let mut border = factor.scaled.tr_mul(&of_apart);
-        for (j, x) in border.iter_mut().enumerate() {
-            *x = if j == apart { 0.0 } else { *x / self.own[j].sqrt() };
-        }
-        factor.border = border;
-        Some(factor)
+        let border = self.a.tr_mul(&of_apart).component_mul(&inverse);
+        Some(ThinFactor { a: Arc::clone(&self.a), inverse, g, apart, complement, border })
     }
 }
 
 /// The factor of a [`Thin`] matrix.
 #[derive(Clone, Debug)]
 pub(super) struct ThinFactor {
-    /// `A D^-1/2`, 0 for the parameter apart.
-    scaled: DMatrix<f64>,
-    own: DVector<f64>,
+    a: Arc<DMatrix<f64>>,
+    /// `D^-1`, 0 for the parameter apart.
+    inverse: DVector<f64>,
     g: Cholesky<f64, Dyn>,
     apart: usize,
     complement: f64,
@@ -111,33 +113,33 @@ pub(super) struct ThinFactor {
 
 impl ThinFactor {
     pub(super) fn size(&self) -> usize {
-        self.own.len()
+        self.inverse.len()
     }
 
     pub(super) fn solve(&self, b: &[f64]) -> Vec<f64> {
-        let Self { scaled, own, g, apart, complement, border } = self;
-        let root = |j: usize| own[j].sqrt();
-        let v = DVector::from_fn(b.len(), |j, _| if j == *apart { 0.0 } else { b[j] / root(j) });
-        let inner = &v - scaled.tr_mul(&g.solve(&(scaled * &v)));
-        let mut x: Vec<f64> = (0..b.len()).map(|j| if j == *apart { 0.0 } else { inner[j] / root(j) }).collect();
-        let along: f64 = border.iter().zip(b).map(|(border, b)| border * b).sum();
+        let Self { a, inverse, g, apart, complement, border } = self;
+        let v = DVector::from_column_slice(b).component_mul(inverse);
+        let inner = g.solve(&(&**a * &v));
+        let along: f64 =
+            border.iter().zip(b).enumerate().map(|(j, (x, b))| if j == *apart { 0.0 } else { x * b }).sum();
         let of_apart = (b[*apart] - along) / complement;
-        for (x, border) in x.iter_mut().zip(border.iter()) {
-            *x -= border * of_apart;
-        }
+        let mut x = v - a.tr_mul(&inner).component_mul(inverse) - border * of_apart;
         x[*apart] = of_apart;
-        x
+        x.iter().copied().collect()
     }
 
     pub(super) fn inverse_diagonal(&self) -> Vec<f64> {
-        let Self { scaled, own, g, apart, complement, border } = self;
-        let mut inner = scaled.clone();
+        let Self { a, inverse, g, apart, complement, border } = self;
+        let mut inner = (**a).clone();
         let _ = g.l_dirty().solve_lower_triangular_mut(&mut inner);
         let of = |j: usize| {
-            let others = if j == *apart { 0.0 } else { (1.0 - inner.column(j).norm_squared()) / own[j] };
-            others + if j == *apart { 1.0 / complement } else { border[j] * border[j] / complement }
+            if j == *apart {
+                return 1.0 / complement;
+            }
+            let own = inverse[j] * (1.0 - inverse[j] * inner.column(j).norm_squared());
+            own + border[j] * border[j] / complement
         };
-        (0..own.len()).map(of).collect()
+        (0..inverse.len()).map(of).collect()
     }
 }
 
@@ -151,9 +153,9 @@ mod tests {
         for own_of_last in [0.0, 0.3] {
             let a = DMatrix::from_fn(7, 40, |i, j| ((i * 13 + j * 29) % 17) as f64 / 17.0 - 0.4);
             let own = DVector::from_fn(40, |j, _| if j == 39 { own_of_last } else { 0.01 + 0.02 * j as f64 });
-            let thin = Thin { a: a.clone(), own: own.clone() };
+            let thin = Thin { a: Arc::new(a.clone()), own: own.clone() };
             let whole = a.transpose() * &a + DMatrix::from_diagonal(&own);
-            let x: Vec<f64> = (0..40).map(|j| (1.7 * j as f64).sin()).collect();
+            let x: Vec<f64> = (0..40).map(|j| (1.7 * f64::from(j)).sin()).collect();
             let b = &whole * DVector::from_column_slice(&x);
             let close = |a: f64, b: f64| (a - b).abs() <= 1e-11 * b.abs().max(1.0);
             assert!(thin.times(&x).iter().zip(b.iter()).all(|(a, b)| close(*a, *b)));
@@ -169,6 +171,6 @@ mod tests {
     #[test]
     fn without_a_diagonal_there_is_no_factor() {
         let a = DMatrix::from_fn(3, 8, |i, j| (i + j) as f64);
-        assert!(Thin { a, own: DVector::zeros(8) }.factor().is_none());
+        assert!(Thin { a: Arc::new(a), own: DVector::zeros(8) }.factor().is_none());
     }
 }

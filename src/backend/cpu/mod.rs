@@ -76,6 +76,7 @@ impl CpuTable {
 
     /// A table whose Hessians are kept as its weighted rows where there are fewer of them than columns and no categories:
     /// with a diagonal added they are solved by a matrix of the rows.
+    #[must_use]
     pub fn with_rows_kept(self) -> Self {
         let keeps_rows = is_wide(&self.tables) && self.layout.shape.rows < self.layout.shape.features;
         Self { keeps_rows, ..self }
@@ -186,8 +187,8 @@ struct Jobs {
 /// A job a block, all of them at once.
 const BLOCK_BY_BLOCK: Jobs = Jobs { blocks: 1, at_a_time: usize::MAX };
 
-/// Memory of the panels of rows that wait to be multiplied at most; one of them whatever its size.
-const PANELS_BYTES: usize = 64 << 20;
+/// Memory of the panels of rows that wait to be multiplied at most; two of them whatever their size.
+const PANELS_BYTES: usize = 32 << 20;
 
 /// Memory of the products that wait to be added at most; one of them whatever its size.
 const PRODUCTS_BYTES: usize = 1 << 30;
@@ -382,8 +383,9 @@ impl Cpu {
         let keeps_rows = self.keeps_rows;
         let mut sums = Sums::zero(self.tables.wide());
         let mut squares = Squares::zero(if keeps_rows { 0 } else { columns });
-        let mut panels: Vec<Vec<f64>> = Vec::new();
-        let at_a_time = (PANELS_BYTES / (size_of::<f64>() * self.layout.block_rows * columns)).clamp(1, 64);
+        let all = self.layout.shape.rows;
+        let (mut kept, mut first) = (vec![0.0; if keeps_rows { all * columns } else { 0 }], 0);
+        let at_a_time = (PANELS_BYTES / (size_of::<f64>() * self.layout.block_rows * columns)).clamp(2, 64);
         self.pass(
             at.map_or(FROM_MARGINS, touched),
             Jobs { blocks: 1, at_a_time },
@@ -403,11 +405,14 @@ impl Cpu {
             },
             |(of_block, panel)| {
                 sums.add(&of_block);
-                if keeps_rows {
-                    panels.push(panel);
-                } else {
-                    squares.add(&panel);
+                if !keeps_rows {
+                    return squares.add(&panel);
                 }
+                let rows = panel.len() / columns;
+                for (column, of_block) in kept.chunks_exact_mut(all).zip(panel.chunks_exact(rows)) {
+                    column[first..first + rows].copy_from_slice(of_block);
+                }
+                first += rows;
             },
         )?;
         self.mean(&mut sums);
@@ -415,14 +420,7 @@ impl Cpu {
         if !keeps_rows {
             return Ok((sums, squares.divided_by(n)));
         }
-        let mut joined = Vec::with_capacity(panels.iter().map(Vec::len).sum());
-        for column in 0..columns {
-            for panel in &panels {
-                let rows = panel.len() / columns;
-                joined.extend(&panel[column * rows..(column + 1) * rows]);
-            }
-        }
-        let mut matrix = Symmetric::of_few_rows(columns, joined);
+        let mut matrix = Symmetric::of_few_rows(columns, kept);
         matrix.scale(1.0 / n);
         Ok((sums, matrix))
     }
