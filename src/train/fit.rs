@@ -128,9 +128,10 @@ pub(super) fn fit(
             (Some(preconditioner), _) => preconditioner,
             (None, Solver::Lbfgs | Solver::GradientDescent | Solver::Generative) => Preconditioner::None,
         },
-        // A subsample of all rows is none.
+        // A subsample of all rows is none; of categories it may keep the pattern alone.
         approximate: match curvature {
-            Curvature::Whole | Curvature::Penalty | Curvature::Subsample => kept < shape.rows,
+            Curvature::Whole | Curvature::Penalty => false,
+            Curvature::Subsample => kept < shape.rows || shape.has_levels(),
             Curvature::Bound => true,
         },
         rent,
