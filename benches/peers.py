@@ -25,6 +25,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -56,8 +57,15 @@ PEERS = {
 # ---- The workers. Each runs in a process of its own. First the peers: imported here, fitted by what is returned.
 
 
-def importer(name: str) -> Callable:
-    """A function of features, label and tolerance that gives weights, intercept and device; nothing is penalised."""
+SOLVERS = {"sklearn-newton": "newton-cholesky"}  # of scikit-learn, where its name is not that of the peer
+
+
+def importer(name: str, l2: float = 0, scaling: float = 100) -> Callable:
+    """A function of features, label and tolerance that gives weights, intercept and device.
+
+    `l2` is the strength of a penalty on the mean loss, `l2 / 2` times the squared weights, for scikit-learn and glum only.
+    liblinear penalises the intercept too, by `scaling` squared less.
+    """
     if name == "torch":
         return torch()
     if name == "statsmodels":  # computes the covariance of the estimates as well
@@ -71,14 +79,20 @@ def importer(name: str) -> Callable:
     if name == "glum":
         from glum import GeneralizedLinearRegressor as Model
 
-        options, tolerance_name = {"family": "binomial", "alpha": 0, "max_iter": 1000}, "gradient_tol"
+        options, tolerance_name = {"family": "binomial", "alpha": l2, "max_iter": 1000}, "gradient_tol"
     else:
         from sklearn.linear_model import LogisticRegression as Model
 
-        solver = {"sklearn-lbfgs": "lbfgs", "sklearn-newton": "newton-cholesky"}[name]
-        options, tolerance_name = {"C": float("inf"), "solver": solver, "max_iter": 10_000}, "tol"
+        solver = SOLVERS.get(name, name.removeprefix("sklearn-"))
+        options, tolerance_name = {"solver": solver, "max_iter": 10_000}, "tol"
+        if solver in ("sag", "saga", "liblinear", "liblinear-dual"):  # rows in an order by chance
+            options["random_state"] = 0
+        if solver.startswith("liblinear"):
+            options |= {"solver": "liblinear", "dual": solver == "liblinear-dual", "intercept_scaling": scaling}
 
     def fit(x, y, tolerance: float):
+        if name.startswith("sklearn"):
+            options["C"] = 1 / (l2 * len(y)) if l2 else float("inf")
         model = Model(**options, **{tolerance_name: tolerance}).fit(x, y)
         return model.coef_.ravel(), model.intercept_.item(), "CPU"
 
@@ -251,15 +265,25 @@ class Failed(Exception):
     """A process that ended with an error: its name and what it said last."""
 
 
-def measure(command: list[str], folder: Path) -> tuple[str, dict[str, Any]]:
+class Late(Failed):
+    """A process that was ended at its limit."""
+
+
+def measure(command: list[str], folder: Path, limit: float | None = None,
+            env: dict[str, str] | None = None) -> tuple[str, dict[str, Any]]:  # fmt: skip
     """Runs a command: its stdout, and wall and processor seconds with the peak of resident memory in bytes.
 
-    Windows tells the wall seconds only.
+    It is ended after `limit` seconds. Windows tells the wall seconds only.
     """
     with open(folder / "stdout", "w") as out, open(folder / "stderr", "w") as err:
         start, peak, cpu = clock(), None, None
-        process = subprocess.Popen(command, stdout=out, stderr=err)
+        process = subprocess.Popen(command, stdout=out, stderr=err, env=env)
+        late = threading.Event()
+        timer = threading.Timer(limit or 0, lambda: (late.set(), process.kill()))
+        timer.daemon = True
         try:
+            if limit:
+                timer.start()
             if hasattr(os, "wait4"):
                 _, status, usage = os.wait4(process.pid, 0)
                 process.returncode = os.waitstatus_to_exitcode(status)
@@ -269,8 +293,12 @@ def measure(command: list[str], folder: Path) -> tuple[str, dict[str, Any]]:
         except BaseException:
             process.kill()
             raise
+        finally:
+            timer.cancel()
         wall = clock() - start
     text, error = (folder / "stdout").read_text(), (folder / "stderr").read_text().strip()
+    if process.returncode and late.is_set():
+        raise Late(f"ended after {limit:g} s")
     if process.returncode:
         if text.startswith("{") and "error" in json.loads(text):  # gpu-logreg --json
             error = " ".join(json.loads(text)["error"]["message"].split())
@@ -349,7 +377,9 @@ def machine() -> str:
 
 
 def number(value: float | None, missing: str = "–") -> str:
-    return missing if value is None else f"{value:.0f}" if value >= 100 else f"{value:.{2 if value >= 1 else 3}f}"
+    if value is None:
+        return missing
+    return f"{value:.0f}" if value >= 100 else f"{value:.2g}" if value < 0.01 else f"{value:.{2 if value >= 1 else 3}f}"
 
 
 def spread(values: list[float]) -> str:

@@ -55,6 +55,11 @@ impl<'o> Approximated<'o> {
         let evaluation = approximation.complete(evaluation, point)?;
         Ok((Self { exact, approximation, point: point.to_vec() }, evaluation))
     }
+
+    /// As [`Approximated::standing`], where nobody needs the Hessian yet.
+    pub fn standing_without(exact: &'o mut dyn Objective, approximation: Approximation<'o>, point: &[f64]) -> Self {
+        Self { exact, approximation, point: point.to_vec() }
+    }
 }
 
 /// What the exact objective must give so that the approximation can give the rest.

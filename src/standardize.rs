@@ -163,21 +163,18 @@ impl Coordinates {
         solver
     }
 
-    /// The linear map from the solver's parameters of a margin to one coefficient on the original scale, as a vector
-    /// `[dimension]`: that of the active column `index`, or of the intercept for `None`.
-    pub fn coefficient_map(&self, index: Option<usize>) -> Vec<f64> {
-        let mut map = vec![0.0; self.dimension()];
+    /// The linear map from the solver's parameters of a margin to one coefficient on the original scale, that of the active
+    /// column `index` or of the intercept for `None`: its entries, place and value.
+    pub fn coefficient_map(&self, index: Option<usize>) -> Vec<(usize, f64)> {
         match index {
-            Some(index) => map[index] = 1.0 / self.columns[self.active[index]].scale,
+            Some(index) => vec![(index, 1.0 / self.columns[self.active[index]].scale)],
             None if self.intercept => {
-                for (entry, &j) in map.iter_mut().zip(&self.active) {
-                    *entry = -self.columns[j].mean / self.columns[j].scale;
-                }
-                map[self.active.len()] = 1.0;
+                let of_column = |(place, &j): (usize, &usize)| (place, -self.columns[j].mean / self.columns[j].scale);
+                let own = (self.active.len(), 1.0);
+                self.active.iter().enumerate().map(of_column).chain([own]).collect()
             }
-            None => {}
+            None => Vec::new(),
         }
-        map
     }
 
     /// The device's gradient `[margins][columns + 1]` to the solver's `[margins][dimension]`: the transposed map.
@@ -241,14 +238,12 @@ impl Coordinates {
     /// The device's Hessian to the solver's: `T'HT`.
     pub fn hessian(&self, device: &Symmetric) -> Symmetric {
         let map = self.map(device.size());
+        let parts = |i: usize| [(map[i].index, map[i].ratio), (map[i].last, map[i].pull)];
+        let Some(pattern) = device.pattern() else { return device.combined(map.len(), parts) };
         let entry = |a: usize, b: usize| {
-            let (a, b) = (&map[a], &map[b]);
-            a.ratio * b.ratio * device.get(a.index, b.index)
-                + a.ratio * b.pull * device.get(a.index, b.last)
-                + a.pull * b.ratio * device.get(a.last, b.index)
-                + a.pull * b.pull * device.get(a.last, b.last)
+            let products = parts(a).map(|(i, of_a)| parts(b).map(|(j, of_b)| of_a * of_b * device.get(i, j)));
+            products.as_flattened().iter().sum()
         };
-        let Some(pattern) = device.pattern() else { return Symmetric::from_lower(map.len(), entry) };
         // Loose columns are not centred, so they stay loose.
         let groups: Vec<Option<usize>> = map.iter().map(|share| pattern.group(share.index)).collect();
         Symmetric::of_pattern(Arc::new(Pattern::new(&groups, self.intercept)), entry)

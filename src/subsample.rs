@@ -10,10 +10,17 @@ use crate::error::Result;
 const SAMPLE_BYTES: usize = 64 << 20;
 
 /// Rows for each parameter of a softmax.
-const ROWS_A_PARAMETER: usize = 20;
+pub const ROWS_A_PARAMETER: usize = 20;
+
+/// Rows for each feature of two classes with a penalty: the preconditioned Hessian has a condition of about 4, whatever
+/// that of the columns is ((1 + r)^2 / (1 - r)^2 for a root r of features over rows; Marchenko and Pastur 1967).
+pub const ROWS_A_FEATURE: usize = 10;
 
 /// Up to this many features the Hessian of all the data is taken.
 pub const HESSIAN_FEATURES: usize = 1024;
+
+/// The same with a penalty, which needs no Hessian to prove that there is an optimum or to tell how near it is.
+pub const PENALIZED_FEATURES: usize = 256;
 
 /// A store that passes everything on and keeps a subsample of the rows.
 pub struct Sampling<'s> {
@@ -30,12 +37,10 @@ impl<'s> Sampling<'s> {
     }
 }
 
-/// Positions of the rows to keep, as many as fit into 64 MiB, ascending. For a softmax, whose Hessian costs more than its
-/// rows, at most 20 for each parameter.
-pub fn kept_rows(shape: Shape) -> Vec<usize> {
+/// Positions of the rows to keep, at most `most` and as many as fit into 64 MiB, ascending.
+pub fn kept_rows(shape: Shape, most: usize) -> Vec<usize> {
     let rows = shape.rows;
-    let fitting = (SAMPLE_BYTES / 4 / shape.columns.max(1)).max(1);
-    let most = if shape.classes.is_some() { fitting.min(ROWS_A_PARAMETER * shape.parameters()) } else { fitting };
+    let most = (SAMPLE_BYTES / 4 / shape.columns.max(1)).min(most).max(1);
     let threshold = (most as f64 / rows as f64 * u64::MAX as f64) as u64;
     let mut kept: Vec<usize> = (0..rows).filter(|&row| most >= rows || hash(row as u64) < threshold).collect();
     if kept.is_empty() {

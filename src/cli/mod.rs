@@ -97,6 +97,7 @@ pub fn run() -> ExitCode {
         Command::Synth(synth) => synth::run(synth, global),
         Command::Bench(bench) => bench::run(bench, global),
     });
+    progress::claim_end();
     match result {
         Ok(code) => code,
         Err(error) => {
@@ -119,7 +120,8 @@ fn set_up(global: &Global) -> Result<()> {
             .build_global()
             .map_err(|cause| Error::internal(format!("the threads could not be started: {cause}")))?;
     }
-    progress::listen_for_interrupts()
+    let (json, color) = (global.json, global.color);
+    progress::listen_for_interrupts(move |error| report(error, json, color))
 }
 
 /// What clap has to say: help and version as they are, usage errors in the form asked for.

@@ -1,26 +1,52 @@
 //! Progress bars on a terminal, and interrupts.
 
 use std::io::IsTerminal;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::Global;
 use crate::error::{Error, Result};
+use crate::model::file::abandon;
 use crate::monitor::Monitor;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// From here on the first interrupt asks the run to stop, and the second one ends the process.
-pub(super) fn listen_for_interrupts() -> Result<()> {
-    ctrlc::set_handler(|| {
+/// Somebody ends the process, and nobody else may.
+static ENDS: AtomicBool = AtomicBool::new(false);
+
+/// How long an interrupted run may take to the next place where it can stop: a factor of a large matrix, a pass over a
+/// large table, or a decompression asks nobody.
+const TIME_TO_STOP: Duration = Duration::from_millis(600);
+
+/// From here on the first interrupt asks the run to stop, and ends the process itself when it does not in time: it removes
+/// what was being written, and calls `last` with the error. The second one ends the process at once.
+pub(super) fn listen_for_interrupts(last: impl Fn(&Error) + Send + Sync + 'static) -> Result<()> {
+    let last = Arc::new(last);
+    ctrlc::set_handler(move || {
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
+        let last = Arc::clone(&last);
+        std::thread::spawn(move || {
+            std::thread::sleep(TIME_TO_STOP);
+            claim_end();
+            let error = Error::interrupted();
+            let fact = if abandon() { "interrupted after a file was written".into() } else { error.fact.clone() };
+            last(&Error { fact, ..error });
+            std::process::exit(130);
+        });
     })
     .map_err(|cause| Error::internal(format!("interrupts cannot be handled: {cause}")))
+}
+
+/// The caller is the one that ends the process; if another one does already, this never returns.
+pub(super) fn claim_end() {
+    while ENDS.swap(true, Ordering::SeqCst) {
+        std::thread::park();
+    }
 }
 
 /// What takes less than this needs no bar.

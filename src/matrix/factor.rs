@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
-use rayon::prelude::*;
 
 use crate::matrix::coupled::Coupled;
-use crate::matrix::{Loose, Pattern, Symmetric};
+use crate::matrix::thin::ThinFactor;
+use crate::matrix::{Loose, Pattern, Symmetric, dense};
 
 /// The Cholesky factor of a positive definite [`Symmetric`].
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct Factor {
     cholesky: Cholesky<f64, Dyn>,
     loose: Option<Box<LooseFactor>>,
     coupled: Option<Coupled>,
+    /// Of few rows: all there is.
+    thin: Option<Box<ThinFactor>>,
 }
 
 #[derive(Clone, Debug)]
@@ -43,9 +45,14 @@ impl Symmetric {
     /// The Cholesky factor; `None` if the matrix is not positive definite. That of a pattern is of the Schur complement
     /// of its loose part: exact for one group, and for several as good as they are independent (see `Centring`).
     pub fn factor(&self) -> Option<Factor> {
+        if let Some(thin) = &self.thin {
+            let cholesky = Cholesky::pack_dirty(DMatrix::zeros(0, 0));
+            return Some(Factor { thin: Some(Box::new(thin.factor()?)), ..Factor::of_whole(cholesky) });
+        }
         let Some(Loose { pattern, border, own }) = &self.loose else {
             let coupled = self.coupled.clone();
-            return self.entries.clone().cholesky().map(|cholesky| Factor { cholesky, loose: None, coupled });
+            return dense::cholesky(self.entries.clone())
+                .map(|cholesky| Factor { coupled, ..Factor::of_whole(cholesky) });
         };
         if !own.iter().all(|x| *x > 0.0) {
             return None;
@@ -68,16 +75,23 @@ impl Symmetric {
             let mut complement = entries.clone();
             complement.gemm(-1.0, &factor.shares, &border.transpose(), 1.0);
             let loose = Some(Box::new(factor));
-            complement.cholesky().map(|cholesky| Factor { cholesky, loose, coupled: None })
+            dense::cholesky(complement).map(|cholesky| Factor { loose, ..Factor::of_whole(cholesky) })
         })
     }
 }
 
 impl Factor {
+    fn of_whole(cholesky: Cholesky<f64, Dyn>) -> Self {
+        Self { cholesky, loose: None, coupled: None, thin: None }
+    }
+
     /// Solves `M x = b`.
     pub fn solve(&self, b: &[f64]) -> Vec<f64> {
         if let Some(coupled) = &self.coupled {
             return coupled.solve(b, &self.cholesky);
+        }
+        if let Some(thin) = &self.thin {
+            return thin.solve(b);
         }
         let Some(factor) = &self.loose else {
             return self.cholesky.solve(&DVector::from_column_slice(b)).iter().copied().collect();
@@ -100,47 +114,40 @@ impl Factor {
 
     /// The diagonal of `M^-1`, `[n]`.
     pub fn inverse_diagonal(&self) -> Vec<f64> {
+        if let Some(thin) = &self.thin {
+            return thin.inverse_diagonal();
+        }
         if self.loose.is_some() || self.coupled.is_some() {
             return self.inverse().diagonal();
         }
-        // `M^-1 = L^-T L^-1`: the squared length of each column of the factor's inverse, which begins at its diagonal.
-        let lower = self.cholesky.l_dirty();
-        let n = lower.nrows();
-        let squared_length = |column: usize| {
-            let mut rest = vec![0.0; n - column];
-            rest[0] = 1.0;
-            let mut squares = 0.0;
-            for i in column..n {
-                let entry = rest[i - column] / lower[(i, i)];
-                squares += entry * entry;
-                let below = &lower.as_slice()[i * n + i + 1..(i + 1) * n];
-                rest[i - column + 1..].iter_mut().zip(below).for_each(|(x, l)| *x -= entry * l);
-            }
-            squares
-        };
-        (0..n).into_par_iter().map(squared_length).collect()
+        dense::inverse_diagonal(&self.cholesky)
     }
 
     /// The least pivot of the factor of the matrix when that is scaled to a diagonal of 1: what the columns before it leave
     /// of a column. 1 where the matrix is not kept whole.
     pub fn least_pivot(&self) -> f64 {
-        if self.loose.is_some() || self.coupled.is_some() {
+        if self.loose.is_some() || self.coupled.is_some() || self.thin.is_some() {
             return 1.0;
         }
         let lower = self.cholesky.l_dirty();
-        let share = |i: usize| {
-            let own: f64 = (0..=i).map(|j| lower[(i, j)] * lower[(i, j)]).sum();
-            lower[(i, i)] * lower[(i, i)] / own
-        };
-        (0..lower.nrows()).map(share).fold(1.0, f64::min)
+        let mut squares = vec![0.0; lower.nrows()];
+        let mut least = 1.0_f64;
+        for (j, column) in lower.column_iter().enumerate() {
+            for (square, x) in squares[j..].iter_mut().zip(column.iter().skip(j)) {
+                *square += x * x;
+            }
+            least = least.min(lower[(j, j)] * lower[(j, j)] / squares[j]);
+        }
+        least
     }
 
     /// `M^-1`.
     pub fn inverse(&self) -> Symmetric {
-        let n = match (&self.loose, &self.coupled) {
-            (None, None) => return Symmetric::whole(self.cholesky.inverse()),
-            (Some(factor), _) => factor.pattern.places.len(),
-            (None, Some(coupled)) => coupled.scaling.len(),
+        let n = match (&self.loose, &self.coupled, &self.thin) {
+            (None, None, None) => return Symmetric::whole(dense::inverse(&self.cholesky)),
+            (Some(factor), ..) => factor.pattern.places.len(),
+            (None, Some(coupled), _) => coupled.scaling.len(),
+            (None, None, Some(thin)) => thin.size(),
         };
         let unit = |i: usize| (0..n).map(|j| f64::from(u8::from(i == j))).collect::<Vec<f64>>();
         let columns: Vec<Vec<f64>> = (0..n).map(|i| self.solve(&unit(i))).collect();

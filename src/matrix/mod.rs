@@ -2,19 +2,23 @@
 
 mod basis;
 mod coupled;
+mod dense;
 mod factor;
 mod pattern;
 mod products;
+mod thin;
 
 use std::sync::Arc;
 
 use nalgebra::{DMatrix, DVector};
+use rayon::prelude::*;
 
 pub use basis::{Basis, product, products_with};
 use coupled::Coupled;
 pub use factor::Factor;
 pub use pattern::Pattern;
-pub use products::Products;
+pub use products::{Products, Squares};
+use thin::Thin;
 
 /// A symmetric matrix `[n x n]` in f64; of a large one only what a [`Pattern`] keeps.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +28,8 @@ pub struct Symmetric {
     entries: DMatrix<f64>,
     loose: Option<Loose>,
     coupled: Option<Coupled>,
+    /// The matrix, if it is of fewer rows than parameters; `entries` has none then.
+    thin: Option<Thin>,
 }
 
 /// The part of a matrix that belongs to loose parameters.
@@ -38,13 +44,20 @@ struct Loose {
 
 impl Symmetric {
     fn whole(entries: DMatrix<f64>) -> Self {
-        Self { entries, loose: None, coupled: None }
+        Self { entries, loose: None, coupled: None, thin: None }
+    }
+
+    /// `A'A` for the columns of `A` `[n][rows]`, kept as they are: worth it where there are fewer rows than columns.
+    pub fn of_few_rows(n: usize, columns: Vec<f64>) -> Self {
+        let a = DMatrix::from_vec(columns.len() / n.max(1), n, columns);
+        let thin = Some(Thin { a: Arc::new(a), own: DVector::zeros(n) });
+        Self { thin, ..Self::whole(DMatrix::zeros(0, 0)) }
     }
 
     /// `(I - 11' / K) x margin` for the K - 1 margins of a softmax with K classes (see `coupled`).
     pub fn coupled(classes: usize, margin: &Self) -> Self {
         let entries = margin.entries.clone();
-        Self { coupled: Some(Coupled::new(classes, entries.nrows())), entries, loose: None }
+        Self { coupled: Some(Coupled::new(classes, entries.nrows())), ..Self::whole(entries) }
     }
 
     /// The zero matrix `[n x n]`.
@@ -54,7 +67,14 @@ impl Symmetric {
 
     /// The matrix with `entry(i, j)` for `j <= i`, and its mirror image above.
     pub fn from_lower(n: usize, entry: impl Fn(usize, usize) -> f64) -> Self {
-        Self::whole(DMatrix::from_fn(n, n, |i, j| entry(i.max(j), i.min(j))))
+        let mut entries = DMatrix::zeros(n, n);
+        for j in 0..n {
+            for i in j..n {
+                entries[(i, j)] = entry(i, j);
+            }
+        }
+        entries.fill_upper_triangle_with_lower_triangle();
+        Self::whole(entries)
     }
 
     /// As [`Symmetric::from_lower`], of what `pattern` keeps.
@@ -64,7 +84,7 @@ impl Symmetric {
         let entries = DMatrix::from_fn(tight.len(), tight.len(), |i, j| entry(tight[i], tight[j]));
         let border = DMatrix::from_fn(tight.len(), loose.len(), |i, j| entry(tight[i], loose[j]));
         let own = DVector::from_fn(loose.len(), |i, _| entry(loose[i], loose[i]));
-        Self { entries, loose: Some(Loose { pattern, border, own }), coupled: None }
+        Self { loose: Some(Loose { pattern, border, own }), ..Self::whole(entries) }
     }
 
     /// What is kept of it, if not all.
@@ -77,6 +97,9 @@ impl Symmetric {
         if let Some(coupled) = &self.coupled {
             return coupled.scaling.len();
         }
+        if let Some(thin) = &self.thin {
+            return thin.own.len();
+        }
         self.entries.nrows() + self.loose.as_ref().map_or(0, |loose| loose.own.len())
     }
 
@@ -86,6 +109,9 @@ impl Symmetric {
             let n = self.entries.nrows();
             let scaling = coupled.scaling[i] * coupled.scaling[j];
             return scaling * coupled.share(i / n, j / n) * self.entries[(i % n, j % n)];
+        }
+        if let Some(thin) = &self.thin {
+            return thin.get(i, j);
         }
         let Some(Loose { pattern, border, own }) = &self.loose else { return self.entries[(i, j)] };
         match (pattern.places[i], pattern.places[j]) {
@@ -103,6 +129,9 @@ impl Symmetric {
 
     /// The diagonal `[n]`.
     pub fn diagonal(&self) -> Vec<f64> {
+        if let Some(thin) = &self.thin {
+            return thin.diagonal();
+        }
         (0..self.size()).map(|i| self.get(i, i)).collect()
     }
 
@@ -124,6 +153,10 @@ impl Symmetric {
     /// If margins are coupled: theirs is not free.
     pub fn add_diagonal(&mut self, values: &[f64]) {
         assert!(self.coupled.is_none(), "the diagonal of coupled margins");
+        if let Some(thin) = &mut self.thin {
+            thin.own.iter_mut().zip(values).for_each(|(own, value)| *own += value);
+            return;
+        }
         for (i, value) in values.iter().enumerate() {
             match &mut self.loose {
                 None => self.entries[(i, i)] += value,
@@ -180,6 +213,15 @@ impl Symmetric {
             coupled.scaling.component_mul_assign(&scaling);
             return;
         }
+        if let Some(thin) = &mut self.thin {
+            thin.scale_by(&scaling);
+            for (own, (j, all)) in thin.own.iter_mut().zip(diagonal.iter().enumerate()) {
+                if thin.a.column(j).iter().all(|x| *x == 0.0) && *own <= 0.0 {
+                    *own = *all;
+                }
+            }
+            return;
+        }
         for (j, mut column) in self.entries.column_iter_mut().enumerate() {
             column.component_mul_assign(&scaling);
             column *= scaling[j];
@@ -192,32 +234,63 @@ impl Symmetric {
     /// Multiplies every entry by `factor`.
     pub fn scale(&mut self, factor: f64) {
         self.entries *= factor;
+        if let Some(thin) = &mut self.thin {
+            thin.scale_by(&DVector::repeat(thin.own.len(), factor.sqrt()));
+        }
         if let Some(Loose { border, own, .. }) = &mut self.loose {
             *border *= factor;
             *own *= factor;
         }
     }
 
+    fn is_whole(&self) -> bool {
+        self.loose.is_none() && self.coupled.is_none() && self.thin.is_none()
+    }
+
+    /// `T'MT`, where each of the `n` columns of T has two entries at most, `parts(i)`: a row of it and what stands there.
+    #[must_use]
+    pub fn combined(&self, n: usize, parts: impl Fn(usize) -> [(usize, f64); 2]) -> Self {
+        if let Some(thin) = &self.thin {
+            return Self { thin: Some(thin.combined(n, parts)), ..Self::whole(DMatrix::zeros(0, 0)) };
+        }
+        Self::from_lower(n, |i, j| {
+            let products = parts(i).map(|(a, of_i)| parts(j).map(|(b, of_j)| of_i * of_j * self.get(a, b)));
+            products.as_flattened().iter().sum()
+        })
+    }
+
     /// `M B M` of two matrices that are kept whole.
     #[must_use]
     pub fn congruence(&self, inner: &Self) -> Self {
-        let are_whole = [self, inner].iter().all(|matrix| matrix.loose.is_none() && matrix.coupled.is_none());
-        assert!(are_whole, "a product of what is not kept whole");
-        Self::whole(&self.entries * &inner.entries * &self.entries)
+        assert!([self, inner].iter().all(|matrix| matrix.is_whole()), "a product of what is not kept whole");
+        Self::whole(dense::product(&dense::product(&self.entries, &inner.entries), &self.entries))
     }
 
-    /// `A'M A` of one that is kept whole, with the `columns` of A.
+    /// `A'M A` of one that is kept whole, with the `columns` of A, each a list of its entries: place and value.
+    ///
+    /// # Cost
+    /// A few operations for each entry and row, not for each pair of rows.
     #[must_use]
-    pub fn along(&self, columns: &[Vec<f64>]) -> Self {
-        assert!(self.loose.is_none() && self.coupled.is_none(), "a product of what is not kept whole");
-        let a = DMatrix::from_fn(self.size(), columns.len(), |i, j| columns[j][i]);
-        Self::whole(a.tr_mul(&(&self.entries * &a)))
+    pub fn along(&self, columns: &[Vec<(usize, f64)>]) -> Self {
+        assert!(self.is_whole(), "a product of what is not kept whole");
+        let times = |column: &Vec<(usize, f64)>| {
+            let mut sum = DVector::zeros(self.size());
+            for &(place, value) in column {
+                sum.axpy(value, &self.entries.column(place), 1.0);
+            }
+            columns.iter().map(|other| other.iter().map(|&(place, value)| value * sum[place]).sum()).collect()
+        };
+        let products: Vec<Vec<f64>> = columns.par_iter().map(times).collect();
+        Self::from_lower(columns.len(), |i, j| products[j][i])
     }
 
     /// `M v`.
     pub fn times(&self, v: &[f64]) -> Vec<f64> {
         if let Some(coupled) = &self.coupled {
             return coupled.times(v, |v| &self.entries * v);
+        }
+        if let Some(thin) = &self.thin {
+            return thin.times(v);
         }
         let Some(Loose { pattern, border, own }) = &self.loose else {
             return (&self.entries * DVector::from_column_slice(v)).iter().copied().collect();
@@ -231,13 +304,20 @@ impl Symmetric {
     /// The matrix of the rows and columns `kept`, in their order, of one that is kept whole.
     #[must_use]
     pub fn restricted(&self, kept: &[usize]) -> Self {
+        if let Some(thin) = &self.thin {
+            let (a, own) = (Arc::new(thin.a.select_columns(kept)), thin.own.select_rows(kept));
+            return Self { thin: Some(Thin { a, own }), ..Self::whole(DMatrix::zeros(0, 0)) };
+        }
         Self::from_lower(kept.len(), |i, j| self.get(kept[i], kept[j]))
     }
 
     /// Whether all entries are finite.
     pub fn is_finite(&self) -> bool {
         let of_loose = |Loose { border, own, .. }: &Loose| border.iter().chain(own.iter()).all(|x| x.is_finite());
-        self.entries.iter().all(|x| x.is_finite()) && self.loose.as_ref().is_none_or(of_loose)
+        let of_thin = |Thin { a, own }: &Thin| a.iter().chain(own.iter()).all(|x| x.is_finite());
+        self.thin.as_ref().is_none_or(of_thin)
+            && self.entries.iter().all(|x| x.is_finite())
+            && self.loose.as_ref().is_none_or(of_loose)
     }
 }
 
@@ -278,7 +358,7 @@ mod tests {
     fn a_congruence_is_that_of_its_definition() {
         let matrix = Symmetric::from_lower(3, |i, j| [[2.0, 0.0, 0.0], [3.0, 5.0, 0.0], [7.0, 11.0, 13.0]][i][j]);
         let columns = [vec![1.0, -2.0, 0.5], vec![0.0, 0.0, 4.0]];
-        let along = matrix.along(&columns);
+        let along = matrix.along(&[vec![(0, 1.0), (1, -2.0), (2, 0.5)], vec![(2, 4.0)]]);
         assert_eq!(along.size(), 2);
         for (i, a) in columns.iter().enumerate() {
             for (j, b) in columns.iter().enumerate() {

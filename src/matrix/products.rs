@@ -2,7 +2,7 @@
 
 use nalgebra::DMatrix;
 
-use crate::matrix::Symmetric;
+use crate::matrix::{Symmetric, dense};
 
 /// `sum_k f_k x_k x_k'` over rows k with columns x `[columns x columns]`, and what its additions have rounded away, so that
 /// the order in which rows are added changes nothing that shows.
@@ -55,6 +55,29 @@ impl Products {
     pub fn joined<'p>(margins: usize, factor: f64, block: impl Fn(usize, usize) -> &'p Self) -> Symmetric {
         let size = if margins == 0 { 0 } else { block(0, 0).sum.nrows() };
         Symmetric::from_lower(margins * size, |i, j| factor * block(i / size, j / size).get(i % size, j % size))
+    }
+}
+
+/// `X'FX` `[columns x columns]` of many columns, panel by panel of weighted rows.
+#[derive(Clone, Debug)]
+pub struct Squares(DMatrix<f64>);
+
+impl Squares {
+    /// No rows yet.
+    pub fn zero(columns: usize) -> Self {
+        Self(DMatrix::zeros(columns, columns))
+    }
+
+    /// Adds a panel of rows: the columns of `F^1/2 X` `[columns][rows]`. On all cores.
+    pub fn add(&mut self, panel: &[f64]) {
+        dense::add_square(&mut self.0, panel);
+    }
+
+    /// The matrix, divided by `n`.
+    pub fn divided_by(mut self, n: f64) -> Symmetric {
+        self.0 /= n;
+        self.0.fill_upper_triangle_with_lower_triangle();
+        Symmetric::whole(self.0)
     }
 }
 

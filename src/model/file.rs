@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use tempfile::NamedTempFile;
@@ -76,6 +77,44 @@ fn parse(bytes: &[u8], shown: &str) -> Result<Model> {
 pub struct Pending {
     file: NamedTempFile,
     path: PathBuf,
+    listed: Listed,
+}
+
+/// The temporary files that this process is writing, and whether one of them was put in its place.
+static WRITING: Mutex<(Vec<PathBuf>, bool)> = Mutex::new((Vec::new(), false));
+
+fn writing() -> MutexGuard<'static, (Vec<PathBuf>, bool)> {
+    WRITING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A temporary file that is among those that [`abandon`] removes.
+struct Listed(PathBuf);
+
+impl Listed {
+    fn new(path: &Path) -> Self {
+        writing().0.push(path.to_owned());
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        writing().0.retain(|path| *path != self.0);
+    }
+}
+
+/// Removes what is being written, for a process that is about to end: from here on no file is put in its place. Says
+/// whether one was before.
+pub fn abandon() -> bool {
+    let mut writing = writing();
+    for path in writing.0.drain(..) {
+        // A file that is gone is what was wanted.
+        let _ = std::fs::remove_file(path);
+    }
+    let was_written = writing.1;
+    // Whoever waits for it has nothing to write any more.
+    std::mem::forget(writing);
+    was_written
 }
 
 impl Pending {
@@ -105,7 +144,8 @@ impl Pending {
             builder.permissions(std::fs::Permissions::from_mode(0o666));
         }
         let file = builder.tempfile_in(folder).map_err(|cause| Error::output(path, cause))?;
-        Ok(Self { file, path: target })
+        let listed = Listed::new(file.path());
+        Ok(Self { file, path: target, listed })
     }
 
     /// Where to write.
@@ -115,11 +155,16 @@ impl Pending {
 
     /// Puts the file in its place.
     pub fn commit(self) -> Result<()> {
-        let Self { file, path } = self;
+        let Self { file, path, listed } = self;
         let fail = |cause: std::io::Error| Error::output(&path, cause);
         file.as_file().sync_all().map_err(fail)?;
         let parent = file.path().parent().map(Path::to_owned);
-        file.persist(&path).map_err(|cause| Error::output(&path, cause.error))?;
+        {
+            let mut writing = writing();
+            file.persist(&path).map_err(|cause| Error::output(&path, cause.error))?;
+            writing.1 = true;
+        }
+        drop(listed);
         // The rename itself must reach the disk too; where folders cannot be synced, that is all there is.
         if let Some(folder) = parent.and_then(|folder| std::fs::File::open(folder).ok()) {
             let _ = folder.sync_all();

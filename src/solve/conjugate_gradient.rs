@@ -3,9 +3,9 @@
 use crate::error::Result;
 use crate::objective::{Need, Objective, round_step};
 use crate::solve::descent::{Descent, Method, Progress, descend};
-use crate::solve::line_search::{ACCEPTABLE, Taken, first_or_search};
+use crate::solve::line_search::{ACCEPTABLE, Enough, Taken, first_or_search};
 use crate::solve::preconditioner::{Choice, Preconditioner};
-use crate::solve::{Company, Outcome, Settings, Start, dot};
+use crate::solve::{Company, Outcome, Settings, Start, dot, lbfgs};
 
 /// The slope at the predicted step, as a fraction of that at 0, up to which the Hessian is taken to be still right. A
 /// refresh costs a pass and then gains more than one where 0.1 is exceeded: with 0.25 a table with one positive in a
@@ -40,15 +40,59 @@ pub fn conjugate_gradient(
     settings: &Settings,
     company: &mut Company<'_, '_>,
 ) -> Result<Outcome> {
-    let mut run = Run {
-        at: Descent::new(start, settings, settings.preconditioner == Choice::Hessian),
-        preconditioner: Preconditioner::None,
-        previous: None,
-        curvature: 0.25,
-        was_measured: false,
-    };
-    run.refresh(settings);
-    descend(objective, settings, company, run)
+    match settings.rent {
+        None => {
+            let at = Descent::new(start, settings, settings.preconditioner == Choice::Hessian);
+            descend(objective, settings, company, Run::new(at, settings))
+        }
+        Some(rent) => {
+            let renting = lbfgs::Run::new(start, settings, Choice::None);
+            descend(objective, settings, company, Rented { renting: Some(renting), bought: None, rent })
+        }
+    }
+}
+
+/// Does without a Hessian, as L-BFGS, until the passes that this took have cost as much as the Hessian does; takes it then.
+///
+/// With a penalty many tables need fewer passes than that, and which ones do nobody knows before. Whoever rents until the
+/// rent has cost what buying costs pays at most twice what the better of the two would have.
+///
+/// # Reference
+/// Karlin, Manasse, Rudolph and Sleator (1988), "Competitive snoopy caching", Algorithmica 3, 79-119.
+struct Rented {
+    renting: Option<lbfgs::Run>,
+    bought: Option<Run>,
+    /// Passes over the data.
+    rent: u64,
+}
+
+impl Method for Rented {
+    fn descent(&mut self) -> &mut Descent {
+        match (&mut self.renting, &mut self.bought) {
+            (_, Some(run)) => run.descent(),
+            (Some(run), None) => run.descent(),
+            (None, None) => unreachable!("one of them is there"),
+        }
+    }
+
+    fn refresh(&mut self, settings: &Settings) {
+        if let Some(run) = &mut self.bought {
+            run.refresh(settings);
+        }
+    }
+
+    fn iterate(&mut self, objective: &mut dyn Objective, settings: &Settings) -> Result<Progress> {
+        if let Some(run) = &mut self.renting {
+            if objective.passes().data < self.rent {
+                return run.iterate(objective, settings);
+            }
+            run.at.take_hessian(objective)?;
+        }
+        if let Some(run) = self.renting.take() {
+            self.bought = Some(Run::new(run.at, settings));
+        }
+        self.bought.as_mut().expect("it was taken just now, or before").iterate(objective, settings)
+    }
 }
 
 /// The direction of the last iteration, and what the next one needs of it.
@@ -79,8 +123,9 @@ impl Method for Run {
     /// Starts over: the Hessian, where there is one, gives the preconditioner and the curvature along the gradient.
     fn refresh(&mut self, settings: &Settings) {
         self.previous = None;
+        let Some(preconditioner) = self.at.preconditioner(settings.preconditioner) else { return };
+        self.preconditioner = preconditioner;
         let Some(hessian) = &self.at.here.hessian else { return };
-        self.preconditioner = Preconditioner::new(settings.preconditioner, hessian);
         // An approximation says of itself that it is exact; what was measured along the last step says more.
         if settings.approximate && self.was_measured {
             return;
@@ -119,7 +164,7 @@ impl Method for Run {
         // Where a Newton step within the tolerance fails, rounding is the reason: a search would find nothing else.
         let is_newton = settings.preconditioner == Choice::Hessian && !settings.approximate && settings.is_f32();
         let is_rounding = is_newton && is_near && line.first().slope.abs() > ACCEPTABLE * slope.abs();
-        let taken = if is_rounding { None } else { first_or_search(&mut *line, slope, enough)? };
+        let taken = if is_rounding { None } else { first_or_search(&mut *line, slope, Enough::either(enough))? };
         let Some(taken) = taken else {
             return Ok(Progress::LineSearchFailed);
         };
@@ -141,6 +186,13 @@ impl Method for Run {
 }
 
 impl Run {
+    fn new(at: Descent, settings: &Settings) -> Self {
+        let preconditioner = Preconditioner::None;
+        let mut run = Self { at, preconditioner, previous: None, curvature: 0.25, was_measured: false };
+        run.refresh(settings);
+        run
+    }
+
     /// `-M^-1 g + beta p`, and beta; 0 where the direction would not descend.
     fn direction(&self, gradient: &[f64], preconditioned: &[f64]) -> (Vec<f64>, f64) {
         let steepest = || (preconditioned.iter().map(|g| -g).collect::<Vec<f64>>(), 0.0);

@@ -1,10 +1,10 @@
 //! The frame of every descent method: iterate, look whether the end is near, confirm it afresh.
 
 use crate::error::Result;
-use crate::objective::{Evaluation, Objective};
+use crate::objective::{Evaluation, Need, Objective};
 use crate::solve::judge::{Judge, near};
 use crate::solve::line_search::Taken;
-use crate::solve::preconditioner::Choice;
+use crate::solve::preconditioner::{Choice, Preconditioner};
 use crate::solve::{Answer, Company, Doubt, Iteration, Outcome, Search, Settings, Start, Status, largest};
 
 /// Iterations without the distance halving after which a point within the tolerance is looked at afresh.
@@ -58,6 +58,7 @@ impl Descent {
         // In f64 an iteration that gains little is no sign of rounding.
         let is_newton = is_newton && !settings.approximate && settings.is_f32();
         let mut judge = Judge::new(settings, is_newton);
+        judge.take_border(&start.evaluation);
         if let Some(hessian) = &start.evaluation.hessian {
             judge.take_metric(hessian, &start.point);
         }
@@ -70,6 +71,7 @@ impl Descent {
         for (q, p) in self.point.iter_mut().zip(direction) {
             *q += step * p;
         }
+        self.judge.take_border(&here);
         if let Some(hessian) = &here.hessian {
             self.judge.take_metric(hessian, &self.point);
         }
@@ -77,10 +79,22 @@ impl Descent {
         self.fresh = false;
     }
 
+    /// Takes the Hessian here, at the cost of a fresh evaluation.
+    pub(super) fn take_hessian(&mut self, objective: &mut dyn Objective) -> Result<()> {
+        let here = objective.move_to(&self.point, Need::Hessian)?;
+        self.take(here, &[], 0.0);
+        self.fresh = true;
+        Ok(())
+    }
+
+    /// The preconditioner of a choice, by the Hessian here; `None` without one.
+    pub(super) fn preconditioner(&self, choice: Choice) -> Option<Preconditioner> {
+        Some(Preconditioner::new(choice, self.here.hessian.as_ref()?, self.judge.metric()))
+    }
+
     /// Evaluates afresh; a status if the run is over.
     fn confirm(&mut self, objective: &mut dyn Objective) -> Result<Option<Status>> {
-        let carried = (!self.fresh).then_some(self.here.gradient.as_slice());
-        let (here, status) = self.judge.confirm(objective, &self.point, carried)?;
+        let (here, status) = self.judge.confirm(objective, &self.point, &self.here.gradient, !self.fresh)?;
         self.here = here;
         self.fresh = true;
         Ok(status)
@@ -247,6 +261,7 @@ pub(super) fn descend(
         gradient: at.here.gradient.clone(),
         hessian: if at.fresh { at.here.hessian.take() } else { None },
         delta: at.judge.delta(&at.here.gradient, &at.point),
+        is_bounded: at.judge.is_bounded(&at.here.gradient),
         delta_floor: at.judge.unresolved(&at.point),
         status,
         iterations: at.iterations,

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::objective::{Need, Objective, round_step};
 use crate::solve::descent::{Descent, Method, Progress, descend};
-use crate::solve::line_search::{ACCEPTABLE, first_or_search};
+use crate::solve::line_search::{ACCEPTABLE, Enough, first_or_search};
 use crate::solve::{Company, Outcome, Settings, Start, dot};
 
 /// Minimises `objective` by steepest descent, with the last step where its slope is small enough and a line search on
@@ -45,7 +45,7 @@ impl Method for Run {
         let mut direction: Vec<f64> = gradient.iter().map(|g| -g).collect();
         let mut line = objective.line(&mut direction, round_step(self.step))?;
         let slope = dot(&gradient, &direction);
-        let Some(taken) = first_or_search(&mut *line, slope, ACCEPTABLE)? else {
+        let Some(taken) = first_or_search(&mut *line, slope, Enough::either(ACCEPTABLE))? else {
             return Ok(Progress::LineSearchFailed);
         };
         let probe = taken.probe;

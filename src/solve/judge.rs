@@ -11,10 +11,12 @@
 //! moved by more than `rho` since, `exp(-rho) M <= H <= exp(rho) M`, and `delta` is at most `exp(rho / 2)` times what `M`
 //! says.
 
+use std::rc::Rc;
+
 use crate::error::Result;
-use crate::matrix::{Factor, Symmetric};
+use crate::matrix::Symmetric;
 use crate::objective::{Evaluation, Need, Objective};
-use crate::solve::preconditioner::factor;
+use crate::solve::preconditioner::Metric;
 use crate::solve::proof::{DOUBTFUL, PROVED, largest_error};
 use crate::solve::separation::MOST_PARAMETERS;
 use crate::solve::{Settings, Status, dot, largest, root};
@@ -44,11 +46,13 @@ pub(super) struct Judge {
     /// Fresh evaluations without `delta` halving before the run ends.
     patience: u32,
     /// The factor of the Hessian near the point.
-    metric: Option<Factor>,
+    metric: Option<Rc<Metric>>,
     /// Where that was.
     metric_point: Vec<f64>,
     /// The diagonal of that Hessian.
     diagonal: Vec<f64>,
+    /// The intercept's row of the Hessian where it was last evaluated.
+    border: Option<Vec<f64>>,
     /// The largest standard error of a row's margin by it, and the sum of the variance inflation factors, once they were
     /// asked for.
     largest_error: Option<f64>,
@@ -69,6 +73,7 @@ impl Judge {
             metric: None,
             metric_point: Vec::new(),
             diagonal: Vec::new(),
+            border: None,
             largest_error: None,
             inflations: None,
             is_doubtful: false,
@@ -80,7 +85,7 @@ impl Judge {
 
     /// Takes the Hessian at `point` as the measure of distance.
     pub(super) fn take_metric(&mut self, hessian: &Symmetric, point: &[f64]) {
-        self.metric = factor(hessian);
+        self.metric = Metric::new(hessian);
         self.metric_point = point.to_vec();
         self.diagonal = hessian.diagonal();
         (self.largest_error, self.inflations) = (None, None);
@@ -89,7 +94,8 @@ impl Judge {
     /// What the inverse of the metric says of standard errors, unless that is large and an approximation anyway.
     fn measure_errors(&mut self) {
         let is_large = self.settings.approximate && self.settings.reach.parameters.len() > MOST_PARAMETERS;
-        let Some(factor) = self.metric.as_ref().filter(|_| self.largest_error.is_none() && !is_large) else { return };
+        let Some(metric) = self.metric.as_ref().filter(|_| self.largest_error.is_none() && !is_large) else { return };
+        let factor = metric.factor();
         let Settings { rows, reach, margins, .. } = &self.settings;
         let inverse = factor.inverse_diagonal();
         self.largest_error = Some(largest_error(factor, &inverse, *rows, reach, *margins));
@@ -124,7 +130,7 @@ impl Judge {
 
     /// Whether the run has proved that a maximum exists.
     pub(super) fn proves(&mut self, gradient: &[f64], point: &[f64]) -> bool {
-        let least = self.metric.as_ref().map_or(0.0, Factor::least_pivot);
+        let least = self.metric.as_ref().map_or(0.0, |metric| metric.factor().least_pivot());
         !self.is_doubtful
             && least > self.settings.least_pivot
             && self.product(gradient, point).is_some_and(|product| product < PROVED)
@@ -136,12 +142,66 @@ impl Judge {
         moved.map(|((q, before), reach)| (q - before).abs() * reach).sum()
     }
 
-    /// `sqrt(N g'H^-1 g)` at `point`, where a Hessian is at hand: a bound if that was taken near, an estimate if not.
+    /// `sqrt(N g'H^-1 g)` at `point`: by the curvature of the penalty alone where that is enough or there is no Hessian; by
+    /// one at hand, a bound if that was taken near, an estimate if not.
     pub(super) fn delta(&self, gradient: &[f64], point: &[f64]) -> Option<f64> {
-        let step = self.metric.as_ref()?.solve(gradient);
+        let bound = self.bound(gradient);
+        let Some(metric) = &self.metric else { return bound };
+        if self.settings.approximate
+            && let Some(bound) = bound.filter(|bound| *bound <= self.settings.tolerance)
+        {
+            return Some(bound);
+        }
+        let step = metric.solve(gradient);
         let drift = self.drift(point);
         let factor = if drift <= DRIFT { (0.5 * drift).exp() } else { 1.0 };
         Some(factor * root(self.settings.rows * dot(&step, gradient)))
+    }
+
+    /// What [`Judge::delta`] is at most, whatever the rows are, where every parameter but the intercept is penalised.
+    ///
+    /// With the intercept's curvature `h` and its row `b` of the Hessian, `g'H^-1 g = g_0^2 / h + r'C^-1 r` for
+    /// `r = g - (g_0 / h) b` and the Schur complement C, which is at least the penalty P: the rows add a Schur complement of
+    /// their own, and that is positive. So `r'P^-1 r` bounds it. The gap in the objective is half of that, as by Fenchel
+    /// and Young.
+    fn bound(&self, gradient: &[f64]) -> Option<f64> {
+        let Settings { rows, penalty, reach, .. } = &self.settings;
+        let (numbers, intercept) = gradient.split_at(gradient.len() - usize::from(reach.has_intercept));
+        if penalty.len() < gradient.len().max(1) || penalty[..numbers.len()].iter().any(|l| *l <= 0.0) {
+            return None;
+        }
+        let of_numbers = |rest: &dyn Fn(usize) -> f64| -> f64 {
+            numbers.iter().zip(penalty).enumerate().map(|(j, (g, l))| (g - rest(j)).powi(2) / l).sum()
+        };
+        let square = match intercept.first() {
+            None => of_numbers(&|_| 0.0),
+            Some(own) => {
+                let border = self.border.as_deref().filter(|border| border.len() == gradient.len())?;
+                let curvature = border[numbers.len()];
+                own * own / curvature + of_numbers(&|j| own / curvature * border[j])
+            }
+        };
+        Some(root(rows * square))
+    }
+
+    /// Whether [`Judge::delta`] is a bound whatever the Hessian at hand is worth.
+    pub(super) fn is_bounded(&self, gradient: &[f64]) -> bool {
+        !self.settings.approximate || self.bound(gradient).is_some_and(|bound| bound <= self.settings.tolerance)
+    }
+
+    /// Takes the intercept's row of the Hessian from an evaluation, if it has one.
+    pub(super) fn take_border(&mut self, evaluation: &Evaluation) {
+        if let Some(diagonal) = &evaluation.diagonal {
+            self.border = Some(diagonal.with_intercept.clone());
+        } else if let Some(hessian) = evaluation.hessian.as_ref().filter(|_| !self.settings.penalty.is_empty()) {
+            let last = hessian.size().saturating_sub(1);
+            self.border = Some((0..hessian.size()).map(|j| hessian.get(last, j)).collect());
+        }
+    }
+
+    /// The factor of the Hessian at hand.
+    pub(super) fn metric(&self) -> Option<&Rc<Metric>> {
+        self.metric.as_ref()
     }
 
     /// The distance that the arithmetic alone can make at `point`: by the bias of the device's functions, which every
@@ -177,7 +237,7 @@ impl Judge {
         let distance = self.delta(gradient, point).unwrap_or(0.0) + self.unresolved(point);
         // A Hessian of f32 sums says nothing of a direction that is lost in their rounding.
         let is_measured =
-            self.metric.as_ref().is_none_or(|metric| metric.least_pivot() > LOST * self.settings.least_pivot);
+            self.metric.as_ref().is_none_or(|metric| metric.factor().least_pivot() > LOST * self.settings.least_pivot);
         if is_claimed && (distance > self.settings.tolerance || !is_measured) { Status::F32Limit } else { status }
     }
 
@@ -197,28 +257,36 @@ impl Judge {
     }
 
     /// What the evaluation that ends a run must bring: where there may be no maximum, what it takes to prove that there is.
-    fn need(&self, point: &[f64]) -> Need {
+    fn need(&self, gradient: &[f64], point: &[f64]) -> Need {
         let known = self.metric.is_some() && self.drift(point) <= DRIFT;
+        let is_bounded = self.bound(gradient).is_some_and(|bound| bound <= self.settings.tolerance);
+        let needs_none = !self.settings.penalty.is_empty() && (self.metric.is_none() || is_bounded);
+        if needs_none && !self.settings.hessian_at_end {
+            return Need::Diagonal;
+        }
         let is_told_by_gradient = self.settings.gradient_tolerance.is_some() && !self.settings.may_separate;
         if (is_told_by_gradient || known) && !self.settings.hessian_at_end { Need::Gradient } else { Need::Hessian }
     }
 
-    /// Evaluates afresh at `point`; a status if the run is over there.
+    /// Evaluates afresh at `point`, where the run has `gradient`; a status if the run is over there. `is_carried`: that
+    /// gradient came from margins that were carried along.
     pub(super) fn confirm(
         &mut self,
         objective: &mut dyn Objective,
         point: &[f64],
-        carried: Option<&[f64]>,
+        gradient: &[f64],
+        is_carried: bool,
     ) -> Result<(Evaluation, Option<Status>)> {
-        let evaluation = objective.move_to(point, self.need(point))?;
+        let evaluation = objective.move_to(point, self.need(gradient, point))?;
         if !evaluation.is_finite() {
             return Ok((evaluation, Some(Status::NonFinite)));
         }
+        self.take_border(&evaluation);
         if let Some(hessian) = &evaluation.hessian {
             self.take_metric(hessian, point);
         }
-        if let (Some(carried), Some(metric)) = (carried, &self.metric) {
-            let change: Vec<f64> = evaluation.gradient.iter().zip(carried).map(|(fresh, old)| fresh - old).collect();
+        if let (true, Some(metric)) = (is_carried, &self.metric) {
+            let change: Vec<f64> = evaluation.gradient.iter().zip(gradient).map(|(fresh, old)| fresh - old).collect();
             self.noise = root(self.settings.rows * dot(&metric.solve(&change), &change));
         }
         self.measure_errors();

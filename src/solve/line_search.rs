@@ -27,11 +27,30 @@ pub(super) struct Taken {
     pub(super) tried: Vec<Probe>,
 }
 
-/// Takes the first step of the line if its slope is at most `enough` of `slope`, that at 0, and searches otherwise.
-/// `None` if no step is acceptable.
-pub(super) fn first_or_search(line: &mut dyn Line, slope: f64, enough: f64) -> Result<Option<Taken>> {
+/// The slopes of a step that is taken, as fractions of that at 0: before the minimum, and beyond it.
+#[derive(Clone, Copy)]
+pub(super) struct Enough {
+    pub(super) below: f64,
+    pub(super) above: f64,
+}
+
+impl Enough {
+    /// The same on either side.
+    pub(super) const fn either(share: f64) -> Self {
+        Self { below: share, above: share }
+    }
+
+    fn is_met_by(self, slope: f64, slope_at_0: f64) -> bool {
+        let Self { below, above } = self;
+        -below * slope_at_0.abs() <= slope && slope <= above * slope_at_0.abs()
+    }
+}
+
+/// Takes the first step of the line if its slope is `enough` of `slope`, that at 0, and searches otherwise. `None` if no
+/// step is acceptable.
+pub(super) fn first_or_search(line: &mut dyn Line, slope: f64, enough: Enough) -> Result<Option<Taken>> {
     let first = line.first();
-    if first.slope.abs() <= enough * slope.abs() {
+    if enough.is_met_by(first.slope, slope) {
         return Ok(Some(Taken { probe: first, as_predicted: true, slope, tried: vec![first] }));
     }
     let mut tried = Vec::new();

@@ -134,6 +134,11 @@ pub struct Settings {
     pub least_pivot: f64,
     /// Whoever asked wants the Hessian where the run ends.
     pub hessian_at_end: bool,
+    /// The curvature that a penalty adds to each parameter, `[dimension]`, 0 for an intercept; empty without one.
+    pub penalty: Vec<f64>,
+    /// Passes over the data for which [`conjugate_gradient`] does without a Hessian, as L-BFGS; `None` if it begins with
+    /// one.
+    pub rent: Option<u64>,
 }
 
 impl Settings {
@@ -155,6 +160,8 @@ impl Settings {
             may_separate: false,
             least_pivot: LEAST_PIVOT,
             hessian_at_end: false,
+            penalty: Vec::new(),
+            rent: None,
         }
     }
 }
@@ -282,6 +289,8 @@ pub struct Outcome {
     pub is_proved: bool,
     /// The distance to the optimum in standard errors at most, `sqrt(N g'H^-1 g)`, where a Hessian was at hand.
     pub delta: Option<f64>,
+    /// Whether `delta` is a bound although the Hessian is an approximation: by the curvature of the penalty.
+    pub is_bounded: bool,
     /// The distance that the arithmetic does not resolve: another evaluation might show it.
     pub delta_floor: f64,
     /// How it stopped.

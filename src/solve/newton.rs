@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::objective::{Need, Objective};
 use crate::solve::descent::{Descent, Method, Progress, descend};
-use crate::solve::line_search::{ACCEPTABLE, first_or_search};
+use crate::solve::line_search::{ACCEPTABLE, Enough, first_or_search};
 use crate::solve::preconditioner::{Choice, Preconditioner};
 use crate::solve::{Company, Outcome, Settings, Start, dot};
 
@@ -41,8 +41,8 @@ impl Method for Run {
     }
 
     fn refresh(&mut self, _: &Settings) {
-        if let Some(hessian) = &self.at.here.hessian {
-            self.metric = Preconditioner::new(Choice::Hessian, hessian);
+        if let Some(metric) = self.at.preconditioner(Choice::Hessian) {
+            self.metric = metric;
         }
     }
 
@@ -51,7 +51,7 @@ impl Method for Run {
         let mut direction: Vec<f64> = self.metric.apply(&gradient).iter().map(|step| -step).collect();
         let mut line = objective.line(&mut direction, 1.0)?;
         let slope = dot(&gradient, &direction);
-        let Some(taken) = first_or_search(&mut *line, slope, ACCEPTABLE)? else {
+        let Some(taken) = first_or_search(&mut *line, slope, Enough::either(ACCEPTABLE))? else {
             return Ok(Progress::LineSearchFailed);
         };
         let probe = taken.probe;

@@ -1,5 +1,8 @@
 //! What stands in for the inverse Hessian in a direction.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use crate::matrix::{Factor, Symmetric};
 
 /// What the user asks for.
@@ -25,17 +28,46 @@ pub(super) enum Preconditioner {
     /// `M` is diagonal.
     Diagonal(Vec<f64>),
     /// `M = LL'`.
-    Factor(Factor),
+    Factor(Rc<Metric>),
+}
+
+/// The factor of a Hessian. It measures distances and makes directions, which ask it for the same solution in turn: the
+/// last one is kept.
+#[derive(Debug)]
+pub(super) struct Metric {
+    factor: Factor,
+    last: RefCell<(Vec<f64>, Vec<f64>)>,
+}
+
+impl Metric {
+    /// `None` for a Hessian without a factor.
+    pub(super) fn new(hessian: &Symmetric) -> Option<Rc<Self>> {
+        let factor = factor(hessian)?;
+        Some(Rc::new(Self { factor, last: RefCell::default() }))
+    }
+
+    pub(super) fn factor(&self) -> &Factor {
+        &self.factor
+    }
+
+    /// `M^-1 b`.
+    pub(super) fn solve(&self, b: &[f64]) -> Vec<f64> {
+        let mut last = self.last.borrow_mut();
+        if last.0 != b {
+            *last = (b.to_vec(), self.factor.solve(b));
+        }
+        last.1.clone()
+    }
 }
 
 impl Preconditioner {
-    /// From a Hessian.
-    pub(super) fn new(choice: Choice, hessian: &Symmetric) -> Self {
+    /// From a Hessian and its factor, if it has one.
+    pub(super) fn new(choice: Choice, hessian: &Symmetric, metric: Option<&Rc<Metric>>) -> Self {
         match choice {
             Choice::None => Self::None,
             Choice::Diagonal => Self::diagonal(hessian),
             Choice::Hessian | Choice::Subsample | Choice::Bound => {
-                factor(hessian).map_or_else(|| Self::diagonal(hessian), Self::Factor)
+                metric.map_or_else(|| Self::diagonal(hessian), |metric| Self::Factor(Rc::clone(metric)))
             }
         }
     }
@@ -50,7 +82,7 @@ impl Preconditioner {
         match self {
             Self::None => gradient.to_vec(),
             Self::Diagonal(diagonal) => gradient.iter().zip(diagonal).map(|(g, h)| g / h).collect(),
-            Self::Factor(factor) => factor.solve(gradient),
+            Self::Factor(metric) => metric.solve(gradient),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::objective::{Need, Objective};
-use crate::solve::line_search::first_or_search;
+use crate::solve::line_search::{Enough, first_or_search};
 use crate::solve::{Start, dot};
 
 /// Goes from `start`, where the objective stands, towards `target` as far as the objective falls.
@@ -16,7 +16,7 @@ pub fn refit(objective: &mut dyn Objective, start: Start, target: &[f64]) -> Res
     let mut direction: Vec<f64> = target.iter().zip(&start.point).map(|(target, q)| target - q).collect();
     let mut line = objective.line(&mut direction, 1.0)?;
     let slope = dot(&start.evaluation.gradient, &direction);
-    let taken = if slope < 0.0 { first_or_search(&mut *line, slope, 1e-3)? } else { None };
+    let taken = if slope < 0.0 { first_or_search(&mut *line, slope, Enough::either(1e-3))? } else { None };
     let Some(taken) = taken else {
         drop(line);
         // What the line evaluated is not where the start is.

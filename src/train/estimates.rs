@@ -134,7 +134,7 @@ pub(super) fn model(
             delta: outcome.delta,
             existence,
             separation: fit.separation.clone(),
-            delta_is_approximate: fit.settings.approximate && fit.verified.is_none(),
+            delta_is_approximate: fit.settings.approximate && !outcome.is_bounded && fit.verified.is_none(),
             delta_floor: outcome.delta_floor,
             tolerance: job.tolerance,
             gradient_norm: outcome.gradient_norm(),
@@ -306,7 +306,7 @@ impl<'f> Estimates<'f> {
         // A coefficient on the original scale is linear in the solver's parameters. One product serves all variances and
         // covariances: with thousands of features one for each pair takes minutes.
         estimates.covariance = fit.covariance.as_ref().map(|covariance| {
-            let maps: Vec<Vec<f64>> =
+            let maps: Vec<Vec<(usize, f64)>> =
                 estimates.order().into_iter().map(|(class, place)| estimates.map(class, place)).collect();
             covariance.matrix.along(&maps)
         });
@@ -346,10 +346,14 @@ impl<'f> Estimates<'f> {
     }
 
     /// The vector over the solver's parameters whose product with them is a coefficient: that of the active column, or of
-    /// the intercept for `None`, in the margin of `class`.
-    fn map(&self, class: usize, active: Option<usize>) -> Vec<f64> {
+    /// the intercept for `None`, in the margin of `class`. Its entries that are not 0: place and value.
+    fn map(&self, class: usize, active: Option<usize>) -> Vec<(usize, f64)> {
         let of_margin = self.fit.coordinates.coefficient_map(active);
-        self.shares(class).into_iter().flat_map(|share| of_margin.iter().map(move |x| share * x)).collect()
+        let of_margins = self.shares(class).into_iter().enumerate().flat_map(|(margin, share)| {
+            let first = margin * self.fit.coordinates.dimension();
+            of_margin.iter().map(move |&(place, x)| (first + place, share * x))
+        });
+        of_margins.filter(|(_, x)| *x != 0.0).collect()
     }
 
     fn of_feature(&self, column: usize, active: Option<usize>) -> Estimate {

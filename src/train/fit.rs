@@ -114,6 +114,8 @@ pub(super) fn fit(
         evidence.follow(&coordinates);
     }
     let penalty = Penalty::new(job.l2, job.penalty_scale, &coordinates.active_scales(), job.intercept, shape.classes);
+    let kept = if curvature == Curvature::Subsample { job.kept_rows(shape).len() } else { shape.rows };
+    let rent = job.rent(shape, kept);
     let settings = Settings {
         tolerance: job.tolerance,
         // A standard error moves by about as many parts as the point is standard errors away.
@@ -126,7 +128,14 @@ pub(super) fn fit(
             (Some(preconditioner), _) => preconditioner,
             (None, Solver::Lbfgs | Solver::GradientDescent | Solver::Generative) => Preconditioner::None,
         },
-        approximate: curvature != Curvature::Whole,
+        // A subsample of all rows is none; of categories it may keep the pattern alone.
+        approximate: match curvature {
+            Curvature::Whole | Curvature::Penalty => false,
+            Curvature::Subsample => kept < shape.rows || shape.has_levels(),
+            Curvature::Bound => true,
+        },
+        rent,
+        penalty: if job.l2 > 0.0 && shape.classes.is_none() { penalty.strength().to_vec() } else { Vec::new() },
         hessian_at_end: job.inference.is_some() || job.exact != ExactJob::None,
         may_separate: job.l2 == 0.0,
         ..settings_of(loaded, &coordinates, shape, rows, device)
@@ -148,8 +157,12 @@ pub(super) fn fit(
         let start = begin(&mut objective, Start { point, evaluation }, job, &coordinates, moments.as_ref())?;
         solve(&mut objective, start, job.solver, &settings, company)?
     } else if let Some(rows) = &mut subsample {
-        let (mut approximated, evaluation) =
-            Approximated::standing(&mut all, Approximation::Subsample(rows), &point, evaluation)?;
+        let approximation = Approximation::Subsample(rows);
+        let (mut approximated, evaluation) = if rent.is_some() {
+            (Approximated::standing_without(&mut all, approximation, &point), evaluation)
+        } else {
+            Approximated::standing(&mut all, approximation, &point, evaluation)?
+        };
         let (mut objective, evaluation) = Penalized::standing(&mut approximated, penalty.clone(), &point, evaluation);
         let start = begin(&mut objective, Start { point, evaluation }, job, &coordinates, moments.as_ref())?;
         solve(&mut objective, start, job.solver, &settings, company)?
@@ -283,6 +296,7 @@ fn generative(
         hessian: None,
         is_proved: true,
         delta: None,
+        is_bounded: true,
         delta_floor: 0.0,
         status,
         iterations: 0,

@@ -18,7 +18,7 @@ use crate::model::{FeatureInfo, Model, Seconds};
 use crate::monitor::Monitor;
 use crate::penalty::PenaltyScale;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, History, Preconditioner};
-use crate::subsample::{HESSIAN_FEATURES, Sampling, kept_rows};
+use crate::subsample::{HESSIAN_FEATURES, PENALIZED_FEATURES, ROWS_A_FEATURE, ROWS_A_PARAMETER, Sampling, kept_rows};
 use crate::wording::plain;
 use estimates::model;
 use existence::Evidence;
@@ -75,6 +75,8 @@ enum Curvature {
     Subsample,
     /// The bound on that of a softmax.
     Bound,
+    /// None: the penalty's tells how near the end is.
+    Penalty,
 }
 
 /// Up to this many parameters the Hessian of a softmax is taken: it costs `parameters / 8` times what an evaluation does.
@@ -89,6 +91,10 @@ const FEW_PRODUCTS: usize = 4_000_000_000;
 /// Up to this many parameters, and up to twice the root of the rows, that of a subsample is taken for a softmax: with 20
 /// rows a parameter it costs `5 parameters^2 / rows` times what an evaluation does, and a few of them save some hundred.
 const SUBSAMPLE_PARAMETERS: usize = 4096;
+
+/// Operations on cached blocks in the time in which a pass reads a value from memory: on two cores 80 GFLOP/s beside 2.5e9
+/// values a second.
+const OPERATIONS_A_VALUE: f64 = 32.0;
 
 /// What to fit, where, and how.
 #[derive(Clone, Debug)]
@@ -172,9 +178,39 @@ impl Job {
                 }
                 _ => Curvature::Bound,
             },
-            _ if shape.features > HESSIAN_FEATURES => Curvature::Subsample,
+            _ if self.is_wide(shape) && !self.takes_hessian() => Curvature::Penalty,
+            _ if self.is_wide(shape) || shape.features > HESSIAN_FEATURES => Curvature::Subsample,
             _ => Curvature::Whole,
         }
+    }
+
+    /// Whether a table with such a shape has so many features, all of them penalised, that a Hessian of all rows costs more
+    /// than it saves.
+    fn is_wide(&self, shape: Shape) -> bool {
+        self.l2 > 0.0 && shape.classes.is_none() && !shape.has_levels() && shape.features > PENALIZED_FEATURES
+    }
+
+    /// Positions of the rows of a subsample.
+    fn kept_rows(&self, shape: Shape) -> Vec<usize> {
+        let most = match shape.classes {
+            Some(_) => ROWS_A_PARAMETER * shape.parameters(),
+            None if self.is_wide(shape) && self.preconditioner.is_none() => ROWS_A_FEATURE * shape.features,
+            None => usize::MAX,
+        };
+        kept_rows(shape, most)
+    }
+
+    /// Passes over the data that cost what the Hessian of a subsample of `kept` rows and its factor do, where a run may do
+    /// without as long.
+    fn rent(&self, shape: Shape, kept: usize) -> Option<u64> {
+        if !self.is_wide(shape) || self.preconditioner.is_some() || self.solver != Solver::Cg {
+            return None;
+        }
+        let [rows, kept, features] = [shape.rows, kept, shape.features].map(|count| count as f64);
+        // A matrix of the features, or of the rows where there are fewer of them.
+        let (long, short) = (kept.max(features), kept.min(features));
+        let operations = short * short * (long + short / 3.0);
+        Some((operations / (rows * features * OPERATIONS_A_VALUE)) as u64)
     }
 
     /// Whether the solver works with a Hessian.
@@ -383,10 +419,17 @@ impl Prepared<'_> {
                     .map(|(c, _)| c.features.len())
                     .sum();
                 let tight = shape.parameters() - loose;
-                let rows = kept_rows(shape).len();
+                let rows = self.job.kept_rows(shape).len();
                 let columns = shape.columns + shape.columns_beside();
-                (tight * tight + (tight + 1) * loose, rows * (4 * columns + 16))
+                let kept = rows * (4 * columns + 16);
+                if self.job.is_wide(shape) && rows < shape.features {
+                    // The rows in double precision, and a matrix of them.
+                    (rows * (shape.features + 1 + rows), kept)
+                } else {
+                    (tight * tight + (tight + 1) * loose, kept)
+                }
             }
+            Curvature::Penalty => (0, 0),
         };
         (2 * 8 * entries + kept) as u64
     }
@@ -417,8 +460,9 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let subsamples = job.solver != Solver::Generative && job.curvature(shape) == Curvature::Subsample;
     let loose = if subsamples { loose(&plan.design(table.rows)) } else { Vec::new() };
     let (loaded, mut kept) = if subsamples {
-        let rows = kept_rows(shape);
-        let mut kept = Box::new(CpuTable::with_loose(&plan.design(rows.len()), loose.clone())?);
+        let rows = job.kept_rows(shape);
+        let kept = CpuTable::with_loose(&plan.design(rows.len()), loose.clone())?;
+        let mut kept = Box::new(if job.is_wide(shape) { kept.with_rows_kept() } else { kept });
         let sampling = Sampling::new(loading.as_store(), &rows, kept.as_store());
         let loaded = load(table, &plan, &sampling, monitor)?;
         drop(sampling);

@@ -24,13 +24,13 @@ use crate::data::{Column, Design, Store};
 use crate::error::Result;
 use crate::generative::Moments;
 use crate::logistic::terms;
-use crate::matrix::Symmetric;
+use crate::matrix::{Squares, Symmetric};
 use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Probe};
 use crate::vectors::in_vectors;
 
 pub(super) use bandwidth::read_bandwidth;
 use block::{At, Beside, Block, Columns, Nothing, Sums, block_rows, product_rows};
-use product::Product;
+use product::{Panel, Product, is_wide};
 use softmax::Softmax;
 use tables::Tables;
 
@@ -39,6 +39,7 @@ pub struct CpuTable {
     layout: Layout,
     tables: Arc<Tables>,
     records: HostRecords,
+    keeps_rows: bool,
 }
 
 impl CpuTable {
@@ -64,13 +65,21 @@ impl CpuTable {
         let record = record_of(&layout, size_of::<f64>());
         let records = HostRecords::new(layout.chunks(), record, limits)?;
         let tables = Tables::new(&design, vec![false; design.categories().count()]);
-        Ok(Self { layout, tables: Arc::new(tables), records })
+        Ok(Self { layout, tables: Arc::new(tables), records, keeps_rows: false })
     }
 
     /// A table whose Hessians keep of the categories that are `loose` ([`Design::loose`]) only what a
     /// [`Pattern`](crate::matrix::Pattern) does.
     pub fn with_loose(design: &Design, loose: Vec<bool>) -> Result<Self> {
         Ok(Self { tables: Arc::new(Tables::new(design, loose)), ..Self::new(design.clone())? })
+    }
+
+    /// A table whose Hessians are kept as its weighted rows where there are fewer of them than columns and no categories:
+    /// with a diagonal added they are solved by a matrix of the rows.
+    #[must_use]
+    pub fn with_rows_kept(self) -> Self {
+        let keeps_rows = is_wide(&self.tables) && self.layout.shape.rows < self.layout.shape.features;
+        Self { keeps_rows, ..self }
     }
 }
 
@@ -84,9 +93,9 @@ impl Loading for CpuTable {
     }
 
     fn finish(self: Box<Self>) -> Result<Box<dyn Backend>> {
-        let Self { layout, tables, records } = *self;
+        let Self { layout, tables, records, keeps_rows } = *self;
         let weight = layout.shape.rows as f64;
-        let mut cpu = Cpu { layout, tables, records, weight, passes: Passes::default(), last_step: 0.0 };
+        let mut cpu = Cpu { layout, tables, records, keeps_rows, weight, passes: Passes::default(), last_step: 0.0 };
         if layout.shape.weights {
             cpu.weight = cpu.sum_row_weights()?;
         }
@@ -120,6 +129,8 @@ pub struct Cpu {
     layout: Layout,
     tables: Arc<Tables>,
     records: HostRecords,
+    /// Hessians are kept as weighted rows.
+    keeps_rows: bool,
     /// N, the sum of the row weights.
     weight: f64,
     passes: Passes,
@@ -175,6 +186,9 @@ struct Jobs {
 
 /// A job a block, all of them at once.
 const BLOCK_BY_BLOCK: Jobs = Jobs { blocks: 1, at_a_time: usize::MAX };
+
+/// Memory of the panels of rows that wait to be multiplied at most; two of them whatever their size.
+const PANELS_BYTES: usize = 32 << 20;
 
 /// Memory of the products that wait to be added at most; one of them whatever its size.
 const PRODUCTS_BYTES: usize = 1 << 30;
@@ -322,6 +336,9 @@ impl Cpu {
     ) -> Result<(Sums, Symmetric)> {
         self.passes.data += 1;
         self.passes.hessian += 1;
+        if is_wide(&self.tables) {
+            return self.wide_product(at, factor);
+        }
         let tables = Arc::clone(&self.tables);
         let mut sums = Sums::zero(tables.wide());
         let mut product = Product::new(&tables, factor);
@@ -354,6 +371,58 @@ impl Cpu {
         )?;
         self.mean(&mut sums);
         Ok((sums, product.matrix(divisor(self.weight))))
+    }
+
+    /// As [`Cpu::product`], of many columns: one matrix, to which all cores add the rows of a block after the other.
+    fn wide_product(
+        &mut self,
+        at: Option<At<'_>>,
+        factor: impl Fn(f64, f64) -> f64 + Copy + Sync + Send,
+    ) -> Result<(Sums, Symmetric)> {
+        let columns = self.tables.plain() + 1;
+        let keeps_rows = self.keeps_rows;
+        let mut sums = Sums::zero(self.tables.wide());
+        let mut squares = Squares::zero(if keeps_rows { 0 } else { columns });
+        let all = self.layout.shape.rows;
+        let (mut kept, mut first) = (vec![0.0; if keeps_rows { all * columns } else { 0 }], 0);
+        let at_a_time = (PANELS_BYTES / (size_of::<f64>() * self.layout.block_rows * columns)).clamp(2, 64);
+        self.pass(
+            at.map_or(FROM_MARGINS, touched),
+            Jobs { blocks: 1, at_a_time },
+            |blocks| {
+                let mut panel = Panel::new(columns, blocks[0].labels.len(), factor);
+                let sums = match at {
+                    Some(at) => evaluate(&mut blocks[0], at, &mut panel),
+                    None => in_vectors(
+                        #[inline(always)]
+                        || {
+                            blocks[0].visit(&mut panel);
+                            Sums::zero(blocks[0].columns.tables.wide())
+                        },
+                    ),
+                };
+                (sums, panel.columns)
+            },
+            |(of_block, panel)| {
+                sums.add(&of_block);
+                if !keeps_rows {
+                    return squares.add(&panel);
+                }
+                let rows = panel.len() / columns;
+                for (column, of_block) in kept.chunks_exact_mut(all).zip(panel.chunks_exact(rows)) {
+                    column[first..first + rows].copy_from_slice(of_block);
+                }
+                first += rows;
+            },
+        )?;
+        self.mean(&mut sums);
+        let n = divisor(self.weight);
+        if !keeps_rows {
+            return Ok((sums, squares.divided_by(n)));
+        }
+        let mut matrix = Symmetric::of_few_rows(columns, kept);
+        matrix.scale(1.0 / n);
+        Ok((sums, matrix))
     }
 
     /// `phi`, `phi'`, `phi''` at `step`, from the cached margins alone.

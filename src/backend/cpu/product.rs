@@ -228,25 +228,75 @@ fn pairs(tables: &Tables) -> impl Iterator<Item = (usize, usize)> + '_ {
     all.filter(|(a, b)| !(tables.is_loose(*a) && tables.is_loose(*b)))
 }
 
+/// From so many columns on, the 1 included, products are made by panels of rows.
+const WIDE: usize = 128;
+
+/// Whether products of so wide rows are made by panels: sums by code are not.
+pub(super) fn is_wide(tables: &Tables) -> bool {
+    tables.count() == 0 && tables.plain() >= WIDE
+}
+
+/// `F^1/2 X` of the rows of a block, x extended by 1, for one product of all of them.
+pub(super) struct Panel<F> {
+    factor: F,
+    rows: usize,
+    taken: usize,
+    /// `[columns][rows]`.
+    pub(super) columns: Vec<f64>,
+}
+
+impl<F> Panel<F> {
+    /// Of `rows` rows and so many columns, the 1 included.
+    pub(super) fn new(columns: usize, rows: usize, factor: F) -> Self {
+        Self { factor, rows, taken: 0, columns: vec![0.0; columns * rows] }
+    }
+}
+
+impl<F: Fn(f64, f64) -> f64> Beside for Panel<F> {
+    #[inline(always)]
+    fn take(&mut self, tile: Tile<'_>) {
+        let mut roots = [0.0; PRODUCT_ROWS];
+        let rows = tile.margins.len();
+        let roots = &mut roots[..rows];
+        roots_of(&self.factor, &tile, 0..rows, roots);
+        let mut targets = self.columns.chunks_exact_mut(self.rows).map(|column| &mut column[self.taken..][..rows]);
+        for (j, target) in targets.by_ref().take(tile.columns.tables.plain()).enumerate() {
+            for ((a, x), root) in target.iter_mut().zip(tile.columns.column(j)).zip(&*roots) {
+                *a = f64::from(*x) * root;
+            }
+        }
+        if let Some(ones) = targets.next() {
+            ones.copy_from_slice(roots);
+        }
+        self.taken += rows;
+    }
+}
+
+/// The roots of the factors of some rows of a tile.
+#[inline(always)]
+fn roots_of(factor: &impl Fn(f64, f64) -> f64, tile: &Tile<'_>, rows: Range<usize>, roots: &mut [f64]) {
+    let (z, t) = (&tile.margins[rows.clone()], &tile.labels[rows.clone()]);
+    for ((root, z), t) in roots.iter_mut().zip(z).zip(t) {
+        *root = factor(*z, f64::from(*t));
+    }
+    if let Some(row_weights) = tile.row_weights {
+        weigh(roots, &row_weights[rows]);
+    }
+    for root in roots {
+        *root = root.sqrt();
+    }
+}
+
 impl<F: Fn(f64, f64) -> f64> Beside for Product<'_, F> {
     #[inline(always)]
-    fn take(&mut self, Tile { columns, labels, row_weights, margins }: Tile<'_>) {
+    fn take(&mut self, tile: Tile<'_>) {
         let plain = self.entries.tables.plain();
         let mut roots = [0.0; PRODUCT_ROWS];
         let roots = &mut roots[..self.rows];
-        for first in (0..margins.len()).step_by(self.rows) {
-            let rows = self.rows.min(margins.len() - first);
-            let columns = columns.part(first, rows);
-            let (z, t) = (&margins[first..first + rows], &labels[first..first + rows]);
-            for ((root, z), t) in roots.iter_mut().zip(z).zip(t) {
-                *root = (self.factor)(*z, f64::from(*t));
-            }
-            if let Some(row_weights) = row_weights {
-                weigh(&mut roots[..rows], &row_weights[first..first + rows]);
-            }
-            for root in &mut roots[..rows] {
-                *root = root.sqrt();
-            }
+        for first in (0..tile.margins.len()).step_by(self.rows) {
+            let rows = self.rows.min(tile.margins.len() - first);
+            let columns = tile.columns.part(first, rows);
+            roots_of(&self.factor, &tile, first..first + rows, &mut roots[..rows]);
             // Beyond the last row the columns hold zeros.
             for j in 0..plain {
                 let target = &mut self.columns[j * self.rows..][..self.rows];
