@@ -21,6 +21,9 @@ const INNER: usize = 32;
 /// Rows that one job solves for.
 const ROWS: usize = 256;
 
+/// Rows or columns that are too few for views with strides.
+const FEW: usize = 8;
+
 /// The Cholesky factor of a matrix whose lower triangle is given; `None` if it is not positive definite.
 pub(super) fn cholesky(mut matrix: DMatrix<f64>) -> Option<Cholesky<f64, Dyn>> {
     let n = matrix.nrows();
@@ -135,8 +138,16 @@ pub(super) fn add_square(sum: &mut DMatrix<f64>, a: &[f64]) {
     }
     sum.as_mut_slice().par_chunks_mut(BLOCK * n).enumerate().for_each(|(index, columns)| {
         let (first, others) = (index * BLOCK, columns.len() / n);
-        let left = DMatrixView::from_slice_with_strides(&a[first * rows..], n - first, rows, rows, 1);
-        view_mut(columns, n, first..n, others).gemm(1.0, &left, &view(&a[first * rows..], rows, 0..rows, others), 1.0);
+        let right = view(&a[first * rows..], rows, 0..rows, others);
+        let mut sum = view_mut(columns, n, first..n, others);
+        // nalgebra leaves `matrixmultiply` aside for few rows or columns, and what it does then takes no strides.
+        if rows.min(others).min(n - first) <= FEW {
+            let left = view(&a[first * rows..], rows, 0..rows, n - first).transpose();
+            sum.gemm(1.0, &left, &right, 1.0);
+        } else {
+            let left = DMatrixView::from_slice_with_strides(&a[first * rows..], n - first, rows, rows, 1);
+            sum.gemm(1.0, &left, &right, 1.0);
+        }
     });
 }
 
@@ -226,11 +237,14 @@ mod tests {
 
     #[test]
     fn products_are_added_to_the_lower_triangle() {
-        let a = DMatrix::from_fn(70, 300, |i, j| ((i * 7 + j * 3) % 11) as f64 - 5.0);
-        let mut sum = DMatrix::from_element(300, 300, 2.0);
-        add_square(&mut sum, a.as_slice());
-        let expected = a.transpose() * &a;
-        assert!((0..300).all(|j| (j..300).all(|i| (sum[(i, j)] - expected[(i, j)] - 2.0).abs() <= 1e-9)));
+        for (rows, n) in [(70, 300), (2, 257), (70, 258), (6, 5), (1, 1)] {
+            let a = DMatrix::from_fn(rows, n, |i, j| ((i * 7 + j * 3) % 11) as f64 - 5.0);
+            let mut sum = DMatrix::from_element(n, n, 2.0);
+            add_square(&mut sum, a.as_slice());
+            let expected = a.transpose() * &a;
+            let apart = |i: usize, j: usize| (sum[(i, j)] - expected[(i, j)] - 2.0).abs();
+            assert!((0..n).all(|j| (j..n).all(|i| apart(i, j) <= 1e-9)), "{rows} {n}");
+        }
     }
 
     #[test]
