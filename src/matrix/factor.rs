@@ -45,6 +45,11 @@ impl Symmetric {
     /// The Cholesky factor; `None` if the matrix is not positive definite. That of a pattern is of the Schur complement
     /// of its loose part: exact for one group, and for several as good as they are independent (see `Centring`).
     pub fn factor(&self) -> Option<Factor> {
+        self.clone().into_factor()
+    }
+
+    /// [`Symmetric::factor`], in the memory of the matrix.
+    pub fn into_factor(self) -> Option<Factor> {
         if let Some(thin) = &self.thin {
             let cholesky = Cholesky::pack_dirty(DMatrix::zeros(0, 0));
             return Some(Factor { thin: Some(Box::new(thin.factor()?)), ..Factor::of_whole(cholesky) });

@@ -96,7 +96,7 @@ pub(super) fn factor(hessian: &Symmetric) -> Option<Factor> {
     }
     let mut ridge = 1e-14;
     while ridge <= 1e-2 {
-        if let Some(factor) = hessian.ridged(ridge).factor() {
+        if let Some(factor) = hessian.ridged(ridge).into_factor() {
             return Some(factor);
         }
         ridge *= 10.0;

@@ -11,7 +11,7 @@ mod product;
 mod softmax;
 mod tables;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -384,13 +384,17 @@ impl Cpu {
         let mut sums = Sums::zero(self.tables.wide());
         let mut squares = Squares::zero(if keeps_rows { 0 } else { columns });
         let all = self.layout.shape.rows;
+        // Fresh memory of this size is cleared by the system every time.
+        let spare: Mutex<Vec<Vec<f64>>> = Mutex::new(Vec::new());
+        let spare_panels = || spare.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut kept, mut first) = (vec![0.0; if keeps_rows { all * columns } else { 0 }], 0);
         let at_a_time = (PANELS_BYTES / (size_of::<f64>() * self.layout.block_rows * columns)).clamp(2, 64);
         self.pass(
             at.map_or(FROM_MARGINS, touched),
             Jobs { blocks: 1, at_a_time },
             |blocks| {
-                let mut panel = Panel::new(columns, blocks[0].labels.len(), factor);
+                let memory = spare_panels().pop().unwrap_or_default();
+                let mut panel = Panel::new(columns, blocks[0].labels.len(), factor, memory);
                 let sums = match at {
                     Some(at) => evaluate(&mut blocks[0], at, &mut panel),
                     None => in_vectors(
@@ -406,7 +410,9 @@ impl Cpu {
             |(of_block, panel)| {
                 sums.add(&of_block);
                 if !keeps_rows {
-                    return squares.add(&panel);
+                    squares.add(&panel);
+                    spare_panels().push(panel);
+                    return;
                 }
                 let rows = panel.len() / columns;
                 for (column, of_block) in kept.chunks_exact_mut(all).zip(panel.chunks_exact(rows)) {

@@ -246,9 +246,10 @@ pub(super) struct Panel<F> {
 }
 
 impl<F> Panel<F> {
-    /// Of `rows` rows and so many columns, the 1 included.
-    pub(super) fn new(columns: usize, rows: usize, factor: F) -> Self {
-        Self { factor, rows, taken: 0, columns: vec![0.0; columns * rows] }
+    /// Of `rows` rows and so many columns, the 1 included, in `memory` that another one is done with.
+    pub(super) fn new(columns: usize, rows: usize, factor: F, mut memory: Vec<f64>) -> Self {
+        memory.resize(columns * rows, 0.0);
+        Self { factor, rows, taken: 0, columns: memory }
     }
 }
 
