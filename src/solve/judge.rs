@@ -91,9 +91,11 @@ impl Judge {
         (self.largest_error, self.inflations) = (None, None);
     }
 
-    /// What the inverse of the metric says of standard errors, unless that is large and an approximation anyway.
+    /// What the inverse of the metric says of standard errors, unless that is large and of little use.
     fn measure_errors(&mut self) {
-        let is_large = self.settings.approximate && self.settings.reach.parameters.len() > MOST_PARAMETERS;
+        // A penalised optimum exists whatever they say.
+        let needs_none = self.settings.approximate || !self.settings.penalty.is_empty();
+        let is_large = needs_none && self.settings.reach.parameters.len() > MOST_PARAMETERS;
         let Some(metric) = self.metric.as_ref().filter(|_| self.largest_error.is_none() && !is_large) else { return };
         let factor = metric.factor();
         let Settings { rows, reach, margins, .. } = &self.settings;
