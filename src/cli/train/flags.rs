@@ -188,7 +188,8 @@ enum InitName {
 #[derive(Clone, Copy, ValueEnum)]
 enum PreconditionerName {
     /// What suits the solver: for cg the Hessian, beyond 1024 features (with several classes 256 parameters, unless the
-    /// table is small) that of a subsample, and for still more classes the bound; for lbfgs nothing
+    /// table is small) that of a subsample, and for still more classes the bound; with a penalty, beyond 256 features,
+    /// nothing until that of a subsample pays; for lbfgs nothing
     Auto,
     /// Nothing: plain conjugate gradient
     None,
