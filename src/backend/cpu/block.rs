@@ -36,11 +36,12 @@ pub(super) fn tile_rows(features: usize) -> usize {
     if fitting >= TILE_ROWS { TILE_ROWS } else { (fitting + 1).next_power_of_two().max(64) / 2 }
 }
 
-/// Rows of a block of `features` columns, a power of two: whole tiles, at most 8 MiB of features.
+/// Rows of a block of `features` columns, a power of two: whole tiles, at most 2 MiB of features, so that wide tables of few
+/// rows have some for every core.
 pub(super) fn block_rows(features: usize) -> usize {
     let tile = tile_rows(features);
     let mut rows = BLOCK_ROWS;
-    while rows > tile && rows * features > (8 << 20) / 4 {
+    while rows > tile && rows * features > (2 << 20) / 4 {
         rows /= 2;
     }
     rows
@@ -484,7 +485,7 @@ mod tests {
             let (tile, block) = (tile_rows(features), block_rows(features));
             assert!(tile.is_power_of_two() && (32..=TILE_ROWS).contains(&tile), "{features}: {tile}");
             assert!(block.is_power_of_two() && block >= tile && block <= BLOCK_ROWS, "{features}: {block}");
-            assert!(block == tile || block * features * 4 <= 8 << 20, "{features}: {block}");
+            assert!(block == tile || block * features * 4 <= 2 << 20, "{features}: {block}");
         }
         assert_eq!([1, 28, 512, 1_024].map(tile_rows), [256, 256, 256, 128]);
     }

@@ -187,6 +187,9 @@ struct Jobs {
 /// A job a block, all of them at once.
 const BLOCK_BY_BLOCK: Jobs = Jobs { blocks: 1, at_a_time: usize::MAX };
 
+/// Rows of a panel, a power of two as those of a block.
+const PANEL_ROWS: usize = 512;
+
 /// Memory of the panels of rows that wait to be multiplied at most; two of them whatever their size.
 const PANELS_BYTES: usize = 32 << 20;
 
@@ -388,23 +391,27 @@ impl Cpu {
         let spare: Mutex<Vec<Vec<f64>>> = Mutex::new(Vec::new());
         let spare_panels = || spare.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut kept, mut first) = (vec![0.0; if keeps_rows { all * columns } else { 0 }], 0);
-        let at_a_time = (PANELS_BYTES / (size_of::<f64>() * self.layout.block_rows * columns)).clamp(2, 64);
+        // A product of many rows goes by the sums less often. Chunks are whole runs of blocks that are summed together.
+        let [in_panel, together] = [PANEL_ROWS, self.layout.hessian_rows].map(|rows| rows / self.layout.block_rows);
+        let blocks = if keeps_rows { 1 } else { in_panel.clamp(1, together) };
+        let bytes = size_of::<f64>() * blocks * self.layout.block_rows * columns;
         self.pass(
             at.map_or(FROM_MARGINS, touched),
-            Jobs { blocks: 1, at_a_time },
-            |blocks| {
+            Jobs { blocks, at_a_time: (PANELS_BYTES / bytes).clamp(2, 64) },
+            |run| {
                 let memory = spare_panels().pop().unwrap_or_default();
-                let mut panel = Panel::new(columns, blocks[0].labels.len(), factor, memory);
-                let sums = match at {
-                    Some(at) => evaluate(&mut blocks[0], at, &mut panel),
-                    None => in_vectors(
-                        #[inline(always)]
-                        || {
-                            blocks[0].visit(&mut panel);
-                            Sums::zero(blocks[0].columns.tables.wide())
-                        },
-                    ),
-                };
+                let rows = run.iter().map(|block| block.labels.len()).sum();
+                let mut panel = Panel::new(columns, rows, factor, memory);
+                let mut sums = Sums::zero(columns);
+                for block in run {
+                    match at {
+                        Some(at) => sums.add(&evaluate(block, at, &mut panel)),
+                        None => in_vectors(
+                            #[inline(always)]
+                            || block.visit(&mut panel),
+                        ),
+                    }
+                }
                 (sums, panel.columns)
             },
             |(of_block, panel)| {
