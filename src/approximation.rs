@@ -12,6 +12,8 @@ use crate::objective::{Evaluation, Line, Need, Objective, Passes, Probe};
 pub enum Approximation<'o> {
     /// That of the same objective over a subsample of the rows: f64 on the host.
     Subsample(&'o mut dyn Objective),
+    /// That of the same objective over all rows, as its sums in f64 on the host: nothing to calibrate.
+    Rows(&'o mut dyn Objective),
     /// An upper bound, the same everywhere.
     Bound(&'o Symmetric),
 }
@@ -19,8 +21,12 @@ pub enum Approximation<'o> {
 impl Approximation<'_> {
     /// Adds the Hessian at `point` to an evaluation that has the diagonal of the exact one.
     fn complete(&mut self, mut evaluation: Evaluation, point: &[f64]) -> Result<Evaluation> {
+        if let Self::Rows(rows) = self {
+            evaluation.hessian = rows.move_to(point, Need::Hessian)?.hessian;
+            return Ok(evaluation);
+        }
         let hessian = match self {
-            Self::Subsample(rows) => rows.move_to(point, Need::Hessian)?.hessian,
+            Self::Subsample(rows) | Self::Rows(rows) => rows.move_to(point, Need::Hessian)?.hessian,
             Self::Bound(bound) => Some((*bound).clone()),
         };
         if let (Some(diagonal), Some(mut hessian)) = (&evaluation.diagonal, hessian) {

@@ -18,6 +18,7 @@ use coupled::Coupled;
 pub use factor::Factor;
 pub use pattern::Pattern;
 pub use products::{Products, Squares};
+pub use thin::FewRows;
 use thin::Thin;
 
 /// A symmetric matrix `[n x n]` in f64; of a large one only what a [`Pattern`] keeps.
@@ -47,11 +48,9 @@ impl Symmetric {
         Self { entries, loose: None, coupled: None, thin: None }
     }
 
-    /// `A'A` for the columns of `A` `[n][rows]`, kept as they are: worth it where there are fewer rows than columns.
-    pub fn of_few_rows(n: usize, columns: Vec<f64>) -> Self {
-        let a = DMatrix::from_vec(columns.len() / n.max(1), n, columns);
-        let thin = Some(Thin { a: Arc::new(a), own: DVector::zeros(n) });
-        Self { thin, ..Self::whole(DMatrix::zeros(0, 0)) }
+    /// `X'R'R X` for rows X that are kept as they are, and the diagonal R: worth it where there are fewer rows than columns.
+    pub fn of_few_rows(x: Arc<FewRows>, roots: Vec<f64>) -> Self {
+        Self { thin: Some(Thin::new(x, roots)), ..Self::whole(DMatrix::zeros(0, 0)) }
     }
 
     /// `(I - 11' / K) x margin` for the K - 1 margins of a softmax with K classes (see `coupled`).
@@ -136,9 +135,12 @@ impl Symmetric {
     }
 
     /// The matrix with a ridge: so much of the mean of its diagonal is added to the diagonal; of coupled margins to that
-    /// of each.
+    /// of each. One of few rows has a diagonal of its own, without which it has no factor, and gets none.
     #[must_use]
     pub fn ridged(&self, share: f64) -> Self {
+        if self.thin.is_some() {
+            return self.clone();
+        }
         let mut ridged = self.clone();
         let coupled = ridged.coupled.take();
         let n = ridged.size();
@@ -204,7 +206,8 @@ impl Symmetric {
 
     /// `S M S` with the diagonal S that brings the diagonal to this. Where M has none, it is put there.
     fn scale_to(&mut self, diagonal: &[f64]) {
-        let scaling = self.diagonal().into_iter().zip(diagonal).map(|(own, all)| {
+        let before = self.diagonal();
+        let scaling = before.iter().zip(diagonal).map(|(own, all)| {
             let factor = (all / own).sqrt();
             if factor > 0.0 && factor.is_finite() { factor } else { 1.0 }
         });
@@ -215,8 +218,8 @@ impl Symmetric {
         }
         if let Some(thin) = &mut self.thin {
             thin.scale_by(&scaling);
-            for (own, (j, all)) in thin.own.iter_mut().zip(diagonal.iter().enumerate()) {
-                if thin.a.column(j).iter().all(|x| *x == 0.0) && *own <= 0.0 {
+            for ((own, found), all) in thin.own.iter_mut().zip(before).zip(diagonal) {
+                if found <= 0.0 {
                     *own = *all;
                 }
             }
@@ -235,7 +238,7 @@ impl Symmetric {
     pub fn scale(&mut self, factor: f64) {
         self.entries *= factor;
         if let Some(thin) = &mut self.thin {
-            thin.scale_by(&DVector::repeat(thin.own.len(), factor.sqrt()));
+            thin.scale(factor);
         }
         if let Some(Loose { border, own, .. }) = &mut self.loose {
             *border *= factor;
@@ -305,8 +308,7 @@ impl Symmetric {
     #[must_use]
     pub fn restricted(&self, kept: &[usize]) -> Self {
         if let Some(thin) = &self.thin {
-            let (a, own) = (Arc::new(thin.a.select_columns(kept)), thin.own.select_rows(kept));
-            return Self { thin: Some(Thin { a, own }), ..Self::whole(DMatrix::zeros(0, 0)) };
+            return Self { thin: Some(thin.restricted(kept)), ..Self::whole(DMatrix::zeros(0, 0)) };
         }
         Self::from_lower(kept.len(), |i, j| self.get(kept[i], kept[j]))
     }
@@ -314,8 +316,7 @@ impl Symmetric {
     /// Whether all entries are finite.
     pub fn is_finite(&self) -> bool {
         let of_loose = |Loose { border, own, .. }: &Loose| border.iter().chain(own.iter()).all(|x| x.is_finite());
-        let of_thin = |Thin { a, own }: &Thin| a.iter().chain(own.iter()).all(|x| x.is_finite());
-        self.thin.as_ref().is_none_or(of_thin)
+        self.thin.as_ref().is_none_or(Thin::is_finite)
             && self.entries.iter().all(|x| x.is_finite())
             && self.loose.as_ref().is_none_or(of_loose)
     }

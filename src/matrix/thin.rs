@@ -1,18 +1,109 @@
 //! The matrix of fewer rows than parameters: `A'A + D`, with the rows of `A` kept as they are.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
+use rayon::prelude::*;
 
 use crate::matrix::dense;
 
-/// `A'A + D` `[n x n]`, for `A` `[rows x n]` and a diagonal `D`.
-#[derive(Clone, Debug, PartialEq)]
+/// Rows that are kept as they are, X `[rows x columns]`.
+#[derive(Debug)]
+pub struct FewRows {
+    rows: usize,
+    /// `[columns][rows]`.
+    columns: Vec<f32>,
+    /// The last of [`FewRows::gram`], and what it is of: as long as a penalty stays the same, so does that.
+    gram: Mutex<Option<(Vec<f64>, Gram)>>,
+}
+
+/// A Gram matrix `[rows x rows]`.
+type Gram = Arc<DMatrix<f64>>;
+
+/// Columns that are taken together.
+const COLUMNS: usize = 1024;
+
+impl FewRows {
+    /// From columns `[columns][rows]`.
+    pub fn new(rows: usize, columns: Vec<f32>) -> Self {
+        Self { rows, columns, gram: Mutex::default() }
+    }
+
+    fn column(&self, index: usize) -> &[f32] {
+        &self.columns[index * self.rows..][..self.rows]
+    }
+
+    fn count(&self) -> usize {
+        self.columns.len() / self.rows.max(1)
+    }
+
+    /// `X v`: of a thousand columns at a time, which are added in their order.
+    fn times(&self, v: &[f64]) -> DVector<f64> {
+        let of_some = |(some, v): (&[f32], &[f64])| {
+            let mut sum = vec![0.0; self.rows];
+            for (column, v) in some.chunks_exact(self.rows).zip(v) {
+                for (sum, x) in sum.iter_mut().zip(column) {
+                    *sum += v * f64::from(*x);
+                }
+            }
+            sum
+        };
+        let some = self.columns.par_chunks(COLUMNS * self.rows).zip(v.par_chunks(COLUMNS));
+        let sums: Vec<Vec<f64>> = some.map(of_some).collect();
+        sums.iter().fold(DVector::zeros(self.rows), |sum, part| sum + DVector::from_column_slice(part))
+    }
+
+    /// `X'u`.
+    fn transposed_times(&self, u: &[f64]) -> Vec<f64> {
+        let product = |column: &[f32]| column.iter().zip(u).map(|(x, u)| f64::from(*x) * u).sum();
+        self.columns.par_chunks(self.rows).with_min_len(64).map(product).collect()
+    }
+
+    /// `X (diag(squares) + q e' + e q' + s e e') X'` with `e` for the column `last`.
+    fn gram(&self, squares: &[f64], q: &[f64], s: f64, last: usize) -> Gram {
+        let of: Vec<f64> = squares.iter().chain(q).copied().chain([s]).collect();
+        let mut kept = self.gram.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, gram)) = kept.as_ref().filter(|(other, _)| *other == of) {
+            return Arc::clone(gram);
+        }
+        let mut gram = DMatrix::zeros(self.rows, self.rows);
+        for first in (0..self.count()).step_by(COLUMNS) {
+            let few = COLUMNS.min(self.count() - first);
+            let mut scaled = DMatrix::zeros(few, self.rows);
+            for (j, square) in squares[first..first + few].iter().enumerate() {
+                let root = square.sqrt();
+                for (row, x) in self.column(first + j).iter().enumerate() {
+                    scaled[(j, row)] = root * f64::from(*x);
+                }
+            }
+            dense::add_square(&mut gram, scaled.as_slice());
+        }
+        let constant = DVector::from_iterator(self.rows, self.column(last).iter().map(|x| f64::from(*x)));
+        let along = self.times(q) + &constant * (0.5 * s);
+        gram.ger(1.0, &along, &constant, 1.0);
+        gram.ger(1.0, &constant, &along, 1.0);
+        let gram = Arc::new(gram);
+        *kept = Some((of, Arc::clone(&gram)));
+        gram
+    }
+}
+
+/// `A'A + D` `[n x n]`, for `A = R X T` `[rows x n]` with a diagonal `R`, and a diagonal `D`.
+#[derive(Clone, Debug)]
 pub(super) struct Thin {
-    /// `[rows x n]`; a factor shares it.
-    pub(super) a: Arc<DMatrix<f64>>,
+    x: Arc<FewRows>,
+    /// The diagonal of R.
+    roots: DVector<f64>,
+    /// The columns of T: two entries at most each, the second one in the same row for all.
+    map: Vec<[(usize, f64); 2]>,
     /// The diagonal of D.
     pub(super) own: DVector<f64>,
+}
+
+impl PartialEq for Thin {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.x, &other.x) && (&self.roots, &self.map, &self.own) == (&other.roots, &other.map, &other.own)
+    }
 }
 
 /// Of the mean of the diagonal, the share that D must have where it is not 0: the share of digits that are left.
@@ -21,50 +112,94 @@ const LEAST_SHARE: f64 = 1e-12;
 /// Of the mean of the diagonal, the share of D up to which one parameter may have none of its own.
 const NONE: f64 = 1e-10;
 
-/// Columns of A that are scaled at a time.
-const COLUMNS: usize = 1024;
-
 impl Thin {
+    /// `X'R'R X`.
+    pub(super) fn new(x: Arc<FewRows>, roots: Vec<f64>) -> Self {
+        let n = x.count();
+        let map = (0..n).map(|i| [(i, 1.0), (n - 1, 0.0)]).collect();
+        Self { x, roots: DVector::from_vec(roots), map, own: DVector::zeros(n) }
+    }
+
+    /// `A v`.
+    fn forward(&self, v: &[f64]) -> DVector<f64> {
+        let mut wide = vec![0.0; self.x.count()];
+        for (parts, v) in self.map.iter().zip(v) {
+            for (place, share) in parts {
+                wide[*place] += share * v;
+            }
+        }
+        self.x.times(&wide).component_mul(&self.roots)
+    }
+
+    /// `A'u`.
+    fn back(&self, u: &DVector<f64>) -> DVector<f64> {
+        let wide = self.x.transposed_times(u.component_mul(&self.roots).as_slice());
+        let of_parts = self.map.iter().map(|parts| parts.iter().map(|(place, share)| share * wide[*place]).sum());
+        DVector::from_iterator(self.map.len(), of_parts)
+    }
+
+    /// The entries of a column of A.
+    fn entries(&self, j: usize) -> impl Iterator<Item = f64> + '_ {
+        let [(a, of_a), (b, of_b)] = self.map[j];
+        let entries = self.x.column(a).iter().zip(self.x.column(b)).zip(self.roots.iter());
+        entries.map(move |((a, b), root)| root * (of_a * f64::from(*a) + of_b * f64::from(*b)))
+    }
+
+    fn column(&self, j: usize) -> DVector<f64> {
+        DVector::from_iterator(self.roots.len(), self.entries(j))
+    }
+
     pub(super) fn times(&self, v: &[f64]) -> Vec<f64> {
-        let v = DVector::from_column_slice(v);
-        let of_rows = self.a.tr_mul(&(&*self.a * &v));
-        (of_rows + self.own.component_mul(&v)).iter().copied().collect()
+        let of_rows = self.back(&self.forward(v));
+        of_rows.iter().zip(self.own.iter()).zip(v).map(|((x, own), v)| x + own * v).collect()
     }
 
     pub(super) fn diagonal(&self) -> Vec<f64> {
-        self.a.column_iter().zip(self.own.iter()).map(|(column, own)| column.norm_squared() + own).collect()
+        let square = |j: usize| self.entries(j).map(|x| x * x).sum::<f64>() + self.own[j];
+        (0..self.own.len()).into_par_iter().with_min_len(64).map(square).collect()
     }
 
     pub(super) fn get(&self, i: usize, j: usize) -> f64 {
-        self.a.column(i).dot(&self.a.column(j)) + if i == j { self.own[i] } else { 0.0 }
+        self.entries(i).zip(self.entries(j)).map(|(x, y)| x * y).sum::<f64>() + if i == j { self.own[i] } else { 0.0 }
+    }
+
+    pub(super) fn is_finite(&self) -> bool {
+        self.roots.iter().chain(self.own.iter()).all(|x| x.is_finite())
+    }
+
+    /// Multiplies all of it.
+    pub(super) fn scale(&mut self, factor: f64) {
+        self.roots *= factor.sqrt();
+        self.own *= factor;
     }
 
     /// `S M S`.
     pub(super) fn scale_by(&mut self, scaling: &DVector<f64>) {
-        for (j, mut column) in Arc::make_mut(&mut self.a).column_iter_mut().enumerate() {
-            column *= scaling[j];
+        for (j, parts) in self.map.iter_mut().enumerate() {
+            for (_, share) in parts {
+                *share *= scaling[j];
+            }
             self.own[j] *= scaling[j] * scaling[j];
         }
     }
 
-    /// Parameter i is the sum of `share` times a former one, over the two of `parts(i)`. D must be 0.
+    /// `T'MT` for a T as that of [`Thin`], of a matrix without one.
     pub(super) fn combined(&self, n: usize, parts: impl Fn(usize) -> [(usize, f64); 2]) -> Self {
-        let mut a = DMatrix::zeros(self.a.nrows(), n);
-        for (i, mut column) in a.column_iter_mut().enumerate() {
-            for (former, share) in parts(i) {
-                if share != 0.0 {
-                    column.axpy(share, &self.a.column(former), 1.0);
-                }
-            }
-        }
-        Self { a: Arc::new(a), own: DVector::zeros(n) }
+        let map = (0..n).map(parts).collect();
+        Self { x: Arc::clone(&self.x), roots: self.roots.clone(), map, own: DVector::zeros(n) }
+    }
+
+    /// The rows and columns `kept`.
+    pub(super) fn restricted(&self, kept: &[usize]) -> Self {
+        let map = kept.iter().map(|&j| self.map[j]).collect();
+        Self { x: Arc::clone(&self.x), roots: self.roots.clone(), map, own: self.own.select_rows(kept) }
     }
 
     /// The factor; `None` where D is too small for it.
     ///
     /// With one parameter p set apart, that of the smallest D (an intercept has none), and `K = D + A'A` of the others,
     /// `K^-1 = D^-1 - D^-1 A' G^-1 A D^-1` with `G = I + A D^-1 A'` `[rows x rows]` (Woodbury); the Schur complement of K
-    /// is `d_p + a_p' G^-1 a_p`.
+    /// is `d_p + a_p' G^-1 a_p`. What G is made of beside R stays the same from point to point.
     ///
     /// # Reference
     /// Golub and Van Loan, *Matrix Computations*, 4th edition, section 2.1.4.
@@ -78,30 +213,39 @@ impl Thin {
         }
         let own_apart = if self.own[apart] <= NONE * mean { 0.0 } else { self.own[apart] };
         let inverse = DVector::from_fn(n, |j, _| if j == apart { 0.0 } else { 1.0 / self.own[j] });
-        let rows = self.a.nrows();
+        let count = self.x.count();
+        let (mut squares, mut q, mut s) = (vec![0.0; count], vec![0.0; count], 0.0);
+        for ([(place, ratio), (_, pull)], w) in self.map.iter().zip(inverse.iter()) {
+            squares[*place] += w * ratio * ratio;
+            q[*place] += w * ratio * pull;
+            s += w * pull * pull;
+        }
+        let last = self.map.first().map_or(0, |parts| parts[1].0);
+        let gram = self.x.gram(&squares, &q, s, last);
+        let rows = self.roots.len();
         let mut g = DMatrix::identity(rows, rows);
-        for first in (0..n).step_by(COLUMNS) {
-            let few = COLUMNS.min(n - first);
-            let scaled = DMatrix::from_fn(few, rows, |j, row| self.a[(row, first + j)] * inverse[first + j].sqrt());
-            dense::add_square(&mut g, scaled.as_slice());
+        for j in 0..rows {
+            for i in j..rows {
+                g[(i, j)] += self.roots[i] * gram[(i, j)] * self.roots[j];
+            }
         }
         let g = dense::cholesky(g)?;
-        let column = self.a.column(apart);
-        let of_apart = g.solve(&column.into_owned());
+        let column = self.column(apart);
+        let of_apart = g.solve(&column);
         let complement = own_apart + of_apart.dot(&column);
         if !(complement > 0.0 && complement.is_finite()) {
             return None;
         }
         // `K^-1 A' a_p = D^-1 A' G^-1 a_p`.
-        let border = self.a.tr_mul(&of_apart).component_mul(&inverse);
-        Some(ThinFactor { a: Arc::clone(&self.a), inverse, g, apart, complement, border })
+        let border = self.back(&of_apart).component_mul(&inverse);
+        Some(ThinFactor { of: self.clone(), inverse, g, apart, complement, border })
     }
 }
 
 /// The factor of a [`Thin`] matrix.
 #[derive(Clone, Debug)]
 pub(super) struct ThinFactor {
-    a: Arc<DMatrix<f64>>,
+    of: Thin,
     /// `D^-1`, 0 for the parameter apart.
     inverse: DVector<f64>,
     g: Cholesky<f64, Dyn>,
@@ -117,29 +261,28 @@ impl ThinFactor {
     }
 
     pub(super) fn solve(&self, b: &[f64]) -> Vec<f64> {
-        let Self { a, inverse, g, apart, complement, border } = self;
+        let Self { of, inverse, g, apart, complement, border } = self;
         let v = DVector::from_column_slice(b).component_mul(inverse);
-        let inner = g.solve(&(&**a * &v));
-        let along: f64 =
-            border.iter().zip(b).enumerate().map(|(j, (x, b))| if j == *apart { 0.0 } else { x * b }).sum();
+        let inner = g.solve(&of.forward(v.as_slice()));
+        let along: f64 = border.iter().zip(b).map(|(border, b)| border * b).sum();
         let of_apart = (b[*apart] - along) / complement;
-        let mut x = v - a.tr_mul(&inner).component_mul(inverse) - border * of_apart;
+        let mut x = v - of.back(&inner).component_mul(inverse) - border * of_apart;
         x[*apart] = of_apart;
         x.iter().copied().collect()
     }
 
     pub(super) fn inverse_diagonal(&self) -> Vec<f64> {
-        let Self { a, inverse, g, apart, complement, border } = self;
-        let mut inner = (**a).clone();
-        let _ = g.l_dirty().solve_lower_triangular_mut(&mut inner);
-        let of = |j: usize| {
+        let Self { of, inverse, g, apart, complement, border } = self;
+        let lower = g.l_dirty();
+        let of_parameter = |j: usize| {
             if j == *apart {
                 return 1.0 / complement;
             }
-            let own = inverse[j] * (1.0 - inverse[j] * inner.column(j).norm_squared());
-            own + border[j] * border[j] / complement
+            let mut column = of.column(j);
+            let _ = lower.solve_lower_triangular_mut(&mut column);
+            inverse[j] * (1.0 - inverse[j] * column.norm_squared()) + border[j] * border[j] / complement
         };
-        (0..inverse.len()).map(of).collect()
+        (0..inverse.len()).into_par_iter().map(of_parameter).collect()
     }
 }
 
@@ -147,30 +290,47 @@ impl ThinFactor {
 mod tests {
     use super::*;
 
-    /// Against the matrix written out, with and without a parameter that has no D.
+    /// Against the matrix written out: with and without a parameter that has no D, with columns that the last one is added
+    /// to, scaled and not.
     #[test]
     fn few_rows_are_solved_by_their_own_matrix() {
-        for own_of_last in [0.0, 0.3] {
-            let a = DMatrix::from_fn(7, 40, |i, j| ((i * 13 + j * 29) % 17) as f64 / 17.0 - 0.4);
-            let own = DVector::from_fn(40, |j, _| if j == 39 { own_of_last } else { 0.01 + 0.02 * j as f64 });
-            let thin = Thin { a: Arc::new(a.clone()), own: own.clone() };
-            let whole = a.transpose() * &a + DMatrix::from_diagonal(&own);
-            let x: Vec<f64> = (0..40).map(|j| (1.7 * f64::from(j)).sin()).collect();
-            let b = &whole * DVector::from_column_slice(&x);
+        let entry = |i: usize, j: usize| if j == 39 { 1.0 } else { ((i * 13 + j * 29) % 17) as f32 / 17.0 - 0.4 };
+        let x = Arc::new(FewRows::new(7, (0..40).flat_map(|j| (0..7).map(move |i| entry(i, j))).collect()));
+        let root = |i: usize| 0.5 + 0.1 * i as f64;
+        for (own_of_last, pull) in [(0.0, 0.0), (0.3, 0.0), (0.0, 0.7), (0.3, -0.2)] {
+            let mut thin = Thin::new(Arc::clone(&x), (0..7).map(root).collect());
+            thin = thin.combined(40, |j| if j == 39 { [(39, 0.0), (39, 1.0)] } else { [(j, 1.5), (39, pull)] });
+            thin.own = DVector::from_fn(40, |j, _| if j == 39 { own_of_last } else { 0.01 + 0.02 * j as f64 });
+            thin.scale(0.5);
+            thin.scale_by(&DVector::from_fn(40, |j, _| 1.0 + 0.01 * j as f64));
+            let a = DMatrix::from_fn(7, 40, |i, j| {
+                let x = f64::from(entry(i, j));
+                let x = if j == 39 { 1.0 } else { 1.5 * x + pull };
+                root(i) * x * 0.5_f64.sqrt() * (1.0 + 0.01 * j as f64)
+            });
+            let whole = a.transpose() * &a + DMatrix::from_diagonal(&thin.own);
+            let v: Vec<f64> = (0..40).map(|j| (1.7 * f64::from(j)).sin()).collect();
+            let b = &whole * DVector::from_column_slice(&v);
             let close = |a: f64, b: f64| (a - b).abs() <= 1e-11 * b.abs().max(1.0);
-            assert!(thin.times(&x).iter().zip(b.iter()).all(|(a, b)| close(*a, *b)));
-            let factor = thin.factor().expect("definite");
-            assert!(factor.solve(b.as_slice()).iter().zip(&x).all(|(a, b)| close(*a, *b)), "{own_of_last}");
+            assert!(thin.times(&v).iter().zip(b.iter()).all(|(a, b)| close(*a, *b)));
             let inverse = whole.clone().cholesky().expect("definite").inverse();
-            assert!((0..40).all(|j| close(factor.inverse_diagonal()[j], inverse[(j, j)])), "{own_of_last}");
+            // The second time from what is kept of the first.
+            for _ in 0..2 {
+                let factor = thin.factor().expect("definite");
+                assert!(factor.solve(b.as_slice()).iter().zip(&v).all(|(a, b)| close(*a, *b)), "{own_of_last} {pull}");
+                let diagonal = factor.inverse_diagonal();
+                assert!((0..40).all(|j| close(diagonal[j], inverse[(j, j)])), "{own_of_last} {pull}");
+            }
             assert!(thin.diagonal().iter().enumerate().all(|(j, d)| close(*d, whole[(j, j)])));
             assert!(close(thin.get(3, 5), whole[(3, 5)]) && close(thin.get(4, 4), whole[(4, 4)]));
+            let kept = thin.restricted(&[3, 8, 39]);
+            assert!(close(kept.get(1, 2), whole[(8, 39)]) && close(kept.get(1, 1), whole[(8, 8)]));
         }
     }
 
     #[test]
     fn without_a_diagonal_there_is_no_factor() {
-        let a = DMatrix::from_fn(3, 8, |i, j| (i + j) as f64);
-        assert!(Thin { a: Arc::new(a), own: DVector::zeros(8) }.factor().is_none());
+        let x = FewRows::new(3, (0..24).map(|i| i as f32).collect());
+        assert!(Thin::new(Arc::new(x), vec![1.0; 3]).factor().is_none());
     }
 }

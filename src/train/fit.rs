@@ -157,7 +157,8 @@ pub(super) fn fit(
         let start = begin(&mut objective, Start { point, evaluation }, job, &coordinates, moments.as_ref())?;
         solve(&mut objective, start, job.solver, &settings, company)?
     } else if let Some(rows) = &mut subsample {
-        let approximation = Approximation::Subsample(rows);
+        let approximation =
+            if settings.approximate { Approximation::Subsample(rows) } else { Approximation::Rows(rows) };
         let (mut approximated, evaluation) = if rent.is_some() {
             (Approximated::standing_without(&mut all, approximation, &point), evaluation)
         } else {

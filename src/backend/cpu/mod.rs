@@ -24,13 +24,13 @@ use crate::data::{Column, Design, Store};
 use crate::error::Result;
 use crate::generative::Moments;
 use crate::logistic::terms;
-use crate::matrix::{Squares, Symmetric};
+use crate::matrix::{FewRows, Squares, Symmetric};
 use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Probe};
 use crate::vectors::in_vectors;
 
 pub(super) use bandwidth::read_bandwidth;
 use block::{At, Beside, Block, Columns, Nothing, Sums, block_rows, product_rows};
-use product::{Panel, Product, is_wide};
+use product::{Kept, Panel, Product, is_wide};
 use softmax::Softmax;
 use tables::Tables;
 
@@ -95,7 +95,8 @@ impl Loading for CpuTable {
     fn finish(self: Box<Self>) -> Result<Box<dyn Backend>> {
         let Self { layout, tables, records, keeps_rows } = *self;
         let weight = layout.shape.rows as f64;
-        let mut cpu = Cpu { layout, tables, records, keeps_rows, weight, passes: Passes::default(), last_step: 0.0 };
+        let mut cpu =
+            Cpu { layout, tables, records, keeps_rows, kept: None, weight, passes: Passes::default(), last_step: 0.0 };
         if layout.shape.weights {
             cpu.weight = cpu.sum_row_weights()?;
         }
@@ -129,8 +130,9 @@ pub struct Cpu {
     layout: Layout,
     tables: Arc<Tables>,
     records: HostRecords,
-    /// Hessians are kept as weighted rows.
+    /// Hessians are kept as weighted rows; the rows, once there was one.
     keeps_rows: bool,
+    kept: Option<Arc<FewRows>>,
     /// N, the sum of the row weights.
     weight: f64,
     passes: Passes,
@@ -339,6 +341,9 @@ impl Cpu {
     ) -> Result<(Sums, Symmetric)> {
         self.passes.data += 1;
         self.passes.hessian += 1;
+        if self.keeps_rows {
+            return self.product_of_kept_rows(at, factor);
+        }
         if is_wide(&self.tables) {
             return self.wide_product(at, factor);
         }
@@ -376,24 +381,21 @@ impl Cpu {
         Ok((sums, product.matrix(divisor(self.weight))))
     }
 
-    /// As [`Cpu::product`], of many columns: one matrix, to which all cores add the rows of a block after the other.
+    /// As [`Cpu::product`], of many columns: one matrix, to which all cores add some rows after the others.
     fn wide_product(
         &mut self,
         at: Option<At<'_>>,
         factor: impl Fn(f64, f64) -> f64 + Copy + Sync + Send,
     ) -> Result<(Sums, Symmetric)> {
         let columns = self.tables.plain() + 1;
-        let keeps_rows = self.keeps_rows;
         let mut sums = Sums::zero(self.tables.wide());
-        let mut squares = Squares::zero(if keeps_rows { 0 } else { columns });
-        let all = self.layout.shape.rows;
+        let mut squares = Squares::zero(columns);
         // Fresh memory of this size is cleared by the system every time.
         let spare: Mutex<Vec<Vec<f64>>> = Mutex::new(Vec::new());
         let spare_panels = || spare.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut kept, mut first) = (vec![0.0; if keeps_rows { all * columns } else { 0 }], 0);
         // A product of many rows goes by the sums less often. Chunks are whole runs of blocks that are summed together.
         let [in_panel, together] = [PANEL_ROWS, self.layout.hessian_rows].map(|rows| rows / self.layout.block_rows);
-        let blocks = if keeps_rows { 1 } else { in_panel.clamp(1, together) };
+        let blocks = in_panel.clamp(1, together);
         let bytes = size_of::<f64>() * blocks * self.layout.block_rows * columns;
         self.pass(
             at.map_or(FROM_MARGINS, touched),
@@ -402,39 +404,53 @@ impl Cpu {
                 let memory = spare_panels().pop().unwrap_or_default();
                 let rows = run.iter().map(|block| block.labels.len()).sum();
                 let mut panel = Panel::new(columns, rows, factor, memory);
-                let mut sums = Sums::zero(columns);
-                for block in run {
-                    match at {
-                        Some(at) => sums.add(&evaluate(block, at, &mut panel)),
-                        None => in_vectors(
-                            #[inline(always)]
-                            || block.visit(&mut panel),
-                        ),
-                    }
-                }
+                let sums = beside_evaluations(run, at, &mut panel, columns);
                 (sums, panel.columns)
             },
-            |(of_block, panel)| {
-                sums.add(&of_block);
-                if !keeps_rows {
-                    squares.add(&panel);
-                    spare_panels().push(panel);
-                    return;
-                }
-                let rows = panel.len() / columns;
-                for (column, of_block) in kept.chunks_exact_mut(all).zip(panel.chunks_exact(rows)) {
-                    column[first..first + rows].copy_from_slice(of_block);
-                }
-                first += rows;
+            |(of_run, panel)| {
+                sums.add(&of_run);
+                squares.add(&panel);
+                spare_panels().push(panel);
             },
         )?;
         self.mean(&mut sums);
-        let n = divisor(self.weight);
-        if !keeps_rows {
-            return Ok((sums, squares.divided_by(n)));
-        }
-        let mut matrix = Symmetric::of_few_rows(columns, kept);
-        matrix.scale(1.0 / n);
+        Ok((sums, squares.divided_by(divisor(self.weight))))
+    }
+
+    /// As [`Cpu::product`], of rows that are kept as they are.
+    fn product_of_kept_rows(
+        &mut self,
+        at: Option<At<'_>>,
+        factor: impl Fn(f64, f64) -> f64 + Copy + Sync + Send,
+    ) -> Result<(Sums, Symmetric)> {
+        let (columns, all) = (self.tables.plain() + 1, self.layout.shape.rows);
+        let wanted = if self.kept.is_none() { Some(columns) } else { None };
+        let mut sums = Sums::zero(self.tables.wide());
+        let mut roots = Vec::with_capacity(all);
+        let mut values = vec![0.0; if wanted.is_some() { all * columns } else { 0 }];
+        self.pass(
+            at.map_or(FROM_MARGINS, touched),
+            BLOCK_BY_BLOCK,
+            |blocks| {
+                let mut kept = Kept::new(blocks[0].labels.len(), wanted, factor);
+                let sums = beside_evaluations(blocks, at, &mut kept, columns);
+                (sums, kept)
+            },
+            |(of_block, kept)| {
+                sums.add(&of_block);
+                let (first, rows) = (roots.len(), kept.roots.len());
+                for (column, of_block) in
+                    values.chunks_exact_mut(all).zip(kept.values.iter().flat_map(|v| v.chunks(rows)))
+                {
+                    column[first..first + rows].copy_from_slice(of_block);
+                }
+                roots.extend(kept.roots);
+            },
+        )?;
+        self.mean(&mut sums);
+        let kept = self.kept.get_or_insert_with(|| Arc::new(FewRows::new(all, values)));
+        let mut matrix = Symmetric::of_few_rows(Arc::clone(kept), roots);
+        matrix.scale(1.0 / divisor(self.weight));
         Ok((sums, matrix))
     }
 
@@ -475,6 +491,21 @@ impl Cpu {
             |()| {},
         )
     }
+}
+
+/// What `beside` makes of each tile of some blocks, first evaluated `at` a point, if there is one; and their sums, `[wide]`.
+fn beside_evaluations(blocks: &mut [Block<'_>], at: Option<At<'_>>, beside: &mut impl Beside, wide: usize) -> Sums {
+    let mut sums = Sums::zero(wide);
+    for block in blocks {
+        match at {
+            Some(at) => sums.add(&evaluate(block, at, beside)),
+            None => in_vectors(
+                #[inline(always)]
+                || block.visit(beside),
+            ),
+        }
+    }
+    sums
 }
 
 /// [`Block::evaluate`] in vector registers.

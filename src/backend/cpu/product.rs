@@ -273,6 +273,37 @@ impl<F: Fn(f64, f64) -> f64> Beside for Panel<F> {
     }
 }
 
+/// The roots of the factors of the rows of a block, and where nobody has them yet, the rows themselves.
+pub(super) struct Kept<F> {
+    factor: F,
+    pub(super) roots: Vec<f64>,
+    /// x extended by 1, `[columns][rows of the block]`.
+    pub(super) values: Option<Vec<f32>>,
+    rows: usize,
+}
+
+impl<F> Kept<F> {
+    /// Of `rows` rows; with their values, if there are `columns` wanted of them, the 1 included.
+    pub(super) fn new(rows: usize, columns: Option<usize>, factor: F) -> Self {
+        Self { factor, roots: Vec::with_capacity(rows), values: columns.map(|columns| vec![1.0; columns * rows]), rows }
+    }
+}
+
+impl<F: Fn(f64, f64) -> f64> Beside for Kept<F> {
+    #[inline(always)]
+    fn take(&mut self, tile: Tile<'_>) {
+        let (first, rows) = (self.roots.len(), tile.margins.len());
+        let mut roots = [0.0; PRODUCT_ROWS];
+        roots_of(&self.factor, &tile, 0..rows, &mut roots[..rows]);
+        self.roots.extend(&roots[..rows]);
+        for (j, values) in self.values.iter_mut().flat_map(|all| all.chunks_exact_mut(self.rows)).enumerate() {
+            if j < tile.columns.tables.plain() {
+                values[first..first + rows].copy_from_slice(tile.columns.column(j));
+            }
+        }
+    }
+}
+
 /// The roots of the factors of some rows of a tile.
 #[inline(always)]
 fn roots_of(factor: &impl Fn(f64, f64) -> f64, tile: &Tile<'_>, rows: Range<usize>, roots: &mut [f64]) {
