@@ -467,7 +467,17 @@ fn a_dry_run_prints_the_plan_and_writes_nothing() {
         let document = place.done(&format!("{train} {files} --dry-run --json")).json();
         assert_eq!(
             fields(&document["plan"]),
-            ["categories", "device", "features", "levels", "passes", "placement", "preconditioner_bytes", "rows"]
+            [
+                "categories",
+                "device",
+                "features",
+                "levels",
+                "passes",
+                "placement",
+                "preconditioner_bytes",
+                "rows",
+                "working_bytes",
+            ]
         );
         let [least, most] = ["/plan/passes/0", "/plan/passes/1"].map(|path| number(&document, path));
         assert!(1.0 <= least && least <= most, "{document:#}");

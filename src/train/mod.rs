@@ -338,6 +338,9 @@ pub struct RunPlan {
     /// Bytes in memory for the Hessian that preconditions the solver, its factor, and the rows of a subsample if it is
     /// that of one.
     pub preconditioner_bytes: u64,
+    /// Bytes in memory at most, or a tenth more, that all the rest takes: the program, the footers, what is decoded at a time
+    /// and vectors of the solver.
+    pub working_bytes: u64,
     /// Passes over the data that the method needs as a rule, from and to; `None` where that depends on the data too
     /// much to say.
     pub passes: Option<[u64; 2]>,
@@ -397,8 +400,18 @@ impl Prepared<'_> {
             device: self.device.describe(),
             placement: self.loading.placement(),
             preconditioner_bytes: self.preconditioner_bytes(),
+            working_bytes: self.working_bytes(),
             passes: self.job.usual_passes(self.plan.design(self.table.rows).shape),
         }
+    }
+
+    fn working_bytes(&self) -> u64 {
+        const PROGRAM: usize = 32 << 20;
+        const FOOTERS_A_COLUMN: usize = 8 << 10;
+        const DECODING: usize = 64 << 20;
+        let shape = self.plan.design(self.table.rows).shape;
+        let values = 4 * shape.rows * shape.columns;
+        (PROGRAM + FOOTERS_A_COLUMN * shape.columns + DECODING.min(4 * values)) as u64
     }
 
     fn preconditioner_bytes(&self) -> u64 {
@@ -407,8 +420,10 @@ impl Prepared<'_> {
         if !self.job.takes_hessian() {
             return 0;
         }
+        // Panels of weighted rows, from a few hundred columns on.
+        let panels = if shape.features > PENALIZED_FEATURES { 32 << 20 } else { 0 };
         let (entries, kept) = match self.job.curvature(shape) {
-            Curvature::Whole => (shape.parameters().pow(2), 0),
+            Curvature::Whole => (shape.parameters().pow(2), panels),
             // The matrix of one margin, and the scaling of all parameters.
             Curvature::Bound => ((shape.features + 1).pow(2) + shape.parameters(), 0),
             Curvature::Subsample => {
@@ -423,15 +438,16 @@ impl Prepared<'_> {
                 let columns = shape.columns + shape.columns_beside();
                 let kept = rows * (4 * columns + 16);
                 if self.job.is_wide(shape) && rows < shape.features {
-                    // The rows in double precision, and a matrix of them.
-                    (rows * (shape.features + 1 + rows), kept)
+                    // The rows once more, while they are gathered too, and a matrix of them.
+                    (rows * rows, kept + 2 * 4 * rows * (shape.features + 1))
                 } else {
-                    (tight * tight + (tight + 1) * loose, kept)
+                    (tight * tight + (tight + 1) * loose, kept + panels)
                 }
             }
             Curvature::Penalty => (0, 0),
         };
-        (2 * 8 * entries + kept) as u64
+        // Sums, what they are in the solver's coordinates, with a ridge, and their factor; and one more on the way.
+        (5 * 8 * entries + kept) as u64
     }
 
     /// Fits the model. `history` hears of every iteration.
