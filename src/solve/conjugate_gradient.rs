@@ -21,7 +21,8 @@ const NEARLY_THE_SAME: f64 = 0.01;
 ///
 /// With the Cholesky factor of the Hessian as preconditioner the direction is Hager and Zhang's, and the factor is
 /// refreshed, at no extra pass, whenever a predicted step had to be searched for: that is when the Hessian has
-/// moved. Without a preconditioner, or with a diagonal one, it is Polak-Ribiere+.
+/// moved. Without a preconditioner, or with a diagonal one, it is Polak-Ribiere+. With [`Settings::rent`] it begins as L-BFGS,
+/// without a Hessian.
 ///
 /// # Requirements
 /// A smooth convex objective that stands at `start`.
