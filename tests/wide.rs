@@ -153,9 +153,10 @@ fn check(case: &Case, device: &str) {
     let (said, found) = (number(training, "/delta"), rows.distance(&model, l2));
     let floor = number(training, "/delta_floor");
     assert!(training["status"] == "converged" || device != "cpu" && training["status"] == "f32_limit", "{what}");
-    // An approximate Hessian is off by the square root of the condition that it leaves, which is about 2.
+    // An approximate Hessian is off by the square root of the condition that it leaves, which is about 2. The floor is what
+    // rounding makes on average: three times that is rare.
     let slack = if training["delta_is_approximate"] == true { 2.0 } else { 1.0 };
-    assert!(found <= slack * (said + floor) * (1.0 + 1e-3), "{found:e} standard errors away; {what}");
+    assert!(found <= slack * (said + 3.0 * floor) * (1.0 + 1e-3), "{found:e} standard errors away; {what}");
     assert!(device != "cpu" || said + floor <= 1e-4, "{what}");
 }
 
