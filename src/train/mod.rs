@@ -414,7 +414,10 @@ impl Prepared<'_> {
         const DECODING: usize = 64 << 20;
         let shape = self.plan.design(self.table.rows).shape;
         let values = 4 * shape.rows * shape.columns;
-        (PROGRAM + FOOTERS_A_COLUMN * shape.columns + DECODING.min(4 * values)) as u64
+        // A whole Hessian, its factor, the inverse, and the covariance on either scale.
+        let takes_whole = self.job.inference.is_some() || self.job.exact != ExactJob::None;
+        let at_end = if takes_whole { 5 * 8 * shape.parameters().pow(2) } else { 0 };
+        (PROGRAM + FOOTERS_A_COLUMN * shape.columns + DECODING.min(4 * values) + at_end) as u64
     }
 
     fn preconditioner_bytes(&self) -> u64 {
