@@ -74,7 +74,8 @@ impl Rows {
                 let standard = |(values, (unit, centre)): (&Vec<f64>, (f64, f64))| (values[row] - centre) / unit;
                 let shared = case.shared * before.map_or(0.0, standard);
                 let own = (1.0 - case.shared * case.shared).sqrt() * normal();
-                f64::from((centre + unit * (shared + own)) as f32)
+                // In steps that narrowing keeps: what is left to see is the solver's.
+                centre + unit * (16.0 * (shared + own)).round() / 16.0
             });
             let values: Vec<f64> = values.collect();
             columns.push(values);
@@ -153,10 +154,9 @@ fn check(case: &Case, device: &str) {
     let (said, found) = (number(training, "/delta"), rows.distance(&model, l2));
     let floor = number(training, "/delta_floor");
     assert!(training["status"] == "converged" || device != "cpu" && training["status"] == "f32_limit", "{what}");
-    // An approximate Hessian is off by the square root of the condition that it leaves, which is about 2. The floor is what
-    // rounding makes on average: three times that is rare.
+    // An approximate Hessian is off by the square root of the condition that it leaves, which is about 2.
     let slack = if training["delta_is_approximate"] == true { 2.0 } else { 1.0 };
-    assert!(found <= slack * (said + 3.0 * floor) * (1.0 + 1e-3), "{found:e} standard errors away; {what}");
+    assert!(found <= slack * (said + floor) * (1.0 + 1e-3), "{found:e} standard errors away; {what}");
     assert!(device != "cpu" || said + floor <= 1e-4, "{what}");
 }
 

@@ -149,13 +149,12 @@ impl Judge {
     pub(super) fn delta(&self, gradient: &[f64], point: &[f64]) -> Option<f64> {
         let bound = self.bound(gradient);
         let Some(metric) = &self.metric else { return bound };
-        if self.settings.approximate
-            && let Some(bound) = bound.filter(|bound| *bound <= self.settings.tolerance)
-        {
+        let drift = self.drift(point);
+        let is_estimate = self.settings.approximate || drift > DRIFT;
+        if let Some(bound) = bound.filter(|bound| is_estimate && *bound <= self.settings.tolerance) {
             return Some(bound);
         }
         let step = metric.solve(gradient);
-        let drift = self.drift(point);
         let factor = if drift <= DRIFT { (0.5 * drift).exp() } else { 1.0 };
         Some(factor * root(self.settings.rows * dot(&step, gradient)))
     }
@@ -262,7 +261,11 @@ impl Judge {
     fn need(&self, gradient: &[f64], point: &[f64]) -> Need {
         let known = self.metric.is_some() && self.drift(point) <= DRIFT;
         let is_bounded = self.bound(gradient).is_some_and(|bound| bound <= self.settings.tolerance);
-        let needs_none = !self.settings.penalty.is_empty() && (self.metric.is_none() || is_bounded);
+        // Where the bound has not ended a run that came to its end, as in f32, a Hessian that costs little tells more.
+        let has_tried = self.best.is_finite();
+        let is_cheap = self.settings.rent.is_some() || point.len() <= MOST_PARAMETERS;
+        let does_without = self.metric.is_none() && !(has_tried && is_cheap);
+        let needs_none = !self.settings.penalty.is_empty() && (does_without || is_bounded);
         if needs_none && !self.settings.hessian_at_end {
             return Need::Diagonal;
         }
