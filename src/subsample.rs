@@ -22,6 +22,10 @@ pub const HESSIAN_FEATURES: usize = 1024;
 /// The same with a penalty, which needs no Hessian to prove that there is an optimum or to tell how near it is.
 pub const PENALIZED_FEATURES: usize = 256;
 
+/// Up to so many rows, fewer than features and all of them penalised, a fit goes on in the space of the rows: their matrix
+/// costs what 20 passes over them do.
+pub const FEW_ROWS: usize = 512;
+
 /// A store that passes everything on and keeps a subsample of the rows.
 pub struct Sampling<'s> {
     all: Box<dyn Store + 's>,

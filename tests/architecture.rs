@@ -14,7 +14,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 const HOMES: &[(&str, &[&str])] = &[
     ("arrow", &["data/"]),
     ("base64", &["data/schema.rs"]),
-    ("bytemuck", &["backend/", "vectors.rs"]),
+    ("bytemuck", &["backend/", "vectors/"]),
     ("bytes", &["data/input.rs"]),
     ("clap", &["cli/"]),
     ("ctrlc", &["cli/"]),
@@ -77,8 +77,9 @@ const MODULES: &[Module] = &[
     module("approximation", &["error", "matrix", "objective"]),
     // A store that passes everything on, and keeps some rows.
     module("subsample", &["data", "error"]),
-    // A solver sees an objective, never a table or a device; the Hessian that it gets is a matrix.
-    Module { name: "solve", uses: &["error", "matrix", "monitor", "objective"], tests: &["logistic"] },
+    // A solver sees an objective, never a table or a device; the Hessian that it gets is a matrix. Where rows are few it
+    // calculates with them.
+    module("solve", &["error", "logistic", "matrix", "monitor", "objective"]),
     // Of `standardize`, a table only fills in the scales of its columns.
     module("data", &["error", "logistic", "monitor", "standardize::ColumnScale", "vectors", "wording"]),
     // The exact pass reads the file itself: it reports to a monitor, and needs to know where the columns lie.

@@ -7,10 +7,13 @@ pub mod gpu;
 pub mod layout;
 pub mod storage;
 
+use std::sync::Arc;
+
 use crate::backend::storage::{Limits, Placement};
 use crate::data::{Column, Design, Shape, Store};
 use crate::error::{Error, Result};
 use crate::generative::Moments;
+use crate::matrix::FewRows;
 use crate::objective::{Need, Objective};
 
 /// A table on its way to a device: columns are written to it, then it becomes an objective.
@@ -44,8 +47,26 @@ pub trait Backend: Objective {
         Ok(())
     }
 
+    /// The rows themselves, if the table keeps them for those who calculate with them.
+    fn kept_rows(&mut self) -> Result<Option<KeptRows>> {
+        Ok(None)
+    }
+
     /// What each row holds where the objective stands now; for diagnosis and tests.
     fn row_terms(&mut self) -> Result<RowTerms>;
+}
+
+/// Rows as they are, in the device's coordinates.
+#[derive(Clone, Debug)]
+pub struct KeptRows {
+    /// Their columns, x extended by 1, `[columns][rows]`.
+    pub columns: Arc<FewRows>,
+    /// Labels `[rows]`.
+    pub labels: Vec<f64>,
+    /// Row weights `[rows]`.
+    pub weights: Vec<f64>,
+    /// Offsets `[rows]`.
+    pub offsets: Vec<f64>,
 }
 
 /// Vectors over all rows of the table, `[rows]` each; with several margins a row `[margins][rows]`.

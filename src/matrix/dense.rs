@@ -21,6 +21,12 @@ const INNER: usize = 32;
 /// Rows that one job solves for.
 const ROWS: usize = 256;
 
+/// Blocks of columns that a product with itself has at least, of [`LEAST_WIDTH`] columns or a multiple.
+const OUTER: usize = 8;
+
+/// Columns that fill a kernel of the product.
+const LEAST_WIDTH: usize = 8;
+
 /// Rows or columns that are too few for views with strides.
 const FEW: usize = 8;
 
@@ -151,6 +157,20 @@ pub(super) fn add_square(sum: &mut DMatrix<f64>, a: &[f64]) {
     });
 }
 
+/// Adds `A A'` to the lower triangle of `sum` `[n x n]`, for the columns of `A` `[columns][n]`.
+pub(super) fn add_outer(sum: &mut DMatrix<f64>, a: &[f64]) {
+    let n = sum.nrows();
+    let count = a.len() / n.max(1);
+    // Narrow blocks, so that few rows keep all cores busy too.
+    let width = n.div_ceil(OUTER).next_multiple_of(LEAST_WIDTH).min(BLOCK);
+    sum.as_mut_slice().par_chunks_mut(width * n.max(1)).enumerate().for_each(|(index, columns)| {
+        let (first, others) = (index * width, columns.len() / n);
+        let left = view(a, n, first..n, count);
+        let right = view(a, n, first..first + others, count).transpose();
+        view_mut(columns, n, first..n, others).gemm(1.0, &left, &right, 1.0);
+    });
+}
+
 /// `AB`.
 pub(super) fn product(a: &DMatrix<f64>, b: &DMatrix<f64>) -> DMatrix<f64> {
     let (rows, columns) = (a.nrows(), b.ncols());
@@ -244,6 +264,18 @@ mod tests {
             let expected = a.transpose() * &a;
             let apart = |i: usize, j: usize| (sum[(i, j)] - expected[(i, j)] - 2.0).abs();
             assert!((0..n).all(|j| (j..n).all(|i| apart(i, j) <= 1e-9)), "{rows} {n}");
+        }
+    }
+
+    #[test]
+    fn outer_products_are_added_to_the_lower_triangle() {
+        for (n, count) in [(300, 70), (257, 2), (2, 257), (200, 1024), (5, 6), (1, 1), (1300, 3), (0, 0)] {
+            let a = DMatrix::from_fn(n, count, |i, j| ((i * 7 + j * 3) % 11) as f64 - 5.0);
+            let mut sum = DMatrix::from_element(n, n, 2.0);
+            add_outer(&mut sum, a.as_slice());
+            let expected = &a * a.transpose();
+            let apart = |i: usize, j: usize| (sum[(i, j)] - expected[(i, j)] - 2.0).abs();
+            assert!((0..n).all(|j| (j..n).all(|i| apart(i, j) <= 1e-9)), "{n} {count}");
         }
     }
 

@@ -18,8 +18,8 @@ use coupled::Coupled;
 pub use factor::Factor;
 pub use pattern::Pattern;
 pub use products::{Products, Squares};
-pub use thin::FewRows;
 use thin::Thin;
+pub use thin::{FewRows, RowSolver, RowSpace};
 
 /// A symmetric matrix `[n x n]` in f64; of a large one only what a [`Pattern`] keeps.
 #[derive(Clone, Debug, PartialEq)]
@@ -252,14 +252,22 @@ impl Symmetric {
 
     /// `T'MT`, where each of the `n` columns of T has two entries at most, `parts(i)`: a row of it and what stands there.
     #[must_use]
-    pub fn combined(&self, n: usize, parts: impl Fn(usize) -> [(usize, f64); 2]) -> Self {
+    pub fn combined(&self, n: usize, parts: impl Fn(usize) -> [(usize, f64); 2] + Sync) -> Self {
         if let Some(thin) = &self.thin {
             return Self { thin: Some(thin.combined(n, parts)), ..Self::whole(DMatrix::zeros(0, 0)) };
         }
-        Self::from_lower(n, |i, j| {
+        let entry = |i: usize, j: usize| -> f64 {
             let products = parts(i).map(|(a, of_i)| parts(j).map(|(b, of_j)| of_i * of_j * self.get(a, b)));
             products.as_flattened().iter().sum()
-        })
+        };
+        let mut entries = DMatrix::zeros(n, n);
+        entries.as_mut_slice().par_chunks_mut(n.max(1)).with_min_len(64).enumerate().for_each(|(j, column)| {
+            for (i, target) in column.iter_mut().enumerate().skip(j) {
+                *target = entry(i, j);
+            }
+        });
+        entries.fill_upper_triangle_with_lower_triangle();
+        Self::whole(entries)
     }
 
     /// `M B M` of two matrices that are kept whole.

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use rayon::prelude::*;
 
-use crate::matrix::dense;
+use crate::matrix::{Symmetric, dense};
+use crate::vectors::dots::{EIGHT, add_columns, eight_dots};
 
 /// Rows that are kept as they are, X `[rows x columns]`.
 #[derive(Debug)]
@@ -37,26 +38,36 @@ impl FewRows {
         self.columns.len() / self.rows.max(1)
     }
 
+    /// Eight columns side by side; beyond the last one it stands again, with a weight of 0.
+    fn eight(&self, first: usize) -> [&[f32]; EIGHT] {
+        let columns = &self.columns[first * self.rows..];
+        let last = columns.len() - self.rows;
+        std::array::from_fn(|k| &columns[(k * self.rows).min(last)..][..self.rows])
+    }
+
     /// `X v`: of a thousand columns at a time, which are added in their order.
     fn times(&self, v: &[f64]) -> DVector<f64> {
-        let of_some = |(some, v): (&[f32], &[f64])| {
+        let of_some = |(some, v): (usize, &[f64])| {
             let mut sum = vec![0.0; self.rows];
-            for (column, v) in some.chunks_exact(self.rows).zip(v) {
-                for (sum, x) in sum.iter_mut().zip(column) {
-                    *sum += v * f64::from(*x);
-                }
+            for (eight, v) in v.chunks(EIGHT).enumerate() {
+                let weights = std::array::from_fn(|k| v.get(k).copied().unwrap_or(0.0));
+                add_columns(self.eight(some * COLUMNS + eight * EIGHT), weights, &mut sum);
             }
             sum
         };
-        let some = self.columns.par_chunks(COLUMNS * self.rows).zip(v.par_chunks(COLUMNS));
-        let sums: Vec<Vec<f64>> = some.map(of_some).collect();
+        let sums: Vec<Vec<f64>> = v.par_chunks(COLUMNS).enumerate().map(of_some).collect();
         sums.iter().fold(DVector::zeros(self.rows), |sum, part| sum + DVector::from_column_slice(part))
     }
 
     /// `X'u`.
     fn transposed_times(&self, u: &[f64]) -> Vec<f64> {
-        let product = |column: &[f32]| column.iter().zip(u).map(|(x, u)| f64::from(*x) * u).sum();
-        self.columns.par_chunks(self.rows).with_min_len(64).map(product).collect()
+        let of_eight = |(eight, products): (usize, &mut [f64])| {
+            let all = eight_dots(self.eight(eight * EIGHT), u);
+            products.copy_from_slice(&all[..products.len()]);
+        };
+        let mut products = vec![0.0; self.count()];
+        products.par_chunks_mut(EIGHT).with_min_len(COLUMNS / EIGHT / 4).enumerate().for_each(of_eight);
+        products
     }
 
     /// `X (diag(squares) + q e' + e q' + s e e') X'` with `e` for the column `last`.
@@ -67,21 +78,26 @@ impl FewRows {
             return Arc::clone(gram);
         }
         let mut gram = DMatrix::zeros(self.rows, self.rows);
+        let mut scaled = Vec::new();
         for first in (0..self.count()).step_by(COLUMNS) {
             let few = COLUMNS.min(self.count() - first);
-            let mut scaled = DMatrix::zeros(few, self.rows);
-            for (j, square) in squares[first..first + few].iter().enumerate() {
-                let root = square.sqrt();
-                for (row, x) in self.column(first + j).iter().enumerate() {
-                    scaled[(j, row)] = root * f64::from(*x);
-                }
-            }
-            dense::add_square(&mut gram, scaled.as_slice());
+            scaled.resize(few * self.rows, 0.0);
+            let columns = scaled.par_chunks_mut(self.rows).zip(self.columns[first * self.rows..].par_chunks(self.rows));
+            columns.zip(&squares[first..first + few]).with_min_len(COLUMNS / 8).for_each(
+                |((scaled, column), square)| {
+                    let root = square.sqrt();
+                    for (scaled, x) in scaled.iter_mut().zip(column) {
+                        *scaled = root * f64::from(*x);
+                    }
+                },
+            );
+            dense::add_outer(&mut gram, &scaled);
         }
         let constant = DVector::from_iterator(self.rows, self.column(last).iter().map(|x| f64::from(*x)));
         let along = self.times(q) + &constant * (0.5 * s);
         gram.ger(1.0, &along, &constant, 1.0);
         gram.ger(1.0, &constant, &along, 1.0);
+        gram.fill_upper_triangle_with_lower_triangle();
         let gram = Arc::new(gram);
         *kept = Some((of, Arc::clone(&gram)));
         gram
@@ -195,6 +211,19 @@ impl Thin {
         Self { x: Arc::clone(&self.x), roots: self.roots.clone(), map, own: self.own.select_rows(kept) }
     }
 
+    /// `X T W T'X'` for a diagonal W.
+    fn gram(&self, w: &DVector<f64>) -> Gram {
+        let count = self.x.count();
+        let (mut squares, mut q, mut s) = (vec![0.0; count], vec![0.0; count], 0.0);
+        for ([(place, ratio), (_, pull)], w) in self.map.iter().zip(w.iter()) {
+            squares[*place] += w * ratio * ratio;
+            q[*place] += w * ratio * pull;
+            s += w * pull * pull;
+        }
+        let last = self.map.first().map_or(0, |parts| parts[1].0);
+        self.x.gram(&squares, &q, s, last)
+    }
+
     /// The factor; `None` where D is too small for it.
     ///
     /// With one parameter p set apart, that of the smallest D (an intercept has none), and `K = D + A'A` of the others,
@@ -213,23 +242,7 @@ impl Thin {
         }
         let own_apart = if self.own[apart] <= NONE * mean { 0.0 } else { self.own[apart] };
         let inverse = DVector::from_fn(n, |j, _| if j == apart { 0.0 } else { 1.0 / self.own[j] });
-        let count = self.x.count();
-        let (mut squares, mut q, mut s) = (vec![0.0; count], vec![0.0; count], 0.0);
-        for ([(place, ratio), (_, pull)], w) in self.map.iter().zip(inverse.iter()) {
-            squares[*place] += w * ratio * ratio;
-            q[*place] += w * ratio * pull;
-            s += w * pull * pull;
-        }
-        let last = self.map.first().map_or(0, |parts| parts[1].0);
-        let gram = self.x.gram(&squares, &q, s, last);
-        let rows = self.roots.len();
-        let mut g = DMatrix::identity(rows, rows);
-        for j in 0..rows {
-            for i in j..rows {
-                g[(i, j)] += self.roots[i] * gram[(i, j)] * self.roots[j];
-            }
-        }
-        let g = dense::cholesky(g)?;
+        let g = dense::cholesky(beside_identity(&self.gram(&inverse), &self.roots))?;
         let column = self.column(apart);
         let of_apart = g.solve(&column);
         let complement = own_apart + of_apart.dot(&column);
@@ -239,6 +252,97 @@ impl Thin {
         // `K^-1 A' a_p = D^-1 A' G^-1 a_p`.
         let border = self.back(&of_apart).component_mul(&inverse);
         Some(ThinFactor { of: self.clone(), inverse, g, apart, complement, border })
+    }
+}
+
+/// The lower triangle of `I + R K R` for a diagonal R.
+fn beside_identity(kernel: &DMatrix<f64>, roots: &DVector<f64>) -> DMatrix<f64> {
+    let rows = roots.len();
+    let mut matrix = DMatrix::identity(rows, rows);
+    for j in 0..rows {
+        for i in j..rows {
+            matrix[(i, j)] += roots[i] * kernel[(i, j)] * roots[j];
+        }
+    }
+    matrix
+}
+
+/// What parameters q with a penalty `q'Pq / 2` are to a few rows: margins `A q`, and `P^-1 A'` of a vector over the rows,
+/// which is where every optimum lies. One parameter may have no penalty, an intercept, and is left out of `P^-1` then.
+#[derive(Clone, Debug)]
+pub struct RowSpace {
+    thin: Thin,
+    /// The diagonal of `P^-1`.
+    inverse: DVector<f64>,
+    /// `A P^-1 A'` `[rows x rows]`.
+    kernel: Gram,
+}
+
+impl RowSpace {
+    /// Of `A'A + P` as rows that are kept; `None` if it is not kept so, or if parameters but the last one have no penalty.
+    pub fn new(matrix: &Symmetric) -> Option<Self> {
+        let thin = matrix.thin.clone()?;
+        let n = thin.own.len();
+        let is_penalized = |j: usize| thin.own[j] > 0.0 || j + 1 == n && thin.own[j] == 0.0;
+        if !(0..n).all(is_penalized) {
+            return None;
+        }
+        let inverse = thin.own.map(|own| if own > 0.0 { 1.0 / own } else { 0.0 });
+        let kernel = thin.gram(&inverse);
+        kernel.iter().all(|x| x.is_finite()).then_some(Self { thin, inverse, kernel })
+    }
+
+    /// Rows.
+    pub fn rows(&self) -> usize {
+        self.thin.roots.len()
+    }
+
+    /// The margins of parameters, `A q`.
+    pub fn margins(&self, parameters: &[f64]) -> Vec<f64> {
+        self.thin.forward(parameters).as_slice().to_vec()
+    }
+
+    /// `A'u` for a vector over the rows.
+    pub fn gradient(&self, u: &[f64]) -> Vec<f64> {
+        self.thin.back(&DVector::from_column_slice(u)).as_slice().to_vec()
+    }
+
+    /// `P^-1 A'a` for a vector over the rows; 0 for a parameter without a penalty.
+    pub fn parameters(&self, a: &[f64]) -> Vec<f64> {
+        self.thin.back(&DVector::from_column_slice(a)).component_mul(&self.inverse).as_slice().to_vec()
+    }
+
+    /// `K a`, the margins of [`RowSpace::parameters`].
+    pub fn kernel_times(&self, a: &[f64]) -> Vec<f64> {
+        (&*self.kernel * DVector::from_column_slice(a)).as_slice().to_vec()
+    }
+
+    /// What solves `(I + S K) a = c` for the diagonal S, at least 0; `None` where that is not finite.
+    pub fn solver(&self, s: &[f64]) -> Option<RowSolver<'_>> {
+        let roots = DVector::from_iterator(s.len(), s.iter().map(|s| s.sqrt()));
+        let factor = dense::cholesky(beside_identity(&self.kernel, &roots))?;
+        Some(RowSolver { space: self, roots, factor })
+    }
+}
+
+/// Solves `(I + S K) a = c`. With `R R = S` and `G = I + R K R` the inverse is `I - R G^-1 R K`, which divides by no
+/// entry of S.
+///
+/// # Reference
+/// Rasmussen and Williams (2006), *Gaussian Processes for Machine Learning*, algorithm 3.1.
+#[derive(Clone, Debug)]
+pub struct RowSolver<'s> {
+    space: &'s RowSpace,
+    roots: DVector<f64>,
+    factor: Cholesky<f64, Dyn>,
+}
+
+impl RowSolver<'_> {
+    /// The solution.
+    pub fn solve(&self, c: &[f64]) -> Vec<f64> {
+        let c = DVector::from_column_slice(c);
+        let inner = self.factor.solve(&(&*self.space.kernel * &c).component_mul(&self.roots));
+        (c - inner.component_mul(&self.roots)).as_slice().to_vec()
     }
 }
 

@@ -247,10 +247,12 @@ impl Judge {
         if let Some(tolerance) = self.settings.gradient_tolerance {
             return largest(gradient) <= tolerance;
         }
+        // Where the Hessian at hand is from far away, steps down to the penalty's bound cost less than another one.
+        let is_far = self.settings.rent.is_some() && self.metric.is_some() && self.drift(point) > DRIFT;
+        let known = self.bound(gradient).filter(|_| is_far).or_else(|| self.delta(gradient, point));
         // Without a Hessian: as if every direction had the largest curvature of a single column, 1/4. That is
         // early rather than late, and the confirmation brings the Hessian.
-        let delta =
-            self.delta(gradient, point).unwrap_or_else(|| (4.0 * self.settings.rows * dot(gradient, gradient)).sqrt());
+        let delta = known.unwrap_or_else(|| (4.0 * self.settings.rows * dot(gradient, gradient)).sqrt());
         // Going far below what the arithmetic resolves gains nothing.
         let floor = self.floor(point);
         let Settings { goal, tolerance, .. } = self.settings;

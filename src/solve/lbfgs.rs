@@ -18,7 +18,8 @@ const MEMORY: usize = 10;
 const ENOUGH: Enough = Enough { below: 0.9, above: 0.5 };
 
 /// Minimises `objective` by limited-memory BFGS with ten pairs, the full step where its slope is small enough and a line
-/// search on `phi'` where it is not. With a preconditioner its inverse at the start is the initial matrix.
+/// search on `phi'` where it is not. With a preconditioner its inverse at the start is the initial matrix; a diagonal
+/// one is scaled by the last pair, and is the default where the features are penalised unevenly.
 ///
 /// # Requirements
 /// A smooth convex objective that stands at `start`.
@@ -50,6 +51,15 @@ pub(super) struct Run {
     initial: Preconditioner,
     /// The latest last.
     pairs: VecDeque<Pair>,
+}
+
+/// The ratio of the strongest penalty of a feature to the weakest from which on the diagonal of the Hessian is the initial
+/// matrix: columns on a common scale have next to the same curvature otherwise.
+const UNEVEN: f64 = 4.0;
+
+fn is_uneven(penalty: &[f64]) -> bool {
+    let some = || penalty.iter().copied().filter(|l| *l > 0.0);
+    some().fold(0.0, f64::max) > UNEVEN * some().fold(f64::INFINITY, f64::min)
 }
 
 impl Method for Run {
@@ -87,8 +97,11 @@ impl Method for Run {
 
 impl Run {
     pub(super) fn new(start: Start, settings: &Settings, choice: Choice) -> Self {
+        // The start has a diagonal where it has no Hessian and the penalty tells the distance.
+        let diagonal = start.evaluation.diagonal.as_ref().filter(|_| is_uneven(&settings.penalty));
+        let diagonal = diagonal.map(|diagonal| Preconditioner::of_diagonal(diagonal.own.clone()));
         let at = Descent::new(start, settings, false);
-        let initial = at.preconditioner(choice).unwrap_or(Preconditioner::None);
+        let initial = at.preconditioner(choice).or(diagonal).unwrap_or(Preconditioner::None);
         Self { at, initial, pairs: VecDeque::new() }
     }
 
@@ -110,6 +123,10 @@ impl Run {
             }
             // A standardised column has a curvature of 1/4 at most.
             (Preconditioner::None, None) => q.iter().map(|q| 4.0 * q).collect(),
+            (Preconditioner::Diagonal(_), Some(pair)) => {
+                let scale = pair.product / dot(&pair.change, &self.initial.apply(&pair.change));
+                self.initial.apply(&q).into_iter().map(|q| scale * q).collect()
+            }
             (initial, _) => initial.apply(&q),
         };
         for (pair, share) in self.pairs.iter().zip(shares.into_iter().rev()) {

@@ -1,10 +1,11 @@
-//! Solvers. They see an [`Objective`](crate::objective::Objective) and a [`Monitor`], never
-//! a table or a device.
+//! Solvers. They see an [`Objective`](crate::objective::Objective) and a [`Monitor`], one of them the rows where
+//! they are few, and never a table or a device.
 
 mod aliasing;
 mod cone;
 mod conjugate_gradient;
 mod descent;
+mod few_rows;
 mod gradient_descent;
 mod judge;
 mod lbfgs;
@@ -19,6 +20,7 @@ pub mod separation;
 
 pub use aliasing::{aliased, suspicious};
 pub use conjugate_gradient::conjugate_gradient;
+pub use few_rows::{FewRows, few_rows};
 pub use gradient_descent::gradient_descent;
 pub use lbfgs::lbfgs;
 pub use newton::newton;

@@ -73,8 +73,13 @@ impl Preconditioner {
     }
 
     fn diagonal(hessian: &Symmetric) -> Self {
+        Self::of_diagonal(hessian.diagonal())
+    }
+
+    /// From the diagonal of a Hessian.
+    pub(super) fn of_diagonal(diagonal: Vec<f64>) -> Self {
         // A column without curvature is left as it is.
-        Self::Diagonal(hessian.diagonal().into_iter().map(|h| if h > 0.0 { h } else { 1.0 }).collect())
+        Self::Diagonal(diagonal.into_iter().map(|h| if h > 0.0 { h } else { 1.0 }).collect())
     }
 
     /// `M^-1 g`.

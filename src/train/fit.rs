@@ -5,14 +5,14 @@ use crate::backend::Backend;
 use crate::data::{Loaded, Shape};
 use crate::error::{Error, Result};
 use crate::generative::{Moments, Posterior};
-use crate::matrix::Symmetric;
+use crate::matrix::{RowSpace, Symmetric};
 use crate::model::{SeparationInfo, Verified};
 use crate::monitor::Monitor;
 use crate::objective::{Diagonal, Evaluation, Need, Objective, Passes};
 use crate::penalty::{Penalized, Penalty};
 use crate::solve::{
-    Company, History, LEAST_PIVOT_OF_F32, Level, Outcome, Preconditioner, Reach, Settings, Start, Status,
-    conjugate_gradient, gradient_descent, lbfgs, newton, refit, suspicious,
+    Company, FewRows, History, LEAST_PIVOT_OF_F32, Level, Outcome, Preconditioner, Reach, Settings, Start, Status,
+    conjugate_gradient, few_rows, gradient_descent, lbfgs, newton, refit, suspicious,
 };
 use crate::standardize::{Coordinates, Standardized};
 use crate::train::existence::Evidence;
@@ -65,7 +65,7 @@ pub(super) fn coordinates(loaded: &Loaded, intercept: bool, loose: &[bool]) -> C
 #[expect(clippy::too_many_arguments, reason = "what a fit is made of")]
 pub(super) fn fit(
     backend: &mut dyn Backend,
-    subsample: Option<&mut dyn Backend>,
+    mut subsample: Option<&mut dyn Backend>,
     loaded: &Loaded,
     mut coordinates: Coordinates,
     evidence: &mut Evidence<'_>,
@@ -146,6 +146,12 @@ pub(super) fn fit(
         }
         _ => None,
     };
+    let few = match subsample {
+        Some(ref mut subsample) if job.is_of_few_rows(shape, kept) => {
+            rows_of(&mut **subsample, &coordinates, &settings)?
+        }
+        _ => None,
+    };
     let mut subsample = subsample.map(|rows| Standardized::new(rows, coordinates.clone()));
     let mut all = Standardized::new(&mut *backend, coordinates.clone());
     let company = &mut Company { monitor, history, existence: evidence };
@@ -166,7 +172,10 @@ pub(super) fn fit(
         };
         let (mut objective, evaluation) = Penalized::standing(&mut approximated, penalty.clone(), &point, evaluation);
         let start = begin(&mut objective, Start { point, evaluation }, job, &coordinates, moments.as_ref())?;
-        solve(&mut objective, start, job.solver, &settings, company)?
+        match &few {
+            Some(rows) => few_rows(&mut objective, start, rows, &settings, company)?,
+            None => solve(&mut objective, start, job.solver, &settings, company)?,
+        }
     } else {
         let (mut objective, evaluation) = Penalized::standing(&mut all, penalty.clone(), &point, evaluation);
         let start = begin(&mut objective, Start { point, evaluation }, job, &coordinates, moments.as_ref())?;
@@ -197,6 +206,22 @@ pub(super) fn fit(
         separation: evidence.separation(),
         moments: None,
     })
+}
+
+/// The rows of a table that keeps them, in the solver's coordinates with the penalty of the settings.
+fn rows_of(backend: &mut dyn Backend, coordinates: &Coordinates, settings: &Settings) -> Result<Option<FewRows>> {
+    let Some(kept) = backend.kept_rows()? else { return Ok(None) };
+    let mut matrix = coordinates.hessian(&Symmetric::of_few_rows(kept.columns, vec![1.0; kept.labels.len()]));
+    matrix.add_diagonal(&settings.penalty);
+    let weight = backend.weight();
+    let of_space = |space| FewRows {
+        space,
+        labels: kept.labels,
+        weights: kept.weights.iter().map(|own| own / weight).collect(),
+        offsets: kept.offsets,
+        has_intercept: coordinates.has_intercept(),
+    };
+    Ok(RowSpace::new(&matrix).map(of_space))
 }
 
 fn solve(

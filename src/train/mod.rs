@@ -18,7 +18,9 @@ use crate::model::{FeatureInfo, Model, Seconds};
 use crate::monitor::Monitor;
 use crate::penalty::PenaltyScale;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, History, Preconditioner};
-use crate::subsample::{HESSIAN_FEATURES, PENALIZED_FEATURES, ROWS_A_FEATURE, ROWS_A_PARAMETER, Sampling, kept_rows};
+use crate::subsample::{
+    FEW_ROWS, HESSIAN_FEATURES, PENALIZED_FEATURES, ROWS_A_FEATURE, ROWS_A_PARAMETER, Sampling, kept_rows,
+};
 use crate::wording::plain;
 use estimates::model;
 use existence::Evidence;
@@ -214,6 +216,12 @@ impl Job {
         let (long, short) = (kept.max(features), kept.min(features));
         let operations = short * short * (long + short / 3.0);
         Some(((operations / (rows * features * OPERATIONS_A_VALUE)) as u64).max(LEAST_RENT))
+    }
+
+    /// Whether a fit is one in the space of the rows: of their table that is kept on the host, `kept` of them.
+    fn is_of_few_rows(&self, shape: Shape, kept: usize) -> bool {
+        let is_few = kept == shape.rows && shape.rows <= FEW_ROWS && shape.rows < shape.features;
+        self.rent(shape, kept).is_some() && is_few
     }
 
     /// Whether the solver works with a Hessian.

@@ -7,13 +7,13 @@
 
 use std::ops::Range;
 
-use crate::backend::cpu::dots::{EIGHT, eight_dots};
 use crate::backend::cpu::tables::Tables;
 use crate::backend::layout::hessian_rows;
 use crate::data::Shape;
 use crate::logistic::{ln_1p_of_unit, odds, terms};
 use crate::objective::Diagonal;
 use crate::vectors::LANES;
+use crate::vectors::dots::{EIGHT, eight_dots};
 
 /// Rows of a block at most.
 const BLOCK_ROWS: usize = 4096;

@@ -5,7 +5,6 @@
 
 mod bandwidth;
 mod block;
-mod dots;
 mod moments;
 mod product;
 mod softmax;
@@ -19,7 +18,7 @@ use crate::backend::layout::Layout;
 use crate::backend::storage::{
     HostRecords, Limits, Part, Placement, RecordColumns, RecordLayout, Touched, chunk_bytes, record_of,
 };
-use crate::backend::{Backend, Loading, RowTerms, checked_weight, divisor, weight_of_block};
+use crate::backend::{Backend, KeptRows, Loading, RowTerms, checked_weight, divisor, weight_of_block};
 use crate::data::{Column, Design, Store};
 use crate::error::Result;
 use crate::generative::Moments;
@@ -30,7 +29,7 @@ use crate::vectors::in_vectors;
 
 pub(super) use bandwidth::read_bandwidth;
 use block::{At, Beside, Block, Columns, Nothing, Sums, block_rows, product_rows};
-use product::{Kept, Panel, Product, is_wide};
+use product::{Panel, Product, Roots, is_wide};
 use softmax::Softmax;
 use tables::Tables;
 
@@ -189,6 +188,9 @@ struct Jobs {
 /// A job a block, all of them at once.
 const BLOCK_BY_BLOCK: Jobs = Jobs { blocks: 1, at_a_time: usize::MAX };
 
+/// All blocks of a chunk in one job.
+const ALL_BLOCKS: Jobs = Jobs { blocks: usize::MAX, at_a_time: 1 };
+
 /// Rows of a panel, a power of two as those of a block.
 const PANEL_ROWS: usize = 512;
 
@@ -198,6 +200,8 @@ const PANELS_BYTES: usize = 32 << 20;
 /// Memory of the products that wait to be added at most; one of them whatever its size.
 const PRODUCTS_BYTES: usize = 1 << 30;
 
+const FEATURES: Touched = [&[Part::Features], &[]];
+const OUTCOMES: Touched = [&[Part::Labels, Part::RowWeights, Part::Offsets], &[]];
 // Of what is touched, row weights and offsets are empty where the table has none.
 const ROW_WEIGHTS: Touched = [&[Part::RowWeights], &[]];
 const PROBE: Touched = [&[Part::Labels, Part::RowWeights, Part::Margins, Part::DirectionMargins], &[]];
@@ -423,35 +427,70 @@ impl Cpu {
         at: Option<At<'_>>,
         factor: impl Fn(f64, f64) -> f64 + Copy + Sync + Send,
     ) -> Result<(Sums, Symmetric)> {
-        let (columns, all) = (self.tables.plain() + 1, self.layout.shape.rows);
-        let wanted = if self.kept.is_none() { Some(columns) } else { None };
-        let mut sums = Sums::zero(self.tables.wide());
-        let mut roots = Vec::with_capacity(all);
-        let mut values = vec![0.0; if wanted.is_some() { all * columns } else { 0 }];
+        let wide = self.tables.wide();
+        let mut sums = Sums::zero(wide);
+        let mut roots = Vec::with_capacity(self.layout.shape.rows);
         self.pass(
             at.map_or(FROM_MARGINS, touched),
             BLOCK_BY_BLOCK,
             |blocks| {
-                let mut kept = Kept::new(blocks[0].labels.len(), wanted, factor);
-                let sums = beside_evaluations(blocks, at, &mut kept, columns);
-                (sums, kept)
+                let mut of_block = Roots::new(blocks[0].labels.len(), factor);
+                let sums = beside_evaluations(blocks, at, &mut of_block, wide);
+                (sums, of_block.roots)
             },
-            |(of_block, kept)| {
+            |(of_block, roots_of_block)| {
                 sums.add(&of_block);
-                let (first, rows) = (roots.len(), kept.roots.len());
-                for (column, of_block) in
-                    values.chunks_exact_mut(all).zip(kept.values.iter().flat_map(|v| v.chunks(rows)))
-                {
-                    column[first..first + rows].copy_from_slice(of_block);
-                }
-                roots.extend(kept.roots);
+                roots.extend(roots_of_block);
             },
         )?;
         self.mean(&mut sums);
-        let kept = self.kept.get_or_insert_with(|| Arc::new(FewRows::new(all, values)));
-        let mut matrix = Symmetric::of_few_rows(Arc::clone(kept), roots);
+        let mut matrix = Symmetric::of_few_rows(self.kept_columns()?, roots);
         matrix.scale(1.0 / divisor(self.weight));
         Ok((sums, matrix))
+    }
+
+    /// The columns of all rows, x extended by 1: copied the first time.
+    fn kept_columns(&mut self) -> Result<Arc<FewRows>> {
+        if let Some(kept) = &self.kept {
+            return Ok(Arc::clone(kept));
+        }
+        let (columns, all) = (self.tables.plain() + 1, self.layout.shape.rows);
+        let mut kept: Vec<f32> = Vec::new();
+        let mut first = 0;
+        self.pass(
+            FEATURES,
+            ALL_BLOCKS,
+            |blocks| {
+                let rows = blocks.iter().map(|block| block.labels.len()).sum();
+                let mut values = vec![0.0; columns * rows];
+                values.par_chunks_mut(rows).with_min_len(64).enumerate().for_each(|(j, mut column)| {
+                    for block in &*blocks {
+                        let (of_block, rest) = column.split_at_mut(block.labels.len());
+                        if j < block.columns.tables.plain() {
+                            of_block.copy_from_slice(block.columns.column(j));
+                        } else {
+                            of_block.fill(1.0);
+                        }
+                        column = rest;
+                    }
+                });
+                (rows, values)
+            },
+            |(rows, values)| {
+                if rows == all {
+                    kept = values;
+                    return;
+                }
+                kept.resize(columns * all, 0.0);
+                for (column, of_chunk) in kept.chunks_exact_mut(all).zip(values.chunks(rows)) {
+                    column[first..first + rows].copy_from_slice(of_chunk);
+                }
+                first += rows;
+            },
+        )?;
+        let kept = Arc::new(FewRows::new(all, kept));
+        self.kept = Some(Arc::clone(&kept));
+        Ok(kept)
     }
 
     /// `phi`, `phi'`, `phi''` at `step`, from the cached margins alone.
@@ -580,6 +619,32 @@ impl Backend for Cpu {
 
     fn moments(&mut self) -> Result<Moments> {
         moments::of(self)
+    }
+
+    fn kept_rows(&mut self) -> Result<Option<KeptRows>> {
+        if !self.keeps_rows {
+            return Ok(None);
+        }
+        let mut rows =
+            KeptRows { columns: self.kept_columns()?, labels: Vec::new(), weights: Vec::new(), offsets: Vec::new() };
+        self.pass(
+            OUTCOMES,
+            BLOCK_BY_BLOCK,
+            |blocks| {
+                let Block { labels, row_weights, offsets, .. } = &blocks[0];
+                let widened = |of: Option<&[f32]>, default: f64| match of {
+                    Some(values) => values.iter().map(|x| f64::from(*x)).collect(),
+                    None => vec![default; labels.len()],
+                };
+                [widened(Some(labels), 0.0), widened(*row_weights, 1.0), widened(*offsets, 0.0)]
+            },
+            |[labels, weights, offsets]| {
+                rows.labels.extend(labels);
+                rows.weights.extend(weights);
+                rows.offsets.extend(offsets);
+            },
+        )?;
+        Ok(Some(rows))
     }
 
     fn row_terms(&mut self) -> Result<RowTerms> {

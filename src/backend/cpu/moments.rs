@@ -10,7 +10,6 @@
 use std::sync::Arc;
 
 use crate::backend::cpu::block::Block;
-use crate::backend::cpu::dots::EIGHT;
 use crate::backend::cpu::product::{Entries, edge, rows_at_once};
 use crate::backend::cpu::softmax::tile_rows;
 use crate::backend::cpu::tables::Tables;
@@ -20,6 +19,7 @@ use crate::backend::storage::{Part, Touched};
 use crate::error::Result;
 use crate::generative::Moments;
 use crate::matrix::Symmetric;
+use crate::vectors::dots::EIGHT;
 use crate::vectors::{Aligned, in_vectors};
 
 const COLUMNS: Touched = [&[Part::Features, Part::Labels, Part::RowWeights], &[]];

@@ -6,9 +6,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::backend::cpu::block::{Beside, Tile, add_by_code, weigh};
-use crate::backend::cpu::dots::{EIGHT, eight_dots};
 use crate::backend::cpu::tables::Tables;
 use crate::matrix::Symmetric;
+use crate::vectors::dots::{EIGHT, eight_dots};
 use crate::vectors::{Aligned, LANES};
 
 /// Rows of the product at once at most: eight columns of them fill half of a first-level cache.
@@ -273,34 +273,25 @@ impl<F: Fn(f64, f64) -> f64> Beside for Panel<F> {
     }
 }
 
-/// The roots of the factors of the rows of a block, and where nobody has them yet, the rows themselves.
-pub(super) struct Kept<F> {
+/// The roots of the factors of the rows of a block.
+pub(super) struct Roots<F> {
     factor: F,
     pub(super) roots: Vec<f64>,
-    /// x extended by 1, `[columns][rows of the block]`.
-    pub(super) values: Option<Vec<f32>>,
-    rows: usize,
 }
 
-impl<F> Kept<F> {
-    /// Of `rows` rows; with their values, if there are `columns` wanted of them, the 1 included.
-    pub(super) fn new(rows: usize, columns: Option<usize>, factor: F) -> Self {
-        Self { factor, roots: Vec::with_capacity(rows), values: columns.map(|columns| vec![1.0; columns * rows]), rows }
+impl<F> Roots<F> {
+    pub(super) fn new(rows: usize, factor: F) -> Self {
+        Self { factor, roots: Vec::with_capacity(rows) }
     }
 }
 
-impl<F: Fn(f64, f64) -> f64> Beside for Kept<F> {
+impl<F: Fn(f64, f64) -> f64> Beside for Roots<F> {
     #[inline(always)]
     fn take(&mut self, tile: Tile<'_>) {
-        let (first, rows) = (self.roots.len(), tile.margins.len());
+        let rows = tile.margins.len();
         let mut roots = [0.0; PRODUCT_ROWS];
         roots_of(&self.factor, &tile, 0..rows, &mut roots[..rows]);
         self.roots.extend(&roots[..rows]);
-        for (j, values) in self.values.iter_mut().flat_map(|all| all.chunks_exact_mut(self.rows)).enumerate() {
-            if j < tile.columns.tables.plain() {
-                values[first..first + rows].copy_from_slice(tile.columns.column(j));
-            }
-        }
     }
 }
 

@@ -11,7 +11,6 @@ mod product;
 use std::sync::Arc;
 
 use crate::backend::cpu::block::{At, Block, Columns, Sums, add_by_code, sum, weigh};
-use crate::backend::cpu::dots::{EIGHT, add_columns, eight_dots};
 use crate::backend::cpu::{BLOCK_BY_BLOCK, Cpu, Jobs, PRODUCTS_BYTES, moments};
 use crate::backend::storage::{Part, Touched};
 use crate::backend::{Backend, RowTerms, divisor};
@@ -21,6 +20,7 @@ use crate::generative::Moments;
 use crate::matrix::Symmetric;
 use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Probe};
 use crate::softmax::{MOST_ROWS, Rows};
+use crate::vectors::dots::{EIGHT, add_columns, eight_dots};
 use crate::vectors::{Aligned, in_vectors};
 use product::{Factors, Products};
 

@@ -3,12 +3,12 @@
 #![expect(clippy::inline_always, reason = "what is not inlined into `in_vectors` is not compiled for its registers")]
 
 use crate::backend::cpu::block::weigh;
-use crate::backend::cpu::dots::EIGHT;
 use crate::backend::cpu::product::{Entries, edge, rows_at_once};
 use crate::backend::cpu::softmax::{Beside, TILE_ROWS, Tile};
 use crate::backend::cpu::tables::Tables;
 use crate::matrix::Symmetric;
 use crate::vectors::Aligned;
+use crate::vectors::dots::EIGHT;
 
 /// Of what the factors of a product are made, for margins m and l.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

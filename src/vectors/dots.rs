@@ -7,16 +7,16 @@
 use crate::vectors::LANES;
 
 /// Columns side by side: eight sums of 512 bits, and one register for the vector.
-pub(super) const EIGHT: usize = 8;
+pub const EIGHT: usize = 8;
 
 /// An entry of a column.
-pub(super) trait Entry: Copy + Into<f64> {
+pub trait Entry: Copy + Into<f64> {
     /// The products over the rows that fill all [`LANES`].
     fn products(columns: [&[Self]; EIGHT], vector: &[f64]) -> [f64; EIGHT];
 }
 
 /// The products of each of eight columns with `vector`, `[rows]` each.
-pub(super) fn eight_dots<T: Entry>(columns: [&[T]; EIGHT], vector: &[f64]) -> [f64; EIGHT] {
+pub fn eight_dots<T: Entry>(columns: [&[T]; EIGHT], vector: &[f64]) -> [f64; EIGHT] {
     let mut products = T::products(columns, vector);
     let rest = vector.as_chunks::<LANES>().1;
     let first = vector.len() - rest.len();
@@ -79,7 +79,7 @@ fn portable<T: Entry, const FUSED: bool>(columns: [&[T]; EIGHT], vector: &[f64])
 }
 
 /// Adds each of eight columns times its weight to `target`, `[rows]` each, one after the other.
-pub(super) fn add_columns(columns: [&[f64]; EIGHT], weights: [f64; EIGHT], target: &mut [f64]) {
+pub fn add_columns<T: Entry>(columns: [&[T]; EIGHT], weights: [f64; EIGHT], target: &mut [f64]) {
     #[cfg(target_arch = "x86_64")]
     {
         if std::arch::is_x86_feature_detected!("avx512f") {
@@ -91,18 +91,18 @@ pub(super) fn add_columns(columns: [&[f64]; EIGHT], weights: [f64; EIGHT], targe
             return unsafe { x86::add_in_256_bits(columns, weights, target) };
         }
     }
-    add_portably::<FUSED>(columns, weights, target);
+    add_portably::<T, FUSED>(columns, weights, target);
 }
 
 /// [`add_columns`] in what registers the caller is compiled for.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the caller says for which registers it is compiled")]
-fn add_portably<const FUSED: bool>(columns: [&[f64]; EIGHT], weights: [f64; EIGHT], target: &mut [f64]) {
+fn add_portably<T: Entry, const FUSED: bool>(columns: [&[T]; EIGHT], weights: [f64; EIGHT], target: &mut [f64]) {
     let n = target.len();
     let columns = columns.map(|column| &column[..n]);
     for i in 0..n {
         for k in 0..EIGHT {
-            let (w, x) = (weights[k], columns[k][i]);
+            let (w, x) = (weights[k], columns[k][i].into());
             target[i] = if FUSED { w.mul_add(x, target[i]) } else { target[i] + w * x };
         }
     }
@@ -115,7 +115,7 @@ mod x86 {
         _mm512_setzero_pd,
     };
 
-    use super::{EIGHT, LANES, total};
+    use super::{EIGHT, Entry, LANES, total};
 
     /// [`Entry::products`](super::Entry::products) in registers of `$width` numbers: as many sweeps as make [`LANES`].
     macro_rules! products {
@@ -157,13 +157,13 @@ mod x86 {
 
     /// [`add_columns`](super::add_columns): the compiler finds these registers by itself.
     #[target_feature(enable = "avx512f")]
-    pub(super) fn add_in_512_bits(columns: [&[f64]; EIGHT], weights: [f64; EIGHT], target: &mut [f64]) {
-        super::add_portably::<true>(columns, weights, target);
+    pub(super) fn add_in_512_bits<T: Entry>(columns: [&[T]; EIGHT], weights: [f64; EIGHT], target: &mut [f64]) {
+        super::add_portably::<T, true>(columns, weights, target);
     }
 
     #[target_feature(enable = "avx2,fma")]
-    pub(super) fn add_in_256_bits(columns: [&[f64]; EIGHT], weights: [f64; EIGHT], target: &mut [f64]) {
-        super::add_portably::<true>(columns, weights, target);
+    pub(super) fn add_in_256_bits<T: Entry>(columns: [&[T]; EIGHT], weights: [f64; EIGHT], target: &mut [f64]) {
+        super::add_portably::<T, true>(columns, weights, target);
     }
 
     #[inline]

@@ -1,5 +1,7 @@
 //! Loops in the widest vector registers that the processor has, from one portable binary.
 
+pub mod dots;
+
 /// Runs `work`, compiled for AVX-512 or AVX2 where the processor has them (NEON is always there on 64-bit ARM). The
 /// operations are the same in any case, more of them at a time, and none are fused, so the bits are the same too.
 ///
