@@ -58,7 +58,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
                 if (HAS_ROW_WEIGHTS) {
                     w = select(vec4(0.0), row_weights[k], here);
                 }
-                right[lane] = weighed(w, select(vec4(0.0), share(load_class, k), here));
+                right[lane] = weighed(w, select(vec4(0.0), share(load_class, k), counting(here, w)));
             }
             workgroupBarrier();
             if (column <= pass_.features) {

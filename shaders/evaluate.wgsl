@@ -2,7 +2,7 @@
 // residual and gradient terms at margins z + step u, times the row weights if there are any, with u = X p computed here if the pass reads a direction, and 0
 // if not. Reduce: a tree for each sum of each part. A workgroup takes one block and writes one slot:
 // [sum loss, sum r u, sum S u^2, sum r, sum r x_1 .. sum r x_d]: phi, phi', phi'' and the gradient. The residuals that
-// it leaves for each row are without the weights. The stamps of the workgroups stand behind all slots.
+// it leaves for each row are without the weights, and 0 where a weight is. The stamps of the workgroups stand behind all slots.
 //
 // An invocation has a row lane and a column lane, neighbours a row lane apart so that loads coalesce. Of a tile it
 // holds four rows and up to eight columns in registers, for u first and then for the gradient. The column lanes are
@@ -82,18 +82,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
                 if (pass_.reads_direction == 1u) {
                     direction_margins[k] = u;
                 }
-                z += pass_.steps.x * u;
-                residual = select(vec4(0.0), residual_of(z, t), here);
+                let counts = counting(here, w);
+                u = select(vec4(0.0), u, counts);
+                z = select(vec4(0.0), z + pass_.steps.x * u, counts);
+                residual = select(vec4(0.0), residual_of(z, t), counts);
                 residuals[k] = residual;
-                let loss = weighed(w, select(vec4(0.0), loss_of(z, t), here));
+                let loss = weighed(w, select(vec4(0.0), loss_of(z, t), counts));
                 let slope = weighed(w, residual * u);
                 let curvature = weighed(w, logistic_curvature(z) * u * u);
                 residual = weighed(w, residual);
                 terms += vec4(sum_of_rows(loss), sum_of_rows(slope), sum_of_rows(curvature), sum_of_rows(residual));
             }
-            if (lane < row_lanes) {
-                tile_residuals[lane] = residual;
-            }
+            // Only the first row lanes are read; that all write leaves nothing to be cleared before.
+            tile_residuals[lane] = residual;
             workgroupBarrier();
             let r = tile_residuals[row_lane];
             gradient_low += r * low;

@@ -102,7 +102,7 @@ fn times_factor(pair: u32, k: u32, here: vec4<bool>, column: vec4<f32>) -> vec4<
     if (HAS_ROW_WEIGHTS) {
         w = select(vec4(0.0), row_weights[k], here);
     }
-    return weighed(w, column);
+    return weighed(w, select(vec4(0.0), column, counting(here, w)));
 }
 
 // Four rows of a column: a feature, about the centres of the rows' classes or not, the 1 of the intercept, or nothing.

@@ -59,11 +59,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             left[lane] = vec4(0.0);
             right[lane] = vec4(0.0);
             if (row < part_end) {
-                let column = select(vec4(0.0), left_column(piece_row * EDGE + load_column, k), here);
                 var w = vec4(1.0);
                 if (HAS_ROW_WEIGHTS) {
                     w = select(vec4(0.0), row_weights[k], here);
                 }
+                let counts = counting(here, w);
+                let column = select(vec4(0.0), left_column(piece_row * EDGE + load_column, k, counts), counts);
                 left[lane] = weighed(w, column);
                 right[lane] = select(vec4(0.0), right_column(piece_column * EDGE + load_column, k), here);
                 if (piece_row * EDGE + load_column == pass_.features + 1u && piece_column == 0u) {
@@ -121,16 +122,18 @@ fn right_column(column: u32, k: u32) -> vec4<f32> {
 }
 
 // Four rows of a left column: a right one times S, the residual, or the loss.
-fn left_column(column: u32, k: u32) -> vec4<f32> {
+fn left_column(column: u32, k: u32, counts: vec4<bool>) -> vec4<f32> {
+    let z = select(vec4(0.0), margins[k], counts);
+    let t = select(vec4(0.0), labels[k], counts);
     if (column == pass_.features + 1u) {
-        return residual_of(margins[k], labels[k]);
+        return residual_of(z, t);
     }
     if (column == pass_.features + 2u) {
-        return loss_of(margins[k], labels[k]);
+        return loss_of(z, t);
     }
-    var factor = logistic_curvature(margins[k]);
+    var factor = logistic_curvature(z);
     if (pass_.product == 1u) {
-        let r = residual_of(margins[k], labels[k]);
+        let r = residual_of(z, t);
         factor = r * r;
     }
     return factor * right_column(column, k);

@@ -26,7 +26,7 @@ struct Pass {
     margins: u32,         // margins of a row: one for each class but the reference
     hessian_rows: u32,    // rows of a Hessian block, where a kernel sums the columns of each class
     first_pair: u32,      // pair of margins that the first workgroup takes (the dispatches are several)
-    probes: u32,          // steps that softmax_terms probes; 0: it evaluates at the first and leaves residuals
+    probes: u32,          // steps to probe; 0: softmax_terms evaluates at the first and leaves residuals
     stamp: u32,           // of this pass over this chunk, which no other has
     state: u32,           // vec4s of margins, direction margins or residuals before their stamp
     inputs: u32,          // elements of the parameters before their stamp
@@ -53,9 +53,9 @@ fn stamp_of(h: u32) -> f32 {
     return f32((h >> 8u) | 1u);
 }
 
-// L = 1 / (1 + exp(-z)), by the branch whose exponential cannot overflow.
-fn sigmoid(z: vec4<f32>) -> vec4<f32> {
-    let e = exp(-abs(z));
+// L = 1 / (1 + exp(-z)), by the branch whose exponential cannot overflow: e = exp(-|z|), which whoever needs several of
+// these functions of the same z makes once.
+fn sigmoid_by(e: vec4<f32>, z: vec4<f32>) -> vec4<f32> {
     return select(e, vec4(1.0), z >= vec4(0.0)) / (1.0 + e);
 }
 
@@ -69,27 +69,38 @@ fn log_1p(e: vec4<f32>) -> vec4<f32> {
     return 2.0 * w * series;
 }
 
-// ln(1 + exp(z)).
-fn softplus(z: vec4<f32>) -> vec4<f32> {
-    return max(z, vec4(0.0)) + log_1p(exp(-abs(z)));
+// ln(1 + exp(z)), from e = exp(-|z|).
+fn softplus_by(e: vec4<f32>, z: vec4<f32>) -> vec4<f32> {
+    return max(z, vec4(0.0)) + log_1p(e);
 }
 
 // S = L (1 - L) = e / (1 + e)^2, never as a difference.
-fn logistic_curvature(z: vec4<f32>) -> vec4<f32> {
-    let e = exp(-abs(z));
+fn curvature_by(e: vec4<f32>) -> vec4<f32> {
     let whole = 1.0 / (1.0 + e);
     return e * whole * whole;
 }
 
+fn logistic_curvature(z: vec4<f32>) -> vec4<f32> {
+    return curvature_by(exp(-abs(z)));
+}
+
 // L - t for a label t in {0, 1}: -s sigmoid(-s z) with s = 2t - 1, without the cancellation.
-fn residual_of(z: vec4<f32>, t: vec4<f32>) -> vec4<f32> {
+fn residual_by(e: vec4<f32>, z: vec4<f32>, t: vec4<f32>) -> vec4<f32> {
     let s = 2.0 * t - 1.0;
-    return -s * sigmoid(-s * z);
+    return -s * sigmoid_by(e, -s * z);
+}
+
+fn residual_of(z: vec4<f32>, t: vec4<f32>) -> vec4<f32> {
+    return residual_by(exp(-abs(z)), z, t);
 }
 
 // The cross-entropy softplus(z) - t z = softplus(-s z).
+fn loss_by(e: vec4<f32>, z: vec4<f32>, t: vec4<f32>) -> vec4<f32> {
+    return softplus_by(e, (1.0 - 2.0 * t) * z);
+}
+
 fn loss_of(z: vec4<f32>, t: vec4<f32>) -> vec4<f32> {
-    return softplus((1.0 - 2.0 * t) * z);
+    return loss_by(exp(-abs(z)), z, t);
 }
 
 // Which of the four rows from `first` on hold data.
@@ -97,10 +108,19 @@ fn holds_data(first: u32, rows: u32) -> vec4<bool> {
     return vec4(first) + vec4(0u, 1u, 2u, 3u) < vec4(rows);
 }
 
-// Terms of four rows times their weights: exactly 0 where the weight is, whatever the term.
+// Which rows that hold data count, by their weights. What goes into a term is masked by this, not what comes out: a device
+// that compiles with fast math may take it that there is no NaN and no infinity, and then 0 times one of them is anything.
+fn counting(here: vec4<bool>, w: vec4<f32>) -> vec4<bool> {
+    if (HAS_ROW_WEIGHTS) {
+        return here & (w > vec4(0.0));
+    }
+    return here;
+}
+
+// Terms of four rows times their weights.
 fn weighed(w: vec4<f32>, v: vec4<f32>) -> vec4<f32> {
     if (HAS_ROW_WEIGHTS) {
-        return select(vec4(0.0), w * v, w > vec4(0.0));
+        return w * v;
     }
     return v;
 }
@@ -108,6 +128,12 @@ fn weighed(w: vec4<f32>, v: vec4<f32>) -> vec4<f32> {
 // Four rows of a feature, from its column: where the code is that of its level, or the values themselves.
 fn of_level(x: vec4<f32>, code: f32) -> vec4<f32> {
     return select(x, select(vec4(0.0), vec4(1.0), x == vec4(code)), code > 0.0);
+}
+
+// A number in one place of four. Added to four sums it changes one, where an index that varies, as the target of a store, is
+// refused by a compiler of HLSL.
+fn in_place(p: u32, v: f32) -> vec4<f32> {
+    return select(vec4(0.0), vec4(v), vec4(p) == vec4(0u, 1u, 2u, 3u));
 }
 
 fn sum_of_rows(v: vec4<f32>) -> f32 {

@@ -1,7 +1,7 @@
 // Loss, slope and curvature along a line, at up to four steps, from the cached margins: z + step u; with the row
 // weights if there are any.
 // Never touches the features. A workgroup takes one block and writes one slot:
-// [sum loss, sum r u, sum S u^2], a vec4 over the steps each. The stamps of the workgroups stand behind all slots.
+// [sum loss, sum r u, sum S u^2], a vec4 over the steps each, 0 for those that were not asked for. The stamps of the workgroups stand behind all slots.
 
 @group(0) @binding(0) var<uniform> pass_: Pass;
 @group(0) @binding(1) var<storage, read> labels: array<vec4<f32>>;
@@ -22,18 +22,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     for (var row = first_row + 4u * lane; row < last_row; row += TILE) {
         let k = row / 4u;
         let here = holds_data(row, last_row);
-        let u = select(vec4(0.0), direction_margins[k], here);
-        let z = select(vec4(0.0), margins[k], here);
-        let t = select(vec4(0.0), labels[k], here);
         var w = vec4(1.0);
         if (HAS_ROW_WEIGHTS) {
             w = select(vec4(0.0), row_weights[k], here);
         }
-        for (var p = 0u; p < 4u; p++) {
+        let counts = counting(here, w);
+        let u = select(vec4(0.0), direction_margins[k], counts);
+        let z = select(vec4(0.0), margins[k], counts);
+        let t = select(vec4(0.0), labels[k], counts);
+        for (var p = 0u; p < pass_.probes; p++) {
             let at = z + pass_.steps[p] * u;
-            loss[p] += sum_of_rows(weighed(w, select(vec4(0.0), loss_of(at, t), here)));
-            slope[p] += sum_of_rows(weighed(w, residual_of(at, t) * u));
-            curvature[p] += sum_of_rows(weighed(w, logistic_curvature(at) * u * u));
+            let e = exp(-abs(at));
+            loss += in_place(p, sum_of_rows(weighed(w, select(vec4(0.0), loss_by(e, at, t), counts))));
+            slope += in_place(p, sum_of_rows(weighed(w, residual_by(e, at, t) * u)));
+            curvature += in_place(p, sum_of_rows(weighed(w, curvature_by(e) * u * u)));
         }
     }
     let losses = tree_sum(lane, GROUP, 1u, loss);

@@ -23,35 +23,41 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         m += 1u;
     }
     let l = pair - m * (m + 1u) / 2u;
+    var w = vec4(1.0);
+    if (HAS_ROW_WEIGHTS) {
+        w = select(vec4(0.0), row_weights[k], here);
+    }
+    let counts = counting(here, w);
     var factor = vec4(0.0);
     if (pass_.product == 1u) {
-        factor = residuals[m * pass_.stride + k] * residuals[l * pass_.stride + k];
+        factor = select(vec4(0.0), residuals[m * pass_.stride + k] * residuals[l * pass_.stride + k], counts);
     } else {
         var z_a = vec4(0.0);
         for (var i = 0u; i < pass_.margins; i++) {
-            z_a = max(z_a, margins[i * pass_.stride + k]);
+            z_a = max(z_a, margin(i, k, counts));
         }
         var others = exp(-z_a);
         for (var i = 0u; i < pass_.margins; i++) {
             if (i != m) {
-                others += exp(margins[i * pass_.stride + k] - z_a);
+                others += exp(margin(i, k, counts) - z_a);
             }
         }
-        let e_m = exp(margins[m * pass_.stride + k] - z_a);
+        let e_m = exp(margin(m, k, counts) - z_a);
         let whole = 1.0 / (others + e_m);
         if (m == l) {
             factor = (e_m * whole) * (others * whole);
         } else {
-            factor = -(e_m * whole) * (exp(margins[l * pass_.stride + k] - z_a) * whole);
+            factor = -(e_m * whole) * (exp(margin(l, k, counts) - z_a) * whole);
         }
     }
-    var w = vec4(1.0);
-    if (HAS_ROW_WEIGHTS) {
-        w = row_weights[k];
-    }
-    factors[group.y * pass_.stride + k] = select(vec4(0.0), weighed(w, factor), here);
+    factors[group.y * pass_.stride + k] = select(vec4(0.0), weighed(w, factor), counts);
     if (row == 0u && group.y == 0u) {
         let read = made_of(made_of(pass_.stamp, margins[pass_.state].x), residuals[pass_.state].x);
         factors[pass_.others] = vec4(stamp_of(mixed(mixed(read, pass_.product), pass_.first_pair)));
     }
+}
+
+// Four rows of a margin, 0 where they do not count.
+fn margin(m: u32, k: u32, counts: vec4<bool>) -> vec4<f32> {
+    return select(vec4(0.0), margins[m * pass_.stride + k], counts);
 }

@@ -27,11 +27,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     for (var row = first_row + 4u * lane; row < last_row; row += TILE) {
         let k = row / 4u;
         let here = holds_data(row, last_row);
-        let t = vec4<u32>(select(vec4(0.0), labels[k], here));
         var w = vec4(1.0);
         if (HAS_ROW_WEIGHTS) {
             w = select(vec4(0.0), row_weights[k], here);
         }
+        let counts = counting(here, w);
+        let t = vec4<u32>(select(vec4(0.0), labels[k], counts));
         for (var p = 0u; p < max(pass_.probes, 1u); p++) {
             // The largest class, and that of the label.
             var a = vec4(0u);
@@ -40,8 +41,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             var z_t = vec4(0.0);
             var u_t = vec4(0.0);
             for (var m = 0u; m < pass_.margins; m++) {
-                let u = direction(m, k, here);
-                let z = at_step(m, k, here, p, u);
+                let u = direction(m, k, counts);
+                let z = at_step(m, k, counts, p, u);
                 let larger = z > z_a;
                 a = select(a, vec4(m + 1u), larger);
                 z_a = select(z_a, z, larger);
@@ -57,8 +58,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             var second = rest * u_a * u_a;
             var others = select(e_0, vec4(0.0), t == vec4(0u));
             for (var m = 0u; m < pass_.margins; m++) {
-                let u = direction(m, k, here);
-                let e = exp(at_step(m, k, here, p, u) - z_a);
+                let u = direction(m, k, counts);
+                let e = exp(at_step(m, k, counts, p, u) - z_a);
                 let aside = select(e, vec4(0.0), a == vec4(m + 1u));
                 let v = u - u_a;
                 rest += aside;
@@ -68,12 +69,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             }
             let whole = 1.0 / (1.0 + rest);
             let mean = first * whole;
-            loss[p] += sum_of_rows(weighed(w, select(vec4(0.0), (z_a - z_t) + log_whole(rest), here)));
-            slope[p] += sum_of_rows(weighed(w, (u_a - u_t) + mean));
-            curvature[p] += sum_of_rows(weighed(w, max(second * whole - mean * mean, vec4(0.0))));
+            loss += in_place(p, sum_of_rows(weighed(w, select(vec4(0.0), (z_a - z_t) + log_whole(rest), counts))));
+            slope += in_place(p, sum_of_rows(weighed(w, (u_a - u_t) + mean)));
+            curvature += in_place(p, sum_of_rows(weighed(w, max(second * whole - mean * mean, vec4(0.0)))));
             if (pass_.probes == 0u) {
                 for (var m = 0u; m < pass_.margins; m++) {
-                    let e = exp(at_step(m, k, here, p, direction(m, k, here)) - z_a);
+                    let e = exp(at_step(m, k, counts, p, direction(m, k, counts)) - z_a);
                     // p_m - 1 is what the others have.
                     var left = select(e, -others, t == vec4(m + 1u)) * whole;
                     if (pass_.product == 2u) {
@@ -81,7 +82,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
                         let beside = select((1.0 + rest) - e, rest, a == vec4(m + 1u));
                         left = (e * whole) * (beside * whole);
                     }
-                    residuals[m * pass_.stride + k] = select(vec4(0.0), left, here);
+                    residuals[m * pass_.stride + k] = select(vec4(0.0), left, counts);
                 }
             }
         }
@@ -105,16 +106,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
 }
 
 // Four rows of a direction margin, 0 where the pass reads no direction.
-fn direction(m: u32, k: u32, here: vec4<bool>) -> vec4<f32> {
+fn direction(m: u32, k: u32, counts: vec4<bool>) -> vec4<f32> {
     if (pass_.reads_direction == 1u) {
-        return select(vec4(0.0), direction_margins[m * pass_.stride + k], here);
+        return select(vec4(0.0), direction_margins[m * pass_.stride + k], counts);
     }
     return vec4(0.0);
 }
 
 // Four rows of a margin at a step.
-fn at_step(m: u32, k: u32, here: vec4<bool>, p: u32, u: vec4<f32>) -> vec4<f32> {
-    return select(vec4(0.0), margins[m * pass_.stride + k], here) + pass_.steps[p] * u;
+fn at_step(m: u32, k: u32, counts: vec4<bool>, p: u32, u: vec4<f32>) -> vec4<f32> {
+    return select(vec4(0.0), margins[m * pass_.stride + k], counts) + pass_.steps[p] * u;
 }
 
 // ln(1 + rest): by the series up to 1; beyond, where it is no small number, by the device's logarithm.

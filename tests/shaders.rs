@@ -107,18 +107,38 @@ fn every_source_has_a_translation_into_every_language() {
         assert!(msl.contains("kernel void"), "{kernel:?}: MSL without a kernel");
         assert!(names.entry_point_names.iter().all(Result::is_ok), "{kernel:?}: {:?}", names.entry_point_names);
 
-        let options = naga::back::hlsl::Options::default();
-        let pipeline = naga::back::hlsl::PipelineOptions { entry_point: Some(main()) };
-        let mut hlsl = String::new();
-        naga::back::hlsl::Writer::new(&mut hlsl, &options, &pipeline)
-            .write(&module, &info, None)
-            .unwrap_or_else(|error| panic!("{kernel:?} as HLSL: {error}"));
-        assert!(hlsl.contains(&format!("[numthreads({GROUP}, 1, 1)]")), "{kernel:?}: HLSL without its group size");
+        let hlsl = hlsl_of(&module, &info, false).unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
+        check_hlsl(&hlsl).unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
     }
     assert_eq!(
         written, 30,
         "eleven kernels, eight with a column that a table may have, six that read features, five both"
     );
+}
+
+/// HLSL as wgpu has it written for a DirectX 12 device and its default compiler, FXC.
+fn hlsl_of(module: &Module, info: &ModuleInfo, zero_initialize_workgroup_memory: bool) -> Result<String, String> {
+    let options = naga::back::hlsl::Options {
+        shader_model: naga::back::hlsl::ShaderModel::V5_1,
+        zero_initialize_workgroup_memory,
+        restrict_indexing: true,
+        force_loop_bounding: true,
+        ..Default::default()
+    };
+    let main = (ShaderStage::Compute, "main".to_owned());
+    let pipeline = naga::back::hlsl::PipelineOptions { entry_point: Some(main) };
+    let mut hlsl = String::new();
+    naga::back::hlsl::Writer::new(&mut hlsl, &options, &pipeline)
+        .write(module, info, None)
+        .map_err(|error| format!("HLSL: {error}"))?;
+    Ok(hlsl)
+}
+
+/// The group size is there, and workgroup memory is not cleared by one invocation: FXC makes hundreds of stores of that,
+/// and takes more than a minute.
+fn check_hlsl(hlsl: &str) -> Result<(), String> {
+    expect(hlsl.contains(&format!("[numthreads({GROUP}, 1, 1)]")), || "HLSL without its group size".into())?;
+    expect(!hlsl.contains(&format!("= (float4[{GROUP}])0")), || "workgroup memory is cleared".into())
 }
 
 /// Every kernel for tables without and with its optional column, without and with levels of categories.
@@ -459,7 +479,7 @@ fn check_slot_head(module: &Module) -> Result<(), String> {
     expect(heads == [Some(SLOT_HEAD as u32)], || format!("the heads of a slot are {heads:?}, not {SLOT_HEAD}"))
 }
 
-/// `probe` takes `PROBES` steps: its loop runs while `p < PROBES`.
+/// `probe` takes the steps that it is asked for, as many as the pass has at most: its loop runs while `p < pass_.probes`.
 fn check_probes(module: &Module) -> Result<(), String> {
     let main = &module.entry_points[0].function;
     let is_p = |pointer| match main.expressions[pointer] {
@@ -471,13 +491,86 @@ fn check_probes(module: &Module) -> Result<(), String> {
         .iter()
         .filter_map(|(_, expression)| match *expression {
             Expression::Binary { op: BinaryOperator::Less, left, right } => match main.expressions[left] {
-                Expression::Load { pointer } if is_p(pointer) => Some(literal(module, main, right)),
+                Expression::Load { pointer } if is_p(pointer) => Some(is_member(module, main, right, "probes")),
                 _ => None,
             },
             _ => None,
         })
         .collect();
-    expect(bounds == [Some(PROBES as u32)], || format!("the bounds of p are {bounds:?}, not {PROBES}"))
+    expect(bounds == [true], || format!("the bounds of p are {bounds:?}, not the steps asked for"))?;
+    expect(Pass::default().steps.len() == PROBES, || "the pass has other steps".into())
+}
+
+/// Whether an expression is that member of the pass.
+fn is_member(module: &Module, function: &Function, expression: Handle<Expression>, name: &str) -> bool {
+    let Expression::Load { pointer } = function.expressions[expression] else { return false };
+    let Expression::AccessIndex { base, index } = function.expressions[pointer] else { return false };
+    let Expression::GlobalVariable(pass) = function.expressions[base] else { return false };
+    match &module.types[module.global_variables[pass].ty].inner {
+        TypeInner::Struct { members, .. } => members[index as usize].name.as_deref() == Some(name),
+        _ => false,
+    }
+}
+
+/// No store goes to a component of a vector by an index that is no constant: FXC has none such (X3550), unrolls the loop
+/// around it and fails (X3511).
+fn check_stores(module: &Module) -> Result<(), String> {
+    fn by_index(
+        module: &Module,
+        function: &Function,
+        info: &naga::valid::FunctionInfo,
+        block: &Block,
+    ) -> Result<(), String> {
+        for statement in block {
+            match statement {
+                Statement::Store { pointer, .. } => {
+                    let Expression::Access { base, .. } = function.expressions[*pointer] else { continue };
+                    let vector = match info[base].ty.inner_with(&module.types) {
+                        TypeInner::Pointer { base, .. } => {
+                            matches!(module.types[*base].inner, TypeInner::Vector { .. })
+                        }
+                        other => matches!(other, TypeInner::ValuePointer { size: Some(_), .. }),
+                    };
+                    expect(!vector, || "a store to a component of a vector by an index that varies".into())?;
+                }
+                Statement::Block(inner) => by_index(module, function, info, inner)?,
+                Statement::If { accept: one, reject: two, .. } | Statement::Loop { body: one, continuing: two, .. } => {
+                    by_index(module, function, info, one)?;
+                    by_index(module, function, info, two)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+    let info = Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(module);
+    let info = info.map_err(|error| format!("{error}"))?;
+    for (handle, function) in module.functions.iter() {
+        by_index(module, function, &info[handle], &function.body)?;
+    }
+    let main = &module.entry_points[0].function;
+    by_index(module, main, info.get_entry_point(0), &main.body)
+}
+
+#[test]
+fn what_a_compiler_of_hlsl_refuses_is_refused_here() {
+    // As they were once, when no table could be trained on DirectX 12.
+    let sums = "loss += in_place(p, sum_of_rows(weighed(w, select(vec4(0.0), loss_by(e, at, t), counts))));";
+    let indexed = "loss[p] += sum_of_rows(weighed(w, select(vec4(0.0), loss_by(e, at, t), counts)));";
+    let text = edit(SOURCES[Kernel::Probe as usize], sums, indexed);
+    assert_refused(check_layout(&text, Kernel::Probe), "probe with an indexed store", "by an index that varies");
+    let sums = "slope += in_place(p, sum_of_rows(weighed(w, (u_a - u_t) + mean)));";
+    let indexed = "slope[p] += sum_of_rows(weighed(w, (u_a - u_t) + mean));";
+    let text = edit(SOURCES[Kernel::SoftmaxTerms as usize], sums, indexed);
+    assert_refused(check_layout(&text, Kernel::SoftmaxTerms), "softmax_terms with one", "by an index that varies");
+
+    let (module, info) = parse(SOURCES[Kernel::Hessian as usize]).expect("a valid source");
+    let none = PipelineConstants::default();
+    let entry = Some((ShaderStage::Compute, "main"));
+    let (module, info) =
+        naga::back::pipeline_constants::process_overrides(&module, &info, entry, &none).expect("constants by default");
+    let cleared = hlsl_of(&module, &info, true).expect("valid HLSL");
+    assert_refused(check_hlsl(&cleared), "memory that is cleared", "is cleared");
 }
 
 /// The pieces of the Hessian are the host's, and the workgroup fills one: each invocation four of its
@@ -522,6 +615,7 @@ fn check_layout(source: &str, kernel: Kernel) -> Result<(), String> {
     check_bindings(&module, &info, kernel)?;
     check_pass(&module)?;
     check_optional_column(&module, kernel)?;
+    check_stores(&module)?;
     let (buffers, bytes) = (storage_buffers(&module), workgroup_bytes(&module, &info));
     expect(buffers <= STORAGE_BUFFERS, || format!("{buffers} storage buffers, more than {STORAGE_BUFFERS}"))?;
     expect(bytes <= WORKGROUP_BYTES, || format!("{bytes} bytes of workgroup memory, more than {WORKGROUP_BYTES}"))?;
@@ -620,7 +714,7 @@ fn a_layout_that_is_not_the_hosts_is_refused() {
         (Kernel::Evaluate, "COLUMN_LEVELS: u32 = 7u", "COLUMN_LEVELS: u32 = 6u", "COLUMN_LEVELS"),
         (Kernel::Evaluate, "(pass_.features - 1u) / HELD)", "pass_.features / HELD)", "row lanes of 8 columns"),
         (Kernel::Evaluate, "32u - countLeadingZeros", "31u - countLeadingZeros", "row lanes of"),
-        (Kernel::Probe, "p < 4u", "p < 3u", "bounds of p"),
+        (Kernel::Probe, "p < pass_.probes", "p < 3u", "bounds of p"),
         (Kernel::Hessian, "EDGE: u32 = 32u", "EDGE: u32 = 16u", "EDGE"),
         (Kernel::Hessian, "PART: u32 = 256u", "PART: u32 = 512u", "PART"),
         (Kernel::Hessian, "LEVELS: u32 = 8u", "LEVELS: u32 = 7u", "LEVELS"),
@@ -801,6 +895,8 @@ struct Frame<'a> {
 
 struct Walk<'a> {
     module: &'a Module,
+    /// Variables of which every invocation has written its own element on every way that leads here.
+    written: BTreeSet<usize>,
     faults: BTreeSet<String>,
     /// How deep in control flow that differs between invocations.
     varying: usize,
@@ -941,9 +1037,14 @@ impl<'a> Walk<'a> {
         reject: &'a Block,
         pending: Pending,
     ) -> Flow {
+        let written = self.written.clone();
         if self.value(frame, condition).is_uniform() {
             // All invocations take the same branch.
-            return self.block(frame, accept, pending.clone()).or(self.block(frame, reject, pending));
+            let accepted = self.block(frame, accept, pending.clone());
+            let by_accepted = std::mem::replace(&mut self.written, written);
+            let rejected = self.block(frame, reject, pending);
+            self.written = &self.written & &by_accepted;
+            return accepted.or(rejected);
         }
         self.varying += 1;
         let outer = frame.guard;
@@ -958,6 +1059,7 @@ impl<'a> Walk<'a> {
         }
         let rejected = self.block(frame, reject, pending);
         self.varying -= 1;
+        self.written = written;
         accepted.or(rejected)
     }
 
@@ -971,7 +1073,10 @@ impl<'a> Walk<'a> {
     ) -> Flow {
         let mut head = pending;
         let mut left_at_odds = false;
+        // The body may not run at all.
+        let written = self.written.clone();
         loop {
+            self.written.clone_from(&written);
             let before = (head.clone(), frame.locals.clone(), left_at_odds);
             let depth = self.varying;
             // Where invocations leave at different times, those that stay are among themselves.
@@ -990,6 +1095,7 @@ impl<'a> Walk<'a> {
             self.varying = depth;
             head.extend(again.next.iter().flatten());
             if before == (head.clone(), frame.locals.clone(), left_at_odds) {
+                self.written = written;
                 return Flow { next: flow.breaks, returns: flow.returns, ..Flow::default() };
             }
         }
@@ -1020,6 +1126,13 @@ impl<'a> Walk<'a> {
         }
         self.accesses += 1;
         let place = index.map_or(Place::Any, |index| self.place(frame, index));
+        let name = self.module.global_variables[variable].name.as_deref().unwrap_or_default();
+        if store && place == Place::Own && self.varying == 0 && !frame.returns_at_odds {
+            self.written.insert(variable.index());
+        }
+        if !store && !self.written.contains(&variable.index()) {
+            self.fault(frame, &format!("{name} is read before every invocation has written its own element"));
+        }
         let new = Access { variable: variable.index(), store, place };
         // Another invocation makes the same access.
         let same = std::iter::once(new);
@@ -1030,7 +1143,6 @@ impl<'a> Walk<'a> {
                 _ => false,
             };
             if (old.store || new.store) && !apart {
-                let name = self.module.global_variables[variable].name.as_deref().unwrap_or_default();
                 self.fault(frame, &format!("race on {name}: {new} after {old} without a barrier"));
             }
         }
@@ -1206,10 +1318,31 @@ fn stores_to(function: &Function, block: &Block, local: Handle<LocalVariable>) -
     stores
 }
 
-/// Walks the tree by itself, twice in a row, and then `main`.
+/// Each variable of workgroup memory has an element for each invocation: where all have written theirs, nothing is left.
+fn check_elements(module: &Module) -> Result<(), String> {
+    for (_, variable) in module.global_variables.iter().filter(|(_, v)| v.space == AddressSpace::WorkGroup) {
+        let size = match module.types[variable.ty].inner {
+            TypeInner::Array { size: naga::ArraySize::Constant(size), .. } => size.get(),
+            _ => 0,
+        };
+        expect(size == GROUP, || format!("{:?} has {size} elements, not {GROUP}", variable.name))?;
+    }
+    Ok(())
+}
+
+/// Walks the tree by itself, twice in a row, and then `main`. Workgroup memory is not cleared, so whatever is read of it must
+/// be written before.
 fn check_barriers(source: &str) -> Result<Met, String> {
     let (module, _) = parse(source)?;
-    let mut walk = Walk { module: &module, faults: BTreeSet::new(), varying: 0, accesses: 0, barriers: 0 };
+    let mut walk = Walk {
+        module: &module,
+        written: BTreeSet::new(),
+        faults: BTreeSet::new(),
+        varying: 0,
+        accesses: 0,
+        barriers: 0,
+    };
+    check_elements(&module)?;
 
     // The tree is checked where no kernel calls it, too: every source contains it.
     let (_, tree) = module
@@ -1311,9 +1444,12 @@ fn a_misplaced_barrier_or_a_wider_step_is_noticed() {
         ("scratch[lane] = scratch[lane] +", "scratch[lane - place] = scratch[lane] +", "race"),
         ("    scratch[lane] = value;", "    scratch[lane / 2u] = value;", "race"),
         ("tile_residuals[lane] = residual;", "tile_residuals[row_lane] = residual;", "race"),
+        ("tile_residuals[lane] = residual;", "if (first_lane) { tile_residuals[lane] = residual; }", "is read before"),
+        ("    scratch[lane] = value;", "    if (lane < span) { scratch[lane] = value; }", "is read before"),
+        ("tile_residuals: array<vec4<f32>, GROUP>", "tile_residuals: array<vec4<f32>, TILE>", "1024 elements"),
         (
-            "if (lane < row_lanes) {\n                tile_residuals",
-            "{\n                tile_residuals[lane ^ 1u] = residual;\n tile_residuals",
+            "tile_residuals[lane] = residual;",
+            "tile_residuals[lane ^ 1u] = residual;\n            tile_residuals[lane] = residual;",
             "race",
         ),
         // The tree of the next tile is what parts its residuals from the reads of these.
@@ -1354,6 +1490,8 @@ fn a_misplaced_barrier_or_a_wider_step_is_noticed() {
     let hessian = SOURCES[Kernel::Hessian as usize];
     let faults = [
         ("left[lane] = vec4(0.0)", "left[lane / 2u] = vec4(0.0)", "race"),
+        ("            left[lane] = vec4(0.0);\n", "", "is read before"),
+        ("            right[lane] = vec4(0.0);\n", "", "is read before"),
         ("right[lane] = vec4(0.0)", "right[lane ^ 1u] = vec4(0.0)", "race"),
         ("var step_row = part_row;", "var step_row = part_row + 4u * load_rows;", "reach together"),
         ("let part_end = min(", "let part_end = lane + min(", "reach together"),

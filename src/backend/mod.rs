@@ -76,7 +76,7 @@ pub struct RowTerms {
     pub margins: Vec<f64>,
     /// Direction margins `u = X p` of the last line.
     pub direction_margins: Vec<f64>,
-    /// Residuals `L - t` of the last evaluation, without the row weights.
+    /// Residuals `L - t` of the last evaluation, without the row weights; of rows of weight 0 nothing that means anything.
     pub residuals: Vec<f64>,
 }
 

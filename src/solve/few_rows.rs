@@ -1,16 +1,17 @@
 //! Newton's method in the space of the rows, where there are few of them.
 
 use crate::error::Result;
-use crate::logistic::terms;
 use crate::matrix::RowSpace;
 use crate::objective::{Evaluation, Line, Need, Objective, Probe};
 use crate::solve::descent::{Descent, Method, Progress, descend};
 use crate::solve::line_search::{ACCEPTABLE, Enough, Taken, first_or_search};
 use crate::solve::{Company, Outcome, Settings, Start};
 
-/// A penalised logistic model of few rows, all of them at hand.
+/// A penalised model of few rows, all of them at hand.
 #[derive(Clone, Debug)]
 pub struct FewRows {
+    /// Loss, residual and curvature of a row by its margin and its label: the loss and its derivatives by the margin.
+    pub terms: fn(f64, f64) -> [f64; 3],
     /// What the parameters are to the rows.
     pub space: RowSpace,
     /// Labels `[rows]`, 0 or 1.
@@ -92,7 +93,7 @@ impl Method for Run<'_> {
         let Some(taken) = taken else { return Ok(Progress::LineSearchFailed) };
         let step = taken.probe.step;
         self.margins.iter_mut().zip(&along).for_each(|(z, u)| *z += step * u);
-        let residuals: Vec<f64> = self.rows.terms(&self.margins).map(|[_, residual, _]| residual).collect();
+        let residuals: Vec<f64> = self.rows.weighted_terms(&self.margins).map(|[_, residual, _]| residual).collect();
         let of_loss = self.rows.space.gradient(&residuals);
         let parameters = self.at.point.iter().zip(&direction).map(|(q, p)| q + step * p);
         let gradient = of_loss.iter().zip(parameters).zip(&settings.penalty);
@@ -114,7 +115,9 @@ impl Run<'_> {
     fn newton_step(&self) -> Option<(Vec<f64>, Vec<f64>)> {
         let Self { rows, margins, at } = self;
         let (mut curvatures, mut constant) = (Vec::new(), Vec::new());
-        for ([_, residual, curvature], (z, offset)) in rows.terms(margins).zip(margins.iter().zip(&rows.offsets)) {
+        for ([_, residual, curvature], (z, offset)) in
+            rows.weighted_terms(margins).zip(margins.iter().zip(&rows.offsets))
+        {
             curvatures.push(curvature);
             constant.push(curvature * (z - offset) - residual);
         }
@@ -139,11 +142,9 @@ impl Run<'_> {
 
 impl FewRows {
     /// Loss, residual and curvature of each row, times its weight.
-    fn terms(&self, margins: &[f64]) -> impl Iterator<Item = [f64; 3]> {
-        margins.iter().zip(&self.labels).zip(&self.weights).map(|((z, t), weight)| {
-            let of_row = terms(*z, *t);
-            [of_row.loss, of_row.residual, of_row.curvature].map(|term| weight * term)
-        })
+    fn weighted_terms(&self, margins: &[f64]) -> impl Iterator<Item = [f64; 3]> {
+        let rows = margins.iter().zip(&self.labels).zip(&self.weights);
+        rows.map(|((z, t), weight)| (self.terms)(*z, *t).map(|term| weight * term))
     }
 }
 
@@ -166,7 +167,7 @@ impl RowLine<'_> {
             slope: slope + step * curvature,
             curvature,
         };
-        for ([loss, residual, curvature], u) in self.rows.terms(&margins).zip(self.along) {
+        for ([loss, residual, curvature], u) in self.rows.weighted_terms(&margins).zip(self.along) {
             probe.value += loss;
             probe.slope += residual * u;
             probe.curvature += curvature * u * u;
@@ -177,7 +178,8 @@ impl RowLine<'_> {
     /// What rounding makes of the slope at 0: changes of the margins are small differences of them.
     fn noise(&self) -> f64 {
         let of_row = |([_, residual, _], (z, u)): ([f64; 3], (&f64, &f64))| residual.abs() * (z.abs() + u.abs());
-        let of_rows: f64 = self.rows.terms(self.margins).zip(self.margins.iter().zip(self.along)).map(of_row).sum();
+        let of_rows: f64 =
+            self.rows.weighted_terms(self.margins).zip(self.margins.iter().zip(self.along)).map(of_row).sum();
         16.0 * f64::EPSILON * (of_rows + 2.0 * self.penalty[0])
     }
 }
@@ -201,6 +203,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::logistic::terms;
     use crate::matrix::{FewRows as Columns, Symmetric};
     use crate::monitor::Silent;
     use crate::objective::Passes;
@@ -224,6 +227,10 @@ mod tests {
         let weights: Vec<f64> = (0..ROWS).map(|i| 0.5 + 0.25 * i as f64).collect();
         let sum: f64 = weights.iter().sum();
         FewRows {
+            terms: |z, t| {
+                let of_row = terms(z, t);
+                [of_row.loss, of_row.residual, of_row.curvature]
+            },
             space: RowSpace::new(&matrix).expect("few rows and a penalty"),
             labels: (0..ROWS).map(|i| f64::from(u8::from(i % 3 == 0))).collect(),
             weights: weights.iter().map(|weight| weight / sum).collect(),

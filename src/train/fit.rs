@@ -5,6 +5,7 @@ use crate::backend::Backend;
 use crate::data::{Loaded, Shape};
 use crate::error::{Error, Result};
 use crate::generative::{Moments, Posterior};
+use crate::logistic::{Terms, terms};
 use crate::matrix::{RowSpace, Symmetric};
 use crate::model::{SeparationInfo, Verified};
 use crate::monitor::Monitor;
@@ -215,6 +216,10 @@ fn rows_of(backend: &mut dyn Backend, coordinates: &Coordinates, settings: &Sett
     matrix.add_diagonal(&settings.penalty);
     let weight = backend.weight();
     let of_space = |space| FewRows {
+        terms: |z, t| {
+            let Terms { loss, residual, curvature } = terms(z, t);
+            [loss, residual, curvature]
+        },
         space,
         labels: kept.labels,
         weights: kept.weights.iter().map(|own| own / weight).collect(),

@@ -296,11 +296,13 @@ impl Job {
         Ok(())
     }
 
-    /// Passes that the methods needed on the nine data sets of `docs/solver.md`, the confirming evaluation included.
+    /// Passes that the methods needed on the nine data sets of `docs/solver.md`, the confirming evaluation included; of few rows at the start and at the end,
+    /// where an evaluation is two on a GPU.
     fn usual_passes(&self, shape: Shape) -> Option<[u64; 2]> {
         let is_whole = self.curvature(shape) == Curvature::Whole && shape.classes.is_none();
         match self.solver {
             Solver::Generative => Some([2, 2]),
+            Solver::Cg if self.is_of_few_rows(shape, self.kept_rows(shape).len()) => Some([2, 4]),
             Solver::Cg if is_whole && self.takes_hessian() => Some([6, 19]),
             Solver::Newton if is_whole => Some([11, 18]),
             _ => None,

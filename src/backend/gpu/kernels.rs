@@ -58,7 +58,7 @@ pub struct Pass {
     pub hessian_rows: u32,
     /// Pair of margins that the first workgroup takes.
     pub first_pair: u32,
-    /// Steps to probe of a softmax; 0: evaluate at the first.
+    /// Steps to probe; of a softmax 0 is to evaluate at the first.
     pub probes: u32,
     /// Of this pass over this chunk, which no other has.
     pub stamp: u32,
@@ -353,7 +353,9 @@ fn pipeline(
         layout: Some(layout),
         module,
         entry_point: Some("main"),
-        compilation_options: wgpu::PipelineCompilationOptions { constants, ..Default::default() },
+        // Every kernel writes what it reads of workgroup memory, as `tests/shaders.rs` proves. Clearing it before would be a
+        // loop of one invocation on many devices, and hundreds of stores that a compiler of HLSL takes minutes for.
+        compilation_options: wgpu::PipelineCompilationOptions { constants, zero_initialize_workgroup_memory: false },
         cache: None,
     })
 }

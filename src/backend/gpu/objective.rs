@@ -40,6 +40,8 @@ struct Dispatch {
     reads_direction: bool,
     intercept: f32,
     steps: [f32; PROBES],
+    /// How many of the steps are probed.
+    probes: usize,
 }
 
 /// Parts of a record that a dispatch of `kernel` reads and changes; row weights and offsets only if the table has them.
@@ -92,6 +94,7 @@ impl GpuObjective {
                 reads_direction: dispatch.reads_direction.into(),
                 intercept: dispatch.intercept,
                 steps: dispatch.steps,
+                probes: dispatch.probes as u32,
                 ..Pass::default()
             };
             let dispatched = core.dispatch(&mut encoder, kernel, at, &pass, [blocks, 1, 1]);
@@ -280,7 +283,8 @@ impl Line for GpuLine<'_> {
             for (slot, step) in padded.iter_mut().zip(few) {
                 *slot = *step as f32;
             }
-            let slots = self.gpu.run(Kernel::Probe, Dispatch { steps: padded, ..Dispatch::default() })?;
+            let dispatch = Dispatch { steps: padded, probes: few.len(), ..Dispatch::default() };
+            let slots = self.gpu.run(Kernel::Probe, dispatch)?;
             let sums = self.gpu.chunks.core.mean_of_slots(3 * PROBES, &slots)?;
             for (index, step) in padded[..few.len()].iter().enumerate() {
                 probes.push(Probe {
