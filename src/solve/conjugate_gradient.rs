@@ -373,6 +373,16 @@ mod tests {
         }
     }
 
+    /// Directions that are conjugate to the last ones: a valley takes a fraction of the iterations that its slopes take.
+    #[test]
+    fn without_a_preconditioner_it_remembers_the_last_direction() {
+        let settings = Settings { preconditioner: Choice::None, tolerance: 1e-6, goal: 1e-6, ..settings() };
+        let [conjugate, steepest] = [conjugate_gradient as Solver, gradient_descent]
+            .map(|solver| solve(solver, &[1.0, 30.0, 1000.0, 0.1], &settings));
+        assert_eq!(conjugate.status, Status::Converged);
+        assert!(4 * conjugate.iterations < steepest.iterations, "{} {}", conjugate.iterations, steepest.iterations);
+    }
+
     #[test]
     fn a_distance_measured_from_nearby_is_a_bound() {
         let scales = [1.0, 3.0, 0.2, 5.0];
