@@ -515,6 +515,8 @@ fn same_bits_whatever_the_chunks(subject: &Subject, fixture: &(Rows, Vec<f64>, V
 /// On the device, in memory, in the scratch file, or some here and some there: the chunks give the same bits.
 fn the_bits_do_not_depend_on_where_the_chunks_are_kept(subject: &Subject) -> Check {
     let record = same_bits_wherever_the_chunks_are(subject, &fixture(20_481, 13))?;
+    // An odd number of columns beside the label: what is read back does not begin at whole pairs of numbers.
+    same_bits_wherever_the_chunks_are(subject, &fixture(20_481, 12))?;
     // A device that refuses memory: a tenth of what it gave goes back, the rest streams.
     if let Some(gpu) = &subject.gpu {
         let small = gpu.clone().with_memory(70 << 20);
@@ -555,6 +557,7 @@ fn same_bits_wherever_the_chunks_are(
     if on_gpu {
         ways.push(("all in memory", within(Some(0), None), [false, true, false]));
         ways.push(("on the device and in memory", within(Some(4 * record), None), [true, true, false]));
+        ways.push(("one more on the device", within(Some(5 * record), None), [true, true, false]));
         ways.push(("everywhere", within(Some(4 * record), Some(5 * record + record / 2)), [true, true, true]));
     }
     for (way, limits, places) in ways {

@@ -109,6 +109,16 @@ impl std::str::FromStr for Selection {
     }
 }
 
+/// The first adapter that can be used; if none can, the first one, which says why. The `others` are told by what they are.
+fn first(adapters: impl Iterator<Item = gpu::Adapter>, others: &mut Vec<String>) -> Option<gpu::Adapter> {
+    let mut adapters: Vec<gpu::Adapter> = adapters.collect();
+    adapters.sort_by_key(|adapter| adapter.obstacle().is_some());
+    let mut adapters = adapters.into_iter();
+    let chosen = adapters.next();
+    others.extend(adapters.map(|other| other.title()));
+    chosen
+}
+
 /// A device that was chosen and is ready to take a table. Clones are the same device.
 #[derive(Clone)]
 pub enum Device {
@@ -125,18 +135,14 @@ impl Device {
             return Ok(Self::Cpu);
         }
         let adapters = gpu::adapters();
+        let mut others = Vec::new();
         let chosen = match selection {
             Selection::Cpu => unreachable!("handled above"),
-            Selection::Auto => match adapters.into_iter().find(gpu::Adapter::is_hardware) {
+            Selection::Auto => match first(adapters.into_iter().filter(gpu::Adapter::is_hardware), &mut others) {
                 Some(adapter) => adapter,
                 None => return Ok(Self::Cpu),
             },
-            // The best kind first: hardware before software, in the order of the system otherwise.
-            Selection::Gpu => {
-                let mut adapters = adapters;
-                adapters.sort_by_key(|adapter| !adapter.is_hardware());
-                adapters.into_iter().next().ok_or_else(no_adapter)?
-            }
+            Selection::Gpu => first(adapters.into_iter(), &mut others).ok_or_else(no_adapter)?,
             Selection::Index(index) => {
                 let count = adapters.len();
                 adapters.into_iter().nth(*index).ok_or_else(|| match count {
@@ -162,7 +168,7 @@ impl Device {
                 })?
             }
         };
-        gpu::Gpu::open(&chosen).map(Self::Gpu)
+        Ok(Self::Gpu(gpu::Gpu::open(&chosen)?.chosen_before(others)))
     }
 
     /// Whether it is a GPU.
@@ -178,6 +184,14 @@ impl Device {
                 n => format!("CPU, {n} threads"),
             },
             Self::Gpu(gpu) => gpu.describe(),
+        }
+    }
+
+    /// As [`Device::describe`], with what it was chosen before.
+    pub fn describe_choice(&self) -> String {
+        match self {
+            Self::Gpu(gpu) => gpu.describe_choice(),
+            Self::Cpu => self.describe(),
         }
     }
 

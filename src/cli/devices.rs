@@ -29,6 +29,12 @@ struct Entry {
     driver: String,
     software: bool,
     chunk_bytes: u64,
+    workgroup_bytes: u32,
+    shares_memory: bool,
+    /// Bytes that a table takes at most by default, where the memory is the host's.
+    budget: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compiler: Option<&'static str>,
     usable: bool,
     obstacle: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,6 +56,10 @@ impl Entry {
             driver: adapter.driver(),
             software: !adapter.is_hardware(),
             chunk_bytes: adapter.chunk_bytes(),
+            workgroup_bytes: adapter.workgroup_bytes(),
+            shares_memory: adapter.shares_memory(),
+            budget: adapter.shares_memory().then(|| Limits::default().host_bytes()),
+            compiler: adapter.compiler(),
             usable: obstacle.is_none(),
             obstacle,
             test,
@@ -60,7 +70,23 @@ impl Entry {
         let mut text =
             format!("{}: {}\n   {}, {}, driver {}\n", self.index, self.name, self.kind, self.interface, self.driver);
         let mut line = |line: std::fmt::Arguments<'_>| writeln!(text, "   {line}").expect("writing to a string");
-        line(format_args!("columns are stored in pieces of up to {} MiB", self.chunk_bytes >> 20));
+        line(format_args!(
+            "columns are stored in pieces of up to {} MiB; {} KiB of workgroup memory",
+            self.chunk_bytes >> 20,
+            self.workgroup_bytes >> 10
+        ));
+        match self.budget {
+            Some(budget) => line(format_args!(
+                "memory: the host's; a table takes {} MiB of it at most, three quarters of what is available",
+                budget >> 20
+            )),
+            None => line(format_args!(
+                "memory: its own; a table takes as much as the driver gives (--gpu-memory limits it)"
+            )),
+        }
+        if let Some(compiler) = self.compiler {
+            line(format_args!("shaders are compiled by {compiler}"));
+        }
         match (&self.obstacle, self.software) {
             (Some(obstacle), _) => line(format_args!("not usable: {obstacle}")),
             (None, true) => line(format_args!("usable; software, so it runs only when asked for (--device gpu)")),

@@ -410,7 +410,7 @@ impl Prepared<'_> {
             classes: self.plan.design(self.table.rows).shape.classes,
             categories,
             levels,
-            device: self.device.describe(),
+            device: self.device.describe_choice(),
             placement: self.loading.placement(),
             preconditioner_bytes: self.preconditioner_bytes(),
             working_bytes: self.working_bytes(),

@@ -8,12 +8,13 @@ use rayon::prelude::*;
 use crate::backend::gpu::Gpu;
 use crate::backend::gpu::checksums::Checksums;
 use crate::backend::gpu::fault::Operation;
-use crate::backend::gpu::kernels::{EDGE, GROUP, Kernel, Pass};
+use crate::backend::gpu::kernels::{EDGE, EIGHT, GROUP, Kernel, Pass};
 use crate::backend::gpu::seat::{STATE, Seat, Shared, StateStamps, Visitor, buffer};
 use crate::backend::gpu::stamp::{self, Stamps, WAY_OUT};
 use crate::backend::layout::Layout;
 use crate::backend::storage::{HostRecords, Part, Touched};
 use crate::backend::{RowTerms, checked_weight, divisor, weight_of_block};
+use crate::data::Shape;
 use crate::error::{Error, Result};
 
 /// A table, in chunks.
@@ -85,8 +86,27 @@ pub(super) struct Core {
     pub(super) readback: wgpu::Buffer,
 }
 
-/// Features that one submission goes through at most, so that none runs into a watchdog.
+/// Bytes that one submission reads and writes at most, so that none runs into a watchdog, some of which bite after two
+/// seconds: 43 ms at 50 GB/s, as a device that shares the host's memory has.
 const SUBMISSION_BYTES: usize = 2 << 30;
+
+/// Multiplications and additions of the products of columns in one submission at most: 50 ms at 1 TFLOP/s.
+const SUBMISSION_PRODUCTS: usize = 25_000_000_000;
+
+/// Blocks of `rows` rows whose products of so many pieces one submission makes at most, of those that there is room for; one
+/// at least.
+pub(super) fn blocks_together(room: usize, rows: usize, pieces: usize) -> usize {
+    room.min((SUBMISSION_PRODUCTS / (rows * pieces * EDGE * EDGE).max(1)).max(1))
+}
+
+/// Chunks that one submission goes through at most: each reads its features, for every eight margins once, and touches what
+/// there is of a row and margin about twelve times.
+fn chunks_together(layout: &Layout) -> usize {
+    let Shape { features, .. } = layout.shape;
+    let margins = layout.shape.margins();
+    let row = 4 * (features * margins.div_ceil(EIGHT) + 12 * margins);
+    (SUBMISSION_BYTES / (layout.chunk_rows * row).max(1)).max(1)
+}
 
 impl Core {
     pub(super) fn encoder(&self) -> wgpu::CommandEncoder {
@@ -205,14 +225,16 @@ pub(super) fn read_buffer<T>(
     place: Range<usize>,
     read: impl FnOnce(&[f32]) -> T,
 ) -> Result<T> {
-    let bytes = (place.start * 4) as u64..(place.end * 4) as u64;
+    // What is mapped begins at a multiple of eight bytes.
+    let skipped = place.start % 2;
+    let bytes = ((place.start - skipped) * 4) as u64..(place.end * 4) as u64;
     buffer.map_async(wgpu::MapMode::Read, bytes.clone(), |_| {});
     gpu.wait()?;
     let result = {
         let view = buffer.get_mapped_range(bytes).map_err(|cause| {
             Error::device(format!("the GPU's results cannot be read: {cause}"), "Use --device cpu.")
         })?;
-        read(bytemuck::cast_slice(&view))
+        read(&bytemuck::cast_slice(&view)[skipped..])
     };
     buffer.unmap();
     gpu.trouble.check()?;
@@ -374,8 +396,7 @@ impl Chunks {
     ) -> Result<()> {
         let Self { core, seats, away, checksums } = self;
         core.stamps.begin_pass();
-        let layout = core.layout;
-        let together = (SUBMISSION_BYTES / (layout.chunk_rows * layout.shape.features * 4).max(1)).max(1);
+        let together = chunks_together(&core.layout);
         for (first, few) in seats.chunks(together).enumerate() {
             let mut encoder = core.encoder();
             for (index, seat) in few.iter().enumerate() {
@@ -466,4 +487,29 @@ pub(super) fn split(point: &[f64]) -> (Vec<f32>, Vec<f32>) {
     let high: Vec<f32> = point.iter().map(|&q| q as f32).collect();
     let low = point.iter().zip(&high).map(|(q, high)| (q - f64::from(*high)) as f32).collect();
     (high, low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// At 50 GB/s and 1 TFLOP/s no submission takes more than a tenth of a second, unless one chunk or one block does.
+    #[test]
+    fn no_submission_is_long() {
+        for (rows, features, classes) in
+            [(100_000_000, 28, None), (1_000_000, 1024, None), (10_000_000, 28, Some(1000)), (2_000_000, 64, Some(10))]
+        {
+            let layout = Layout::new(Shape { classes, ..Shape::plain(rows, features) }, 128 << 20);
+            let margins = layout.shape.margins();
+            let row = 4 * (features * margins.div_ceil(EIGHT) + 12 * margins);
+            let chunk = (layout.chunk_rows * row) as f64 / 50e9;
+            let seconds = chunks_together(&layout) as f64 * chunk;
+            assert!(seconds <= 0.1, "{rows} x {features}, {classes:?}: {seconds} s, of which a chunk has {chunk}");
+        }
+        for (rows, pieces) in [(512, 3), (4096, 561), (4096, 2000)] {
+            let blocks = blocks_together(1000, rows, pieces);
+            let seconds = (2 * blocks * rows * pieces * EDGE * EDGE) as f64 / 1e12;
+            assert!(blocks == 1 || seconds <= 0.1, "{rows} rows, {pieces} pieces: {seconds} s");
+        }
+    }
 }

@@ -29,22 +29,41 @@ pub struct Adapter {
     info: wgpu::AdapterInfo,
 }
 
-/// The adapters of this machine, in the order of the system.
+/// The adapters of this machine, those first that are likely to be the fastest; of one kind in the order of the system.
 pub fn adapters() -> Vec<Adapter> {
     let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = backends;
     let instance = wgpu::Instance::new(descriptor);
-    pollster::block_on(instance.enumerate_adapters(backends))
+    let mut adapters: Vec<Adapter> = pollster::block_on(instance.enumerate_adapters(backends))
         .into_iter()
         .map(|adapter| Adapter { info: adapter.get_info(), adapter })
-        .collect()
+        .collect();
+    adapters.sort_by_key(|adapter| rank(adapter.info.device_type));
+    adapters
+}
+
+/// Cards of their own before those that share the host's memory, and software last: the system often lists an integrated
+/// one first.
+fn rank(kind: wgpu::DeviceType) -> u8 {
+    match kind {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::VirtualGpu => 1,
+        wgpu::DeviceType::Other => 2,
+        wgpu::DeviceType::IntegratedGpu => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
 }
 
 impl Adapter {
     /// The name that the driver gives.
     pub fn name(&self) -> String {
         self.info.name.clone()
+    }
+
+    /// Its name, what it is, and how it is spoken to.
+    pub fn title(&self) -> String {
+        format!("{} ({}, {})", self.name(), self.kind(), self.interface())
     }
 
     /// Whether it is a piece of hardware and not a software adapter such as lavapipe or WARP.
@@ -71,6 +90,22 @@ impl Adapter {
             wgpu::Backend::Dx12 => "DirectX 12",
             _ => "other",
         }
+    }
+
+    /// Whether its memory is the host's: what it takes is taken from there, and a driver may promise more than there is.
+    pub fn shares_memory(&self) -> bool {
+        let is_shared = matches!(self.info.device_type, wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::Cpu);
+        is_shared || self.info.backend == wgpu::Backend::Metal
+    }
+
+    /// What compiles its shaders, where that is not the driver.
+    pub fn compiler(&self) -> Option<&'static str> {
+        (self.info.backend == wgpu::Backend::Dx12).then_some("FXC, or DXC if dxcompiler.dll is on the PATH")
+    }
+
+    /// Bytes of workgroup memory.
+    pub fn workgroup_bytes(&self) -> u32 {
+        self.adapter.limits().max_compute_workgroup_storage_size
     }
 
     /// The driver and its version.
@@ -140,6 +175,9 @@ pub struct Gpu {
     memory: Memory,
     faults: Faults,
     description: String,
+    /// What it was chosen before.
+    others: Vec<String>,
+    shares_memory: bool,
     chunk_bytes: usize,
     /// Bytes of a chunk at most, where only a test says so.
     cut: usize,
@@ -187,7 +225,7 @@ impl Gpu {
                 "Choose another one (`gpu-logreg devices`) or --device cpu: the same answer.",
             ));
         }
-        let description = format!("{} ({}, {})", adapter.name(), adapter.kind(), adapter.interface());
+        let description = adapter.title();
         let chunk_bytes = adapter.chunk_bytes().min(MAX_CHUNK_BYTES) as usize;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("logreg"),
@@ -220,6 +258,8 @@ impl Gpu {
             memory: Memory::default(),
             faults: Faults::default(),
             description,
+            others: Vec::new(),
+            shares_memory: adapter.shares_memory(),
             chunk_bytes,
             cut: usize::MAX,
         })
@@ -228,6 +268,20 @@ impl Gpu {
     /// What the user is told about the device.
     pub fn describe(&self) -> String {
         self.description.clone()
+    }
+
+    /// Chosen before `others`, which the user is told.
+    #[must_use]
+    pub fn chosen_before(self, others: Vec<String>) -> Self {
+        Self { others, ..self }
+    }
+
+    /// As [`Gpu::describe`], with what it was chosen before.
+    pub fn describe_choice(&self) -> String {
+        if self.others.is_empty() {
+            return self.description.clone();
+        }
+        format!("{}, chosen before {}", self.description, self.others.join(" and "))
     }
 
     /// As if the device had only `bytes` of memory; the tests' way to see it refuse.
@@ -272,7 +326,8 @@ impl Gpu {
     /// Reserves room for a table within `limits`: on the device as far as it goes, the rest on the host.
     pub fn reserve(&self, design: impl Into<Design>, limits: &Limits) -> Result<GpuTable> {
         // Where the table does not fit, the two chunks that visit in turn should be a small part of the device.
-        let share = limits.device.map_or(self.chunk_bytes, |most| (most / 16).max(1 << 20) as usize);
+        let most = limits.device.or_else(|| self.shares_memory.then(|| Limits::default().host_bytes()));
+        let share = most.map_or(self.chunk_bytes, |most| (most / 16).max(1 << 20) as usize);
         self.reserve_chunked(design, share.min(self.cut), limits)
     }
 

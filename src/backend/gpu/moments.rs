@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use crate::backend::divisor;
-use crate::backend::gpu::chunks::{Chunks, add_slots, place};
+use crate::backend::gpu::chunks::{Chunks, add_slots, blocks_together, place};
 use crate::backend::gpu::kernels::{EDGE, EIGHT, Kernel, Pass, Product};
 use crate::backend::gpu::seat::{PIECE, border_edges, buffer, gram_pieces};
 use crate::backend::storage::Part;
@@ -132,7 +132,7 @@ impl Chunks {
             ));
         }
         let most = (0..layout.chunks()).map(|chunk| layout.hessian_blocks_of(chunk)).max().unwrap_or(1);
-        let in_flight = in_flight.min(most);
+        let in_flight = blocks_together(in_flight.min(most), layout.hessian_rows, pieces);
         let gpu = &self.core.gpu;
         gpu.kernels.get(&gpu.device, Kernel::ClassSums);
         let class_groups = border_edges(features) * classes.div_ceil(EIGHT);

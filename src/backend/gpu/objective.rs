@@ -2,7 +2,7 @@
 
 use crate::backend::gpu::Gpu;
 use crate::backend::gpu::checksums::Checksums;
-use crate::backend::gpu::chunks::{Away, Chunks, Taken, add_slots, place, split};
+use crate::backend::gpu::chunks::{Away, Chunks, Taken, add_slots, blocks_together, place, split};
 use crate::backend::gpu::kernels::{EDGE, Kernel, PROBES, Pass, Product, SLOT_HEAD};
 use crate::backend::gpu::seat::{PIECE, Seat, Shared, border_edges, hessian_pieces, largest_slot, slot_len};
 use crate::backend::layout::Layout;
@@ -136,8 +136,9 @@ impl GpuObjective {
         let mut sums = vec![0.0_f64; slot];
         self.chunks.each(touched(Kernel::Hessian, Dispatch::default()), |core, at, mut encoder| {
             let hessian_blocks = layout.hessian_blocks_of(at.chunk);
-            for first_block in (0..hessian_blocks).step_by(in_flight) {
-                let blocks = in_flight.min(hessian_blocks - first_block);
+            let together = blocks_together(in_flight, layout.hessian_rows, pieces);
+            for first_block in (0..hessian_blocks).step_by(together) {
+                let blocks = together.min(hessian_blocks - first_block);
                 let pass = Pass {
                     rows: layout.rows_of(at.chunk) as u32,
                     stride: at.seat.stride as u32,

@@ -222,6 +222,12 @@ pub(super) fn diagonal_slot(shape: Shape) -> usize {
 }
 
 impl Shared {
+    /// Bytes of all of them.
+    pub(super) fn bytes(&self) -> u64 {
+        let Self { parameters, sources, factors, pieces, checksums, .. } = self;
+        [parameters, pieces, checksums].into_iter().chain(sources).chain(factors).map(wgpu::Buffer::size).sum()
+    }
+
     pub(super) fn new(gpu: &Gpu, layout: &Layout, design: &Design) -> Result<Self> {
         let shape = layout.shape;
         let features = shape.features;

@@ -5,7 +5,7 @@
 
 use crate::backend::gpu::Gpu;
 use crate::backend::gpu::checksums::Checksums;
-use crate::backend::gpu::chunks::{At, Away, Chunks, Core, Taken, add_slots, place, split};
+use crate::backend::gpu::chunks::{At, Away, Chunks, Core, Taken, add_slots, blocks_together, place, split};
 use crate::backend::gpu::kernels::{EDGE, EIGHT, Kernel, PROBES, Pass, Product};
 use crate::backend::gpu::seat::{
     PIECE, STAMP_BYTES, Seat, Shared, class_groups, class_slot, diagonal_slot, gram_pieces, largest_slot, margin_pairs,
@@ -152,8 +152,9 @@ fn add_products(
     for first_pair in (0..pairs).step_by(pairs_in_flight) {
         let few = pairs_in_flight.min(pairs - first_pair);
         let sums = &mut sums[first_pair * slot..][..few * slot];
-        for first_block in (0..hessian_blocks).step_by(in_flight / few) {
-            let blocks = (in_flight / few).min(hessian_blocks - first_block);
+        let together = blocks_together(in_flight / few, layout.hessian_rows, pieces * few);
+        for first_block in (0..hessian_blocks).step_by(together) {
+            let blocks = together.min(hessian_blocks - first_block);
             let pass = Pass {
                 first_block: first_block as u32,
                 first_pair: first_pair as u32,

@@ -6,9 +6,9 @@ use crate::backend::gpu::chunks::Away;
 use crate::backend::gpu::objective::GpuObjective;
 use crate::backend::gpu::seat::{Seat, Shared, Visitor, seat, seat_bytes};
 use crate::backend::gpu::softmax::SoftmaxObjective;
-use crate::backend::gpu::upload::Upload;
+use crate::backend::gpu::upload::{self, Upload};
 use crate::backend::layout::Layout;
-use crate::backend::storage::{HostRecords, Limits, Placement, RecordColumns, RecordLayout, absent, record_of};
+use crate::backend::storage::{HostRecords, Limits, Placement, RecordColumns, RecordLayout, STAGED, absent, record_of};
 use crate::backend::{Backend, Loading};
 use crate::data::{Column, Design, Store};
 use crate::error::{Error, Result};
@@ -26,6 +26,12 @@ pub struct GpuTable {
     written: Written,
 }
 
+/// Bytes of the host that chunks take which visit the device: for two of them on their way there and back, and those that are
+/// read from a scratch file meanwhile.
+fn visiting_bytes(record: RecordLayout) -> u64 {
+    (4 + STAGED as u64) * record.bytes() as u64
+}
+
 impl GpuTable {
     pub(super) fn new(gpu: Gpu, layout: Layout, design: &Design, limits: &Limits) -> Result<Self> {
         let shared = Shared::new(&gpu, &layout, design)?;
@@ -33,7 +39,13 @@ impl GpuTable {
         let visitors = 2 * seat_bytes(&layout, record.stride);
         let chunks = layout.chunks();
         let sizes = (0..chunks).map(|chunk| seat_bytes(&layout, layout.rows_of(chunk)));
-        let wanted = match limits.device {
+        // Memory that device and host share is counted once. Its driver may promise what is not there, and then the system
+        // ends the process, with no error before.
+        let beside = shared.bytes() + upload::most_bytes() + sizes.clone().max().unwrap_or(0);
+        let budget = gpu.shares_memory.then(|| Limits::default().host_bytes().saturating_sub(beside));
+        let of_host = limits.host.unwrap_or(0) + visiting_bytes(record);
+        let most = limits.device.or_else(|| budget.map(|budget| budget.saturating_sub(of_host)));
+        let wanted = match most {
             None => chunks,
             Some(most) if sizes.clone().sum::<u64>() <= most => chunks,
             Some(most) => sizes
@@ -54,8 +66,13 @@ impl GpuTable {
             };
             seats.push(seat);
         }
+        let mut limits = limits.clone();
+        if let (Some(budget), None) = (budget, limits.host) {
+            let taken: u64 = seats.iter().map(Seat::bytes).sum::<u64>() + visitors + visiting_bytes(record);
+            limits.host = Some(budget.saturating_sub(taken));
+        }
         let away = if seats.len() < chunks {
-            Some(Self::away(&gpu, &layout, &mut seats, record, &shared, limits)?)
+            Some(Self::away(&gpu, &layout, &mut seats, record, &shared, &limits)?)
         } else {
             None
         };

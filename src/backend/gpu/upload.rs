@@ -45,10 +45,20 @@ struct State {
     to_make: usize,
 }
 
+/// Staging buffers of a table at most.
+fn buffers() -> usize {
+    (rayon::current_num_threads() + 4).min(MOST)
+}
+
+/// Bytes of the host that the staging buffers of a table take at most.
+pub(super) fn most_bytes() -> u64 {
+    (buffers() * STAGING_BYTES) as u64
+}
+
 impl Upload {
     pub(super) fn new(gpu: &Gpu) -> Self {
         // One for each thread that decodes, and a few that the device copies from; beyond that threads wait for it.
-        let to_make = (rayon::current_num_threads() + 4).min(MOST);
+        let to_make = buffers();
         let state = Mutex::new(State { free: Vec::new(), to_make });
         Self { gpu: gpu.clone(), shared: Arc::new(Pool { state, returned: Condvar::new() }) }
     }

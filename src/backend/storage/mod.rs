@@ -45,7 +45,7 @@ pub struct HostRecords {
 }
 
 /// Records between the scratch file and the device: one is read, two are worked on, one is written.
-const STAGED: usize = 4;
+pub const STAGED: usize = 4;
 
 impl HostRecords {
     /// Places `count` records: as many as the limit allows in memory, the rest in the scratch file.
