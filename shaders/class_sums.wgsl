@@ -3,7 +3,7 @@
 // their class in this block, or about 0. With a second group.z the same of the squares of the columns, which with
 // p (1 - p) in place of the residuals is the diagonal of the Hessian.
 //
-// A workgroup takes one block (group.x) and one piece of EDGE columns and EIGHT classes (group.y). Its invocations are
+// A workgroup takes one block (group.y) and one piece of EDGE columns and EIGHT classes (group.x). Its invocations are
 // EDGE columns times EIGHT row lanes: each holds four rows of its column and reads what these count for the classes from
 // workgroup memory, where all columns find it. Accumulators run over the lane's rows of PART, then join a binary tree over
 // the parts of the block, and at last one over the row lanes. A slot is [group.z][classes][features, then the 1];
@@ -31,14 +31,14 @@ var<workgroup> right: array<vec4<f32>, GROUP>;
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let edges = pass_.features / EDGE + 1u;
-    let first_class = group.y / edges * EIGHT;
+    let first_class = group.x / edges * EIGHT;
     let classes = pass_.margins + select(0u, 1u, pass_.product >= 3u);
     let has_high = first_class + EIGHT / 2u < classes;
-    let first_row = (pass_.first_block + group.x) * pass_.hessian_rows;
+    let first_row = (pass_.first_block + group.y) * pass_.hessian_rows;
     let last_row = min(first_row + pass_.hessian_rows, pass_.rows);
     // As a loader, an invocation has a class and four rows; as an adder, a column and every eighth four rows.
     let load_class = first_class + lane / HELD;
-    let column = group.y % edges * EDGE + lane / EIGHT;
+    let column = group.x % edges * EDGE + lane / EIGHT;
     let in_eight = lane % EIGHT;
     // The first four classes and the others.
     var low_levels: array<vec4<f32>, LEVELS>;
@@ -65,7 +65,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
                 for (var i = in_eight; i < HELD && step_row + 4u * i < part_end; i += EIGHT) {
                     let row = step_row + 4u * i;
                     let here = counts(row, part_end);
-                    var x = select(vec4(0.0), column_of(column, row / 4u, here, group.x, classes), here);
+                    var x = select(vec4(0.0), column_of(column, row / 4u, here, group.y, classes), here);
                     if (group.z == 1u) {
                         x *= x;
                     }
@@ -101,7 +101,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     high = tree_sum(lane, EIGHT, 1u, high);
     // Each row lane writes the sum of one class.
     if (column <= pass_.features && first_class + in_eight < classes) {
-        let slot = (group.x * groups.z + group.z) * classes + first_class + in_eight;
+        let slot = (group.y * groups.z + group.z) * classes + first_class + in_eight;
         class_slots[slot * (pass_.features + 1u) + column] = select(high, low, in_eight < 4u)[in_eight % 4u];
     }
     if (lane == 0u) {
@@ -112,8 +112,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         if (pass_.product == 3u) {
             made = made_of(made, centres[pass_.others]);
         }
-        let place = (group.z * groups.y + group.y) * groups.x + group.x;
-        class_slots[groups.z * groups.x * classes * (pass_.features + 1u) + place] = stamp_of(made);
+        let place = (group.z * groups.x + group.x) * groups.y + group.y;
+        class_slots[groups.z * groups.y * classes * (pass_.features + 1u) + place] = stamp_of(made);
     }
 }
 

@@ -1,6 +1,6 @@
 // Weighted Gram matrices X'FX, x extended by 1, for the factors F of each pair of margins (group.z), or for the row weights and with x
 // about the centres of the rows' classes in this block. In square pieces of EDGE x EDGE columns, as `hessian` makes them:
-// a workgroup takes one Hessian block of rows (group.x) and one piece (group.y) on or below the diagonal; each of its
+// a workgroup takes one Hessian block of rows (group.y) and one piece (group.x) on or below the diagonal; each of its
 // 16 x 16 invocations holds two columns of both sides. An accumulator runs over PART rows, then joins
 // a binary tree over the parts of the block. The slot has the pieces of each pair one after the other, each as 256 vec4s
 // (a0 b0, a0 b1, a1 b0, a1 b1); the stamps of the workgroups stand behind all slots.
@@ -26,11 +26,11 @@ var<workgroup> right: array<vec4<f32>, GROUP>;
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     var piece_row = 0u;
-    while ((piece_row + 1u) * (piece_row + 2u) / 2u <= group.y) {
+    while ((piece_row + 1u) * (piece_row + 2u) / 2u <= group.x) {
         piece_row += 1u;
     }
-    let piece_column = group.y - piece_row * (piece_row + 1u) / 2u;
-    let first_row = (pass_.first_block + group.x) * pass_.hessian_rows;
+    let piece_column = group.x - piece_row * (piece_row + 1u) / 2u;
+    let first_row = (pass_.first_block + group.y) * pass_.hessian_rows;
     let last_row = min(first_row + pass_.hessian_rows, pass_.rows);
     // As a loader, an invocation has one column of each side and four rows; as an adder, two columns of each.
     let load_column = lane / 8u;
@@ -50,9 +50,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             if (row < part_end) {
                 let k = row / 4u;
                 let t = select(vec4(0.0), labels[k], here);
-                let column = select(vec4(0.0), column_of(piece_row * EDGE + load_column, k, t, group.x), here);
+                let column = select(vec4(0.0), column_of(piece_row * EDGE + load_column, k, t, group.y), here);
                 left[lane] = times_factor(group.z, k, here, column);
-                right[lane] = select(vec4(0.0), column_of(piece_column * EDGE + load_column, k, t, group.x), here);
+                right[lane] = select(vec4(0.0), column_of(piece_column * EDGE + load_column, k, t, group.y), here);
             }
             workgroupBarrier();
             for (var i = 0u; i < 8u; i++) {
@@ -80,7 +80,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             total += levels[level];
         }
     }
-    let place = (group.x * groups.z + group.z) * groups.y + group.y;
+    let place = (group.y * groups.z + group.z) * groups.x + group.x;
     pieces[place * GROUP + lane] = total;
     if (lane == 0u) {
         var made = mixed(mixed(mixed(pass_.stamp, pass_.product), pass_.first_block), pass_.first_pair);
@@ -89,7 +89,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
         } else {
             made = made_of(made, centres[pass_.others]);
         }
-        pieces[groups.x * groups.y * groups.z * GROUP + place] = vec4(stamp_of(made));
+        pieces[groups.y * groups.x * groups.z * GROUP + place] = vec4(stamp_of(made));
     }
 }
 

@@ -2,7 +2,7 @@
 // left columns (S x_1 .. S x_d, S, r, loss; for the scatter of the gradients r^2 in place of S; all times the row
 // weights if there are any) with the right ones (x_1 .. x_d, 1), of which the part on and below the
 // diagonal is needed, in square pieces of EDGE x EDGE columns. A workgroup takes one
-// Hessian block of rows (group.x) and one piece on or below the diagonal (group.y, row by row: (0,0), (1,0),
+// Hessian block of rows (group.y) and one piece on or below the diagonal (group.x, row by row: (0,0), (1,0),
 // (1,1), ...); each of its 16 x 16 invocations holds two columns of both sides. An accumulator runs over PART
 // rows, then joins a binary tree over the parts of the block. The slot has the pieces one after the other,
 // each as 256 vec4s (a0 b0, a0 b1, a1 b0, a1 b1); the stamps of the workgroups stand behind all slots.
@@ -32,15 +32,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     if (pass_.product == 2u) {
         // The pieces on the diagonal, then those of the row of the intercept.
         let edges = pass_.features / EDGE + 1u;
-        piece_row = min(group.y, edges - 1u);
-        piece_column = select(group.y - edges, group.y, group.y < edges);
+        piece_row = min(group.x, edges - 1u);
+        piece_column = select(group.x - edges, group.x, group.x < edges);
     } else {
-        while ((piece_row + 1u) * (piece_row + 2u) / 2u <= group.y) {
+        while ((piece_row + 1u) * (piece_row + 2u) / 2u <= group.x) {
             piece_row += 1u;
         }
-        piece_column = group.y - piece_row * (piece_row + 1u) / 2u;
+        piece_column = group.x - piece_row * (piece_row + 1u) / 2u;
     }
-    let first_row = (pass_.first_block + group.x) * pass_.block_rows;
+    let first_row = (pass_.first_block + group.y) * pass_.block_rows;
     let last_row = min(first_row + pass_.block_rows, pass_.rows);
     // As a loader, an invocation has one column of each side and four rows; as an adder, two columns of each.
     let load_column = lane / 8u;
@@ -97,11 +97,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             total += levels[level];
         }
     }
-    pieces[(group.x * groups.y + group.y) * GROUP + lane] = total;
+    pieces[(group.y * groups.x + group.x) * GROUP + lane] = total;
     if (lane == 0u) {
         let made = mixed(mixed(made_of(pass_.stamp, margins[pass_.state].x), pass_.product), pass_.first_block);
-        let place = group.x * groups.y + group.y;
-        pieces[groups.x * groups.y * GROUP + place] = vec4(stamp_of(made));
+        let place = group.y * groups.x + group.x;
+        pieces[groups.y * groups.x * GROUP + place] = vec4(stamp_of(made));
         // The border has no piece with the residuals.
         if (place == 0u && pass_.first_block == 0u && pass_.product != 2u) {
             residuals[pass_.state] = vec4(stamp_of(made));

@@ -1,5 +1,5 @@
 // Direction margins u_m = X p_m + b_m of a softmax, or the low halves of fresh margins, for eight margins at a time
-// (group.y): an invocation holds four rows and reads each column once. A workgroup takes one tile of rows; nothing is
+// (group.x): an invocation holds four rows and reads each column once. A workgroup takes one tile of rows; nothing is
 // summed over rows, so tiles are no blocks.
 // The parameters are [eights of margins][features, then the intercepts][8], so that a column's are two vec4s.
 
@@ -11,16 +11,16 @@
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let row = group.x * TILE + 4u * lane;
+    let row = group.y * TILE + 4u * lane;
     let here = holds_data(row, pass_.rows);
     if (!here.x) {
         return;
     }
     let k = row / 4u;
-    let first = 2u * group.y * (pass_.features + 1u);
+    let first = 2u * group.x * (pass_.features + 1u);
     var low = columns_of(vec4(1.0), parameters[first + 2u * pass_.features]);
     var high = columns_of(vec4(1.0), parameters[first + 2u * pass_.features + 1u]);
-    let has_high = 8u * group.y + 4u < pass_.margins;
+    let has_high = 8u * group.x + 4u < pass_.margins;
     for (var j = 0u; j < pass_.features; j++) {
         var x = vec4(0.0);
         if (HAS_LEVELS) {
@@ -35,15 +35,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
     // One by one: an index that varies would take the accumulators out of their registers.
-    store(8u * group.y, k, low[0], here);
-    store(8u * group.y + 1u, k, low[1], here);
-    store(8u * group.y + 2u, k, low[2], here);
-    store(8u * group.y + 3u, k, low[3], here);
-    store(8u * group.y + 4u, k, high[0], here);
-    store(8u * group.y + 5u, k, high[1], here);
-    store(8u * group.y + 6u, k, high[2], here);
-    store(8u * group.y + 7u, k, high[3], here);
-    if (row == 0u && group.y == 0u) {
+    store(8u * group.x, k, low[0], here);
+    store(8u * group.x + 1u, k, low[1], here);
+    store(8u * group.x + 2u, k, low[2], here);
+    store(8u * group.x + 3u, k, low[3], here);
+    store(8u * group.x + 4u, k, high[0], here);
+    store(8u * group.x + 5u, k, high[1], here);
+    store(8u * group.x + 6u, k, high[2], here);
+    store(8u * group.x + 7u, k, high[3], here);
+    if (row == 0u && group.x == 0u) {
         direction_margins[pass_.state] = vec4(stamp_of(made_of(pass_.stamp, parameters[pass_.inputs].x)));
     }
 }

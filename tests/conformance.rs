@@ -1071,8 +1071,8 @@ const EDITS: [(&str, usize, &str, &str); 42] = [
     (
         "border's row is another one",
         4,
-        "piece_row = min(group.y, edges - 1u);",
-        "piece_row = min(group.y, edges - 2u);",
+        "piece_row = min(group.x, edges - 1u);",
+        "piece_row = min(group.x, edges - 2u);",
     ),
     ("Hessian without the intercept", 4, "select(0.0, 1.0, column == pass_.features)", "0.0"),
     (

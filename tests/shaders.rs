@@ -729,7 +729,7 @@ fn a_layout_that_is_not_the_hosts_is_refused() {
         (Kernel::ClassSums, "LEVELS: u32 = 8u", "LEVELS: u32 = 7u", "LEVELS"),
         (Kernel::ClassSums, "STEP: u32 = 128u", "STEP: u32 = 256u", "STEP"),
         (Kernel::ClassSums, "HELD: u32 = 32u", "HELD: u32 = 16u", "STEP"),
-        (Kernel::SoftmaxMargin, "    store(8u * group.y + 7u, k, high[3], here);\n", "", "7 margins"),
+        (Kernel::SoftmaxMargin, "    store(8u * group.x + 7u, k, high[3], here);\n", "", "7 margins"),
         (Kernel::SoftmaxMargin, "        if (HAS_LEVELS) {", "        if (true) {", "sources is never read"),
         (Kernel::Gram, "    if (HAS_LEVELS) {", "    if (true) {", "sources is never read"),
         (Kernel::ClassSums, "    if (HAS_LEVELS) {", "    if (true) {", "sources is never read"),

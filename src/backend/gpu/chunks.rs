@@ -1,6 +1,7 @@
 //! The chunks of a table on the device and on the host, and what every objective does with them: visits, dispatches,
 //! slots on their way back.
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -84,6 +85,17 @@ pub(super) struct Core {
     pub(super) stamps: Stamps,
     /// The slots of all chunks, and row state for [`Backend::row_terms`], on their way to the host.
     pub(super) readback: wgpu::Buffer,
+    /// Copies to it that wait for the end of a submission: a copy between two dispatches would let the device run dry before
+    /// it starts the second one.
+    copies: RefCell<Vec<Copy>>,
+}
+
+/// A copy of slots to the readback buffer.
+struct Copy {
+    slots: wgpu::Buffer,
+    /// Bytes of the readback buffer before it.
+    target: u64,
+    bytes: u64,
 }
 
 /// Bytes that one submission reads and writes at most, so that none runs into a watchdog, some of which bite after two
@@ -164,19 +176,20 @@ impl Core {
         Dispatched { kernel, groups: groups.iter().product(), stamp: self.stamps.after(kernel, &pass, at.chunk) }
     }
 
-    /// Copies so many f32s of slots that a dispatch leaves in a buffer, and their stamps, to a place of the readback buffer.
-    pub(super) fn take(
-        &self,
-        encoder: &mut wgpu::CommandEncoder,
-        dispatched: Dispatched,
-        slots: &wgpu::Buffer,
-        len: usize,
-        place: usize,
-    ) -> Taken {
+    /// Has so many f32s of slots that a dispatch leaves in a buffer, and their stamps, copied to a place of the readback
+    /// buffer at the end of the submission, until when nothing else may write there.
+    pub(super) fn take(&self, dispatched: Dispatched, slots: &wgpu::Buffer, len: usize, place: usize) -> Taken {
         let taken = Taken { dispatched, slots: place..place + len };
         let (target, bytes) = ((place * 4) as u64, ((taken.end() - place) * 4) as u64);
-        self.gpu.copy(Operation::ReadBack, encoder, (slots, 0), (&self.readback, target), bytes);
+        self.copies.borrow_mut().push(Copy { slots: slots.clone(), target, bytes });
         taken
+    }
+
+    /// Adds the copies that wait.
+    fn copy_slots(&self, encoder: &mut wgpu::CommandEncoder) {
+        for Copy { slots, target, bytes } in self.copies.borrow_mut().drain(..) {
+            self.gpu.copy(Operation::ReadBack, encoder, (&slots, 0), (&self.readback, target), bytes);
+        }
     }
 
     /// Waits for the device and hands slots to `read`, in their order, once they are seen to be those that were meant.
@@ -199,6 +212,7 @@ impl Core {
 
     /// Submits what `encoder` has so far, and begins anew.
     pub(super) fn submit(&self, encoder: &mut wgpu::CommandEncoder) {
+        self.copy_slots(encoder);
         self.gpu.queue.submit([std::mem::replace(encoder, self.encoder()).finish()]);
     }
 
@@ -268,6 +282,7 @@ impl Away {
                     let at = At { seat: &visitor.seat, chunk: first_chunk + visit.index };
                     checksums.make(core, &mut encoder, at, reads);
                     let mut encoder = work(at, encoder)?;
+                    core.copy_slots(&mut encoder);
                     visitor.bring_back(&core.gpu, &mut encoder, layout, writes);
                     let submission = core.gpu.queue.submit([encoder.finish()]);
                     visitor.map(!writes.is_empty());
@@ -313,7 +328,12 @@ impl Chunks {
                 Some(_) => 0,
             },
         );
-        let mut chunks = Self { core: Core { gpu, layout, weight, shared, stamps, readback }, seats, away, checksums };
+        let mut chunks = Self {
+            core: Core { gpu, layout, weight, shared, stamps, readback, copies: RefCell::default() },
+            seats,
+            away,
+            checksums,
+        };
         chunks.check()?;
         if layout.shape.weights {
             chunks.core.weight = chunks.sum_row_weights()?;
@@ -402,6 +422,7 @@ impl Chunks {
             for (index, seat) in few.iter().enumerate() {
                 encoder = work(core, At { seat, chunk: first * together + index }, encoder)?;
             }
+            core.copy_slots(&mut encoder);
             core.gpu.queue.submit([encoder.finish()]);
         }
         if let Some(away) = away {

@@ -162,9 +162,9 @@ impl Chunks {
                     hessian_rows: layout.hessian_rows as u32,
                     ..Pass::default()
                 };
-                let groups = [blocks, class_groups, 1];
+                let groups = [class_groups, blocks, 1];
                 let of_sums = core.dispatch_bound(&mut encoder, Kernel::ClassSums, at, &bound[0], &pass, groups);
-                let taken = core.take(&mut encoder, of_sums, &class_slots, blocks * sums, 0);
+                let taken = core.take(of_sums, &class_slots, blocks * sums, 0);
                 core.submit(&mut encoder);
                 let mut about = Vec::new();
                 core.read_taken(&[taken], |sums| about = centres_of(sums[0], features))?;
@@ -172,11 +172,11 @@ impl Chunks {
                 core.gpu.write(&centres, bytemuck::cast_slice(&with_stamp));
                 let pass = Pass { product: Product::Within as u32, others: about.len() as u32, ..pass };
                 let of_sums = core.dispatch_bound(&mut encoder, Kernel::ClassSums, at, &bound[0], &pass, groups);
-                let groups = [blocks, pieces, 1];
+                let groups = [pieces, blocks, 1];
                 let of_products = core.dispatch_bound(&mut encoder, Kernel::Gram, at, &bound[1], &pass, groups);
-                let of_sums = core.take(&mut encoder, of_sums, &class_slots, blocks * sums, 0);
+                let of_sums = core.take(of_sums, &class_slots, blocks * sums, 0);
                 let place = of_sums.end();
-                let of_products = core.take(&mut encoder, of_products, &core.shared.pieces, blocks * slot, place);
+                let of_products = core.take(of_products, &core.shared.pieces, blocks * slot, place);
                 core.submit(&mut encoder);
                 core.read_taken(&[of_sums, of_products], |slots| merged.add(&about, slots[0], slots[1]))?;
             }

@@ -100,7 +100,7 @@ impl GpuObjective {
             let dispatched = core.dispatch(&mut encoder, kernel, at, &pass, [blocks, 1, 1]);
             if slot > 0 {
                 let place = taken.last().map_or(0, Taken::end);
-                taken.push(core.take(&mut encoder, dispatched, &at.seat.slots, blocks * slot, place));
+                taken.push(core.take(dispatched, &at.seat.slots, blocks * slot, place));
             }
             Ok(encoder)
         })?;
@@ -148,8 +148,8 @@ impl GpuObjective {
                     product: product as u32,
                     ..Pass::default()
                 };
-                let dispatched = core.dispatch(&mut encoder, Kernel::Hessian, at, &pass, [blocks, pieces, 1]);
-                let taken = core.take(&mut encoder, dispatched, &core.shared.pieces, blocks * slot, 0);
+                let dispatched = core.dispatch(&mut encoder, Kernel::Hessian, at, &pass, [pieces, blocks, 1]);
+                let taken = core.take(dispatched, &core.shared.pieces, blocks * slot, 0);
                 core.submit(&mut encoder);
                 core.read_taken(&[taken], |slots| add_slots(slots[0], &mut sums))?;
             }

@@ -116,9 +116,9 @@ fn add_diagonal(
         if first_block == 0 {
             core.dispatch(&mut encoder, Kernel::SoftmaxTerms, at, &pass, [layout.blocks_of(at.chunk), 1, 1]);
         }
-        let groups = [blocks, pieces, 2];
+        let groups = [pieces, blocks, 2];
         let dispatched = core.dispatch_bound(&mut encoder, Kernel::ClassSums, at, &bound, &pass, groups);
-        let taken = core.take(&mut encoder, dispatched, &core.shared.pieces, blocks * slot, 0);
+        let taken = core.take(dispatched, &core.shared.pieces, blocks * slot, 0);
         core.submit(&mut encoder);
         core.read_taken(&[taken], |slots| add_slots(slots[0], sums))?;
     }
@@ -165,8 +165,8 @@ fn add_products(
             if first_block == 0 {
                 core.dispatch(&mut encoder, Kernel::SoftmaxFactor, at, &pass, [tiles, few, 1]);
             }
-            let dispatched = core.dispatch(&mut encoder, Kernel::Gram, at, &pass, [blocks, pieces, few]);
-            let taken = core.take(&mut encoder, dispatched, &core.shared.pieces, blocks * few * slot, 0);
+            let dispatched = core.dispatch(&mut encoder, Kernel::Gram, at, &pass, [pieces, blocks, few]);
+            let taken = core.take(dispatched, &core.shared.pieces, blocks * few * slot, 0);
             core.submit(&mut encoder);
             core.read_taken(&[taken], |slots| add_slots(slots[0], sums))?;
         }
@@ -234,13 +234,13 @@ impl SoftmaxObjective {
                 ..pass_of(&layout, at)
             };
             if visit.reads_direction {
-                core.dispatch(&mut encoder, Kernel::SoftmaxMargin, at, &pass, [tiles, eights, 1]);
+                core.dispatch(&mut encoder, Kernel::SoftmaxMargin, at, &pass, [eights, tiles, 1]);
             }
             if is_border {
                 encoder = add_diagonal(core, at, &pass, encoder, &mut sums)?;
             }
             let of_terms = core.dispatch(&mut encoder, Kernel::SoftmaxTerms, at, &pass, [blocks, 1, 1]);
-            let groups = [hessian_blocks, class_groups(shape), 1];
+            let groups = [class_groups(shape), hessian_blocks, 1];
             let of_gradient = core.dispatch(&mut encoder, Kernel::ClassSums, at, &pass, groups);
             if visit.advances {
                 core.dispatch(&mut encoder, Kernel::Advance, at, &pass, [blocks, shape.margins(), 1]);
@@ -251,7 +251,7 @@ impl SoftmaxObjective {
                 (of_gradient, class_slots, hessian_blocks * gradient_slot, &mut gradient, gradient_start),
             ] {
                 let place = taken.last().map_or(start, Taken::end);
-                taken.push(core.take(&mut encoder, dispatched, slots, len, place));
+                taken.push(core.take(dispatched, slots, len, place));
             }
             let Some(products) = products else { return Ok(encoder) };
             core.submit(&mut encoder);
@@ -277,7 +277,7 @@ impl SoftmaxObjective {
             let pass = Pass { features: features as u32, ..pass_of(&layout, at) };
             let into_margins = [("direction_margins", &at.seat.margins)];
             let bound = at.seat.bind(&core.gpu, &core.shared, Kernel::SoftmaxMargin, &into_margins);
-            let groups = [layout.rows_of(at.chunk).div_ceil(TILE), eights, 1];
+            let groups = [eights, layout.rows_of(at.chunk).div_ceil(TILE), 1];
             let before = core.stamps.of_chunk(at.chunk);
             core.dispatch_bound(&mut encoder, Kernel::SoftmaxMargin, at, &bound, &pass, groups);
             core.stamps.starts(at.chunk, before);
@@ -309,7 +309,7 @@ impl SoftmaxObjective {
             let pass = Pass { reads_direction: 1, probes: steps.len() as u32, steps: padded, ..pass_of(&layout, at) };
             let dispatched = core.dispatch(&mut encoder, Kernel::SoftmaxTerms, at, &pass, [blocks, 1, 1]);
             let place = taken.last().map_or(0, Taken::end);
-            taken.push(core.take(&mut encoder, dispatched, &at.seat.slots, blocks * slot, place));
+            taken.push(core.take(dispatched, &at.seat.slots, blocks * slot, place));
             Ok(encoder)
         })?;
         let means = self.chunks.core.mean_of_slots(slot, &taken)?;
