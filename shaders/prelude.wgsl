@@ -108,19 +108,24 @@ fn holds_data(first: u32, rows: u32) -> vec4<bool> {
     return vec4(first) + vec4(0u, 1u, 2u, 3u) < vec4(rows);
 }
 
+fn weigh(w: vec4<f32>) -> vec4<bool> {
+    return w > vec4(0.0);
+}
+
 // Which rows that hold data count, by their weights. What goes into a term is masked by this, not what comes out: a device
 // that compiles with fast math may take it that there is no NaN and no infinity, and then 0 times one of them is anything.
 fn counting(here: vec4<bool>, w: vec4<f32>) -> vec4<bool> {
     if (HAS_ROW_WEIGHTS) {
-        return here & (w > vec4(0.0));
+        return here & weigh(w);
     }
     return here;
 }
 
-// Terms of four rows times their weights.
+// Terms of four rows times their weights. What does not count is 0 already; the choice keeps compilers from fusing the
+// product into the sum behind it, which would round in another way.
 fn weighed(w: vec4<f32>, v: vec4<f32>) -> vec4<f32> {
     if (HAS_ROW_WEIGHTS) {
-        return w * v;
+        return select(vec4(0.0), w * v, weigh(w));
     }
     return v;
 }
