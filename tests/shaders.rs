@@ -240,6 +240,47 @@ fn loads(
     }
 }
 
+/// Writes every variant as WGSL with its constants, as SPIR-V and as HLSL into the folder `SHADERS_INTO`, and two texts that
+/// a compiler of HLSL should refuse: `tests/campaigns/compilers.sh` gives them to real compilers.
+#[test]
+#[ignore = "writes files for a campaign"]
+fn write_for_other_compilers() {
+    let folder = std::env::var("SHADERS_INTO").expect("the folder to write into");
+    let write = |name: String, bytes: &[u8]| std::fs::write(Path::new(&folder).join(name), bytes).expect("is written");
+    let fixed = |source: &str, constants: &PipelineConstants| {
+        let (module, info) = parse(source).expect("a valid source");
+        let entry = Some((ShaderStage::Compute, "main"));
+        let fixed = naga::back::pipeline_constants::process_overrides(&module, &info, entry, constants);
+        let (module, info) = fixed.expect("constants of the source");
+        (module.into_owned(), info.into_owned())
+    };
+    for (kernel, source, constants) in variants() {
+        let mut names: Vec<&str> = constants.keys().map(|name| name.trim_start_matches("HAS_")).collect();
+        names.sort_unstable();
+        let name = [&[kernel.name()], &names[..]].concat().join("-").to_lowercase();
+        let values: Vec<String> = constants.keys().map(|constant| format!("\"{constant}\": 1")).collect();
+        write(format!("{name}.constants"), format!("{{{}}}", values.join(", ")).as_bytes());
+        write(format!("{name}.wgsl"), source.as_bytes());
+        let (module, info) = fixed(source, &constants);
+        let pipeline =
+            naga::back::spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".into() };
+        let words = naga::back::spv::write_vec(&module, &info, &naga::back::spv::Options::default(), Some(&pipeline));
+        let bytes: Vec<u8> = words.expect("SPIR-V").into_iter().flat_map(u32::to_le_bytes).collect();
+        write(format!("{name}.spv"), &bytes);
+        write(format!("{name}.hlsl"), hlsl_of(&module, &info, false).expect("HLSL").as_bytes());
+    }
+    let none = PipelineConstants::default();
+    let indexed = edit(
+        SOURCES[Kernel::Probe as usize],
+        "slope += in_place(p, sum_of_rows(weighed(w, residual_by(e, at, t) * u)));",
+        "slope[p] += sum_of_rows(weighed(w, residual_by(e, at, t) * u));",
+    );
+    let (module, info) = fixed(&indexed, &none);
+    write("control-indexed.hlsl".into(), hlsl_of(&module, &info, false).expect("HLSL").as_bytes());
+    let (module, info) = fixed(SOURCES[Kernel::Hessian as usize], &none);
+    write("control-cleared.hlsl".into(), hlsl_of(&module, &info, true).expect("HLSL").as_bytes());
+}
+
 // ---- Layout ----
 
 fn check_entry_point(module: &Module) -> Result<(), String> {
