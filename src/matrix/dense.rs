@@ -160,10 +160,13 @@ pub(super) fn add_square(sum: &mut DMatrix<f64>, a: &[f64]) {
 /// Adds `A A'` to the lower triangle of `sum` `[n x n]`, for the columns of `A` `[columns][n]`.
 pub(super) fn add_outer(sum: &mut DMatrix<f64>, a: &[f64]) {
     let n = sum.nrows();
-    let count = a.len() / n.max(1);
+    if a.is_empty() {
+        return;
+    }
+    let count = a.len() / n;
     // Narrow blocks, so that few rows keep all cores busy too.
     let width = n.div_ceil(OUTER).next_multiple_of(LEAST_WIDTH).min(BLOCK);
-    sum.as_mut_slice().par_chunks_mut(width * n.max(1)).enumerate().for_each(|(index, columns)| {
+    sum.as_mut_slice().par_chunks_mut(width * n).enumerate().for_each(|(index, columns)| {
         let (first, others) = (index * width, columns.len() / n);
         let left = view(a, n, first..n, count);
         let right = view(a, n, first..first + others, count).transpose();
