@@ -302,7 +302,10 @@ impl Job {
         let is_whole = self.curvature(shape) == Curvature::Whole && shape.classes.is_none();
         match self.solver {
             Solver::Generative => Some([2, 2]),
-            Solver::Cg if self.is_of_few_rows(shape, self.kept_rows(shape).len()) => Some([2, 4]),
+            // The rows that are kept are looked for one by one.
+            Solver::Cg if shape.rows <= FEW_ROWS && self.is_of_few_rows(shape, self.kept_rows(shape).len()) => {
+                Some([2, 4])
+            }
             Solver::Cg if is_whole && self.takes_hessian() => Some([6, 19]),
             Solver::Newton if is_whole => Some([11, 18]),
             _ => None,
