@@ -178,3 +178,15 @@ fn a_run_on_a_gpu_is_as_near_as_it_says() {
         }
     }
 }
+
+/// Without a penalty a maximum must be proved to exist, of however many features: by the run's own Hessian, before the file
+/// is read again for it.
+#[test]
+fn a_run_without_a_penalty_proves_that_a_maximum_exists() {
+    let case = Case { name: "many features without a penalty", rows: 6_000, features: 1_030, ..PLAIN };
+    let place = Rows::of(&case).place(&case);
+    let model = place.done("train data.parquet --label y --device cpu --json").json();
+    let training = &model["training"];
+    assert_eq!((&training["status"], &training["existence"]), (&"converged".into(), &"proved".into()), "{training:#}");
+    assert!(training["passes"]["file"].is_null(), "{training:#}");
+}

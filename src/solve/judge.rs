@@ -335,3 +335,52 @@ impl Judge {
         (self.unimproved >= self.patience).then_some(if distance <= near { Status::F32Limit } else { Status::Stalled })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objective::{Line, Passes};
+
+    /// Always says the same gradient, and the unit matrix as its Hessian.
+    struct Says(f64);
+
+    impl Objective for Says {
+        fn dimension(&self) -> usize {
+            1
+        }
+
+        fn move_to(&mut self, _: &[f64], _: Need) -> Result<Evaluation> {
+            let hessian = Some(Symmetric::from_lower(1, |_, _| 1.0));
+            Ok(Evaluation { value: 0.0, gradient: vec![self.0], diagonal: None, hessian })
+        }
+
+        fn line<'a>(&'a mut self, _: &mut [f64], _: f64) -> Result<Box<dyn Line + 'a>> {
+            unreachable!("the judge searches no line")
+        }
+
+        fn scatter(&mut self) -> Result<Symmetric> {
+            unreachable!("the judge asks for no bound")
+        }
+
+        fn passes(&self) -> Passes {
+            Passes::default()
+        }
+    }
+
+    /// With one row and the unit matrix a gradient is the distance. What two evaluations are apart leaves `converged` where
+    /// twice that still fits below the tolerance.
+    #[test]
+    fn a_difference_between_two_evaluations_counts_twice() {
+        let settings = Settings { tolerance: 1e-3, goal: 1e-3, ..Settings::new(1, vec![1.0]) };
+        for (difference, expected) in [(2e-4, Some(Status::Converged)), (3.2e-4, None), (-3.2e-4, None)] {
+            let mut judge = Judge::new(&settings, false);
+            let (fresh, carried) = (4e-4, 4e-4 - difference);
+            let (_, status) = judge.confirm(&mut Says(fresh), &[0.0], &[carried], true).expect("it evaluates");
+            assert_eq!(status, expected, "{difference:e} apart");
+            // A gradient that was not carried along shows nothing of the arithmetic.
+            let mut judge = Judge::new(&settings, false);
+            let (_, status) = judge.confirm(&mut Says(fresh), &[0.0], &[carried], false).expect("it evaluates");
+            assert_eq!(status, Some(Status::Converged));
+        }
+    }
+}
