@@ -1,7 +1,7 @@
 // Weighted Gram matrices X'FX, x extended by 1, for the factors F of each pair of margins (group.z), or for the row weights and with x
 // about the centres of the rows' classes in this block. In square pieces of EDGE x EDGE columns, as `hessian` makes them:
-// a workgroup takes one Hessian block of rows (group.y) and one piece (group.x) on or below the diagonal; each of its
-// 16 x 16 invocations holds two columns of both sides. An accumulator runs over PART rows, then joins
+// a workgroup takes one Hessian block of rows (group.y) and one piece (group.x, from first_piece on) on or below the diagonal; each of its
+// 16 x 16 invocations holds two columns of both sides, 16 apart. An accumulator runs over PART rows, then joins
 // a binary tree over the parts of the block. The slot has the pieces of each pair one after the other, each as 256 vec4s
 // (a0 b0, a0 b1, a1 b0, a1 b1); the stamps of the workgroups stand behind all slots.
 
@@ -19,24 +19,26 @@ const LEVELS: u32 = 8u; // of the tree over parts: 2^7 parts of a block at most
 @group(0) @binding(6) var<storage, read> centres: array<f32>;
 @group(0) @binding(7) var<storage, read_write> pieces: array<vec4<f32>>;
 
-// [column][four rows]
+// [column][four rows], the rows of a column in an order of its own: place i has those with number i ^ (column % 8). Without
+// it eight neighbouring columns of the same rows would stand in the same banks of the memory, and wait for each other.
 var<workgroup> left: array<vec4<f32>, GROUP>;
 var<workgroup> right: array<vec4<f32>, GROUP>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let piece = pass_.first_piece + group.x;
     var piece_row = 0u;
-    while ((piece_row + 1u) * (piece_row + 2u) / 2u <= group.x) {
+    while ((piece_row + 1u) * (piece_row + 2u) / 2u <= piece) {
         piece_row += 1u;
     }
-    let piece_column = group.x - piece_row * (piece_row + 1u) / 2u;
+    let piece_column = piece - piece_row * (piece_row + 1u) / 2u;
     let first_row = (pass_.first_block + group.y) * pass_.hessian_rows;
     let last_row = min(first_row + pass_.hessian_rows, pass_.rows);
     // As a loader, an invocation has one column of each side and four rows; as an adder, two columns of each.
     let load_column = lane / 8u;
-    let load_rows = lane % 8u;
-    let a = lane / 16u * 2u;
-    let b = lane % 16u * 2u;
+    let load_rows = (lane % 8u) ^ (load_column % 8u);
+    let a = lane / 16u;
+    let b = lane % 16u;
     var levels: array<vec4<f32>, LEVELS>;
     var part = 0u;
     for (var part_row = first_row; part_row < last_row; part_row += PART) {
@@ -56,10 +58,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
             }
             workgroupBarrier();
             for (var i = 0u; i < 8u; i++) {
-                let a0 = left[a * 8u + i];
-                let a1 = left[(a + 1u) * 8u + i];
-                let b0 = right[b * 8u + i];
-                let b1 = right[(b + 1u) * 8u + i];
+                let a0 = left[a * 8u + (i ^ (a % 8u))];
+                let a1 = left[(a + 16u) * 8u + (i ^ (a % 8u))];
+                let b0 = right[b * 8u + (i ^ (b % 8u))];
+                let b1 = right[(b + 16u) * 8u + (i ^ (b % 8u))];
                 sum += vec4(dot(a0, b0), dot(a0, b1), dot(a1, b0), dot(a1, b1));
             }
             workgroupBarrier();
@@ -83,7 +85,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     let place = (group.y * groups.z + group.z) * groups.x + group.x;
     pieces[place * GROUP + lane] = total;
     if (lane == 0u) {
-        var made = mixed(mixed(mixed(pass_.stamp, pass_.product), pass_.first_block), pass_.first_pair);
+        let of_blocks = mixed(mixed(pass_.stamp, pass_.product), pass_.first_block);
+        var made = mixed(mixed(of_blocks, pass_.first_pair), pass_.first_piece);
         if (pass_.product < 3u) {
             made = made_of(made, factors[pass_.others].x);
         } else {

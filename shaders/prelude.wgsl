@@ -31,6 +31,7 @@ struct Pass {
     state: u32,           // vec4s of margins, direction margins or residuals before their stamp
     inputs: u32,          // elements of the parameters before their stamp
     others: u32,          // elements of the factors, or of the centres, before their stamp
+    first_piece: u32,     // piece that the first workgroup takes (the dispatches of a large product are several)
     steps: vec4<f32>,     // up to four steps to probe; an evaluation uses the first
 }
 

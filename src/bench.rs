@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::backend::storage::Limits;
-use crate::backend::{Backend, Device};
+use crate::backend::{Backend, Device, Loading};
 use crate::data::{Column, Request, Shape, Store, Table, decode_only, load};
 use crate::error::Result;
 use crate::monitor::{Monitor, Silent};
@@ -46,6 +46,21 @@ pub struct Machine {
     pub bandwidth: f64,
 }
 
+/// What one kernel takes in a stage, by the clock of the GPU.
+#[derive(Clone, Debug, Serialize)]
+pub struct KernelStage {
+    /// The stage.
+    pub stage: &'static str,
+    /// The device, as `--compare` names it.
+    pub device: String,
+    /// The kernel.
+    pub kernel: &'static str,
+    /// Its dispatches in the stage.
+    pub dispatches: usize,
+    /// Median of the runs, all dispatches together.
+    pub seconds: f64,
+}
+
 /// All figures of a run of the benchmark.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figures {
@@ -53,12 +68,26 @@ pub struct Figures {
     pub rows: usize,
     /// Features of the table.
     pub features: usize,
+    /// Classes, where there are more than two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<usize>,
     /// Runs of each stage.
     pub runs: usize,
     /// The devices.
     pub machines: Vec<Machine>,
     /// The stages of each device.
     pub stages: Vec<Stage>,
+    /// The kernels of each stage, on GPUs with a clock.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kernels: Vec<KernelStage>,
+}
+
+/// What is measured on.
+pub enum Source<'t> {
+    /// A file, with what is asked of it.
+    File(&'t Table, &'t Request),
+    /// Numbers made up in memory: no file could be written as fast as a GPU takes them.
+    Made(Shape),
 }
 
 /// A device under test.
@@ -69,6 +98,45 @@ struct Subject<'d> {
     backend: Box<dyn Backend>,
     /// `[stage]`, each `[runs]`.
     seconds: Vec<Vec<f64>>,
+    /// Of stage, kernel and dispatches, `[runs]`.
+    kernels: Vec<(&'static str, &'static str, usize, Vec<f64>)>,
+}
+
+impl Subject<'_> {
+    /// Runs a stage once more, with the clock of the device.
+    fn profile(&mut self, stage: &'static str, point: &[f64]) -> Result<()> {
+        let Self { device, backend, kernels, .. } = self;
+        for time in device.profiled(|| pass(&mut **backend, stage, point).map(drop))? {
+            match kernels.iter_mut().find(|(of_stage, kernel, ..)| (*of_stage, *kernel) == (stage, time.kernel)) {
+                Some((_, _, dispatches, seconds)) => {
+                    *dispatches = time.dispatches;
+                    seconds.push(time.seconds);
+                }
+                None => kernels.push((stage, time.kernel, time.dispatches, vec![time.seconds])),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The seconds of a pass over the rows.
+fn pass(backend: &mut dyn Backend, stage: &str, point: &[f64]) -> Result<f64> {
+    let mut direction = point.to_vec();
+    match stage {
+        "evaluate" => {
+            backend.move_to(point, Need::Gradient)?;
+            timed(|| {
+                backend.line(&mut direction, 0.5).map(|line| {
+                    std::hint::black_box(line.first());
+                })
+            })
+        }
+        "probe" => {
+            let mut line = backend.line(&mut direction, 0.5)?;
+            timed(|| line.probe(&[0.25]).map(drop))
+        }
+        _ => timed(|| backend.scatter().map(drop)),
+    }
 }
 
 /// Takes columns and forgets them: what is left is decoding, sample, moments and narrowing.
@@ -83,79 +151,93 @@ impl Store for Nowhere {
 
 const STAGES: [&str; 7] = ["decode", "read", "upload", "evaluate", "probe", "hessian", "train"];
 
-/// Measures `devices` (names and selections) on `table`, `runs` times each after one run that does not count.
+/// The stages that need no file.
+const STAGES_MADE: [&str; 4] = ["upload", "evaluate", "probe", "hessian"];
+
+/// The stages that stream from the device's memory.
+const PASSES: [&str; 3] = ["evaluate", "probe", "hessian"];
+
+/// Measures `devices` (names and selections), `runs` times each after one run that does not count. On a GPU chunks have at
+/// most `chunk` bytes of features, if that is said.
 pub fn bench(
-    table: &Table,
-    request: &Request,
+    source: &Source<'_>,
+    chunk: Option<usize>,
     devices: &[(String, Job)],
     runs: usize,
     monitor: &dyn Monitor,
 ) -> Result<Figures> {
-    let (table, plan) = request.resolve(table.clone(), monitor)?;
-    let table = &table;
-    let (rows, features) = (table.rows, plan.features());
+    let file = match source {
+        Source::File(table, request) => Some(request.resolve((*table).clone(), monitor)?),
+        Source::Made(_) => None,
+    };
+    let (shape, stages) = match (source, &file) {
+        (Source::Made(shape), _) => (*shape, &STAGES_MADE[..]),
+        (_, Some((table, plan))) => (Shape::plain(table.rows, plan.features()), &STAGES[..]),
+        (Source::File(..), None) => unreachable!("resolved above"),
+    };
     let mut subjects = Vec::new();
     for (name, job) in devices {
-        let device = Device::open(&job.device)?;
-        let mut loading = device.reserve(Shape::plain(rows, features), &job.limits)?;
-        load(table, &plan, &*loading.as_store(), &Silent)?;
-        let backend = loading.finish()?;
+        let mut device = Device::open(&job.device)?;
+        if let Some(bytes) = chunk {
+            device = device.in_chunks_of(bytes);
+        }
+        let mut loading = device.reserve(shape, &job.limits)?;
+        let backend = match &file {
+            Some((table, plan)) => {
+                load(table, plan, &*loading.as_store(), &Silent)?;
+                loading.finish()?
+            }
+            None => filled(loading, shape)?,
+        };
         subjects.push(Subject {
             name,
             device,
             bandwidth: Vec::new(),
             backend,
-            seconds: vec![Vec::new(); STAGES.len()],
+            seconds: vec![Vec::new(); stages.len()],
+            kernels: Vec::new(),
         });
     }
-    monitor.begin("bench", Some(((runs + 1) * subjects.len() * STAGES.len()) as u64));
-    let point = vec![0.01; features + 1];
+    monitor.begin("bench", Some(((runs + 1) * subjects.len() * stages.len()) as u64));
+    let point = vec![0.01; shape.parameters()];
     for run in 0..=runs {
         for (subject, (_, job)) in subjects.iter_mut().zip(devices) {
             subject.bandwidth.push(subject.device.bandwidth()?);
-            for (index, stage) in STAGES.iter().enumerate() {
+            for (index, &stage) in stages.iter().enumerate() {
                 monitor.check()?;
                 monitor.say(&format!("{stage} on {}", subject.name));
-                let seconds = match *stage {
-                    "decode" => timed(|| decode_only(table, &plan))?,
-                    "read" => timed(|| load(table, &plan, &Nowhere, &Silent).map(drop))?,
-                    "upload" => upload(&subject.device, rows, features, &job.limits)?,
-                    "evaluate" => {
-                        subject.backend.move_to(&point, Need::Gradient)?;
-                        let mut direction = point.clone();
-                        timed(|| {
-                            subject.backend.line(&mut direction, 0.5).map(|line| {
-                                std::hint::black_box(line.first());
-                            })
-                        })?
-                    }
-                    "probe" => {
-                        let mut direction = point.clone();
-                        let mut line = subject.backend.line(&mut direction, 0.5)?;
-                        timed(|| line.probe(&[0.25]).map(drop))?
-                    }
-                    "hessian" => timed(|| subject.backend.scatter().map(drop))?,
-                    _ => timed(|| train(table, job, &Silent, &mut |_| {}).map(drop))?,
+                let seconds = match (stage, &file) {
+                    ("upload", _) => upload(&subject.device, shape, &job.limits)?,
+                    ("decode", Some((table, plan))) => timed(|| decode_only(table, plan))?,
+                    ("read", Some((table, plan))) => timed(|| load(table, plan, &Nowhere, &Silent).map(drop))?,
+                    ("train", Some((table, _))) => timed(|| train(table, job, &Silent, &mut |_| {}).map(drop))?,
+                    _ => pass(&mut *subject.backend, stage, &point)?,
                 };
                 if run > 0 {
                     subject.seconds[index].push(seconds);
+                    if PASSES.contains(&stage) {
+                        subject.profile(stage, &point)?;
+                    }
                 }
                 monitor.advance(1);
             }
         }
     }
     monitor.end();
-    let mut figures = Figures { rows, features, runs, machines: Vec::new(), stages: Vec::new() };
+    let Shape { rows, features, classes, .. } = shape;
+    let (machines, of_stages, kernels) = (Vec::new(), Vec::new(), Vec::new());
+    let mut figures = Figures { rows, features, classes, runs, machines, stages: of_stages, kernels };
     for subject in subjects {
         let bandwidth = median(&subject.bandwidth);
         let state_bytes = match subject.device {
             Device::Cpu => size_of::<f64>(),
             Device::Gpu(_) => size_of::<f32>(),
         };
-        for (stage, seconds) in STAGES.into_iter().zip(&subject.seconds) {
-            let bytes = (rows * bytes_of_row(stage, features, state_bytes)) as u64;
+        for (&stage, seconds) in stages.iter().zip(&subject.seconds) {
+            let bytes = (rows * bytes_of_row(stage, shape, state_bytes)) as u64;
             let seconds_of_run = median(seconds);
-            let bound_by_memory = matches!(stage, "evaluate" | "probe" | "hessian");
+            // Every pair of classes has a Hessian of its own.
+            let bound_by_memory = PASSES.contains(&stage) && (stage != "hessian" || shape.margins() == 1);
             figures.stages.push(Stage {
                 stage,
                 device: subject.name.to_owned(),
@@ -165,6 +247,10 @@ pub fn bench(
                 bytes,
                 share: bound_by_memory.then(|| bytes as f64 / seconds_of_run / bandwidth),
             });
+        }
+        for (stage, kernel, dispatches, seconds) in subject.kernels {
+            let seconds = median(&seconds);
+            figures.kernels.push(KernelStage { stage, device: subject.name.to_owned(), kernel, dispatches, seconds });
         }
         figures.machines.push(Machine {
             device: subject.name.to_owned(),
@@ -176,34 +262,41 @@ pub fn bench(
 }
 
 /// Bytes that a stage must move for each row: features and labels in f32, margins as wide as the backend keeps them.
-fn bytes_of_row(stage: &str, features: usize, state_bytes: usize) -> usize {
-    let columns = 4 * (features + 1);
+fn bytes_of_row(stage: &str, shape: Shape, state_bytes: usize) -> usize {
+    let columns = 4 * (shape.features + 1);
+    let state = state_bytes * shape.margins();
     match stage {
-        // Reads margins, writes direction margins.
-        "evaluate" => columns + 2 * state_bytes,
-        "probe" => 4 + 2 * state_bytes,
-        "hessian" => columns + state_bytes,
+        // Reads margins, writes direction margins. Of several classes the sum over a row's classes stands between two
+        // passes over its features, with residuals that the first one writes and the second one reads.
+        "evaluate" if shape.margins() > 1 => 2 * columns + 4 * state,
+        "evaluate" => columns + 2 * state,
+        "probe" => 4 + 2 * state,
+        "hessian" => columns + state,
         _ => columns,
     }
 }
 
 /// Seconds that narrowed columns take from memory into the device's chunks.
-fn upload(device: &Device, rows: usize, features: usize, limits: &Limits) -> Result<f64> {
+fn upload(device: &Device, shape: Shape, limits: &Limits) -> Result<f64> {
+    let loading = device.reserve(shape, limits)?;
+    timed(move || filled(loading, shape).map(drop))
+}
+
+/// A table of numbers from -1 to 1 that repeat, each feature from another one on, and of labels in turn.
+fn filled(mut loading: Box<dyn Loading>, shape: Shape) -> Result<Box<dyn Backend>> {
     const PIECE: usize = 16_384;
-    let values: Vec<f32> = (0..PIECE).map(|k| (k % 101) as f32).collect();
-    let mut loading = device.reserve(Shape::plain(rows, features), limits)?;
-    timed(move || {
-        let store = loading.as_store();
-        (0..features).into_par_iter().try_for_each(|feature| {
-            (0..rows)
-                .step_by(PIECE)
-                .try_for_each(|first| store.write(Column::Feature(feature), first, &values[..PIECE.min(rows - first)]))
-        })?;
-        let labels = vec![1.0; rows];
-        store.write(Column::Label, 0, &labels)?;
-        drop(store);
-        loading.finish().map(drop)
-    })
+    let Shape { rows, features, .. } = shape;
+    let classes = shape.classes.unwrap_or(2);
+    let values: Vec<f32> = (0..PIECE + features).map(|k| (k * k % 251) as f32 / 125.0 - 1.0).collect();
+    let labels: Vec<f32> = (0..PIECE).map(|k| (k % classes) as f32).collect();
+    let store = loading.as_store();
+    let write = |column: Column, values: &[f32]| {
+        (0..rows).step_by(PIECE).try_for_each(|first| store.write(column, first, &values[..PIECE.min(rows - first)]))
+    };
+    (0..features).into_par_iter().try_for_each(|feature| write(Column::Feature(feature), &values[feature..]))?;
+    write(Column::Label, &labels)?;
+    drop(store);
+    loading.finish()
 }
 
 fn timed(work: impl FnOnce() -> Result<()>) -> Result<f64> {

@@ -527,6 +527,16 @@ fn the_bits_do_not_depend_on_where_the_chunks_are_kept(subject: &Subject) -> Che
         if placement.device_chunks < 5 || placement.memory_chunks < 5 {
             return Err(format!("a device that refuses memory: {placement:?}"));
         }
+        // Chunks may be larger where all stay; where there is no room for all, the small ones visit.
+        for (memory, is_whole) in [(1 << 30, true), (70 << 20, false)] {
+            let gpu = gpu.clone().with_memory(memory).with_large_chunks_of(16 << 20, 4 << 20);
+            let table = gpu.reserve(Shape::plain(2_000_000, 13), &Limits::default()).map_err(|e| e.to_string())?;
+            let placement = table.placement();
+            let expected = if is_whole { placement.device_chunks == 7 } else { placement.device_chunks >= 5 };
+            if !expected || (placement.memory_chunks == 0) != is_whole {
+                return Err(format!("large chunks in {memory} bytes: {placement:?}"));
+            }
+        }
         let small = Subject { gpu: Some(gpu.clone().with_memory(2 * record)), ..subject.clone() };
         let refused =
             small.gpu.as_ref().map(|gpu| gpu.reserve(Shape::plain(4_000_000, 60), &Limits::default()).is_err());
@@ -1068,12 +1078,7 @@ const EDITS: [(&str, usize, &str, &str); 42] = [
         "((part >> level) & 1u) == 1u) {\n            total",
         "((part >> level) & 1u) == 1u && level > 0u) {\n            total",
     ),
-    (
-        "border's row is another one",
-        4,
-        "piece_row = min(group.x, edges - 1u);",
-        "piece_row = min(group.x, edges - 2u);",
-    ),
+    ("border's row is another one", 4, "piece_row = min(piece, edges - 1u);", "piece_row = min(piece, edges - 2u);"),
     ("Hessian without the intercept", 4, "select(0.0, 1.0, column == pass_.features)", "0.0"),
     (
         "Hessian counts the rows beyond the last",
@@ -1139,6 +1144,30 @@ fn an_edit_is_noticed(adapter: &Adapter, kernel: usize, text: &str, replacement:
         &|| weights_of_0_count_nothing(&subject),
     ];
     if checks.iter().any(|check| check().is_err()) { Ok(()) } else { Err("the suite does not notice it".into()) }
+}
+
+/// Of a product as many blocks go in a submission as there is time for, or some pieces of one block, or one of them.
+fn submissions_cut_short_give_the_same_bits(adapter: &Adapter) -> Check {
+    let gpu = Gpu::open(adapter).map_err(|e| e.to_string())?;
+    let (rows, point, direction) = fixture(5_121, 70);
+    let of = |gpu: Gpu| bits(&Subject::gpu(gpu), &rows, &point, &direction, chunks_of(7, 70));
+    let expected = of(gpu.clone());
+    for products in [1, 5 << 20, 12 << 20, 30 << 20] {
+        if of(gpu.clone().with_products_of(products)) != expected {
+            return Err(format!("{products} products in a submission give other bits"));
+        }
+    }
+    Ok(())
+}
+
+/// The descriptions of the passes of a submission have room for so many: what is more goes first.
+fn more_chunks_than_a_submission_takes(subject: &Subject) -> Check {
+    let (rows, point, direction) = fixture(520 * 1_024, 2);
+    let few = bits(subject, &rows, &point, &direction, 64 * 1_024 * 8);
+    if bits(subject, &rows, &point, &direction, 1_024 * 8) == few {
+        return Ok(());
+    }
+    Err("520 chunks in a pass give other bits than ten".into())
 }
 
 /// Beyond 1024 columns a margin and a gradient come in panels, and each tile joins its slot on its own.
@@ -1237,6 +1266,8 @@ fn main() -> ExitCode {
         suite.gpu(name, move |adapter| check(&on(adapter)?));
     }
     suite.gpu("low_halves_count", move |adapter| low_halves_count(&on(adapter)?));
+    suite.gpu("submissions_cut_short_give_the_same_bits", submissions_cut_short_give_the_same_bits);
+    suite.gpu("more_chunks_than_a_submission_takes", move |adapter| more_chunks_than_a_submission_takes(&on(adapter)?));
     suite.gpu("several_panels_are_summed", move |adapter| several_panels_are_summed(&on(adapter)?));
     suite.gpu("blocks_of_several_parts_are_summed", blocks_of_several_parts_are_summed);
     suite.gpu("blocks_of_several_tiles_are_summed", move |adapter| blocks_of_several_tiles_are_summed(&on(adapter)?));

@@ -770,6 +770,20 @@ fn the_same_run_gives_the_same_bits_whatever_the_chunks(subject: &Subject) -> Ch
     Ok(())
 }
 
+/// Of products as many blocks and pairs go in a submission as there is time for, or some pieces of one block and pair.
+fn submissions_cut_short_give_the_same_bits(adapter: &Adapter) -> Check {
+    let gpu = Gpu::open(adapter).map_err(fail)?;
+    let fixture = fixture(2_049, 40, 4);
+    let of = |gpu: Gpu| bits(&Subject::gpu(gpu), &fixture, chunks_of(3, 40));
+    let expected = of(gpu.clone())?;
+    for products in [1, 3 << 20, 20 << 20] {
+        if of(gpu.clone().with_products_of(products))? != expected {
+            return Err(format!("{products} products in a submission give other bits"));
+        }
+    }
+    Ok(())
+}
+
 /// In memory, in the scratch file, or some here and some there: the chunks give the same bits.
 fn the_bits_do_not_depend_on_where_the_chunks_are_kept(subject: &Subject) -> Check {
     let fixture = weighted_fixture(20_481, 13, 4);
@@ -1203,6 +1217,7 @@ fn main() -> ExitCode {
     for (name, check) in SUITE.into_iter().chain(CONTROLS) {
         suite.gpu(name, move |adapter| check(&on(adapter)?));
     }
+    suite.gpu("submissions_cut_short_give_the_same_bits", submissions_cut_short_give_the_same_bits);
     let of_gpu: [(&str, Test); 4] = [
         ("edits_are_not_there", edits_are_not_there),
         ("chunks_everywhere_give_the_same_bits", chunks_everywhere_give_the_same_bits),

@@ -209,6 +209,23 @@ impl Device {
         logistic_bias(reserve(Shape::plain(BIAS_ROWS, 1))?)
     }
 
+    /// With tables on a GPU in chunks of at most so many bytes of features, for a benchmark; no result depends on it.
+    #[must_use]
+    pub fn in_chunks_of(self, bytes: usize) -> Self {
+        match self {
+            Self::Cpu => Self::Cpu,
+            Self::Gpu(gpu) => Self::Gpu(gpu.with_large_chunks_of(bytes, bytes)),
+        }
+    }
+
+    /// What each kernel takes by the clock of the GPU while `work` runs; nothing where there is none.
+    pub fn profiled(&self, work: impl FnOnce() -> Result<()>) -> Result<Vec<gpu::KernelTime>> {
+        match self {
+            Self::Cpu => work().map(|()| Vec::new()),
+            Self::Gpu(gpu) => gpu.profiled(work),
+        }
+    }
+
     /// Bytes a second: of reading from memory for the CPU, of reading and writing in a copy for a GPU.
     pub fn bandwidth(&self) -> Result<f64> {
         match self {

@@ -8,12 +8,12 @@ use clap::Args;
 
 use crate::backend::Selection;
 use crate::backend::storage::human;
-use crate::bench::{Figures, bench};
-use crate::cli::limits::LimitFlags;
+use crate::bench::{Figures, Source, bench};
+use crate::cli::limits::{LimitFlags, size};
 use crate::cli::progress::Progress;
 use crate::cli::{Global, print};
 use crate::data::synth::{Recipe, write};
-use crate::data::{Request, Table};
+use crate::data::{Request, Shape, Table};
 use crate::error::{Error, Result};
 use crate::train::Job;
 use crate::wording::counted;
@@ -32,6 +32,15 @@ pub(super) struct Bench {
     /// Features of the seeded data
     #[arg(long, value_name = "D", default_value_t = 28)]
     features: usize,
+    /// Classes of the seeded data
+    #[arg(long, value_name = "K", default_value_t = 2, requires = "no_file")]
+    classes: usize,
+    /// Make numbers up in memory and write no file: upload, evaluate, probe and hessian alone, at any size
+    #[arg(long, conflicts_with = "data")]
+    no_file: bool,
+    /// Columns of a GPU in pieces of at most this size; no result depends on it
+    #[arg(long, value_name = "SIZE", hide = true)]
+    chunk: Option<String>,
     /// The devices, as for --device [default: cpu, and gpu if there is a hardware one]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     compare: Vec<String>,
@@ -46,10 +55,22 @@ pub(super) fn run(arguments: &Bench, global: &Global) -> Result<ExitCode> {
     if arguments.runs == 0 {
         return Err(Error::usage("--runs 0 measures nothing", "Give a number from 1 on."));
     }
+    if arguments.rows == 0 || arguments.features == 0 || arguments.classes < 2 {
+        return Err(Error::usage(
+            format!(
+                "{} rows, {} features and {} classes are no table",
+                arguments.rows, arguments.features, arguments.classes
+            ),
+            "Give a row and a feature at least, and two classes.",
+        ));
+    }
+    let chunk = arguments.chunk.as_deref().map(|text| size("--chunk", text)).transpose()?.map(|bytes| bytes as usize);
     let monitor = Progress::new(global);
     let folder = tempfile::tempdir()
         .map_err(|cause| Error::place(&std::env::temp_dir(), format!("no temporary folder can be made: {cause}")))?;
-    let (path, label) = if let (Some(data), Some(label)) = (&arguments.data, &arguments.label) {
+    let (path, label) = if arguments.no_file {
+        (PathBuf::new(), String::new())
+    } else if let (Some(data), Some(label)) = (&arguments.data, &arguments.label) {
         (data.clone(), label.clone())
     } else {
         let path = folder.path().join("seeded.parquet");
@@ -59,7 +80,7 @@ pub(super) fn run(arguments: &Bench, global: &Global) -> Result<ExitCode> {
         write(&recipe, std::io::BufWriter::new(file), &path, &monitor)?;
         (path, "y".to_owned())
     };
-    let table = Table::open(&path)?;
+    let table = if arguments.no_file { None } else { Some(Table::open(&path)?) };
     let request = Request { label: Some(label), ..Request::default() };
     let mut names = arguments.compare.clone();
     if names.is_empty() {
@@ -78,7 +99,14 @@ pub(super) fn run(arguments: &Bench, global: &Global) -> Result<ExitCode> {
             Ok((name, Job { limits, ..Job::new(request.clone(), device) }))
         })
         .collect::<Result<Vec<_>>>()?;
-    let figures = bench(&table, &request, &devices, arguments.runs, &monitor)?;
+    let source = match &table {
+        Some(table) => Source::File(table, &request),
+        None => Source::Made(Shape {
+            classes: (arguments.classes > 2).then_some(arguments.classes),
+            ..Shape::plain(arguments.rows, arguments.features)
+        }),
+    };
+    let figures = bench(&source, chunk, &devices, arguments.runs, &monitor)?;
     if global.json {
         print(&format!("{:#}\n", serde_json::to_value(&figures).unwrap_or_default()))?;
     } else {
@@ -119,6 +147,19 @@ fn text(figures: &Figures) -> String {
             human(stage.bytes),
             stage.bytes as f64 / stage.seconds / 1e9,
             share
+        ));
+    }
+    if !figures.kernels.is_empty() {
+        line(format_args!("\n{:<10} {:<8} {:<16} {:>10} {:>10}", "stage", "device", "kernel", "dispatches", "ms"));
+    }
+    for kernel in &figures.kernels {
+        line(format_args!(
+            "{:<10} {:<8} {:<16} {:>10} {:>10.3}",
+            kernel.stage,
+            kernel.device,
+            kernel.kernel,
+            kernel.dispatches,
+            1e3 * kernel.seconds
         ));
     }
     text

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use crate::backend::gpu::{Adapter, Gpu, adapters};
+use crate::backend::gpu::{Adapter, Gpu, Survey, adapters};
 use crate::backend::storage::Limits;
 use crate::backend::{Loading, self_test};
 use crate::cli::{Global, print};
@@ -39,6 +39,9 @@ struct Entry {
     obstacle: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     test: Option<String>,
+    /// Latencies, and the errors of the device's functions; with the test.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    survey: Option<Survey>,
 }
 
 const PASSED: &str = "passed";
@@ -46,8 +49,9 @@ const PASSED: &str = "passed";
 impl Entry {
     fn new(index: usize, adapter: &Adapter, test: bool) -> Self {
         let obstacle = adapter.obstacle();
-        let test = (test && obstacle.is_none())
-            .then(|| self_test_of(adapter).map_or_else(|error| error.fact, |()| PASSED.to_owned()));
+        let tested = (test && obstacle.is_none()).then(|| test_of(adapter));
+        let survey = tested.as_ref().and_then(|tested| tested.as_ref().ok()).copied();
+        let test = tested.map(|tested| tested.map_or_else(|error| error.fact, |_| PASSED.to_owned()));
         Self {
             index,
             name: adapter.name(),
@@ -63,6 +67,7 @@ impl Entry {
             usable: obstacle.is_none(),
             obstacle,
             test,
+            survey,
         }
     }
 
@@ -97,6 +102,15 @@ impl Entry {
             Some(PASSED) => line(format_args!("test passed: the sums of a known pass are right")),
             Some(fact) => line(format_args!("test FAILED: {fact}")),
         }
+        if let Some(Survey { latency, errors }) = self.survey {
+            let [dispatch, copy, readback] =
+                [latency.dispatch, latency.copy, latency.readback].map(|seconds| 1e6 * seconds);
+            line(format_args!("a dispatch takes {dispatch:.0} us, a copy {copy:.0} us, a read-back {readback:.0} us"));
+            line(format_args!(
+                "errors in units of the last place: exp {:.1}, log {:.1}, division {:.1}",
+                errors.exp, errors.log, errors.division
+            ));
+        }
         text
     }
 }
@@ -129,7 +143,8 @@ pub(super) fn run(arguments: &Devices, global: &Global) -> Result<ExitCode> {
     ))
 }
 
-fn self_test_of(adapter: &Adapter) -> Result<()> {
+fn test_of(adapter: &Adapter) -> Result<Survey> {
     let gpu = Gpu::open(adapter)?;
-    self_test(|shape| Ok(Box::new(gpu.reserve(shape, &Limits::default())?) as Box<dyn Loading>))
+    self_test(|shape| Ok(Box::new(gpu.reserve(shape, &Limits::default())?) as Box<dyn Loading>))?;
+    gpu.survey()
 }

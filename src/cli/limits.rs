@@ -39,7 +39,7 @@ impl LimitFlags {
 }
 
 /// Bytes of a size with a unit: powers of 1000 (kB, MB, GB, TB) or of 1024 (`KiB`, `MiB`, `GiB`, `TiB`).
-fn size(flag: &str, text: &str) -> Result<u64> {
+pub(super) fn size(flag: &str, text: &str) -> Result<u64> {
     let trimmed = text.trim();
     let digits = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at(digits);

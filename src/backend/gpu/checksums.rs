@@ -13,7 +13,7 @@ use crate::backend::gpu::Gpu;
 use crate::backend::gpu::chunks::{At, Core, read_buffer};
 use crate::backend::gpu::fault::Operation;
 use crate::backend::gpu::kernels::{Kernel, Pass};
-use crate::backend::gpu::seat::{Seat, buffer};
+use crate::backend::gpu::seat::{Seat, Shared, bind_others, buffer};
 use crate::backend::gpu::stamp::WAY_OUT;
 use crate::backend::layout::{Layout, TILE};
 use crate::backend::storage::Part;
@@ -249,9 +249,10 @@ impl Checksums {
 }
 
 /// What the kernel binds for each of [`PARTS`] that the table has.
-pub(super) fn bind(seat: &Seat, gpu: &Gpu, checksums: &wgpu::Buffer) -> [Option<wgpu::BindGroup>; 4] {
+pub(super) fn bind(seat: &Seat, gpu: &Gpu, shared: &Shared) -> [Option<wgpu::BindGroup>; 4] {
     PARTS.map(|part| {
         let columns = seat.part(part)?;
-        Some(seat.bind_others(gpu, Kernel::Checksum, &[("columns", columns), ("checksums", checksums)]))
+        let others = [("columns", columns), ("checksums", &shared.checksums)];
+        Some(bind_others(gpu, shared, Kernel::Checksum, &others))
     })
 }

@@ -10,7 +10,7 @@ use crate::backend::gpu::Gpu;
 use crate::backend::gpu::checksums::Checksums;
 use crate::backend::gpu::fault::Operation;
 use crate::backend::gpu::kernels::{EDGE, EIGHT, GROUP, Kernel, Pass};
-use crate::backend::gpu::seat::{STATE, Seat, Shared, StateStamps, Visitor, buffer};
+use crate::backend::gpu::seat::{PASSES, STATE, Seat, Shared, StateStamps, Visitor, buffer, pass_step};
 use crate::backend::gpu::stamp::{self, Stamps, WAY_OUT};
 use crate::backend::layout::Layout;
 use crate::backend::storage::{HostRecords, Part, Touched};
@@ -88,6 +88,9 @@ pub(super) struct Core {
     /// Copies to it that wait for the end of a submission: a copy between two dispatches would let the device run dry before
     /// it starts the second one.
     copies: RefCell<Vec<Copy>>,
+    /// Descriptions of the passes that wait for the end of a submission, each with the stride of the device's buffer: one
+    /// write for all of them.
+    passes: RefCell<Vec<u8>>,
 }
 
 /// A copy of slots to the readback buffer.
@@ -103,12 +106,13 @@ struct Copy {
 const SUBMISSION_BYTES: usize = 2 << 30;
 
 /// Multiplications and additions of the products of columns in one submission at most: 50 ms at 1 TFLOP/s.
-const SUBMISSION_PRODUCTS: usize = 25_000_000_000;
+pub(super) const SUBMISSION_PRODUCTS: usize = 25_000_000_000;
 
-/// Blocks of `rows` rows whose products of so many pieces one submission makes at most, of those that there is room for; one
-/// at least.
-pub(super) fn blocks_together(room: usize, rows: usize, pieces: usize) -> usize {
-    room.min((SUBMISSION_PRODUCTS / (rows * pieces * EDGE * EDGE).max(1)).max(1))
+/// Blocks of `rows` rows that one submission makes products of, of those that there is room for, and how many of their
+/// pieces: all, unless those of a single block are more than `products`.
+pub(super) fn products_together(products: usize, room: usize, rows: usize, pieces: usize) -> [usize; 2] {
+    let most = (products / (rows * EDGE * EDGE).max(1)).max(1);
+    [room.min((most / pieces.max(1)).max(1)), pieces.min(most)]
 }
 
 /// Chunks that one submission goes through at most: each reads its features, for every eight margins once, and touches what
@@ -163,17 +167,31 @@ impl Core {
         let program = self.gpu.kernels.get(&self.gpu.device, kernel);
         let mut pass = *pass;
         self.stamps.complete(&mut pass, at.chunk, self.layout.shape.margins() * at.seat.stride);
-        self.gpu.write(at.seat.pass_of(kernel), bytemuck::bytes_of(&pass));
+        let place = self.describe(encoder, &pass);
         if !self.gpu.faults.leave_out(Operation::Dispatch) {
             let mut compute = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                 label: Some(&program.label),
-                timestamp_writes: None,
+                timestamp_writes: self.gpu.profile.of_dispatch(kernel),
             });
             compute.set_pipeline(program.pipeline(&self.gpu.device, self.layout.shape));
-            compute.set_bind_group(0, bind_group, &[]);
+            compute.set_bind_group(0, bind_group, &[place]);
             compute.dispatch_workgroups(groups[0] as u32, groups[1] as u32, groups[2] as u32);
         }
         Dispatched { kernel, groups: groups.iter().product(), stamp: self.stamps.after(kernel, &pass, at.chunk) }
+    }
+
+    /// Adds the description of a pass to those that wait, and tells its place among them. Where there is no room, what
+    /// `encoder` has so far goes first.
+    fn describe(&self, encoder: &mut wgpu::CommandEncoder, pass: &Pass) -> u32 {
+        let step = pass_step(&self.gpu);
+        if self.passes.borrow().len() == PASSES * step {
+            self.submit(encoder);
+        }
+        let mut passes = self.passes.borrow_mut();
+        let place = passes.len();
+        passes.extend(bytemuck::bytes_of(pass));
+        passes.resize(place + step, 0);
+        place as u32
     }
 
     /// Has so many f32s of slots that a dispatch leaves in a buffer, and their stamps, copied to a place of the readback
@@ -185,11 +203,20 @@ impl Core {
         taken
     }
 
-    /// Adds the copies that wait.
-    fn copy_slots(&self, encoder: &mut wgpu::CommandEncoder) {
+    /// Adds the copies that wait, and has the device do all of it.
+    fn finish(&self, mut encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
         for Copy { slots, target, bytes } in self.copies.borrow_mut().drain(..) {
-            self.gpu.copy(Operation::ReadBack, encoder, (&slots, 0), (&self.readback, target), bytes);
+            self.gpu.copy(Operation::ReadBack, &mut encoder, (&slots, 0), (&self.readback, target), bytes);
         }
+        let mut passes = self.passes.borrow_mut();
+        if !passes.is_empty() {
+            self.gpu.write(&self.shared.passes, &passes);
+            passes.clear();
+        }
+        self.gpu.profile.bring_back(&mut encoder);
+        let submission = self.gpu.queue.submit([encoder.finish()]);
+        self.gpu.profile.add(&self.gpu);
+        submission
     }
 
     /// Waits for the device and hands slots to `read`, in their order, once they are seen to be those that were meant.
@@ -212,8 +239,7 @@ impl Core {
 
     /// Submits what `encoder` has so far, and begins anew.
     pub(super) fn submit(&self, encoder: &mut wgpu::CommandEncoder) {
-        self.copy_slots(encoder);
-        self.gpu.queue.submit([std::mem::replace(encoder, self.encoder()).finish()]);
+        self.finish(std::mem::replace(encoder, self.encoder()));
     }
 
     /// Waits for the device and hands the f32s of the readback buffer at `place` to `read`.
@@ -282,9 +308,8 @@ impl Away {
                     let at = At { seat: &visitor.seat, chunk: first_chunk + visit.index };
                     checksums.make(core, &mut encoder, at, reads);
                     let mut encoder = work(at, encoder)?;
-                    core.copy_slots(&mut encoder);
                     visitor.bring_back(&core.gpu, &mut encoder, layout, writes);
-                    let submission = core.gpu.queue.submit([encoder.finish()]);
+                    let submission = core.finish(encoder);
                     visitor.map(!writes.is_empty());
                     Some((visitor, submission, visit))
                 }
@@ -329,7 +354,16 @@ impl Chunks {
             },
         );
         let mut chunks = Self {
-            core: Core { gpu, layout, weight, shared, stamps, readback, copies: RefCell::default() },
+            core: Core {
+                gpu,
+                layout,
+                weight,
+                shared,
+                stamps,
+                readback,
+                copies: RefCell::default(),
+                passes: RefCell::default(),
+            },
             seats,
             away,
             checksums,
@@ -348,7 +382,7 @@ impl Chunks {
             let mut encoder = core.encoder();
             let columns = [Part::Features, Part::Labels, Part::RowWeights, Part::Offsets];
             checksums.make(core, &mut encoder, At { seat, chunk }, &columns);
-            core.gpu.queue.submit([encoder.finish()]);
+            core.finish(encoder);
         }
         checksums.check(&core.gpu, 0..seats.len(), &[Part::Features, Part::Labels, Part::RowWeights, Part::Offsets])?;
         let Some(sources) = &core.shared.sources else { return Ok(()) };
@@ -422,8 +456,7 @@ impl Chunks {
             for (index, seat) in few.iter().enumerate() {
                 encoder = work(core, At { seat, chunk: first * together + index }, encoder)?;
             }
-            core.copy_slots(&mut encoder);
-            core.gpu.queue.submit([encoder.finish()]);
+            core.finish(encoder);
         }
         if let Some(away) = away {
             away.visit(core, checksums, touched, &mut |at, encoder| work(core, at, encoder))?;
@@ -499,8 +532,8 @@ pub(super) fn add_slots(slots: &[f32], sums: &mut [f64]) {
 pub(super) fn place(piece: usize, i: usize, j: usize) -> usize {
     let (a, b) = (i % EDGE, j % EDGE);
     // The invocation that holds both columns, and which of its four products theirs is.
-    let invocation = a / 2 * 16 + b / 2;
-    (piece * GROUP as usize + invocation) * 4 + a % 2 * 2 + b % 2
+    let invocation = a % 16 * 16 + b % 16;
+    (piece * GROUP as usize + invocation) * 4 + a / 16 * 2 + b / 16
 }
 
 /// Splits weights and intercept of a point into two f32 halves: 48 bits of the 53.
@@ -513,6 +546,27 @@ pub(super) fn split(point: &[f64]) -> (Vec<f32>, Vec<f32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A large GPU has room for about 400 workgroups: a submission has as many, or all that there are.
+    #[test]
+    fn many_workgroups_are_in_flight() {
+        for (rows, features, classes) in [
+            (10_000_000, 28, None),
+            (100_000_000, 28, None),
+            (1_000_000, 256, None),
+            (1_000_000, 1000, None),
+            (100_000, 1024, None),
+            (20_000, 5000, None),
+            (2_000_000, 64, Some(10)),
+        ] {
+            for chunk_bytes in [128 << 20, 1 << 30] {
+                let layout = Layout::new(Shape { classes, ..Shape::plain(rows, features) }, chunk_bytes);
+                let all: usize = (0..layout.chunks()).map(|chunk| layout.blocks_of(chunk)).sum();
+                let together = all.min(chunks_together(&layout) * layout.blocks_of(0));
+                assert!(together >= all.min(400), "{rows} x {features}, {classes:?}: {together} of {all} workgroups");
+            }
+        }
+    }
 
     /// At 50 GB/s and 1 TFLOP/s no submission takes more than a tenth of a second, unless one chunk or one block does.
     #[test]
@@ -527,10 +581,11 @@ mod tests {
             let seconds = chunks_together(&layout) as f64 * chunk;
             assert!(seconds <= 0.1, "{rows} x {features}, {classes:?}: {seconds} s, of which a chunk has {chunk}");
         }
-        for (rows, pieces) in [(512, 3), (4096, 561), (4096, 2000)] {
-            let blocks = blocks_together(1000, rows, pieces);
-            let seconds = (2 * blocks * rows * pieces * EDGE * EDGE) as f64 / 1e12;
-            assert!(blocks == 1 || seconds <= 0.1, "{rows} rows, {pieces} pieces: {seconds} s");
+        for (rows, pieces) in [(512, 3), (4096, 561), (4096, 2000), (16_384, 528), (4096, 32_896)] {
+            let [blocks, some] = products_together(SUBMISSION_PRODUCTS, 1000, rows, pieces);
+            let seconds = (2 * blocks * rows * some * EDGE * EDGE) as f64 / 1e12;
+            assert!(seconds <= 0.1, "{rows} rows, {pieces} pieces: {seconds} s");
+            assert!(blocks == 1 || some == pieces, "pieces of one block at a time, or blocks as a whole");
         }
     }
 }

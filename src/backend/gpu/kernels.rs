@@ -68,6 +68,10 @@ pub struct Pass {
     pub inputs: u32,
     /// Elements of the factors, or of the centres, before their stamp.
     pub others: u32,
+    /// Piece that the first workgroup takes.
+    pub first_piece: u32,
+    /// Nothing: the steps begin at a multiple of 16 bytes.
+    pub unused: [u32; 3],
     /// Steps to probe; an evaluation uses the first.
     pub steps: [f32; PROBES],
 }
@@ -113,6 +117,8 @@ pub enum Kernel {
     Gram,
     /// Sums of the bits of the columns.
     Checksum,
+    /// Exponentials, logarithms and quotients, to be held against the host's.
+    Functions,
 }
 
 impl Kernel {
@@ -129,6 +135,7 @@ impl Kernel {
         Self::ClassSums,
         Self::Gram,
         Self::Checksum,
+        Self::Functions,
     ];
 
     /// The name of the shader file, the CPU function, the label and the benchmark.
@@ -145,6 +152,7 @@ impl Kernel {
             Self::ClassSums => "class_sums",
             Self::Gram => "gram",
             Self::Checksum => "checksum",
+            Self::Functions => "functions",
         }
     }
 
@@ -212,11 +220,12 @@ impl Kernel {
                 Write("pieces"),
             ],
             Self::Checksum => &[Pass, Read("columns"), Write("checksums")],
+            Self::Functions => &[Pass, Read("arguments"), Write("values")],
         }
     }
 
     /// Whether every pass over a table of that shape may need the kernel. Those that only the moments of the classes
-    /// need are made when these are, and that of the checksums with the table.
+    /// need are made when these are, that of the checksums with the table, and that of the functions when somebody asks.
     pub fn serves(self, shape: Shape) -> bool {
         match self {
             Self::Margin | Self::Evaluate | Self::Probe | Self::Hessian => shape.classes.is_none(),
@@ -224,7 +233,7 @@ impl Kernel {
             Self::SoftmaxMargin | Self::SoftmaxTerms | Self::SoftmaxFactor | Self::ClassSums | Self::Gram => {
                 shape.classes.is_some()
             }
-            Self::Checksum => false,
+            Self::Checksum | Self::Functions => false,
         }
     }
 
@@ -239,7 +248,7 @@ impl Kernel {
             | Self::SoftmaxFactor
             | Self::ClassSums
             | Self::Gram => Some((Column::Weight, "HAS_ROW_WEIGHTS")),
-            Self::Advance | Self::SoftmaxMargin | Self::Checksum => None,
+            Self::Advance | Self::SoftmaxMargin | Self::Checksum | Self::Functions => None,
         }
     }
 
@@ -270,7 +279,7 @@ pub enum Binding {
 }
 
 /// How many kernels there are.
-const KERNELS: usize = 11;
+const KERNELS: usize = 12;
 
 /// Shader texts, prelude included, in the order of [`Kernel::ALL`].
 pub type Sources<'a> = [&'a str; KERNELS];
@@ -288,6 +297,7 @@ pub const SOURCES: Sources<'static> = [
     concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/class_sums.wgsl")),
     concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/gram.wgsl")),
     concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/checksum.wgsl")),
+    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/functions.wgsl")),
 ];
 
 /// A kernel on a device.
@@ -375,7 +385,7 @@ fn compile(device: &wgpu::Device, kernel: Kernel, source: &str) -> Program {
                     Binding::Read(_) => wgpu::BufferBindingType::Storage { read_only: true },
                     Binding::Write(_) => wgpu::BufferBindingType::Storage { read_only: false },
                 },
-                has_dynamic_offset: false,
+                has_dynamic_offset: *binding == Binding::Pass,
                 min_binding_size: std::num::NonZeroU64::new(match binding {
                     Binding::Pass => size_of::<Pass>() as u64,
                     Binding::Read(_) | Binding::Write(_) => 16,

@@ -6,21 +6,27 @@ pub mod fault;
 pub mod kernels;
 mod moments;
 mod objective;
+mod profile;
 mod seat;
 mod softmax;
 mod stamp;
+mod survey;
 mod table;
 mod upload;
 
 use std::sync::{Arc, Mutex};
 
+use crate::backend::gpu::chunks::SUBMISSION_PRODUCTS;
 use crate::backend::gpu::fault::{Faults, Operation};
 use crate::backend::gpu::kernels::Kernels;
+use crate::backend::gpu::profile::Profile;
 use crate::backend::layout::Layout;
 use crate::backend::storage::Limits;
 use crate::data::Design;
 use crate::error::{Error, Result};
 
+pub use profile::KernelTime;
+pub use survey::{FunctionErrors, Latency, Survey};
 pub use table::GpuTable;
 
 /// A graphics adapter of this machine.
@@ -174,11 +180,16 @@ pub struct Gpu {
     trouble: Trouble,
     memory: Memory,
     faults: Faults,
+    profile: Profile,
     description: String,
     /// What it was chosen before.
     others: Vec<String>,
     shares_memory: bool,
     chunk_bytes: usize,
+    /// Bytes of a chunk of a table that stays on the device as a whole, where that may be more.
+    large_chunk_bytes: Option<usize>,
+    /// Multiplications and additions of products of columns in a submission at most.
+    products: usize,
     /// Bytes of a chunk at most, where only a test says so.
     cut: usize,
 }
@@ -211,6 +222,10 @@ impl Memory {
 /// A chunk takes at most this much: what every device can bind, and what may wait on the host.
 const MAX_CHUNK_BYTES: u64 = 128 << 20;
 
+/// A chunk that never visits may take this much where the device binds it: fewer dispatches for the host to describe, and
+/// more workgroups in each.
+const LARGE_CHUNK_BYTES: u64 = 1 << 30;
+
 impl Gpu {
     /// Opens `adapter` with the shaders of this crate.
     pub fn open(adapter: &Adapter) -> Result<Self> {
@@ -227,8 +242,12 @@ impl Gpu {
         }
         let description = adapter.title();
         let chunk_bytes = adapter.chunk_bytes().min(MAX_CHUNK_BYTES) as usize;
+        // Memory that is the host's has neither so many processors to feed nor a gigabyte in one piece to spare.
+        let large = adapter.chunk_bytes().min(LARGE_CHUNK_BYTES) as usize;
+        let large_chunk_bytes = (large > chunk_bytes && !adapter.shares_memory()).then_some(large);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("logreg"),
+            required_features: Profile::features(&adapter.adapter),
             required_limits: adapter.adapter.limits(),
             ..Default::default()
         };
@@ -249,6 +268,7 @@ impl Gpu {
             }
         });
         let kernels = Arc::new(Kernels::new(&device, sources));
+        let profile = Profile::new(&device);
         trouble.check()?;
         Ok(Self {
             device,
@@ -257,10 +277,13 @@ impl Gpu {
             trouble,
             memory: Memory::default(),
             faults: Faults::default(),
+            profile,
             description,
             others: Vec::new(),
             shares_memory: adapter.shares_memory(),
             chunk_bytes,
+            large_chunk_bytes,
+            products: SUBMISSION_PRODUCTS,
             cut: usize::MAX,
         })
     }
@@ -293,7 +316,21 @@ impl Gpu {
     /// With tables in chunks of at most `bytes` of features; the tests' way to cut a small one.
     #[must_use]
     pub fn with_chunks_of(self, bytes: usize) -> Self {
-        Self { cut: bytes, ..self }
+        Self { cut: bytes, large_chunk_bytes: None, ..self }
+    }
+
+    /// With chunks of at most `bytes` of features where a table stays on the device as a whole, and of `visiting` where it
+    /// does not.
+    #[must_use]
+    pub fn with_large_chunks_of(self, bytes: usize, visiting: usize) -> Self {
+        Self { cut: visiting, large_chunk_bytes: Some(bytes), ..self }
+    }
+
+    /// With so many multiplications and additions of products of columns in a submission at most; the tests' way to see a
+    /// large one cut.
+    #[must_use]
+    pub fn with_products_of(self, products: usize) -> Self {
+        Self { products, ..self }
     }
 
     /// As if the device left out what `faults` says; the tests' way to see a device that lies.
@@ -325,10 +362,26 @@ impl Gpu {
 
     /// Reserves room for a table within `limits`: on the device as far as it goes, the rest on the host.
     pub fn reserve(&self, design: impl Into<Design>, limits: &Limits) -> Result<GpuTable> {
+        let design = design.into();
+        if let (Some(bytes), None) = (self.large_chunk_bytes, limits.device)
+            && let Some(table) = self.reserve_whole(&design, bytes)?
+        {
+            return Ok(table);
+        }
         // Where the table does not fit, the two chunks that visit in turn should be a small part of the device.
         let most = limits.device.or_else(|| self.shares_memory.then(|| Limits::default().host_bytes()));
         let share = most.map_or(self.chunk_bytes, |most| (most / 16).max(1 << 20) as usize);
         self.reserve_chunked(design, share.min(self.cut), limits)
+    }
+
+    /// Room for the whole table on the device in chunks of at most `chunk_bytes`; `None` where there is none.
+    fn reserve_whole(&self, design: &Design, chunk_bytes: usize) -> Result<Option<GpuTable>> {
+        let shape = design.shape;
+        // The row state of a chunk comes to the host in one piece.
+        let chunk_bytes = chunk_bytes.min(self.chunk_bytes / shape.margins() * shape.columns);
+        self.kernels.prepare(&self.device, shape);
+        self.trouble.check()?;
+        GpuTable::whole(self, Layout::new(shape, chunk_bytes), design)
     }
 
     /// As [`Gpu::reserve`], in chunks of at most `chunk_bytes`; no result depends on it.
@@ -341,7 +394,7 @@ impl Gpu {
         let chunk_bytes = chunk_bytes.min(self.chunk_bytes / record * shape.columns.max(shape.margins()));
         self.kernels.prepare(&self.device, shape);
         self.trouble.check()?;
-        GpuTable::new(self.clone(), Layout::new(shape, chunk_bytes), &design, limits)
+        GpuTable::new(self, Layout::new(shape, chunk_bytes), &design, limits)
     }
 
     /// Drops the last `count` seats and waits until their memory is free.

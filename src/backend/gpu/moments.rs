@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use crate::backend::divisor;
-use crate::backend::gpu::chunks::{Chunks, add_slots, blocks_together, place};
+use crate::backend::gpu::chunks::{Chunks, Taken, add_slots, place, products_together};
 use crate::backend::gpu::kernels::{EDGE, EIGHT, Kernel, Pass, Product};
 use crate::backend::gpu::seat::{PIECE, border_edges, buffer, gram_pieces};
 use crate::backend::storage::Part;
@@ -55,10 +55,9 @@ impl Merged {
         }
     }
 
-    /// Adds blocks: their centres `[blocks][classes][features]`, their sums about these and their weights
-    /// `[blocks][classes][features + 1]`, and their products.
-    fn add(&mut self, centres: &[f32], sums: &[f32], products: &[f32]) {
-        add_slots(products, &mut self.products);
+    /// Adds blocks: their centres `[blocks][classes][features]`, and their sums about these and their weights
+    /// `[blocks][classes][features + 1]`. Their products are added beside.
+    fn add(&mut self, centres: &[f32], sums: &[f32]) {
         let (features, classes) = (self.features, self.weights.len());
         let mut cells = Vec::new();
         for (index, (centre, sums)) in centres.chunks_exact(features).zip(sums.chunks_exact(features + 1)).enumerate() {
@@ -132,7 +131,8 @@ impl Chunks {
             ));
         }
         let most = (0..layout.chunks()).map(|chunk| layout.hessian_blocks_of(chunk)).max().unwrap_or(1);
-        let in_flight = blocks_together(in_flight.min(most), layout.hessian_rows, pieces);
+        let [in_flight, together] =
+            products_together(self.core.gpu.products, in_flight.min(most), layout.hessian_rows, pieces);
         let gpu = &self.core.gpu;
         gpu.kernels.get(&gpu.device, Kernel::ClassSums);
         let class_groups = border_edges(features) * classes.div_ceil(EIGHT);
@@ -172,13 +172,25 @@ impl Chunks {
                 core.gpu.write(&centres, bytemuck::cast_slice(&with_stamp));
                 let pass = Pass { product: Product::Within as u32, others: about.len() as u32, ..pass };
                 let of_sums = core.dispatch_bound(&mut encoder, Kernel::ClassSums, at, &bound[0], &pass, groups);
-                let groups = [pieces, blocks, 1];
-                let of_products = core.dispatch_bound(&mut encoder, Kernel::Gram, at, &bound[1], &pass, groups);
-                let of_sums = core.take(of_sums, &class_slots, blocks * sums, 0);
-                let place = of_sums.end();
-                let of_products = core.take(of_products, &core.shared.pieces, blocks * slot, place);
-                core.submit(&mut encoder);
-                core.read_taken(&[of_sums, of_products], |slots| merged.add(&about, slots[0], slots[1]))?;
+                let mut of_sums = Some(core.take(of_sums, &class_slots, blocks * sums, 0));
+                let behind = of_sums.as_ref().map_or(0, Taken::end);
+                for first_piece in (0..pieces).step_by(together) {
+                    let some = together.min(pieces - first_piece);
+                    let pass = Pass { first_piece: first_piece as u32, ..pass };
+                    let groups = [some, blocks, 1];
+                    let dispatched = core.dispatch_bound(&mut encoder, Kernel::Gram, at, &bound[1], &pass, groups);
+                    let len = some * EDGE * EDGE;
+                    let of_products = core.take(dispatched, &core.shared.pieces, blocks * len, behind);
+                    core.submit(&mut encoder);
+                    let taken: Vec<Taken> = of_sums.take().into_iter().chain([of_products]).collect();
+                    core.read_taken(&taken, |slots| {
+                        let (products, sums) = slots.split_last().expect("products come each time");
+                        if let [sums] = sums {
+                            merged.add(&about, sums);
+                        }
+                        add_slots(products, &mut merged.products[first_piece * EDGE * EDGE..][..len]);
+                    })?;
+                }
             }
             Ok(encoder)
         });

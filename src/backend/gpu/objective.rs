@@ -2,7 +2,7 @@
 
 use crate::backend::gpu::Gpu;
 use crate::backend::gpu::checksums::Checksums;
-use crate::backend::gpu::chunks::{Away, Chunks, Taken, add_slots, blocks_together, place, split};
+use crate::backend::gpu::chunks::{Away, Chunks, Taken, add_slots, place, products_together, split};
 use crate::backend::gpu::kernels::{EDGE, Kernel, PROBES, Pass, Product, SLOT_HEAD};
 use crate::backend::gpu::seat::{PIECE, Seat, Shared, border_edges, hessian_pieces, largest_slot, slot_len};
 use crate::backend::layout::Layout;
@@ -136,22 +136,29 @@ impl GpuObjective {
         let mut sums = vec![0.0_f64; slot];
         self.chunks.each(touched(Kernel::Hessian, Dispatch::default()), |core, at, mut encoder| {
             let hessian_blocks = layout.hessian_blocks_of(at.chunk);
-            let together = blocks_together(in_flight, layout.hessian_rows, pieces);
-            for first_block in (0..hessian_blocks).step_by(together) {
-                let blocks = together.min(hessian_blocks - first_block);
-                let pass = Pass {
-                    rows: layout.rows_of(at.chunk) as u32,
-                    stride: at.seat.stride as u32,
-                    features: layout.shape.features as u32,
-                    block_rows: layout.hessian_rows as u32,
-                    first_block: first_block as u32,
-                    product: product as u32,
-                    ..Pass::default()
-                };
-                let dispatched = core.dispatch(&mut encoder, Kernel::Hessian, at, &pass, [pieces, blocks, 1]);
-                let taken = core.take(dispatched, &core.shared.pieces, blocks * slot, 0);
-                core.submit(&mut encoder);
-                core.read_taken(&[taken], |slots| add_slots(slots[0], &mut sums))?;
+            let [blocks_together, pieces_together] =
+                products_together(core.gpu.products, in_flight, layout.hessian_rows, pieces);
+            for first_block in (0..hessian_blocks).step_by(blocks_together) {
+                let blocks = blocks_together.min(hessian_blocks - first_block);
+                for (few, first_piece) in
+                    sums.chunks_mut(pieces_together * EDGE * EDGE).zip((0..).step_by(pieces_together))
+                {
+                    let pass = Pass {
+                        rows: layout.rows_of(at.chunk) as u32,
+                        stride: at.seat.stride as u32,
+                        features: layout.shape.features as u32,
+                        block_rows: layout.hessian_rows as u32,
+                        first_block: first_block as u32,
+                        first_piece,
+                        product: product as u32,
+                        ..Pass::default()
+                    };
+                    let groups = [few.len() / (EDGE * EDGE), blocks, 1];
+                    let dispatched = core.dispatch(&mut encoder, Kernel::Hessian, at, &pass, groups);
+                    let taken = core.take(dispatched, &core.shared.pieces, blocks * few.len(), 0);
+                    core.submit(&mut encoder);
+                    core.read_taken(&[taken], |slots| add_slots(slots[0], few))?;
+                }
             }
             Ok(encoder)
         })?;

@@ -13,9 +13,6 @@ use crate::error::{Error, Result};
 pub(super) struct Seat {
     /// Vec4s from one column to the next.
     pub(super) stride: usize,
-    pub(super) pass: wgpu::Buffer,
-    /// The description of a pass of checksums, which may go with others in one submission.
-    pub(super) check_pass: wgpu::Buffer,
     pub(super) features: wgpu::Buffer,
     pub(super) labels: wgpu::Buffer,
     pub(super) row_weights: Option<wgpu::Buffer>,
@@ -64,51 +61,14 @@ impl Seat {
             "class_slots" => self.class_slots.as_ref().expect("the table has several margins"),
             other => unreachable!("no buffer is called {other}"),
         };
-        self.bind_named(gpu, kernel, |name| {
+        bind_named(gpu, shared, kernel, |name| {
             others.iter().find(|(other, _)| *other == name).map_or_else(|| buffer(name), |(_, there)| there)
         })
     }
 
-    /// What a kernel binds that reads and writes only `others`.
-    pub(super) fn bind_others(&self, gpu: &Gpu, kernel: Kernel, others: &[(&str, &wgpu::Buffer)]) -> wgpu::BindGroup {
-        self.bind_named(gpu, kernel, |name| {
-            others.iter().find(|(other, _)| *other == name).expect("all buffers are named").1
-        })
-    }
-
-    fn bind_named<'b>(
-        &'b self,
-        gpu: &Gpu,
-        kernel: Kernel,
-        buffer: impl Fn(&str) -> &'b wgpu::Buffer,
-    ) -> wgpu::BindGroup {
-        let entries: Vec<wgpu::BindGroupEntry<'_>> = kernel
-            .bindings()
-            .iter()
-            .zip(0..)
-            .map(|(binding, index)| {
-                let buffer = match binding {
-                    Binding::Pass => self.pass_of(kernel),
-                    Binding::Read(name) | Binding::Write(name) => buffer(name),
-                };
-                wgpu::BindGroupEntry { binding: index, resource: buffer.as_entire_binding() }
-            })
-            .collect();
-        gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(&format!("logreg.{}", kernel.name())),
-            layout: &gpu.kernels.get(&gpu.device, kernel).bindings,
-            entries: &entries,
-        })
-    }
-
-    /// Where the description of a pass of a kernel goes.
-    pub(super) fn pass_of(&self, kernel: Kernel) -> &wgpu::Buffer {
-        if kernel == Kernel::Checksum { &self.check_pass } else { &self.pass }
-    }
-
     /// Bytes on the device.
     pub(super) fn bytes(&self) -> u64 {
-        self.pass.size() + self.check_pass.size() + self.buffers().map(wgpu::Buffer::size).sum::<u64>()
+        self.buffers().map(wgpu::Buffer::size).sum()
     }
 
     /// All storage buffers.
@@ -132,6 +92,48 @@ impl Seat {
     }
 }
 
+/// What a kernel binds that reads and writes only `others`.
+pub(super) fn bind_others(
+    gpu: &Gpu,
+    shared: &Shared,
+    kernel: Kernel,
+    others: &[(&str, &wgpu::Buffer)],
+) -> wgpu::BindGroup {
+    bind_named(gpu, shared, kernel, |name| {
+        others.iter().find(|(other, _)| *other == name).expect("all buffers are named").1
+    })
+}
+
+fn bind_named<'b>(
+    gpu: &Gpu,
+    shared: &Shared,
+    kernel: Kernel,
+    buffer: impl Fn(&str) -> &'b wgpu::Buffer,
+) -> wgpu::BindGroup {
+    let entries: Vec<wgpu::BindGroupEntry<'_>> = kernel
+        .bindings()
+        .iter()
+        .zip(0..)
+        .map(|(binding, index)| {
+            let resource = match binding {
+                // A dispatch says which of them is its own.
+                Binding::Pass => wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer: &shared.passes,
+                    offset: 0,
+                    size: std::num::NonZeroU64::new(size_of::<Pass>() as u64),
+                }),
+                Binding::Read(name) | Binding::Write(name) => buffer(name).as_entire_binding(),
+            };
+            wgpu::BindGroupEntry { binding: index, resource }
+        })
+        .collect();
+    gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some(&format!("logreg.{}", kernel.name())),
+        layout: &gpu.kernels.get(&gpu.device, kernel).bindings,
+        entries: &entries,
+    })
+}
+
 /// Bytes on the device of a seat for `rows` rows.
 pub(super) fn seat_bytes(layout: &Layout, rows: usize) -> u64 {
     // Margins, direction margins and residuals beside the columns.
@@ -146,6 +148,8 @@ pub(super) const STAMP_BYTES: usize = 16;
 
 /// Buffers that all chunks use in turn.
 pub(super) struct Shared {
+    /// Descriptions of the passes of a submission, [`PASSES`] of them, [`pass_step`] bytes apart.
+    pub(super) passes: wgpu::Buffer,
     /// Weights or direction `[features]` of the pass at hand; behind them, if there are categories, the column and the
     /// code of each feature. Of a softmax `[eights of margins][features, then the intercepts][8]`, and nothing behind.
     pub(super) parameters: wgpu::Buffer,
@@ -160,6 +164,14 @@ pub(super) struct Shared {
     pub(super) checksums: wgpu::Buffer,
     /// What was written to `sources`.
     pub(super) sources_sent: Vec<f32>,
+}
+
+/// Dispatches of a submission at most.
+pub(super) const PASSES: usize = 512;
+
+/// Bytes from the description of one pass to that of the next.
+pub(super) fn pass_step(gpu: &Gpu) -> usize {
+    size_of::<Pass>().next_multiple_of(gpu.device.limits().min_uniform_buffer_offset_alignment as usize)
 }
 
 /// f32s of a piece of a Hessian's product, and of the stamp of its workgroup.
@@ -224,8 +236,8 @@ pub(super) fn diagonal_slot(shape: Shape) -> usize {
 impl Shared {
     /// Bytes of all of them.
     pub(super) fn bytes(&self) -> u64 {
-        let Self { parameters, sources, factors, pieces, checksums, .. } = self;
-        [parameters, pieces, checksums].into_iter().chain(sources).chain(factors).map(wgpu::Buffer::size).sum()
+        let Self { passes, parameters, sources, factors, pieces, checksums, .. } = self;
+        [passes, parameters, pieces, checksums].into_iter().chain(sources).chain(factors).map(wgpu::Buffer::size).sum()
     }
 
     pub(super) fn new(gpu: &Gpu, layout: &Layout, design: &Design) -> Result<Self> {
@@ -279,7 +291,9 @@ impl Shared {
             None
         };
         let checksums = buffer(gpu, "checksums", checksums::device_bytes(layout), wgpu::BufferUsages::COPY_SRC)?;
-        Ok(Self { parameters, sources, factors, pieces, checksums, sources_sent })
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let passes = buffer(gpu, "passes", PASSES * pass_step(gpu), usage)?;
+        Ok(Self { passes, parameters, sources, factors, pieces, checksums, sources_sent })
     }
 }
 
@@ -336,8 +350,6 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
     let state = layout.shape.margins() * stride * 16 + STAMP_BYTES;
     let copied = Usage::COPY_DST | Usage::COPY_SRC;
     let sizes = [
-        ("pass", size_of::<Pass>(), Usage::UNIFORM | Usage::COPY_DST),
-        ("check_pass", size_of::<Pass>(), Usage::UNIFORM | Usage::COPY_DST),
         ("features", stride * 16 * layout.shape.columns, Usage::COPY_DST),
         ("labels", stride * 16, copied),
         ("margins", state, copied),
@@ -352,8 +364,8 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
             None => return Ok(None),
         }
     }
-    let [pass, check_pass, features, labels, margins, direction_margins, residuals, slots] =
-        buffers.try_into().map_err(|_| Error::internal("a seat has eight buffers"))?;
+    let [features, labels, margins, direction_margins, residuals, slots] =
+        buffers.try_into().map_err(|_| Error::internal("a seat has six buffers"))?;
     let mut optional = [None, None];
     for (buffer, (label, column)) in
         optional.iter_mut().zip([("row_weights", Column::Weight), ("offsets", Column::Offset)])
@@ -377,8 +389,6 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
     }
     let mut seat = Seat {
         stride,
-        pass,
-        check_pass,
         features,
         labels,
         row_weights,
@@ -393,7 +403,7 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
     };
     let bound = |kernel: Kernel| kernel.serves(layout.shape).then(|| seat.bind(gpu, shared, kernel, &[]));
     seat.bind_groups = Kernel::ALL.into_iter().map(bound).collect();
-    seat.checks = checksums::bind(&seat, gpu, &shared.checksums);
+    seat.checks = checksums::bind(&seat, gpu, shared);
     gpu.trouble.check()?;
     Ok(Some(seat))
 }

@@ -5,7 +5,7 @@
 
 use crate::backend::gpu::Gpu;
 use crate::backend::gpu::checksums::Checksums;
-use crate::backend::gpu::chunks::{At, Away, Chunks, Core, Taken, add_slots, blocks_together, place, split};
+use crate::backend::gpu::chunks::{At, Away, Chunks, Core, Taken, add_slots, place, products_together, split};
 use crate::backend::gpu::kernels::{EDGE, EIGHT, Kernel, PROBES, Pass, Product};
 use crate::backend::gpu::seat::{
     PIECE, STAMP_BYTES, Seat, Shared, class_groups, class_slot, diagonal_slot, gram_pieces, largest_slot, margin_pairs,
@@ -140,7 +140,9 @@ fn add_products(
     let in_flight = (core.shared.pieces.size() / 4) as usize / (pieces * PIECE);
     let factors = core.shared.factors.as_ref().map_or(0, |factors| factors.size() as usize - STAMP_BYTES);
     let factors = factors / (at.seat.stride * 16);
-    let pairs_in_flight = factors.min(in_flight).min(pairs);
+    let [together, pieces_together] = products_together(core.gpu.products, in_flight, layout.hessian_rows, pieces);
+    // Where pieces of one block go at a time, pairs do too.
+    let pairs_in_flight = factors.min(together).min(pairs);
     if pairs_in_flight == 0 {
         return Err(Error::device(
             format!("the Hessian of {} features needs {} MiB in one buffer", layout.shape.features, slot >> 18),
@@ -152,23 +154,30 @@ fn add_products(
     for first_pair in (0..pairs).step_by(pairs_in_flight) {
         let few = pairs_in_flight.min(pairs - first_pair);
         let sums = &mut sums[first_pair * slot..][..few * slot];
-        let together = blocks_together(in_flight / few, layout.hessian_rows, pieces * few);
-        for first_block in (0..hessian_blocks).step_by(together) {
-            let blocks = together.min(hessian_blocks - first_block);
-            let pass = Pass {
-                first_block: first_block as u32,
-                first_pair: first_pair as u32,
-                product: product as u32,
-                others: (few * at.seat.stride) as u32,
-                ..pass_of(&layout, at)
-            };
-            if first_block == 0 {
-                core.dispatch(&mut encoder, Kernel::SoftmaxFactor, at, &pass, [tiles, few, 1]);
+        let blocks_together = together / few;
+        for first_block in (0..hessian_blocks).step_by(blocks_together) {
+            let blocks = blocks_together.min(hessian_blocks - first_block);
+            let pieces_of_pairs = few * pieces_together;
+            for (some, first_piece) in
+                sums.chunks_mut(pieces_of_pairs * EDGE * EDGE).zip((0..).step_by(pieces_together))
+            {
+                let pass = Pass {
+                    first_block: first_block as u32,
+                    first_pair: first_pair as u32,
+                    first_piece,
+                    product: product as u32,
+                    others: (few * at.seat.stride) as u32,
+                    ..pass_of(&layout, at)
+                };
+                if first_block == 0 && first_piece == 0 {
+                    core.dispatch(&mut encoder, Kernel::SoftmaxFactor, at, &pass, [tiles, few, 1]);
+                }
+                let groups = [some.len() / (few * EDGE * EDGE), blocks, few];
+                let dispatched = core.dispatch(&mut encoder, Kernel::Gram, at, &pass, groups);
+                let taken = core.take(dispatched, &core.shared.pieces, blocks * some.len(), 0);
+                core.submit(&mut encoder);
+                core.read_taken(&[taken], |slots| add_slots(slots[0], some))?;
             }
-            let dispatched = core.dispatch(&mut encoder, Kernel::Gram, at, &pass, [pieces, blocks, few]);
-            let taken = core.take(dispatched, &core.shared.pieces, blocks * few * slot, 0);
-            core.submit(&mut encoder);
-            core.read_taken(&[taken], |slots| add_slots(slots[0], sums))?;
         }
     }
     Ok(encoder)
@@ -227,7 +236,6 @@ impl SoftmaxObjective {
         self.chunks.each(touched(visit), |core, at, mut encoder| {
             let (blocks, hessian_blocks) = (layout.blocks_of(at.chunk), layout.hessian_blocks_of(at.chunk));
             let tiles = layout.rows_of(at.chunk).div_ceil(TILE);
-            // What one submission has of these reads one description of the pass.
             let pass = Pass {
                 reads_direction: visit.reads_direction.into(),
                 steps: [visit.step, 0.0, 0.0, 0.0],

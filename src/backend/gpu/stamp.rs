@@ -8,7 +8,7 @@
 
 use std::cell::Cell;
 
-use crate::backend::gpu::kernels::{Kernel, Pass, Product};
+use crate::backend::gpu::kernels::{EDGE, Kernel, Pass, Product};
 use crate::error::{Error, Result};
 
 /// A hash and one more number that it depends on; `mixed` of the prelude.
@@ -20,6 +20,12 @@ fn mixed(h: u32, x: u32) -> u32 {
 /// What is left of a hash, a whole number that an f32 holds; `stamp_of` of the prelude.
 fn stamp_of(h: u32) -> u32 {
     (h >> 8) | 1
+}
+
+/// The piece of the Hessian's product that has the residuals.
+fn residual_piece(features: u32) -> u32 {
+    let row = (features + 1) / EDGE as u32;
+    row * (row + 1) / 2
 }
 
 /// Stamps of the row state of a chunk; 0 where it was never written.
@@ -89,9 +95,7 @@ impl Stamps {
         self.chunks[chunk].get()
     }
 
-    /// The stamp that a dispatch over a chunk leaves, if all that it reads is what it should be. Dispatches of one
-    /// submission over one seat read one description of the pass, the last one: what differs between them counts only for
-    /// kernels that have a submission's last description.
+    /// The stamp that a dispatch over a chunk leaves, if all that it reads is what it should be.
     pub(super) fn after(&self, kernel: Kernel, pass: &Pass, chunk: usize) -> u32 {
         let mut state = self.chunks[chunk].get();
         let of = |numbers: &[u32]| numbers.iter().fold(pass.stamp, |h, &x| mixed(h, x));
@@ -101,7 +105,7 @@ impl Stamps {
             Kernel::Margin | Kernel::SoftmaxMargin => of(&[parameters]),
             Kernel::Evaluate => of(&[parameters, state.margins]),
             Kernel::Probe | Kernel::Advance => of(&[state.margins, state.direction_margins]),
-            Kernel::Hessian => of(&[state.margins, pass.product, pass.first_block]),
+            Kernel::Hessian => of(&[state.margins, pass.product, pass.first_block, pass.first_piece]),
             Kernel::SoftmaxTerms if reads_direction => of(&[state.margins, pass.product, state.direction_margins]),
             Kernel::SoftmaxTerms => of(&[state.margins, pass.product]),
             Kernel::SoftmaxFactor => of(&[state.margins, state.residuals, pass.product, pass.first_pair]),
@@ -113,10 +117,10 @@ impl Stamps {
             Kernel::Gram => {
                 let is_within = pass.product == Product::Within as u32;
                 let read = if is_within { self.centres.get() } else { self.factors.get() };
-                of(&[pass.product, pass.first_block, pass.first_pair, read])
+                of(&[pass.product, pass.first_block, pass.first_pair, pass.first_piece, read])
             }
-            // Whole numbers that the host knows.
-            Kernel::Checksum => 0,
+            // Whole numbers that the host knows, and no part of a pass.
+            Kernel::Checksum | Kernel::Functions => 0,
         };
         let stamp = stamp_of(hash);
         match kernel {
@@ -130,7 +134,12 @@ impl Stamps {
                     state.direction_margins = stamp;
                 }
             }
-            Kernel::Hessian if pass.first_block == 0 && pass.product != Product::Border as u32 => {
+            // The last of these to come is the dispatch that has the piece with the residuals.
+            Kernel::Hessian
+                if pass.first_block == 0
+                    && pass.first_piece <= residual_piece(pass.features)
+                    && pass.product != Product::Border as u32 =>
+            {
                 state.residuals = stamp;
             }
             Kernel::SoftmaxTerms if pass.probes == 0 => state.residuals = stamp,

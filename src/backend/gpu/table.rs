@@ -33,8 +33,29 @@ fn visiting_bytes(record: RecordLayout) -> u64 {
 }
 
 impl GpuTable {
-    pub(super) fn new(gpu: Gpu, layout: Layout, design: &Design, limits: &Limits) -> Result<Self> {
-        let shared = Shared::new(&gpu, &layout, design)?;
+    /// A table whose chunks all stay on the device; `None` where there is no room for them.
+    pub(super) fn whole(gpu: &Gpu, layout: Layout, design: &Design) -> Result<Option<Self>> {
+        let shared = Shared::new(gpu, &layout, design)?;
+        let mut seats = Vec::new();
+        while seats.len() < layout.chunks() {
+            let Some(seat) = seat(gpu, &layout, layout.rows_of(seats.len()), &shared)? else {
+                let all = seats.len();
+                gpu.give_back(&mut seats, all)?;
+                gpu.memory.give_back(shared.bytes());
+                return Ok(None);
+            };
+            seats.push(seat);
+        }
+        Ok(Some(Self::of(gpu, layout, seats, shared, None)))
+    }
+
+    fn of(gpu: &Gpu, layout: Layout, seats: Vec<Seat>, shared: Shared, away: Option<Away>) -> Self {
+        let (upload, written) = (Upload::new(gpu), Written::new(layout));
+        Self { gpu: gpu.clone(), layout, seats, shared, away, upload, written }
+    }
+
+    pub(super) fn new(gpu: &Gpu, layout: Layout, design: &Design, limits: &Limits) -> Result<Self> {
+        let shared = Shared::new(gpu, &layout, design)?;
         let record = record_of(&layout, size_of::<f32>());
         let visitors = 2 * seat_bytes(&layout, record.stride);
         let chunks = layout.chunks();
@@ -58,7 +79,7 @@ impl GpuTable {
         };
         let mut seats = Vec::new();
         while seats.len() < wanted {
-            let Some(seat) = seat(&gpu, &layout, layout.rows_of(seats.len()), &shared)? else {
+            let Some(seat) = seat(gpu, &layout, layout.rows_of(seats.len()), &shared)? else {
                 // A device filled to the brim is slow, and other programs want some of it.
                 let spare = seats.len().div_ceil(10);
                 gpu.give_back(&mut seats, spare)?;
@@ -72,13 +93,11 @@ impl GpuTable {
             limits.host = Some(budget.saturating_sub(taken));
         }
         let away = if seats.len() < chunks {
-            Some(Self::away(&gpu, &layout, &mut seats, record, &shared, &limits)?)
+            Some(Self::away(gpu, &layout, &mut seats, record, &shared, &limits)?)
         } else {
             None
         };
-        let upload = Upload::new(&gpu);
-        let written = Written::new(layout);
-        Ok(Self { gpu, layout, seats, shared, away, upload, written })
+        Ok(Self::of(gpu, layout, seats, shared, away))
     }
 
     /// The records of the chunks that have no seat, and the two seats that they visit in turn.
