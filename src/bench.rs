@@ -106,7 +106,12 @@ impl Subject<'_> {
     /// Runs a stage once more, with the clock of the device.
     fn profile(&mut self, stage: &'static str, point: &[f64]) -> Result<()> {
         let Self { device, backend, kernels, .. } = self;
-        for time in device.profiled(|| pass(&mut **backend, stage, point).map(drop))? {
+        let mut times = Vec::new();
+        pass(&mut **backend, stage, point, &mut |work| {
+            times = device.profiled(work)?;
+            Ok(())
+        })?;
+        for time in times {
             match kernels.iter_mut().find(|(of_stage, kernel, ..)| (*of_stage, *kernel) == (stage, time.kernel)) {
                 Some((_, _, dispatches, seconds)) => {
                     *dispatches = time.dispatches;
@@ -119,13 +124,17 @@ impl Subject<'_> {
     }
 }
 
-/// The seconds of a pass over the rows.
-fn pass(backend: &mut dyn Backend, stage: &str, point: &[f64]) -> Result<f64> {
+/// What is to be measured, and whoever measures it.
+type Work<'w> = dyn FnMut() -> Result<()> + 'w;
+type Measure<'m> = dyn FnMut(&mut Work<'_>) -> Result<()> + 'm;
+
+/// Hands the pass of a stage over the rows to `measure`, which runs it, once all before it is done.
+fn pass(backend: &mut dyn Backend, stage: &str, point: &[f64], measure: &mut Measure<'_>) -> Result<()> {
     let mut direction = point.to_vec();
     match stage {
         "evaluate" => {
             backend.move_to(point, Need::Gradient)?;
-            timed(|| {
+            measure(&mut || {
                 backend.line(&mut direction, 0.5).map(|line| {
                     std::hint::black_box(line.first());
                 })
@@ -133,9 +142,9 @@ fn pass(backend: &mut dyn Backend, stage: &str, point: &[f64]) -> Result<f64> {
         }
         "probe" => {
             let mut line = backend.line(&mut direction, 0.5)?;
-            timed(|| line.probe(&[0.25]).map(drop))
+            measure(&mut || line.probe(&[0.25]).map(drop))
         }
-        _ => timed(|| backend.scatter().map(drop)),
+        _ => measure(&mut || backend.scatter().map(drop)),
     }
 }
 
@@ -211,7 +220,14 @@ pub fn bench(
                     ("decode", Some((table, plan))) => timed(|| decode_only(table, plan))?,
                     ("read", Some((table, plan))) => timed(|| load(table, plan, &Nowhere, &Silent).map(drop))?,
                     ("train", Some((table, _))) => timed(|| train(table, job, &Silent, &mut |_| {}).map(drop))?,
-                    _ => pass(&mut *subject.backend, stage, &point)?,
+                    _ => {
+                        let mut seconds = 0.0;
+                        pass(&mut *subject.backend, stage, &point, &mut |work| {
+                            seconds = timed(work)?;
+                            Ok(())
+                        })?;
+                        seconds
+                    }
                 };
                 if run > 0 {
                     subject.seconds[index].push(seconds);

@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 use gpu_logreg::approximation::{Approximated, Approximation};
 use gpu_logreg::backend::cpu::CpuTable;
-use gpu_logreg::backend::gpu::kernels::{SOURCES, Sources};
-use gpu_logreg::backend::gpu::{Adapter, Gpu};
+use gpu_logreg::backend::gpu::kernels::{Kernel, SOURCES, Sources};
+use gpu_logreg::backend::gpu::{Adapter, FunctionErrors, Gpu};
 use gpu_logreg::backend::storage::Limits;
 use gpu_logreg::backend::{Backend, Loading, RowTerms, Selection};
 use gpu_logreg::data::synth::{Recipe, write};
@@ -1170,6 +1170,34 @@ fn more_chunks_than_a_submission_takes(subject: &Subject) -> Check {
     Err("520 chunks in a pass give other bits than ten".into())
 }
 
+/// Exponentials, logarithms and quotients are within what Vulkan asks of a device (the specification's appendix "Precision
+/// and Operation of SPIR-V Instructions"), which is what tolerances here count on; a rough function is noticed.
+fn functions_are_as_exact_as_vulkan_asks(adapter: &Adapter) -> Check {
+    let errors = |functions: &str| {
+        let mut sources = SOURCES;
+        sources[Kernel::Functions as usize] = functions;
+        Gpu::open_with(adapter, sources)
+            .and_then(|gpu| gpu.survey())
+            .map(|survey| survey.errors)
+            .map_err(|e| e.to_string())
+    };
+    let is_exact = |errors: FunctionErrors| errors.exp_of_allowed <= 1.0 && errors.log <= 3.0 && errors.division <= 2.5;
+    let source = SOURCES[Kernel::Functions as usize];
+    let found = errors(source)?;
+    if !is_exact(found) {
+        return Err(format!("{found:?}"));
+    }
+    for (from, to) in
+        [("= exp(", "= 1.00002 * exp("), ("= log(", "= 1.000001 * log("), (" / arguments", " * 1.000001 / arguments")]
+    {
+        let rough = errors(&source.replace(from, to))?;
+        if is_exact(rough) {
+            return Err(format!("{to:?} is not noticed: {rough:?}"));
+        }
+    }
+    Ok(())
+}
+
 /// Beyond 1024 columns a margin and a gradient come in panels, and each tile joins its slot on its own.
 fn several_panels_are_summed(subject: &Subject) -> Check {
     let (rows, point, _) = fixture(67, 2_050);
@@ -1266,6 +1294,7 @@ fn main() -> ExitCode {
         suite.gpu(name, move |adapter| check(&on(adapter)?));
     }
     suite.gpu("low_halves_count", move |adapter| low_halves_count(&on(adapter)?));
+    suite.gpu("functions_are_as_exact_as_vulkan_asks", functions_are_as_exact_as_vulkan_asks);
     suite.gpu("submissions_cut_short_give_the_same_bits", submissions_cut_short_give_the_same_bits);
     suite.gpu("more_chunks_than_a_submission_takes", move |adapter| more_chunks_than_a_submission_takes(&on(adapter)?));
     suite.gpu("several_panels_are_summed", move |adapter| several_panels_are_summed(&on(adapter)?));

@@ -81,7 +81,7 @@ impl Gpu {
         let given = arguments();
         let stride = ARGUMENTS / 4;
         let bytes = (3 * ARGUMENTS * 4) as u64;
-        let source = buffer(self, "arguments", given.len() * 4, Usage::COPY_DST)?;
+        let source = buffer(self, "arguments", given.len() * 4, Usage::COPY_DST | Usage::COPY_SRC)?;
         let values = buffer(self, "values", bytes as usize, Usage::COPY_SRC | Usage::COPY_DST)?;
         let description = buffer(self, "passes", size_of::<Pass>(), Usage::UNIFORM | Usage::COPY_DST)?;
         let back = buffer(self, "readback", bytes as usize, Usage::MAP_READ | Usage::COPY_DST)?;
