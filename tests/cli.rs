@@ -742,7 +742,11 @@ fn gpu_adapters_pass_their_test() {
         assert_says(&place.done("devices --test").stdout, &["test passed"]);
         let tested = place.done("devices --test --json").json();
         let adapters = tested["devices"].as_array().expect("a list");
-        assert!(adapters.iter().any(|adapter| adapter["test"] == "passed"), "{tested:#}");
+        let passed =
+            adapters.iter().find(|adapter| adapter["test"] == "passed").expect("one passed, as was just printed");
+        for path in ["/latency/dispatch", "/latency/copy", "/latency/readback", "/errors/exp", "/errors/log"] {
+            assert!(number(&passed["survey"], path) > 0.0, "{path} of {tested:#}");
+        }
     }
 }
 

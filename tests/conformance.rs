@@ -527,6 +527,25 @@ fn the_bits_do_not_depend_on_where_the_chunks_are_kept(subject: &Subject) -> Che
         if placement.device_chunks < 5 || placement.memory_chunks < 5 {
             return Err(format!("a device that refuses memory: {placement:?}"));
         }
+        // What is made when the table is there already finds room, however narrowly the table fits.
+        let (mut none, mut all) = (0, 128 << 20);
+        let narrow = |memory: u64| {
+            let table =
+                gpu.clone().with_memory(memory).reserve_chunked(Shape::plain(40_000, 13), 1 << 20, &Limits::default());
+            table.ok().filter(|table| table.placement().memory_chunks == 0)
+        };
+        while none + 1 < all {
+            let middle = u64::midpoint(none, all);
+            *(if narrow(middle).is_some() { &mut all } else { &mut none }) = middle;
+        }
+        let mut table = narrow(all).ok_or("a table of 2 MB finds no room in 128 MiB")?;
+        let columns = (0..13).map(Column::Feature).chain([Column::Label]);
+        for column in columns {
+            let values: Vec<f32> = (0..40_000).map(|k| (k % 2) as f32).collect();
+            table.as_store().write(column, 0, &values).map_err(|e| e.to_string())?;
+        }
+        let mut backend = Box::new(table).finish().map_err(|e| e.to_string())?;
+        backend.moments().map_err(|e| format!("where a table fits into {all} bytes: {e}"))?;
         // Chunks may be larger where all stay; where there is no room for all, the small ones visit.
         for (memory, is_whole) in [(1 << 30, true), (70 << 20, false)] {
             let gpu = gpu.clone().with_memory(memory).with_large_chunks_of(16 << 20, 4 << 20);

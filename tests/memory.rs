@@ -567,10 +567,38 @@ fn bench_prints_a_table_of_the_stages_of_a_file() {
     assert_eq!(place.files(), ["data.parquet"]);
 }
 
+/// Numbers made up in memory, of two classes and of several: no file is written, and only the passes are timed.
+#[test]
+fn bench_without_a_file_times_the_passes() {
+    let place = Place::new();
+    let devices = if has_adapter() { "cpu,gpu" } else { "cpu" };
+    for classes in [2, 4] {
+        let flags = format!("--rows 3000 --features 5 --classes {classes} --compare {devices} --runs 1 --chunk 16KiB");
+        let figures = place.done(&format!("bench --no-file {flags} --json")).json();
+        assert_eq!(figures["classes"], if classes > 2 { json!(classes) } else { json!(null) });
+        let stages = figures["stages"].as_array().expect("a list of stages");
+        for device in devices.split(',') {
+            let names = stages.iter().filter(|stage| stage["device"] == device).map(|stage| stage["stage"].as_str());
+            assert_eq!(names.collect::<Vec<_>>(), ["upload", "evaluate", "probe", "hessian"].map(Some), "{figures:#}");
+        }
+        // A GPU with a clock tells of every kernel.
+        let Some(kernels) = figures["kernels"].as_array() else { continue };
+        let of = |stage: &str, kernel: &str| {
+            let found = kernels.iter().find(|entry| entry["stage"] == stage && entry["kernel"] == kernel);
+            found.unwrap_or_else(|| panic!("no {kernel} of {stage}: {figures:#}"))
+        };
+        let evaluated = if classes > 2 { of("evaluate", "softmax_terms") } else { of("evaluate", "evaluate") };
+        assert!(number(evaluated, "/seconds") > 0.0 && number(evaluated, "/dispatches") >= 2.0, "{figures:#}");
+    }
+    assert_eq!(place.files(), Vec::<String>::new());
+}
+
 #[test]
 fn bench_refuses_what_it_cannot_measure() {
     let place = Place::new();
     let bench = "bench --rows 1000 --features 2";
+    assert_refused(&place, "bench --no-file --rows 0 --compare cpu", 2, &["0 rows"], &["a row"]);
+    assert_refused(&place, "bench --no-file --classes 1 --compare cpu", 2, &["1 classes"], &["two classes"]);
     assert_refused(&place, &format!("{bench} --compare cpu --runs 0"), 2, &["--runs 0"], &["from 1"]);
     assert_refused(&place, &format!("{bench} --compare nonsense-name --runs 1"), 5, &["adapter"], &[]);
     assert_refused(&place, &format!("{bench} --compare cpu --host-memory 12XB"), 2, &["--host-memory"], &["6GB"]);

@@ -264,7 +264,11 @@ fn write_for_other_compilers() {
         let (module, info) = fixed(source, &constants);
         let pipeline =
             naga::back::spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".into() };
-        let words = naga::back::spv::write_vec(&module, &info, &naga::back::spv::Options::default(), Some(&pipeline));
+        let options = naga::back::spv::Options {
+            zero_initialize_workgroup_memory: naga::back::spv::ZeroInitializeWorkgroupMemoryMode::None,
+            ..Default::default()
+        };
+        let words = naga::back::spv::write_vec(&module, &info, &options, Some(&pipeline));
         let bytes: Vec<u8> = words.expect("SPIR-V").into_iter().flat_map(u32::to_le_bytes).collect();
         write(format!("{name}.spv"), &bytes);
         write(format!("{name}.hlsl"), hlsl_of(&module, &info, false).expect("HLSL").as_bytes());

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Gives every kernel, for every kind of table, to the compilers of other systems: spirv-val, Tint (of Chromium), and FXC and DXC
-# of Windows under Wine. What has no translation here has none on that system.
+# Gives every kernel, for every kind of table, to the compilers of other systems: spirv-val, Tint (of Chromium), RADV's for an
+# AMD card, and FXC and DXC of Windows under Wine. What has no translation here has none on that system.
 #
 #     tests/campaigns/compilers.sh [LIMIT]        seconds that FXC may take for a kernel: 10
 #
 # Three texts are controls: a barrier that some invocations miss, which Tint must refuse, a store through an index that varies,
 # which FXC must refuse, and workgroup memory that is cleared, which must take it longer than the limit.
 #
-# Needs cargo, and of Debian spirv-tools, wine64, gcc-mingw-w64-x86-64 and npm (the packages `webgpu` and its compilers are
+# Needs cargo, and of Debian spirv-tools, wine64, gcc-mingw-w64-x86-64, gcc, libvulkan-dev, mesa-vulkan-drivers and npm (the packages `webgpu` and its compilers are
 # fetched from the registry that npm is set up for). What is missing is left out by name.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -46,6 +46,26 @@ if [ -d "$work/node_modules/webgpu" ]; then
     echo "Tint: $(grep -c ' ok$' "$work/tint") accepted (webgpu $(sed -n 's/.*"version": "\(.*\)".*/\1/p' "$work/node_modules/webgpu/package.json"))"
 else
     echo "Tint is missing: left out"
+fi
+
+radeon=$(ls /usr/share/vulkan/icd.d/radeon_icd.*.json 2> /dev/null | head -n 1)
+if [ -n "$radeon" ] && cc -O1 -o "$work/radv" "$here/radv.c" -lvulkan 2> /dev/null; then
+    # A card that is not there: its compiler runs, nothing else does.
+    if (cd "$work/shaders" && VK_ICD_FILENAMES=$radeon RADV_FORCE_FAMILY=NAVI21 RADV_DEBUG=shaderstats,nocache \
+        "$work/radv" $(echo "$kernels" | sed 's/$/.spv/')) > "$work/radv.txt" 2>&1; then
+        awk 'BEGIN { printf "%-32s %9s %7s %9s %8s %12s\n", "RADV, a NAVI21 card", "registers", "spilled", "workgroup", "waves", "instructions" }
+            /^kernel / { name = $2; sub(/\.spv$/, "", name) }
+            /^VGPRs:/ { registers = $2 }
+            /^Spilled VGPRs:/ { spilled = $3; all += $3 }
+            /^LDS size:/ { bytes = $3 }
+            /^Subgroups per SIMD:/ { waves = $4 }
+            /^Instructions:/ { printf "%-32s %9d %7d %9d %8d %12d\n", name, registers, spilled, bytes, waves, $2 }
+            END { exit all > 0 }' "$work/radv.txt" || fail "RADV spills registers"
+    else
+        fail "RADV: $(tail -n 1 "$work/radv.txt")"
+    fi
+else
+    echo "RADV, cc or the Vulkan headers are missing: left out"
 fi
 
 wine=$(command -v wine64 || ls /usr/lib/wine/wine64 2> /dev/null || true)

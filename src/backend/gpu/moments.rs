@@ -8,9 +8,11 @@
 use rayon::prelude::*;
 
 use crate::backend::divisor;
+use crate::backend::gpu::Gpu;
 use crate::backend::gpu::chunks::{Chunks, Taken, add_slots, place, products_together};
 use crate::backend::gpu::kernels::{EDGE, EIGHT, Kernel, Pass, Product};
-use crate::backend::gpu::seat::{PIECE, border_edges, buffer, gram_pieces};
+use crate::backend::gpu::seat::{PIECE, Shared, border_edges, buffer, gram_pieces};
+use crate::backend::layout::Layout;
 use crate::backend::storage::Part;
 use crate::error::{Error, Result};
 use crate::generative::Moments;
@@ -18,6 +20,47 @@ use crate::matrix::Symmetric;
 
 /// Memory of the sums of the classes in flight; those of one block at least.
 const SUMS_BYTES: usize = 32 << 20;
+
+/// How much of the moments goes at a time, and the buffers for it.
+struct InFlight {
+    blocks: usize,
+    /// Of the products of a block.
+    pieces: usize,
+    /// Bytes of the classes' centres, a stamp behind them.
+    centres: usize,
+    /// f32s of the classes' sums with their stamps.
+    class_slots: usize,
+}
+
+impl InFlight {
+    fn of(gpu: &Gpu, layout: &Layout, shared: &Shared) -> Self {
+        let features = layout.shape.features;
+        let classes = layout.shape.classes.unwrap_or(2);
+        let pieces = gram_pieces(features);
+        let of_pieces = (shared.pieces.size() / 4) as usize / (pieces * PIECE);
+        let sums = classes * (features + 1);
+        let most = (0..layout.chunks()).map(|chunk| layout.hessian_blocks_of(chunk)).max().unwrap_or(1);
+        let room = of_pieces.min((SUMS_BYTES / 4 / sums).max(1)).min(most);
+        let [blocks, pieces] = products_together(gpu.products, room, layout.hessian_rows, pieces);
+        Self {
+            blocks,
+            pieces,
+            centres: ((blocks * classes * features + 1) * 4).max(16),
+            class_slots: blocks * (sums + class_groups(layout)),
+        }
+    }
+}
+
+/// Workgroups of the sums of the classes for each block.
+fn class_groups(layout: &Layout) -> usize {
+    border_edges(layout.shape.features) * layout.shape.classes.unwrap_or(2).div_ceil(EIGHT)
+}
+
+/// Bytes of the device that the moments take while they are made.
+pub(super) fn device_bytes(gpu: &Gpu, layout: &Layout, shared: &Shared) -> usize {
+    let InFlight { centres, class_slots, .. } = InFlight::of(gpu, layout, shared);
+    centres + (class_slots * 4).max(16)
+}
 
 /// What the blocks so far add up to.
 struct Merged {
@@ -122,24 +165,18 @@ impl Chunks {
         let classes = layout.shape.classes.unwrap_or(2);
         let pieces = gram_pieces(features);
         let (slot, sums) = (pieces * EDGE * EDGE, classes * (features + 1));
-        let of_pieces = (self.core.shared.pieces.size() / 4) as usize / (pieces * PIECE);
-        let in_flight = of_pieces.min((SUMS_BYTES / 4 / sums).max(1));
+        let InFlight { blocks: in_flight, pieces: together, centres: bytes, class_slots: with_stamps } =
+            InFlight::of(&self.core.gpu, &layout, &self.core.shared);
         if in_flight == 0 {
             return Err(Error::device(
                 format!("the moments of {features} features need {} MiB in one buffer", slot >> 18),
                 "Use --device cpu.",
             ));
         }
-        let most = (0..layout.chunks()).map(|chunk| layout.hessian_blocks_of(chunk)).max().unwrap_or(1);
-        let [in_flight, together] =
-            products_together(self.core.gpu.products, in_flight.min(most), layout.hessian_rows, pieces);
         let gpu = &self.core.gpu;
         gpu.kernels.get(&gpu.device, Kernel::ClassSums);
-        let class_groups = border_edges(features) * classes.div_ceil(EIGHT);
-        // Each with the stamps behind it.
-        let bytes = (in_flight * classes * features + 1) * 4;
-        let centres = buffer(gpu, "centres", bytes.max(16), wgpu::BufferUsages::COPY_DST)?;
-        let with_stamps = in_flight * (sums + class_groups);
+        let class_groups = class_groups(&layout);
+        let centres = buffer(gpu, "centres", bytes, wgpu::BufferUsages::COPY_DST)?;
         let class_slots = buffer(gpu, "class_slots", (with_stamps * 4).max(16), wgpu::BufferUsages::COPY_SRC)?;
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let readback = buffer(gpu, "readback", (with_stamps + in_flight * pieces * PIECE) * 4, usage)?;

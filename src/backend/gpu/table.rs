@@ -3,8 +3,9 @@
 use crate::backend::gpu::Gpu;
 use crate::backend::gpu::checksums::Written;
 use crate::backend::gpu::chunks::Away;
+use crate::backend::gpu::moments;
 use crate::backend::gpu::objective::GpuObjective;
-use crate::backend::gpu::seat::{Seat, Shared, Visitor, seat, seat_bytes};
+use crate::backend::gpu::seat::{Seat, Shared, Visitor, buffer, seat, seat_bytes};
 use crate::backend::gpu::softmax::SoftmaxObjective;
 use crate::backend::gpu::upload::{self, Upload};
 use crate::backend::layout::Layout;
@@ -32,20 +33,43 @@ fn visiting_bytes(record: RecordLayout) -> u64 {
     (4 + STAGED as u64) * record.bytes() as u64
 }
 
+/// Room on the device for what is made when the table is already there, so that it does not take that too.
+struct Later {
+    held: wgpu::Buffer,
+    bytes: u64,
+}
+
+impl Later {
+    fn reserve(gpu: &Gpu, layout: &Layout, shared: &Shared) -> Result<Self> {
+        let bytes = moments::device_bytes(gpu, layout, shared);
+        Ok(Self { held: buffer(gpu, "later", bytes, wgpu::BufferUsages::COPY_DST)?, bytes: bytes as u64 })
+    }
+
+    /// Gives it back, now that the table has its place.
+    fn release(self, gpu: &Gpu) -> Result<()> {
+        drop(self.held);
+        gpu.memory.give_back(self.bytes);
+        gpu.wait()
+    }
+}
+
 impl GpuTable {
     /// A table whose chunks all stay on the device; `None` where there is no room for them.
     pub(super) fn whole(gpu: &Gpu, layout: Layout, design: &Design) -> Result<Option<Self>> {
         let shared = Shared::new(gpu, &layout, design)?;
+        let later = Later::reserve(gpu, &layout, &shared)?;
         let mut seats = Vec::new();
         while seats.len() < layout.chunks() {
             let Some(seat) = seat(gpu, &layout, layout.rows_of(seats.len()), &shared)? else {
                 let all = seats.len();
                 gpu.give_back(&mut seats, all)?;
+                later.release(gpu)?;
                 gpu.memory.give_back(shared.bytes());
                 return Ok(None);
             };
             seats.push(seat);
         }
+        later.release(gpu)?;
         Ok(Some(Self::of(gpu, layout, seats, shared, None)))
     }
 
@@ -56,13 +80,14 @@ impl GpuTable {
 
     pub(super) fn new(gpu: &Gpu, layout: Layout, design: &Design, limits: &Limits) -> Result<Self> {
         let shared = Shared::new(gpu, &layout, design)?;
+        let later = Later::reserve(gpu, &layout, &shared)?;
         let record = record_of(&layout, size_of::<f32>());
         let visitors = 2 * seat_bytes(&layout, record.stride);
         let chunks = layout.chunks();
         let sizes = (0..chunks).map(|chunk| seat_bytes(&layout, layout.rows_of(chunk)));
         // Memory that device and host share is counted once. Its driver may promise what is not there, and then the system
         // ends the process, with no error before.
-        let beside = shared.bytes() + upload::most_bytes() + sizes.clone().max().unwrap_or(0);
+        let beside = shared.bytes() + later.bytes + upload::most_bytes() + sizes.clone().max().unwrap_or(0);
         let budget = gpu.shares_memory.then(|| Limits::default().host_bytes().saturating_sub(beside));
         let of_host = limits.host.unwrap_or(0) + visiting_bytes(record);
         let most = limits.device.or_else(|| budget.map(|budget| budget.saturating_sub(of_host)));
@@ -97,6 +122,7 @@ impl GpuTable {
         } else {
             None
         };
+        later.release(gpu)?;
         Ok(Self::of(gpu, layout, seats, shared, away))
     }
 
