@@ -46,7 +46,7 @@ def fit():
     begin = time.perf_counter()
     solver.step(loss)
     settle()
-    return time.perf_counter() - begin, evaluations, float(loss())
+    return time.perf_counter() - begin, evaluations, float(loss().detach())
 
 
 runs = [fit() for _ in range(4)][1:]

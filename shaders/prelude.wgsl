@@ -27,7 +27,7 @@ struct Pass {
     hessian_rows: u32,    // rows of a Hessian block, where a kernel sums the columns of each class
     first_pair: u32,      // pair of margins that the first workgroup takes (the dispatches are several)
     probes: u32,          // steps to probe; 0: softmax_terms evaluates at the first and leaves residuals
-    stamp: u32,           // of this pass over this chunk, which no other has
+    stamp: u32,           // of this dispatch, which no other has
     state: u32,           // vec4s of margins, direction margins or residuals before their stamp
     inputs: u32,          // elements of the parameters before their stamp
     others: u32,          // elements of the factors, or of the centres, before their stamp

@@ -866,3 +866,15 @@ fn what_is_damaged_is_no_model() {
         }
     }
 }
+
+/// With a row for each parameter of a margin and more, the classes are not crowded: nobody asks the file whether they are
+/// told apart before a run says so. Eleven classes have ten margins of six parameters each.
+#[test]
+fn classes_of_many_rows_are_not_crowded() {
+    let place = Place::new();
+    place.done("synth -o data.parquet --rows 500 --features 5 --classes 11 --seed 3");
+    let model = place.done("train data.parquet --label y --device cpu --json").json();
+    let training = &model["training"];
+    assert_eq!((&training["status"], &training["existence"]), (&"converged".into(), &"proved".into()), "{training:#}");
+    assert!(training["passes"]["file"].is_null(), "{training:#}");
+}

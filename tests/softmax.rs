@@ -770,6 +770,24 @@ fn the_same_run_gives_the_same_bits_whatever_the_chunks(subject: &Subject) -> Ch
     Ok(())
 }
 
+/// Whether the step is the first one, which was evaluated, or another.
+fn an_accepted_step_is_an_evaluation_there(subject: &Subject) -> Check {
+    let (rows, point, direction) = fixture(300, 5, 3);
+    for step in [0.75, 0.3] {
+        let mut backend = subject.load(&rows, chunks_of(2, 5));
+        backend.move_to(&point, Need::Gradient).map_err(fail)?;
+        let mut along = direction.clone();
+        let line = backend.line(&mut along, 0.75).map_err(fail)?;
+        let accepted = line.accept(step, Need::Gradient).map_err(fail)?;
+        let there: Vec<f64> = point.iter().zip(&along).map(|(q, p)| q + step * p).collect();
+        let expected = backend.move_to(&there, Need::Gradient).map_err(fail)?;
+        let tolerance = (800.0 * subject.unit).max(1e-13);
+        close("value", &[accepted.value], &[expected.value], |_| tolerance * (1.0 + expected.value.abs()))?;
+        close("gradient", &accepted.gradient, &expected.gradient, |j| tolerance * (1.0 + expected.gradient[j].abs()))?;
+    }
+    Ok(())
+}
+
 /// Of products as many blocks and pairs go in a submission as there is time for, or some pieces of one block and pair.
 fn submissions_cut_short_give_the_same_bits(adapter: &Adapter) -> Check {
     let gpu = Gpu::open(adapter).map_err(fail)?;
@@ -1188,7 +1206,7 @@ fn edits_are_not_there(subject: &Subject) -> Check {
 
 type Test = fn(&Subject) -> Check;
 
-const SUITE: [(&str, Test); 14] = [
+const SUITE: [(&str, Test); 15] = [
     ("every_shape_matches_the_oracle", every_shape_matches_the_oracle),
     ("weights_match_the_oracle", weights_match_the_oracle),
     ("levels_match_the_oracle", levels_match_the_oracle),
@@ -1203,6 +1221,7 @@ const SUITE: [(&str, Test); 14] = [
     ("weights_of_0_count_nothing", weights_of_0_count_nothing),
     ("moments_match_the_oracle", moments_match_the_oracle),
     ("passes_are_counted", passes_are_counted),
+    ("an_accepted_step_is_an_evaluation_there", an_accepted_step_is_an_evaluation_there),
 ];
 
 /// Beside those of the suite.

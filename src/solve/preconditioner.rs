@@ -108,3 +108,22 @@ pub(super) fn factor(hessian: &Symmetric) -> Option<Factor> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `M^-1 g` of each kind; a column without curvature is left as it is.
+    #[test]
+    fn a_preconditioner_solves_its_matrix() {
+        let gradient = [3.0, -2.0, 0.5];
+        assert_eq!(Preconditioner::None.apply(&gradient), gradient);
+        assert_eq!(Preconditioner::of_diagonal(vec![4.0, 0.0, 0.25]).apply(&gradient), [0.75, -2.0, 2.0]);
+        let hessian = Symmetric::from_lower(3, |i, j| if i == j { 4.0 } else { 1.0 });
+        let solved = Preconditioner::Factor(Metric::new(&hessian).expect("positive definite")).apply(&gradient);
+        for (i, expected) in gradient.iter().enumerate() {
+            let found: f64 = (0..3).map(|j| hessian.get(i.max(j), i.min(j)) * solved[j]).sum();
+            assert!((found - expected).abs() <= 1e-12, "{solved:?}");
+        }
+    }
+}

@@ -60,7 +60,7 @@ pub struct Pass {
     pub first_pair: u32,
     /// Steps to probe; of a softmax 0 is to evaluate at the first.
     pub probes: u32,
-    /// Of this pass over this chunk, which no other has.
+    /// Of this dispatch, which no other has.
     pub stamp: u32,
     /// Vec4s of margins, direction margins or residuals before their stamp.
     pub state: u32,

@@ -1,8 +1,8 @@
 //! What was made of what: the stamps that kernels leave behind their results, made once more on the host.
 //!
 //! A driver may leave a command out and say nothing. Then a buffer holds what was there before, and its sums are those of
-//! another pass. So every pass over a chunk has a number of its own, parameters and centres have one behind their last
-//! value, and a kernel leaves behind its results a hash of the number of its pass and of what stands behind each buffer that
+//! another pass. So every dispatch over a chunk has a number of its own, parameters and centres have one behind their last
+//! value, and a kernel leaves behind its results a hash of its number and of what stands behind each buffer that
 //! it read (the prelude has the arithmetic). Row state carries its stamp along. When slots come back, each of their
 //! workgroups' stamps must be the one that the host expects, and so everything that led to them was done.
 
@@ -83,9 +83,10 @@ impl Stamps {
         self.centres.get() as f32
     }
 
-    /// Fills in what a description of a pass over a chunk says of stamps; `state` is a chunk's vec4s of row state.
+    /// Fills in what the description of a dispatch over a chunk says of stamps; `state` is a chunk's vec4s of row state. Each
+    /// has a stamp of its own: descriptions of another submission, at the same places, would show.
     pub(super) fn complete(&self, pass: &mut Pass, chunk: usize, state: usize) {
-        pass.stamp = mixed(mixed(self.serial.get(), 0x9a55), chunk as u32);
+        pass.stamp = mixed(mixed(self.next(), 0x9a55), chunk as u32);
         pass.state = state as u32;
         pass.inputs = self.parameters.get().0;
     }
