@@ -289,6 +289,47 @@ fn a_column_has_one_part_in_a_model() {
     });
 }
 
+/// The levels of a category are of its kind, so that a value of a table finds its own.
+#[test]
+fn a_category_has_levels_of_its_kind() {
+    let place = small_table();
+    place.done("train data.parquet --label y --features x,z,g --device cpu -o model.json");
+    let whole = place.read("model.json");
+    for (kind, level) in [
+        ("text", json!(3.5)),
+        ("text", json!(true)),
+        ("boolean", json!(1)),
+        ("boolean", json!("yes")),
+        ("numeric", json!("three")),
+        ("numeric", json!(false)),
+        ("time", json!("noon")),
+    ] {
+        fs::write(place.path("model.json"), &whole).expect("it is written");
+        change(&place, |model| {
+            model["categories"][0]["kind"] = json!(kind);
+            let levels = model["categories"][0]["levels"].as_array_mut().expect("levels");
+            for (index, place) in levels.iter_mut().enumerate() {
+                *place = match kind {
+                    "text" => json!(format!("level {index}")),
+                    "boolean" => json!(index == 0),
+                    _ => json!(index),
+                };
+            }
+            levels[1] = level.clone();
+            // Whatever the levels are called, the features are as many, and bear their names.
+            let names: Vec<String> =
+                levels.iter().map(|level| level.as_str().map_or_else(|| level.to_string(), str::to_owned)).collect();
+            let reference = names.len() - model["features"].as_array().expect("features").len() + 2;
+            let features = model["features"].as_array_mut().expect("features");
+            for (feature, name) in features[2..].iter_mut().zip(&names[reference..]) {
+                feature["name"] = json!(format!("g={name}"));
+            }
+        });
+        let fact = ["is a damaged model", &format!("is {kind} and has the level")];
+        assert_refused(&place, "predict -m model.json data.parquet -o -", &[], &fact, &["train it again"]);
+    }
+}
+
 // ---- a model without features ---------------------------------------------------------------------------------
 
 /// The intercept is the log odds, its variance `1 / n p (1 - p)`.
