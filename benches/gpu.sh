@@ -1,10 +1,12 @@
 #!/bin/sh
 # All that the first minutes on a GPU are wanted for, in one call of twelve minutes at most. Each part has a time of its own
-# and writes a file of its own as it goes, so that what was measured stays if a later part hangs.
+# and writes a file of its own as it goes, so that what was measured stays if a later part hangs; what no time is left for is
+# named.
 #
 #     benches/gpu.sh [FOLDER]         default: target/gpu; keep it under docs/benchmarks/ with its date
 #
 #     DEVICE=gpu                      an index or a part of a name of `gpu-logreg devices`
+#     MINUTES=12                      for all parts together
 #     SIZES=small                     small tables, and a software adapter will do: the dry run
 #     PROGRAM, TESTS                  the binary, and the folder with the test binaries, if not those of target/release
 #     PYTHON                          with PyTorch, for the last part; it is left out otherwise
@@ -28,6 +30,13 @@ begin=$(date +%s)
 part() {
     name=$1 limit=$2
     shift 2
+    left=$((${MINUTES:-12} * 60 + begin - $(date +%s)))
+    if [ "$left" -lt 5 ]; then
+        echo "no time is left: $name: NOT DONE" | tee -a "$out/parts.txt"
+        failed="${failed:-} $name"
+        return
+    fi
+    [ "$limit" -lt "$left" ] || limit=$left
     status=0
     {
         date -u '+%F %T'

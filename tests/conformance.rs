@@ -556,6 +556,10 @@ fn the_bits_do_not_depend_on_where_the_chunks_are_kept(subject: &Subject) -> Che
                 return Err(format!("large chunks in {memory} bytes: {placement:?}"));
             }
         }
+        // However large a chunk may be, the device has to bind it.
+        let large = gpu.clone().with_large_chunks_of(usize::MAX, 4 << 20);
+        let table = large.reserve(Shape::plain(3_000_000, 14), &Limits::default());
+        table.map_err(|e| format!("chunks of any size: {e}"))?;
         let small = Subject { gpu: Some(gpu.clone().with_memory(2 * record)), ..subject.clone() };
         let refused =
             small.gpu.as_ref().map(|gpu| gpu.reserve(Shape::plain(4_000_000, 60), &Limits::default()).is_err());

@@ -377,8 +377,10 @@ impl Gpu {
     /// Room for the whole table on the device in chunks of at most `chunk_bytes`; `None` where there is none.
     fn reserve_whole(&self, design: &Design, chunk_bytes: usize) -> Result<Option<GpuTable>> {
         let shape = design.shape;
+        let limits = self.device.limits();
+        let bound = limits.max_storage_buffer_binding_size.min(limits.max_buffer_size) as usize;
         // The row state of a chunk comes to the host in one piece.
-        let chunk_bytes = chunk_bytes.min(self.chunk_bytes / shape.margins() * shape.columns);
+        let chunk_bytes = chunk_bytes.min(bound).min(self.chunk_bytes / shape.margins() * shape.columns);
         self.kernels.prepare(&self.device, shape);
         self.trouble.check()?;
         GpuTable::whole(self, Layout::new(shape, chunk_bytes), design)
