@@ -11,6 +11,7 @@ pub mod bench;
 pub mod cli;
 pub mod data;
 pub mod error;
+pub mod fold;
 pub mod generative;
 pub mod logistic;
 pub mod matrix;

@@ -61,10 +61,11 @@ const fn module(name: &'static str, uses: &'static [&'static str]) -> Module {
 const MODULES: &[Module] = &[
     // The ground: errors, scalar functions, matrices, and the traits through which the parts see each other.
     module("error", &[]),
+    module("fold", &[]),
     module("logistic", &[]),
     module("softmax", &["logistic"]),
     module("generative", &["matrix"]),
-    module("matrix", &["vectors"]),
+    module("matrix", &["fold", "vectors"]),
     module("objective", &["error", "matrix"]),
     module("monitor", &["error"]),
     module("vectors", &[]),
@@ -88,6 +89,7 @@ const MODULES: &[Module] = &[
         &[
             "data",
             "error",
+            "fold",
             "generative",
             "logistic",
             "matrix",

@@ -67,15 +67,18 @@ fn every_file_is_a_kernel_and_every_kernel_a_file() {
         let path = entry.expect("an entry of the folder").path();
         let name = path.file_name().and_then(|name| name.to_str()).expect("a readable name");
         let kernel = name.strip_suffix(".wgsl").unwrap_or_else(|| panic!("{name} in shaders/ is not WGSL"));
-        if kernel != "prelude" {
-            files.insert(kernel.to_owned(), std::fs::read_to_string(&path).expect("a readable shader"));
-        }
+        files.insert(kernel.to_owned(), std::fs::read_to_string(&path).expect("a readable shader"));
     }
+    let [prelude, product] = ["prelude", "product"].map(|part| files.remove(part).expect("a part of several kernels"));
+    assert_eq!(prelude, PRELUDE);
     let mut checked = 0;
     for (kernel, source) in sources() {
         let file = files.get(kernel.name()).unwrap_or_else(|| panic!("{kernel:?} has no file of its name"));
-        let whole = format!("{PRELUDE}{file}");
-        assert!(source == whole, "{kernel:?}: the source is not the prelude and its file");
+        let whole = match kernel {
+            Kernel::Hessian | Kernel::Gram => format!("{prelude}{product}{file}"),
+            _ => format!("{prelude}{file}"),
+        };
+        assert!(source == whole, "{kernel:?}: the source is not what its file and the parts say");
         parse(source).unwrap_or_else(|error| panic!("{kernel:?}: {error}"));
         checked += 1;
     }

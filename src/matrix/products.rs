@@ -2,6 +2,7 @@
 
 use nalgebra::DMatrix;
 
+use crate::fold::Monoid;
 use crate::matrix::{Symmetric, dense};
 
 /// `sum_k f_k x_k x_k'` over rows k with columns x `[columns x columns]`, and what its additions have rounded away, so that
@@ -61,6 +62,12 @@ impl Products {
 /// `X'FX` `[columns x columns]` of many columns, panel by panel of weighted rows.
 #[derive(Clone, Debug)]
 pub struct Squares(DMatrix<f64>);
+
+impl Monoid for Squares {
+    fn join(&mut self, following: Self) {
+        self.0 += following.0;
+    }
+}
 
 impl Squares {
     /// No rows yet.

@@ -1,13 +1,20 @@
-//! The CPU backend: f64 arithmetic over f32 columns, on all cores, the same bits every time.
+//! The CPU engine: f64 arithmetic over f32 columns, on all cores, the same bits every time.
 //!
 //! It is the reference that the GPU is checked against, so it is plain: one function for a block, the
-//! same blocks and the same order of their sums whatever the threads do and wherever the chunks are kept.
+//! same blocks and the same tree of their sums whatever the threads do and wherever the chunks are kept. What differs
+//! between two classes and several is their [`Loss`].
 
 mod bandwidth;
 mod block;
+mod columns;
+mod diagonal;
+mod hessian;
+mod logistic;
+mod loss;
 mod moments;
 mod product;
 mod softmax;
+mod stored;
 mod tables;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,22 +22,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rayon::prelude::*;
 
 use crate::backend::layout::Layout;
-use crate::backend::storage::{
-    HostRecords, Limits, Part, Placement, RecordColumns, RecordLayout, Touched, chunk_bytes, record_of,
-};
-use crate::backend::{Backend, KeptRows, Loading, RowTerms, checked_weight, divisor, weight_of_block};
-use crate::data::{Column, Design, Store};
+use crate::backend::storage::{HostRecords, Limits, Part, Placement, RecordColumns, Touched, chunk_bytes, record_of};
+use crate::backend::{Backend, KeptRows, Loading, RowTerms};
+use crate::data::{Column, Design, Shape, Store};
 use crate::error::Result;
+use crate::fold::{Fold, Segments};
 use crate::generative::Moments;
-use crate::logistic::terms;
 use crate::matrix::{FewRows, Squares, Symmetric};
-use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Probe};
+use crate::objective::{Evaluation, Line, Need, Objective, Passes, Probe};
 use crate::vectors::in_vectors;
 
 pub(super) use bandwidth::read_bandwidth;
-use block::{At, Beside, Block, Columns, Nothing, Sums, block_rows, product_rows};
-use product::{Panel, Product, Roots, is_wide};
+use block::{At, Block, Sums, block_rows, product_rows};
+use diagonal::Border;
+use hessian::{PairEntries, Pairs, Panel, Roots, Square, is_wide, matrix_of};
+use logistic::Logistic;
+use loss::{Factors, Loss, Nothing, TileSink};
+use product::Entries;
 use softmax::Softmax;
+use stored::{ALL_BLOCKS, BLOCK_BY_BLOCK, Jobs, Stored};
 use tables::Tables;
 
 /// A table being filled.
@@ -39,6 +49,13 @@ pub struct CpuTable {
     tables: Arc<Tables>,
     records: HostRecords,
     keeps_rows: bool,
+}
+
+/// Of the bytes of a chunk, those of its features where one margin a row comes beside them: other margins take their share.
+fn share_of_features(shape: Shape, bytes: usize) -> usize {
+    let features = 4 * shape.columns.max(1);
+    let share = features as f64 / (features + 16 * (shape.margins() - 1)) as f64;
+    (bytes as f64 * share) as usize
 }
 
 impl CpuTable {
@@ -56,10 +73,12 @@ impl CpuTable {
     pub fn with_chunk_bytes(design: impl Into<Design>, chunk_bytes: usize, limits: &Limits) -> Result<Self> {
         let design = design.into();
         let shape = design.shape;
-        let (block_rows, chunk_bytes) = match shape.classes {
-            None => (block_rows(shape.columns), chunk_bytes),
-            Some(_) => (softmax::block_rows(shape), softmax::chunk_bytes(shape, chunk_bytes)),
+        let tile = match shape.classes {
+            None => Logistic.tile_rows(shape.columns),
+            Some(_) => Softmax(shape.margins()).tile_rows(shape.columns),
         };
+        let block_rows = block_rows(shape.columns, shape.margins(), tile);
+        let chunk_bytes = share_of_features(shape, chunk_bytes);
         let layout = Layout::of_blocks(shape, block_rows, product_rows(shape), chunk_bytes);
         let record = record_of(&layout, size_of::<f64>());
         let records = HostRecords::new(layout.chunks(), record, limits)?;
@@ -93,15 +112,10 @@ impl Loading for CpuTable {
 
     fn finish(self: Box<Self>) -> Result<Box<dyn Backend>> {
         let Self { layout, tables, records, keeps_rows } = *self;
-        let weight = layout.shape.rows as f64;
-        let mut cpu =
-            Cpu { layout, tables, records, keeps_rows, kept: None, weight, passes: Passes::default(), last_step: 0.0 };
-        if layout.shape.weights {
-            cpu.weight = cpu.sum_row_weights()?;
-        }
+        let stored = Stored::new(layout, tables, records)?;
         Ok(match layout.shape.classes {
-            None => Box::new(cpu),
-            Some(_) => Box::new(Softmax::new(cpu)),
+            None => Box::new(Cpu::new(Logistic, stored, keeps_rows)),
+            Some(_) => Box::new(Cpu::new(Softmax(layout.shape.margins()), stored, keeps_rows)),
         })
     }
 }
@@ -124,72 +138,17 @@ impl Store for CpuStore<'_> {
     }
 }
 
-/// The CPU backend with a table.
-pub struct Cpu {
-    layout: Layout,
-    tables: Arc<Tables>,
-    records: HostRecords,
+/// The CPU engine with a table.
+struct Cpu<L> {
+    loss: L,
+    stored: Stored,
     /// Hessians are kept as weighted rows; the rows, once there was one.
     keeps_rows: bool,
     kept: Option<Arc<FewRows>>,
-    /// N, the sum of the row weights.
-    weight: f64,
     passes: Passes,
     /// The step of the last evaluation from where the objective stands.
     last_step: f64,
 }
-
-/// The blocks of the chunk in a record.
-fn blocks<'a>(
-    layout: &Layout,
-    tables: &'a Tables,
-    record: &RecordLayout,
-    chunk: usize,
-    bytes: &'a mut [u8],
-) -> impl Iterator<Item = Block<'a>> + use<'a> {
-    let rows = layout.rows_of(chunk);
-    let block_rows = layout.block_rows;
-    let stride = record.stride;
-    let (columns, state) = bytes.split_at_mut(record.range(Part::Margins).start);
-    let columns: &'a [u8] = columns;
-    let part = |part| bytemuck::cast_slice::<u8, f32>(&columns[record.range(part)]);
-    let (values, labels) = (part(Part::Features), part(Part::Labels));
-    let row_weights = record.shape.weights.then(|| part(Part::RowWeights));
-    let offsets = record.shape.offsets.then(|| part(Part::Offsets));
-    let per_row = record.shape.margins();
-    let (margins, direction_margins) = bytemuck::cast_slice_mut::<u8, f64>(state).split_at_mut(per_row * stride);
-    labels[..rows]
-        .chunks(block_rows)
-        .zip(margins[..per_row * rows].chunks_mut(per_row * block_rows))
-        .zip(direction_margins[..per_row * rows].chunks_mut(per_row * block_rows))
-        .enumerate()
-        .map(move |(index, ((labels, margins), direction_margins))| {
-            let (first, rows) = (index * block_rows, labels.len());
-            Block {
-                columns: Columns { tables, values, stride, first, rows },
-                labels,
-                row_weights: row_weights.map(|weights| &weights[first..first + rows]),
-                offsets: offsets.map(|offsets| &offsets[first..first + rows]),
-                margins,
-                direction_margins,
-            }
-        })
-}
-
-/// How the blocks of a pass become jobs.
-#[derive(Clone, Copy)]
-struct Jobs {
-    /// Blocks of a job.
-    blocks: usize,
-    /// Jobs at a time, because each holds memory of its own.
-    at_a_time: usize,
-}
-
-/// A job a block, all of them at once.
-const BLOCK_BY_BLOCK: Jobs = Jobs { blocks: 1, at_a_time: usize::MAX };
-
-/// All blocks of a chunk in one job.
-const ALL_BLOCKS: Jobs = Jobs { blocks: usize::MAX, at_a_time: 1 };
 
 /// Rows of a panel, a power of two as those of a block.
 const PANEL_ROWS: usize = 512;
@@ -197,255 +156,184 @@ const PANEL_ROWS: usize = 512;
 /// Memory of the panels of rows that wait to be multiplied at most; two of them whatever their size.
 const PANELS_BYTES: usize = 32 << 20;
 
-/// Memory of the products that wait to be added at most; one of them whatever its size.
-const PRODUCTS_BYTES: usize = 1 << 30;
+/// Rows of a sum of panels at least, and for each column: adding up two such sums takes far less than the panels did.
+const SUM_ROWS: usize = 1 << 17;
+const SUM_ROWS_A_COLUMN: usize = 64;
 
 const FEATURES: Touched = [&[Part::Features], &[]];
 const OUTCOMES: Touched = [&[Part::Labels, Part::RowWeights, Part::Offsets], &[]];
-// Of what is touched, row weights and offsets are empty where the table has none.
-const ROW_WEIGHTS: Touched = [&[Part::RowWeights], &[]];
 const PROBE: Touched = [&[Part::Labels, Part::RowWeights, Part::Margins, Part::DirectionMargins], &[]];
 const ADVANCE: Touched = [&[Part::Margins, Part::DirectionMargins], &[Part::Margins]];
-const FROM_MARGINS: Touched = [&[Part::Features, Part::Labels, Part::RowWeights, Part::Margins], &[]];
 
 /// What an evaluation touches.
 fn touched(at: At<'_>) -> Touched {
     match at {
-        At::Point(_) => {
-            const READ: &[Part] = &[Part::Features, Part::Labels, Part::RowWeights, Part::Offsets];
-            [READ, &[Part::Margins, Part::DirectionMargins]]
-        }
+        At::Point(_) => [&[Part::Features, Part::Labels, Part::RowWeights, Part::Offsets], &[Part::Margins]],
         At::Along(..) => [&[Part::Features, Part::Labels, Part::RowWeights, Part::Margins], &[Part::DirectionMargins]],
-        At::Here => FROM_MARGINS,
+        At::Here => [&[Part::Features, Part::Labels, Part::RowWeights, Part::Margins], &[]],
     }
 }
 
-impl Cpu {
-    /// Runs `work` on every block of the table, and hands what it makes to `take` in the order of the blocks.
-    fn pass<T: Send>(
+impl<L: Loss> Cpu<L> {
+    fn new(loss: L, stored: Stored, keeps_rows: bool) -> Self {
+        Self { loss, stored, keeps_rows, kept: None, passes: Passes::default(), last_step: 0.0 }
+    }
+
+    /// Places of a vector with those of all margins.
+    fn wide(&self) -> usize {
+        self.loss.margins() * self.stored.tables.wide()
+    }
+
+    /// One pass over the features: loss, slope, curvature and gradient as means. A sink gets the tiles of each job while
+    /// the cache holds them, so that the pass still streams them once; `take` gets the sinks in their order.
+    fn evaluate<S: TileSink<L> + Send>(
         &mut self,
-        touched: Touched,
+        at: At<'_>,
         jobs: Jobs,
-        work: impl Fn(&mut [Block<'_>]) -> T + Sync,
-        mut take: impl FnMut(T),
-    ) -> Result<()> {
-        let Self { layout, tables, records, .. } = self;
-        let layout = *layout;
-        let record = records.layout;
-        let mut run = |mut blocks: Vec<Block<'_>>| {
-            for few in blocks.chunks_mut(jobs.blocks.saturating_mul(jobs.at_a_time)) {
-                let made: Vec<T> = few.par_chunks_mut(jobs.blocks).map(&work).collect();
-                made.into_iter().for_each(&mut take);
-            }
-        };
-        let in_memory = records.in_memory().enumerate();
-        run(in_memory.flat_map(|(chunk, bytes)| blocks(&layout, tables, &record, chunk, bytes)).collect());
-        records.stream_scratch(touched, |mut visit| {
-            if let Some(visit) = &mut visit {
-                run(blocks(&layout, tables, &record, visit.index, visit.record).collect());
-            }
-            Ok(visit)
+        sink: impl Fn(&[Block<'_>]) -> S + Sync,
+        mut take: impl FnMut(S),
+    ) -> Result<Sums> {
+        self.passes.data += 1;
+        let (loss, columns, wide) = (self.loss, self.stored.layout.shape.columns, self.wide());
+        let mut sums = Fold::default();
+        self.stored.pass(
+            touched(at),
+            jobs,
+            |blocks| {
+                let (mut sink, mut space) = (sink(blocks), loss.workspace(columns));
+                let mut sums = Fold::default();
+                for block in blocks {
+                    sums.push(in_vectors(
+                        #[inline(always)]
+                        || block.evaluate(loss, at, &mut space, &mut sink),
+                    ));
+                }
+                (sums.finish(), sink)
+            },
+            |(of_job, sink)| {
+                if let Some(of_job) = of_job {
+                    sums.push(of_job);
+                }
+                take(sink);
+            },
+        )?;
+        let sums = sums.finish().unwrap_or_else(|| Sums::zero(wide));
+        let n = self.stored.divisor();
+        Ok(Sums {
+            loss: sums.loss / n,
+            slope: sums.slope / n,
+            curvature: sums.curvature / n,
+            gradient: self.stored.means_of_parameters(&sums.gradient),
         })
     }
 
-    /// N, from the row weights as they are stored.
-    fn sum_row_weights(&mut self) -> Result<f64> {
-        let mut weight = 0.0;
-        let of_block = |blocks: &mut [Block<'_>]| blocks[0].row_weights.map_or(0.0, weight_of_block);
-        self.pass(ROW_WEIGHTS, BLOCK_BY_BLOCK, of_block, |of_block| weight += of_block)?;
-        checked_weight(weight)
-    }
-
-    /// One pass over the features: loss, slope, curvature and gradient, summed in block order.
-    fn evaluate(&mut self, at: At<'_>) -> Result<Sums> {
-        let (sums, _) = self.evaluate_beside(at, || Nothing)?;
-        Ok(sums)
-    }
-
-    /// One pass over the features, with what `beside` makes of each block.
-    fn evaluate_beside<B: Beside + Send>(
-        &mut self,
-        at: At<'_>,
-        beside: impl Fn() -> B + Sync,
-    ) -> Result<(Sums, Vec<B>)> {
-        self.passes.data += 1;
-        let mut sums = Sums::zero(self.tables.wide());
-        let mut made = Vec::new();
-        self.pass(
-            touched(at),
-            BLOCK_BY_BLOCK,
-            |blocks| {
-                let mut beside = beside();
-                (evaluate(&mut blocks[0], at, &mut beside), beside)
-            },
-            |(part, beside)| {
-                sums.add(&part);
-                made.push(beside);
-            },
-        )?;
-        self.mean(&mut sums);
-        Ok((sums, made))
-    }
-
-    /// Sums over the rows become means, and what belongs to parameters is in their order.
-    fn mean(&self, sums: &mut Sums) {
-        let n = divisor(self.weight);
-        sums.loss /= n;
-        sums.slope /= n;
-        sums.curvature /= n;
-        sums.gradient = self.of_parameters(&sums.gradient, n);
-    }
-
-    /// Of wide sums, those of the parameters, divided by `n`.
-    fn of_parameters(&self, wide: &[f64], n: f64) -> Vec<f64> {
-        self.tables.narrow(wide).into_iter().map(|sum| sum / n).collect()
-    }
-
-    /// One pass over the features, with what is needed of the Hessian: each tile gives it while the cache holds its
-    /// columns, so that the pass still streams them once.
+    /// An evaluation, with what is needed of the Hessian.
     fn evaluation(&mut self, at: At<'_>, need: Need) -> Result<Evaluation> {
         let (sums, diagonal, hessian) = match need {
-            Need::Gradient => (self.evaluate(at)?, None, None),
+            Need::Gradient => {
+                let jobs = Stored::block_by_block(self.wide());
+                (self.evaluate(at, jobs, |_| Nothing, drop)?, None, None)
+            }
             Need::Diagonal => {
-                let (sums, diagonal) = self.evaluate_with_diagonal(at)?;
+                let (loss, columns) = (self.loss, self.stored.layout.shape.columns);
+                let wide = self.stored.tables.wide();
+                let mut diagonal = Fold::default();
+                let jobs = Stored::block_by_block(3 * self.wide());
+                let sink = |_: &[Block<'_>]| Border::new(loss, columns, wide);
+                let sums = self.evaluate(at, jobs, sink, |border| diagonal.push(border.into_diagonal()))?;
+                let mut diagonal =
+                    diagonal.finish().unwrap_or_else(|| Border::new(loss, columns, wide).into_diagonal());
+                for vector in [&mut diagonal.own, &mut diagonal.with_intercept] {
+                    *vector = self.stored.means_of_parameters(vector);
+                }
                 (sums, Some(diagonal), None)
             }
             Need::Hessian => {
-                let (sums, hessian) = self.product(Some(at), |z, _| terms(z, 0.0).curvature)?;
+                let (sums, hessian) = self.product(at, Factors::Curvatures)?;
                 (sums, None, Some(hessian))
             }
         };
         Ok(Evaluation { value: sums.loss, gradient: sums.gradient, diagonal, hessian })
     }
 
-    /// [`Cpu::evaluate`], with the diagonal of `X'SX / N` and its row of the intercept where the rows then stand.
-    fn evaluate_with_diagonal(&mut self, at: At<'_>) -> Result<(Sums, Diagonal)> {
-        let wide = self.tables.wide();
-        let zero = || Diagonal { own: vec![0.0; wide], with_intercept: vec![0.0; wide] };
-        let (sums, partial) = self.evaluate_beside(at, zero)?;
-        let n = divisor(self.weight);
-        let mut sum = zero();
-        for part in &partial {
-            for j in 0..wide {
-                sum.own[j] += part.own[j] / n;
-                sum.with_intercept[j] += part.with_intercept[j] / n;
-            }
-        }
-        let [own, with_intercept] = [sum.own, sum.with_intercept].map(|wide| self.tables.narrow(&wide));
-        Ok((sums, Diagonal { own, with_intercept }))
-    }
-
-    /// One pass over the features: `X'FX / N` where the rows stand, x extended by 1, with a factor for each row from its
-    /// margin and label, times the row weight; first an evaluation `at` a point, if there is one. Each run of blocks that are summed
-    /// together is a job of its own, and their sums are added in order.
-    fn product(
-        &mut self,
-        at: Option<At<'_>>,
-        factor: impl Fn(f64, f64) -> f64 + Copy + Sync + Send,
-    ) -> Result<(Sums, Symmetric)> {
-        self.passes.data += 1;
+    /// One pass over the features: an evaluation, and `X'FX / N` where the rows then stand, x extended by 1, with factors
+    /// times the row weight. Each run of blocks that are summed together is a job of its own.
+    fn product(&mut self, at: At<'_>, what: Factors) -> Result<(Sums, Symmetric)> {
         self.passes.hessian += 1;
+        // The factors of two margins may be negative, and have no roots.
+        if self.loss.margins() > 1 {
+            return self.product_of_pairs(at, what);
+        }
         if self.keeps_rows {
-            return self.product_of_kept_rows(at, factor);
+            return self.product_of_kept_rows(at, what);
         }
-        if is_wide(&self.tables) {
-            return self.wide_product(at, factor);
+        if is_wide(&self.stored.tables) {
+            return self.product_of_panels(at, what);
         }
-        let tables = Arc::clone(&self.tables);
-        let mut sums = Sums::zero(tables.wide());
-        let mut product = Product::new(&tables, factor);
-        // Each job holds a matrix of its own.
-        let jobs = Jobs {
-            blocks: self.layout.hessian_rows / self.layout.block_rows,
-            at_a_time: (PRODUCTS_BYTES / product.bytes()).clamp(1, 4 * rayon::current_num_threads()),
-        };
-        self.pass(
-            at.map_or(FROM_MARGINS, touched),
-            jobs,
-            |run| {
-                let mut product = Product::new(&tables, factor);
-                let mut sums = Sums::zero(tables.wide());
-                for block in run {
-                    match at {
-                        Some(at) => sums.add(&evaluate(block, at, &mut product)),
-                        None => in_vectors(
-                            #[inline(always)]
-                            || block.visit(&mut product),
-                        ),
-                    }
-                }
-                (sums, product)
-            },
-            |(part, of_run)| {
-                sums.add(&part);
-                product.add(&of_run);
-            },
-        )?;
-        self.mean(&mut sums);
-        Ok((sums, product.matrix(divisor(self.weight))))
+        let (tables, loss) = (Arc::clone(&self.stored.tables), self.loss);
+        let zero = Entries::new(&tables);
+        let jobs = self.stored.together(zero.bytes());
+        let mut entries = self.stored.segments(jobs, zero.bytes());
+        let sink = |_: &[Block<'_>]| Square::new(&tables, loss, what);
+        let sums = self.evaluate(at, jobs, sink, |square| entries.push(square.into_entries()))?;
+        let n = self.stored.divisor();
+        Ok((sums, matrix_of(&entries.finish().unwrap_or(zero), n)))
     }
 
-    /// As [`Cpu::product`], of many columns: one matrix, to which all cores add some rows after the others.
-    fn wide_product(
-        &mut self,
-        at: Option<At<'_>>,
-        factor: impl Fn(f64, f64) -> f64 + Copy + Sync + Send,
-    ) -> Result<(Sums, Symmetric)> {
-        let columns = self.tables.plain() + 1;
-        let mut sums = Sums::zero(self.tables.wide());
-        let mut squares = Squares::zero(columns);
+    /// As [`Cpu::product`], of several margins.
+    fn product_of_pairs(&mut self, at: At<'_>, what: Factors) -> Result<(Sums, Symmetric)> {
+        let (tables, loss) = (Arc::clone(&self.stored.tables), self.loss);
+        assert!(tables.pattern().is_none(), "a softmax has its Hessians whole");
+        let zero = PairEntries::new(&tables, loss.margins());
+        let jobs = self.stored.together(zero.bytes());
+        let mut entries = self.stored.segments(jobs, zero.bytes());
+        let sink = |_: &[Block<'_>]| Pairs::new(&tables, loss, what);
+        let sums = self.evaluate(at, jobs, sink, |pairs| entries.push(pairs.into_entries()))?;
+        let n = self.stored.divisor();
+        Ok((sums, entries.finish().unwrap_or(zero).matrix(loss.margins(), n)))
+    }
+
+    /// As [`Cpu::product`], of many columns and one margin: one matrix, to which all cores add some rows after the others.
+    fn product_of_panels(&mut self, at: At<'_>, what: Factors) -> Result<(Sums, Symmetric)> {
+        let (loss, layout) = (self.loss, self.stored.layout);
+        let columns = self.stored.tables.plain() + 1;
         // Fresh memory of this size is cleared by the system every time.
         let spare: Mutex<Vec<Vec<f64>>> = Mutex::new(Vec::new());
         let spare_panels = || spare.lock().unwrap_or_else(PoisonError::into_inner);
         // A product of many rows goes by the sums less often. Chunks are whole runs of blocks that are summed together.
-        let [in_panel, together] = [PANEL_ROWS, self.layout.hessian_rows].map(|rows| rows / self.layout.block_rows);
+        let [in_panel, together] = [PANEL_ROWS, layout.hessian_rows].map(|rows| rows / layout.block_rows);
         let blocks = in_panel.clamp(1, together);
-        let bytes = size_of::<f64>() * blocks * self.layout.block_rows * columns;
-        self.pass(
-            at.map_or(FROM_MARGINS, touched),
-            Jobs { blocks, at_a_time: (PANELS_BYTES / bytes).clamp(2, 64) },
-            |run| {
+        let rows = blocks * layout.block_rows;
+        let jobs = Jobs { blocks, at_a_time: (PANELS_BYTES / (size_of::<f64>() * rows * columns)).clamp(2, 64) };
+        let bytes = size_of::<f64>() * columns * columns;
+        let of_sum = (SUM_ROWS / rows).max((SUM_ROWS_A_COLUMN * columns).div_ceil(rows)).next_power_of_two();
+        let mut squares = Segments::of(self.stored.parts_of_segment(jobs, bytes).max(of_sum));
+        let sums = self.evaluate(
+            at,
+            jobs,
+            |blocks| {
                 let memory = spare_panels().pop().unwrap_or_default();
-                let rows = run.iter().map(|block| block.labels.len()).sum();
-                let mut panel = Panel::new(columns, rows, factor, memory);
-                let sums = beside_evaluations(run, at, &mut panel, columns);
-                (sums, panel.columns)
+                let rows = blocks.iter().map(|block| block.labels.len()).sum();
+                Panel::new(columns, rows, loss, what, memory)
             },
-            |(of_run, panel)| {
-                sums.add(&of_run);
-                squares.add(&panel);
+            |panel| {
+                let panel = panel.into_columns();
+                squares.push_with(1, || Squares::zero(columns), |squares: &mut Squares| squares.add(&panel));
                 spare_panels().push(panel);
             },
         )?;
-        self.mean(&mut sums);
-        Ok((sums, squares.divided_by(divisor(self.weight))))
+        let squares = squares.finish().unwrap_or_else(|| Squares::zero(columns));
+        Ok((sums, squares.divided_by(self.stored.divisor())))
     }
 
-    /// As [`Cpu::product`], of rows that are kept as they are.
-    fn product_of_kept_rows(
-        &mut self,
-        at: Option<At<'_>>,
-        factor: impl Fn(f64, f64) -> f64 + Copy + Sync + Send,
-    ) -> Result<(Sums, Symmetric)> {
-        let wide = self.tables.wide();
-        let mut sums = Sums::zero(wide);
-        let mut roots = Vec::with_capacity(self.layout.shape.rows);
-        self.pass(
-            at.map_or(FROM_MARGINS, touched),
-            BLOCK_BY_BLOCK,
-            |blocks| {
-                let mut of_block = Roots::new(blocks[0].labels.len(), factor);
-                let sums = beside_evaluations(blocks, at, &mut of_block, wide);
-                (sums, of_block.roots)
-            },
-            |(of_block, roots_of_block)| {
-                sums.add(&of_block);
-                roots.extend(roots_of_block);
-            },
-        )?;
-        self.mean(&mut sums);
+    /// As [`Cpu::product`], of rows with one margin that are kept as they are.
+    fn product_of_kept_rows(&mut self, at: At<'_>, what: Factors) -> Result<(Sums, Symmetric)> {
+        let loss = self.loss;
+        let mut roots = Vec::with_capacity(self.stored.layout.shape.rows);
+        let sink = |blocks: &[Block<'_>]| Roots::new(blocks[0].labels.len(), loss, what);
+        let sums = self.evaluate(at, BLOCK_BY_BLOCK, sink, |of_block| roots.extend(of_block.into_roots()))?;
         let mut matrix = Symmetric::of_few_rows(self.kept_columns()?, roots);
-        matrix.scale(1.0 / divisor(self.weight));
+        matrix.scale(1.0 / self.stored.divisor());
         Ok((sums, matrix))
     }
 
@@ -454,10 +342,10 @@ impl Cpu {
         if let Some(kept) = &self.kept {
             return Ok(Arc::clone(kept));
         }
-        let (columns, all) = (self.tables.plain() + 1, self.layout.shape.rows);
+        let (columns, all) = (self.stored.tables.plain() + 1, self.stored.layout.shape.rows);
         let mut kept: Vec<f32> = Vec::new();
         let mut first = 0;
-        self.pass(
+        self.stored.pass(
             FEATURES,
             ALL_BLOCKS,
             |blocks| {
@@ -496,29 +384,27 @@ impl Cpu {
     /// `phi`, `phi'`, `phi''` at `step`, from the cached margins alone.
     fn probe(&mut self, step: f64) -> Result<Probe> {
         self.passes.line += 1;
-        let mut sums = [0.0; 3];
-        self.pass(
+        let (loss, columns) = (self.loss, self.stored.layout.shape.columns);
+        let mut sums = Fold::default();
+        self.stored.pass(
             PROBE,
             BLOCK_BY_BLOCK,
             |blocks| {
+                let mut space = loss.workspace(columns);
                 in_vectors(
                     #[inline(always)]
-                    || blocks[0].probe(step),
+                    || blocks[0].probe(loss, step, &mut space),
                 )
             },
-            |block| {
-                for (sum, term) in sums.iter_mut().zip(block) {
-                    *sum += term;
-                }
-            },
+            |of_block| sums.push(of_block),
         )?;
-        let [value, slope, curvature] = sums.map(|sum| sum / divisor(self.weight));
+        let [value, slope, curvature] = sums.finish().unwrap_or_default().map(|sum| sum / self.stored.divisor());
         Ok(Probe { step, value, slope, curvature })
     }
 
     /// `z += step u`: the rows stand at the step now.
     fn advance(&mut self, step: f64) -> Result<()> {
-        self.pass(
+        self.stored.pass(
             ADVANCE,
             BLOCK_BY_BLOCK,
             |blocks| {
@@ -532,51 +418,28 @@ impl Cpu {
     }
 }
 
-/// What `beside` makes of each tile of some blocks, first evaluated `at` a point, if there is one; and their sums, `[wide]`.
-fn beside_evaluations(blocks: &mut [Block<'_>], at: Option<At<'_>>, beside: &mut impl Beside, wide: usize) -> Sums {
-    let mut sums = Sums::zero(wide);
-    for block in blocks {
-        match at {
-            Some(at) => sums.add(&evaluate(block, at, beside)),
-            None => in_vectors(
-                #[inline(always)]
-                || block.visit(beside),
-            ),
-        }
-    }
-    sums
-}
-
-/// [`Block::evaluate`] in vector registers.
-fn evaluate(block: &mut Block<'_>, at: At<'_>, beside: &mut impl Beside) -> Sums {
-    in_vectors(
-        #[inline(always)]
-        || block.evaluate(at, beside),
-    )
-}
-
-impl Objective for Cpu {
+impl<L: Loss> Objective for Cpu<L> {
     fn dimension(&self) -> usize {
-        self.layout.shape.features + 1
+        self.stored.layout.shape.parameters()
     }
 
     fn move_to(&mut self, point: &[f64], need: Need) -> Result<Evaluation> {
-        assert_eq!(point.len(), self.dimension(), "parameters of the point and of the table");
         self.last_step = 0.0;
-        let point = self.tables.widen(point);
+        let point = self.stored.widen(point);
         self.evaluation(At::Point(&point), need)
     }
 
     fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {
-        assert_eq!(direction.len(), self.dimension(), "parameters of the direction and of the table");
-        let sums = self.evaluate(At::Along(&self.tables.widen(direction), first_step))?;
+        let direction = self.stored.widen(direction);
+        let jobs = Stored::block_by_block(self.wide());
+        let sums = self.evaluate(At::Along(&direction, first_step), jobs, |_| Nothing, drop)?;
         self.last_step = first_step;
         let first = Probe { step: first_step, value: sums.loss, slope: sums.slope, curvature: sums.curvature };
         Ok(Box::new(CpuLine { cpu: self, first, gradient: sums.gradient }))
     }
 
     fn scatter(&mut self) -> Result<Symmetric> {
-        let (_, scatter) = self.product(None, |z, t| terms(z, t).residual.powi(2))?;
+        let (_, scatter) = self.product(At::Here, Factors::Residuals)?;
         Ok(scatter)
     }
 
@@ -585,14 +448,14 @@ impl Objective for Cpu {
     }
 }
 
-struct CpuLine<'a> {
-    cpu: &'a mut Cpu,
+struct CpuLine<'a, L> {
+    cpu: &'a mut Cpu<L>,
     first: Probe,
     /// Of the evaluation at the first step.
     gradient: Vec<f64>,
 }
 
-impl Line for CpuLine<'_> {
+impl<L: Loss> Line for CpuLine<'_, L> {
     fn first(&self) -> Probe {
         self.first
     }
@@ -612,13 +475,14 @@ impl Line for CpuLine<'_> {
     }
 }
 
-impl Backend for Cpu {
+impl<L: Loss> Backend for Cpu<L> {
     fn weight(&self) -> f64 {
-        self.weight
+        self.stored.weight()
     }
 
     fn moments(&mut self) -> Result<Moments> {
-        moments::of(self)
+        self.passes.data += 1;
+        moments::of(&mut self.stored)
     }
 
     fn kept_rows(&mut self) -> Result<Option<KeptRows>> {
@@ -627,7 +491,7 @@ impl Backend for Cpu {
         }
         let mut rows =
             KeptRows { columns: self.kept_columns()?, labels: Vec::new(), weights: Vec::new(), offsets: Vec::new() };
-        self.pass(
+        self.stored.pass(
             OUTCOMES,
             BLOCK_BY_BLOCK,
             |blocks| {
@@ -636,7 +500,8 @@ impl Backend for Cpu {
                     Some(values) => values.iter().map(|x| f64::from(*x)).collect(),
                     None => vec![default; labels.len()],
                 };
-                [widened(Some(labels), 0.0), widened(*row_weights, 1.0), widened(*offsets, 0.0)]
+                let offsets = offsets.map(|offsets| offsets.column(0));
+                [widened(Some(labels), 0.0), widened(*row_weights, 1.0), widened(offsets, 0.0)]
             },
             |[labels, weights, offsets]| {
                 rows.labels.extend(labels);
@@ -648,25 +513,35 @@ impl Backend for Cpu {
     }
 
     fn row_terms(&mut self) -> Result<RowTerms> {
-        let mut rows = RowTerms::default();
-        let step = self.last_step;
-        self.pass(
+        let (loss, columns, step) = (self.loss, self.stored.layout.shape.columns, self.last_step);
+        let tile = loss.tile_rows(columns);
+        // Margin by margin.
+        let mut rows: [Vec<Vec<f64>>; 3] = std::array::from_fn(|_| vec![Vec::new(); loss.margins()]);
+        self.stored.pass(
             PROBE,
             BLOCK_BY_BLOCK,
             |blocks| {
                 let block = &blocks[0];
-                let (z, u) = (block.margins.to_vec(), block.direction_margins.to_vec());
-                let states = z.iter().zip(&u).zip(block.labels);
-                let residuals: Vec<f64> =
-                    states.map(|((z, u), t)| terms(z + step * u, f64::from(*t)).residual).collect();
-                (z, u, residuals)
+                let mut space = loss.workspace(columns);
+                let mut residuals = Vec::with_capacity(block.margins.len());
+                for (first, n) in block.tiles(tile) {
+                    loss.sums(loss::Rows { row_weights: None, ..block.along(loss, step, first, n) }, &mut space);
+                    residuals.extend_from_slice(loss.residuals(n, &space));
+                }
+                [block.margins.to_vec(), block.direction_margins.to_vec(), residuals]
             },
-            |(margins, direction_margins, residuals)| {
-                rows.margins.extend(margins);
-                rows.direction_margins.extend(direction_margins);
-                rows.residuals.extend(residuals);
+            |of_block| {
+                for (rows, of_block) in rows.iter_mut().zip(of_block) {
+                    for of_tile in of_block.chunks(loss.margins() * tile) {
+                        for (rows, values) in rows.iter_mut().zip(of_tile.chunks_exact(of_tile.len() / loss.margins()))
+                        {
+                            rows.extend_from_slice(values);
+                        }
+                    }
+                }
             },
         )?;
-        Ok(rows)
+        let [margins, direction_margins, residuals] = rows.map(|rows| rows.concat());
+        Ok(RowTerms { margins, direction_margins, residuals })
     }
 }

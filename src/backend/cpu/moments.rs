@@ -12,11 +12,12 @@ use std::sync::Arc;
 use crate::backend::cpu::block::Block;
 use crate::backend::cpu::product::{Entries, edge, rows_at_once};
 use crate::backend::cpu::softmax::tile_rows;
+use crate::backend::cpu::stored::Stored;
 use crate::backend::cpu::tables::Tables;
-use crate::backend::cpu::{Cpu, Jobs, PRODUCTS_BYTES};
 use crate::backend::divisor;
 use crate::backend::storage::{Part, Touched};
 use crate::error::Result;
+use crate::fold::Monoid;
 use crate::generative::Moments;
 use crate::matrix::Symmetric;
 use crate::vectors::dots::EIGHT;
@@ -25,15 +26,12 @@ use crate::vectors::{Aligned, in_vectors};
 const COLUMNS: Touched = [&[Part::Features, Part::Labels, Part::RowWeights], &[]];
 
 /// The moments of the rows of a table: one pass over the features.
-pub(super) fn of(cpu: &mut Cpu) -> Result<Moments> {
-    cpu.passes.data += 1;
-    let tables = Arc::clone(&cpu.tables);
-    let classes = cpu.layout.shape.classes.unwrap_or(2);
-    let mut all = Run::new(&tables, classes);
-    let jobs = Jobs {
-        blocks: cpu.layout.hessian_rows / cpu.layout.block_rows,
-        at_a_time: (PRODUCTS_BYTES / all.bytes()).clamp(1, 4 * rayon::current_num_threads()),
-    };
+pub(super) fn of(stored: &mut Stored) -> Result<Moments> {
+    let tables = Arc::clone(&stored.tables);
+    let classes = stored.layout.shape.classes.unwrap_or(2);
+    let none = Run::new(&tables, classes);
+    let jobs = stored.together(none.bytes());
+    let mut runs = stored.segments(jobs, none.bytes());
     let work = |blocks: &mut [Block<'_>]| {
         let mut run = Run::new(&tables, classes);
         in_vectors(
@@ -42,8 +40,8 @@ pub(super) fn of(cpu: &mut Cpu) -> Result<Moments> {
         );
         run
     };
-    cpu.pass(COLUMNS, jobs, work, |run| all.merge(&run))?;
-    Ok(all.moments(divisor(cpu.weight)))
+    stored.pass(COLUMNS, jobs, work, |run| runs.push(run))?;
+    Ok(runs.finish().unwrap_or(none).moments(stored.divisor()))
 }
 
 /// What is known of some rows.
@@ -147,26 +145,6 @@ impl<'t> Run<'t> {
         }
     }
 
-    /// Adds the rows of another run.
-    fn merge(&mut self, other: &Self) {
-        self.entries.add(&other.entries);
-        let wide = self.tables.wide();
-        let classes = self.weights.iter_mut().zip(&other.weights);
-        let means = self.means.chunks_exact_mut(wide).zip(other.means.chunks_exact(wide));
-        for ((weight, more), (means, others)) in classes.zip(means) {
-            let total = *weight + more;
-            if *more == 0.0 {
-                continue;
-            }
-            let apart: Vec<f64> = others.iter().zip(&*means).map(|(other, mean)| other - mean).collect();
-            for (mean, apart) in means.iter_mut().zip(&apart) {
-                *mean += apart * (more / total);
-            }
-            self.entries.add_square(&apart[..wide - 1], *weight * more / total);
-            *weight = total;
-        }
-    }
-
     fn moments(&self, n: f64) -> Moments {
         let (wide, plain) = (self.tables.wide(), self.tables.plain());
         let places: Vec<usize> = self.tables.of_parameters().collect();
@@ -182,5 +160,26 @@ impl<'t> Run<'t> {
         });
         let means = self.means.chunks_exact(wide).map(|means| places[..features].iter().map(|&place| means[place]));
         Moments { weights: self.weights.clone(), means: means.map(Iterator::collect).collect(), within }
+    }
+}
+
+impl Monoid for Run<'_> {
+    fn join(&mut self, following: Self) {
+        let wide = self.tables.wide();
+        let classes = self.weights.iter_mut().zip(&following.weights);
+        let means = self.means.chunks_exact_mut(wide).zip(following.means.chunks_exact(wide));
+        self.entries.join(following.entries);
+        for ((weight, more), (means, others)) in classes.zip(means) {
+            let total = *weight + more;
+            if *more == 0.0 {
+                continue;
+            }
+            let apart: Vec<f64> = others.iter().zip(&*means).map(|(other, mean)| other - mean).collect();
+            for (mean, apart) in means.iter_mut().zip(&apart) {
+                *mean += apart * (more / total);
+            }
+            self.entries.add_square(&apart[..wide - 1], *weight * more / total);
+            *weight = total;
+        }
     }
 }

@@ -1,18 +1,17 @@
-//! The product of columns with weighted columns: Hessians and scatters.
+//! The entries of products of columns with weighted columns, whoever makes them: Hessians, scatters, moments.
 
 #![expect(clippy::inline_always, reason = "what is not inlined into `in_vectors` is not compiled for its registers")]
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use crate::backend::cpu::block::{Beside, Tile, add_by_code, weigh};
+use crate::backend::cpu::columns::add_by_code;
 use crate::backend::cpu::tables::Tables;
-use crate::matrix::Symmetric;
+use crate::fold::{Monoid, add_entries};
+use crate::vectors::LANES;
 use crate::vectors::dots::{EIGHT, eight_dots};
-use crate::vectors::{Aligned, LANES};
 
 /// Rows of the product at once at most: eight columns of them fill half of a first-level cache.
-const PRODUCT_ROWS: usize = 256;
+pub(super) const PRODUCT_ROWS: usize = 256;
 
 /// The entries of `X'FX`, x extended by 1: the part on and below the diagonal. The levels of a category share no row, so
 /// theirs are sums by code.
@@ -27,16 +26,6 @@ pub(super) struct Entries<'t> {
     /// Of each pair of categories, the earlier one first, its levels with those of the other: `[levels][levels]`. Of
     /// two that are loose nothing is kept.
     of_pairs: Vec<Vec<f64>>,
-}
-
-/// `X'FX` of rows, x extended by 1, with a factor of at least 0 for each row from its margin and label, times the row
-/// weight. Of the plain columns it is `A'A` with `A = F^1/2 X`, so only one side is kept.
-pub(super) struct Product<'t, F> {
-    factor: F,
-    entries: Entries<'t>,
-    rows: usize,
-    /// `A`, `[edge][rows]`.
-    columns: Aligned,
 }
 
 /// Where a parameter stands in [`Entries`].
@@ -59,6 +48,16 @@ pub(super) fn rows_at_once(edge: usize) -> usize {
     ((64 << 10) / edge).next_power_of_two().clamp(4 * LANES, PRODUCT_ROWS)
 }
 
+impl Monoid for Entries<'_> {
+    fn join(&mut self, following: Self) {
+        add_entries(&mut self.plain, &following.plain);
+        add_entries(&mut self.with_levels, &following.with_levels);
+        for (sums, terms) in self.of_pairs.iter_mut().zip(&following.of_pairs) {
+            add_entries(sums, terms);
+        }
+    }
+}
+
 impl<'t> Entries<'t> {
     pub(super) fn new(tables: &'t Tables) -> Self {
         let edge = edge(tables);
@@ -69,6 +68,11 @@ impl<'t> Entries<'t> {
             with_levels: vec![0.0; (tables.plain() + 1) * tables.places_of_levels()],
             of_pairs: pairs(tables).map(|(a, b)| vec![0.0; tables.levels(a) * tables.levels(b)]).collect(),
         }
+    }
+
+    /// What they are the entries of.
+    pub(super) fn tables(&self) -> &'t Tables {
+        self.tables
     }
 
     /// Their bytes.
@@ -106,16 +110,6 @@ impl<'t> Entries<'t> {
                 let ((c, l), (d, m)) = if c < d { ((c, l), (d, m)) } else { ((d, m), (c, l)) };
                 let pair = pairs(tables).position(|pair| pair == (c, d)).expect("asked for only where it is kept");
                 self.of_pairs[pair][l * tables.levels(d) + m]
-            }
-        }
-    }
-
-    /// Adds others of the same size.
-    pub(super) fn add(&mut self, other: &Self) {
-        let plain = [(&mut self.plain, &other.plain), (&mut self.with_levels, &other.with_levels)];
-        for (sums, terms) in plain.into_iter().chain(self.of_pairs.iter_mut().zip(&other.of_pairs)) {
-            for (sum, term) in sums.iter_mut().zip(terms) {
-                *sum += term;
             }
         }
     }
@@ -169,173 +163,8 @@ impl<'t> Entries<'t> {
     }
 }
 
-impl<'t, F: Fn(f64, f64) -> f64> Product<'t, F> {
-    pub(super) fn new(tables: &'t Tables, factor: F) -> Self {
-        let edge = edge(tables);
-        let rows = rows_at_once(edge);
-        Self { factor, entries: Entries::new(tables), rows, columns: Aligned::zeros(edge * rows) }
-    }
-
-    /// Bytes of the sums.
-    pub(super) fn bytes(&self) -> usize {
-        self.entries.bytes()
-    }
-
-    /// Adds the sums of another one of the same size.
-    pub(super) fn add(&mut self, other: &Self) {
-        self.entries.add(&other.entries);
-    }
-
-    /// The product divided by `n`, by parameters, the intercept last; as far as the pattern of the tables keeps it.
-    pub(super) fn matrix(&self, n: f64) -> Symmetric {
-        let tables = self.entries.tables;
-        let entries = self.entries.by_parameters();
-        let entry = |i: usize, j: usize| entries(i, j) / n;
-        match tables.pattern() {
-            None => Symmetric::from_lower(tables.parameters(), entry),
-            Some(pattern) => Symmetric::of_pattern(Arc::new(pattern), entry),
-        }
-    }
-
-    /// Adds the rows whose columns are in `self.columns`.
-    fn multiply(&mut self) {
-        let rows = self.rows;
-        // Eight columns stay in the first-level cache while all the others pass by.
-        for j in (0..=self.entries.tables.plain()).step_by(EIGHT) {
-            let eight: [&[f64]; EIGHT] = std::array::from_fn(|k| &self.columns[(j + k) * rows..][..rows]);
-            self.entries.add_eight(j, eight, &self.columns, rows);
-        }
-    }
-
-    /// Adds the rows whose columns are in `self.columns`, and whose codes and roots of the factors are these.
-    fn add_levels(&mut self, codes: &[(&[f32], Range<usize>)], roots: &[f64]) {
-        let mut terms = [0.0; PRODUCT_ROWS];
-        let terms = &mut terms[..roots.len()];
-        for j in 0..=self.entries.tables.plain() {
-            for ((term, a), root) in terms.iter_mut().zip(&self.columns[j * self.rows..]).zip(roots) {
-                *term = a * root;
-            }
-            self.entries.add_by_levels(j, codes, terms);
-        }
-        // The last terms are the factors themselves.
-        self.entries.add_by_pairs(codes, terms);
-    }
-}
-
 /// The pairs of categories of which something is kept.
 fn pairs(tables: &Tables) -> impl Iterator<Item = (usize, usize)> + '_ {
     let all = (0..tables.count()).flat_map(|a| (a + 1..tables.count()).map(move |b| (a, b)));
     all.filter(|(a, b)| !(tables.is_loose(*a) && tables.is_loose(*b)))
-}
-
-/// From so many columns on, the 1 included, products are made by panels of rows.
-const WIDE: usize = 128;
-
-/// Whether products of so wide rows are made by panels: sums by code are not.
-pub(super) fn is_wide(tables: &Tables) -> bool {
-    tables.count() == 0 && tables.plain() >= WIDE
-}
-
-/// `F^1/2 X` of the rows of a block, x extended by 1, for one product of all of them.
-pub(super) struct Panel<F> {
-    factor: F,
-    rows: usize,
-    taken: usize,
-    /// `[columns][rows]`.
-    pub(super) columns: Vec<f64>,
-}
-
-impl<F> Panel<F> {
-    /// Of `rows` rows and so many columns, the 1 included, in `memory` that another one is done with.
-    pub(super) fn new(columns: usize, rows: usize, factor: F, mut memory: Vec<f64>) -> Self {
-        memory.resize(columns * rows, 0.0);
-        Self { factor, rows, taken: 0, columns: memory }
-    }
-}
-
-impl<F: Fn(f64, f64) -> f64> Beside for Panel<F> {
-    #[inline(always)]
-    fn take(&mut self, tile: Tile<'_>) {
-        let mut roots = [0.0; PRODUCT_ROWS];
-        let rows = tile.margins.len();
-        let roots = &mut roots[..rows];
-        roots_of(&self.factor, &tile, 0..rows, roots);
-        let mut targets = self.columns.chunks_exact_mut(self.rows).map(|column| &mut column[self.taken..][..rows]);
-        for (j, target) in targets.by_ref().take(tile.columns.tables.plain()).enumerate() {
-            for ((a, x), root) in target.iter_mut().zip(tile.columns.column(j)).zip(&*roots) {
-                *a = f64::from(*x) * root;
-            }
-        }
-        if let Some(ones) = targets.next() {
-            ones.copy_from_slice(roots);
-        }
-        self.taken += rows;
-    }
-}
-
-/// The roots of the factors of the rows of a block.
-pub(super) struct Roots<F> {
-    factor: F,
-    pub(super) roots: Vec<f64>,
-}
-
-impl<F> Roots<F> {
-    pub(super) fn new(rows: usize, factor: F) -> Self {
-        Self { factor, roots: Vec::with_capacity(rows) }
-    }
-}
-
-impl<F: Fn(f64, f64) -> f64> Beside for Roots<F> {
-    #[inline(always)]
-    fn take(&mut self, tile: Tile<'_>) {
-        let rows = tile.margins.len();
-        let mut roots = [0.0; PRODUCT_ROWS];
-        roots_of(&self.factor, &tile, 0..rows, &mut roots[..rows]);
-        self.roots.extend(&roots[..rows]);
-    }
-}
-
-/// The roots of the factors of some rows of a tile.
-#[inline(always)]
-fn roots_of(factor: &impl Fn(f64, f64) -> f64, tile: &Tile<'_>, rows: Range<usize>, roots: &mut [f64]) {
-    let (z, t) = (&tile.margins[rows.clone()], &tile.labels[rows.clone()]);
-    for ((root, z), t) in roots.iter_mut().zip(z).zip(t) {
-        *root = factor(*z, f64::from(*t));
-    }
-    if let Some(row_weights) = tile.row_weights {
-        weigh(roots, &row_weights[rows]);
-    }
-    for root in roots {
-        *root = root.sqrt();
-    }
-}
-
-impl<F: Fn(f64, f64) -> f64> Beside for Product<'_, F> {
-    #[inline(always)]
-    fn take(&mut self, tile: Tile<'_>) {
-        let plain = self.entries.tables.plain();
-        let mut roots = [0.0; PRODUCT_ROWS];
-        let roots = &mut roots[..self.rows];
-        for first in (0..tile.margins.len()).step_by(self.rows) {
-            let rows = self.rows.min(tile.margins.len() - first);
-            let columns = tile.columns.part(first, rows);
-            roots_of(&self.factor, &tile, first..first + rows, &mut roots[..rows]);
-            // Beyond the last row the columns hold zeros.
-            for j in 0..plain {
-                let target = &mut self.columns[j * self.rows..][..self.rows];
-                for ((a, x), root) in target.iter_mut().zip(columns.column(j)).zip(&*roots) {
-                    *a = f64::from(*x) * root;
-                }
-                target[rows..].fill(0.0);
-            }
-            let ones = &mut self.columns[plain * self.rows..][..self.rows];
-            ones[..rows].copy_from_slice(&roots[..rows]);
-            ones[rows..].fill(0.0);
-            self.multiply();
-            if self.entries.tables.count() > 0 {
-                let codes: Vec<_> = columns.codes().collect();
-                self.add_levels(&codes, &roots[..rows]);
-            }
-        }
-    }
 }

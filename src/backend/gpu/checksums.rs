@@ -10,10 +10,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::backend::gpu::Gpu;
-use crate::backend::gpu::chunks::{At, Core, read_buffer};
+use crate::backend::gpu::buffers::{buffer, read_buffer};
+use crate::backend::gpu::dispatch::{At, Core};
 use crate::backend::gpu::fault::Operation;
 use crate::backend::gpu::kernels::{Kernel, Pass};
-use crate::backend::gpu::seat::{Seat, Shared, bind_others, buffer};
+use crate::backend::gpu::seat::PARTS;
 use crate::backend::gpu::stamp::WAY_OUT;
 use crate::backend::layout::{Layout, TILE};
 use crate::backend::storage::Part;
@@ -26,9 +27,6 @@ const ROWS: usize = 16 * TILE;
 
 /// Columns of a dispatch in one of its dimensions at most.
 const MOST_GROUPS: usize = 1 << 15;
-
-/// Parts of a chunk that hold columns, in the order of their sums.
-const PARTS: [Part; 4] = [Part::Features, Part::Labels, Part::RowWeights, Part::Offsets];
 
 /// The odd number that belongs to a row; `factor_of` of the shader.
 #[inline(always)]
@@ -246,13 +244,4 @@ impl Checksums {
     pub(super) fn check_values(&self, gpu: &Gpu, chunk: usize, part: Part, values: &[f32]) -> Result<()> {
         if gpu.faults.are_believed() { Ok(()) } else { self.agrees(chunk, part, 0, sum_of(0, values)) }
     }
-}
-
-/// What the kernel binds for each of [`PARTS`] that the table has.
-pub(super) fn bind(seat: &Seat, gpu: &Gpu, shared: &Shared) -> [Option<wgpu::BindGroup>; 4] {
-    PARTS.map(|part| {
-        let columns = seat.part(part)?;
-        let others = [("columns", columns), ("checksums", &shared.checksums)];
-        Some(bind_others(gpu, shared, Kernel::Checksum, &others))
-    })
 }

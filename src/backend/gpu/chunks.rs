@@ -1,22 +1,21 @@
-//! The chunks of a table on the device and on the host, and what every objective does with them: visits, dispatches,
-//! slots on their way back.
-
-use std::cell::RefCell;
-use std::ops::Range;
-
-use rayon::prelude::*;
+//! The chunks of a table on the device and on the host, and how every pass goes through them.
 
 use crate::backend::gpu::Gpu;
+use crate::backend::gpu::buffers::buffer;
 use crate::backend::gpu::checksums::Checksums;
+use crate::backend::gpu::dispatch::{At, Core, pass_of};
 use crate::backend::gpu::fault::Operation;
-use crate::backend::gpu::kernels::{EDGE, EIGHT, GROUP, Kernel, Pass};
-use crate::backend::gpu::seat::{PASSES, STATE, Seat, Shared, StateStamps, Visitor, buffer, pass_step};
+use crate::backend::gpu::kernels::{EIGHT, Kernel, Pass};
+use crate::backend::gpu::seat::Seat;
+use crate::backend::gpu::shared::Shared;
 use crate::backend::gpu::stamp::{self, Stamps, WAY_OUT};
+use crate::backend::gpu::visitor::{STATE, StateStamps, Visitor};
 use crate::backend::layout::Layout;
 use crate::backend::storage::{HostRecords, Part, Touched};
-use crate::backend::{RowTerms, checked_weight, divisor, weight_of_block};
+use crate::backend::{RowTerms, checked_weight, weight_of_block};
 use crate::data::Shape;
 use crate::error::{Error, Result};
+use crate::fold::Fold;
 
 /// A table, in chunks.
 pub(super) struct Chunks {
@@ -38,82 +37,9 @@ pub(super) struct Away {
     pub(super) stamps: Vec<StateStamps>,
 }
 
-/// A chunk, in the seat where it stands.
-#[derive(Clone, Copy)]
-pub(super) struct At<'s> {
-    pub(super) seat: &'s Seat,
-    pub(super) chunk: usize,
-}
-
-/// What a dispatch is to leave behind its slots: a stamp of each workgroup.
-#[derive(Clone, Copy)]
-pub(super) struct Dispatched {
-    kernel: Kernel,
-    groups: usize,
-    stamp: u32,
-}
-
-impl Dispatched {
-    /// f32s of a stamp among the slots.
-    fn width(self) -> usize {
-        if matches!(self.kernel, Kernel::Evaluate | Kernel::ClassSums) { 1 } else { 4 }
-    }
-}
-
-/// Slots of a dispatch in the readback buffer, their stamps behind them.
-pub(super) struct Taken {
-    dispatched: Dispatched,
-    /// f32s of the buffer.
-    slots: Range<usize>,
-}
-
-impl Taken {
-    /// f32s that these and their stamps end before.
-    pub(super) fn end(&self) -> usize {
-        self.slots.end + self.dispatched.groups * self.dispatched.width()
-    }
-}
-
-/// What every dispatch needs.
-pub(super) struct Core {
-    pub(super) gpu: Gpu,
-    pub(super) layout: Layout,
-    /// N, the sum of the row weights.
-    pub(super) weight: f64,
-    pub(super) shared: Shared,
-    /// The stamps that the device should have.
-    pub(super) stamps: Stamps,
-    /// The slots of all chunks, and row state for [`Backend::row_terms`], on their way to the host.
-    pub(super) readback: wgpu::Buffer,
-    /// Copies to it that wait for the end of a submission: a copy between two dispatches would let the device run dry before
-    /// it starts the second one.
-    copies: RefCell<Vec<Copy>>,
-    /// Descriptions of the passes that wait for the end of a submission, each with the stride of the device's buffer: one
-    /// write for all of them.
-    passes: RefCell<Vec<u8>>,
-}
-
-/// A copy of slots to the readback buffer.
-struct Copy {
-    slots: wgpu::Buffer,
-    /// Bytes of the readback buffer before it.
-    target: u64,
-    bytes: u64,
-}
-
 /// Bytes that one submission reads and writes at most, so that none runs into a watchdog, some of which bite after two
 /// seconds: 43 ms at 50 GB/s, as a device that shares the host's memory has.
 const SUBMISSION_BYTES: usize = 2 << 30;
-
-/// Multiplications and additions of the products of columns in one submission at most: 50 ms at 1 TFLOP/s.
-pub(super) const SUBMISSION_PRODUCTS: usize = 25_000_000_000;
-
-/// Blocks of `rows` rows that one submission makes products of, of those that there is room for, and how many of their
-/// pieces: all, unless those of a single block are more than `products`.
-pub(super) fn products_together(products: usize, room: usize, rows: usize, pieces: usize) -> [usize; 2] {
-    let most = (products / (rows * EDGE * EDGE).max(1)).max(1);
-    [room.min((most / pieces.max(1)).max(1)), pieces.min(most)]
-}
 
 /// Chunks that one submission goes through at most: each reads its features, for every eight margins once, and touches what
 /// there is of a row and margin about twelve times.
@@ -122,163 +48,6 @@ fn chunks_together(layout: &Layout) -> usize {
     let margins = layout.shape.margins();
     let row = 4 * (features * margins.div_ceil(EIGHT) + 12 * margins);
     (SUBMISSION_BYTES / (layout.chunk_rows * row).max(1)).max(1)
-}
-
-impl Core {
-    pub(super) fn encoder(&self) -> wgpu::CommandEncoder {
-        self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("logreg") })
-    }
-
-    /// Writes parameters, what follows them, and a stamp behind it, all in one.
-    pub(super) fn write_parameters(&self, parameters: &[f32]) {
-        let mut all = parameters.to_vec();
-        if self.layout.shape.classes.is_some() {
-            let stamp = self.stamps.of_parameters(all.len() / 4);
-            all.extend([stamp; 4]);
-        } else {
-            all.extend(&self.shared.sources_sent);
-            all.push(self.stamps.of_parameters(all.len()));
-        }
-        self.gpu.write(&self.shared.parameters, bytemuck::cast_slice(&all));
-    }
-
-    /// Adds a dispatch of `kernel` over the chunk in a seat.
-    pub(super) fn dispatch(
-        &self,
-        encoder: &mut wgpu::CommandEncoder,
-        kernel: Kernel,
-        at: At<'_>,
-        pass: &Pass,
-        groups: [usize; 3],
-    ) -> Dispatched {
-        self.dispatch_bound(encoder, kernel, at, at.seat.bind_group(kernel), pass, groups)
-    }
-
-    /// As [`Core::dispatch`], with a bind group of the caller's.
-    pub(super) fn dispatch_bound(
-        &self,
-        encoder: &mut wgpu::CommandEncoder,
-        kernel: Kernel,
-        at: At<'_>,
-        bind_group: &wgpu::BindGroup,
-        pass: &Pass,
-        groups: [usize; 3],
-    ) -> Dispatched {
-        let program = self.gpu.kernels.get(&self.gpu.device, kernel);
-        let mut pass = *pass;
-        self.stamps.complete(&mut pass, at.chunk, self.layout.shape.margins() * at.seat.stride);
-        let place = self.describe(encoder, &pass);
-        if !self.gpu.faults.leave_out(Operation::Dispatch) {
-            let mut compute = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                label: Some(&program.label),
-                timestamp_writes: self.gpu.profile.of_dispatch(kernel),
-            });
-            compute.set_pipeline(program.pipeline(&self.gpu.device, self.layout.shape));
-            compute.set_bind_group(0, bind_group, &[place]);
-            compute.dispatch_workgroups(groups[0] as u32, groups[1] as u32, groups[2] as u32);
-        }
-        Dispatched { kernel, groups: groups.iter().product(), stamp: self.stamps.after(kernel, &pass, at.chunk) }
-    }
-
-    /// Adds the description of a pass to those that wait, and tells its place among them. Where there is no room, what
-    /// `encoder` has so far goes first.
-    fn describe(&self, encoder: &mut wgpu::CommandEncoder, pass: &Pass) -> u32 {
-        let step = pass_step(&self.gpu);
-        if self.passes.borrow().len() == PASSES * step {
-            self.submit(encoder);
-        }
-        let mut passes = self.passes.borrow_mut();
-        let place = passes.len();
-        passes.extend(bytemuck::bytes_of(pass));
-        passes.resize(place + step, 0);
-        place as u32
-    }
-
-    /// Has so many f32s of slots that a dispatch leaves in a buffer, and their stamps, copied to a place of the readback
-    /// buffer at the end of the submission, until when nothing else may write there.
-    pub(super) fn take(&self, dispatched: Dispatched, slots: &wgpu::Buffer, len: usize, place: usize) -> Taken {
-        let taken = Taken { dispatched, slots: place..place + len };
-        let (target, bytes) = ((place * 4) as u64, ((taken.end() - place) * 4) as u64);
-        self.copies.borrow_mut().push(Copy { slots: slots.clone(), target, bytes });
-        taken
-    }
-
-    /// Adds the copies that wait, and has the device do all of it.
-    fn finish(&self, mut encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
-        for Copy { slots, target, bytes } in self.copies.borrow_mut().drain(..) {
-            self.gpu.copy(Operation::ReadBack, &mut encoder, (&slots, 0), (&self.readback, target), bytes);
-        }
-        let mut passes = self.passes.borrow_mut();
-        if !passes.is_empty() {
-            self.gpu.write(&self.shared.passes, &passes);
-            passes.clear();
-        }
-        self.gpu.profile.bring_back(&mut encoder);
-        let submission = self.gpu.queue.submit([encoder.finish()]);
-        self.gpu.profile.add(&self.gpu);
-        submission
-    }
-
-    /// Waits for the device and hands slots to `read`, in their order, once they are seen to be those that were meant.
-    pub(super) fn read_taken(&self, taken: &[Taken], read: impl FnOnce(&[&[f32]])) -> Result<()> {
-        let (Some(first), Some(last)) = (taken.first(), taken.last()) else { return Ok(()) };
-        let start = first.slots.start;
-        self.read_back(start..last.end(), |all| {
-            for taken in taken {
-                let Dispatched { kernel, stamp, .. } = taken.dispatched;
-                let stamps = &all[taken.slots.end - start..taken.end() - start];
-                if !self.gpu.faults.are_believed() {
-                    stamp::check(kernel, stamps, taken.dispatched.width(), stamp)?;
-                }
-            }
-            let slots = |taken: &Taken| &all[taken.slots.start - start..taken.slots.end - start];
-            read(&taken.iter().map(slots).collect::<Vec<_>>());
-            Ok(())
-        })?
-    }
-
-    /// Submits what `encoder` has so far, and begins anew.
-    pub(super) fn submit(&self, encoder: &mut wgpu::CommandEncoder) {
-        self.finish(std::mem::replace(encoder, self.encoder()));
-    }
-
-    /// Waits for the device and hands the f32s of the readback buffer at `place` to `read`.
-    pub(super) fn read_back<T>(&self, place: Range<usize>, read: impl FnOnce(&[f32]) -> T) -> Result<T> {
-        read_buffer(&self.gpu, &self.readback, place, read)
-    }
-
-    /// The sums of slots of that many f32s, divided by N.
-    pub(super) fn mean_of_slots(&self, slot: usize, taken: &[Taken]) -> Result<Vec<f64>> {
-        let mut sums = vec![0.0; slot];
-        self.read_taken(taken, |all| all.iter().for_each(|slots| add_slots(slots, &mut sums)))?;
-        for sum in &mut sums {
-            *sum /= divisor(self.weight);
-        }
-        Ok(sums)
-    }
-}
-
-/// Waits for the device and hands the f32s of a buffer that the host can read, at `place`, to `read`.
-pub(super) fn read_buffer<T>(
-    gpu: &Gpu,
-    buffer: &wgpu::Buffer,
-    place: Range<usize>,
-    read: impl FnOnce(&[f32]) -> T,
-) -> Result<T> {
-    // What is mapped begins at a multiple of eight bytes.
-    let skipped = place.start % 2;
-    let bytes = ((place.start - skipped) * 4) as u64..(place.end * 4) as u64;
-    buffer.map_async(wgpu::MapMode::Read, bytes.clone(), |_| {});
-    gpu.wait()?;
-    let result = {
-        let view = buffer.get_mapped_range(bytes).map_err(|cause| {
-            Error::device(format!("the GPU's results cannot be read: {cause}"), "Use --device cpu.")
-        })?;
-        read(&bytemuck::cast_slice(&view)[skipped..])
-    };
-    buffer.unmap();
-    gpu.trouble.check()?;
-    Ok(result)
 }
 
 impl Away {
@@ -353,21 +122,8 @@ impl Chunks {
                 Some(_) => 0,
             },
         );
-        let mut chunks = Self {
-            core: Core {
-                gpu,
-                layout,
-                weight,
-                shared,
-                stamps,
-                readback,
-                copies: RefCell::default(),
-                passes: RefCell::default(),
-            },
-            seats,
-            away,
-            checksums,
-        };
+        let mut chunks =
+            Self { core: Core::new(gpu, layout, weight, shared, stamps, readback), seats, away, checksums };
         chunks.check()?;
         if layout.shape.weights {
             chunks.core.weight = chunks.sum_row_weights()?;
@@ -410,10 +166,10 @@ impl Chunks {
     fn sum_row_weights(&mut self) -> Result<f64> {
         let Self { core, seats, away, checksums } = self;
         let layout = core.layout;
-        let mut weight = 0.0;
+        let mut weight = Fold::default();
         let mut add = |row_weights: &[f32]| {
             for block in row_weights.chunks(layout.block_rows) {
-                weight += weight_of_block(block);
+                weight.push(weight_of_block(block));
             }
         };
         for (chunk, seat) in seats.iter().enumerate() {
@@ -438,7 +194,7 @@ impl Chunks {
                 Ok(visit)
             })?;
         }
-        checked_weight(weight)
+        checked_weight(weight.finish().unwrap_or(0.0))
     }
 
     /// Has `work` add its commands for every chunk, in their order: seat and chunk, encoder. Those on the host visit with the
@@ -462,6 +218,18 @@ impl Chunks {
             away.visit(core, checksums, touched, &mut |at, encoder| work(core, at, encoder))?;
         }
         Ok(())
+    }
+
+    /// Margins move to a step along the direction margins.
+    pub(super) fn advance(&mut self, step: f32) -> Result<()> {
+        let layout = self.core.layout;
+        let touched: Touched = [&[Part::Margins, Part::DirectionMargins], &[Part::Margins]];
+        self.each(touched, |core, at, mut encoder| {
+            let pass = Pass { steps: [step, 0.0, 0.0, 0.0], ..pass_of(&layout, at) };
+            let groups = [layout.blocks_of(at.chunk), layout.shape.margins(), 1];
+            core.dispatch(&mut encoder, Kernel::Advance, at, &pass, groups);
+            Ok(encoder)
+        })
     }
 
     /// What each row holds, margin by margin.
@@ -514,35 +282,6 @@ impl Chunks {
     }
 }
 
-/// Adds slots to `sums`, one after the other in f64; different entries on different threads.
-pub(super) fn add_slots(slots: &[f32], sums: &mut [f64]) {
-    /// Entries of a thread's share: whole lines of the cache.
-    const SHARE: usize = 64;
-    let slot = sums.len();
-    sums.par_chunks_mut(SHARE).enumerate().for_each(|(index, sums)| {
-        for block in slots.chunks_exact(slot) {
-            for (sum, term) in sums.iter_mut().zip(&block[index * SHARE..]) {
-                *sum += f64::from(*term);
-            }
-        }
-    });
-}
-
-/// Where a slot has the product of the columns i and j, in the given piece.
-pub(super) fn place(piece: usize, i: usize, j: usize) -> usize {
-    let (a, b) = (i % EDGE, j % EDGE);
-    // The invocation that holds both columns, and which of its four products theirs is.
-    let invocation = a % 16 * 16 + b % 16;
-    (piece * GROUP as usize + invocation) * 4 + a / 16 * 2 + b / 16
-}
-
-/// Splits weights and intercept of a point into two f32 halves: 48 bits of the 53.
-pub(super) fn split(point: &[f64]) -> (Vec<f32>, Vec<f32>) {
-    let high: Vec<f32> = point.iter().map(|&q| q as f32).collect();
-    let low = point.iter().zip(&high).map(|(q, high)| (q - f64::from(*high)) as f32).collect();
-    (high, low)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -568,7 +307,7 @@ mod tests {
         }
     }
 
-    /// At 50 GB/s and 1 TFLOP/s no submission takes more than a tenth of a second, unless one chunk or one block does.
+    /// At 50 GB/s no submission takes more than a tenth of a second, unless one chunk does.
     #[test]
     fn no_submission_is_long() {
         for (rows, features, classes) in
@@ -580,12 +319,6 @@ mod tests {
             let chunk = (layout.chunk_rows * row) as f64 / 50e9;
             let seconds = chunks_together(&layout) as f64 * chunk;
             assert!(seconds <= 0.1, "{rows} x {features}, {classes:?}: {seconds} s, of which a chunk has {chunk}");
-        }
-        for (rows, pieces) in [(512, 3), (4096, 561), (4096, 2000), (16_384, 528), (4096, 32_896)] {
-            let [blocks, some] = products_together(SUBMISSION_PRODUCTS, 1000, rows, pieces);
-            let seconds = (2 * blocks * rows * some * EDGE * EDGE) as f64 / 1e12;
-            assert!(seconds <= 0.1, "{rows} rows, {pieces} pieces: {seconds} s");
-            assert!(blocks == 1 || some == pieces, "pieces of one block at a time, or blocks as a whole");
         }
     }
 }

@@ -284,20 +284,30 @@ const KERNELS: usize = 12;
 /// Shader texts, prelude included, in the order of [`Kernel::ALL`].
 pub type Sources<'a> = [&'a str; KERNELS];
 
+/// A shader text: the prelude, and the parts that it is made of.
+macro_rules! shader {
+    ($($part:literal),+) => {
+        concat!(
+            include_str!("../../../shaders/prelude.wgsl"),
+            $(include_str!(concat!("../../../shaders/", $part, ".wgsl"))),+
+        )
+    };
+}
+
 /// The shader texts of this crate.
 pub const SOURCES: Sources<'static> = [
-    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/margin.wgsl")),
-    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/evaluate.wgsl")),
-    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/probe.wgsl")),
-    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/advance.wgsl")),
-    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/hessian.wgsl")),
-    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/softmax_margin.wgsl")),
-    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/softmax_terms.wgsl")),
-    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/softmax_factor.wgsl")),
-    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/class_sums.wgsl")),
-    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/gram.wgsl")),
-    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/checksum.wgsl")),
-    concat!(include_str!("../../../shaders/prelude.wgsl"), include_str!("../../../shaders/functions.wgsl")),
+    shader!("margin"),
+    shader!("evaluate"),
+    shader!("probe"),
+    shader!("advance"),
+    shader!("product", "hessian"),
+    shader!("softmax_margin"),
+    shader!("softmax_terms"),
+    shader!("softmax_factor"),
+    shader!("class_sums"),
+    shader!("product", "gram"),
+    shader!("checksum"),
+    shader!("functions"),
 ];
 
 /// A kernel on a device.

@@ -1,22 +1,28 @@
 //! The GPU backend: adapters, the open device, and its errors. Only this folder knows wgpu.
 
+mod buffers;
 mod checksums;
 mod chunks;
+mod dispatch;
+mod engine;
 pub mod fault;
+mod fused;
 pub mod kernels;
 mod moments;
-mod objective;
 mod profile;
 mod seat;
-mod softmax;
+mod shared;
+mod slots;
+mod staged;
 mod stamp;
 mod survey;
 mod table;
 mod upload;
+mod visitor;
 
 use std::sync::{Arc, Mutex};
 
-use crate::backend::gpu::chunks::SUBMISSION_PRODUCTS;
+use crate::backend::gpu::dispatch::SUBMISSION_PRODUCTS;
 use crate::backend::gpu::fault::{Faults, Operation};
 use crate::backend::gpu::kernels::Kernels;
 use crate::backend::gpu::profile::Profile;
@@ -412,8 +418,8 @@ impl Gpu {
         const COPIES: usize = 8;
         let bytes = self.chunk_bytes;
         let usage = wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-        let source = seat::buffer(self, "source", bytes, usage)?;
-        let target = seat::buffer(self, "target", bytes, usage)?;
+        let source = buffers::buffer(self, "source", bytes, usage)?;
+        let target = buffers::buffer(self, "target", bytes, usage)?;
         let mut seconds = Vec::new();
         for _ in 0..5 {
             let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());

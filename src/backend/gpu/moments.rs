@@ -9,9 +9,12 @@ use rayon::prelude::*;
 
 use crate::backend::divisor;
 use crate::backend::gpu::Gpu;
-use crate::backend::gpu::chunks::{Chunks, Taken, add_slots, place, products_together};
+use crate::backend::gpu::buffers::buffer;
+use crate::backend::gpu::chunks::Chunks;
+use crate::backend::gpu::dispatch::{Taken, products_together};
 use crate::backend::gpu::kernels::{EDGE, EIGHT, Kernel, Pass, Product};
-use crate::backend::gpu::seat::{PIECE, Shared, border_edges, buffer, gram_pieces};
+use crate::backend::gpu::shared::Shared;
+use crate::backend::gpu::slots::{PIECE, add_slots, border_edges, gram_pieces, place};
 use crate::backend::layout::Layout;
 use crate::backend::storage::Part;
 use crate::error::{Error, Result};

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::backend::gpu::Gpu;
 use crate::backend::gpu::kernels::Kernel;
-use crate::backend::gpu::seat::PASSES;
+use crate::backend::gpu::shared::PASSES;
 
 /// What the dispatches of a kernel took.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -5,8 +5,8 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::backend::gpu::Gpu;
+use crate::backend::gpu::buffers::buffer;
 use crate::backend::gpu::kernels::{GROUP, Kernel, Pass};
-use crate::backend::gpu::seat::buffer;
 use crate::data::Shape;
 use crate::error::{Error, Result};
 

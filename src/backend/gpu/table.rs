@@ -1,13 +1,17 @@
 //! A table on its way to the device: seats and records, filled column by column while the file is read.
 
 use crate::backend::gpu::Gpu;
-use crate::backend::gpu::checksums::Written;
+use crate::backend::gpu::buffers::buffer;
+use crate::backend::gpu::checksums::{self, Written};
 use crate::backend::gpu::chunks::Away;
+use crate::backend::gpu::engine::GpuEngine;
+use crate::backend::gpu::fused::Fused;
 use crate::backend::gpu::moments;
-use crate::backend::gpu::objective::GpuObjective;
-use crate::backend::gpu::seat::{Seat, Shared, Visitor, buffer, seat, seat_bytes};
-use crate::backend::gpu::softmax::SoftmaxObjective;
+use crate::backend::gpu::seat::{Seat, seat, seat_bytes};
+use crate::backend::gpu::shared::Shared;
+use crate::backend::gpu::staged::Staged;
 use crate::backend::gpu::upload::{self, Upload};
+use crate::backend::gpu::visitor::Visitor;
 use crate::backend::layout::Layout;
 use crate::backend::storage::{HostRecords, Limits, Placement, RecordColumns, RecordLayout, STAGED, absent, record_of};
 use crate::backend::{Backend, Loading};
@@ -56,7 +60,7 @@ impl Later {
 impl GpuTable {
     /// A table whose chunks all stay on the device; `None` where there is no room for them.
     pub(super) fn whole(gpu: &Gpu, layout: Layout, design: &Design) -> Result<Option<Self>> {
-        let shared = Shared::new(gpu, &layout, design)?;
+        let shared = Shared::new(gpu, &layout, design, checksums::device_bytes(&layout))?;
         let later = Later::reserve(gpu, &layout, &shared)?;
         let mut seats = Vec::new();
         while seats.len() < layout.chunks() {
@@ -79,7 +83,7 @@ impl GpuTable {
     }
 
     pub(super) fn new(gpu: &Gpu, layout: Layout, design: &Design, limits: &Limits) -> Result<Self> {
-        let shared = Shared::new(gpu, &layout, design)?;
+        let shared = Shared::new(gpu, &layout, design, checksums::device_bytes(&layout))?;
         let later = Later::reserve(gpu, &layout, &shared)?;
         let record = record_of(&layout, size_of::<f32>());
         let visitors = 2 * seat_bytes(&layout, record.stride);
@@ -234,8 +238,8 @@ impl Loading for GpuTable {
         let Self { gpu, layout, seats, shared, away, written, .. } = *self;
         let checksums = written.finish(&gpu)?;
         Ok(match layout.shape.classes {
-            None => Box::new(GpuObjective::new(gpu, layout, seats, shared, away, checksums)?),
-            Some(_) => Box::new(SoftmaxObjective::new(gpu, layout, seats, shared, away, checksums)?),
+            None => Box::new(GpuEngine::<Fused>::new(gpu, layout, seats, shared, away, checksums)?),
+            Some(_) => Box::new(GpuEngine::<Staged>::new(gpu, layout, seats, shared, away, checksums)?),
         })
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Condvar, Mutex};
 
 use crate::backend::gpu::Gpu;
+use crate::backend::gpu::buffers::buffer;
 use crate::backend::gpu::fault::Operation;
-use crate::backend::gpu::seat::buffer;
 use crate::error::{Error, Result};
 
 /// Bytes of a staging buffer: enough that a submission is rare, few enough that many threads can have one each.

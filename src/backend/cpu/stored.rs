@@ -1,0 +1,179 @@
+//! A table as the CPU engine keeps it, and what every pass does with it: work on blocks, in jobs, on all cores.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::backend::cpu::block::Block;
+use crate::backend::cpu::columns::{Columns, Strided};
+use crate::backend::cpu::tables::Tables;
+use crate::backend::layout::Layout;
+use crate::backend::storage::{HostRecords, Part, RecordLayout, Touched};
+use crate::backend::{checked_weight, divisor, weight_of_block};
+use crate::error::Result;
+use crate::fold::{Fold, Monoid, Segments, parts_within};
+
+/// Memory of the products that wait to be added at most; one of them whatever its size.
+const PRODUCTS_BYTES: usize = 1 << 30;
+
+/// Memory of the products that are added already, node by node of the tree, at most; some of them whatever their size.
+const NODES_BYTES: usize = 1 << 30;
+
+// Of what is touched, row weights and offsets are empty where the table has none.
+const ROW_WEIGHTS: Touched = [&[Part::RowWeights], &[]];
+
+/// How the blocks of a pass become jobs.
+#[derive(Clone, Copy)]
+pub(super) struct Jobs {
+    /// Blocks of a job: a power of two, so that what a job adds up is a node of the tree over all blocks.
+    pub(super) blocks: usize,
+    /// Jobs at a time, because each holds memory of its own.
+    pub(super) at_a_time: usize,
+}
+
+/// A job a block, all of them at once.
+pub(super) const BLOCK_BY_BLOCK: Jobs = Jobs { blocks: 1, at_a_time: usize::MAX };
+
+/// All blocks of a chunk in one job.
+pub(super) const ALL_BLOCKS: Jobs = Jobs { blocks: usize::MAX, at_a_time: 1 };
+
+/// A table that does not change any more.
+pub(super) struct Stored {
+    pub(super) layout: Layout,
+    pub(super) tables: Arc<Tables>,
+    records: HostRecords,
+    /// N, the sum of the row weights.
+    weight: f64,
+}
+
+/// The blocks of the chunk in a record.
+fn blocks<'a>(
+    layout: &Layout,
+    tables: &'a Tables,
+    record: &RecordLayout,
+    chunk: usize,
+    bytes: &'a mut [u8],
+) -> impl Iterator<Item = Block<'a>> + use<'a> {
+    let rows = layout.rows_of(chunk);
+    let block_rows = layout.block_rows;
+    let stride = record.stride;
+    let (columns, state) = bytes.split_at_mut(record.range(Part::Margins).start);
+    let columns: &'a [u8] = columns;
+    let part = |part| bytemuck::cast_slice::<u8, f32>(&columns[record.range(part)]);
+    let (values, labels) = (part(Part::Features), part(Part::Labels));
+    let row_weights = record.shape.weights.then(|| part(Part::RowWeights));
+    let offsets = record.shape.offsets.then(|| part(Part::Offsets));
+    let per_row = record.shape.margins();
+    let (margins, direction_margins) = bytemuck::cast_slice_mut::<u8, f64>(state).split_at_mut(per_row * stride);
+    labels[..rows]
+        .chunks(block_rows)
+        .zip(margins[..per_row * rows].chunks_mut(per_row * block_rows))
+        .zip(direction_margins[..per_row * rows].chunks_mut(per_row * block_rows))
+        .enumerate()
+        .map(move |(index, ((labels, margins), direction_margins))| {
+            let (first, rows) = (index * block_rows, labels.len());
+            let strided = |values| Strided { values, stride, first, rows };
+            Block {
+                columns: Columns { tables, values: strided(values) },
+                labels,
+                row_weights: row_weights.map(|weights| &weights[first..first + rows]),
+                offsets: offsets.map(strided),
+                margins,
+                direction_margins,
+            }
+        })
+}
+
+impl Stored {
+    /// An error if a row weight is negative or no finite number.
+    pub(super) fn new(layout: Layout, tables: Arc<Tables>, records: HostRecords) -> Result<Self> {
+        let mut stored = Self { layout, tables, records, weight: layout.shape.rows as f64 };
+        if layout.shape.weights {
+            stored.weight = stored.sum_row_weights()?;
+        }
+        Ok(stored)
+    }
+
+    /// N, the sum of the row weights.
+    pub(super) fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    /// What sums are divided by to be means.
+    pub(super) fn divisor(&self) -> f64 {
+        divisor(self.weight)
+    }
+
+    /// Runs `work` on every block of the table, and hands what it makes to `take` in the order of the blocks.
+    pub(super) fn pass<T: Send>(
+        &mut self,
+        touched: Touched,
+        jobs: Jobs,
+        work: impl Fn(&mut [Block<'_>]) -> T + Sync,
+        mut take: impl FnMut(T),
+    ) -> Result<()> {
+        let Self { layout, tables, records, .. } = self;
+        let layout = *layout;
+        let record = records.layout;
+        let mut run = |mut blocks: Vec<Block<'_>>| {
+            for few in blocks.chunks_mut(jobs.blocks.saturating_mul(jobs.at_a_time)) {
+                let made: Vec<T> = few.par_chunks_mut(jobs.blocks).map(&work).collect();
+                made.into_iter().for_each(&mut take);
+            }
+        };
+        let in_memory = records.in_memory().enumerate();
+        run(in_memory.flat_map(|(chunk, bytes)| blocks(&layout, tables, &record, chunk, bytes)).collect());
+        records.stream_scratch(touched, |mut visit| {
+            if let Some(visit) = &mut visit {
+                run(blocks(&layout, tables, &record, visit.index, visit.record).collect());
+            }
+            Ok(visit)
+        })
+    }
+
+    /// N, from the row weights as they are stored.
+    fn sum_row_weights(&mut self) -> Result<f64> {
+        let mut weight = Fold::default();
+        let of_block = |blocks: &mut [Block<'_>]| blocks[0].row_weights.map_or(0.0, weight_of_block);
+        self.pass(ROW_WEIGHTS, BLOCK_BY_BLOCK, of_block, |of_block| weight.push(of_block))?;
+        checked_weight(weight.finish().unwrap_or(0.0))
+    }
+
+    /// Jobs of a block each, which make so many numbers.
+    pub(super) fn block_by_block(numbers: usize) -> Jobs {
+        Jobs { blocks: 1, at_a_time: (PRODUCTS_BYTES / (8 * numbers)).max(rayon::current_num_threads()) }
+    }
+
+    /// Jobs of the blocks whose products are summed together, of so many bytes.
+    pub(super) fn together(&self, bytes: usize) -> Jobs {
+        Jobs {
+            blocks: self.layout.hessian_rows / self.layout.block_rows,
+            at_a_time: (PRODUCTS_BYTES / bytes).clamp(1, 4 * rayon::current_num_threads()),
+        }
+    }
+
+    /// How many of such jobs, of so many bytes each, make a leaf of their tree.
+    pub(super) fn parts_of_segment(&self, jobs: Jobs, bytes: usize) -> usize {
+        let all = self.layout.shape.rows.div_ceil(jobs.blocks * self.layout.block_rows);
+        parts_within(NODES_BYTES, bytes, all)
+    }
+
+    /// The sum of what such jobs make, of so many bytes each.
+    pub(super) fn segments<T: Monoid>(&self, jobs: Jobs, bytes: usize) -> Segments<T> {
+        Segments::of(self.parts_of_segment(jobs, bytes))
+    }
+
+    /// Sums over the rows `[margins][wide]` as means, by parameters.
+    pub(super) fn means_of_parameters(&self, wide: &[f64]) -> Vec<f64> {
+        let n = self.divisor();
+        let narrow = |wide| self.tables.narrow(wide).into_iter().map(|sum| sum / n);
+        wide.chunks_exact(self.tables.wide()).flat_map(narrow).collect()
+    }
+
+    /// Parameters as wide vectors, `[margins][wide]`.
+    pub(super) fn widen(&self, parameters: &[f64]) -> Vec<f64> {
+        assert_eq!(parameters.len(), self.layout.shape.parameters(), "parameters given and of the table");
+        let each = parameters.chunks_exact(self.tables.parameters());
+        each.flat_map(|parameters| self.tables.widen(parameters)).collect()
+    }
+}

@@ -1,0 +1,130 @@
+//! How a chunk that is kept on the host visits the device: there and back, with the stamps of its row state.
+
+use crate::backend::gpu::Gpu;
+use crate::backend::gpu::buffers::buffer;
+use crate::backend::gpu::fault::Operation;
+use crate::backend::gpu::seat::{Seat, seat};
+use crate::backend::gpu::shared::{STAMP_BYTES, Shared};
+use crate::backend::layout::Layout;
+use crate::backend::storage::{Part, RecordLayout};
+use crate::error::{Error, Result};
+
+/// A seat for chunks that are kept on the host, with buffers that the host writes and reads.
+pub(super) struct Visitor {
+    pub(super) seat: Seat,
+    /// A record on its way to the seat, with a stamp behind each part of the row state; mapped while the device does not
+    /// use it.
+    up: wgpu::Buffer,
+    /// The row state on its way back, from [`Part::Margins`] on, each part with its stamp.
+    down: wgpu::Buffer,
+}
+
+/// The parts of the row state that carry a stamp.
+pub(super) const STATE: [Part; 3] = [Part::Margins, Part::DirectionMargins, Part::Residuals];
+
+/// The stamps behind the row state of a chunk, in the order of [`STATE`], as the device left them.
+pub(super) type StateStamps = [[f32; 4]; 3];
+
+/// Where a part of a record lies where each part of the row state has a stamp behind it, and the bytes of that stamp.
+fn stamped(layout: RecordLayout, part: Part) -> (std::ops::Range<usize>, usize) {
+    let range = layout.range(part);
+    match STATE.iter().position(|&state| state == part) {
+        Some(index) => (range.start + index * STAMP_BYTES..range.end + index * STAMP_BYTES, STAMP_BYTES),
+        None => (range, 0),
+    }
+}
+
+impl Visitor {
+    pub(super) fn new(gpu: &Gpu, layout: &Layout, record: RecordLayout, shared: &Shared) -> Result<Option<Self>> {
+        use wgpu::BufferUsages as Usage;
+        let Some(seat) = seat(gpu, layout, record.stride, shared)? else { return Ok(None) };
+        let state = record.bytes() - record.range(Part::Margins).start;
+        Ok(Some(Self {
+            seat,
+            up: buffer(gpu, "up", record.bytes() + 3 * STAMP_BYTES, Usage::MAP_WRITE | Usage::COPY_SRC)?,
+            down: buffer(gpu, "down", state + 3 * STAMP_BYTES, Usage::MAP_READ | Usage::COPY_DST)?,
+        }))
+    }
+
+    /// Copies parts of a record to the device, as the first commands of `encoder`.
+    pub(super) fn send(
+        &self,
+        gpu: &Gpu,
+        encoder: &mut wgpu::CommandEncoder,
+        layout: RecordLayout,
+        parts: &[Part],
+        record: &[u8],
+        stamps: &StateStamps,
+    ) -> Result<()> {
+        for &part in parts {
+            let Some(buffer) = self.seat.part(part) else { continue };
+            let (range, stamp) = stamped(layout, part);
+            let place = range.start as u64..(range.end + stamp) as u64;
+            let mut mapped = self.up.get_mapped_range_mut(place.clone()).map_err(|cause| {
+                Error::device(format!("a chunk cannot be handed to the GPU: {cause}"), "Use --device cpu.")
+            })?;
+            mapped.slice(..range.len()).copy_from_slice(&record[layout.range(part)]);
+            if let Some(index) = STATE.iter().position(|&state| state == part) {
+                mapped.slice(range.len()..).copy_from_slice(bytemuck::bytes_of(&stamps[index]));
+            }
+            drop(mapped);
+            gpu.copy(Operation::Send, encoder, (&self.up, place.start), (buffer, 0), place.end - place.start);
+        }
+        self.up.unmap();
+        Ok(())
+    }
+
+    /// Copies parts of the seat towards the host, as the last commands of `encoder`.
+    pub(super) fn bring_back(
+        &self,
+        gpu: &Gpu,
+        encoder: &mut wgpu::CommandEncoder,
+        layout: RecordLayout,
+        parts: &[Part],
+    ) {
+        let first = layout.range(Part::Margins).start;
+        for &part in parts {
+            let Some(buffer) = self.seat.part(part) else { continue };
+            let (range, stamp) = stamped(layout, part);
+            let target = (range.start - first) as u64;
+            let bytes = (range.len() + stamp) as u64;
+            gpu.copy(Operation::BringBack, encoder, (buffer, 0), (&self.down, target), bytes);
+        }
+    }
+
+    /// Asks for the buffers of the host, once the commands before are done.
+    pub(super) fn map(&self, brings_back: bool) {
+        self.up.map_async(wgpu::MapMode::Write, .., |_| {});
+        if brings_back {
+            self.down.map_async(wgpu::MapMode::Read, .., |_| {});
+        }
+    }
+
+    /// Takes what was brought back into the record; the commands are done.
+    pub(super) fn receive(
+        &self,
+        layout: RecordLayout,
+        parts: &[Part],
+        record: &mut [u8],
+        stamps: &mut StateStamps,
+    ) -> Result<()> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let first = layout.range(Part::Margins).start;
+        let view = self.down.get_mapped_range(..).map_err(|cause| {
+            Error::device(format!("the GPU's results cannot be read: {cause}"), "Use --device cpu.")
+        })?;
+        for &part in parts {
+            let (range, stamp) = stamped(layout, part);
+            let end = range.end - first;
+            record[layout.range(part)].copy_from_slice(&view[range.start - first..end]);
+            if let Some(index) = STATE.iter().position(|&state| state == part) {
+                bytemuck::bytes_of_mut(&mut stamps[index]).copy_from_slice(&view[end..end + stamp]);
+            }
+        }
+        drop(view);
+        self.down.unmap();
+        Ok(())
+    }
+}
