@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::backend::storage::Limits;
 use crate::backend::{Backend, Device, Loading};
-use crate::data::{Column, Request, Shape, Store, Table, decode_only, load};
+use crate::data::{Column, Design, Request, Shape, Store, Table, decode_only, load};
 use crate::error::Result;
 use crate::monitor::{Monitor, Silent};
 use crate::objective::Need;
@@ -44,7 +44,13 @@ pub struct Machine {
     pub description: String,
     /// Bytes a second: of reading on the host, of reading and writing in a copy on a GPU.
     pub bandwidth: f64,
+    /// Mean loss where all weights and intercepts are [`POINT`], in the coordinates of the device's columns: that devices
+    /// agree in it says that they measure the same thing.
+    pub loss: f64,
 }
+
+/// Every parameter of the point at which passes are measured.
+pub const POINT: f64 = 0.01;
 
 /// What one kernel takes in a stage, by the clock of the GPU.
 #[derive(Clone, Debug, Serialize)]
@@ -95,6 +101,7 @@ struct Subject<'d> {
     name: &'d str,
     device: Device,
     bandwidth: Vec<f64>,
+    loss: f64,
     backend: Box<dyn Backend>,
     /// `[stage]`, each `[runs]`.
     seconds: Vec<Vec<f64>>,
@@ -179,28 +186,32 @@ pub fn bench(
         Source::File(table, request) => Some(request.resolve((*table).clone(), monitor)?),
         Source::Made(_) => None,
     };
-    let (shape, stages) = match (source, &file) {
-        (Source::Made(shape), _) => (*shape, &STAGES_MADE[..]),
-        (_, Some((table, plan))) => (Shape::plain(table.rows, plan.features()), &STAGES[..]),
+    let (design, stages) = match (source, &file) {
+        (Source::Made(shape), _) => (Design::from(*shape), &STAGES_MADE[..]),
+        (_, Some((table, plan))) => (plan.design(table.rows), &STAGES[..]),
         (Source::File(..), None) => unreachable!("resolved above"),
     };
+    let shape = design.shape;
+    let point = vec![POINT; shape.parameters()];
     let mut subjects = Vec::new();
     for (name, job) in devices {
         let mut device = Device::open(&job.device)?;
         if let Some(bytes) = chunk {
             device = device.in_chunks_of(bytes);
         }
-        let mut loading = device.reserve(shape, &job.limits)?;
-        let backend = match &file {
+        let mut loading = device.reserve(design.clone(), &job.limits)?;
+        let mut backend = match &file {
             Some((table, plan)) => {
                 load(table, plan, &*loading.as_store(), &Silent)?;
                 loading.finish()?
             }
-            None => filled(loading, shape)?,
+            None => filled(loading, &design)?,
         };
+        let loss = backend.move_to(&point, Need::Gradient)?.value;
         subjects.push(Subject {
             name,
             device,
+            loss,
             bandwidth: Vec::new(),
             backend,
             seconds: vec![Vec::new(); stages.len()],
@@ -208,7 +219,6 @@ pub fn bench(
         });
     }
     monitor.begin("bench", Some(((runs + 1) * subjects.len() * stages.len()) as u64));
-    let point = vec![0.01; shape.parameters()];
     for run in 0..=runs {
         for (subject, (_, job)) in subjects.iter_mut().zip(devices) {
             subject.bandwidth.push(subject.device.bandwidth()?);
@@ -216,7 +226,7 @@ pub fn bench(
                 monitor.check()?;
                 monitor.say(&format!("{stage} on {}", subject.name));
                 let seconds = match (stage, &file) {
-                    ("upload", _) => upload(&subject.device, shape, &job.limits)?,
+                    ("upload", _) => upload(&subject.device, &design, &job.limits)?,
                     ("decode", Some((table, plan))) => timed(|| decode_only(table, plan))?,
                     ("read", Some((table, plan))) => timed(|| load(table, plan, &Nowhere, &Silent).map(drop))?,
                     ("train", Some((table, _))) => timed(|| train(table, job, &Silent, &mut |_| {}).map(drop))?,
@@ -272,45 +282,57 @@ pub fn bench(
             device: subject.name.to_owned(),
             description: subject.device.describe(),
             bandwidth,
+            loss: subject.loss,
         });
     }
     Ok(figures)
 }
 
-/// Bytes that a stage must move for each row: features and labels in f32, margins as wide as the backend keeps them.
+/// Bytes that a stage must move for each row: stored columns, labels and row weights in f32, margins as wide as the backend
+/// keeps them.
 fn bytes_of_row(stage: &str, shape: Shape, state_bytes: usize) -> usize {
-    let columns = 4 * (shape.features + 1);
+    let outcome = 4 * (1 + usize::from(shape.weights));
+    let columns = 4 * shape.columns + outcome;
     let state = state_bytes * shape.margins();
     match stage {
         // Reads margins, writes direction margins. Of several classes the sum over a row's classes stands between two
         // passes over its features, with residuals that the first one writes and the second one reads.
         "evaluate" if shape.margins() > 1 => 2 * columns + 4 * state,
         "evaluate" => columns + 2 * state,
-        "probe" => 4 + 2 * state,
+        "probe" => outcome + 2 * state,
         "hessian" => columns + state,
         _ => columns,
     }
 }
 
 /// Seconds that narrowed columns take from memory into the device's chunks.
-fn upload(device: &Device, shape: Shape, limits: &Limits) -> Result<f64> {
-    let loading = device.reserve(shape, limits)?;
-    timed(move || filled(loading, shape).map(drop))
+fn upload(device: &Device, design: &Design, limits: &Limits) -> Result<f64> {
+    let loading = device.reserve(design.clone(), limits)?;
+    timed(move || filled(loading, design).map(drop))
 }
 
-/// A table of numbers from -1 to 1 that repeat, each feature from another one on, and of labels in turn.
-fn filled(mut loading: Box<dyn Loading>, shape: Shape) -> Result<Box<dyn Backend>> {
+/// A table of numbers from -1 to 1 that repeat, each feature from another one on, and of labels and levels in turn; row weights
+/// are 1 and offsets 0.
+fn filled(mut loading: Box<dyn Loading>, design: &Design) -> Result<Box<dyn Backend>> {
     const PIECE: usize = 16_384;
-    let Shape { rows, features, .. } = shape;
-    let classes = shape.classes.unwrap_or(2);
-    let values: Vec<f32> = (0..PIECE + features).map(|k| (k * k % 251) as f32 / 125.0 - 1.0).collect();
-    let labels: Vec<f32> = (0..PIECE).map(|k| (k % classes) as f32).collect();
+    let shape = design.shape;
+    let (rows, plain) = (shape.rows, design.plain());
+    let values: Vec<f32> = (0..PIECE + plain).map(|k| (k * k % 251) as f32 / 125.0 - 1.0).collect();
+    let codes = |count: usize| (0..PIECE).map(|k| (k % count) as f32).collect::<Vec<f32>>();
     let store = loading.as_store();
     let write = |column: Column, values: &[f32]| {
         (0..rows).step_by(PIECE).try_for_each(|first| store.write(column, first, &values[..PIECE.min(rows - first)]))
     };
-    (0..features).into_par_iter().try_for_each(|feature| write(Column::Feature(feature), &values[feature..]))?;
-    write(Column::Label, &labels)?;
+    (0..plain).into_par_iter().try_for_each(|feature| write(Column::Feature(feature), &values[feature..]))?;
+    for category in design.categories() {
+        write(Column::Feature(category.column), &codes(category.features.len() + 1))?;
+    }
+    write(Column::Label, &codes(shape.classes.unwrap_or(2)))?;
+    for (column, value) in [(Column::Weight, 1.0), (Column::Offset, 0.0)] {
+        if shape.has(column) {
+            write(column, &vec![value; PIECE])?;
+        }
+    }
     drop(store);
     loading.finish()
 }

@@ -1101,14 +1101,9 @@ const EDITS: [(&str, usize, &str, &str); 42] = [
         "((part >> level) & 1u) == 1u) {\n            total",
         "((part >> level) & 1u) == 1u && level > 0u) {\n            total",
     ),
-    ("border's row is another one", 4, "piece_row = min(piece, edges - 1u);", "piece_row = min(piece, edges - 2u);"),
+    ("border's row is another one", 4, "vec2(min(piece, edges - 1u)", "vec2(min(piece, edges - 2u)"),
     ("Hessian without the intercept", 4, "select(0.0, 1.0, column == pass_.features)", "0.0"),
-    (
-        "Hessian counts the rows beyond the last",
-        4,
-        "let here = holds_data(row, part_end);",
-        "let here = holds_data(row, part_end + 1u);",
-    ),
+    ("Hessian counts the rows beyond the last", 4, "holds_data(row, part_end)", "holds_data(row, part_end + 1u)"),
     ("margins do not move", 3, "margins[k] += pass_.steps.x * direction_margins[k];", "margins[k] += 0.0;"),
     ("offsets left out", 0, "z += offsets[k];", ""),
     ("offsets of other rows", 0, "z += offsets[k];", "z += offsets[k].yxzw;"),
@@ -1136,7 +1131,7 @@ const EDITS: [(&str, usize, &str, &str); 42] = [
     ),
     ("codes as values", 1, "code > 0.0", "code > 1e9"),
     ("levels of other columns in the Hessian", 4, "parameters[pass_.features + column]", "parameters[pass_.features]"),
-    ("weights left out of the Hessian", 4, "left[lane] = weighed(w, column);", "left[lane] = column;"),
+    ("weights left out of the Hessian", 4, "array(weighed(w, column),", "array(column,"),
     ("weights in the residuals of the Hessian", 4, "residuals[k] = column;", "residuals[k] = weighed(w, column);"),
 ];
 

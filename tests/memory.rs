@@ -4,6 +4,7 @@
 /// What tests of the program as a process share; each file takes the parts that it uses.
 mod common {
     pub(crate) mod adapter;
+    pub(crate) mod data;
     pub(crate) mod fields;
     pub(crate) mod process;
     #[cfg(target_os = "linux")]
@@ -13,10 +14,13 @@ mod common {
 
 use std::fs;
 use std::io::Write;
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, StringArray};
 use serde_json::{Value, json};
 
 use common::adapter::{has_adapter, skipped};
+use common::data::{Random, write_parquet};
 use common::fields::fields;
 use common::process::{Place, number};
 #[cfg(target_os = "linux")]
@@ -591,6 +595,40 @@ fn bench_without_a_file_times_the_passes() {
         assert!(number(evaluated, "/seconds") > 0.0 && number(evaluated, "/dispatches") >= 2.0, "{figures:#}");
     }
     assert_eq!(place.files(), Vec::<String>::new());
+}
+
+/// Levels of text columns are no numbers, and three classes no two: what is timed is the objective of the file's model, whose
+/// mean loss is known where all parameters are 0.01.
+#[test]
+fn bench_measures_the_model_of_the_file() {
+    const ROWS: usize = 3_000;
+    let place = Place::new();
+    let text = |name: &'static str, levels: usize, seed: u64| -> (&'static str, Vec<usize>) {
+        let mut random = Random(seed);
+        (name, (0..ROWS).map(|_| (random.unit() * levels as f64) as usize).collect())
+    };
+    let columns = [text("a", 40, 1), text("b", 7, 2), text("class", 3, 3)];
+    let arrays = columns.iter().map(|(name, codes)| {
+        let values = codes.iter().map(|code| format!("{name}{code:02}"));
+        (*name, Arc::new(StringArray::from_iter_values(values)) as ArrayRef)
+    });
+    write_parquet(&place.path("data.parquet"), &arrays.collect::<Vec<_>>(), 1_000);
+    let devices = if has_adapter() { "cpu,gpu" } else { "cpu" };
+    let figures = place.done(&format!("bench data.parquet --label class --compare {devices} --runs 1 --json")).json();
+    assert_eq!((&figures["features"], &figures["classes"]), (&json!(39 + 6), &json!(3)), "{figures:#}");
+    // The first level in order is the reference.
+    let loss = |row: usize| {
+        let margin = 0.01 * (1 + usize::from(columns[0].1[row] > 0) + usize::from(columns[1].1[row] > 0)) as f64;
+        let of_label = if columns[2].1[row] > 0 { margin } else { 0.0 };
+        (1.0 + 2.0 * margin.exp()).ln() - of_label
+    };
+    let expected = (0..ROWS).map(loss).sum::<f64>() / ROWS as f64;
+    assert!((expected - 3.0_f64.ln()).abs() > 1e-4, "the control: at 0 it is ln 3");
+    for machine in figures["machines"].as_array().expect("a list of devices") {
+        let found = number(machine, "/loss");
+        let tolerance = if machine["device"] == "cpu" { 1e-12 } else { 1e-6 };
+        assert!((found - expected).abs() <= tolerance, "{machine}: {found} {expected}");
+    }
 }
 
 #[test]

@@ -117,9 +117,10 @@ pub(super) fn run(arguments: &Bench, global: &Global) -> Result<ExitCode> {
 
 fn text(figures: &Figures) -> String {
     let mut text = format!(
-        "{}, {}, medians of {}\n",
+        "{}, {}{}, medians of {}\n",
         counted(figures.rows as u64, "row"),
         counted(figures.features as u64, "feature"),
+        figures.classes.map_or_else(String::new, |classes| format!(", {classes} classes")),
         counted(figures.runs as u64, "run")
     );
     let mut line = |line: std::fmt::Arguments<'_>| writeln!(text, "{line}").expect("writing to a string");

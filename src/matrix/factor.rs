@@ -1,140 +1,76 @@
-//! The Cholesky factor of a matrix: of all of it, of what a pattern keeps, or of coupled margins.
+//! The Cholesky factor of a matrix, in the form in which that is kept.
 
-use std::sync::Arc;
+use nalgebra::{Cholesky, DVector, Dyn};
 
-use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
-
-use crate::matrix::coupled::Coupled;
+use crate::matrix::arrowhead::ArrowheadFactor;
+use crate::matrix::kronecker::KroneckerFactor;
 use crate::matrix::thin::ThinFactor;
-use crate::matrix::{Loose, Pattern, Symmetric, dense};
+use crate::matrix::{Form, Symmetric, dense};
 
-/// The Cholesky factor of a positive definite [`Symmetric`].
+/// The factor of a positive definite [`Symmetric`].
 #[derive(Clone, Debug)]
-pub struct Factor {
-    /// Of the matrix, or of the Schur complement of its loose part.
-    cholesky: Cholesky<f64, Dyn>,
-    loose: Option<Box<LooseFactor>>,
-    coupled: Option<Coupled>,
-    /// Of few rows: all there is.
-    thin: Option<Box<ThinFactor>>,
-}
+pub struct Factor(FactorForm);
 
 #[derive(Clone, Debug)]
-struct LooseFactor {
-    pattern: Arc<Pattern>,
-    /// The border times the inverse of the loose block, `[tight x loose]`.
-    shares: DMatrix<f64>,
-    /// The diagonal, `times` what it was.
-    own: DVector<f64>,
-    /// In the coordinates of which all of it is.
-    centring: Option<Centring>,
-    times: f64,
-}
-
-impl LooseFactor {
-    /// The loose block's inverse times `v`.
-    fn solve_loose(&self, v: &DVector<f64>) -> DVector<f64> {
-        match &self.centring {
-            None => v.component_div(&self.own),
-            Some(centring) => centring.solve(v, &self.own, self.times),
-        }
-    }
+enum FactorForm {
+    Dense(Cholesky<f64, Dyn>),
+    Arrowhead(Box<ArrowheadFactor>),
+    Kronecker(KroneckerFactor),
+    Thin(Box<ThinFactor>),
 }
 
 impl Symmetric {
-    /// The Cholesky factor; `None` if the matrix is not positive definite. That of a pattern is of the Schur complement
-    /// of its loose part: exact for one group, and for several as good as they are independent (see `Centring`).
+    /// The factor; `None` if the matrix is not positive definite.
     pub fn factor(&self) -> Option<Factor> {
         self.clone().into_factor()
     }
 
     /// [`Symmetric::factor`], in the memory of the matrix.
     pub fn into_factor(self) -> Option<Factor> {
-        if let Some(thin) = &self.thin {
-            let cholesky = Cholesky::pack_dirty(DMatrix::zeros(0, 0));
-            return Some(Factor { thin: Some(Box::new(thin.factor()?)), ..Factor::of_whole(cholesky) });
-        }
-        let Some(Loose { pattern, border, own }) = &self.loose else {
-            let coupled = self.coupled.clone();
-            return dense::cholesky(self.entries.clone())
-                .map(|cholesky| Factor { coupled, ..Factor::of_whole(cholesky) });
-        };
-        if !own.iter().all(|x| *x > 0.0) {
-            return None;
-        }
-        let count = pattern.count();
-        let (mut entries, mut border, mut centring) = (self.entries.clone(), border.clone(), None);
-        if count > 1 && pattern.has_intercept {
-            let found = Centring::new(pattern, &entries, &border, own)?;
-            found.centre(&mut entries, &mut border);
-            centring = Some(found);
-        }
-        [1.0, count as f64].into_iter().find_map(|times| {
-            let own = own * times;
-            let pattern = Arc::clone(pattern);
-            let mut factor = LooseFactor { pattern, shares: border.clone(), own, centring: centring.clone(), times };
-            for (index, row) in border.row_iter().enumerate() {
-                let solved = factor.solve_loose(&row.transpose());
-                factor.shares.set_row(index, &solved.transpose());
-            }
-            let mut complement = entries.clone();
-            complement.gemm(-1.0, &factor.shares, &border.transpose(), 1.0);
-            let loose = Some(Box::new(factor));
-            dense::cholesky(complement).map(|cholesky| Factor { loose, ..Factor::of_whole(cholesky) })
-        })
+        Some(Factor(match self.0 {
+            Form::Dense(entries) => FactorForm::Dense(dense::cholesky(entries)?),
+            Form::Arrowhead(arrowhead) => FactorForm::Arrowhead(Box::new(arrowhead.factor()?)),
+            Form::Kronecker(kronecker) => FactorForm::Kronecker(kronecker.factor()?),
+            Form::Thin(thin) => FactorForm::Thin(Box::new(thin.factor()?)),
+        }))
     }
 }
 
 impl Factor {
-    fn of_whole(cholesky: Cholesky<f64, Dyn>) -> Self {
-        Self { cholesky, loose: None, coupled: None, thin: None }
+    /// The number of rows.
+    fn size(&self) -> usize {
+        match &self.0 {
+            FactorForm::Dense(cholesky) => cholesky.l_dirty().nrows(),
+            FactorForm::Arrowhead(factor) => factor.size(),
+            FactorForm::Kronecker(factor) => factor.size(),
+            FactorForm::Thin(factor) => factor.size(),
+        }
     }
 
     /// Solves `M x = b`.
     pub fn solve(&self, b: &[f64]) -> Vec<f64> {
-        if let Some(coupled) = &self.coupled {
-            return coupled.solve(b, &self.cholesky);
+        match &self.0 {
+            FactorForm::Dense(cholesky) => cholesky.solve(&DVector::from_column_slice(b)).iter().copied().collect(),
+            FactorForm::Arrowhead(factor) => factor.solve(b),
+            FactorForm::Kronecker(factor) => factor.solve(b),
+            FactorForm::Thin(factor) => factor.solve(b),
         }
-        if let Some(thin) = &self.thin {
-            return thin.solve(b);
-        }
-        let Some(factor) = &self.loose else {
-            return self.cholesky.solve(&DVector::from_column_slice(b)).iter().copied().collect();
-        };
-        let LooseFactor { pattern, shares, centring, .. } = &**factor;
-        let (mut tight, mut loose) = pattern.split(b);
-        let last = tight.len().saturating_sub(1);
-        if let Some(centring) = centring {
-            let intercept = tight[last];
-            tight.axpy(-intercept, &centring.tight_means, 1.0);
-            loose.axpy(-intercept, &centring.loose_means, 1.0);
-        }
-        let mut tight = self.cholesky.solve(&(tight - shares * &loose));
-        let loose = factor.solve_loose(&loose) - shares.tr_mul(&tight);
-        if let Some(centring) = centring {
-            tight[last] -= centring.tight_means.dot(&tight) + centring.loose_means.dot(&loose);
-        }
-        pattern.join(&tight, &loose)
     }
 
     /// The diagonal of `M^-1`, `[n]`.
     pub fn inverse_diagonal(&self) -> Vec<f64> {
-        if let Some(thin) = &self.thin {
-            return thin.inverse_diagonal();
+        match &self.0 {
+            FactorForm::Dense(cholesky) => dense::inverse_diagonal(cholesky),
+            FactorForm::Thin(factor) => factor.inverse_diagonal(),
+            FactorForm::Arrowhead(_) | FactorForm::Kronecker(_) => self.inverse().diagonal(),
         }
-        if self.loose.is_some() || self.coupled.is_some() {
-            return self.inverse().diagonal();
-        }
-        dense::inverse_diagonal(&self.cholesky)
     }
 
     /// The least pivot of the factor of the matrix when that is scaled to a diagonal of 1: what the columns before it leave
     /// of a column. 1 where the matrix is not kept whole.
     pub fn least_pivot(&self) -> f64 {
-        if self.loose.is_some() || self.coupled.is_some() || self.thin.is_some() {
-            return 1.0;
-        }
-        let lower = self.cholesky.l_dirty();
+        let FactorForm::Dense(cholesky) = &self.0 else { return 1.0 };
+        let lower = cholesky.l_dirty();
         let mut squares = vec![0.0; lower.nrows()];
         let mut least = 1.0_f64;
         for (j, column) in lower.column_iter().enumerate() {
@@ -148,85 +84,31 @@ impl Factor {
 
     /// `M^-1`.
     pub fn inverse(&self) -> Symmetric {
-        let n = match (&self.loose, &self.coupled, &self.thin) {
-            (None, None, None) => return Symmetric::whole(dense::inverse(&self.cholesky)),
-            (Some(factor), ..) => factor.pattern.places.len(),
-            (None, Some(coupled), _) => coupled.scaling.len(),
-            (None, None, Some(thin)) => thin.size(),
-        };
+        if let FactorForm::Dense(cholesky) = &self.0 {
+            return Symmetric::dense(dense::inverse(cholesky));
+        }
+        let n = self.size();
         let unit = |i: usize| (0..n).map(|j| f64::from(u8::from(i == j))).collect::<Vec<f64>>();
         let columns: Vec<Vec<f64>> = (0..n).map(|i| self.solve(&unit(i))).collect();
         Symmetric::from_lower(n, |i, j| columns[j][i])
     }
-}
 
-/// Several groups of loose parameters beside an intercept, in coordinates in which every column is centred by the
-/// weights of the rows.
-///
-/// What two groups have in common is mostly what each has in common with the intercept: for levels that fall together by
-/// chance, `d_a d_b' / a_00` with their weights d. Centred, that is gone, and the rest is left out. A group's own block is
-/// then `K = D - d d' / a_00`, with `K^-1 = D^-1 + u u' / r`, `u = D^-1 d` and `r = a_00 - d'u` (Sherman and Morrison): r is
-/// the weight of the rows that have none of the group's levels but the reference.
-///
-/// Where the groups depend on each other so much that this leaves no definite matrix, `k K` stands in for the blocks of
-/// all k groups: with the rest C, `x'(K + C)x <= k x'Kx` for any rows by the inequality of Cauchy and Schwarz, so that is
-/// an upper bound.
-#[derive(Clone, Debug)]
-struct Centring {
-    /// Weighted mean of each tight column, 0 for the intercept's own, and of each loose one.
-    tight_means: DVector<f64>,
-    loose_means: DVector<f64>,
-    /// The group of each loose parameter, and its u.
-    groups: Vec<(usize, f64)>,
-    /// r of each group.
-    references: Vec<f64>,
-}
-
-impl Centring {
-    /// `None` if a group leaves nothing to its reference.
-    fn new(pattern: &Pattern, entries: &DMatrix<f64>, border: &DMatrix<f64>, own: &DVector<f64>) -> Option<Self> {
-        let last = entries.nrows() - 1;
-        let total = entries[(last, last)];
-        let mut tight_means = entries.column(last) / total;
-        tight_means[last] = 0.0;
-        let loose_means = border.row(last).transpose() / total;
-        let mut references = vec![total; pattern.groups.iter().max()? + 1];
-        let mut groups = Vec::with_capacity(own.len());
-        for ((group, own), d) in pattern.groups.iter().zip(own.iter()).zip(border.row(last).iter()) {
-            references[*group] -= d * d / own;
-            groups.push((*group, d / own));
+    /// What the blocks of an arrowhead were multiplied by, of several groups.
+    #[cfg(test)]
+    fn times(&self) -> Option<f64> {
+        match &self.0 {
+            FactorForm::Arrowhead(factor) => Some(factor.times),
+            _ => None,
         }
-        let is_positive = references.iter().all(|r| *r > 0.0);
-        is_positive.then_some(Self { tight_means, loose_means, groups, references })
-    }
-
-    /// Brings the matrices to centred columns.
-    fn centre(&self, entries: &mut DMatrix<f64>, border: &mut DMatrix<f64>) {
-        let last = entries.nrows() - 1;
-        let total = entries[(last, last)];
-        entries.ger(-total, &self.tight_means, &self.tight_means, 1.0);
-        border.ger(-total, &self.tight_means, &self.loose_means, 1.0);
-        border.row_mut(last).fill(0.0);
-        entries.row_mut(last).fill(0.0);
-        entries.column_mut(last).fill(0.0);
-        entries[(last, last)] = total;
-    }
-
-    /// `(k K)^-1 v`, with `k D` in `own`.
-    fn solve(&self, v: &DVector<f64>, own: &DVector<f64>, k: f64) -> DVector<f64> {
-        let mut sums = vec![0.0; self.references.len()];
-        for ((group, u), v) in self.groups.iter().zip(v.iter()) {
-            sums[*group] += u * v;
-        }
-        let of_groups = self.groups.iter().map(|&(group, u)| u * sums[group] / (k * self.references[group]));
-        v.component_div(own) + DVector::from_iterator(v.len(), of_groups)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matrix::Pattern;
     use crate::matrix::tests::{close, of_rows};
+    use std::sync::Arc;
 
     #[test]
     fn solves_and_inverts() {
@@ -312,7 +194,7 @@ mod tests {
         let groups = [None, Some(0), Some(0), Some(1), Some(1), None];
         let kept = Symmetric::of_pattern(Arc::new(Pattern::new(&groups, true)), entry);
         let factor = kept.factor().expect("twice the blocks are definite");
-        assert_eq!(factor.loose.as_ref().map(|loose| loose.times), Some(2.0), "the blocks once would do");
+        assert_eq!(factor.times(), Some(2.0), "the blocks once would do");
         let bound = factor.inverse().factor().expect("definite");
         for direction in 0..32 {
             let v: Vec<f64> = (0..6).map(|i| (f64::from(direction * 6 + i) * 1.7).sin()).collect();

@@ -1,10 +1,10 @@
 //! Symmetric matrices: Hessians, whole or as far as they are kept. The only place that knows nalgebra.
 
+mod arrowhead;
 mod basis;
-mod coupled;
 mod dense;
 mod factor;
-mod pattern;
+mod kronecker;
 mod products;
 mod thin;
 
@@ -13,55 +13,50 @@ use std::sync::Arc;
 use nalgebra::{DMatrix, DVector};
 use rayon::prelude::*;
 
+use arrowhead::Arrowhead;
+pub use arrowhead::Pattern;
 pub use basis::{Basis, product, products_with};
-use coupled::Coupled;
 pub use factor::Factor;
-pub use pattern::Pattern;
+use kronecker::Kronecker;
 pub use products::{Products, Squares};
 use thin::Thin;
 pub use thin::{FewRows, RowSolver, RowSpace};
 
-/// A symmetric matrix `[n x n]` in f64; of a large one only what a [`Pattern`] keeps.
+/// A symmetric matrix `[n x n]` in f64.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Symmetric {
-    /// Of the tight parameters with each other; of all, where no pattern says otherwise; of one margin, where several are
-    /// coupled.
-    entries: DMatrix<f64>,
-    loose: Option<Loose>,
-    coupled: Option<Coupled>,
-    /// The matrix, if it is of fewer rows than parameters; `entries` has none then.
-    thin: Option<Thin>,
-}
+pub struct Symmetric(Form);
 
-/// The part of a matrix that belongs to loose parameters.
+/// How a matrix is kept.
 #[derive(Clone, Debug, PartialEq)]
-struct Loose {
-    pattern: Arc<Pattern>,
-    /// `[tight x loose]`.
-    border: DMatrix<f64>,
-    /// The diagonal `[loose]`.
-    own: DVector<f64>,
+enum Form {
+    /// All entries.
+    Dense(DMatrix<f64>),
+    /// Of a large one what a [`Pattern`] keeps.
+    Arrowhead(Arrowhead),
+    /// One matrix for each of several margins, coupled between them.
+    Kronecker(Kronecker),
+    /// Fewer rows than parameters, of which it is the product.
+    Thin(Thin),
 }
 
 impl Symmetric {
-    fn whole(entries: DMatrix<f64>) -> Self {
-        Self { entries, loose: None, coupled: None, thin: None }
+    fn dense(entries: DMatrix<f64>) -> Self {
+        Self(Form::Dense(entries))
     }
 
     /// `X'R'R X` for rows X that are kept as they are, and the diagonal R: worth it where there are fewer rows than columns.
     pub fn of_few_rows(x: Arc<FewRows>, roots: Vec<f64>) -> Self {
-        Self { thin: Some(Thin::new(x, roots)), ..Self::whole(DMatrix::zeros(0, 0)) }
+        Self(Form::Thin(Thin::new(x, roots)))
     }
 
-    /// `(I - 11' / K) x margin` for the K - 1 margins of a softmax with K classes (see `coupled`).
-    pub fn coupled(classes: usize, margin: &Self) -> Self {
-        let entries = margin.entries.clone();
-        Self { coupled: Some(Coupled::new(classes, entries.nrows())), ..Self::whole(entries) }
+    /// `(I - 11' / K) x margin` for the K - 1 margins of a softmax with K classes (see [`Kronecker`]).
+    pub fn kronecker(classes: usize, margin: Self) -> Self {
+        Self(Form::Kronecker(Kronecker::new(classes, margin)))
     }
 
     /// The zero matrix `[n x n]`.
     pub fn zero(n: usize) -> Self {
-        Self::whole(DMatrix::zeros(n, n))
+        Self::dense(DMatrix::zeros(n, n))
     }
 
     /// The matrix with `entry(i, j)` for `j <= i`, and its mirror image above.
@@ -73,80 +68,65 @@ impl Symmetric {
             }
         }
         entries.fill_upper_triangle_with_lower_triangle();
-        Self::whole(entries)
+        Self::dense(entries)
     }
 
     /// As [`Symmetric::from_lower`], of what `pattern` keeps.
     pub fn of_pattern(pattern: Arc<Pattern>, entry: impl Fn(usize, usize) -> f64) -> Self {
-        let entry = |i: usize, j: usize| entry(i.max(j), i.min(j));
-        let Pattern { tight, loose, .. } = &*pattern;
-        let entries = DMatrix::from_fn(tight.len(), tight.len(), |i, j| entry(tight[i], tight[j]));
-        let border = DMatrix::from_fn(tight.len(), loose.len(), |i, j| entry(tight[i], loose[j]));
-        let own = DVector::from_fn(loose.len(), |i, _| entry(loose[i], loose[i]));
-        Self { loose: Some(Loose { pattern, border, own }), ..Self::whole(entries) }
+        Self(Form::Arrowhead(Arrowhead::new(pattern, entry)))
     }
 
-    /// What is kept of it, if not all.
+    /// What is kept of it, if that is an arrowhead.
     pub fn pattern(&self) -> Option<&Arc<Pattern>> {
-        self.loose.as_ref().map(|loose| &loose.pattern)
+        match &self.0 {
+            Form::Arrowhead(arrowhead) => Some(arrowhead.pattern()),
+            _ => None,
+        }
     }
 
     /// The number of rows.
     pub fn size(&self) -> usize {
-        if let Some(coupled) = &self.coupled {
-            return coupled.scaling.len();
+        match &self.0 {
+            Form::Dense(entries) => entries.nrows(),
+            Form::Arrowhead(arrowhead) => arrowhead.size(),
+            Form::Kronecker(kronecker) => kronecker.size(),
+            Form::Thin(thin) => thin.own.len(),
         }
-        if let Some(thin) = &self.thin {
-            return thin.own.len();
-        }
-        self.entries.nrows() + self.loose.as_ref().map_or(0, |loose| loose.own.len())
     }
 
     /// The entry in row `i`, column `j`; 0 where it is not kept.
     pub fn get(&self, i: usize, j: usize) -> f64 {
-        if let Some(coupled) = &self.coupled {
-            let n = self.entries.nrows();
-            let scaling = coupled.scaling[i] * coupled.scaling[j];
-            return scaling * coupled.share(i / n, j / n) * self.entries[(i % n, j % n)];
-        }
-        if let Some(thin) = &self.thin {
-            return thin.get(i, j);
-        }
-        let Some(Loose { pattern, border, own }) = &self.loose else { return self.entries[(i, j)] };
-        match (pattern.places[i], pattern.places[j]) {
-            ((i, false), (j, false)) => self.entries[(i, j)],
-            ((tight, false), (loose, true)) | ((loose, true), (tight, false)) => border[(tight, loose)],
-            ((i, true), (j, true)) => {
-                if i == j {
-                    own[i]
-                } else {
-                    0.0
-                }
-            }
+        match &self.0 {
+            Form::Dense(entries) => entries[(i, j)],
+            Form::Arrowhead(arrowhead) => arrowhead.get(i, j),
+            Form::Kronecker(kronecker) => kronecker.get(i, j),
+            Form::Thin(thin) => thin.get(i, j),
         }
     }
 
     /// The diagonal `[n]`.
     pub fn diagonal(&self) -> Vec<f64> {
-        if let Some(thin) = &self.thin {
-            return thin.diagonal();
+        match &self.0 {
+            Form::Thin(thin) => thin.diagonal(),
+            _ => (0..self.size()).map(|i| self.get(i, i)).collect(),
         }
-        (0..self.size()).map(|i| self.get(i, i)).collect()
     }
 
     /// The matrix with a ridge: so much of the mean of its diagonal is added to the diagonal; of coupled margins to that
     /// of each. One of few rows has a diagonal of its own, without which it has no factor, and gets none.
     #[must_use]
     pub fn ridged(&self, share: f64) -> Self {
-        if self.thin.is_some() {
-            return self.clone();
+        match &self.0 {
+            Form::Thin(_) => self.clone(),
+            Form::Kronecker(kronecker) => Self(Form::Kronecker(kronecker.ridged(share))),
+            Form::Dense(_) | Form::Arrowhead(_) => {
+                let mut ridged = self.clone();
+                let n = ridged.size();
+                let ridge = share * ridged.diagonal().iter().sum::<f64>() / n as f64;
+                ridged.add_diagonal(&vec![ridge; n]);
+                ridged
+            }
         }
-        let mut ridged = self.clone();
-        let coupled = ridged.coupled.take();
-        let n = ridged.size();
-        let ridge = share * ridged.diagonal().iter().sum::<f64>() / n as f64;
-        ridged.add_diagonal(&vec![ridge; n]);
-        Self { coupled, ..ridged }
     }
 
     /// Adds to the diagonal, entry by entry.
@@ -154,107 +134,71 @@ impl Symmetric {
     /// # Panics
     /// If margins are coupled: theirs is not free.
     pub fn add_diagonal(&mut self, values: &[f64]) {
-        assert!(self.coupled.is_none(), "the diagonal of coupled margins");
-        if let Some(thin) = &mut self.thin {
-            thin.own.iter_mut().zip(values).for_each(|(own, value)| *own += value);
-            return;
-        }
-        for (i, value) in values.iter().enumerate() {
-            match &mut self.loose {
-                None => self.entries[(i, i)] += value,
-                Some(Loose { pattern, own, .. }) => match pattern.places[i] {
-                    (tight, false) => self.entries[(tight, tight)] += value,
-                    (loose, true) => own[loose] += value,
-                },
+        match &mut self.0 {
+            Form::Dense(entries) => {
+                for (i, value) in values.iter().enumerate() {
+                    entries[(i, i)] += value;
+                }
             }
+            Form::Arrowhead(arrowhead) => arrowhead.add_diagonal(values),
+            Form::Kronecker(_) => panic!("the diagonal of coupled margins"),
+            Form::Thin(thin) => thin.own.iter_mut().zip(values).for_each(|(own, value)| *own += value),
         }
     }
 
     /// Takes a matrix that was summed over a sample of rows to all of them, whose `diagonal` is known.
     ///
-    /// Of a matrix that is kept whole, and of coupled margins, every row and column is scaled so that the diagonal is that:
-    /// it stays definite, which it need not if only its diagonal were replaced. A loose parameter gets the weight that it
-    /// has in all rows, and with it what it has in common with others: as if its rows in the sample were so many more or
-    /// fewer. Its diagonal alone would not do: a level and the intercept have the same rows in common as the level with
-    /// itself, and what a Schur complement leaves of the intercept is their small difference.
+    /// Of an arrowhead, a parameter of the diagonal block gets the weight that it has in all rows (see [`Arrowhead`]); of any
+    /// other one, every row and column is scaled so that the diagonal is that: it stays definite, which it need not if only
+    /// its diagonal were replaced.
     pub fn calibrate(&mut self, diagonal: &[f64]) {
-        if self.loose.is_none() {
-            return self.scale_to(diagonal);
+        if let Form::Arrowhead(arrowhead) = &mut self.0 {
+            return arrowhead.calibrate(diagonal);
         }
-        let Some(Loose { pattern, border, own }) = &mut self.loose else { return };
-        let is_one_group = pattern.count() == 1;
-        for (index, &parameter) in pattern.loose.iter().enumerate() {
-            let all = diagonal[parameter];
-            let (factor, mut column) = (all / own[index], border.column_mut(index));
-            if own[index] > 0.0 && factor.is_finite() {
-                // Every row has one level of a category, so one of them weighs the tight parameters anew.
-                if is_one_group {
-                    self.entries.ger((factor - 1.0) / own[index], &column, &column, 1.0);
-                }
-                column *= factor;
-            }
-            own[index] = all;
-        }
-        for (index, &parameter) in pattern.tight.iter().enumerate() {
-            let is_intercept = pattern.has_intercept && index + 1 == pattern.tight.len();
-            // A column that no row of the sample has would make the matrix singular.
-            if self.entries[(index, index)] <= 0.0 || is_intercept && !is_one_group {
-                self.entries[(index, index)] = diagonal[parameter];
-            }
-        }
-    }
-
-    /// `S M S` with the diagonal S that brings the diagonal to this. Where M has none, it is put there.
-    fn scale_to(&mut self, diagonal: &[f64]) {
         let before = self.diagonal();
         let scaling = before.iter().zip(diagonal).map(|(own, all)| {
             let factor = (all / own).sqrt();
             if factor > 0.0 && factor.is_finite() { factor } else { 1.0 }
         });
         let scaling = DVector::from_iterator(diagonal.len(), scaling);
-        if let Some(coupled) = &mut self.coupled {
-            coupled.scaling.component_mul_assign(&scaling);
-            return;
-        }
-        if let Some(thin) = &mut self.thin {
-            thin.scale_by(&scaling);
-            for ((own, found), all) in thin.own.iter_mut().zip(before).zip(diagonal) {
-                if found <= 0.0 {
-                    *own = *all;
+        match &mut self.0 {
+            Form::Dense(entries) => {
+                for (j, mut column) in entries.column_iter_mut().enumerate() {
+                    column.component_mul_assign(&scaling);
+                    column *= scaling[j];
+                    if column[j] <= 0.0 {
+                        column[j] = diagonal[j];
+                    }
                 }
             }
-            return;
-        }
-        for (j, mut column) in self.entries.column_iter_mut().enumerate() {
-            column.component_mul_assign(&scaling);
-            column *= scaling[j];
-            if column[j] <= 0.0 {
-                column[j] = diagonal[j];
+            Form::Kronecker(kronecker) => kronecker.scale_by(&scaling),
+            Form::Thin(thin) => {
+                thin.scale_by(&scaling);
+                for ((own, found), all) in thin.own.iter_mut().zip(before).zip(diagonal) {
+                    if found <= 0.0 {
+                        *own = *all;
+                    }
+                }
             }
+            Form::Arrowhead(_) => {}
         }
     }
 
     /// Multiplies every entry by `factor`.
     pub fn scale(&mut self, factor: f64) {
-        self.entries *= factor;
-        if let Some(thin) = &mut self.thin {
-            thin.scale(factor);
+        match &mut self.0 {
+            Form::Dense(entries) => *entries *= factor,
+            Form::Arrowhead(arrowhead) => arrowhead.scale(factor),
+            Form::Kronecker(kronecker) => kronecker.scale(factor),
+            Form::Thin(thin) => thin.scale(factor),
         }
-        if let Some(Loose { border, own, .. }) = &mut self.loose {
-            *border *= factor;
-            *own *= factor;
-        }
-    }
-
-    fn is_whole(&self) -> bool {
-        self.loose.is_none() && self.coupled.is_none() && self.thin.is_none()
     }
 
     /// `T'MT`, where each of the `n` columns of T has two entries at most, `parts(i)`: a row of it and what stands there.
     #[must_use]
     pub fn combined(&self, n: usize, parts: impl Fn(usize) -> [(usize, f64); 2] + Sync) -> Self {
-        if let Some(thin) = &self.thin {
-            return Self { thin: Some(thin.combined(n, parts)), ..Self::whole(DMatrix::zeros(0, 0)) };
+        if let Form::Thin(thin) = &self.0 {
+            return Self(Form::Thin(thin.combined(n, parts)));
         }
         let entry = |i: usize, j: usize| -> f64 {
             let products = parts(i).map(|(a, of_i)| parts(j).map(|(b, of_j)| of_i * of_j * self.get(a, b)));
@@ -267,14 +211,21 @@ impl Symmetric {
             }
         });
         entries.fill_upper_triangle_with_lower_triangle();
-        Self::whole(entries)
+        Self::dense(entries)
+    }
+
+    /// All entries of one that is kept whole.
+    fn entries(&self) -> &DMatrix<f64> {
+        match &self.0 {
+            Form::Dense(entries) => entries,
+            _ => panic!("a product of what is not kept whole"),
+        }
     }
 
     /// `M B M` of two matrices that are kept whole.
     #[must_use]
     pub fn congruence(&self, inner: &Self) -> Self {
-        assert!([self, inner].iter().all(|matrix| matrix.is_whole()), "a product of what is not kept whole");
-        Self::whole(dense::product(&dense::product(&self.entries, &inner.entries), &self.entries))
+        Self::dense(dense::product(&dense::product(self.entries(), inner.entries()), self.entries()))
     }
 
     /// `A'M A` of one that is kept whole, with the `columns` of A, each a list of its entries: place and value.
@@ -283,11 +234,11 @@ impl Symmetric {
     /// A few operations for each entry and row, not for each pair of rows.
     #[must_use]
     pub fn along(&self, columns: &[Vec<(usize, f64)>]) -> Self {
-        assert!(self.is_whole(), "a product of what is not kept whole");
+        let entries = self.entries();
         let times = |column: &Vec<(usize, f64)>| {
-            let mut sum = DVector::zeros(self.size());
+            let mut sum = DVector::zeros(entries.nrows());
             for &(place, value) in column {
-                sum.axpy(value, &self.entries.column(place), 1.0);
+                sum.axpy(value, &entries.column(place), 1.0);
             }
             columns.iter().map(|other| other.iter().map(|&(place, value)| value * sum[place]).sum()).collect()
         };
@@ -297,36 +248,31 @@ impl Symmetric {
 
     /// `M v`.
     pub fn times(&self, v: &[f64]) -> Vec<f64> {
-        if let Some(coupled) = &self.coupled {
-            return coupled.times(v, |v| &self.entries * v);
+        match &self.0 {
+            Form::Dense(entries) => (entries * DVector::from_column_slice(v)).iter().copied().collect(),
+            Form::Arrowhead(arrowhead) => arrowhead.times(v),
+            Form::Kronecker(kronecker) => kronecker.times(v),
+            Form::Thin(thin) => thin.times(v),
         }
-        if let Some(thin) = &self.thin {
-            return thin.times(v);
-        }
-        let Some(Loose { pattern, border, own }) = &self.loose else {
-            return (&self.entries * DVector::from_column_slice(v)).iter().copied().collect();
-        };
-        let (tight, loose) = pattern.split(v);
-        let of_tight = &self.entries * &tight + border * &loose;
-        let of_loose = border.tr_mul(&tight) + own.component_mul(&loose);
-        pattern.join(&of_tight, &of_loose)
     }
 
     /// The matrix of the rows and columns `kept`, in their order, of one that is kept whole.
     #[must_use]
     pub fn restricted(&self, kept: &[usize]) -> Self {
-        if let Some(thin) = &self.thin {
-            return Self { thin: Some(thin.restricted(kept)), ..Self::whole(DMatrix::zeros(0, 0)) };
+        match &self.0 {
+            Form::Thin(thin) => Self(Form::Thin(thin.restricted(kept))),
+            _ => Self::from_lower(kept.len(), |i, j| self.get(kept[i], kept[j])),
         }
-        Self::from_lower(kept.len(), |i, j| self.get(kept[i], kept[j]))
     }
 
     /// Whether all entries are finite.
     pub fn is_finite(&self) -> bool {
-        let of_loose = |Loose { border, own, .. }: &Loose| border.iter().chain(own.iter()).all(|x| x.is_finite());
-        self.thin.as_ref().is_none_or(Thin::is_finite)
-            && self.entries.iter().all(|x| x.is_finite())
-            && self.loose.as_ref().is_none_or(of_loose)
+        match &self.0 {
+            Form::Dense(entries) => entries.iter().all(|x| x.is_finite()),
+            Form::Arrowhead(arrowhead) => arrowhead.is_finite(),
+            Form::Kronecker(kronecker) => kronecker.is_finite(),
+            Form::Thin(thin) => thin.is_finite(),
+        }
     }
 }
 
@@ -339,7 +285,7 @@ mod tests {
     fn coupled_margins_are_a_kronecker_product() {
         let margin = Symmetric::from_lower(3, |i, j| if i == j { 4.0 } else { 1.0 / (1 + i + j) as f64 });
         let x: Vec<f64> = (0..9).map(|i| (f64::from(i) * 1.3).sin()).collect();
-        let mut coupled = Symmetric::coupled(4, &margin);
+        let mut coupled = Symmetric::kronecker(4, margin.clone());
         for calibrated in [false, true] {
             let diagonal: Vec<f64> = (0..9).map(|i| 1.0 + f64::from(i)).collect();
             if calibrated {
@@ -358,7 +304,7 @@ mod tests {
             let exact = whole.factor().expect("definite").inverse();
             assert!((0..9).all(|i| (0..9).all(|j| (factor.inverse().get(i, j) - exact.get(i, j)).abs() <= 1e-13)));
             // A ridge is one on the matrix of a margin.
-            let ridged = Symmetric::coupled(4, &margin.ridged(0.5)).diagonal();
+            let ridged = Symmetric::kronecker(4, margin.ridged(0.5)).diagonal();
             assert!(calibrated || close(&coupled.ridged(0.5).diagonal(), &ridged, 1e-14));
         }
     }
@@ -409,9 +355,11 @@ mod tests {
         let [whole, mut kept] = of_rows(&groups, true);
         let all = whole.diagonal();
         // Half of the rows of the first level are not in the sample.
-        let Some(Loose { border, own, .. }) = &mut kept.loose else { panic!("it is not kept whole") };
+        let Form::Arrowhead(Arrowhead { entries, border, own, .. }) = &mut kept.0 else {
+            panic!("it is not kept whole")
+        };
         let column = border.column(0) * 0.5;
-        kept.entries.ger(-0.5 / own[0], &border.column(0), &border.column(0), 1.0);
+        entries.ger(-0.5 / own[0], &border.column(0), &border.column(0), 1.0);
         border.set_column(0, &column);
         own[0] *= 0.5;
         let x = [1.0, -2.0, 0.5, 3.0, -1.0, 0.7, 2.0, -0.3];
@@ -426,13 +374,15 @@ mod tests {
         let groups = [None, Some(0), Some(0), None, Some(0), Some(1), Some(1), None];
         let [whole, all] = of_rows(&groups, true);
         let mut kept = all.clone();
-        let Some(Loose { border, own, .. }) = &mut kept.loose else { panic!("it is not kept whole") };
+        let Form::Arrowhead(Arrowhead { entries, border, own, .. }) = &mut kept.0 else {
+            panic!("it is not kept whole")
+        };
         for (index, factor) in [0.5, 1.0, 3.0, 0.25, 2.0].into_iter().enumerate() {
             border.column_mut(index).scale_mut(factor);
             own[index] *= factor;
         }
         // The intercept of the sample: of three tight columns the last.
-        kept.entries[(2, 2)] *= 0.9;
+        entries[(2, 2)] *= 0.9;
         assert!(!close(&kept.diagonal(), &whole.diagonal(), 1e-3));
         kept.calibrate(&whole.diagonal());
         assert!((0..8).all(|i| (0..8).all(|j| (kept.get(i, j) - all.get(i, j)).abs() <= 1e-14)), "{kept:?}");
@@ -445,12 +395,14 @@ mod tests {
         let two = [None, Some(0), Some(0), None, Some(0), Some(1), Some(1), None];
         for groups in [one, two] {
             let [whole, mut kept] = of_rows(&groups, true);
-            let Some(Loose { border, own, .. }) = &mut kept.loose else { panic!("it is not kept whole") };
+            let Form::Arrowhead(Arrowhead { entries, border, own, .. }) = &mut kept.0 else {
+                panic!("it is not kept whole")
+            };
             border.row_mut(0).fill(0.0);
             border.column_mut(1).fill(0.0);
             own[1] = 0.0;
-            kept.entries.row_mut(0).fill(0.0);
-            kept.entries.column_mut(0).fill(0.0);
+            entries.row_mut(0).fill(0.0);
+            entries.column_mut(0).fill(0.0);
             assert!(kept.factor().is_none());
             kept.calibrate(&whole.diagonal());
             assert!(

@@ -84,7 +84,7 @@ impl Squares {
     pub fn divided_by(mut self, n: f64) -> Symmetric {
         self.0 /= n;
         self.0.fill_upper_triangle_with_lower_triangle();
-        Symmetric::whole(self.0)
+        Symmetric::dense(self.0)
     }
 }
 

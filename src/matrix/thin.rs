@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use rayon::prelude::*;
 
-use crate::matrix::{Symmetric, dense};
+use crate::matrix::{Form, Symmetric, dense};
 use crate::vectors::dots::{EIGHT, add_columns, eight_dots};
 
 /// Rows that are kept as they are, X `[rows x columns]`.
@@ -281,7 +281,7 @@ pub struct RowSpace {
 impl RowSpace {
     /// Of `A'A + P` as rows that are kept; `None` if it is not kept so, or if parameters but the last one have no penalty.
     pub fn new(matrix: &Symmetric) -> Option<Self> {
-        let thin = matrix.thin.clone()?;
+        let Form::Thin(thin) = matrix.0.clone() else { return None };
         let n = thin.own.len();
         let is_penalized = |j: usize| thin.own[j] > 0.0 || j + 1 == n && thin.own[j] == 0.0;
         if !(0..n).all(is_penalized) {

@@ -456,5 +456,5 @@ fn bound(moments: &Moments, classes: usize, penalty: &Penalty) -> Symmetric {
     // The penalty of K >= 3 classes has the same coupling; that of two is on their difference, and 1 - 1/2 of its double.
     let times = if classes > 2 { 1.0 } else { 2.0 };
     margin.add_diagonal(&penalty.strength().iter().map(|l| times * l).collect::<Vec<f64>>());
-    Symmetric::coupled(classes, &margin)
+    Symmetric::kronecker(classes, margin)
 }

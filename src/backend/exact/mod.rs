@@ -5,16 +5,16 @@
 //! The large part of a column with a large mean is gone before anything is multiplied, so nothing cancels.
 
 mod products;
+mod terms;
 
 pub use products::{ExactProducts, Scatter, products_file};
 
 use crate::data::{Block, Label, Plan, Table, fold_rows};
 use crate::error::Result;
-use crate::logistic::terms;
 use crate::matrix::product;
 use crate::monitor::Monitor;
-use crate::softmax;
 use crate::standardize::ColumnScale;
+use terms::{Terms, margins_of, terms_of, weighed};
 
 /// Loss and gradient at a point, as exact as f64 has them.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,29 +67,6 @@ pub fn evaluate_file(
     Ok(Exact { loss: sums.loss.value() / n, gradient: sums.gradient.iter().map(|sum| sum.value() / n).collect() })
 }
 
-/// Standardises the features of a block, and gives its margins, offsets included, `[margins][rows]`.
-fn margins_of(block: &mut Block<'_>, scales: &[ColumnScale], parameters: &[f64]) -> Vec<Vec<f64>> {
-    let size = scales.len() + 1;
-    let start = |margin: &[f64]| match block.offsets {
-        None => vec![margin[size - 1]; block.labels.len()],
-        Some(offsets) => offsets.iter().map(|offset| margin[size - 1] + offset).collect(),
-    };
-    let mut rows: Vec<Vec<f64>> = parameters.chunks(size).map(start).collect();
-    for (j, (column, place)) in block.features.iter_mut().zip(scales).enumerate() {
-        if place.scale > 0.0 {
-            for x in &mut *column {
-                *x = (*x - place.mean) / place.scale;
-            }
-            for (margin, parameters) in rows.iter_mut().zip(parameters.chunks(size)) {
-                for (z, x) in margin.iter_mut().zip(&*column) {
-                    *z += parameters[j] * *x;
-                }
-            }
-        }
-    }
-    rows
-}
-
 /// A sum and what its additions have rounded away (Neumaier, by Knuth's two-sum).
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum {
@@ -132,76 +109,22 @@ impl Sums {
 
     /// Adds the rows of a block, whose features are standardised on the way.
     fn take(&mut self, block: &mut Block<'_>, scales: &[ColumnScale], parameters: &[f64]) {
-        let size = scales.len() + 1;
-        // Margins first, residuals later: `[margins][rows]`.
-        let mut rows = margins_of(block, scales, parameters);
-        match rows.as_mut_slice() {
-            [margins] => self.take_margins(margins, block),
-            margins => self.take_softmax(margins, block),
+        let margins = margins_of(block, scales, parameters);
+        let Terms { losses, mut residuals, .. } = terms_of(margins, block.labels, &[]);
+        for (row, loss) in losses.iter().enumerate() {
+            self.weight.add(block.weights.map_or(1.0, |weights| weights[row]));
+            self.loss.add(weighed(block, row, *loss));
         }
-        for (margin, sums) in rows.iter().zip(self.gradient.chunks_mut(size)) {
+        for (residuals, sums) in residuals.iter_mut().zip(self.gradient.chunks_mut(scales.len() + 1)) {
+            for (row, residual) in residuals.iter_mut().enumerate() {
+                *residual = weighed(block, row, *residual);
+                sums[scales.len()].add(*residual);
+            }
             for ((sum, column), place) in sums.iter_mut().zip(&*block.features).zip(scales) {
                 if place.scale > 0.0 {
-                    for (x, r) in column.chunks(PLAIN_ROWS).zip(margin.chunks(PLAIN_ROWS)) {
+                    for (x, r) in column.chunks(PLAIN_ROWS).zip(residuals.chunks(PLAIN_ROWS)) {
                         sum.add(product(x, r));
                     }
-                }
-            }
-        }
-    }
-
-    /// Adds loss and residuals of the rows of two classes; their margins become the residuals.
-    fn take_margins(&mut self, margins: &mut [f64], block: &Block<'_>) {
-        let of_intercept = self.gradient.last_mut().expect("the intercept is always there");
-        if let Some(row_weights) = block.weights {
-            for ((z, t), w) in margins.iter_mut().zip(block.labels).zip(row_weights) {
-                let row = terms(*z, *t);
-                // Exactly nothing of a row of weight 0, whatever its margin.
-                let [loss, residual] = [row.loss, row.residual].map(|term| if *w > 0.0 { w * term } else { 0.0 });
-                self.weight.add(*w);
-                self.loss.add(loss);
-                of_intercept.add(residual);
-                *z = residual;
-            }
-        } else {
-            self.weight.add(block.labels.len() as f64);
-            for (z, t) in margins.iter_mut().zip(block.labels) {
-                let row = terms(*z, *t);
-                self.loss.add(row.loss);
-                of_intercept.add(row.residual);
-                *z = row.residual;
-            }
-        }
-    }
-
-    /// The same of several classes.
-    fn take_softmax(&mut self, margins: &mut [Vec<f64>], block: &Block<'_>) {
-        let size = self.gradient.len() / margins.len();
-        let mut rows = softmax::Rows::default();
-        let (mut probabilities, mut losses) = (Vec::new(), [0.0; softmax::MOST_ROWS]);
-        for first in (0..block.labels.len()).step_by(softmax::MOST_ROWS) {
-            let here = first..(first + softmax::MOST_ROWS).min(block.labels.len());
-            let n = here.len();
-            let labels: Vec<f32> = block.labels[here.clone()].iter().map(|t| *t as f32).collect();
-            probabilities.clear();
-            for margin in &*margins {
-                probabilities.extend(&margin[here.clone()]);
-            }
-            rows.take(&labels, &mut probabilities);
-            rows.losses(&mut losses[..n]);
-            let weight = |row: usize| block.weights.map_or(1.0, |weights| weights[first + row]);
-            // Exactly nothing of a row of weight 0, whatever its margins.
-            let weighed = |row: usize, term: f64| if weight(row) > 0.0 { weight(row) * term } else { 0.0 };
-            for (row, loss) in losses[..n].iter().enumerate() {
-                self.weight.add(weight(row));
-                self.loss.add(weighed(row, *loss));
-            }
-            for (index, margin) in margins.iter_mut().enumerate() {
-                let residuals = &mut margin[here.clone()];
-                rows.residuals(index + 1, &probabilities[index * n..][..n], &labels, residuals);
-                for (row, residual) in residuals.iter_mut().enumerate() {
-                    *residual = weighed(row, *residual);
-                    self.gradient[(index + 1) * size - 1].add(*residual);
                 }
             }
         }
@@ -214,6 +137,7 @@ const PLAIN_ROWS: usize = 128;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logistic::terms;
 
     #[test]
     #[expect(clippy::float_cmp, reason = "numbers that f64 holds exactly")]

@@ -1,12 +1,11 @@
 //! The Hessian over the file itself, in f64: for standard errors with the digits that the data have.
 
-use crate::backend::exact::{Sum, margins_of};
+use crate::backend::exact::Sum;
+use crate::backend::exact::terms::{Terms, margins_of, terms_of, weighed};
 use crate::data::{Block, Label, Plan, Table, fold_rows_into};
 use crate::error::Result;
-use crate::logistic::terms;
 use crate::matrix::{Products, Symmetric};
 use crate::monitor::Monitor;
-use crate::softmax;
 use crate::standardize::ColumnScale;
 
 /// Products of the columns with each other at a point, in f64 over the values of the file.
@@ -67,8 +66,9 @@ pub fn products_file(
     let (features, margins) = (plan.features(), label.classes.len() - 1);
     assert_eq!((parameters.len(), scales.len()), (margins * (features + 1), features), "parameters and scales");
     monitor.begin("exact Hessian", Some(table.rows as u64));
-    let pairs = margins * (margins + 1) / 2;
-    let kinds = if scatter.is_some() { 2 * pairs } else { pairs };
+    // Of margins, `(a, b)` with `b <= a`.
+    let pairs: Vec<(usize, usize)> = (0..margins).flat_map(|a| (0..=a).map(move |b| (a, b))).collect();
+    let kinds = if scatter.is_some() { 2 * pairs.len() } else { pairs.len() };
     let zero = || Part::new(features + 1, kinds);
     let at_once = PARTS_BYTES / (kinds * Products::bytes(features + 1));
     let mut all = zero();
@@ -83,12 +83,17 @@ pub fn products_file(
             .map(|(column, place)| if place.scale > 0.0 { column.as_slice() } else { &zeros })
             .chain([ones.as_slice()])
             .collect();
-        let Terms { mut curvatures, residuals, losses } = terms_of(rows, block);
+        let Terms { losses, residuals, mut curvatures } = terms_of(rows, block.labels, &pairs);
+        for curvatures in &mut curvatures {
+            for (row, curvature) in curvatures.iter_mut().enumerate() {
+                *curvature = weighed(block, row, *curvature);
+            }
+        }
         let of_class = |row: usize| plan.factors().map_or(1.0, |factors| factors[block.labels[row] as usize]);
         let weight = |row: usize| block.weights.map_or(1.0, |weights| weights[row]);
         if let Some(scatter) = scatter {
             let weights: Vec<f64> = (0..n).map(|row| scatter.weight(weight(row), of_class(row))).collect();
-            for (a, b) in pairs_of(margins) {
+            for &(a, b) in &pairs {
                 let products = residuals[a].iter().zip(&residuals[b]).zip(&weights);
                 // Exactly nothing of a row of weight 0.
                 curvatures.push(products.map(|((a, b), w)| if *w > 0.0 { w * (a * b) } else { 0.0 }).collect());
@@ -110,8 +115,8 @@ pub fn products_file(
     let weight = all.weight.value();
     let joined = |products: &[Products]| Products::joined(margins, 1.0 / weight, |a, b| &products[place(a, b)]);
     Ok(ExactProducts {
-        hessian: joined(&products[..pairs]),
-        scatter: scatter.map(|_| joined(&products[pairs..])),
+        hessian: joined(&products[..pairs.len()]),
+        scatter: scatter.map(|_| joined(&products[pairs.len()..])),
         weight,
         loss: all.loss.value() / all.count.value(),
     })
@@ -236,78 +241,6 @@ impl Part {
         self.tail.add_to(&mut products);
         products
     }
-}
-
-/// A term of a row by its weight; exactly nothing of a row of weight 0.
-fn weighed(block: &Block<'_>, row: usize, term: f64) -> f64 {
-    match block.weights {
-        None => term,
-        Some(weights) if weights[row] > 0.0 => weights[row] * term,
-        Some(_) => 0.0,
-    }
-}
-
-/// Pairs of margins, `(a, b)` with `b <= a`.
-fn pairs_of(margins: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..margins).flat_map(|a| (0..=a).map(move |b| (a, b)))
-}
-
-/// What rows add to the sums.
-struct Terms {
-    /// What the products of two margins have in the Hessian, `[pairs][rows]`, weights included.
-    curvatures: Vec<Vec<f64>>,
-    /// Without weights, `[margins][rows]`.
-    residuals: Vec<Vec<f64>>,
-    /// Without weights, `[rows]`.
-    losses: Vec<f64>,
-}
-
-fn terms_of(mut margins: Vec<Vec<f64>>, block: &Block<'_>) -> Terms {
-    let n = block.labels.len();
-    let weighed = |row: usize, x: f64| weighed(block, row, x);
-    if let [margins] = margins.as_mut_slice() {
-        let rows: Vec<_> = margins.iter().zip(block.labels).map(|(z, t)| terms(*z, *t)).collect();
-        let curvatures = rows.iter().enumerate().map(|(row, terms)| weighed(row, terms.curvature)).collect();
-        return Terms {
-            curvatures: vec![curvatures],
-            residuals: vec![rows.iter().map(|terms| terms.residual).collect()],
-            losses: rows.iter().map(|terms| terms.loss).collect(),
-        };
-    }
-    let pairs: Vec<(usize, usize)> = pairs_of(margins.len()).collect();
-    let mut curvatures = vec![vec![0.0; n]; pairs.len()];
-    let mut residuals = vec![vec![0.0; n]; margins.len()];
-    let mut losses = vec![0.0; n];
-    let (mut rows, mut probabilities) = (softmax::Rows::default(), Vec::new());
-    for first in (0..n).step_by(softmax::MOST_ROWS) {
-        let here = first..(first + softmax::MOST_ROWS).min(n);
-        let count = here.len();
-        let labels: Vec<f32> = block.labels[here.clone()].iter().map(|t| *t as f32).collect();
-        probabilities.clear();
-        for margin in &margins {
-            probabilities.extend(&margin[here.clone()]);
-        }
-        rows.take(&labels, &mut probabilities);
-        rows.losses(&mut losses[here.clone()]);
-        let of = |margin: usize| &probabilities[margin * count..][..count];
-        for (margin, residuals) in residuals.iter_mut().enumerate() {
-            rows.residuals(margin + 1, of(margin), &labels, &mut residuals[here.clone()]);
-        }
-        for ((a, b), curvatures) in pairs.iter().zip(&mut curvatures) {
-            let curvatures = &mut curvatures[here.clone()];
-            if a == b {
-                rows.curvatures(a + 1, of(*a), curvatures);
-            } else {
-                let products = of(*a).iter().zip(of(*b));
-                curvatures.iter_mut().zip(products).for_each(|(curvature, (a, b))| *curvature = -a * b);
-            }
-            curvatures
-                .iter_mut()
-                .enumerate()
-                .for_each(|(row, curvature)| *curvature = weighed(first + row, *curvature));
-        }
-    }
-    Terms { curvatures, residuals, losses }
 }
 
 #[cfg(test)]
