@@ -193,7 +193,7 @@ fn add(counts: &mut Counts, more: Counts) {
 fn spread(levels: &[FeatureInfo], rows: &[u64]) -> f64 {
     let total: u64 = rows.iter().sum();
     let share = |rows: u64| rows as f64 / total.max(1) as f64;
-    let with_shares = || levels.iter().zip(&rows[1..]).map(|(level, rows)| (level.coefficient(), share(*rows)));
+    let with_shares = || levels.iter().zip(&rows[1..]).map(|(level, rows)| (level.coefficients[0], share(*rows)));
     let mean: f64 = with_shares().map(|(w, share)| share * w).sum();
     let squares: f64 = with_shares().map(|(w, share)| share * (w - mean).powi(2)).sum();
     (squares + share(rows[0]) * mean * mean).sqrt()
@@ -210,10 +210,10 @@ impl Sketch {
             .enumerate()
             .filter_map(|(column, of_model)| {
                 let (weight, rows) = match of_model {
-                    ModelColumn::Feature(FeatureInfo { mean, scale, coefficient, .. }) => {
+                    ModelColumn::Feature(FeatureInfo { mean, scale, coefficients, .. }) => {
                         let (low, width) = (mean - REACH * scale, 2.0 * REACH * scale / BINS as f64);
                         let bins = ColumnRows::Bins { low, width, counts: vec![[0; 2]; BINS], beyond: [0; 2] };
-                        ((coefficient.unwrap_or(f64::NAN) * scale).abs(), bins)
+                        ((coefficients[0] * scale).abs(), bins)
                     }
                     ModelColumn::Category(category, levels) => {
                         (spread(levels, &category.rows), ColumnRows::Levels(vec![[0; 2]; category.levels.len()]))

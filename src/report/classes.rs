@@ -178,7 +178,7 @@ pub(super) fn coefficients_of_classes(model: &Model, all: bool) -> String {
     let mut text = String::new();
     let mut shown = 0;
     for class in classes.clone().take(if all { classes.len() } else { NAMED }) {
-        let table = coefficients(model, Some(class), all);
+        let table = coefficients(model, class, all);
         if !all && shown > 0 && text.lines().count() + table.lines().count() > LINES {
             break;
         }

@@ -242,7 +242,7 @@ pub fn table(model: &Model, all: bool) -> String {
     }
     text.push('\n');
     text += &match model.softmax() {
-        None => coefficients(model, None, all),
+        None => coefficients(model, 0, all),
         Some(_) => classes::coefficients_of_classes(model, all),
     };
     text
@@ -300,8 +300,8 @@ const LEVELS: usize = 30;
 /// Coefficients that it shows, beside the intercept, unless all are asked for: nobody reads thousands.
 const COEFFICIENTS: usize = 50;
 
-/// One line for each coefficient: of the only margin, or of that of a class.
-fn coefficients(model: &Model, class: Option<usize>, all: bool) -> String {
+/// One line for each coefficient of a margin.
+fn coefficients(model: &Model, margin: usize, all: bool) -> String {
     let inferred = model.training.inference.is_some();
     let head: &[&str] = if inferred {
         &["coefficient", "std. error", "z", "p", "low", "high"]
@@ -313,25 +313,20 @@ fn coefficients(model: &Model, class: Option<usize>, all: bool) -> String {
         None if inferred => vec![digits(coefficient)],
         None => std::iter::once(digits(coefficient)).chain(place).collect(),
     };
-    let (coefficient, inference) = match class {
-        None => (model.intercept(), model.intercept_inference.as_ref()),
-        Some(class) => (model.intercepts[class], of_class(&model.intercepts_inference, class)),
+    let intercept = Row {
+        name: "intercept".into(),
+        cells: cells(model.intercepts[margin], model.inferred_intercept(margin), [String::new(), String::new()]),
+        effect: None,
     };
-    let cells_of_intercept = cells(coefficient, inference, [String::new(), String::new()]);
-    let of_feature = |feature: &FeatureInfo| {
-        let (coefficient, inference) = match class {
-            None => (feature.coefficient(), feature.inference.as_ref()),
-            Some(class) => (feature.coefficients[class], of_class(&feature.inferences, class)),
-        };
-        let place = [digits(feature.mean), digits(feature.scale)];
-        let cells = cells(coefficient, inference, place);
-        Row {
-            name: feature_name(&feature.name, feature.category.as_deref()),
-            cells,
-            effect: Some(coefficient * feature.scale),
-        }
+    let of_feature = |feature: &FeatureInfo| Row {
+        name: feature_name(&feature.name, feature.category.as_deref()),
+        cells: cells(
+            feature.coefficients[margin],
+            feature.inferred(margin),
+            [digits(feature.mean), digits(feature.scale)],
+        ),
+        effect: Some(feature.effect(margin)),
     };
-    let intercept = Row { name: "intercept".into(), cells: cells_of_intercept, effect: None };
     let (mut rows, more) = rows_of(model, head.iter().map(ToString::to_string).collect(), intercept, all, of_feature);
     let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
     if width + 15 * head.len() + 3 + BAR <= TERMINAL {
@@ -373,10 +368,6 @@ fn certain(x: f64, error: f64) -> String {
     significant(x, magnitude.saturating_sub(places_of(error)).saturating_add(1).clamp(1, 7))
 }
 
-fn of_class(inferences: &[Option<Inference>], class: usize) -> Option<&Inference> {
-    inferences.get(class)?.as_ref()
-}
-
 /// A line for the head, the intercept if there is one, each feature and the references of the categories; of too many the
 /// features with the largest effects, and what is said of the others.
 fn rows_of(
@@ -413,8 +404,7 @@ fn rows_of(
         return (rows, String::new());
     }
     let size = |feature: &FeatureInfo| {
-        let of_classes = feature.coefficient.iter().chain(&feature.coefficients);
-        of_classes.map(|coefficient| (coefficient * feature.scale).abs()).fold(0.0, f64::max)
+        (0..feature.coefficients.len()).map(|margin| feature.effect(margin).abs()).fold(0.0, f64::max)
     };
     let mut largest: Vec<(f64, &FeatureInfo)> = model.features.iter().map(|feature| (size(feature), feature)).collect();
     largest.sort_by(|a, b| b.0.total_cmp(&a.0));

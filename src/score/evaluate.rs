@@ -50,7 +50,7 @@ pub fn evaluate_and_sketch(
     let (blank, empty) = (sketch.as_deref().map(Sketch::empty), accumulator.clone());
     let start = || (Counts::default(), empty.clone(), blank.clone());
     let work = |(seen, taken, sketch): &mut (Counts, Accumulator, Option<Sketch>), piece: &mut Piece| {
-        let margins = weights.margins(piece);
+        let margins = weights[0].margins(piece);
         let rows = labelled.rows(piece, &margins)?;
         seen.rows += piece.rows as u64;
         seen.without += (piece.rows - rows.places.len()) as u64;
@@ -105,7 +105,7 @@ pub fn evaluate_and_sketch_classes(
     monitor: &dyn Monitor,
 ) -> Result<(ClassMetrics, Counts)> {
     let inputs = inputs(model, table, Some(label), weight, &[])?;
-    let weights = Weights::of_classes(model);
+    let weights = Weights::of(model);
     let labelled = Labelled { model, table, inputs: &inputs, label, weight };
     let (blank, empty) = (sketch.as_deref().map(ClassSketch::empty), accumulator.clone());
     let start = || (Counts::default(), empty.clone(), blank.clone());

@@ -20,20 +20,13 @@ enum Term {
 }
 
 impl Weights {
-    /// Of a model of two classes.
-    pub(super) fn of(model: &Model) -> Self {
-        Self::new(model, model.intercept(), FeatureInfo::coefficient)
+    /// Of each margin of a model.
+    pub(super) fn of(model: &Model) -> Vec<Self> {
+        (0..model.intercepts.len()).map(|margin| Self::new(model, margin)).collect()
     }
 
-    /// Of each class of a softmax.
-    pub(super) fn of_classes(model: &Model) -> Vec<Self> {
-        let of_class = |(class, intercept): (usize, &f64)| {
-            Self::new(model, *intercept, |feature: &FeatureInfo| feature.coefficients[class])
-        };
-        model.intercepts.iter().enumerate().map(of_class).collect()
-    }
-
-    fn new(model: &Model, intercept: f64, coefficient: impl Fn(&FeatureInfo) -> f64) -> Self {
+    fn new(model: &Model, margin: usize) -> Self {
+        let coefficient = |feature: &FeatureInfo| feature.coefficients[margin];
         let average: f64 = model.features.iter().map(|feature| coefficient(feature) * feature.mean).sum();
         let mut terms: Vec<Term> = model
             .columns()
@@ -47,7 +40,7 @@ impl Weights {
             })
             .collect();
         terms.extend(model.offset.iter().map(|_| Term::Linear { coefficient: 1.0, mean: 0.0 }));
-        Self { centred: intercept + average, terms }
+        Self { centred: model.intercepts[margin] + average, terms }
     }
 
     /// The margins of the rows of a piece; not finite where a value is missing or infinite.

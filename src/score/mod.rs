@@ -98,12 +98,12 @@ pub fn open(model: &Model, data: &[PathBuf]) -> Result<Table> {
 fn check_complete(model: &Model) -> Result<()> {
     let is_none = |number: &f64| !number.is_finite();
     let mut lacking = Vec::new();
-    if model.intercept.iter().chain(&model.intercepts).any(is_none) {
+    if model.intercepts.iter().any(is_none) {
         lacking.push("the intercept".to_owned());
     }
     for feature in &model.features {
         let name = &feature.name;
-        if feature.coefficient.iter().chain(&feature.coefficients).any(is_none) {
+        if feature.coefficients.iter().any(is_none) {
             lacking.push(format!("the coefficient of `{name}`"));
         }
         if is_none(&feature.mean) {
@@ -176,7 +176,7 @@ pub fn predict<W: Write + Send>(
     mut out: Predictions<W>,
     monitor: &dyn Monitor,
 ) -> Result<Counts> {
-    let weights = if model.softmax().is_some() { Weights::of_classes(model) } else { vec![Weights::of(model)] };
+    let weights = Weights::of(model);
     monitor.begin("predicting", Some(table.rows as u64));
     let work = |done: &mut Vec<_>, piece: &mut Piece| {
         let (margins, predicted) = if let (None, [weights]) = (model.softmax(), weights.as_slice()) {

@@ -11,7 +11,6 @@ use crate::cli::progress::Progress;
 use crate::cli::{Global, NOT_CONVERGED, check_distinct, print};
 use crate::data::{Inputs, Request, Table, Wanted, check_parts};
 use crate::error::{Error, Result};
-use crate::model::Model;
 use crate::model::file::Pending;
 use crate::report;
 use crate::report::html::RowsFrom;
@@ -92,7 +91,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     })?;
     model.training.command = std::env::args().collect();
     model.training.warnings.extend(unequal);
-    let (has_estimates, is_finite) = (model.training.status.has_estimates(), is_finite(&model));
+    let (has_estimates, is_finite) = (model.training.status.has_estimates(), model.is_finite());
     let wanted = |_: &Table| is_finite && (has_estimates || page.is_some());
     let mut measured = None;
     if let Some(table) = held_back.as_ref().filter(|table| wanted(table)) {
@@ -159,11 +158,4 @@ fn check_held_back(table: &Table, request: &Request) -> Result<()> {
         &[],
     )
     .map(drop)
-}
-
-/// Whether the model gives every row a probability.
-fn is_finite(model: &Model) -> bool {
-    let intercepts = model.intercept.iter().chain(&model.intercepts);
-    let of_features = model.features.iter().flat_map(|feature| feature.coefficient.iter().chain(&feature.coefficients));
-    intercepts.chain(of_features).all(|coefficient| coefficient.is_finite())
 }

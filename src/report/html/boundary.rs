@@ -47,8 +47,8 @@ fn crossing(polygon: &[(f64, f64)], f: impl Fn((f64, f64)) -> f64) -> Option<[(f
 pub(super) fn boundary(model: &Model, x: &Axis<'_>, y: &Axis<'_>, sketch: &Sketch) -> Markup {
     let margin = |(a, b): (f64, f64)| {
         at_means(model)
-            + x.feature.coefficient() * (a - x.feature.mean)
-            + y.feature.coefficient() * (b - y.feature.mean)
+            + x.feature.coefficients[0] * (a - x.feature.mean)
+            + y.feature.coefficients[0] * (b - y.feature.mean)
     };
     let frame = Frame::new(
         Scale::linear(x.low, x.high),

@@ -21,7 +21,7 @@ pub(super) struct Group<'m> {
 
 /// What a standard deviation of the column does to the log odds.
 fn effect(feature: &FeatureInfo) -> f64 {
-    feature.coefficient() * feature.scale
+    feature.effect(0)
 }
 
 /// The `most` features of the largest `size`, grouped, and how many are left out.
@@ -194,7 +194,7 @@ pub(super) fn compared(group: &Group<'_>) -> Markup {
 }
 
 fn interval(feature: &FeatureInfo) -> Option<[f64; 2]> {
-    let ends = feature.inference.as_ref().map(|i| [i.low, i.high].map(|limit| limit * feature.scale))?;
+    let ends = feature.inferred(0).map(|i| [i.low, i.high].map(|limit| limit * feature.scale))?;
     ends.iter().all(|end| end.is_finite()).then_some(ends)
 }
 
@@ -303,15 +303,15 @@ fn table(model: &Model) -> Markup {
     let heads: Vec<Markup> =
         ["coefficient"].iter().chain(of_inference).chain(&["mean", "std. dev."]).map(|head| html! { (head) }).collect();
     let intercept = html! {
-        td { (Figure::new("model/intercept", model.intercept(), 5)) }
-        @if inferred { (inferred_cells("model/intercept_inference", model.intercept_inference.as_ref())) }
+        td { (Figure::new("model/intercept", model.intercepts[0], 5)) }
+        @if inferred { (inferred_cells("model/intercept_inference", model.inferred_intercept(0))) }
         td colspan="2" {}
     };
     let cells = |index: usize, feature: &FeatureInfo| {
         let place = format!("model/features/{index}");
         html! {
-            td { (Figure::new(format!("{place}/coefficient"), feature.coefficient(), 5)) }
-            @if inferred { (inferred_cells(&place, feature.inference.as_ref())) }
+            td { (Figure::new(format!("{place}/coefficient"), feature.coefficients[0], 5)) }
+            @if inferred { (inferred_cells(&place, feature.inferred(0))) }
             td { (Figure::new(format!("{place}/mean"), feature.mean, 4)) }
             td { (Figure::new(format!("{place}/scale"), feature.scale, 4)) }
         }

@@ -28,7 +28,7 @@ pub(super) fn wilson(hits: f64, rows: f64) -> [f64; 2] {
 
 pub(super) fn curve(model: &Model, axis: &Axis<'_>, sketch: &Sketch, positive: &str) -> Markup {
     let feature = axis.feature;
-    let probability = |x: f64| sigmoid(at_means(model) + feature.coefficient() * (x - feature.mean));
+    let probability = |x: f64| sigmoid(at_means(model) + feature.coefficients[0] * (x - feature.mean));
     let ticks = [0.0, 0.25, 0.5, 0.75, 1.0].map(|at| Tick { at, label: fixed(at, 2) }).to_vec();
     let x = Scale::linear(axis.low, axis.high);
     let frame = Frame::with_ticks(
@@ -67,7 +67,7 @@ pub(super) fn curve(model: &Model, axis: &Axis<'_>, sketch: &Sketch, positive: &
             (frame.dot(x, hits / rows, 2.0 + 4.0 * (rows / most).sqrt(), "dot c", &format!("{} of {} rows: {}", count(hits), count(rows), fixed(hits / rows, 4))))
         }
     };
-    let half = feature.mean - at_means(model) / feature.coefficient();
+    let half = feature.mean - at_means(model) / feature.coefficients[0];
     let [negative, positive_class] = model.label.two().map(|class| shortened(&class.to_string(), 24));
     let picture = html! {
         (legend(&[("a", &format!("the model, and rows that are {positive_class}")), ("b", &format!("rows that are {negative}")), ("c", "observed shares")]))

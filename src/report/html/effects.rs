@@ -16,7 +16,7 @@ const LEVELS: usize = 14;
 
 pub(super) fn effect(model: &Model, axis: &Axis<'_>) -> Markup {
     let feature = axis.feature;
-    let probability = |x: f64| sigmoid(at_means(model) + feature.coefficient() * (x - feature.mean));
+    let probability = |x: f64| sigmoid(at_means(model) + feature.coefficients[0] * (x - feature.mean));
     let ends = [axis.low, axis.high].map(probability);
     let (low, high) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
     // Rare classes get a scale of their own.
@@ -32,7 +32,7 @@ pub(super) fn effect(model: &Model, axis: &Axis<'_>) -> Markup {
                 rect class="area c" style="stroke:none" x=(Px(from)) width=(Px((to - from).max(0.3))) y=(Px(bottom - height)) height=(Px(height)) {}
             }
         }
-        (frame.line((0..=60).map(|k| axis.low + (axis.high - axis.low) * f64::from(k) / 60.0).map(|x| (x, probability(x))), if feature.coefficient() < 0.0 { "curve b" } else { "curve a" }))
+        (frame.line((0..=60).map(|k| axis.low + (axis.high - axis.low) * f64::from(k) / 60.0).map(|x| (x, probability(x))), if feature.coefficients[0] < 0.0 { "curve b" } else { "curve a" }))
     };
     let caption = html! {
         "From " (percent(ends[0])) " to " (percent(ends[1]))
@@ -50,9 +50,9 @@ pub(super) fn category(
     rows: &[Counts],
     is_alone: bool,
 ) -> Markup {
-    let average: f64 = levels.iter().map(|level| level.coefficient() * level.mean).sum();
+    let average: f64 = levels.iter().map(|level| level.coefficients[0] * level.mean).sum();
     let base = at_means(model) - average;
-    let coefficient = |place: usize| place.checked_sub(1).map_or(0.0, |level| levels[level].coefficient());
+    let coefficient = |place: usize| place.checked_sub(1).map_or(0.0, |level| levels[level].coefficients[0]);
     let total = |place: usize| rows[place][0] + rows[place][1];
     let mut shown: Vec<usize> = (0..info.levels.len()).collect();
     shown.sort_by_key(|&place| std::cmp::Reverse(total(place)));

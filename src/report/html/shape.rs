@@ -65,7 +65,7 @@ impl<'m> Axis<'m> {
 
 /// The margin where all columns are at their means.
 pub(super) fn at_means(model: &Model) -> f64 {
-    model.intercept() + model.features.iter().map(|feature| feature.coefficient() * feature.mean).sum::<f64>()
+    model.intercepts[0] + model.features.iter().map(|feature| feature.coefficients[0] * feature.mean).sum::<f64>()
 }
 
 /// What to think of observed shares beside a model that was fitted to weighted rows.

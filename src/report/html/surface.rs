@@ -42,7 +42,7 @@ struct Side<'a, 'm> {
 
 impl<'a, 'm> Side<'a, 'm> {
     fn new(axis: &'a Axis<'m>) -> Self {
-        Self { axis, rises: axis.feature.coefficient() >= 0.0 }
+        Self { axis, rises: axis.feature.coefficients[0] >= 0.0 }
     }
 
     /// The column's value at a share of the way from the nearest corner.
@@ -57,7 +57,7 @@ impl<'a, 'm> Side<'a, 'm> {
     }
 
     fn margin(&self, share: f64) -> f64 {
-        self.axis.feature.coefficient() * (self.at(share) - self.axis.feature.mean)
+        self.axis.feature.coefficients[0] * (self.at(share) - self.axis.feature.mean)
     }
 }
 

@@ -7,7 +7,6 @@ use super::super::coefficients::{
 };
 use super::super::text::{Figure, count, counted, significant};
 use super::marks::Marks;
-use crate::model::inference::Inference;
 use crate::model::{FeatureInfo, Model};
 use crate::sketch::classes::Apart;
 
@@ -28,22 +27,13 @@ fn is_reference(model: &Model, class: usize) -> bool {
     class == 0 && model.training.identification.as_deref() != Some("centred")
 }
 
-/// What a standard deviation of the column does to the margin of a class.
-fn effect(feature: &FeatureInfo, class: usize) -> f64 {
-    feature.coefficients[class] * feature.scale
-}
-
 /// The largest effect of a feature in some classes.
 fn size(feature: &FeatureInfo, classes: &[usize]) -> f64 {
-    classes.iter().map(|&class| effect(feature, class).abs()).fold(0.0, f64::max)
-}
-
-fn inference(feature: &FeatureInfo, class: usize) -> Option<&Inference> {
-    feature.inferences.get(class)?.as_ref()
+    classes.iter().map(|&class| feature.effect(class).abs()).fold(0.0, f64::max)
 }
 
 fn interval(feature: &FeatureInfo, class: usize) -> Option<[f64; 2]> {
-    let ends = inference(feature, class).map(|i| [i.low, i.high].map(|limit| limit * feature.scale))?;
+    let ends = feature.inferred(class).map(|i| [i.low, i.high].map(|limit| limit * feature.scale))?;
     ends.iter().all(|end| end.is_finite()).then_some(ends)
 }
 
@@ -51,7 +41,7 @@ pub(super) fn coefficients(model: &Model, marks: &Marks) -> Markup {
     let classes: Vec<usize> =
         marks.apart.classes.iter().copied().filter(|&class| !is_reference(model, class)).collect();
     let is_drawn =
-        |feature: &FeatureInfo| !feature.aliased && classes.iter().all(|&class| effect(feature, class).is_finite());
+        |feature: &FeatureInfo| !feature.aliased && classes.iter().all(|&class| feature.effect(class).is_finite());
     let (groups, left_out) =
         largest(model, (DRAWN / classes.len().max(1)).max(4), is_drawn, |feature| size(feature, &classes));
     html! {
@@ -82,12 +72,12 @@ fn lanes(model: &Model, groups: &[Group<'_>], classes: &[usize], marks: &Marks) 
     let all = groups
         .iter()
         .flat_map(|group| &group.features)
-        .flat_map(|(_, feature)| classes.iter().map(move |&class| (effect(feature, class), interval(feature, class))));
+        .flat_map(|(_, feature)| classes.iter().map(move |&class| (feature.effect(class), interval(feature, class))));
     let strip = Strip::new(all, 2.5);
     let height = LANE * classes.len() as f64;
     let lane = |feature: &FeatureInfo, class: usize, y: f64| {
         let slot = marks.apart.slot(class);
-        let effect = effect(feature, class);
+        let effect = feature.effect(class);
         html! {
             @if let Some([from, to]) = interval(feature, class) {
                 line class={ "range k " (marks.colour(slot)) } x1=(strip.percent(from)) x2=(strip.percent(to)) y1=(y) y2=(y) {}
@@ -113,14 +103,14 @@ fn lanes(model: &Model, groups: &[Group<'_>], classes: &[usize], marks: &Marks) 
                     tr class=[group.category.map(|_| "level")] {
                         th scope="row" { (shown) }
                         td {
-                            svg class="strip" height=(height) role="img" aria-label={ (shown) @for &class in classes { ", " (marks.name(class, 20)) " " (significant(effect(feature, class), 3)) } } {
+                            svg class="strip" height=(height) role="img" aria-label={ (shown) @for &class in classes { ", " (marks.name(class, 20)) " " (significant(feature.effect(class), 3)) } } {
                                 line class="zero" x1=(strip.percent(0.0)) x2=(strip.percent(0.0)) y1="0" y2=(height) {}
                                 @for (place, &class) in classes.iter().enumerate() { (lane(feature, class, LANE * (place as f64 + 0.5))) }
                             }
                         }
                         td {
                             @for &class in classes {
-                                span { (Figure::new(format!("effect/{index}/{class}"), effect(feature, class), 3)) }
+                                span { (Figure::new(format!("effect/{index}/{class}"), feature.effect(class), 3)) }
                             }
                         }
                     }
@@ -183,13 +173,13 @@ fn class_by_class(model: &Model, marks: &Marks) -> Markup {
     let intercept = |class: usize| {
         html! {
             td { (Figure::new(format!("model/intercepts/{class}"), model.intercepts[class], 5)) }
-            (inferred_cells(&format!("model/intercepts_inference/{class}"), model.intercepts_inference.get(class).and_then(Option::as_ref)))
+            (inferred_cells(&format!("model/intercepts_inference/{class}"), model.inferred_intercept(class)))
         }
     };
     let cells = |class: usize, index: usize, feature: &FeatureInfo| {
         html! {
             td { (Figure::new(format!("model/features/{index}/coefficients/{class}"), feature.coefficients[class], 5)) }
-            (inferred_cells(&format!("model/features/{index}/inference/{class}"), inference(feature, class)))
+            (inferred_cells(&format!("model/features/{index}/inference/{class}"), feature.inferred(class)))
         }
     };
     html! {
