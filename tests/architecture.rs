@@ -109,16 +109,16 @@ const MODULES: &[Module] = &[
             "metrics",
             "model",
             "penalty::PenaltyScale",
-            "sketch",
+            "profile",
             "solve::Status",
             "train::RunPlan",
             "wording",
         ],
     ),
     // What pictures need of the rows, counted while a model goes through them.
-    module("sketch", &["data", "logistic", "model", "vectors"]),
+    module("profile", &["data", "logistic", "model", "vectors"]),
     // A model goes through a table of its own accord: no device, no solver.
-    module("score", &["data", "error", "logistic", "metrics", "model", "monitor", "sketch", "wording"]),
+    module("score", &["data", "error", "logistic", "metrics", "model", "monitor", "profile", "wording"]),
     module("bench", &["backend", "data", "error", "monitor", "objective", "train"]),
     // The parts are put together once, for every caller.
     module(
@@ -157,7 +157,6 @@ const MODULES: &[Module] = &[
             "penalty",
             "report",
             "score",
-            "sketch",
             "solve",
             "standardize",
             "subsample",

@@ -9,14 +9,11 @@ use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
 use crate::cli::{Global, RANKING_BYTES, check_distinct, check_threshold, print};
 use crate::error::Result;
-use crate::metrics::{Accumulator, ClassAccumulator, Limit};
+use crate::metrics::{Accumulator, Decision, Limit};
 use crate::model::file::{self, Pending};
 use crate::report;
-use crate::report::html::classes::{ClassPage, ClassQuality};
 use crate::report::html::{Page, Quality, RowsFrom};
-use crate::score::{evaluate_and_sketch, evaluate_and_sketch_classes, open};
-use crate::sketch::Sketch;
-use crate::sketch::classes::ClassSketch;
+use crate::score::{Evaluation, evaluate, open};
 use crate::wording::{counted, flag, plain};
 
 #[derive(Args)]
@@ -44,7 +41,8 @@ pub(super) struct Evaluate {
 }
 
 pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
-    let accumulator = Accumulator::new(arguments.threshold.unwrap_or(0.5), Limit::new(RANKING_BYTES))?;
+    let limit = Limit::new(RANKING_BYTES);
+    let of_two = Accumulator::new(Decision::Threshold(arguments.threshold.unwrap_or(0.5)), &limit)?;
     let rows = arguments.rows.check(None)?;
     let model = file::read(&arguments.model)?;
     check_threshold(&model, arguments.threshold)?;
@@ -62,35 +60,19 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
     let table = rows.select(&table, &monitor)?.training;
     let label = arguments.label.as_deref().unwrap_or(&model.label.column);
     let weight = arguments.weight.as_deref();
-    let (text, metrics, counts) = if let Some(classes) = model.softmax() {
-        let accumulator = ClassAccumulator::new(classes, &Limit::new(RANKING_BYTES))?;
-        let mut sketch = page.as_ref().map(|_| ClassSketch::new(&model, table.rows));
-        let (metrics, counts) =
-            evaluate_and_sketch_classes(&model, &table, label, weight, accumulator, sketch.as_mut(), &monitor)?;
-        if let (Some(page), Some(sketch)) = (page, &sketch) {
-            let rows = RowsFrom::Evaluated(table.name());
-            let (left_out, warnings) = (counts.without, counts.warnings().collect());
-            let quality = ClassQuality { metrics: &metrics, sketch, rows, weight, left_out, warnings };
-            page.finish(
-                ClassPage { model: &model, quality: Some(quality), steps: &[], starts_empty: true }
-                    .to_html()
-                    .as_bytes(),
-            )?;
-        }
-        (report::class_metrics(&metrics, &model.label, weight), serde_json::json!(metrics), counts)
-    } else {
-        let mut sketch = page.as_ref().map(|_| Sketch::new(&model, table.rows));
-        let (metrics, counts) =
-            evaluate_and_sketch(&model, &table, label, weight, accumulator, sketch.as_mut(), &monitor)?;
-        if let (Some(page), Some(sketch)) = (page, &sketch) {
-            let rows = RowsFrom::Evaluated(table.name());
-            let (left_out, warnings) = (counts.without, counts.warnings().collect());
-            let quality = Quality { metrics: &metrics, sketch, rows, weight, left_out, warnings };
-            let page_of = Page { model: &model, quality: Some(quality), steps: &[], starts_empty: true };
-            page.finish(page_of.to_html().as_bytes())?;
-        }
-        (report::metrics(&metrics, weight), serde_json::json!(metrics), counts)
+    let accumulator = match model.softmax() {
+        None => of_two,
+        Some(classes) => Accumulator::new(Decision::Likeliest(classes), &limit)?,
     };
+    let found = evaluate(&model, &table, label, weight, accumulator, page.is_some(), &monitor)?;
+    let Evaluation { metrics, counts, profile } = &found;
+    if let (Some(page), Some(profile)) = (page, profile) {
+        let rows = RowsFrom::Evaluated(table.name());
+        let (left_out, warnings) = (counts.without, counts.warnings().collect());
+        let quality = Quality { metrics, profile, rows, weight, left_out, warnings };
+        let page_of = Page { model: &model, quality: Some(quality), steps: &[], starts_empty: true };
+        page.finish(page_of.to_html().as_bytes())?;
+    }
     let left_out = counts.without;
     for warning in counts.warnings() {
         global.warn(&warning);
@@ -119,7 +101,7 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
         }
         print(&format!("{document:#}\n"))?;
     } else {
-        print(&text)?;
+        print(&report::metrics(metrics, &model.label, weight))?;
     }
     Ok(ExitCode::SUCCESS)
 }

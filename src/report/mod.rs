@@ -8,13 +8,12 @@ mod terminal;
 use std::fmt::Write;
 
 use crate::backend::storage::{Placement, human};
-use crate::metrics::{Bounded, Confusion, Metrics};
+use crate::metrics::{Bounded, ClassFigures, Confusion, Metrics};
 use crate::model::inference::Inference;
 use crate::model::{CategoryInfo, FeatureInfo, LabelInfo, Model, ModelColumn, Training};
 use crate::report::terminal::{feature_name, shortened};
 use crate::train::RunPlan;
 use crate::wording::{counted, listed, plain, visible};
-pub use classes::{class_metrics, in_sample_of_classes};
 
 /// What a run is going to do, in a line.
 pub fn plan(plan: &RunPlan) -> String {
@@ -57,52 +56,62 @@ fn features(features: usize, categories: usize, levels: usize) -> String {
 }
 
 /// How good probabilities are, for a terminal; `weight` is the column of row weights, if there is one.
-pub fn metrics(metrics: &Metrics, weight: Option<&str>) -> String {
+pub fn metrics(metrics: &Metrics, label: &LabelInfo, weight: Option<&str>) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: String| writeln!(text, "{name:<18} {value}").expect("writing to a string");
-    let bounded = |bounded| figure(bounded, "-, all rows are of one class");
+    // Two classes have one ranking and one threshold, several a mean over their rankings.
+    let of_two = metrics.at_threshold.as_ref().map(|confusion| (confusion, &metrics.classes[0]));
+    let [auc, precision, undefined] = match of_two {
+        Some(_) => ["AUC", "average precision", "-, all rows are of one class"],
+        None => ["macro AUC", "macro avg. prec.", "-, a class has no rows, or all of them"],
+    };
     let weighing =
         weight.map_or_else(String::new, |column| format!(", weighing {} by `{column}`", count(metrics.weights)));
-    line("rows", format!("{}{weighing}, {:.4} positive", metrics.rows, metrics.prevalence));
+    let classes = match of_two {
+        Some((_, positive)) => format!("{:.4} positive", positive.prevalence),
+        None => format!("{} classes", metrics.classes.len()),
+    };
+    line("rows", format!("{}{weighing}, {classes}", metrics.rows));
     line("log loss", format!("{:.6} (prevalence alone: {:.6})", metrics.log_loss, metrics.base_log_loss));
     line("skill", share(metrics.skill));
-    line("AUC", bounded(metrics.auc));
-    line("average precision", bounded(metrics.average_precision));
-    line("Brier score", format!("{:.6}", metrics.brier));
+    line(auc, figure(metrics.auc, undefined));
+    line(precision, figure(metrics.average_precision, undefined));
+    line("Brier score", format!("{:.6}{}", metrics.brier, if of_two.is_some() { "" } else { " (of 2)" }));
     line("accuracy", format!("{:.4}", metrics.accuracy));
-    let Confusion { threshold, true_positives, false_positives, true_negatives, false_negatives, .. } =
-        metrics.confusion;
-    let Confusion { precision, recall, specificity, f1, .. } = metrics.confusion;
+    let counted = if weight.is_some() { "weight" } else { "rows" };
+    text + &match of_two {
+        Some((confusion, positive)) => at_threshold(confusion) + &by_score(positive, counted),
+        None => classes::tables(metrics, label, counted),
+    }
+}
+
+/// What a threshold makes of the rows.
+fn at_threshold(confusion: &Confusion) -> String {
+    let Confusion { threshold, true_positives, false_positives, true_negatives, false_negatives, .. } = *confusion;
+    let Confusion { precision, recall, specificity, f1, .. } = *confusion;
     let [true_positives, false_positives, true_negatives, false_negatives] =
         [true_positives, false_positives, true_negatives, false_negatives].map(count);
-    line(
-        "confusion",
-        format!(
-            "at {threshold}: {true_positives} true and {false_positives} false positives, {true_negatives} true and {false_negatives} false negatives"
-        ),
-    );
-    line(
-        "",
-        format!(
-            "precision {}, recall {}, specificity {}, F1 {}",
-            share(precision),
-            share(recall),
-            share(specificity),
-            share(f1)
-        ),
-    );
-    line("calibration error", format!("{:.4}", metrics.calibration.expected_error));
-    let counted = if weight.is_some() { "weight" } else { "rows" };
+    let [precision, recall, specificity, f1] = [precision, recall, specificity, f1].map(share);
+    format!(
+        "{:<18} at {threshold}: {true_positives} true and {false_positives} false positives, {true_negatives} true and \
+         {false_negatives} false negatives\n{:<18} precision {precision}, recall {recall}, specificity {specificity}, F1 {f1}\n",
+        "confusion", ""
+    )
+}
+
+/// Calibration and lift.
+fn by_score(figures: &ClassFigures, counted: &str) -> String {
+    let mut text = format!("{:<18} {:.4}\n", "calibration error", figures.calibration.expected_error);
     writeln!(text, "\n{:<14} {counted:>10} {:>10} {:>10}", "probability", "predicted", "observed").expect("a string");
-    for bin in &metrics.calibration.bins {
+    for bin in &figures.calibration.bins {
         let range = format!("{:.1} - {:.1}", bin.low, bin.high);
         let counted = count(bin.weight);
         writeln!(text, "{range:<14} {counted:>10} {:>10} {:>10}", share(bin.predicted), share(bin.observed))
             .expect("a string");
     }
-    if !metrics.lift.is_empty() {
+    if !figures.lift.is_empty() {
         writeln!(text, "\n{:<14} {:>10} {:>10} {:>10}", "decile", "observed", "lift", "gain").expect("a string");
-        for row in &metrics.lift {
+        for row in &figures.lift {
             let (rate, lift, gain) = (row.rate, row.lift, row.gain.value);
             writeln!(text, "{:<14} {rate:>10.4} {lift:>10.3} {gain:>10.4}", row.decile).expect("a string");
         }
@@ -132,8 +141,9 @@ pub fn way_down(losses: &[f64]) -> Option<String> {
 
 /// How good the model is on the rows of its training, in a line.
 pub fn in_sample(metrics: &Metrics) -> String {
+    let name = if metrics.at_threshold.is_some() { "AUC" } else { "macro AUC" };
     let auc = metrics.auc.map_or_else(|| "-".into(), |auc| format!("{:.6}", auc.value));
-    format!("in-sample: AUC {auc}, accuracy {:.4}, Brier score {:.6}", metrics.accuracy, metrics.brier)
+    format!("in-sample: {name} {auc}, accuracy {:.4}, Brier score {:.6}", metrics.accuracy, metrics.brier)
 }
 
 /// The model as a table for a terminal, with the largest of many coefficients or all of them.
@@ -241,9 +251,9 @@ pub fn table(model: &Model, all: bool) -> String {
         line("errors", format!("{}, limits at {} %", inference.kind, 100.0 * inference.confidence));
     }
     text.push('\n');
-    text += &match model.softmax() {
-        None => coefficients(model, 0, all),
-        Some(_) => classes::coefficients_of_classes(model, all),
+    text += &match model.intercepts.len() {
+        1 => coefficients(model, 0, all),
+        _ => classes::coefficients_of_classes(model, all),
     };
     text
 }

@@ -98,7 +98,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         let rows_from = arguments.split.map_or_else(|| table.name(), |part| format!("split {part}"));
         let found = Measured::new(&model, table, RowsFrom::Validation(rows_from.clone()), page.is_some(), &monitor)?;
         model.training.validation = has_estimates.then(|| validation(&found, rows_from));
-        model.training.warnings.extend(found.counts.warnings().map(|warning| format!("validation: {warning}")));
+        model.training.warnings.extend(found.found.counts.warnings().map(|warning| format!("validation: {warning}")));
         measured = Some(found);
     }
     let json = model.to_json();

@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
+use super::axis::{Axis, at_means};
 use super::boundary::clip;
-use super::shape::{Axis, at_means};
 use super::svg::{Frame, LABEL_WIDTH, Px, Scale, WIDTH, figure, label, legend};
 use super::text::{percent, shortened};
 use crate::logistic::sigmoid;
@@ -63,7 +63,8 @@ impl<'a, 'm> Side<'a, 'm> {
 
 pub(super) fn surface(model: &Model, x: &Axis<'_>, y: &Axis<'_>) -> Markup {
     let [right, left] = [Side::new(x), Side::new(y)];
-    let margin = |(u, v): (f64, f64)| at_means(model) + right.margin(u) + left.margin(v);
+    let at_means = at_means(model)[0];
+    let margin = |(u, v): (f64, f64)| at_means + right.margin(u) + left.margin(v);
     let at = |point: (f64, f64)| project(point, sigmoid(margin(point)));
     let square = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)];
     // The squares, cut where the surface goes through one half, by their side and shade.

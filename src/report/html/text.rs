@@ -8,7 +8,7 @@ use maud::{Markup, Render, html};
 use crate::wording::plural;
 
 /// Characters of a name that a page shows.
-const NAME_WIDTH: usize = 100;
+pub(super) const NAME_WIDTH: usize = 100;
 
 /// A number of the run. The page shows some digits of it and holds all, with the place where the JSON has it.
 pub(super) struct Figure {
@@ -144,6 +144,12 @@ pub(super) fn seconds(s: f64) -> String {
 /// A name, cut in its middle where it is very long, since names often differ at either end.
 pub(super) fn name(text: &str) -> String {
     shortened(text, NAME_WIDTH)
+}
+
+/// A level beside the name of its column, of at most `width` characters, from the name of its feature.
+pub(super) fn level_name(feature: &str, column: &str, width: usize) -> String {
+    let level = feature.strip_prefix(column).and_then(|rest| rest.strip_prefix('=')).unwrap_or(feature);
+    if level.is_empty() { "(empty)".into() } else { shortened(level, width) }
 }
 
 /// At most `width` characters, of them the last third from the end.

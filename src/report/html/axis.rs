@@ -1,11 +1,9 @@
-//! A number over which pictures are drawn, and the margins of the classes along it.
+//! A number over which pictures are drawn, and the margins along it.
 
-use super::super::shape::almost_all;
-use super::super::svg::LABEL_WIDTH;
-use super::super::text::shortened;
 use super::marks::Marks;
+use super::text::shortened;
 use crate::model::{FeatureInfo, Model};
-use crate::sketch::classes::{ColumnSketch, Cut};
+use crate::profile::{ColumnProfile, Cut};
 
 pub(super) struct Axis<'m> {
     pub(super) feature: &'m FeatureInfo,
@@ -29,17 +27,37 @@ impl Bin {
     }
 }
 
+/// Rows on either side that a picture may leave out, of all.
+const LEFT_OUT: f64 = 0.002;
+
+/// The first and the last bin with almost all of the rows between them, where `beyond` lie on either side of all bins.
+fn almost_all(totals: &[u64], beyond: [u64; 2]) -> Option<(usize, usize)> {
+    let limit = (LEFT_OUT * (totals.iter().sum::<u64>() + beyond[0] + beyond[1]) as f64) as u64;
+    let end = |beyond: u64, mut bins: &mut dyn Iterator<Item = (usize, &u64)>| {
+        let mut so_far = beyond.min(limit);
+        let mut is_reached = |rows: u64| {
+            so_far += rows;
+            so_far > limit
+        };
+        Iterator::find(&mut bins, |(_, rows)| is_reached(**rows)).map(|(index, _)| index)
+    };
+    let first = end(beyond[0], &mut totals.iter().enumerate())?;
+    let last = end(beyond[1], &mut totals.iter().enumerate().rev())?;
+    (first <= last).then_some((first, last))
+}
+
 impl<'m> Axis<'m> {
-    pub(super) fn new(feature: &'m FeatureInfo, column: &ColumnSketch, slots: usize, most: usize) -> Option<Self> {
-        let Cut::Bins { low: start, width, beyond } = column.cut else { return None };
-        let bins: Vec<&[u64]> = column.counts.chunks_exact(slots).collect();
+    pub(super) fn new(feature: &'m FeatureInfo, column: &ColumnProfile, most: usize) -> Option<Self> {
+        let Cut::Bins { low: start, width } = column.cut else { return None };
+        let bins = column.rows();
         let totals: Vec<u64> = bins.iter().map(|bin| bin.iter().sum()).collect();
-        let (first, last) = almost_all(&totals, beyond)?;
+        let (first, last) = almost_all(&totals, column.beyond())?;
         let together = (last + 1 - first).div_ceil(most).max(1);
         let at = |index: usize| start + width * index as f64;
         let joined = (first..=last).step_by(together).map(|index| {
             let end = (index + together).min(bins.len());
-            let rows = (0..slots).map(|slot| bins[index..end].iter().map(|bin| bin[slot]).sum()).collect();
+            let sum = |slot: usize| bins[index..end].iter().map(|bin| bin[slot]).sum();
+            let rows = (0..bins[index].len()).map(sum).collect();
             Bin { from: at(index), to: at(end), rows }
         });
         let joined: Vec<Bin> = joined.collect();
@@ -47,9 +65,9 @@ impl<'m> Axis<'m> {
     }
 
     /// The column's name for an axis.
-    pub(super) fn label(&self) -> String {
+    pub(super) fn label(&self, width: usize) -> String {
         let unit = self.feature.unit.as_ref().map_or_else(String::new, |unit| format!(", {unit}"));
-        shortened(&self.feature.name, LABEL_WIDTH.saturating_sub(unit.len()).max(12)) + &unit
+        shortened(&self.feature.name, width.saturating_sub(unit.len()).max(12)) + &unit
     }
 
     /// Rows in the fullest bin.
@@ -58,12 +76,12 @@ impl<'m> Axis<'m> {
     }
 }
 
-/// The margins of the classes where all columns are at their means.
+/// The margins where all columns are at their means.
 pub(super) fn at_means(model: &Model) -> Vec<f64> {
-    let of_class = |(class, intercept): (usize, &f64)| {
-        intercept + model.features.iter().map(|feature| feature.coefficients[class] * feature.mean).sum::<f64>()
+    let of_margin = |(margin, intercept): (usize, &f64)| {
+        intercept + model.features.iter().map(|feature| feature.coefficients[margin] * feature.mean).sum::<f64>()
     };
-    model.intercepts.iter().enumerate().map(of_class).collect()
+    model.intercepts.iter().enumerate().map(of_margin).collect()
 }
 
 /// The probabilities of the slots, from the margins of the classes.
