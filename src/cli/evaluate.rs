@@ -7,12 +7,12 @@ use clap::Args;
 
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
-use crate::cli::{Global, RANKING_BYTES, check_distinct, check_threshold, print};
+use crate::cli::{Global, RANKING_BYTES, check_distinct, check_outputs, check_threshold, print, quality};
 use crate::error::Result;
 use crate::metrics::{Accumulator, Decision, Limit};
 use crate::model::file::{self, Pending};
 use crate::report;
-use crate::report::html::{Page, Quality, RowsFrom};
+use crate::report::html::{Page, RowsFrom};
 use crate::score::{Evaluation, evaluate, open};
 use crate::wording::{counted, flag, plain};
 
@@ -51,9 +51,7 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
     global.tell_files(&table);
     if let Some(report) = &arguments.report {
         check_distinct(&[("--report", report), ("the model", &arguments.model)])?;
-        for file in &table.files {
-            check_distinct(&[("the data", &file.path), ("--report", report)])?;
-        }
+        check_outputs(&table, &[("--report", report)])?;
     }
     let page = arguments.report.as_deref().map(Pending::create).transpose()?;
     let monitor = Progress::new(global);
@@ -65,12 +63,10 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
         Some(classes) => Accumulator::new(Decision::Likeliest(classes), &limit)?,
     };
     let found = evaluate(&model, &table, label, weight, accumulator, page.is_some(), &monitor)?;
-    let Evaluation { metrics, counts, profile } = &found;
-    if let (Some(page), Some(profile)) = (page, profile) {
-        let rows = RowsFrom::Evaluated(table.name());
-        let (left_out, warnings) = (counts.without, counts.warnings().collect());
-        let quality = Quality { metrics, profile, rows, weight, left_out, warnings };
-        let page_of = Page { model: &model, quality: Some(quality), steps: &[], starts_empty: true };
+    let Evaluation { metrics, counts, .. } = &found;
+    if let Some(page) = page {
+        let quality = quality(&found, RowsFrom::Evaluated(table.name()), weight);
+        let page_of = Page { model: &model, quality, steps: &[], starts_empty: true };
         page.finish(page_of.to_html().as_bytes())?;
     }
     let left_out = counts.without;

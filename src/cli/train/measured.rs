@@ -1,13 +1,13 @@
 //! How good a trained model is on some rows: what the model keeps of it, and what the page of `--report` shows.
 
-use crate::cli::RANKING_BYTES;
 use crate::cli::progress::Progress;
+use crate::cli::{RANKING_BYTES, quality};
 use crate::data::Table;
 use crate::error::Result;
 use crate::metrics::{Accumulator, Limit};
 use crate::model::{Model, Validation};
 use crate::report;
-use crate::report::html::{Page, Quality, RowsFrom, Step};
+use crate::report::html::{Page, RowsFrom, Step};
 use crate::score::{Evaluation, decision, evaluate};
 
 /// What a pass over some rows found.
@@ -56,16 +56,7 @@ pub(super) fn validation(Measured { found, .. }: &Measured, rows_from: String) -
 
 /// The page of a model, with what a pass over some rows found.
 pub(super) fn page_of(model: &Model, measured: Option<&Measured>, steps: &[Step], starts_empty: bool) -> String {
-    let quality = measured.and_then(|Measured { found, rows }| {
-        let Evaluation { metrics, counts, profile } = found;
-        Some(Quality {
-            metrics,
-            profile: profile.as_ref()?,
-            rows: rows.clone(),
-            weight: model.training.weight.as_deref(),
-            left_out: counts.without,
-            warnings: counts.warnings().collect(),
-        })
-    });
+    let weight = model.training.weight.as_deref();
+    let quality = measured.and_then(|Measured { found, rows }| quality(found, rows.clone(), weight));
     Page { model, quality, steps, starts_empty }.to_html()
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::cli::progress::Progress;
-use crate::cli::{Global, NOT_CONVERGED, check_distinct, print};
+use crate::cli::{Global, NOT_CONVERGED, check_distinct, check_outputs, print};
 use crate::data::{Inputs, Request, Table, Wanted, check_parts};
 use crate::error::{Error, Result};
 use crate::model::file::Pending;
@@ -36,11 +36,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let table = Table::open_all(&arguments.data)?;
     global.tell_files(&table);
     job.request.references = references(&arguments.reference, &table)?;
-    for output in &outputs {
-        for file in &table.files {
-            check_distinct(&[("the data", &file.path), *output])?;
-        }
-    }
+    check_outputs(&table, &outputs)?;
     let monitor = Progress::new(global);
     // What is to be validated on is opened before the work too.
     let others = if arguments.valid.is_empty() {

@@ -20,9 +20,19 @@ const LINES: usize = 200;
 /// Classes beside each other in the table.
 const BESIDE: usize = 12;
 
-/// Height of the strip of a feature, and of the lane that each of several classes has in it.
-const STRIP: f64 = 26.0;
-const LANE: f64 = 18.0;
+/// How the picture has one margin, or several beside each other.
+struct Look {
+    /// Height of the lane that a margin has in the strip of a feature.
+    lane: f64,
+    /// How many times as far as the largest effect an interval is drawn.
+    reach: f64,
+    axis: &'static str,
+    mark: &'static str,
+    table: &'static str,
+}
+
+const ONE: Look = Look { lane: 26.0, reach: 4.0, axis: "log odds", mark: "dot", table: "forest" };
+const SEVERAL: Look = Look { lane: 18.0, reach: 2.5, axis: "margin", mark: "mark", table: "forest lanes" };
 
 /// Features as a picture or a table has them: those that stand alone, and those of a category.
 struct Group<'m> {
@@ -209,12 +219,12 @@ fn interval(feature: &FeatureInfo, margin: usize) -> Option<[f64; 2]> {
 /// a dot, whose colour is the sign.
 fn forest(model: &Model, groups: &[Group<'_>], margins: &[usize], marks: &Marks) -> Markup {
     let is_binary = model.softmax().is_none();
+    let look = if is_binary { &ONE } else { &SEVERAL };
     let all = groups.iter().flat_map(|group| &group.features).flat_map(|(_, feature)| {
         margins.iter().map(move |&margin| (feature.effect(margin), interval(feature, margin)))
     });
-    let strip = Strip::new(all, if is_binary { 4.0 } else { 2.5 });
-    let lane_height = if is_binary { STRIP } else { LANE };
-    let height = lane_height * margins.len() as f64;
+    let strip = Strip::new(all, look.reach);
+    let height = look.lane * margins.len() as f64;
     let lane = |feature: &FeatureInfo, margin: usize, y: f64| {
         let effect = feature.effect(margin);
         let at = strip.percent(effect);
@@ -248,14 +258,13 @@ fn forest(model: &Model, groups: &[Group<'_>], margins: &[usize], marks: &Marks)
         let of_class = |&class| format!(", {} {}", marks.name(class, 20), significant(feature.effect(class), 3));
         margins.iter().map(of_class).collect()
     };
-    let (name, mark) = if is_binary { ("log odds", "dot") } else { ("margin", "mark") };
     html! {
         @if !is_binary {
             p class="legend" style="margin-top:1rem" {
                 @for &class in margins { span { (marks.named(class, 40)) } }
             }
         }
-        table class=(if is_binary { "forest" } else { "forest lanes" }) {
+        table class=(look.table) {
             @for group in groups {
                 (compared(group))
                 @for (index, feature) in &group.features {
@@ -265,7 +274,7 @@ fn forest(model: &Model, groups: &[Group<'_>], margins: &[usize], marks: &Marks)
                         td {
                             svg class="strip" height=(height) role="img" aria-label={ (shown) (in_words(feature)) } {
                                 line class="zero" x1=(strip.percent(0.0)) x2=(strip.percent(0.0)) y1="0" y2=(height) {}
-                                @for (place, &margin) in margins.iter().enumerate() { (lane(feature, margin, lane_height * (place as f64 + 0.5))) }
+                                @for (place, &margin) in margins.iter().enumerate() { (lane(feature, margin, look.lane * (place as f64 + 0.5))) }
                             }
                         }
                         td {
@@ -279,9 +288,9 @@ fn forest(model: &Model, groups: &[Group<'_>], margins: &[usize], marks: &Marks)
                     }
                 }
             }
-            (strip_axis(2.0, strip.scale.ticks(5), |x| strip.percent(x), name, &html! { td {} }))
+            (strip_axis(2.0, strip.scale.ticks(5), |x| strip.percent(x), look.axis, &html! { td {} }))
         }
-        (strip.explained(model, mark))
+        (strip.explained(model, look.mark))
     }
 }
 
