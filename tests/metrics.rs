@@ -724,7 +724,7 @@ fn curves_keep_their_ends_and_their_course() {
     }
 }
 
-/// So many rows that the walk goes through them in parts, and so few scores that all of them are points.
+/// So many rows that the sweep goes through them in parts, and so few scores that all of them are points.
 #[test]
 fn a_curve_of_few_scores_has_every_one_of_them() {
     const SCORES: usize = 50;

@@ -5,7 +5,7 @@ use super::figures::{ClassFigures, Confusion, Metrics};
 use super::ranking::{Limit, Ranking};
 use super::row::Row;
 use super::sum::Sum;
-use super::walk::Bounded;
+use super::sweep::Bounded;
 use super::{BATCH, Scale, base_log_loss, check_total, check_weights, different, skill};
 use crate::error::{Error, Result};
 use crate::logistic::{sigmoid, terms};

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 
 use super::calibration::Calibration;
 use super::ratio;
-use super::walk::{Bounded, CurvePoint, LiftRow};
+use super::sweep::{Bounded, CurvePoint, LiftRow};
 
 /// How good probabilities are.
 #[derive(Clone, Debug)]

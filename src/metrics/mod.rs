@@ -18,13 +18,13 @@ mod ranking;
 mod ranks;
 mod row;
 mod sum;
-mod walk;
+mod sweep;
 
 pub use accumulator::{Accumulator, Decision};
 pub use calibration::{Calibration, CalibrationBin};
 pub use figures::{ClassFigures, Confusion, Metrics, confusions};
 pub use ranking::Limit;
-pub use walk::{Bounded, CurvePoint, LiftRow};
+pub use sweep::{Bounded, CurvePoint, LiftRow};
 
 use crate::error::{Error, Result};
 
