@@ -45,12 +45,8 @@ pub(super) fn levels(
         let is_there = is_alone && total(index) > 0;
         is_there.then(|| rows[index][1] as f64 / total(index) as f64)
     };
-    let highest = match is_binary {
-        true => {
-            shown.iter().flat_map(|&index| [Some(probability(index)), observed(index)]).flatten().fold(0.0, f64::max)
-        }
-        false => 1.0,
-    };
+    let drawn = shown.iter().flat_map(|&index| [Some(probability(index)), observed(index)]).flatten();
+    let highest = if is_binary { drawn.fold(0.0, f64::max) } else { 1.0 };
     let scale = if highest > 0.4 { Scale::linear(0.0, 1.0) } else { Scale::linear(0.0, highest).nice(4) };
     // A dot has a breadth, a bar goes from end to end.
     let edge = if is_binary { 3.0 } else { 0.0 };
