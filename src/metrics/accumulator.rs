@@ -43,7 +43,7 @@ struct OneAgainstRest {
 }
 
 /// The first number that is not good.
-fn first_bad(numbers: &[f64], is_good: impl Fn(f64) -> bool) -> Option<usize> {
+fn first_bad<T: Copy>(numbers: &[T], is_good: impl Fn(T) -> bool) -> Option<usize> {
     // Looked for without a way out of the loop first, so that it runs in vector registers.
     let all_good = numbers.iter().fold(true, |good, &x| good & is_good(x));
     if all_good { None } else { numbers.iter().position(|&x| !is_good(x)) }
@@ -146,7 +146,7 @@ impl Accumulator {
             return Err(Error::internal(format!("{} scores for {rows} labels, {of_row} for each", scores.len())));
         }
         let together = |row: usize| format!("(row {row} of {rows} handed over together)");
-        if let Some(row) = labels.iter().position(|&label| label as usize >= classes) {
+        if let Some(row) = first_bad(labels, |label| (label as usize) < classes) {
             return Err(Error::data(
                 format!("the label of a row is {}, of {classes} classes {}", labels[row], together(row)),
                 format!("Labels must be 0 to {}; map the classes to them, or remove the row.", classes - 1),

@@ -135,7 +135,11 @@ impl Margins {
     pub(super) fn by_row(mut self, rows: &[usize]) -> Vec<f64> {
         match self.of_rows.as_mut_slice() {
             [margins] if rows.len() == margins.len() => std::mem::take(margins),
-            several => rows.iter().flat_map(|&row| several.iter().map(move |margins| margins[row])).collect(),
+            of_rows => {
+                let mut by_row = Vec::with_capacity(rows.len() * of_rows.len());
+                rows.iter().for_each(|&row| by_row.extend(of_rows.iter().map(|margins| margins[row])));
+                by_row
+            }
         }
     }
 }
