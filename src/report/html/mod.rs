@@ -135,9 +135,9 @@ impl Page<'_> {
     pub fn to_html(&self) -> String {
         let label = &self.model.label;
         let marks = Marks::new(self.model);
-        let (title, sheets): (_, &[&str]) = match &label.positive {
-            Some(positive) => (text::name(&format!("{} = {positive}", label.column)), &[style::SHEET]),
-            None => (format!("Classes of {}", text::name(&label.column)), &[style::SHEET, style::SHEET_OF_CLASSES]),
+        let (title, sheets): (_, &[&str]) = match self.model.softmax() {
+            None => (text::name(&format!("{} = {}", label.column, label.two()[1])), &[style::SHEET]),
+            Some(_) => (format!("Classes of {}", text::name(&label.column)), &[style::SHEET, style::SHEET_OF_CLASSES]),
         };
         let parts = html! {
             (summary::summary(self, &marks))
