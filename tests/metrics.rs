@@ -59,11 +59,11 @@ impl Rows {
 
 /// Of two classes, called by one half.
 fn of_two(limit: Limit) -> Accumulator {
-    Accumulator::new(Decision::Threshold(0.5), &limit).expect("a threshold")
+    Accumulator::new(Decision::Threshold(0.5), limit).expect("a threshold")
 }
 
 fn of_three() -> Accumulator {
-    Accumulator::new(Decision::Likeliest(3), &unlimited()).expect("classes")
+    Accumulator::new(Decision::Likeliest(3), unlimited()).expect("classes")
 }
 
 /// The figures of the only class that two have.
@@ -169,7 +169,7 @@ fn check_binary(found: &Metrics, expected: &Value) -> Result<(), String> {
 fn accumulator(case: &Value, limit: Limit) -> Accumulator {
     let threshold = case["threshold"].as_f64().expect("a number");
     let made = if case["kind"] == "margin" { Accumulator::new } else { Accumulator::of_probabilities };
-    made(Decision::Threshold(threshold), &limit).expect("a threshold")
+    made(Decision::Threshold(threshold), limit).expect("a threshold")
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn more_classes_agree_with_scikit_learn() {
         let measure = |labels: &[u32], cut: usize| {
             let mut parts = (0..labels.len()).step_by(cut).map(|first| {
                 let rows = first..labels.len().min(first + cut);
-                let mut part = made(Decision::Likeliest(k), &unlimited()).expect("classes");
+                let mut part = made(Decision::Likeliest(k), unlimited()).expect("classes");
                 let weights = weights.as_ref().map(|weights| &weights[rows.clone()]);
                 part.add_batch(&labels[rows.clone()], &scores[rows.start * k..rows.end * k], weights)
                     .expect("good rows");
@@ -587,7 +587,7 @@ fn extreme_margins_keep_their_order_and_their_losses() {
     let weighted = Rows { weights: Some(vec![0.0, 1.0]), ..infinite };
     assert!(weighted.measure(unlimited()).log_loss.is_finite());
     // From probabilities.
-    let mut accumulator = Accumulator::of_probabilities(Decision::Threshold(0.5), &unlimited()).expect("a threshold");
+    let mut accumulator = Accumulator::of_probabilities(Decision::Threshold(0.5), unlimited()).expect("a threshold");
     accumulator.add_batch(&[0, 1], &[0.0, 1.0], None).expect("good rows");
     let right = accumulator.clone().finish().expect("rows");
     assert!(right.log_loss == 0.0 && right.log_loss.is_sign_positive() && right.brier == 0.0);
@@ -657,19 +657,17 @@ fn what_cannot_be_measured_is_refused() {
     let mut heavy = empty();
     heavy.add_batch(&[1, 0], &[0.5, 0.5], Some(&[1e308, 1e308])).expect("good rows");
     refused(heavy.finish().map(drop), "beyond 1.7976931348623157e308");
-    let mut probabilities = Accumulator::of_probabilities(Decision::Threshold(0.5), &unlimited()).expect("a threshold");
+    let mut probabilities = Accumulator::of_probabilities(Decision::Threshold(0.5), unlimited()).expect("a threshold");
     refused(probabilities.add(1, &[1.5], 1.0), "probability of a row is 1.5");
     refused(probabilities.add(1, &[f64::NAN], 1.0), "probability of a row is NaN");
-    assert!(
-        Accumulator::new(Decision::Threshold(f64::NAN), &unlimited()).is_err_and(|error| error.kind == Kind::Usage)
-    );
-    assert!(Accumulator::new(Decision::Threshold(1.1), &unlimited()).is_err_and(|error| error.kind == Kind::Usage));
+    assert!(Accumulator::new(Decision::Threshold(f64::NAN), unlimited()).is_err_and(|error| error.kind == Kind::Usage));
+    assert!(Accumulator::new(Decision::Threshold(1.1), unlimited()).is_err_and(|error| error.kind == Kind::Usage));
     // Faults of the caller.
     let internal = |result: gpu_logreg::Result<()>| assert!(result.is_err_and(|error| error.kind == Kind::Internal));
     internal(empty().add_batch(&[1], &[], None));
     internal(empty().add_batch(&[1], &[1.0], Some(&[])));
     internal(empty().merge(probabilities));
-    internal(empty().merge(Accumulator::new(Decision::Threshold(0.4), &unlimited()).expect("a threshold")));
+    internal(empty().merge(Accumulator::new(Decision::Threshold(0.4), unlimited()).expect("a threshold")));
     internal(empty().merge(empty().calibration_bins(20)));
 
     let classes = || of_three();
@@ -677,12 +675,12 @@ fn what_cannot_be_measured_is_refused() {
     refused(classes().add(2, &[0.0, f64::NAN, 0.0], 1.0), "margins of a row");
     refused(classes().add(2, &[0.0, 0.0, 0.0], -1.0), "weight of a row is -1");
     refused(classes().finish().map(drop), "no rows");
-    let mut probabilities = Accumulator::of_probabilities(Decision::Likeliest(3), &unlimited()).expect("classes");
+    let mut probabilities = Accumulator::of_probabilities(Decision::Likeliest(3), unlimited()).expect("classes");
     refused(probabilities.add(2, &[0.5, 0.4, 0.2], 1.0), "probabilities of a row");
     internal(classes().add(2, &[0.0, 0.0], 1.0));
     internal(classes().merge(probabilities));
-    internal(classes().merge(Accumulator::new(Decision::Likeliest(4), &unlimited()).expect("classes")));
-    assert!(Accumulator::new(Decision::Likeliest(1), &unlimited()).is_err_and(|error| error.kind == Kind::Usage));
+    internal(classes().merge(Accumulator::new(Decision::Likeliest(4), unlimited()).expect("classes")));
+    assert!(Accumulator::new(Decision::Likeliest(1), unlimited()).is_err_and(|error| error.kind == Kind::Usage));
 }
 
 #[test]

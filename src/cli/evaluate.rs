@@ -42,7 +42,7 @@ pub(super) struct Evaluate {
 
 pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
     let limit = Limit::new(RANKING_BYTES);
-    let of_two = Accumulator::new(Decision::Threshold(arguments.threshold.unwrap_or(0.5)), &limit)?;
+    let of_two = Accumulator::new(Decision::Threshold(arguments.threshold.unwrap_or(0.5)), limit.clone())?;
     let rows = arguments.rows.check(None)?;
     let model = file::read(&arguments.model)?;
     check_threshold(&model, arguments.threshold)?;
@@ -60,7 +60,7 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
     let weight = arguments.weight.as_deref();
     let accumulator = match model.softmax() {
         None => of_two,
-        Some(classes) => Accumulator::new(Decision::Likeliest(classes), &limit)?,
+        Some(classes) => Accumulator::new(Decision::Likeliest(classes), limit)?,
     };
     let found = evaluate(&model, &table, label, weight, accumulator, page.is_some(), &monitor)?;
     let Evaluation { metrics, counts, .. } = &found;

@@ -55,16 +55,16 @@ impl Accumulator {
 
     /// For margins; of several classes only their differences count. A threshold outside 0..=1 and fewer than two classes
     /// are errors of usage.
-    pub fn new(decision: Decision, limit: &Limit) -> Result<Self> {
+    pub fn new(decision: Decision, limit: Limit) -> Result<Self> {
         Self::on(Scale::Margin, decision, limit)
     }
 
     /// For probabilities.
-    pub fn of_probabilities(decision: Decision, limit: &Limit) -> Result<Self> {
+    pub fn of_probabilities(decision: Decision, limit: Limit) -> Result<Self> {
         Self::on(Scale::Probability, decision, limit)
     }
 
-    fn on(scale: Scale, decision: Decision, limit: &Limit) -> Result<Self> {
+    fn on(scale: Scale, decision: Decision, limit: Limit) -> Result<Self> {
         let (classes, scores) = match decision {
             Decision::Threshold(threshold) if !(0.0..=1.0).contains(&threshold) => {
                 return Err(Error::usage(
@@ -81,7 +81,7 @@ impl Accumulator {
             Decision::Threshold(_) => (2, 1),
             Decision::Likeliest(classes) => (classes, classes),
         };
-        let ranking = || Ranking::new(limit.clone(), scores);
+        let of_score = OneAgainstRest { cells: Cells::new(Cells::DEFAULT), ranking: Ranking::new(limit, scores) };
         Ok(Self {
             scale,
             decision,
@@ -90,9 +90,7 @@ impl Accumulator {
             loss: Sum::default(),
             brier: Sum::default(),
             confusion: vec![Sum::default(); classes * classes],
-            scores: (0..scores)
-                .map(|_| OneAgainstRest { cells: Cells::new(Cells::DEFAULT), ranking: ranking() })
-                .collect(),
+            scores: vec![of_score; scores],
         })
     }
 
@@ -205,6 +203,7 @@ impl Accumulator {
     }
 
     /// Rows of positive weight with the score of the positive class.
+    #[expect(clippy::float_cmp, reason = "a label is exactly 0 or 1")]
     fn take_two(&mut self, threshold: f64, labels: &[u32], scores: &[f64], weights: Option<&[f64]>) {
         let rows = labels.len();
         let mut is_positive = [0.0; BATCH];

@@ -96,7 +96,9 @@ impl Margins {
         let Self { mut of_rows, tops } = self;
         // Beside the margin of the positive class stands that of the other, 0.
         if let [margins] = of_rows.as_mut_slice() {
-            margins.iter_mut().for_each(|z| *z = sigmoid(*z));
+            for z in margins {
+                *z = sigmoid(*z);
+            }
             return of_rows;
         }
         let mut sums = vec![0.0; tops.len()];
@@ -137,7 +139,9 @@ impl Margins {
             [margins] if rows.len() == margins.len() => std::mem::take(margins),
             of_rows => {
                 let mut by_row = Vec::with_capacity(rows.len() * of_rows.len());
-                rows.iter().for_each(|&row| by_row.extend(of_rows.iter().map(|margins| margins[row])));
+                for &row in rows {
+                    by_row.extend(of_rows.iter().map(|margins| margins[row]));
+                }
                 by_row
             }
         }

@@ -27,7 +27,7 @@ impl Measured {
         monitor: &Progress,
     ) -> Result<Self> {
         let (label, weight) = (&model.label.column, model.training.weight.as_deref());
-        let accumulator = Accumulator::new(decision(model, 0.5), &Limit::new(RANKING_BYTES))?;
+        let accumulator = Accumulator::new(decision(model, 0.5), Limit::new(RANKING_BYTES))?;
         Ok(Self { found: evaluate(model, table, label, weight, accumulator, with_profile, monitor)?, rows })
     }
 
