@@ -13,7 +13,7 @@ use crate::metrics::{Accumulator, Decision, Limit};
 use crate::model::file::{self, Pending};
 use crate::report;
 use crate::report::html::{Page, RowsFrom};
-use crate::score::{Evaluation, evaluate, open};
+use crate::score::{Evaluation, decision, evaluate, open};
 use crate::wording::{counted, flag, plain};
 
 #[derive(Args)]
@@ -41,8 +41,7 @@ pub(super) struct Evaluate {
 }
 
 pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
-    let limit = Limit::new(RANKING_BYTES);
-    let of_two = Accumulator::new(Decision::Threshold(arguments.threshold.unwrap_or(0.5)), limit.clone())?;
+    let by_threshold = Decision::Threshold(arguments.threshold.unwrap_or(0.5)).check()?;
     let rows = arguments.rows.check(None)?;
     let model = file::read(&arguments.model)?;
     check_threshold(&model, arguments.threshold)?;
@@ -58,10 +57,7 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
     let table = rows.select(&table, &monitor)?.training;
     let label = arguments.label.as_deref().unwrap_or(&model.label.column);
     let weight = arguments.weight.as_deref();
-    let accumulator = match model.softmax() {
-        None => of_two,
-        Some(classes) => Accumulator::new(Decision::Likeliest(classes), limit)?,
-    };
+    let accumulator = Accumulator::new(decision(&model, by_threshold), Limit::new(RANKING_BYTES))?;
     let found = evaluate(&model, &table, label, weight, accumulator, page.is_some(), &monitor)?;
     let Evaluation { metrics, counts, .. } = &found;
     if let Some(page) = page {
@@ -92,7 +88,8 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
         if let Some(column) = weight {
             document["weight"] = column.into();
         }
-        if model.softmax().is_some() {
+        // What lists by class are of.
+        if metrics.at_threshold.is_none() {
             document["classes"] = serde_json::json!(model.label.classes);
         }
         print(&format!("{document:#}\n"))?;

@@ -20,6 +20,23 @@ pub enum Decision {
     Likeliest(usize),
 }
 
+impl Decision {
+    /// The same, unless its threshold is no probability or its classes are too few: errors of usage.
+    pub fn check(self) -> Result<Self> {
+        match self {
+            Self::Threshold(threshold) if !(0.0..=1.0).contains(&threshold) => Err(Error::usage(
+                format!("the threshold {threshold} is no probability"),
+                "Choose one from 0 to 1; 0.5 is usual.",
+            )),
+            Self::Likeliest(classes @ 0..2) => Err(Error::usage(
+                format!("{classes} classes cannot be told apart"),
+                "Choose a label with two classes or more.",
+            )),
+            good => Ok(good),
+        }
+    }
+}
+
 /// Takes rows, and is merged with others of its kind.
 #[derive(Clone, Debug)]
 pub struct Accumulator {
@@ -65,19 +82,7 @@ impl Accumulator {
     }
 
     fn on(scale: Scale, decision: Decision, limit: Limit) -> Result<Self> {
-        let (classes, scores) = match decision {
-            Decision::Threshold(threshold) if !(0.0..=1.0).contains(&threshold) => {
-                return Err(Error::usage(
-                    format!("the threshold {threshold} is no probability"),
-                    "Choose one from 0 to 1; 0.5 is usual.",
-                ));
-            }
-            Decision::Likeliest(classes @ 0..2) => {
-                return Err(Error::usage(
-                    format!("{classes} classes cannot be told apart"),
-                    "Choose a label with two classes or more.",
-                ));
-            }
+        let (classes, scores) = match decision.check()? {
             Decision::Threshold(_) => (2, 1),
             Decision::Likeliest(classes) => (classes, classes),
         };

@@ -122,12 +122,14 @@ impl TwoClasses {
 impl Profile {
     /// For rows of `model`, of which a table has `rows`.
     pub fn new(model: &Model, rows: usize) -> Self {
+        // Rows lie over the one margin of two classes; several margins are no line.
+        let is_binary = model.softmax().is_none();
         let apart = Apart::of(model);
         let share = POINTS as f64 / rows.max(1) as f64;
         Self {
             rows: 0,
-            two: model.softmax().is_none().then(|| TwoClasses::new(model)),
-            own: if model.softmax().is_some() { Own::bins() } else { Vec::new() },
+            two: is_binary.then(|| TwoClasses::new(model)),
+            own: if is_binary { Vec::new() } else { Own::bins() },
             columns: ColumnProfile::of(model, apart.slots()),
             apart: Arc::new(apart),
             points: Vec::new(),

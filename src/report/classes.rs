@@ -107,10 +107,10 @@ pub(super) fn listed(label: &LabelInfo, of_class: impl Fn(usize) -> String) -> S
     named.join(", ") + &rest
 }
 
-/// The rows of each class of a softmax.
-pub(super) fn rows_of_classes(model: &Model) -> Option<String> {
+/// The rows of each class.
+pub(super) fn rows_of_classes(model: &Model) -> String {
     let rows = &model.training.class_rows;
-    model.softmax().map(|_| listed(&model.label, |class| rows.get(class).map_or_else(|| "?".into(), u64::to_string)))
+    listed(&model.label, |class| rows.get(class).map_or_else(|| "?".into(), u64::to_string))
 }
 
 /// The shares of Gaussian classes.
@@ -119,14 +119,15 @@ pub(super) fn priors(model: &Model) -> Option<String> {
     Some(listed(&model.label, |class| priors.get(class).map_or_else(|| "?".into(), |prior| format!("{prior:.4}"))))
 }
 
-/// What makes the coefficients of a softmax unique.
-pub(super) fn identification(model: &Model) -> Option<String> {
-    let reference = shortened(&visible(&model.label.classes.first()?.to_string()));
-    model.softmax().map(|_| match model.training.identification.as_deref() {
+/// What makes the coefficients of several margins unique.
+pub(super) fn identification(model: &Model) -> String {
+    match model.training.identification.as_deref() {
         Some("centred") => "centred: each coefficient adds up to 0 over the classes".into(),
-        Some("reference") | None => format!("against {reference}, whose coefficients are 0"),
+        Some("reference") | None => {
+            format!("against {}, whose coefficients are 0", shortened(&visible(&model.label.classes[0].to_string())))
+        }
         Some(other) => plain(other),
-    })
+    }
 }
 
 /// The coefficients of a softmax, classes beside each other where they fit, else class by class.

@@ -165,15 +165,14 @@ pub fn table(model: &Model, all: bool) -> String {
         None => format!("{} classes", model.label.classes.len()),
     };
     line("data", format!("{}, {counts}, {features}", counted(training.rows as u64, "row")));
-    let of_classes = [
-        ("classes", classes::rows_of_classes(model)),
-        ("margins", classes::identification(model)),
-        ("priors", classes::priors(model)),
-    ];
-    for (name, value) in of_classes {
-        if let Some(value) = value {
-            line(name, value);
-        }
+    // Several margins are unique by a convention alone, and the rows of two classes are told above.
+    let has_several = model.softmax().is_some();
+    if has_several {
+        line("classes", classes::rows_of_classes(model));
+        line("margins", classes::identification(model));
+    }
+    if let Some(priors) = classes::priors(model) {
+        line("priors", priors);
     }
     if let Some(value) = weights(training, &model.label) {
         line("weights", value);
@@ -219,7 +218,7 @@ pub fn table(model: &Model, all: bool) -> String {
                 training.weight.as_ref().map_or_else(String::new, |column| format!(" weighed by `{column}`")),
                 validation.rows_from,
                 digits(validation.log_loss),
-                if model.softmax().is_some() { "macro AUC" } else { "AUC" },
+                if has_several { "macro AUC" } else { "AUC" },
                 validation.auc.map_or_else(|| "-".into(), |auc| format!("{auc:.6}")),
                 validation.accuracy
             ),
@@ -251,10 +250,7 @@ pub fn table(model: &Model, all: bool) -> String {
         line("errors", format!("{}, limits at {} %", inference.kind, 100.0 * inference.confidence));
     }
     text.push('\n');
-    text += &match model.intercepts.len() {
-        1 => coefficients(model, 0, all),
-        _ => classes::coefficients_of_classes(model, all),
-    };
+    text += &if has_several { classes::coefficients_of_classes(model, all) } else { coefficients(model, 0, all) };
     text
 }
 

@@ -22,9 +22,9 @@ pub struct Evaluation {
     pub profile: Option<Profile>,
 }
 
-/// The decision of a model, of two classes from a probability of the positive one on.
-pub fn decision(model: &Model, threshold: f64) -> Decision {
-    model.softmax().map_or(Decision::Threshold(threshold), Decision::Likeliest)
+/// What a model decides by: of several classes the likeliest.
+pub fn decision(model: &Model, of_two: Decision) -> Decision {
+    model.softmax().map_or(of_two, Decision::Likeliest)
 }
 
 /// How good the model's probabilities are on `table`, whose column `label` says what happened: one pass, which fills

@@ -4,7 +4,7 @@ use crate::cli::progress::Progress;
 use crate::cli::{RANKING_BYTES, quality};
 use crate::data::Table;
 use crate::error::Result;
-use crate::metrics::{Accumulator, Limit};
+use crate::metrics::{Accumulator, Decision, Limit};
 use crate::model::{Model, Validation};
 use crate::report;
 use crate::report::html::{Page, RowsFrom, Step};
@@ -27,7 +27,7 @@ impl Measured {
         monitor: &Progress,
     ) -> Result<Self> {
         let (label, weight) = (&model.label.column, model.training.weight.as_deref());
-        let accumulator = Accumulator::new(decision(model, 0.5), Limit::new(RANKING_BYTES))?;
+        let accumulator = Accumulator::new(decision(model, Decision::Threshold(0.5)), Limit::new(RANKING_BYTES))?;
         Ok(Self { found: evaluate(model, table, label, weight, accumulator, with_profile, monitor)?, rows })
     }
 

@@ -45,7 +45,7 @@ pub(super) fn summary(page: &Page<'_>, marks: &Marks) -> Markup {
             }
         }
         @if !is_binary && model.generative.is_some() { (closed_form()) } @else { (verdict(training)) }
-        (tiles(page))
+        (tiles(page, is_binary))
         @if !is_binary { (classes(model, marks)) (identification(model, marks)) }
         (said(training, quality.as_ref().map_or(&[], |quality| &quality.warnings)))
         (cost(model))
@@ -128,13 +128,13 @@ fn tile(value: &impl Render, text: &impl Render) -> Markup {
     html! { div { b { (value) } span { (text) } } }
 }
 
-fn tiles(page: &Page<'_>) -> Markup {
+fn tiles(page: &Page<'_>, is_binary: bool) -> Markup {
     let Page { model, quality, .. } = page;
     let training = &model.training;
     html! {
         div class="tiles" {
             (tile(&Figure::count("model/training/rows", training.rows as f64), &"rows of training"))
-            @if model.softmax().is_none() {
+            @if is_binary {
                 @let positives = training.positives.unwrap_or(0) as f64;
                 (tile(
                     &percent(positives / training.rows as f64),
@@ -145,7 +145,7 @@ fn tiles(page: &Page<'_>) -> Markup {
             @if let Some(quality) = quality {
                 @let of = quality.rows.of();
                 @if let Some(auc) = quality.metrics.auc {
-                    @let (place, what) = if model.softmax().is_none() { ("quality/auc/value", "AUC ") } else { ("quality/macro_auc/value", "macro AUC ") };
+                    @let (place, what) = if is_binary { ("quality/auc/value", "AUC ") } else { ("quality/macro_auc/value", "macro AUC ") };
                     (tile(&Figure::fixed(place, auc.value, 4), &html! { (what) (of) }))
                 }
                 (tile(
