@@ -171,6 +171,22 @@ const MODULES: &[Module] = &[
 /// Names at the crate's root that are not modules, and the module that they come from.
 const ROOT_NAMES: &[(&str, &str)] = &[("Error", "error"), ("Result", "error")];
 
+/// Where something behind the solver is not the same for one margin and several: the file, how often it asks the model, and
+/// what differs. All else goes over the margins that there are.
+const BRANCHES: &[(&str, usize, &str)] = &[
+    ("cli/mod.rs", 1, "a threshold decides between two classes alone"),
+    ("profile/mod.rs", 1, "rows lie over one margin; of several the probability of their own class is a number"),
+    ("report/html/coefficients.rs", 1, "one dot a column, or a mark for each class"),
+    ("report/html/levels.rs", 1, "one probability a level, or a bar of those of all classes"),
+    ("report/html/mod.rs", 2, "the title; pictures of the one line along which two classes lie"),
+    ("report/html/pictures.rs", 1, "the probability of the positive class, or those of all"),
+    ("report/html/quality.rs", 1, "one calibration, or macro averages"),
+    ("report/html/summary.rs", 1, "a share of positives, or the rows of each class"),
+    ("report/mod.rs", 1, "a share of positives, or the rows of each class"),
+    ("score/evaluate.rs", 1, "a threshold, or the likeliest class"),
+    ("score/mod.rs", 1, "one column of predictions, or one a class"),
+];
+
 // ---- Paths of a text ----
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -520,6 +536,34 @@ fn modules_form_no_circle() {
         left.retain(|module| uses(module));
         assert!(left.len() < before, "a circle among {names:?}");
     }
+}
+
+/// Calls of a method without arguments, in macros too.
+fn calls(stream: TokenStream, method: &str) -> usize {
+    let tokens: Vec<TokenTree> = stream.into_iter().collect();
+    let is_call = |at: &usize| {
+        punct(tokens.get(*at)) == Some('.')
+            && ident(tokens.get(at + 1)).as_deref() == Some(method)
+            && group(tokens.get(at + 2), Delimiter::Parenthesis).is_some_and(|arguments| arguments.is_empty())
+    };
+    let inside = tokens.iter().map(|token| match token {
+        TokenTree::Group(inner) => calls(inner.stream(), method),
+        _ => 0,
+    });
+    (0..tokens.len()).filter(is_call).count() + inside.sum::<usize>()
+}
+
+#[test]
+fn the_number_of_classes_is_asked_for_where_the_list_says() {
+    let asks = |text: &str| calls(text.parse().expect("a source that compiles"), "softmax");
+    let found: Vec<(String, usize)> =
+        files().iter().map(|(file, text)| (file.clone(), asks(text))).filter(|(_, count)| *count > 0).collect();
+    let listed: Vec<(String, usize)> = BRANCHES.iter().map(|(file, count, _)| ((*file).to_owned(), *count)).collect();
+    assert_eq!(found, listed);
+    assert!(BRANCHES.iter().all(|(.., reason)| !reason.is_empty()));
+    // In a macro and behind a path of fields a call is one, and nothing else is.
+    assert_eq!(asks("fn f() { html! { @if a.model.softmax().is_none() { (x(m.softmax())) } } }"), 2);
+    assert_eq!(asks("fn softmax() { self.softmax; softmax(); x.softmax(1); y.softmaxes() }"), 0);
 }
 
 /// A text in a file breaks a rule, and the complaint names the line and the path.
