@@ -3,7 +3,7 @@
 use super::marks::Marks;
 use super::text::shortened;
 use crate::model::{FeatureInfo, Model};
-use crate::profile::{ColumnProfile, Cut};
+use crate::profile::{ColumnProfile, Cut, Profile};
 
 pub(super) struct Axis<'m> {
     pub(super) feature: &'m FeatureInfo,
@@ -74,6 +74,17 @@ impl<'m> Axis<'m> {
     pub(super) fn most(&self) -> u64 {
         self.bins.iter().map(Bin::total).max().unwrap_or(1).max(1)
     }
+}
+
+/// The places of the points of a slot, between the ends of both axes.
+pub(super) fn points<'a>(
+    profile: &'a Profile,
+    slot: usize,
+    [x, y]: [&'a Axis<'_>; 2],
+) -> impl Iterator<Item = (f64, f64)> + 'a {
+    let of_slot = profile.points.iter().filter(move |point| point.slot == slot);
+    let places = of_slot.map(|point| (point.values[0], point.values[1]));
+    places.filter(|(a, b)| (x.low..=x.high).contains(a) && (y.low..=y.high).contains(b))
 }
 
 /// The margins where all columns are at their means.

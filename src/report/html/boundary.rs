@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::axis::{Axis, at_means};
+use super::axis::{Axis, at_means, points};
 use super::svg::{Frame, LABEL_WIDTH, Scale, figure, label, legend};
-use super::text::{count, percent, shortened};
+use super::text::{percent, shortened, some_rows};
 use crate::model::Model;
 use crate::profile::Profile;
 
@@ -77,14 +77,7 @@ pub(super) fn boundary(model: &Model, x: &Axis<'_>, y: &Axis<'_>, profile: &Prof
             names.push((x, y, percent(*level).replace(".0", "")));
         }
     }
-    let inside = |class: usize| {
-        profile
-            .points
-            .iter()
-            .filter(move |point| point.slot == class)
-            .map(|point| (point.values[0], point.values[1]))
-            .filter(|(a, b)| (x.low..=x.high).contains(a) && (y.low..=y.high).contains(b))
-    };
+    let inside = |class: usize| points(profile, class, [x, y]);
     let band = |class: &str, polygon: Vec<(f64, f64)>| {
         html! { @if polygon.len() > 2 { path class={ "band " (class) } d={ (frame.path(polygon)) "Z" } {} } }
     };
@@ -101,14 +94,14 @@ pub(super) fn boundary(model: &Model, x: &Axis<'_>, y: &Axis<'_>, profile: &Prof
         @for (x, y, name) in &names { (label(*x, *y, "strong middle halo", name)) }
     };
     let [negative, positive] = model.label.two().map(|class| shortened(&class.to_string(), 30));
-    let points = inside(1).count() + inside(0).count();
+    let shown = inside(1).count() + inside(0).count();
     let picture = html! {
         (legend(&[("a", &positive), ("b", &negative)]))
         (frame.picture("The boundary of the model", &marks))
     };
     let caption = html! {
         "Along each line the probability of " (positive) " is the same; the thick one, 50 %, is the boundary. Dots are "
-        @if (points as u64) < profile.rows { (count(points as f64)) " of the " (count(profile.rows as f64)) " rows." } @else { "the rows." }
+        (some_rows(shown, profile.rows)) "."
     };
     figure("The boundary", &picture, &caption)
 }

@@ -4,11 +4,11 @@ use std::f64::consts::TAU;
 
 use maud::{Markup, html};
 
-use super::axis::{Axis, at_means};
+use super::axis::{Axis, at_means, points};
 use super::boundary::clip;
 use super::marks::Marks;
 use super::svg::{Frame, LABEL_WIDTH, Scale, figure, label};
-use super::text::count;
+use super::text::{count, some_rows};
 use crate::model::Model;
 use crate::profile::Profile;
 
@@ -178,11 +178,7 @@ pub(super) fn regions(model: &Model, x: &Axis<'_>, y: &Axis<'_>, profile: &Profi
             }
         }
     }
-    let is_inside = |(a, b): &Place| (x.low..=x.high).contains(a) && (y.low..=y.high).contains(b);
-    let points = |slot: usize| {
-        let of_slot = profile.points.iter().filter(move |point| point.slot == slot);
-        of_slot.map(|point| (point.values[0], point.values[1])).filter(is_inside)
-    };
+    let inside = |slot: usize| points(profile, slot, [x, y]);
     let picture = html! {
         @for (class, slot, region) in drawn() {
             path class={ "region " (marks.colour(slot)) } d=(outline(region)) {}
@@ -194,13 +190,13 @@ pub(super) fn regions(model: &Model, x: &Axis<'_>, y: &Axis<'_>, profile: &Profi
             }
         }
         @for (_, _, region) in drawn() { path class="edge" d=(outline(region)) {} }
-        @for slot in marks.slots().rev() { (marks.marks(slot, points(slot).map(|(a, b)| (frame.x.at(a), frame.y.at(b))))) }
+        @for slot in marks.slots().rev() { (marks.marks(slot, inside(slot).map(|(a, b)| (frame.x.at(a), frame.y.at(b))))) }
         @for (x, y, name) in &names { (label(*x, *y, "strong middle halo", name)) }
     };
-    let shown: usize = marks.slots().map(|slot| points(slot).count()).sum();
+    let shown: usize = marks.slots().map(|slot| inside(slot).count()).sum();
     let caption = html! {
         "In each region its class is the likeliest; the deeper its colour, the likelier: from 50 %, 75 % and 95 % on. Marks are "
-        @if (shown as u64) < profile.rows { (count(shown as f64)) " of the " (count(profile.rows as f64)) " rows" } @else { "the rows" }
+        (some_rows(shown, profile.rows))
         ", by the class that they were."
         @let without = model.label.classes.len() - found.len();
         @if without > 0 { " " (count(without as f64)) (if without == 1 { " class is" } else { " classes are" }) " nowhere the likeliest here." }

@@ -136,6 +136,15 @@ pub(super) fn counted(n: u64, noun: &str) -> String {
     format!("{} {}", count(n as f64), plural(n, noun))
 }
 
+/// The rows that a picture shows as points.
+pub(super) fn some_rows(shown: usize, all: u64) -> String {
+    if (shown as u64) < all {
+        format!("{} of the {} rows", count(shown as f64), count(all as f64))
+    } else {
+        "the rows".into()
+    }
+}
+
 /// Seconds with three digits at most.
 pub(super) fn seconds(s: f64) -> String {
     if s < 0.001 { "< 0.001 s".into() } else { format!("{} s", fixed(s, if s < 10.0 { 3 } else { 1 })) }
