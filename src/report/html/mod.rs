@@ -3,6 +3,9 @@
 //! Numbers stand in `data` elements: the text is for the reader, `value` has all digits and `data-place` says where the
 //! JSON of the model (`model/training/loss`), of the metrics (`quality/auc/value`) or of a line of `--history`
 //! (`history/1/search/slope`) has the same number.
+//!
+//! Two classes and several have one page. Where they differ it is in words, and in pictures that one of them cannot have: two
+//! classes lie along a line, and several are told apart by marks.
 
 mod axis;
 mod boundary;
