@@ -1,9 +1,12 @@
 //! Rows of two classes over the margin.
 
-use super::add;
-
 /// Rows of the negative class and of the positive one.
 pub type Counts = [u64; 2];
+
+pub(super) fn add(counts: &mut Counts, more: Counts) {
+    counts[0] += more[0];
+    counts[1] += more[1];
+}
 
 /// Rows by their margins: bins around 0, as narrow as the margins allow.
 #[derive(Clone, Debug, PartialEq)]

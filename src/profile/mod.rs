@@ -19,6 +19,7 @@ use crate::data::{Piece, hash};
 use crate::logistic::sigmoid;
 use crate::model::Model;
 use crate::vectors::in_vectors;
+use margins::add;
 
 /// Rows that are kept as points, about.
 const POINTS: usize = 1200;
@@ -63,11 +64,6 @@ pub struct Point {
     pub values: Vec<f64>,
     /// The slot of its class.
     pub slot: usize,
-}
-
-fn add(counts: &mut Counts, more: Counts) {
-    counts[0] += more[0];
-    counts[1] += more[1];
 }
 
 /// Calls `then` with these rows of the values of a piece; where they are all of it, without a copy.

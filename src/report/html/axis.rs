@@ -1,6 +1,8 @@
 //! A number over which pictures are drawn, and the margins along it.
 
 use super::marks::Marks;
+use maud::{Markup, html};
+
 use super::text::shortened;
 use crate::model::{FeatureInfo, Model};
 use crate::profile::{ColumnProfile, Cut, Profile};
@@ -85,6 +87,16 @@ pub(super) fn points<'a>(
     let of_slot = profile.points.iter().filter(move |point| point.slot == slot);
     let places = of_slot.map(|point| (point.values[0], point.values[1]));
     places.filter(|(a, b)| (x.low..=x.high).contains(a) && (y.low..=y.high).contains(b))
+}
+
+/// What to think of observed shares beside a model that was fitted to weighted rows.
+pub(super) fn of_weighted(model: &Model) -> Markup {
+    let training = &model.training;
+    html! {
+        @if training.weight.is_some() || training.class_weight.is_some() {
+            " The model was fitted to weighted rows; what was observed counts each row once, and need not agree with it."
+        }
+    }
 }
 
 /// The margins where all columns are at their means.

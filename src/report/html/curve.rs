@@ -2,8 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::axis::{Axis, at_means};
-use super::pictures::of_weighted;
+use super::axis::{Axis, at_means, of_weighted};
 use super::svg::{Frame, LABEL_WIDTH, Scale, Tick, figure, legend};
 use super::text::{count, fixed, name, shortened, significant};
 use crate::logistic::sigmoid;

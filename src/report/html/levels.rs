@@ -2,9 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::axis::{at_means, probabilities};
+use super::axis::{at_means, of_weighted, probabilities};
 use super::marks::Marks;
-use super::pictures::of_weighted;
 use super::svg::{Scale, strip_axis};
 use super::text::{count, counted, fixed, level_name, name};
 use crate::logistic::sigmoid;

@@ -16,16 +16,6 @@ use super::text::{counted, name};
 use crate::model::{Model, ModelColumn};
 use crate::profile::ColumnProfile;
 
-/// What to think of observed shares beside a model that was fitted to weighted rows.
-pub(super) fn of_weighted(model: &Model) -> Markup {
-    let training = &model.training;
-    html! {
-        @if training.weight.is_some() || training.class_weight.is_some() {
-            " The model was fitted to weighted rows; what was observed counts each row once, and need not agree with it."
-        }
-    }
-}
-
 /// Two classes have one probability to be drawn, and a boundary; several each their own, told apart by `marks`.
 pub(super) fn section(model: &Model, quality: &Quality<'_>, marks: &Marks) -> Markup {
     let profile = quality.profile;
