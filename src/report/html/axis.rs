@@ -1,8 +1,8 @@
 //! A number over which pictures are drawn, and the margins along it.
 
-use super::marks::Marks;
 use maud::{Markup, html};
 
+use super::marks::Marks;
 use super::text::shortened;
 use crate::model::{FeatureInfo, Model};
 use crate::profile::{ColumnProfile, Cut, Profile};
