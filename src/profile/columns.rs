@@ -42,6 +42,9 @@ pub enum Cut {
         low: f64,
         /// The width of a bin.
         width: f64,
+        /// Whether a value's bin is found by a product with `1 / width`, as pages of two classes have it, or by a quotient, as
+        /// those of several: a value on the edge of a bin may fall to either side.
+        by_product: bool,
     },
     /// A category: the places of the levels that are looked at, rising, and how many are not.
     Levels(Arc<Vec<usize>>, usize),
@@ -84,7 +87,8 @@ impl ColumnProfile {
                             [only] => (only * scale).abs(),
                             ref several => scale * variance(several).sqrt(),
                         };
-                        (weight, Cut::Bins { low: mean - REACH * scale, width: 2.0 * REACH * scale / BINS as f64 })
+                        let (low, width) = (mean - REACH * scale, 2.0 * REACH * scale / BINS as f64);
+                        (weight, Cut::Bins { low, width, by_product: margins == 1 })
                     }
                     ModelColumn::Category(category, levels) => {
                         let mut shown: Vec<usize> = (0..category.levels.len()).collect();
@@ -99,7 +103,7 @@ impl ColumnProfile {
                     }
                 };
                 let has_extent = match cut {
-                    Cut::Bins { low, width } => width > 0.0 && low.is_finite(),
+                    Cut::Bins { low, width, .. } => width > 0.0 && low.is_finite(),
                     Cut::Levels(..) => true,
                 };
                 (weight.is_finite() && has_extent).then(|| Self::new(column, weight, cut, slots))
@@ -137,15 +141,17 @@ impl ColumnProfile {
     /// Takes in values with the slots of their classes.
     pub(super) fn add(&mut self, values: &[f64], slots: &[usize]) {
         match &self.cut {
-            Cut::Bins { low, width } => {
-                let (low, per_width) = (*low, width.recip());
+            Cut::Bins { low, width, by_product } => {
+                let (low, width, per_width, by_product) = (*low, *width, width.recip(), *by_product);
                 for (values, slots) in values.chunks(SIDE).zip(slots.chunks(SIDE)) {
                     let mut places = [0_i32; SIDE];
                     in_vectors(
                         #[inline(always)]
                         || {
                             for (place, x) in places.iter_mut().zip(values) {
-                                *place = ((x - low) * per_width + 1.0).clamp(0.0, (BINS + 1) as f64) as i32;
+                                let product = (x - low) * per_width + 1.0;
+                                let bin = if by_product { product } else { ((x - low) / width).floor() + 1.0 };
+                                *place = bin.clamp(0.0, (BINS + 1) as f64) as i32;
                             }
                         },
                     );
@@ -182,15 +188,20 @@ mod tests {
     fn values_are_counted_where_they_lie() {
         // Whole numbers from -10 on, those from 470 on beyond the bins.
         let numbers = [-1e300, -10.5, -10.0, -9.5, 0.0, 0.25, 469.0, 469.999, 470.0, 471.0, 1e300, 1e308];
-        let mut bins = ColumnProfile::new(0, 1.0, Cut::Bins { low: -10.0, width: 1.0 }, 2);
-        bins.add(&numbers, &numbers.map(|x| usize::from(x > 0.0)));
-        // A second piece adds to the first.
-        bins.add(&[0.5], &[1]);
+        let bins = |by_product: bool| {
+            let mut bins = ColumnProfile::new(0, 1.0, Cut::Bins { low: -10.0, width: 1.0, by_product }, 2);
+            bins.add(&numbers, &numbers.map(|x| usize::from(x > 0.0)));
+            // A second piece adds to the first.
+            bins.add(&[0.5], &[1]);
+            bins
+        };
         let mut expected = vec![[0; 2]; BINS];
         for (bin, of_bin) in [(0, [2, 0]), (10, [1, 2]), (479, [0, 2])] {
             expected[bin] = of_bin;
         }
-        assert_eq!((bins.rows(), bins.beyond()), (expected.iter().map(|of_bin| &of_bin[..]).collect(), [2, 4]));
+        for bins in [bins(true), bins(false)] {
+            assert_eq!((bins.rows(), bins.beyond()), (expected.iter().map(|of_bin| &of_bin[..]).collect(), [2, 4]));
+        }
         // Of a category: the places of levels, and what the model does not know.
         let levels = |shown: &[usize]| {
             let mut levels = ColumnProfile::new(0, 1.0, Cut::Levels(Arc::new(shown.to_vec()), 3 - shown.len()), 2);

@@ -177,7 +177,7 @@ mod tests {
     /// What ranges saw comes together: nothing of a number, a category or a point is lost.
     #[test]
     fn what_two_ranges_saw_is_what_one_would_have_seen() {
-        let cuts = [Cut::Bins { low: 0.0, width: 1.0 }, Cut::Levels(Arc::new(vec![0, 1]), 0)];
+        let cuts = [Cut::Bins { low: 0.0, width: 1.0, by_product: true }, Cut::Levels(Arc::new(vec![0, 1]), 0)];
         let columns = cuts.into_iter().enumerate();
         let two = TwoClasses { margins: Margins::new(), probabilities: vec![[0; 2]; PROBABILITIES], loss: None };
         let blank = Profile {

@@ -50,7 +50,7 @@ fn almost_all(totals: &[u64], beyond: [u64; 2]) -> Option<(usize, usize)> {
 
 impl<'m> Axis<'m> {
     pub(super) fn new(feature: &'m FeatureInfo, column: &ColumnProfile, most: usize) -> Option<Self> {
-        let Cut::Bins { low: start, width } = column.cut else { return None };
+        let Cut::Bins { low: start, width, .. } = column.cut else { return None };
         let bins = column.rows();
         let totals: Vec<u64> = bins.iter().map(|bin| bin.iter().sum()).collect();
         let (first, last) = almost_all(&totals, column.beyond())?;
