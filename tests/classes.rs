@@ -847,12 +847,29 @@ fn tables_fit_a_terminal_whatever_the_classes() {
 #[test]
 fn what_is_damaged_is_no_model() {
     let place = penalised();
-    let mut models: Vec<Value> = (0..4).map(|_| place.json("m.json")).collect();
+    let mut models: Vec<Value> = (0..8).map(|_| place.json("m.json")).collect();
     models[0]["intercepts"].as_array_mut().expect("a list").pop();
     models[1]["features"][3]["coefficients"].as_array_mut().expect("a list").push(json!(1));
     models[2]["label"]["classes"][2] = json!("setosa");
     models[3]["label"]["positive"] = json!("setosa");
-    let words = ["intercept", "petal_width", "twice", "positive"];
+    // Names and numbers that are those of the only margin of two classes, in place of a list or beside it.
+    models[4]["intercept"] = json!(1);
+    models[5]["intercepts"] = json!([1]);
+    models[6]["features"][3]["coefficient"] = json!(1);
+    models[7]["features"][3].as_object_mut().expect("a feature").remove("coefficients");
+    models[7]["features"][3]["coefficient"] = json!(1);
+    let of_intercepts = "the intercept is not one for each of the 3 classes";
+    let of_coefficients = "the feature `petal_width` has not a coefficient for each of the 3 classes";
+    let words = [
+        of_intercepts,
+        of_coefficients,
+        "twice",
+        "positive",
+        of_intercepts,
+        of_intercepts,
+        of_coefficients,
+        of_coefficients,
+    ];
     for (model, word) in models.into_iter().zip(words) {
         std::fs::write(place.path("damaged.json"), model.to_string()).expect("writes");
         for command in [

@@ -767,7 +767,7 @@ fn two_million_rows_train_to_the_double_precision_answer(subject: &Subject) -> C
     let rows = oracle::read(&path, &names.iter().map(String::as_str).collect::<Vec<_>>(), "y");
     let moments = rows.moments();
     let expected = rows.standardized().newton(0.0);
-    let found: Vec<f64> = model.features.iter().zip(&moments).map(|(f, (_, s))| f.coefficient() * s).collect();
+    let found: Vec<f64> = model.features.iter().zip(&moments).map(|(f, (_, s))| f.coefficients[0] * s).collect();
     if found.len() != 28 || expected.len() != 29 {
         return Err(format!("{} coefficients, {} expected", found.len(), expected.len()));
     }

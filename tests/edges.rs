@@ -117,13 +117,13 @@ fn require(holds: bool, fault: impl FnOnce() -> String) -> Check {
 
 /// Of the features, then the intercept.
 fn coefficients(model: &Model) -> Vec<f64> {
-    model.features.iter().map(gpu_logreg::model::FeatureInfo::coefficient).chain([model.intercept()]).collect()
+    model.features.iter().map(|feature| feature.coefficients[0]).chain([model.intercepts[0]]).collect()
 }
 
 /// As [`coefficients`].
 fn standard_errors(model: &Model) -> Vec<f64> {
-    let of = |inference: &Option<Inference>| inference.map_or(f64::NAN, |inference| inference.standard_error);
-    model.features.iter().map(|feature| of(&feature.inference)).chain([of(&model.intercept_inference)]).collect()
+    let of = |inference: Option<&Inference>| inference.map_or(f64::NAN, |inference| inference.standard_error);
+    model.features.iter().map(|feature| of(feature.inferred(0))).chain([of(model.inferred_intercept(0))]).collect()
 }
 
 fn aliased(model: &Model) -> Vec<bool> {
@@ -468,7 +468,7 @@ fn sorted_rows_are_sampled_like_any(device: &Selection) -> Check {
         require(passes <= usual + 4, || format!("sorted by {name}: {passes} passes, and {usual} in any order"))?;
         for (feature, exact) in model.features.iter().zip(&exact.features) {
             for class in 1..3 {
-                let error = exact.inferences[class].ok_or("no inference")?.standard_error;
+                let error = exact.inferred(class).ok_or("no inference")?.standard_error;
                 close(
                     &format!("sorted by {name}, {}", feature.name),
                     &[feature.coefficients[class]],

@@ -230,19 +230,22 @@ impl Case {
     }
 }
 
+/// What is not of the reference, of which several margins have one.
+fn estimated<T>(of_margins: &[T]) -> &[T] {
+    &of_margins[usize::from(of_margins.len() > 1)..]
+}
+
 /// All coefficients of a model, the intercepts last; those of a reference that are 0 whatever comes left out.
 fn coefficients(model: &Model) -> Vec<f64> {
-    let of_features =
-        model.features.iter().flat_map(|f| f.coefficient.into_iter().chain(f.coefficients.iter().skip(1).copied()));
-    of_features.chain(model.intercept).chain(model.intercepts.iter().skip(1).copied()).collect()
+    let of_features = model.features.iter().flat_map(|f| estimated(&f.coefficients));
+    of_features.chain(estimated(&model.intercepts)).copied().collect()
 }
 
 /// Their standard errors.
 fn standard_errors(model: &Model) -> Vec<f64> {
-    let of_features =
-        model.features.iter().flat_map(|f| f.inference.iter().chain(f.inferences.iter().skip(1).flatten()));
-    let of_intercepts = model.intercept_inference.iter().chain(model.intercepts_inference.iter().skip(1).flatten());
-    of_features.chain(of_intercepts).map(|inference| inference.standard_error).collect()
+    let of_features = model.features.iter().flat_map(|f| estimated(&f.inference));
+    let of_all = of_features.chain(estimated(&model.intercepts_inference));
+    of_all.flatten().map(|inference| inference.standard_error).collect()
 }
 
 /// An error unless a model is as another: coefficients within 2e-4 standard errors, these within a thousandth, and the

@@ -647,6 +647,15 @@ fn models_that_cannot_be_read_are_refused() {
     refused(&nameless, "is a damaged model: missing field `column` at line ", "train it again");
     let text = whole.replacen("\"rows\": 32", "\"rows\": \"many\"", 1);
     refused(&text, "is a damaged model: invalid type: string \"many\", expected usize at line ", "train it again");
+    // Lists are for several classes, of which each has a coefficient.
+    for list in [json!([1.5]), json!([0, 1.5])] {
+        let mut listed: Value = serde_json::from_str(&whole).expect("JSON");
+        let feature = listed["features"][0].as_object_mut().expect("a feature");
+        feature.remove("coefficient").expect("a number");
+        feature.insert("coefficients".into(), list);
+        let fact = "is a damaged model: the feature `GPA` has not a coefficient for each of the 2 classes";
+        refused(&listed.to_string(), fact, "train it again");
+    }
     assert_refused(&place, "covariance.json", "is JSON, but no model", "gpu-logreg train -o");
 }
 

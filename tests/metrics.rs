@@ -7,7 +7,7 @@ use std::thread;
 use gpu_logreg::error::Kind;
 use gpu_logreg::logistic::sigmoid;
 use gpu_logreg::metrics::{
-    Accumulator, Bounded, Calibration, ClassAccumulator, ClassMetrics, CurvePoint, Limit, Metrics,
+    Accumulator, Bounded, Calibration, ClassFigures, Confusion, CurvePoint, Decision, Limit, Metrics,
 };
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -45,15 +45,35 @@ impl Rows {
 
     fn add_to(&self, accumulator: &mut Accumulator, rows: Range<usize>) {
         let weights = self.weights.as_ref().map(|weights| &weights[rows.clone()]);
-        accumulator.add_batch(&self.labels[rows.clone()], &self.scores[rows], weights).expect("good rows");
+        let labels: Vec<u32> = self.labels[rows.clone()].iter().map(|&label| label as u32).collect();
+        accumulator.add_batch(&labels, &self.scores[rows], weights).expect("good rows");
     }
 
     /// All rows at once.
     fn measure(&self, limit: Limit) -> Metrics {
-        let mut accumulator = Accumulator::new(0.5, limit).expect("a threshold");
+        let mut accumulator = of_two(limit);
         self.add_to(&mut accumulator, 0..self.labels.len());
         accumulator.finish().expect("there are rows")
     }
+}
+
+/// Of two classes, called by one half.
+fn of_two(limit: Limit) -> Accumulator {
+    Accumulator::new(Decision::Threshold(0.5), limit).expect("a threshold")
+}
+
+fn of_three() -> Accumulator {
+    Accumulator::new(Decision::Likeliest(3), unlimited()).expect("classes")
+}
+
+/// The figures of the only class that two have.
+fn positive(metrics: &Metrics) -> &ClassFigures {
+    let [positive] = &metrics.classes[..] else { panic!("{} classes", metrics.classes.len()) };
+    positive
+}
+
+fn at_threshold(metrics: &Metrics) -> &Confusion {
+    metrics.at_threshold.as_ref().expect("two classes")
 }
 
 fn unlimited() -> Limit {
@@ -113,10 +133,10 @@ fn check_skill(found: Option<f64>, expected: &Value) -> Result<(), String> {
 
 /// Every figure that scikit-learn has.
 fn check_binary(found: &Metrics, expected: &Value) -> Result<(), String> {
-    let confusion = &found.confusion;
+    let (confusion, class) = (at_threshold(found), positive(found));
     let figures = [
         ("weights", found.weights),
-        ("prevalence", found.prevalence),
+        ("prevalence", class.prevalence),
         ("log_loss", found.log_loss),
         ("base_log_loss", found.base_log_loss),
         ("brier", found.brier),
@@ -137,15 +157,19 @@ fn check_binary(found: &Metrics, expected: &Value) -> Result<(), String> {
         near(found, expected, 1e-9).map_err(|error| format!("{name}: {error}"))?;
     }
     check_skill(found.skill, expected)?;
-    let gains: Vec<f64> = found.lift.iter().map(|row| row.gain.value).collect();
+    // What is counted of the threshold stands in the table of both classes too.
+    let cells =
+        [confusion.true_negatives, confusion.false_positives, confusion.false_negatives, confusion.true_positives];
+    near_all(&found.confusion.concat(), &cells, 0.0)?;
+    let gains: Vec<f64> = class.lift.iter().map(|row| row.gain.value).collect();
     near_all(&gains, &numbers(&expected["gains"]), 1e-9).map_err(|error| format!("gains: {error}"))?;
-    check_calibration(&found.calibration, &expected["calibration"]).map_err(|error| format!("calibration: {error}"))
+    check_calibration(&class.calibration, &expected["calibration"]).map_err(|error| format!("calibration: {error}"))
 }
 
 fn accumulator(case: &Value, limit: Limit) -> Accumulator {
     let threshold = case["threshold"].as_f64().expect("a number");
     let made = if case["kind"] == "margin" { Accumulator::new } else { Accumulator::of_probabilities };
-    made(threshold, limit).expect("a threshold")
+    made(Decision::Threshold(threshold), limit).expect("a threshold")
 }
 
 #[test]
@@ -172,13 +196,13 @@ fn two_classes_agree_with_scikit_learn() {
     }
 }
 
-fn check_classes(found: &ClassMetrics, expected: &Value) -> Result<(), String> {
+fn check_classes(found: &Metrics, expected: &Value) -> Result<(), String> {
     let figures = [
         ("log_loss", found.log_loss),
         ("base_log_loss", found.base_log_loss),
         ("brier", found.brier),
         ("accuracy", found.accuracy),
-        ("macro_auc", exact(found.macro_auc)),
+        ("macro_auc", exact(found.auc)),
     ];
     for (name, found) in figures {
         let expected = expected[name].as_f64().expect("a number");
@@ -186,7 +210,7 @@ fn check_classes(found: &ClassMetrics, expected: &Value) -> Result<(), String> {
     }
     check_skill(found.skill, expected)?;
     near_all(&found.confusion.concat(), &numbers(&expected["confusion"]), 1e-9)?;
-    let by_class = |part: fn(&gpu_logreg::metrics::ClassFigures) -> Option<Bounded>| -> Vec<f64> {
+    let by_class = |part: fn(&ClassFigures) -> Option<Bounded>| -> Vec<f64> {
         found.classes.iter().map(|class| exact(part(class))).collect()
     };
     near_all(&by_class(|class| class.auc), &numbers(&expected["auc"]), 1e-9)?;
@@ -207,11 +231,11 @@ fn more_classes_agree_with_scikit_learn() {
         let labels: Vec<u32> = numbers(&case["labels"]).into_iter().map(|label| label as u32).collect();
         let scores = numbers(&case["scores"]);
         let weights = (!case["weights"].is_null()).then(|| numbers(&case["weights"]));
-        let made = if case["kind"] == "margin" { ClassAccumulator::new } else { ClassAccumulator::of_probabilities };
+        let made = if case["kind"] == "margin" { Accumulator::new } else { Accumulator::of_probabilities };
         let measure = |labels: &[u32], cut: usize| {
             let mut parts = (0..labels.len()).step_by(cut).map(|first| {
                 let rows = first..labels.len().min(first + cut);
-                let mut part = made(k, &unlimited()).expect("classes");
+                let mut part = made(Decision::Likeliest(k), unlimited()).expect("classes");
                 let weights = weights.as_ref().map(|weights| &weights[rows.clone()]);
                 part.add_batch(&labels[rows.clone()], &scores[rows.start * k..rows.end * k], weights)
                     .expect("good rows");
@@ -300,7 +324,7 @@ fn bins_keep_within_their_bounds() {
                     "{seed}, {bins}: {precision:?}, {:?}",
                     sorted.average_precision
                 );
-                for (found, exact) in found.lift.iter().zip(&sorted.lift) {
+                for (found, exact) in positive(&found).lift.iter().zip(&positive(&sorted).lift) {
                     assert!(holds(found.gain, exact.gain.value, 1.0), "{seed}, {bins}: {found:?}, {exact:?}");
                 }
                 if auc.error_bound > 0.0 {
@@ -332,7 +356,7 @@ fn the_worst_order_in_a_bin_needs_the_whole_bound() {
         assert!(!holds(auc, exact(sorted.auc), 0.99) && !holds(auc, exact(sorted.auc), 0.0), "{auc:?}");
         assert!(holds(precision, exact(sorted.average_precision), 1.0), "{precision:?}");
         assert!(!holds(precision, exact(sorted.average_precision), 0.5), "{precision:?}");
-        let gain = |metrics: &Metrics| metrics.lift[4].gain;
+        let gain = |metrics: &Metrics| positive(metrics).lift[4].gain;
         assert!(holds(gain(&found), gain(&sorted).value, 1.0) && !holds(gain(&found), gain(&sorted).value, 0.5));
     }
 }
@@ -383,7 +407,7 @@ fn neither_cut_nor_order_nor_threads_change_a_figure() {
             for (cut, backwards) in [(61, false), (333, true), (4096, false), (9_999, true)] {
                 let limit = fresh();
                 let part = |first: usize| {
-                    let mut part = Accumulator::new(0.5, limit.clone()).expect("a threshold");
+                    let mut part = of_two(limit.clone());
                     rows.add_to(&mut part, first..count.min(first + cut));
                     part
                 };
@@ -398,9 +422,9 @@ fn neither_cut_nor_order_nor_threads_change_a_figure() {
                 check_same(&found, &whole).unwrap_or_else(|error| panic!("cut {cut}: {error}"));
             }
             // Row by row, and four threads that share a limit.
-            let mut one_by_one = Accumulator::new(0.5, fresh()).expect("a threshold");
+            let mut one_by_one = of_two(fresh());
             for row in 0..count {
-                one_by_one.add(rows.labels[row], rows.scores[row], rows.weight(row)).expect("a good row");
+                one_by_one.add(rows.labels[row] as u32, &[rows.scores[row]], rows.weight(row)).expect("a good row");
             }
             let found = one_by_one.finish().expect("there are rows");
             check_same(&found, &whole).unwrap_or_else(|error| panic!("row by row: {error}"));
@@ -408,7 +432,7 @@ fn neither_cut_nor_order_nor_threads_change_a_figure() {
             let found = thread::scope(|scope| {
                 let threads: Vec<_> = (0..4)
                     .map(|thread| {
-                        let mut part = Accumulator::new(0.5, shared.clone()).expect("a threshold");
+                        let mut part = of_two(shared.clone());
                         scope.spawn(move || {
                             (thread * 250..count)
                                 .step_by(1000)
@@ -440,7 +464,8 @@ fn a_row_of_weight_2_counts_as_two() {
         let check = |rows: &Rows, limit: &dyn Fn() -> Limit| -> Result<(), String> {
             let (found, expected) = (rows.measure(limit()), repeated.measure(limit()));
             near(found.weights, expected.rows as f64, 0.0)?;
-            for (found, expected) in found.calibration.bins.iter().zip(&expected.calibration.bins) {
+            for (found, expected) in positive(&found).calibration.bins.iter().zip(&positive(&expected).calibration.bins)
+            {
                 near(found.weight, expected.rows as f64, 0.0)?;
             }
             // Rows are what was handed over.
@@ -470,8 +495,9 @@ fn only_the_ratios_of_weights_count() {
         let weights = rows.weights.iter().flatten().map(|weight| weight * unit).collect();
         let found = Rows { weights: Some(weights), ..rows.clone() }.measure(limit);
         let (auc, precision) = (found.auc.expect("both"), found.average_precision.expect("both"));
-        let of_ranks = [auc.value, auc.error_bound, precision.value, precision.error_bound, found.lift[2].gain.value];
-        let of_rows = [found.log_loss, found.brier, found.accuracy, found.calibration.expected_error];
+        let of_ranks =
+            [auc.value, auc.error_bound, precision.value, precision.error_bound, positive(&found).lift[2].gain.value];
+        let of_rows = [found.log_loss, found.brier, found.accuracy, positive(&found).calibration.expected_error];
         [of_ranks.as_slice(), of_rows.as_slice()].concat()
     };
     for bins in [4, 1000] {
@@ -487,7 +513,7 @@ fn only_the_ratios_of_weights_count() {
 fn limits_of_merged_accumulators_need_not_be_one() {
     let rows = drawn(3, 1000, 0, false);
     let part = |of: Range<usize>, bytes: usize| {
-        let mut part = Accumulator::new(0.5, Limit::new(bytes).with_bins(64)).expect("a threshold");
+        let mut part = of_two(Limit::new(bytes).with_bins(64));
         rows.add_to(&mut part, of);
         part
     };
@@ -520,7 +546,7 @@ fn ranks_are_exact_while_the_rows_fit() {
     assert!(weighted.measure(Limit::new(8000).with_bins(64)).auc.is_some_and(|auc| auc.error_bound > 0.0));
     assert!(weighted.measure(Limit::new(16_000).with_bins(64)).auc.is_some_and(|auc| auc.error_bound == 0.0));
     for (bytes, is_exact) in [(15_999, false), (16_000, true)] {
-        let mut in_pieces = Accumulator::new(0.5, Limit::new(bytes).with_bins(64)).expect("a threshold");
+        let mut in_pieces = of_two(Limit::new(bytes).with_bins(64));
         weighted.add_to(&mut in_pieces, 0..999);
         weighted.add_to(&mut in_pieces, 999..1000);
         assert_eq!(in_pieces.finish().expect("rows").auc.expect("both").error_bound == 0.0, is_exact);
@@ -561,19 +587,19 @@ fn extreme_margins_keep_their_order_and_their_losses() {
     let weighted = Rows { weights: Some(vec![0.0, 1.0]), ..infinite };
     assert!(weighted.measure(unlimited()).log_loss.is_finite());
     // From probabilities.
-    let mut accumulator = Accumulator::of_probabilities(0.5, unlimited()).expect("a threshold");
-    accumulator.add_batch(&[0.0, 1.0], &[0.0, 1.0], None).expect("good rows");
+    let mut accumulator = Accumulator::of_probabilities(Decision::Threshold(0.5), unlimited()).expect("a threshold");
+    accumulator.add_batch(&[0, 1], &[0.0, 1.0], None).expect("good rows");
     let right = accumulator.clone().finish().expect("rows");
     assert!(right.log_loss == 0.0 && right.log_loss.is_sign_positive() && right.brier == 0.0);
-    for label in [0.0, 1.0] {
+    for label in [0, 1] {
         let mut wrong = accumulator.clone();
-        wrong.add(label, 1.0 - label, 1.0).expect("a good row");
+        wrong.add(label, &[1.0 - f64::from(label)], 1.0).expect("a good row");
         assert!(wrong.finish().expect("rows").log_loss == f64::INFINITY);
     }
-    accumulator.add(0.0, 3e-20, 1.0).expect("a good row");
+    accumulator.add(0, &[3e-20], 1.0).expect("a good row");
     assert!((accumulator.finish().expect("rows").log_loss / 1e-20 - 1.0).abs() <= 1e-15);
     // Of three classes, far apart: only the order among losers is lost in probabilities.
-    let mut classes = ClassAccumulator::new(3, &unlimited()).expect("classes");
+    let mut classes = of_three();
     classes
         .add_batch(&[0, 1, 2, 2], &[900.0, 0.0, -900.0, 0.0, 99.0, 0.0, 0.0, 50.0, 100.0, 5.0, 0.0, -1000.0], None)
         .expect("good rows");
@@ -594,77 +620,77 @@ fn a_single_class_leaves_ranks_undefined() {
             let rows = Rows { labels: vec![label; 9], scores: (-4..5).map(f64::from).collect(), weights: None };
             let found = rows.measure(limit);
             assert!(found.auc.is_none() && found.average_precision.is_none() && found.skill.is_none());
-            assert!(found.lift.is_empty() && found.curve.is_empty());
+            assert!(positive(&found).lift.is_empty() && positive(&found).curve.is_empty());
             assert!(found.base_log_loss == 0.0 && found.log_loss > 0.0);
-            assert_eq!(found.confusion.specificity.is_none(), label > 0.5);
-            assert_eq!(found.confusion.recall.is_none(), label < 0.5);
+            assert_eq!(at_threshold(&found).specificity.is_none(), label > 0.5);
+            assert_eq!(at_threshold(&found).recall.is_none(), label < 0.5);
             assert!(serde_json::to_value(&found).expect("JSON")["auc"].is_null());
         }
     }
     // A class that does not occur, and one that has no weight.
-    let mut classes = ClassAccumulator::new(3, &unlimited()).expect("classes");
+    let mut classes = of_three();
     let scores = [0.5, 0.1, 0.0, 0.3, 0.9, 0.0, 0.1, 0.2, 5.0];
     classes.add_batch(&[0, 1, 2], &scores, Some(&[1.0, 1.0, 0.0])).expect("good rows");
     let found = classes.finish().expect("rows");
-    assert!(found.classes[2].auc.is_none() && found.classes[0].auc.is_some() && found.macro_auc.is_none());
+    assert!(found.classes[2].auc.is_none() && found.classes[0].auc.is_some() && found.auc.is_none());
 }
 
 #[test]
 fn what_cannot_be_measured_is_refused() {
-    let empty = || Accumulator::new(0.5, unlimited()).expect("a threshold");
+    let empty = || of_two(unlimited());
     let refused = |result: gpu_logreg::Result<()>, words: &str| {
         let error = result.expect_err(words);
         assert!(error.kind == Kind::Data && error.fact.contains(words) && !error.way_out.is_empty(), "{error}");
     };
     let mut accumulator = empty();
-    refused(accumulator.add(1.0, f64::NAN, 1.0), "margin of a row is NaN");
-    refused(accumulator.add(1.0, 0.5, f64::NAN), "weight of a row is NaN");
-    refused(accumulator.add(1.0, 0.5, -1.0), "weight of a row is -1");
-    refused(accumulator.add(1.0, 0.5, f64::INFINITY), "weight of a row is inf");
-    refused(accumulator.add(0.5, 0.5, 1.0), "label of a row is 0.5");
-    refused(accumulator.add(f64::NAN, 0.5, 1.0), "label of a row is NaN");
-    refused(accumulator.add_batch(&[1.0, 0.0], &[0.5, f64::NAN], None), "row 1 of 2");
+    refused(accumulator.add(1, &[f64::NAN], 1.0), "margin of a row is NaN");
+    refused(accumulator.add(1, &[0.5], f64::NAN), "weight of a row is NaN");
+    refused(accumulator.add(1, &[0.5], -1.0), "weight of a row is -1");
+    refused(accumulator.add(1, &[0.5], f64::INFINITY), "weight of a row is inf");
+    refused(accumulator.add(2, &[0.5], 1.0), "label of a row is 2");
+    refused(accumulator.add(u32::MAX, &[0.5], 1.0), "label of a row is 4294967295");
+    refused(accumulator.add_batch(&[1, 0], &[0.5, f64::NAN], None), "row 1 of 2");
     // Nothing of those was added.
     refused(accumulator.clone().finish().map(drop), "no rows");
-    accumulator.add(1.0, 0.5, 0.0).expect("a good row");
+    accumulator.add(1, &[0.5], 0.0).expect("a good row");
     refused(accumulator.finish().map(drop), "weights of all 1 rows are 0");
     let mut heavy = empty();
-    heavy.add_batch(&[1.0, 0.0], &[0.5, 0.5], Some(&[1e308, 1e308])).expect("good rows");
+    heavy.add_batch(&[1, 0], &[0.5, 0.5], Some(&[1e308, 1e308])).expect("good rows");
     refused(heavy.finish().map(drop), "beyond 1.7976931348623157e308");
-    let mut probabilities = Accumulator::of_probabilities(0.5, unlimited()).expect("a threshold");
-    refused(probabilities.add(1.0, 1.5, 1.0), "probability of a row is 1.5");
-    refused(probabilities.add(1.0, f64::NAN, 1.0), "probability of a row is NaN");
-    assert!(Accumulator::new(f64::NAN, unlimited()).is_err_and(|error| error.kind == Kind::Usage));
-    assert!(Accumulator::new(1.1, unlimited()).is_err_and(|error| error.kind == Kind::Usage));
+    let mut probabilities = Accumulator::of_probabilities(Decision::Threshold(0.5), unlimited()).expect("a threshold");
+    refused(probabilities.add(1, &[1.5], 1.0), "probability of a row is 1.5");
+    refused(probabilities.add(1, &[f64::NAN], 1.0), "probability of a row is NaN");
+    assert!(Accumulator::new(Decision::Threshold(f64::NAN), unlimited()).is_err_and(|error| error.kind == Kind::Usage));
+    assert!(Accumulator::new(Decision::Threshold(1.1), unlimited()).is_err_and(|error| error.kind == Kind::Usage));
     // Faults of the caller.
     let internal = |result: gpu_logreg::Result<()>| assert!(result.is_err_and(|error| error.kind == Kind::Internal));
-    internal(empty().add_batch(&[1.0], &[], None));
-    internal(empty().add_batch(&[1.0], &[1.0], Some(&[])));
+    internal(empty().add_batch(&[1], &[], None));
+    internal(empty().add_batch(&[1], &[1.0], Some(&[])));
     internal(empty().merge(probabilities));
-    internal(empty().merge(Accumulator::new(0.4, unlimited()).expect("a threshold")));
+    internal(empty().merge(Accumulator::new(Decision::Threshold(0.4), unlimited()).expect("a threshold")));
     internal(empty().merge(empty().calibration_bins(20)));
 
-    let classes = || ClassAccumulator::new(3, &unlimited()).expect("classes");
+    let classes = || of_three();
     refused(classes().add(3, &[0.0, 0.0, 0.0], 1.0), "label of a row is 3");
     refused(classes().add(2, &[0.0, f64::NAN, 0.0], 1.0), "margins of a row");
     refused(classes().add(2, &[0.0, 0.0, 0.0], -1.0), "weight of a row is -1");
     refused(classes().finish().map(drop), "no rows");
-    let mut probabilities = ClassAccumulator::of_probabilities(3, &unlimited()).expect("classes");
+    let mut probabilities = Accumulator::of_probabilities(Decision::Likeliest(3), unlimited()).expect("classes");
     refused(probabilities.add(2, &[0.5, 0.4, 0.2], 1.0), "probabilities of a row");
     internal(classes().add(2, &[0.0, 0.0], 1.0));
     internal(classes().merge(probabilities));
-    internal(classes().merge(ClassAccumulator::new(4, &unlimited()).expect("classes")));
-    assert!(ClassAccumulator::new(1, &unlimited()).is_err_and(|error| error.kind == Kind::Usage));
+    internal(classes().merge(Accumulator::new(Decision::Likeliest(4), unlimited()).expect("classes")));
+    assert!(Accumulator::new(Decision::Likeliest(1), unlimited()).is_err_and(|error| error.kind == Kind::Usage));
 }
 
 #[test]
 fn curves_keep_their_ends_and_their_course() {
     let rows = drawn(5, 5000, 0, true);
     let curve = |points: usize| {
-        let mut accumulator = Accumulator::new(0.5, unlimited()).expect("a threshold").curve_points(points);
+        let mut accumulator = of_two(unlimited()).curve_points(points);
         rows.add_to(&mut accumulator, 0..rows.labels.len());
         let found = accumulator.finish().expect("rows");
-        (exact(found.auc), found.prevalence, found.curve)
+        (exact(found.auc), positive(&found).prevalence, positive(&found).curve.clone())
     };
     let area = |curve: &[CurvePoint]| -> f64 {
         let step = |pair: &[CurvePoint]| {
@@ -696,7 +722,7 @@ fn curves_keep_their_ends_and_their_course() {
     }
 }
 
-/// So many rows that the walk goes through them in parts, and so few scores that all of them are points.
+/// So many rows that the sweep goes through them in parts, and so few scores that all of them are points.
 #[test]
 fn a_curve_of_few_scores_has_every_one_of_them() {
     const SCORES: usize = 50;
@@ -711,7 +737,7 @@ fn a_curve_of_few_scores_has_every_one_of_them() {
         let mut of_scores = [[0.0; 2]; SCORES];
         (0..count).for_each(|row| of_scores[row % SCORES][class(row)] += rows.weight(row));
         let total = |class: usize| of_scores.iter().map(|of_score| of_score[class]).sum::<f64>();
-        let curve = rows.measure(unlimited()).curve;
+        let curve = positive(&rows.measure(unlimited())).curve.clone();
         assert_eq!(curve.len(), SCORES + 1);
         let (mut f, mut t) = (0.0, 0.0);
         for (point, score) in curve[1..].iter().zip((0..SCORES).rev()) {
@@ -730,8 +756,9 @@ fn ties_are_spread_over_the_deciles() {
     let rows =
         Rows { labels: (0..30).map(|row| f64::from(row % 3 / 2)).collect(), scores: vec![1.5; 30], weights: None };
     let found = rows.measure(unlimited());
-    assert_eq!(found.lift.len(), 10);
-    for (i, row) in found.lift.iter().enumerate() {
+    let lift = &positive(&found).lift;
+    assert_eq!(lift.len(), 10);
+    for (i, row) in lift.iter().enumerate() {
         assert_eq!(row.decile, i + 1);
         near_all(
             &[
@@ -750,6 +777,6 @@ fn ties_are_spread_over_the_deciles() {
     }
     // Fewer rows than deciles: they are shared.
     let rows = Rows { labels: vec![1.0, 0.0, 0.0], scores: vec![3.0, 2.0, 1.0], weights: None };
-    let gains: Vec<f64> = rows.measure(unlimited()).lift.iter().map(|row| row.gain.value).collect();
+    let gains: Vec<f64> = positive(&rows.measure(unlimited())).lift.iter().map(|row| row.gain.value).collect();
     near_all(&gains, &[0.3, 0.6, 0.9, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0], 1e-14).expect("a row is 10/3 deciles");
 }

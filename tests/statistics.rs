@@ -76,14 +76,14 @@ fn status(model: &Model, expected: Status) -> Check {
 }
 
 fn coefficients(model: &Model) -> Vec<f64> {
-    model.features.iter().map(gpu_logreg::model::FeatureInfo::coefficient).chain([model.intercept()]).collect()
+    model.features.iter().map(|feature| feature.coefficients[0]).chain([model.intercepts[0]]).collect()
 }
 
 fn standard_errors(model: &Model) -> Vec<f64> {
-    let of = |inference: &Option<gpu_logreg::model::inference::Inference>| {
+    let of = |inference: Option<&gpu_logreg::model::inference::Inference>| {
         inference.map_or(f64::NAN, |inference| inference.standard_error)
     };
-    model.features.iter().map(|feature| of(&feature.inference)).chain([of(&model.intercept_inference)]).collect()
+    model.features.iter().map(|feature| of(feature.inferred(0))).chain([of(model.inferred_intercept(0))]).collect()
 }
 
 /// The three published models: coefficients within 1e-4 standard errors, standard errors within 1e-5, and the loss.
@@ -178,7 +178,7 @@ fn complete_separation_is_said(device: &Selection) -> Check {
     let expected = iris.standardized().newton(0.01);
     let model = fit_rows(&iris, |job| job.l2 = 0.01, device)?;
     status(&model, Status::Converged)?;
-    let found: Vec<f64> = model.features.iter().map(|feature| feature.coefficient() * feature.scale).collect();
+    let found: Vec<f64> = model.features.iter().map(|feature| feature.effect(0)).collect();
     close("penalised", &found, &expected[..4], |j| 1e-4 * expected[j].abs())
 }
 
@@ -235,7 +235,7 @@ fn collinear_columns_are_named_and_dropped(device: &Selection) -> Check {
         let model = fit_rows(&rows, |_| {}, device)?;
         status(&model, Status::Converged)?;
         let aliased: Vec<bool> = model.features.iter().map(|feature| feature.aliased).collect();
-        if aliased != [false, false, false, true] || model.features[3].coefficient() != 0.0 {
+        if aliased != [false, false, false, true] || model.features[3].coefficients[0] != 0.0 {
             return Err(format!("aliased: {aliased:?}"));
         }
         let mut found = coefficients(&model);
@@ -279,7 +279,7 @@ fn awkward_scales_change_nothing(device: &Selection) -> Check {
     let model = fit_rows(&rows, |_| {}, device)?;
     status(&model, Status::Converged)?;
     let found: Vec<f64> =
-        model.features.iter().zip(units).map(|(feature, unit)| feature.coefficient() * unit).collect();
+        model.features.iter().zip(units).map(|(feature, unit)| feature.coefficients[0] * unit).collect();
     close("in other units", &found, &coefficients(&expected)[..3], |j| 2e-4 * errors[j])
 }
 
@@ -541,7 +541,7 @@ fn approximate_hessians_of_a_softmax_are_honest(device: &Selection) -> Check {
             let mut most: f64 = 0.0;
             for (found, expected) in model.features.iter().zip(&exact.features) {
                 for class in 0..6 {
-                    if let Some(inference) = expected.inferences[class] {
+                    if let Some(inference) = expected.inferred(class) {
                         let off = (found.coefficients[class] - expected.coefficients[class]).abs();
                         most = most.max(off / inference.standard_error);
                     }

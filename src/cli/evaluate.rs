@@ -7,16 +7,13 @@ use clap::Args;
 
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
-use crate::cli::{Global, RANKING_BYTES, check_distinct, check_threshold, print};
+use crate::cli::{Global, RANKING_BYTES, check_distinct, check_outputs, check_threshold, print, quality};
 use crate::error::Result;
-use crate::metrics::{Accumulator, ClassAccumulator, Limit};
+use crate::metrics::{Accumulator, Decision, Limit};
 use crate::model::file::{self, Pending};
 use crate::report;
-use crate::report::html::classes::{ClassPage, ClassQuality};
-use crate::report::html::{Page, Quality, RowsFrom};
-use crate::score::{evaluate_and_sketch, evaluate_and_sketch_classes, open};
-use crate::sketch::Sketch;
-use crate::sketch::classes::ClassSketch;
+use crate::report::html::{Page, RowsFrom};
+use crate::score::{Evaluation, decision, evaluate, open};
 use crate::wording::{counted, flag, plain};
 
 #[derive(Args)]
@@ -44,7 +41,7 @@ pub(super) struct Evaluate {
 }
 
 pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
-    let accumulator = Accumulator::new(arguments.threshold.unwrap_or(0.5), Limit::new(RANKING_BYTES))?;
+    let by_threshold = Decision::Threshold(arguments.threshold.unwrap_or(0.5)).check()?;
     let rows = arguments.rows.check(None)?;
     let model = file::read(&arguments.model)?;
     check_threshold(&model, arguments.threshold)?;
@@ -53,44 +50,21 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
     global.tell_files(&table);
     if let Some(report) = &arguments.report {
         check_distinct(&[("--report", report), ("the model", &arguments.model)])?;
-        for file in &table.files {
-            check_distinct(&[("the data", &file.path), ("--report", report)])?;
-        }
+        check_outputs(&table, &[("--report", report)])?;
     }
     let page = arguments.report.as_deref().map(Pending::create).transpose()?;
     let monitor = Progress::new(global);
     let table = rows.select(&table, &monitor)?.training;
     let label = arguments.label.as_deref().unwrap_or(&model.label.column);
     let weight = arguments.weight.as_deref();
-    let (text, metrics, counts) = if let Some(classes) = model.softmax() {
-        let accumulator = ClassAccumulator::new(classes, &Limit::new(RANKING_BYTES))?;
-        let mut sketch = page.as_ref().map(|_| ClassSketch::new(&model, table.rows));
-        let (metrics, counts) =
-            evaluate_and_sketch_classes(&model, &table, label, weight, accumulator, sketch.as_mut(), &monitor)?;
-        if let (Some(page), Some(sketch)) = (page, &sketch) {
-            let rows = RowsFrom::Evaluated(table.name());
-            let (left_out, warnings) = (counts.without, counts.warnings().collect());
-            let quality = ClassQuality { metrics: &metrics, sketch, rows, weight, left_out, warnings };
-            page.finish(
-                ClassPage { model: &model, quality: Some(quality), steps: &[], starts_empty: true }
-                    .to_html()
-                    .as_bytes(),
-            )?;
-        }
-        (report::class_metrics(&metrics, &model.label, weight), serde_json::json!(metrics), counts)
-    } else {
-        let mut sketch = page.as_ref().map(|_| Sketch::new(&model, table.rows));
-        let (metrics, counts) =
-            evaluate_and_sketch(&model, &table, label, weight, accumulator, sketch.as_mut(), &monitor)?;
-        if let (Some(page), Some(sketch)) = (page, &sketch) {
-            let rows = RowsFrom::Evaluated(table.name());
-            let (left_out, warnings) = (counts.without, counts.warnings().collect());
-            let quality = Quality { metrics: &metrics, sketch, rows, weight, left_out, warnings };
-            let page_of = Page { model: &model, quality: Some(quality), steps: &[], starts_empty: true };
-            page.finish(page_of.to_html().as_bytes())?;
-        }
-        (report::metrics(&metrics, weight), serde_json::json!(metrics), counts)
-    };
+    let accumulator = Accumulator::new(decision(&model, by_threshold), Limit::new(RANKING_BYTES))?;
+    let found = evaluate(&model, &table, label, weight, accumulator, page.is_some(), &monitor)?;
+    let Evaluation { metrics, counts, .. } = &found;
+    if let Some(page) = page {
+        let quality = quality(&found, RowsFrom::Evaluated(table.name()), weight);
+        let page_of = Page { model: &model, quality, steps: &[], starts_empty: true };
+        page.finish(page_of.to_html().as_bytes())?;
+    }
     let left_out = counts.without;
     for warning in counts.warnings() {
         global.warn(&warning);
@@ -114,12 +88,13 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
         if let Some(column) = weight {
             document["weight"] = column.into();
         }
-        if model.softmax().is_some() {
+        // What lists by class are of.
+        if metrics.at_threshold.is_none() {
             document["classes"] = serde_json::json!(model.label.classes);
         }
         print(&format!("{document:#}\n"))?;
     } else {
-        print(&text)?;
+        print(&report::metrics(metrics, &model.label, weight))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -21,6 +21,8 @@ use clap::{Args, ColorChoice, Parser, Subcommand};
 use crate::data::Table;
 use crate::error::{Error, Kind, Result};
 use crate::model::Model;
+use crate::report::html::{Quality, RowsFrom};
+use crate::score::Evaluation;
 use crate::wording::{counted, plain};
 
 #[derive(Parser)]
@@ -215,6 +217,15 @@ fn check_distinct(files: &[(&str, &Path)]) -> Result<()> {
     Ok(())
 }
 
+/// An error if a file that is written is one of the table.
+fn check_outputs(table: &Table, outputs: &[(&str, &Path)]) -> Result<()> {
+    let files = || table.files.iter().map(|file| ("the data", file.path.as_path()));
+    outputs
+        .iter()
+        .flat_map(|output| files().map(move |file| [file, *output]))
+        .try_for_each(|pair| check_distinct(&pair))
+}
+
 /// An error if there is a threshold and the model has several classes, the likeliest of which needs none.
 fn check_threshold(model: &Model, threshold: Option<f64>) -> Result<()> {
     match (model.softmax(), threshold) {
@@ -226,6 +237,13 @@ fn check_threshold(model: &Model, threshold: Option<f64>) -> Result<()> {
         )),
         _ => Ok(()),
     }
+}
+
+/// What a page says of how good a model is, if the pass has what its pictures need; `weight` is the column of row weights.
+fn quality<'e>(found: &'e Evaluation, rows: RowsFrom, weight: Option<&'e str>) -> Option<Quality<'e>> {
+    let Evaluation { metrics, counts, profile } = found;
+    let (left_out, warnings) = (counts.without, counts.warnings().collect());
+    Some(Quality { metrics, profile: profile.as_ref()?, rows, weight, left_out, warnings })
 }
 
 /// Memory for the scores that AUC and average precision sort: 128 million rows. Beyond it they have an error bound.

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::names::names;
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
-use crate::cli::{Global, check_distinct, check_threshold};
+use crate::cli::{Global, check_distinct, check_outputs, check_threshold};
 use crate::data::{Form, Predictions};
 use crate::error::{Error, Result};
 use crate::model::file::{self, Pending};
@@ -122,9 +122,7 @@ pub(super) fn run(arguments: &Predict, global: &Global) -> Result<ExitCode> {
     let to_stdout = path == Path::new("-");
     if !to_stdout {
         check_distinct(&[("the model", &arguments.model), ("-o", path)])?;
-        for file in &table.files {
-            check_distinct(&[("the data", &file.path), ("-o", path)])?;
-        }
+        check_outputs(&table, &[("-o", path)])?;
     }
     let monitor = Progress::new(global);
     let table = rows.select(&table, &monitor)?.training;

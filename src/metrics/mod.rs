@@ -1,7 +1,7 @@
 //! How good probabilities are, in f64, from rows that come by once.
 //!
-//! An [`Accumulator`] takes labels 0 and 1 with margins or probabilities, a [`ClassAccumulator`] labels 0..K with K of
-//! either; rows may have weights. One of them in every thread, merged at the end in any order, gives what one alone
+//! An [`Accumulator`] takes the classes of rows with margins or probabilities, of two classes one for a row, else one for
+//! each class; rows may have weights. One of them in every thread, merged at the end in any order, gives what one alone
 //! would: sums are kept in two f64, and whether scores are kept or go into bins depends on the rows alone ([`Limit`]).
 //!
 //! Definitions, where there are several, are those of scikit-learn; with weights, counts are sums of weights. A margin
@@ -10,20 +10,21 @@
 //!
 //! Figures that are not defined are `None`, so that JSON has `null` for them, as it has for an infinite loss.
 
-mod binary;
+mod accumulator;
 mod bins;
 mod calibration;
-mod classes;
+mod figures;
 mod ranking;
 mod ranks;
+mod row;
 mod sum;
-mod walk;
+mod sweep;
 
-pub use binary::{Accumulator, Confusion, Metrics};
+pub use accumulator::{Accumulator, Decision};
 pub use calibration::{Calibration, CalibrationBin};
-pub use classes::{ClassAccumulator, ClassFigures, ClassMetrics};
+pub use figures::{ClassFigures, Confusion, Metrics, confusions};
 pub use ranking::Limit;
-pub use walk::{Bounded, CurvePoint, LiftRow};
+pub use sweep::{Bounded, CurvePoint, LiftRow};
 
 use crate::error::{Error, Result};
 
@@ -35,9 +36,6 @@ enum Scale {
     /// Of the class, in 0..=1.
     Probability,
 }
-
-/// Points of a curve unless told otherwise.
-const POINTS: usize = 200;
 
 /// Rows that go from stage to stage together.
 const BATCH: usize = 1024;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::bins::{Boundaries, Histogram, rank};
 use super::ranks::Rows;
 use super::sum::Sum;
-use super::walk::{Course, Ranked, Walk};
+use super::sweep::{Course, Ranked, Sweep};
 
 /// How much memory exact ranks may take. Clones share it: with one clone in every thread, ranks are exact if and only
 /// if all rows of all threads fit, whichever thread sees which.
@@ -146,12 +146,12 @@ impl Ranking {
         self.keep_the_limit();
         let course = Course::new(totals, probability, points);
         if self.histogram.is_none() {
-            return Some(self.rows.walk(course).finish());
+            return Some(self.rows.sweep(course).finish());
         }
         self.fold();
-        let mut walk = Walk::from(course, [Sum::default(); 2]);
-        self.histogram.iter().flat_map(|histogram| &histogram.bins).for_each(|bin| walk.step(bin));
-        Some(walk.finish())
+        let mut sweep = Sweep::from(course, [Sum::default(); 2]);
+        self.histogram.iter().flat_map(|histogram| &histogram.bins).for_each(|bin| sweep.step(bin));
+        Some(sweep.finish())
     }
 }
 

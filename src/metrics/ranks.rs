@@ -1,10 +1,10 @@
-//! Ranks as they are kept, sorted in runs where they lie, and walked through in parts.
+//! Ranks as they are kept, sorted in runs where they lie, and swept over in parts.
 
 use rayon::prelude::*;
 
 use super::bins::{Bin, in_one_bin};
 use super::sum::Sum;
-use super::walk::{Course, Walk};
+use super::sweep::{Course, Sweep};
 
 /// Rows as they came, by class: the label needs no room.
 #[derive(Clone, Debug)]
@@ -148,11 +148,11 @@ impl Rows {
         }
     }
 
-    /// Walks through the rows.
-    pub(super) fn walk(&mut self, course: Course) -> Walk {
+    /// Sweeps over the rows.
+    pub(super) fn sweep(&mut self, course: Course) -> Sweep {
         match self {
-            Self::Plain(classes) => walk(classes, course),
-            Self::Weighted(classes) => walk(classes, course),
+            Self::Plain(classes) => sweep(classes, course),
+            Self::Weighted(classes) => sweep(classes, course),
         }
     }
 }
@@ -163,8 +163,8 @@ pub(super) trait Row: Copy + Send + Sync {
     fn weight(self) -> f64;
     /// The sum of the weights.
     fn mass(rows: &[Self]) -> Sum;
-    /// Takes a walk through sorted rows of both classes.
-    fn take(walk: &mut Walk, classes: [&[Self]; 2]);
+    /// Takes a sweep over sorted rows of both classes.
+    fn take(sweep: &mut Sweep, classes: [&[Self]; 2]);
 }
 
 impl Row for u64 {
@@ -182,9 +182,9 @@ impl Row for u64 {
         mass
     }
 
-    fn take(walk: &mut Walk, [negatives, positives]: [&[Self]; 2]) {
+    fn take(sweep: &mut Sweep, [negatives, positives]: [&[Self]; 2]) {
         let mut at = [0, 0];
-        walk.ties(std::iter::from_fn(|| {
+        sweep.ties(std::iter::from_fn(|| {
             let first = |rows: &[Self], at: usize| rows.get(at).copied();
             let ranks = (first(negatives, at[0]), first(positives, at[1]));
             let rank = ranks.0.map_or(ranks.1, |n| Some(ranks.1.map_or(n, |p| p.min(n))))?;
@@ -219,15 +219,15 @@ impl Row for (u64, f64) {
         mass
     }
 
-    fn take(walk: &mut Walk, classes: [&[Self]; 2]) {
-        join(classes, 0, |bin| walk.step(bin));
+    fn take(sweep: &mut Sweep, classes: [&[Self]; 2]) {
+        join(classes, 0, |bin| sweep.step(bin));
     }
 }
 
 /// Rows that a core sorts at once: 1 MiB, or two with weights, which its cache holds.
 const RUN_ROWS: usize = 1 << 17;
 
-/// Parts that a walk is made of at most: a number of its own, not that of the threads, so that those change nothing.
+/// Parts that a sweep is made of at most: a number of its own, not that of the threads, so that those change nothing.
 const PARTS: usize = 64;
 
 /// Rows of a part, about, at least.
@@ -264,9 +264,9 @@ fn parts<R: Row>(runs: [Vec<&[R]>; 2]) -> Vec<[Vec<&[R]>; 2]> {
     (1..=parts).map(cut).collect()
 }
 
-/// Walks through the rows of both classes, on all cores: runs are sorted where they lie, and a part merges its own. What
+/// Sweeps over the rows of both classes, on all cores: runs are sorted where they lie, and a part merges its own. What
 /// comes before a part is counted first.
-fn walk<R: Row>(classes: &mut [Chunks<R>; 2], course: Course) -> Walk {
+fn sweep<R: Row>(classes: &mut [Chunks<R>; 2], course: Course) -> Sweep {
     let of_parts = parts(classes.each_mut().map(Chunks::sort_runs));
     let mass = |runs: &Vec<&[R]>| {
         let mut mass = Sum::default();
@@ -282,23 +282,23 @@ fn walk<R: Row>(classes: &mut [Chunks<R>; 2], course: Course) -> Walk {
         begins.push(above);
         above.iter_mut().zip(mass).for_each(|(above, mass)| above.merge(mass));
     }
-    let walk = |(of_part, above): (&[Vec<&[R]>; 2], [Sum; 2])| {
+    let sweep = |(of_part, above): (&[Vec<&[R]>; 2], [Sum; 2])| {
         let rows = of_part.each_ref().map(|runs| {
             let mut rows = runs.concat();
             // A stable sort merges the runs that it finds.
             rows.sort_by_key(|row| row.rank());
             rows
         });
-        let mut walk = Walk::from(course, above);
-        R::take(&mut walk, rows.each_ref().map(Vec::as_slice));
-        walk
+        let mut sweep = Sweep::from(course, above);
+        R::take(&mut sweep, rows.each_ref().map(Vec::as_slice));
+        sweep
     };
-    let walks: Vec<Walk> = of_parts.par_iter().zip(begins).map(walk).collect();
-    let mut walks = walks.into_iter();
-    let first = walks.next().expect("there is a part");
-    walks.fold(first, |mut walked, next| {
-        walked.join(next);
-        walked
+    let sweeps: Vec<Sweep> = of_parts.par_iter().zip(begins).map(sweep).collect();
+    let mut sweeps = sweeps.into_iter();
+    let first = sweeps.next().expect("there is a part");
+    sweeps.fold(first, |mut whole, next| {
+        whole.join(next);
+        whole
     })
 }
 
@@ -332,7 +332,7 @@ fn join<R: Row>([negatives, positives]: [&[R]; 2], low_bits: u32, mut visit: imp
 #[cfg(test)]
 mod tests {
     use super::super::bins::rank;
-    use super::super::walk::Ranked;
+    use super::super::sweep::Ranked;
     use super::*;
 
     /// Rows as ranges leave them, in pieces that are not sorted.
@@ -345,7 +345,7 @@ mod tests {
 
     /// Rows in parts on all cores against one bin after the other: scores with ties across the parts, and weights.
     #[test]
-    fn a_walk_in_parts_is_a_walk() {
+    fn a_sweep_in_parts_is_a_sweep() {
         let rows = |class: u64, count: u64, shift: u64| -> Vec<(u64, f64)> {
             let row = |i: u64| {
                 let drawn = (i * 2 + class + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
@@ -360,9 +360,9 @@ mod tests {
         let (negatives, positives) = (rows(0, 150_000, 0), rows(1, 40_000, 2_000_000));
         let course = |totals: [f64; 2]| Course::new(totals, crate::logistic::sigmoid, 200);
         let one_by_one = |classes: [&[(u64, f64)]; 2], totals: [f64; 2]| {
-            let mut walk = Walk::from(course(totals), [Sum::default(); 2]);
-            join(classes, 0, |bin| walk.step(bin));
-            walk.finish()
+            let mut sweep = Sweep::from(course(totals), [Sum::default(); 2]);
+            join(classes, 0, |bin| sweep.step(bin));
+            sweep.finish()
         };
         let near = |found: &Ranked, expected: &Ranked| {
             let close = |a: f64, b: f64| (a - b).abs() <= 1e-13 * b.abs();
@@ -380,14 +380,14 @@ mod tests {
         let weights = |rows: &[(u64, f64)]| rows.iter().map(|row| row.1).sum::<f64>();
         let totals = [weights(&negatives), weights(&positives)];
         let expected = one_by_one([&negatives, &positives], totals);
-        near(&walk(&mut [chunks(&negatives), chunks(&positives)], course(totals)).finish(), &expected);
-        // Of weight 1, whose walk counts in whole numbers.
+        near(&sweep(&mut [chunks(&negatives), chunks(&positives)], course(totals)).finish(), &expected);
+        // Of weight 1, whose sweep counts in whole numbers.
         let plain = |rows: &[(u64, f64)]| -> Vec<u64> { rows.iter().map(|row| row.0).collect() };
         let ones = |rows: &[(u64, f64)]| -> Vec<(u64, f64)> { rows.iter().map(|row| (row.0, 1.0)).collect() };
         let totals = [150_000.0, 40_000.0];
         let expected = one_by_one([&ones(&negatives), &ones(&positives)], totals);
         let mut classes = [chunks(&plain(&negatives)), chunks(&plain(&positives))];
-        near(&walk(&mut classes, course(totals)).finish(), &expected);
+        near(&sweep(&mut classes, course(totals)).finish(), &expected);
         assert_eq!(parts(classes.each_mut().map(Chunks::sort_runs)).len(), 11);
         assert!(expected.auc.value > 0.4 && expected.curve.len() > 100, "{expected:?}");
     }

@@ -2,6 +2,7 @@
 
 pub mod file;
 pub mod inference;
+mod version1;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -29,11 +30,9 @@ pub struct Model {
     pub version: u32,
     /// The label.
     pub label: LabelInfo,
-    /// The intercept on the original scale, 0 if the model has none; that of a softmax is in `intercepts`.
-    #[serde(default, deserialize_with = "of_two", skip_serializing_if = "Option::is_none")]
-    pub intercept: Option<f64>,
-    /// Of a softmax: the intercept of each class, in the order of the label.
-    #[serde(default, deserialize_with = "numbers", skip_serializing_if = "Vec::is_empty")]
+    /// The intercept of each margin on the original scale, 0 if the model has none. The only margin of two classes is that
+    /// of the positive class. A softmax has one for each class, in the order of the label.
+    #[serde(flatten, with = "version1::intercepts")]
     pub intercepts: Vec<f64>,
     /// What is done about missing values.
     #[serde(default, skip_serializing_if = "is_error")]
@@ -41,11 +40,8 @@ pub struct Model {
     /// The column that adds to the log odds with a coefficient of 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<String>,
-    /// What is inferred of the intercept, with `--inference`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub intercept_inference: Option<Inference>,
-    /// Of a softmax: the same of each class, nothing of the reference.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// What is inferred of each, with `--inference`: nothing of what was not estimated, as for the reference.
+    #[serde(flatten, with = "version1::intercepts_inference")]
     pub intercepts_inference: Vec<Option<Inference>>,
     /// The features: columns in the order in which they were asked for, then levels, category by category.
     pub features: Vec<FeatureInfo>,
@@ -117,11 +113,8 @@ pub struct FeatureInfo {
     /// The column that this is a level of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
-    /// Change of the log odds for one unit of the column; those of a softmax are in `coefficients`.
-    #[serde(default, deserialize_with = "of_two", skip_serializing_if = "Option::is_none")]
-    pub coefficient: Option<f64>,
-    /// Of a softmax: the coefficient in the margin of each class, in the order of the label.
-    #[serde(default, deserialize_with = "numbers", skip_serializing_if = "Vec::is_empty")]
+    /// Change of each margin for one unit of the column.
+    #[serde(flatten, with = "version1::coefficients")]
     pub coefficients: Vec<f64>,
     /// Mean of the column.
     #[serde(deserialize_with = "number")]
@@ -144,18 +137,20 @@ pub struct FeatureInfo {
     /// The columns before it explain it completely; it was dropped.
     #[serde(default, skip_serializing_if = "is_false")]
     pub aliased: bool,
-    /// What is inferred of the coefficient, with `--inference`.
-    #[serde(flatten)]
-    pub inference: Option<Inference>,
-    /// Of a softmax: the same of each class, nothing of the reference.
-    #[serde(default, rename = "inference", skip_serializing_if = "Vec::is_empty")]
-    pub inferences: Vec<Option<Inference>>,
+    /// What is inferred of each coefficient, with `--inference`: nothing of what was not estimated.
+    #[serde(flatten, with = "version1::inference")]
+    pub inference: Vec<Option<Inference>>,
 }
 
 impl FeatureInfo {
-    /// The coefficient of a model of two classes; NaN of a softmax.
-    pub fn coefficient(&self) -> f64 {
-        self.coefficient.unwrap_or(f64::NAN)
+    /// What a standard deviation of the column does to a margin.
+    pub fn effect(&self, margin: usize) -> f64 {
+        self.coefficients[margin] * self.scale
+    }
+
+    /// What is inferred of the coefficient in a margin.
+    pub fn inferred(&self, margin: usize) -> Option<&Inference> {
+        self.inference.get(margin)?.as_ref()
     }
 }
 
@@ -450,9 +445,15 @@ impl Model {
         self.label.positive.is_none().then_some(self.label.classes.len())
     }
 
-    /// The intercept of a model of two classes; NaN of a softmax.
-    pub fn intercept(&self) -> f64 {
-        self.intercept.unwrap_or(f64::NAN)
+    /// What is inferred of the intercept of a margin.
+    pub fn inferred_intercept(&self, margin: usize) -> Option<&Inference> {
+        self.intercepts_inference.get(margin)?.as_ref()
+    }
+
+    /// Whether all coefficients are finite, so that every row has a probability.
+    pub fn is_finite(&self) -> bool {
+        let of_features = self.features.iter().flat_map(|feature| &feature.coefficients);
+        self.intercepts.iter().chain(of_features).all(|coefficient| coefficient.is_finite())
     }
 
     /// The kind that a column had when the model was trained, as [`CategoryInfo::kind`] has it: that of a feature, a
@@ -480,10 +481,7 @@ impl Model {
     fn fault_in_classes(&self) -> Option<String> {
         let LabelInfo { classes, positive, .. } = &self.label;
         let count = classes.len();
-        let fits = |one: bool, many: usize| match positive {
-            Some(_) => one && many == 0,
-            None => !one && many == count,
-        };
+        let margins = if positive.is_some() { 1 } else { count };
         let is_nan = |class: &Class| matches!(class, Class::Number(number) if number.is_nan());
         let is_positive = |class: &Class, positive| class == positive || is_nan(class) && is_nan(positive);
         if let Some(positive) = positive
@@ -494,10 +492,10 @@ impl Model {
         if count < 2 || (1..count).any(|place| classes[..place].contains(&classes[place])) {
             return Some(format!("the label has {count} classes, or one of them twice"));
         }
-        if !fits(self.intercept.is_some(), self.intercepts.len()) {
+        if self.intercepts.len() != margins {
             return Some(format!("the intercept is not one for each of the {count} classes"));
         }
-        let odd = self.features.iter().find(|feature| !fits(feature.coefficient.is_some(), feature.coefficients.len()));
+        let odd = self.features.iter().find(|feature| feature.coefficients.len() != margins);
         odd.map(|feature| {
             format!("the feature `{}` has not a coefficient for each of the {count} classes", feature.name)
         })

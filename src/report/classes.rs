@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::terminal::{cut, shortened};
-use super::{Row, TERMINAL, aligned, coefficients, count, digits, figure, rows_of, share};
-use crate::metrics::ClassMetrics;
+use super::{Row, TERMINAL, aligned, coefficients, count, digits, rows_of, share};
+use crate::metrics::{Metrics, confusions};
 use crate::model::{FeatureInfo, LabelInfo, Model};
 use crate::wording::{plain, visible};
 
@@ -21,36 +21,16 @@ const NAME: usize = 14;
 /// Features of which the means in each class are shown.
 const MEANS: usize = 30;
 
-/// How good the probabilities of several classes are; `weight` is the column of row weights, if there is one.
-pub fn class_metrics(metrics: &ClassMetrics, label: &LabelInfo, weight: Option<&str>) -> String {
-    let mut text = String::new();
-    let mut line = |name: &str, value: String| writeln!(text, "{name:<18} {value}").expect("writing to a string");
-    let weighing =
-        weight.map_or_else(String::new, |column| format!(", weighing {} by `{column}`", count(metrics.weights)));
-    line("rows", format!("{}{weighing}, {} classes", metrics.rows, metrics.classes.len()));
-    line("log loss", format!("{:.6} (prevalence alone: {:.6})", metrics.log_loss, metrics.base_log_loss));
-    line("skill", share(metrics.skill));
-    let none = "-, a class has no rows, or all of them";
-    line("macro AUC", figure(metrics.macro_auc, none));
-    line("macro avg. prec.", figure(metrics.macro_average_precision, none));
-    line("Brier score", format!("{:.6} (of 2)", metrics.brier));
-    line("accuracy", format!("{:.4}", metrics.accuracy));
+/// Each class against the rest, and which is taken for which; rows are `counted` as `rows` or as `weight`.
+pub(super) fn tables(metrics: &Metrics, label: &LabelInfo, counted: &str) -> String {
     let names: Vec<String> = label.classes.iter().map(|class| shortened(&visible(&class.to_string()))).collect();
-    text.push('\n');
-    text += &each_against_the_rest(metrics, &names, if weight.is_some() { "weight" } else { "rows" });
-    text.push('\n');
-    text += &confusion_matrix(&metrics.confusion, &names).unwrap_or_else(|| confusions(&metrics.confusion, &names));
-    text
-}
-
-/// How good the model is on the rows of its training, in a line.
-pub fn in_sample_of_classes(metrics: &ClassMetrics) -> String {
-    let auc = metrics.macro_auc.map_or_else(|| "-".into(), |auc| format!("{:.6}", auc.value));
-    format!("in-sample: macro AUC {auc}, accuracy {:.4}, Brier score {:.6}", metrics.accuracy, metrics.brier)
+    let confusions =
+        confusion_matrix(&metrics.confusion, &names).unwrap_or_else(|| largest_confusions(&metrics.confusion, &names));
+    format!("\n{}\n{confusions}", each_against_the_rest(metrics, &names, counted))
 }
 
 /// A line for each class.
-fn each_against_the_rest(metrics: &ClassMetrics, names: &[String], counted: &str) -> String {
+fn each_against_the_rest(metrics: &Metrics, names: &[String], counted: &str) -> String {
     let shown = &names[..names.len().min(SHOWN)];
     let width = width_of(shown).max("class".len());
     let mut text = format!("{:<width$}", "class");
@@ -98,13 +78,8 @@ fn confusion_matrix(confusion: &[Vec<f64>], names: &[String]) -> Option<String> 
 }
 
 /// The pairs of classes that are taken for each other most.
-fn confusions(confusion: &[Vec<f64>], names: &[String]) -> String {
-    let mut found: Vec<(usize, usize, f64)> = Vec::new();
-    for (is, row) in confusion.iter().enumerate() {
-        let wrong = row.iter().enumerate().filter(|&(likeliest, &weight)| likeliest != is && weight > 0.0);
-        found.extend(wrong.map(|(likeliest, &weight)| (is, likeliest, weight)));
-    }
-    found.sort_by(|a, b| b.2.total_cmp(&a.2));
+fn largest_confusions(confusion: &[Vec<f64>], names: &[String]) -> String {
+    let found = confusions(confusion);
     let (pairs, shown) = (found.len(), found.len().min(CONFUSIONS));
     let mut text = format!("the largest confusions, {shown} of {pairs}\n");
     let name = |class: usize| names[class].as_str();
@@ -132,10 +107,10 @@ pub(super) fn listed(label: &LabelInfo, of_class: impl Fn(usize) -> String) -> S
     named.join(", ") + &rest
 }
 
-/// The rows of each class of a softmax.
-pub(super) fn rows_of_classes(model: &Model) -> Option<String> {
+/// The rows of each class.
+pub(super) fn rows_of_classes(model: &Model) -> String {
     let rows = &model.training.class_rows;
-    model.softmax().map(|_| listed(&model.label, |class| rows.get(class).map_or_else(|| "?".into(), u64::to_string)))
+    listed(&model.label, |class| rows.get(class).map_or_else(|| "?".into(), u64::to_string))
 }
 
 /// The shares of Gaussian classes.
@@ -144,14 +119,15 @@ pub(super) fn priors(model: &Model) -> Option<String> {
     Some(listed(&model.label, |class| priors.get(class).map_or_else(|| "?".into(), |prior| format!("{prior:.4}"))))
 }
 
-/// What makes the coefficients of a softmax unique.
-pub(super) fn identification(model: &Model) -> Option<String> {
-    let reference = shortened(&visible(&model.label.classes.first()?.to_string()));
-    model.softmax().map(|_| match model.training.identification.as_deref() {
+/// What makes the coefficients of several margins unique.
+pub(super) fn identification(model: &Model) -> String {
+    match model.training.identification.as_deref() {
         Some("centred") => "centred: each coefficient adds up to 0 over the classes".into(),
-        Some("reference") | None => format!("against {reference}, whose coefficients are 0"),
+        Some("reference") | None => {
+            format!("against {}, whose coefficients are 0", shortened(&visible(&model.label.classes[0].to_string())))
+        }
         Some(other) => plain(other),
-    })
+    }
 }
 
 /// The coefficients of a softmax, classes beside each other where they fit, else class by class.
@@ -178,7 +154,7 @@ pub(super) fn coefficients_of_classes(model: &Model, all: bool) -> String {
     let mut text = String::new();
     let mut shown = 0;
     for class in classes.clone().take(if all { classes.len() } else { NAMED }) {
-        let table = coefficients(model, Some(class), all);
+        let table = coefficients(model, class, all);
         if !all && shown > 0 && text.lines().count() + table.lines().count() > LINES {
             break;
         }
@@ -215,7 +191,7 @@ pub(super) fn means(model: &Model) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{confusion_matrix, confusions};
+    use super::{confusion_matrix, largest_confusions};
 
     fn names(classes: usize) -> Vec<String> {
         (0..classes).map(|class| format!("class number {class}")).collect()
@@ -237,7 +213,7 @@ mod tests {
     #[test]
     fn the_largest_confusion_comes_first() {
         let confusion = [vec![7.0, 0.0, 1.0], vec![0.0, 9.0, 0.0], vec![3.0, 1.0, 4.0]].to_vec();
-        let text = confusions(&confusion, &names(3));
+        let text = largest_confusions(&confusion, &names(3));
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         assert_eq!(lines[0], "the largest confusions, 3 of 3");
         assert_eq!(lines[1], "3, 37.5 % of class number 2 taken for class number 0");

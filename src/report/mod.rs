@@ -8,13 +8,12 @@ mod terminal;
 use std::fmt::Write;
 
 use crate::backend::storage::{Placement, human};
-use crate::metrics::{Bounded, Confusion, Metrics};
+use crate::metrics::{Bounded, ClassFigures, Confusion, Metrics};
 use crate::model::inference::Inference;
 use crate::model::{CategoryInfo, FeatureInfo, LabelInfo, Model, ModelColumn, Training};
 use crate::report::terminal::{feature_name, shortened};
 use crate::train::RunPlan;
 use crate::wording::{counted, listed, plain, visible};
-pub use classes::{class_metrics, in_sample_of_classes};
 
 /// What a run is going to do, in a line.
 pub fn plan(plan: &RunPlan) -> String {
@@ -57,52 +56,62 @@ fn features(features: usize, categories: usize, levels: usize) -> String {
 }
 
 /// How good probabilities are, for a terminal; `weight` is the column of row weights, if there is one.
-pub fn metrics(metrics: &Metrics, weight: Option<&str>) -> String {
+pub fn metrics(metrics: &Metrics, label: &LabelInfo, weight: Option<&str>) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: String| writeln!(text, "{name:<18} {value}").expect("writing to a string");
-    let bounded = |bounded| figure(bounded, "-, all rows are of one class");
+    // Two classes have one ranking and one threshold, several a mean over their rankings.
+    let of_two = metrics.at_threshold.as_ref().map(|confusion| (confusion, &metrics.classes[0]));
+    let [auc, precision, undefined] = match of_two {
+        Some(_) => ["AUC", "average precision", "-, all rows are of one class"],
+        None => ["macro AUC", "macro avg. prec.", "-, a class has no rows, or all of them"],
+    };
     let weighing =
         weight.map_or_else(String::new, |column| format!(", weighing {} by `{column}`", count(metrics.weights)));
-    line("rows", format!("{}{weighing}, {:.4} positive", metrics.rows, metrics.prevalence));
+    let classes = match of_two {
+        Some((_, positive)) => format!("{:.4} positive", positive.prevalence),
+        None => format!("{} classes", metrics.classes.len()),
+    };
+    line("rows", format!("{}{weighing}, {classes}", metrics.rows));
     line("log loss", format!("{:.6} (prevalence alone: {:.6})", metrics.log_loss, metrics.base_log_loss));
     line("skill", share(metrics.skill));
-    line("AUC", bounded(metrics.auc));
-    line("average precision", bounded(metrics.average_precision));
-    line("Brier score", format!("{:.6}", metrics.brier));
+    line(auc, figure(metrics.auc, undefined));
+    line(precision, figure(metrics.average_precision, undefined));
+    line("Brier score", format!("{:.6}{}", metrics.brier, if of_two.is_some() { "" } else { " (of 2)" }));
     line("accuracy", format!("{:.4}", metrics.accuracy));
-    let Confusion { threshold, true_positives, false_positives, true_negatives, false_negatives, .. } =
-        metrics.confusion;
-    let Confusion { precision, recall, specificity, f1, .. } = metrics.confusion;
+    let counted = if weight.is_some() { "weight" } else { "rows" };
+    text + &match of_two {
+        Some((confusion, positive)) => at_threshold(confusion) + &by_score(positive, counted),
+        None => classes::tables(metrics, label, counted),
+    }
+}
+
+/// What a threshold makes of the rows.
+fn at_threshold(confusion: &Confusion) -> String {
+    let Confusion { threshold, true_positives, false_positives, true_negatives, false_negatives, .. } = *confusion;
+    let Confusion { precision, recall, specificity, f1, .. } = *confusion;
     let [true_positives, false_positives, true_negatives, false_negatives] =
         [true_positives, false_positives, true_negatives, false_negatives].map(count);
-    line(
-        "confusion",
-        format!(
-            "at {threshold}: {true_positives} true and {false_positives} false positives, {true_negatives} true and {false_negatives} false negatives"
-        ),
-    );
-    line(
-        "",
-        format!(
-            "precision {}, recall {}, specificity {}, F1 {}",
-            share(precision),
-            share(recall),
-            share(specificity),
-            share(f1)
-        ),
-    );
-    line("calibration error", format!("{:.4}", metrics.calibration.expected_error));
-    let counted = if weight.is_some() { "weight" } else { "rows" };
+    let [precision, recall, specificity, f1] = [precision, recall, specificity, f1].map(share);
+    format!(
+        "{:<18} at {threshold}: {true_positives} true and {false_positives} false positives, {true_negatives} true and \
+         {false_negatives} false negatives\n{:<18} precision {precision}, recall {recall}, specificity {specificity}, F1 {f1}\n",
+        "confusion", ""
+    )
+}
+
+/// Calibration and lift.
+fn by_score(figures: &ClassFigures, counted: &str) -> String {
+    let mut text = format!("{:<18} {:.4}\n", "calibration error", figures.calibration.expected_error);
     writeln!(text, "\n{:<14} {counted:>10} {:>10} {:>10}", "probability", "predicted", "observed").expect("a string");
-    for bin in &metrics.calibration.bins {
+    for bin in &figures.calibration.bins {
         let range = format!("{:.1} - {:.1}", bin.low, bin.high);
         let counted = count(bin.weight);
         writeln!(text, "{range:<14} {counted:>10} {:>10} {:>10}", share(bin.predicted), share(bin.observed))
             .expect("a string");
     }
-    if !metrics.lift.is_empty() {
+    if !figures.lift.is_empty() {
         writeln!(text, "\n{:<14} {:>10} {:>10} {:>10}", "decile", "observed", "lift", "gain").expect("a string");
-        for row in &metrics.lift {
+        for row in &figures.lift {
             let (rate, lift, gain) = (row.rate, row.lift, row.gain.value);
             writeln!(text, "{:<14} {rate:>10.4} {lift:>10.3} {gain:>10.4}", row.decile).expect("a string");
         }
@@ -132,8 +141,9 @@ pub fn way_down(losses: &[f64]) -> Option<String> {
 
 /// How good the model is on the rows of its training, in a line.
 pub fn in_sample(metrics: &Metrics) -> String {
+    let name = if metrics.at_threshold.is_some() { "AUC" } else { "macro AUC" };
     let auc = metrics.auc.map_or_else(|| "-".into(), |auc| format!("{:.6}", auc.value));
-    format!("in-sample: AUC {auc}, accuracy {:.4}, Brier score {:.6}", metrics.accuracy, metrics.brier)
+    format!("in-sample: {name} {auc}, accuracy {:.4}, Brier score {:.6}", metrics.accuracy, metrics.brier)
 }
 
 /// The model as a table for a terminal, with the largest of many coefficients or all of them.
@@ -155,15 +165,14 @@ pub fn table(model: &Model, all: bool) -> String {
         None => format!("{} classes", model.label.classes.len()),
     };
     line("data", format!("{}, {counts}, {features}", counted(training.rows as u64, "row")));
-    let of_classes = [
-        ("classes", classes::rows_of_classes(model)),
-        ("margins", classes::identification(model)),
-        ("priors", classes::priors(model)),
-    ];
-    for (name, value) in of_classes {
-        if let Some(value) = value {
-            line(name, value);
-        }
+    // Several margins are unique by a convention alone, and the rows of two classes are told above.
+    let has_several = model.softmax().is_some();
+    if has_several {
+        line("classes", classes::rows_of_classes(model));
+        line("margins", classes::identification(model));
+    }
+    if let Some(priors) = classes::priors(model) {
+        line("priors", priors);
     }
     if let Some(value) = weights(training, &model.label) {
         line("weights", value);
@@ -209,7 +218,7 @@ pub fn table(model: &Model, all: bool) -> String {
                 training.weight.as_ref().map_or_else(String::new, |column| format!(" weighed by `{column}`")),
                 validation.rows_from,
                 digits(validation.log_loss),
-                if model.softmax().is_some() { "macro AUC" } else { "AUC" },
+                if has_several { "macro AUC" } else { "AUC" },
                 validation.auc.map_or_else(|| "-".into(), |auc| format!("{auc:.6}")),
                 validation.accuracy
             ),
@@ -241,10 +250,7 @@ pub fn table(model: &Model, all: bool) -> String {
         line("errors", format!("{}, limits at {} %", inference.kind, 100.0 * inference.confidence));
     }
     text.push('\n');
-    text += &match model.softmax() {
-        None => coefficients(model, None, all),
-        Some(_) => classes::coefficients_of_classes(model, all),
-    };
+    text += &if has_several { classes::coefficients_of_classes(model, all) } else { coefficients(model, 0, all) };
     text
 }
 
@@ -300,8 +306,8 @@ const LEVELS: usize = 30;
 /// Coefficients that it shows, beside the intercept, unless all are asked for: nobody reads thousands.
 const COEFFICIENTS: usize = 50;
 
-/// One line for each coefficient: of the only margin, or of that of a class.
-fn coefficients(model: &Model, class: Option<usize>, all: bool) -> String {
+/// One line for each coefficient of a margin.
+fn coefficients(model: &Model, margin: usize, all: bool) -> String {
     let inferred = model.training.inference.is_some();
     let head: &[&str] = if inferred {
         &["coefficient", "std. error", "z", "p", "low", "high"]
@@ -313,25 +319,20 @@ fn coefficients(model: &Model, class: Option<usize>, all: bool) -> String {
         None if inferred => vec![digits(coefficient)],
         None => std::iter::once(digits(coefficient)).chain(place).collect(),
     };
-    let (coefficient, inference) = match class {
-        None => (model.intercept(), model.intercept_inference.as_ref()),
-        Some(class) => (model.intercepts[class], of_class(&model.intercepts_inference, class)),
+    let intercept = Row {
+        name: "intercept".into(),
+        cells: cells(model.intercepts[margin], model.inferred_intercept(margin), [String::new(), String::new()]),
+        effect: None,
     };
-    let cells_of_intercept = cells(coefficient, inference, [String::new(), String::new()]);
-    let of_feature = |feature: &FeatureInfo| {
-        let (coefficient, inference) = match class {
-            None => (feature.coefficient(), feature.inference.as_ref()),
-            Some(class) => (feature.coefficients[class], of_class(&feature.inferences, class)),
-        };
-        let place = [digits(feature.mean), digits(feature.scale)];
-        let cells = cells(coefficient, inference, place);
-        Row {
-            name: feature_name(&feature.name, feature.category.as_deref()),
-            cells,
-            effect: Some(coefficient * feature.scale),
-        }
+    let of_feature = |feature: &FeatureInfo| Row {
+        name: feature_name(&feature.name, feature.category.as_deref()),
+        cells: cells(
+            feature.coefficients[margin],
+            feature.inferred(margin),
+            [digits(feature.mean), digits(feature.scale)],
+        ),
+        effect: Some(feature.effect(margin)),
     };
-    let intercept = Row { name: "intercept".into(), cells: cells_of_intercept, effect: None };
     let (mut rows, more) = rows_of(model, head.iter().map(ToString::to_string).collect(), intercept, all, of_feature);
     let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
     if width + 15 * head.len() + 3 + BAR <= TERMINAL {
@@ -373,10 +374,6 @@ fn certain(x: f64, error: f64) -> String {
     significant(x, magnitude.saturating_sub(places_of(error)).saturating_add(1).clamp(1, 7))
 }
 
-fn of_class(inferences: &[Option<Inference>], class: usize) -> Option<&Inference> {
-    inferences.get(class)?.as_ref()
-}
-
 /// A line for the head, the intercept if there is one, each feature and the references of the categories; of too many the
 /// features with the largest effects, and what is said of the others.
 fn rows_of(
@@ -413,8 +410,7 @@ fn rows_of(
         return (rows, String::new());
     }
     let size = |feature: &FeatureInfo| {
-        let of_classes = feature.coefficient.iter().chain(&feature.coefficients);
-        of_classes.map(|coefficient| (coefficient * feature.scale).abs()).fold(0.0, f64::max)
+        (0..feature.coefficients.len()).map(|margin| feature.effect(margin).abs()).fold(0.0, f64::max)
     };
     let mut largest: Vec<(f64, &FeatureInfo)> = model.features.iter().map(|feature| (size(feature), feature)).collect();
     largest.sort_by(|a, b| b.0.total_cmp(&a.0));

@@ -2,20 +2,34 @@
 
 use std::mem::take;
 
-use super::margins::{ClassMargins, Weights};
+use super::margins::{Margins, Weights};
 use super::{Counts, inputs, without_rule};
 use crate::data::{Class, Inputs, MANY_RANGES, Nulls, Piece, Results, RowLabel, Table, fold_pieces, name_in_text};
 use crate::error::{Error, Result};
-use crate::metrics::{Accumulator, ClassAccumulator, ClassMetrics, Metrics};
+use crate::metrics::{Accumulator, Decision, Metrics};
 use crate::model::Model;
 use crate::monitor::Monitor;
-use crate::sketch::Sketch;
-use crate::sketch::classes::ClassSketch;
+use crate::profile::Profile;
 use crate::wording::{flag, plain, visible};
 
-/// How good the model's probabilities are on `table`, whose column `label` says what happened: one pass. With a column
-/// `weight` a row of weight 2 counts as if it were there twice. Gives the metrics, and what became of the rows: those
-/// without are left out because the label, the weight or a value is missing there.
+/// What a pass over a table found.
+pub struct Evaluation {
+    /// How good the probabilities are.
+    pub metrics: Metrics,
+    /// What became of the rows: those without are left out because the label, the weight or a value is missing there.
+    pub counts: Counts,
+    /// What pictures need of the rows, if it was asked for.
+    pub profile: Option<Profile>,
+}
+
+/// What a model decides by: of several classes the likeliest.
+pub fn decision(model: &Model, of_two: Decision) -> Decision {
+    model.softmax().map_or(of_two, Decision::Likeliest)
+}
+
+/// How good the model's probabilities are on `table`, whose column `label` says what happened: one pass, which fills
+/// `accumulator`, and a profile if pictures are wanted. With a column `weight` a row of weight 2 counts as if it were
+/// there twice.
 ///
 /// # Errors
 /// Of kind `Data` if something is missing and the model was not trained with [`Nulls::DropRow`], if the label has a
@@ -25,100 +39,24 @@ pub fn evaluate(
     table: &Table,
     label: &str,
     weight: Option<&str>,
-    accumulator: Accumulator,
-    monitor: &dyn Monitor,
-) -> Result<(Metrics, Counts)> {
-    evaluate_and_sketch(model, table, label, weight, accumulator, None, monitor)
-}
-
-/// The same, where the pass also leaves in `sketch` what pictures need of the rows.
-///
-/// # Errors
-/// As [`evaluate`].
-pub fn evaluate_and_sketch(
-    model: &Model,
-    table: &Table,
-    label: &str,
-    weight: Option<&str>,
     mut accumulator: Accumulator,
-    mut sketch: Option<&mut Sketch>,
+    with_profile: bool,
     monitor: &dyn Monitor,
-) -> Result<(Metrics, Counts)> {
+) -> Result<Evaluation> {
     let inputs = inputs(model, table, Some(label), weight, &[])?;
     let weights = Weights::of(model);
     let labelled = Labelled { model, table, inputs: &inputs, label, weight };
-    let (blank, empty) = (sketch.as_deref().map(Sketch::empty), accumulator.clone());
+    let mut profile = with_profile.then(|| Profile::new(model, table.rows));
+    let (blank, empty) = (profile.clone(), accumulator.clone());
     let start = || (Counts::default(), empty.clone(), blank.clone());
-    let work = |(seen, taken, sketch): &mut (Counts, Accumulator, Option<Sketch>), piece: &mut Piece| {
-        let margins = weights.margins(piece);
-        let rows = labelled.rows(piece, &margins)?;
-        seen.rows += piece.rows as u64;
-        seen.without += (piece.rows - rows.places.len()) as u64;
-        seen.add_unseen(take(&mut piece.unseen));
-        let labels: Vec<f64> = rows.classes.iter().map(|&class| f64::from(class)).collect();
-        let margins =
-            if labels.len() == piece.rows { margins } else { rows.places.iter().map(|&row| margins[row]).collect() };
-        if let Some(sketch) = sketch {
-            sketch.add(piece, &rows.places, &rows.classes, &margins);
-        }
-        taken.add_batch(&labels, &margins, rows.weights.as_deref())
-    };
-    monitor.begin("evaluating", Some(table.rows as u64));
-    let mut counts = Counts::default();
-    fold_pieces(table, &inputs, Results::Sums(MANY_RANGES), monitor, start, work, |(seen, taken, of_range)| {
-        if let (Some(sketch), Some(of_range)) = (&mut sketch, of_range) {
-            sketch.merge(of_range);
-        }
-        counts.add(seen);
-        accumulator.merge(taken)
-    })?;
-    monitor.end();
-    Ok((accumulator.finish()?, counts))
-}
-
-/// As [`evaluate`], of a softmax.
-///
-/// # Errors
-/// As [`evaluate`].
-pub fn evaluate_classes(
-    model: &Model,
-    table: &Table,
-    label: &str,
-    weight: Option<&str>,
-    accumulator: ClassAccumulator,
-    monitor: &dyn Monitor,
-) -> Result<(ClassMetrics, Counts)> {
-    evaluate_and_sketch_classes(model, table, label, weight, accumulator, None, monitor)
-}
-
-/// As [`evaluate_and_sketch`], of a softmax.
-///
-/// # Errors
-/// As [`evaluate`].
-pub fn evaluate_and_sketch_classes(
-    model: &Model,
-    table: &Table,
-    label: &str,
-    weight: Option<&str>,
-    mut accumulator: ClassAccumulator,
-    mut sketch: Option<&mut ClassSketch>,
-    monitor: &dyn Monitor,
-) -> Result<(ClassMetrics, Counts)> {
-    let inputs = inputs(model, table, Some(label), weight, &[])?;
-    let weights = Weights::of_classes(model);
-    let labelled = Labelled { model, table, inputs: &inputs, label, weight };
-    let (blank, empty) = (sketch.as_deref().map(ClassSketch::empty), accumulator.clone());
-    let start = || (Counts::default(), empty.clone(), blank.clone());
-    let work = |(seen, taken, sketch): &mut (Counts, ClassAccumulator, Option<ClassSketch>), piece: &mut Piece| {
-        let margins = ClassMargins::of(&weights, piece);
+    let work = |(seen, taken, profile): &mut (Counts, Accumulator, Option<Profile>), piece: &mut Piece| {
+        let margins = Margins::of(&weights, piece);
         let rows = labelled.rows(piece, &margins.tops)?;
         seen.rows += piece.rows as u64;
         seen.without += (piece.rows - rows.places.len()) as u64;
         seen.add_unseen(take(&mut piece.unseen));
-        if let Some(sketch) = sketch {
-            for (&row, &class) in rows.places.iter().zip(&rows.classes) {
-                sketch.add(piece, row, class as usize, margins.of_classes.iter().map(|margins| margins[row]));
-            }
+        if let Some(profile) = profile {
+            profile.add(piece, &rows.places, &rows.classes, &margins.of_rows);
         }
         taken.add_batch(&rows.classes, &margins.by_row(&rows.places), rows.weights.as_deref())
     };
@@ -128,14 +66,14 @@ pub fn evaluate_and_sketch_classes(
     let classes = model.label.classes.len();
     let at_once = (CONFUSIONS / (classes * classes)).clamp(1, MANY_RANGES);
     fold_pieces(table, &inputs, Results::Sums(at_once), monitor, start, work, |(seen, taken, of_range)| {
-        if let (Some(sketch), Some(of_range)) = (&mut sketch, of_range) {
-            sketch.merge(of_range);
+        if let (Some(profile), Some(of_range)) = (&mut profile, of_range) {
+            profile.merge(of_range);
         }
         counts.add(seen);
         accumulator.merge(taken)
     })?;
     monitor.end();
-    Ok((accumulator.finish()?, counts))
+    Ok(Evaluation { metrics: accumulator.finish()?, counts, profile })
 }
 
 /// Cells of confusions that wait at most.

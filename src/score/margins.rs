@@ -1,6 +1,7 @@
-//! What a model makes of the values of rows: a margin, or of a softmax one for each class.
+//! What a model makes of the values of rows: their margins.
 
 use crate::data::{Piece, UNSEEN_LEVEL};
+use crate::logistic::sigmoid;
 use crate::model::{FeatureInfo, Model, ModelColumn};
 
 /// The coefficients of a margin, ready to be applied.
@@ -20,20 +21,13 @@ enum Term {
 }
 
 impl Weights {
-    /// Of a model of two classes.
-    pub(super) fn of(model: &Model) -> Self {
-        Self::new(model, model.intercept(), FeatureInfo::coefficient)
+    /// Of each margin of a model.
+    pub(super) fn of(model: &Model) -> Vec<Self> {
+        (0..model.intercepts.len()).map(|margin| Self::new(model, margin)).collect()
     }
 
-    /// Of each class of a softmax.
-    pub(super) fn of_classes(model: &Model) -> Vec<Self> {
-        let of_class = |(class, intercept): (usize, &f64)| {
-            Self::new(model, *intercept, |feature: &FeatureInfo| feature.coefficients[class])
-        };
-        model.intercepts.iter().enumerate().map(of_class).collect()
-    }
-
-    fn new(model: &Model, intercept: f64, coefficient: impl Fn(&FeatureInfo) -> f64) -> Self {
+    fn new(model: &Model, margin: usize) -> Self {
+        let coefficient = |feature: &FeatureInfo| feature.coefficients[margin];
         let average: f64 = model.features.iter().map(|feature| coefficient(feature) * feature.mean).sum();
         let mut terms: Vec<Term> = model
             .columns()
@@ -47,7 +41,7 @@ impl Weights {
             })
             .collect();
         terms.extend(model.offset.iter().map(|_| Term::Linear { coefficient: 1.0, mean: 0.0 }));
-        Self { centred: intercept + average, terms }
+        Self { centred: model.intercepts[margin] + average, terms }
     }
 
     /// The margins of the rows of a piece; not finite where a value is missing or infinite.
@@ -72,50 +66,63 @@ impl Weights {
     }
 }
 
-/// The margins of rows under a softmax.
-pub(super) struct ClassMargins {
-    /// `[classes][rows]`.
-    pub(super) of_classes: Vec<Vec<f64>>,
-    /// The largest of each row; NaN where one of them is not finite.
+/// The margins of rows: of two classes the log odds of the positive one, else one of each class.
+pub(super) struct Margins {
+    /// `[margins][rows]`.
+    pub(super) of_rows: Vec<Vec<f64>>,
+    /// The largest of each row; not finite where one of them is not.
     pub(super) tops: Vec<f64>,
 }
 
-impl ClassMargins {
+impl Margins {
     pub(super) fn of(weights: &[Weights], piece: &Piece) -> Self {
         Self::new(weights.iter().map(|weights| weights.margins(piece)).collect())
     }
 
-    fn new(of_classes: Vec<Vec<f64>>) -> Self {
-        let mut tops = vec![f64::NEG_INFINITY; of_classes.first().map_or(0, Vec::len)];
-        for margins in &of_classes {
+    fn new(of_rows: Vec<Vec<f64>>) -> Self {
+        let mut tops = of_rows[0].clone();
+        for margins in &of_rows[1..] {
             for (top, z) in tops.iter_mut().zip(margins) {
-                // A NaN stays one: nothing is larger.
-                *top = if !z.is_finite() || top.is_nan() { f64::NAN } else { top.max(*z) };
+                // What is not finite stays.
+                *top = if !z.is_finite() || !top.is_finite() { f64::NAN } else { top.max(*z) };
             }
         }
-        Self { of_classes, tops }
+        Self { of_rows, tops }
     }
 
-    /// The probabilities, `[classes][rows]`: `exp(z_k - max z) / sum exp(z_l - max z)`, where nothing overflows.
+    /// The probabilities, of the positive class, or `[classes][rows]`: `exp(z_k - max z) / sum exp(z_l - max z)`, where
+    /// nothing overflows.
     pub(super) fn into_probabilities(self) -> Vec<Vec<f64>> {
-        let Self { mut of_classes, tops } = self;
+        let Self { mut of_rows, tops } = self;
+        // Beside the margin of the positive class stands that of the other, 0.
+        if let [margins] = of_rows.as_mut_slice() {
+            for z in margins {
+                *z = sigmoid(*z);
+            }
+            return of_rows;
+        }
         let mut sums = vec![0.0; tops.len()];
-        for margins in &mut of_classes {
+        for margins in &mut of_rows {
             for ((z, top), sum) in margins.iter_mut().zip(&tops).zip(&mut sums) {
                 *z = (*z - top).exp();
                 *sum += *z;
             }
         }
-        for margins in &mut of_classes {
+        for margins in &mut of_rows {
             margins.iter_mut().zip(&sums).for_each(|(z, sum)| *z /= sum);
         }
-        of_classes
+        of_rows
     }
 
-    /// The likeliest class of each row, of equal ones the first; `None` where a margin is not finite.
-    pub(super) fn likeliest(&self) -> Vec<Option<usize>> {
+    /// The class of each row: the positive one from the probability `threshold` on, or the likeliest, of equal ones the
+    /// first; `None` where a margin is not finite.
+    pub(super) fn decided(&self, threshold: f64) -> Vec<Option<usize>> {
+        if let [margins] = self.of_rows.as_slice() {
+            let decided = |z: &f64| z.is_finite().then(|| usize::from(sigmoid(*z) >= threshold));
+            return margins.iter().map(decided).collect();
+        }
         let mut found: Vec<Option<usize>> = vec![None; self.tops.len()];
-        for (class, margins) in self.of_classes.iter().enumerate() {
+        for (class, margins) in self.of_rows.iter().enumerate() {
             for ((found, z), top) in found.iter_mut().zip(margins).zip(&self.tops) {
                 // Of NaN nothing is at least.
                 if found.is_none() && z >= top {
@@ -126,9 +133,18 @@ impl ClassMargins {
         found
     }
 
-    /// The margins of these rows, `[rows][classes]`.
-    pub(super) fn by_row(&self, rows: &[usize]) -> Vec<f64> {
-        rows.iter().flat_map(|&row| self.of_classes.iter().map(move |margins| margins[row])).collect()
+    /// The margins of these rows, `[rows][margins]`.
+    pub(super) fn by_row(mut self, rows: &[usize]) -> Vec<f64> {
+        match self.of_rows.as_mut_slice() {
+            [margins] if rows.len() == margins.len() => std::mem::take(margins),
+            of_rows => {
+                let mut by_row = Vec::with_capacity(rows.len() * of_rows.len());
+                for &row in rows {
+                    by_row.extend(of_rows.iter().map(|margins| margins[row]));
+                }
+                by_row
+            }
+        }
     }
 }
 
@@ -140,10 +156,10 @@ mod tests {
     fn far_margins_have_probabilities_and_the_first_of_equal_ones_wins() {
         let inf = f64::INFINITY;
         let rows = [[1000.0, 999.0, -1000.0], [-2000.0, -2000.0, -2001.0], [0.0, f64::NAN, 1.0], [0.0, 1.0, inf]];
-        let margins = ClassMargins::new((0..3).map(|class| rows.iter().map(|row| row[class]).collect()).collect());
-        assert_eq!(margins.likeliest(), [Some(0), Some(0), None, None]);
+        let margins = Margins::new((0..3).map(|class| rows.iter().map(|row| row[class]).collect()).collect());
+        assert_eq!(margins.decided(0.5), [Some(0), Some(0), None, None]);
+        let found = Margins::new(margins.of_rows.clone()).into_probabilities();
         assert_eq!(margins.by_row(&[1, 0]), [rows[1], rows[0]].concat());
-        let found = margins.into_probabilities();
         let e = (-1.0_f64).exp();
         let expected = [[1.0 / (1.0 + e), e / (1.0 + e), 0.0], [1.0 / (2.0 + e), 1.0 / (2.0 + e), e / (2.0 + e)]];
         for (row, expected) in expected.iter().enumerate() {

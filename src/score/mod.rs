@@ -7,17 +7,16 @@ use std::io::Write;
 use std::mem::take;
 use std::path::PathBuf;
 
-pub use evaluate::{evaluate, evaluate_and_sketch, evaluate_and_sketch_classes, evaluate_classes};
+pub use evaluate::{Evaluation, decision, evaluate};
 
 use crate::data::{
     Inputs, Nulls, Piece, Predicted, Prediction, Predictions, Results, Table, UNSEEN_LEVEL, Unseen, Wanted, fold_pieces,
 };
 use crate::error::{Error, Result};
-use crate::logistic::sigmoid;
 use crate::model::{Model, ModelColumn};
 use crate::monitor::Monitor;
 use crate::wording::{counted, listed, plain, visible};
-use margins::{ClassMargins, Weights};
+use margins::{Margins, Weights};
 
 /// What is predicted of a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -98,12 +97,12 @@ pub fn open(model: &Model, data: &[PathBuf]) -> Result<Table> {
 fn check_complete(model: &Model) -> Result<()> {
     let is_none = |number: &f64| !number.is_finite();
     let mut lacking = Vec::new();
-    if model.intercept.iter().chain(&model.intercepts).any(is_none) {
+    if model.intercepts.iter().any(is_none) {
         lacking.push("the intercept".to_owned());
     }
     for feature in &model.features {
         let name = &feature.name;
-        if feature.coefficient.iter().chain(&feature.coefficients).any(is_none) {
+        if feature.coefficients.iter().any(is_none) {
             lacking.push(format!("the coefficient of `{name}`"));
         }
         if is_none(&feature.mean) {
@@ -176,21 +175,15 @@ pub fn predict<W: Write + Send>(
     mut out: Predictions<W>,
     monitor: &dyn Monitor,
 ) -> Result<Counts> {
-    let weights = if model.softmax().is_some() { Weights::of_classes(model) } else { vec![Weights::of(model)] };
+    let weights = Weights::of(model);
     monitor.begin("predicting", Some(table.rows as u64));
     let work = |done: &mut Vec<_>, piece: &mut Piece| {
-        let (margins, predicted) = if let (None, [weights]) = (model.softmax(), weights.as_slice()) {
-            let margins = weights.margins(piece);
-            let predicted = predicted(&margins, output);
-            (margins, predicted)
-        } else {
-            let margins = ClassMargins::of(&weights, piece);
-            (margins.tops.clone(), predicted_of_classes(margins, output))
-        };
-        let missing = margins.iter().filter(|z| !z.is_finite()).count();
+        let margins = Margins::of(&weights, piece);
+        let missing = margins.tops.iter().filter(|z| !z.is_finite()).count();
         if missing > 0 && model.nulls == Nulls::Error {
-            return Err(without_rule(model, table, inputs, piece, &margins));
+            return Err(without_rule(model, table, inputs, piece, &margins.tops));
         }
+        let predicted = predicted(margins, output);
         done.push((take(&mut piece.kept), predicted, take(&mut piece.unseen), missing as u64));
         Ok(())
     };
@@ -209,26 +202,14 @@ pub fn predict<W: Write + Send>(
 }
 
 /// What is predicted of rows with these margins.
-fn predicted(margins: &[f64], output: Output) -> Predicted {
-    let known = margins.iter().map(|z| z.is_finite().then_some(*z));
-    match output {
-        Output::Margin => Predicted::Numbers(vec![known.collect()]),
-        Output::Probability => Predicted::Numbers(vec![known.map(|z| z.map(sigmoid)).collect()]),
-        Output::Label(threshold) => {
-            Predicted::Classes(known.map(|z| z.map(|z| usize::from(sigmoid(z) >= threshold))).collect())
-        }
-    }
-}
-
-/// The same under a softmax.
-fn predicted_of_classes(margins: ClassMargins, output: Output) -> Predicted {
-    // What is not finite in one class is a prediction in none.
+fn predicted(margins: Margins, output: Output) -> Predicted {
+    // What is not finite in one margin is a prediction in none.
     let is_known: Vec<bool> = margins.tops.iter().map(|top| top.is_finite()).collect();
     let known = |numbers: Vec<f64>| numbers.iter().zip(&is_known).map(|(x, known)| known.then_some(*x)).collect();
     match output {
-        Output::Margin => Predicted::Numbers(margins.of_classes.into_iter().map(known).collect()),
+        Output::Margin => Predicted::Numbers(margins.of_rows.into_iter().map(known).collect()),
         Output::Probability => Predicted::Numbers(margins.into_probabilities().into_iter().map(known).collect()),
-        Output::Label(_) => Predicted::Classes(margins.likeliest()),
+        Output::Label(threshold) => Predicted::Classes(margins.decided(threshold)),
     }
 }
 

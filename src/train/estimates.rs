@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ops::Range;
 use std::time::UNIX_EPOCH;
 
 use crate::data::{Class, ClassWeight, Label, Loaded, Table, Totals};
@@ -29,16 +30,16 @@ pub(super) fn model(
     seconds: Seconds,
 ) -> Model {
     let Fit { coordinates, outcome, .. } = fit;
-    let estimates = Estimates::of(fit, job, loaded.label.is_softmax.then_some(loaded.label.classes.len()));
-    let is_weighted = loaded.weight.is_some() || loaded.class_weight.is_some();
     let is_softmax = loaded.label.is_softmax;
+    let estimates = Estimates::of(fit, job, usize::from(!is_softmax)..loaded.label.classes.len());
+    let is_weighted = loaded.weight.is_some() || loaded.class_weight.is_some();
     let features: Vec<FeatureInfo> = loaded
         .features
         .into_iter()
         .enumerate()
         .map(|(index, feature)| {
             let active = coordinates.active().iter().position(|&column| column == index);
-            let Estimate { one, several, inference, inferences } = estimates.of_feature(index, active);
+            let (coefficients, inference) = estimates.of_feature(index, active);
             FeatureInfo {
                 kind: if feature.level.is_some() { "level".into() } else { feature.kind.name().into() },
                 category: feature.level.map(|(category, _)| loaded.categories[category].name.clone()),
@@ -47,17 +48,15 @@ pub(super) fn model(
                 indicates: feature.indicates,
                 fill: feature.fill,
                 missing: feature.missing,
-                coefficient: one,
-                coefficients: several,
+                coefficients,
                 mean: feature.scale.mean,
                 scale: feature.scale.scale,
                 aliased: fit.aliased.contains(&index),
                 inference,
-                inferences,
             }
         })
         .collect();
-    let intercept = estimates.of_intercept();
+    let (intercepts, intercepts_inference) = estimates.of_intercept();
     let mut notes = loaded.notes;
     let names =
         |columns: &[usize]| listed(&columns.iter().map(|&column| features[column].name.as_str()).collect::<Vec<_>>());
@@ -109,10 +108,8 @@ pub(super) fn model(
         covariance: estimates.covariance(&features, &loaded.label.classes, kind),
         format: FORMAT.into(),
         version: VERSION,
-        intercept: intercept.one,
-        intercepts: intercept.several,
-        intercept_inference: intercept.inference,
-        intercepts_inference: intercept.inferences,
+        intercepts,
+        intercepts_inference,
         generative: fit.moments.as_ref().map(|moments| generative(moments, coordinates)),
         nulls: job.request.nulls,
         offset: loaded.offset,
@@ -271,21 +268,15 @@ fn explanations(separation: &SeparationInfo, label: &Label) -> Vec<String> {
     sentences
 }
 
-/// The coefficients of a feature or of the intercept: one, or of a softmax one for each class.
-#[derive(Default)]
-struct Estimate {
-    one: Option<f64>,
-    several: Vec<f64>,
-    inference: Option<Inference>,
-    inferences: Vec<Option<Inference>>,
-}
+/// The coefficients of a feature or the intercepts, and what is inferred of each, if anything is.
+type Estimate = (Vec<f64>, Vec<Option<Inference>>);
 
 /// The estimates on the original scale.
 struct Estimates<'f> {
     fit: &'f Fit,
-    /// Of a softmax.
-    classes: Option<usize>,
-    /// Of each margin: weights of all columns and the intercept.
+    /// The classes that the model has a margin of: all of a softmax, the positive one of two.
+    classes: Range<usize>,
+    /// Of each margin of the fit, which has none of the first class: weights of all columns and the intercept.
     margins: Vec<(Vec<f64>, f64)>,
     /// The coefficients of all classes add up to 0, as the penalty has them; else those of the first are 0.
     is_centred: bool,
@@ -296,12 +287,12 @@ struct Estimates<'f> {
 }
 
 impl<'f> Estimates<'f> {
-    fn of(fit: &'f Fit, job: &Job, classes: Option<usize>) -> Self {
+    fn of(fit: &'f Fit, job: &Job, classes: Range<usize>) -> Self {
         let size = fit.coordinates.dimension();
         let margins = fit.outcome.parameters.chunks(size).map(|margin| fit.coordinates.to_original(margin)).collect();
         let confidence = job.inference.filter(|_| fit.covariance.is_some()).map(|inference| inference.confidence);
         // With two classes the penalty is that of the binary model, on their difference.
-        let is_centred = job.l2 > 0.0 && classes.is_some_and(|classes| classes > 2);
+        let is_centred = job.l2 > 0.0 && classes.end > 2;
         let mut estimates = Self { fit, classes, margins, is_centred, confidence, covariance: None };
         // A coefficient on the original scale is linear in the solver's parameters. One product serves all variances and
         // covariances: with thousands of features one for each pair takes minutes.
@@ -323,7 +314,7 @@ impl<'f> Estimates<'f> {
         let coordinates = &self.fit.coordinates;
         let intercept = coordinates.has_intercept().then_some(None);
         let places = || intercept.into_iter().chain((0..coordinates.active().len()).map(Some));
-        let classes = self.first()..self.classes.unwrap_or(2);
+        let classes = self.first()..self.classes.end;
         classes.flat_map(|class| places().map(move |place| (class, place))).collect()
     }
 
@@ -336,11 +327,10 @@ impl<'f> Estimates<'f> {
 
     /// Of the margins, one after the other, what the coefficient of class `class` is made of.
     fn shares(&self, class: usize) -> Vec<f64> {
-        let classes = self.classes.unwrap_or(2);
         let share = |margin: usize| {
             let own = f64::from(u8::from(margin + 1 == class));
             // Intercepts are not penalised; they are centred with the rest.
-            if self.is_centred { own - 1.0 / classes as f64 } else { own }
+            if self.is_centred { own - 1.0 / self.classes.end as f64 } else { own }
         };
         (0..self.margins.len()).map(share).collect()
     }
@@ -372,19 +362,19 @@ impl<'f> Estimates<'f> {
             let variance = self.variance(class, active).filter(|_| is_estimated)?;
             Some(Inference::new(coefficient, variance.sqrt(), self.confidence?))
         };
-        let Some(classes) = self.classes else {
-            return Estimate { one: Some(values[0]), inference: infer(1, values[0]), ..Estimate::default() };
+        let of_class = |class: usize| {
+            let shares = self.shares(class);
+            // The reference has no part in any margin, and no -0.
+            let parts = shares.iter().zip(values).map(|(share, v)| if *share == 0.0 { 0.0 } else { share * v });
+            parts.reduce(|sum, part| sum + part).unwrap_or(0.0)
         };
-        // With 0 added the reference has no -0.
-        let of_class =
-            |class: usize| self.shares(class).iter().zip(values).map(|(share, v)| share * v).sum::<f64>() + 0.0;
-        let several: Vec<f64> = (0..classes).map(of_class).collect();
-        let inferences = if self.confidence.is_none() {
-            Vec::new()
-        } else {
-            (0..classes).map(|class| infer(class, several[class])).collect()
-        };
-        Estimate { several, inferences, ..Estimate::default() }
+        let coefficients: Vec<f64> = self.classes.clone().map(of_class).collect();
+        if self.confidence.is_none() {
+            return (coefficients, Vec::new());
+        }
+        let of_class = self.classes.clone().zip(&coefficients);
+        let inference = of_class.map(|(class, coefficient)| infer(class, *coefficient)).collect();
+        (coefficients, inference)
     }
 
     /// The covariance of the estimates of the margins, the intercept of each first.
@@ -394,7 +384,7 @@ impl<'f> Estimates<'f> {
         let order = self.order();
         let name = |&(class, place): &(usize, Option<usize>)| {
             let name = place.map_or("(intercept)", |place| features[active[place]].name.as_str());
-            if self.classes.is_some() { format!("{}: {name}", classes[class]) } else { name.to_owned() }
+            if self.classes.len() > 1 { format!("{}: {name}", classes[class]) } else { name.to_owned() }
         };
         let row = |i: usize| (0..order.len()).map(|j| covariance.get(i, j)).collect();
         Some(Covariance {

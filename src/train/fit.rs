@@ -17,7 +17,6 @@ use crate::solve::{
 };
 use crate::standardize::{Coordinates, Standardized};
 use crate::train::existence::Evidence;
-use crate::train::inference::Covariance;
 use crate::train::{Curvature, ExactJob, Init, Job, Solver};
 use crate::wording::listed;
 
@@ -28,6 +27,17 @@ pub(super) struct Arithmetic {
     pub(super) bias: f64,
     /// Whether it sums in f32.
     pub(super) is_f32: bool,
+}
+
+/// The covariance of the estimates.
+pub(super) struct Covariance {
+    /// In the solver's coordinates.
+    pub(super) matrix: Symmetric,
+    /// A share of themselves that standard errors are off by, at most: by the sums of the Hessian, and by the distance of
+    /// the point from the optimum.
+    pub(super) relative_error: f64,
+    /// The mean loss without the factors of the classes, where they have some.
+    pub(super) loss: Option<f64>,
 }
 
 /// A fit in the solver's coordinates.

@@ -12,7 +12,7 @@ use crate::penalty::Penalized;
 use crate::solve::{Settings, largest_error};
 use crate::standardize::Standardized;
 use crate::train::Job;
-use crate::train::fit::{Arithmetic, Fit};
+use crate::train::fit::{Arithmetic, Covariance, Fit};
 
 /// Numbers of a table up to which the Hessian at the estimates is taken in double precision over the file.
 const FEW_CELLS: usize = 10_000_000;
@@ -35,17 +35,6 @@ const F64_ERROR: f64 = 1e-14;
 
 /// A share of a standard error that a Hessian in f32 may put it off by.
 const ENOUGH: f64 = 1e-4;
-
-/// The covariance of the estimates.
-pub(super) struct Covariance {
-    /// In the solver's coordinates.
-    pub(super) matrix: Symmetric,
-    /// A share of themselves that standard errors are off by, at most: by the sums of the Hessian, and by the distance of
-    /// the point from the optimum.
-    pub(super) relative_error: f64,
-    /// The mean loss without the factors of the classes, where they have some.
-    pub(super) loss: Option<f64>,
-}
 
 /// The covariance of the estimates of `fit`; `None` if the Hessian has no inverse.
 ///

@@ -536,9 +536,7 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
 
 /// An error if an estimate is beyond the range of doubles: written as `null`, it would predict nothing.
 fn check_range(model: &Model) -> Result<()> {
-    let is_beyond = |feature: &&FeatureInfo| {
-        feature.coefficient.iter().chain(&feature.coefficients).any(|coefficient| !coefficient.is_finite())
-    };
+    let is_beyond = |feature: &&FeatureInfo| feature.coefficients.iter().any(|coefficient| !coefficient.is_finite());
     match model.features.iter().find(is_beyond) {
         Some(FeatureInfo { name, scale, .. }) if model.training.status.has_estimates() => Err(Error::data(
             format!(

@@ -24,7 +24,7 @@ pub(crate) fn paths(text: &str, module: &[&str]) -> Result<Lexed, String> {
     Ok(lexed)
 }
 
-fn punct(token: Option<&TokenTree>) -> Option<char> {
+pub(crate) fn punct(token: Option<&TokenTree>) -> Option<char> {
     match token? {
         TokenTree::Punct(punct) => Some(punct.as_char()),
         _ => None,
@@ -38,7 +38,7 @@ pub(crate) fn ident(token: Option<&TokenTree>) -> Option<String> {
     }
 }
 
-fn group(token: Option<&TokenTree>, delimiter: Delimiter) -> Option<TokenStream> {
+pub(crate) fn group(token: Option<&TokenTree>, delimiter: Delimiter) -> Option<TokenStream> {
     match token? {
         TokenTree::Group(group) if group.delimiter() == delimiter => Some(group.stream()),
         _ => None,

@@ -4,6 +4,7 @@
 //! Tokens, not lines: a path counts wherever it stands, inside macros and derives too, and a mention in a
 //! comment or a string does not. `super::` and `self::` are followed to the module they mean.
 
+mod branches;
 mod circles;
 mod functions;
 mod lexer;
@@ -115,16 +116,16 @@ const MODULES: &[Module] = &[
             "metrics",
             "model",
             "penalty::PenaltyScale",
-            "sketch",
+            "profile",
             "solve::Status",
             "train::RunPlan",
             "wording",
         ],
     ),
     // What pictures need of the rows, counted while a model goes through them.
-    module("sketch", &["data", "logistic", "model", "vectors"]),
+    module("profile", &["data", "logistic", "model", "vectors"]),
     // A model goes through a table of its own accord: no device, no solver.
-    module("score", &["data", "error", "logistic", "metrics", "model", "monitor", "sketch", "wording"]),
+    module("score", &["data", "error", "logistic", "metrics", "model", "monitor", "profile", "wording"]),
     module("bench", &["backend", "data", "error", "monitor", "objective", "train"]),
     // The parts are put together once, for every caller.
     module(
@@ -163,7 +164,6 @@ const MODULES: &[Module] = &[
             "penalty",
             "report",
             "score",
-            "sketch",
             "solve",
             "standardize",
             "subsample",

@@ -8,10 +8,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::cli::progress::Progress;
-use crate::cli::{Global, NOT_CONVERGED, check_distinct, print};
+use crate::cli::{Global, NOT_CONVERGED, check_distinct, check_outputs, print};
 use crate::data::{Inputs, Request, Table, Wanted, check_parts};
 use crate::error::{Error, Result};
-use crate::model::Model;
 use crate::model::file::Pending;
 use crate::report;
 use crate::report::html::RowsFrom;
@@ -37,11 +36,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let table = Table::open_all(&arguments.data)?;
     global.tell_files(&table);
     job.request.references = references(&arguments.reference, &table)?;
-    for output in &outputs {
-        for file in &table.files {
-            check_distinct(&[("the data", &file.path), *output])?;
-        }
-    }
+    check_outputs(&table, &outputs)?;
     let monitor = Progress::new(global);
     // What is to be validated on is opened before the work too.
     let others = if arguments.valid.is_empty() {
@@ -92,14 +87,14 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     })?;
     model.training.command = std::env::args().collect();
     model.training.warnings.extend(unequal);
-    let (has_estimates, is_finite) = (model.training.status.has_estimates(), is_finite(&model));
+    let (has_estimates, is_finite) = (model.training.status.has_estimates(), model.is_finite());
     let wanted = |_: &Table| is_finite && (has_estimates || page.is_some());
     let mut measured = None;
     if let Some(table) = held_back.as_ref().filter(|table| wanted(table)) {
         let rows_from = arguments.split.map_or_else(|| table.name(), |part| format!("split {part}"));
         let found = Measured::new(&model, table, RowsFrom::Validation(rows_from.clone()), page.is_some(), &monitor)?;
         model.training.validation = has_estimates.then(|| validation(&found, rows_from));
-        model.training.warnings.extend(found.counts.warnings().map(|warning| format!("validation: {warning}")));
+        model.training.warnings.extend(found.found.counts.warnings().map(|warning| format!("validation: {warning}")));
         measured = Some(found);
     }
     let json = model.to_json();
@@ -159,11 +154,4 @@ fn check_held_back(table: &Table, request: &Request) -> Result<()> {
         &[],
     )
     .map(drop)
-}
-
-/// Whether the model gives every row a probability.
-fn is_finite(model: &Model) -> bool {
-    let intercepts = model.intercept.iter().chain(&model.intercepts);
-    let of_features = model.features.iter().flat_map(|feature| feature.coefficient.iter().chain(&feature.coefficients));
-    intercepts.chain(of_features).all(|coefficient| coefficient.is_finite())
 }

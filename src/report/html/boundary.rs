@@ -2,11 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::shape::{Axis, at_means};
+use super::axis::{Axis, at_means, points};
 use super::svg::{Frame, LABEL_WIDTH, Scale, figure, label, legend};
-use super::text::{count, percent, shortened};
+use super::text::{percent, shortened, some_rows};
 use crate::model::Model;
-use crate::sketch::Sketch;
+use crate::profile::Profile;
 
 const HEIGHT: f64 = 380.0;
 
@@ -44,11 +44,10 @@ fn crossing(polygon: &[(f64, f64)], f: impl Fn((f64, f64)) -> f64) -> Option<[(f
     }
 }
 
-pub(super) fn boundary(model: &Model, x: &Axis<'_>, y: &Axis<'_>, sketch: &Sketch) -> Markup {
+pub(super) fn boundary(model: &Model, x: &Axis<'_>, y: &Axis<'_>, profile: &Profile) -> Markup {
+    let at_means = at_means(model)[0];
     let margin = |(a, b): (f64, f64)| {
-        at_means(model)
-            + x.feature.coefficient() * (a - x.feature.mean)
-            + y.feature.coefficient() * (b - y.feature.mean)
+        at_means + x.feature.coefficients[0] * (a - x.feature.mean) + y.feature.coefficients[0] * (b - y.feature.mean)
     };
     let frame = Frame::new(
         Scale::linear(x.low, x.high),
@@ -78,14 +77,7 @@ pub(super) fn boundary(model: &Model, x: &Axis<'_>, y: &Axis<'_>, sketch: &Sketc
             names.push((x, y, percent(*level).replace(".0", "")));
         }
     }
-    let inside = |is_positive: bool| {
-        sketch
-            .points
-            .iter()
-            .filter(move |point| point.is_positive == is_positive)
-            .map(|point| (point.values[0], point.values[1]))
-            .filter(|(a, b)| (x.low..=x.high).contains(a) && (y.low..=y.high).contains(b))
-    };
+    let inside = |class: usize| points(profile, class, [x, y]);
     let band = |class: &str, polygon: Vec<(f64, f64)>| {
         html! { @if polygon.len() > 2 { path class={ "band " (class) } d={ (frame.path(polygon)) "Z" } {} } }
     };
@@ -94,23 +86,22 @@ pub(super) fn boundary(model: &Model, x: &Axis<'_>, y: &Axis<'_>, sketch: &Sketc
             @if level >= 0.5 { (band("a", clip(&corners, |point| margin(point) - odds(level)))) }
             @if level <= 0.5 { (band("b", clip(&corners, |point| odds(level) - margin(point)))) }
         }
-        (frame.dots(inside(false), "dots b"))
-        (frame.dots(inside(true), "dots a"))
+        (frame.dots(inside(0), "dots b"))
+        (frame.dots(inside(1), "dots a"))
         @for (level, ends) in &lines {
             @if (level - 0.5).abs() < 1e-9 { (frame.line(*ends, "ring")) } @else { (frame.line(*ends, "c")) }
         }
         @for (x, y, name) in &names { (label(*x, *y, "strong middle halo", name)) }
     };
     let [negative, positive] = model.label.two().map(|class| shortened(&class.to_string(), 30));
-    let points = inside(true).count() + inside(false).count();
-    let total: u64 = sketch.rows().iter().sum();
+    let shown = inside(1).count() + inside(0).count();
     let picture = html! {
         (legend(&[("a", &positive), ("b", &negative)]))
         (frame.picture("The boundary of the model", &marks))
     };
     let caption = html! {
         "Along each line the probability of " (positive) " is the same; the thick one, 50 %, is the boundary. Dots are "
-        @if (points as u64) < total { (count(points as f64)) " of the " (count(total as f64)) " rows." } @else { "the rows." }
+        (some_rows(shown, profile.rows)) "."
     };
     figure("The boundary", &picture, &caption)
 }

@@ -7,7 +7,7 @@ use super::text::{counted, shortened, significant};
 use super::{Page, RowsFrom};
 use crate::model::Model;
 use crate::penalty::PenaltyScale;
-use crate::sketch::{Loss, Minimum};
+use crate::profile::{Loss, Minimum};
 
 const HEIGHT: f64 = 360.0;
 
@@ -120,7 +120,7 @@ fn objective(page: &Page<'_>) -> Option<Loss> {
         PenaltyScale::Standardized => training.l2,
         PenaltyScale::Original => training.l2 / features[0].scale / features[0].scale,
     };
-    Some(quality.sketch.loss.as_ref()?.loss()?.penalized(penalty))
+    Some(quality.profile.two.as_ref()?.loss.as_ref()?.loss()?.penalized(penalty))
 }
 
 /// The way without points that nobody could tell apart.

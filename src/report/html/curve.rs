@@ -2,12 +2,12 @@
 
 use maud::{Markup, html};
 
-use super::shape::{Axis, at_means, of_weighted};
+use super::axis::{Axis, at_means, of_weighted};
 use super::svg::{Frame, LABEL_WIDTH, Scale, Tick, figure, legend};
-use super::text::{count, fixed, shortened, significant};
+use super::text::{count, fixed, name, shortened, significant};
 use crate::logistic::sigmoid;
 use crate::model::Model;
-use crate::sketch::Sketch;
+use crate::profile::Profile;
 
 const HEIGHT: f64 = 300.0;
 
@@ -26,28 +26,32 @@ pub(super) fn wilson(hits: f64, rows: f64) -> [f64; 2] {
     [middle - half, middle + half].map(|x| x / (1.0 + Z * Z / rows))
 }
 
-pub(super) fn curve(model: &Model, axis: &Axis<'_>, sketch: &Sketch, positive: &str) -> Markup {
+pub(super) fn curve(model: &Model, axis: &Axis<'_>, profile: &Profile) -> Markup {
     let feature = axis.feature;
-    let probability = |x: f64| sigmoid(at_means(model) + feature.coefficient() * (x - feature.mean));
+    let at_means = at_means(model)[0];
+    let probability = |x: f64| sigmoid(at_means + feature.coefficients[0] * (x - feature.mean));
     let ticks = [0.0, 0.25, 0.5, 0.75, 1.0].map(|at| Tick { at, label: fixed(at, 2) }).to_vec();
     let x = Scale::linear(axis.low, axis.high);
     let frame = Frame::with_ticks(
         x,
         Scale::linear(-MARGIN, 1.0 + MARGIN),
         HEIGHT,
-        [&axis.label(LABEL_WIDTH), &format!("probability of {}", shortened(positive, 30))],
+        [
+            &axis.label(LABEL_WIDTH),
+            &format!("probability of {}", shortened(&name(&model.label.two()[1].to_string()), 30)),
+        ],
         [x.ticks(6), ticks],
     );
-    let most = axis.bins.iter().map(|(.., rows)| rows[0] + rows[1]).max().unwrap_or(1) as f64;
+    let most = axis.most() as f64;
     let observed = axis
         .bins
         .iter()
-        .filter(|(.., rows)| rows[0] + rows[1] > 0)
-        .map(|(from, to, rows)| (f64::midpoint(*from, *to), rows[1] as f64, (rows[0] + rows[1]) as f64));
+        .filter(|bin| bin.total() > 0)
+        .map(|bin| (f64::midpoint(bin.from, bin.to), bin.rows[1] as f64, bin.total() as f64));
     // Spread by the golden ratio: neighbours never lie on each other.
-    let rows_of = |is_positive: bool| {
-        let base = if is_positive { 1.025 } else { -MARGIN };
-        let of_class = sketch.points.iter().filter(move |point| point.is_positive == is_positive);
+    let rows_of = |class: usize| {
+        let base = if class == 1 { 1.025 } else { -MARGIN };
+        let of_class = profile.points.iter().filter(move |point| point.slot == class);
         (0_u32..).zip(of_class).filter_map(move |(k, point)| {
             let jitter = (MARGIN - 0.025) * (f64::from(k) * 0.618_034).fract();
             (axis.low..=axis.high).contains(&point.values[0]).then_some((point.values[0], base + jitter))
@@ -55,8 +59,8 @@ pub(super) fn curve(model: &Model, axis: &Axis<'_>, sketch: &Sketch, positive: &
     };
     let marks = html! {
         g style="stroke-opacity:.45" {
-            (frame.dots(rows_of(true), "dots a thin"))
-            (frame.dots(rows_of(false), "dots b thin"))
+            (frame.dots(rows_of(1), "dots a thin"))
+            (frame.dots(rows_of(0), "dots b thin"))
         }
         @for (x, hits, rows) in observed.clone() {
             @let [low, high] = wilson(hits, rows);
@@ -67,7 +71,7 @@ pub(super) fn curve(model: &Model, axis: &Axis<'_>, sketch: &Sketch, positive: &
             (frame.dot(x, hits / rows, 2.0 + 4.0 * (rows / most).sqrt(), "dot c", &format!("{} of {} rows: {}", count(hits), count(rows), fixed(hits / rows, 4))))
         }
     };
-    let half = feature.mean - at_means(model) / feature.coefficient();
+    let half = feature.mean - at_means / feature.coefficients[0];
     let [negative, positive_class] = model.label.two().map(|class| shortened(&class.to_string(), 24));
     let picture = html! {
         (legend(&[("a", &format!("the model, and rows that are {positive_class}")), ("b", &format!("rows that are {negative}")), ("c", "observed shares")]))

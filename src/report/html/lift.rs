@@ -4,12 +4,11 @@ use maud::{Markup, html};
 
 use super::svg::{Frame, Px, Scale, Tick, figure, label};
 use super::text::{Figure, fixed, percent, shortened};
-use crate::metrics::Metrics;
+use crate::metrics::LiftRow;
 
 const HEIGHT: f64 = 300.0;
 
-pub(super) fn lift(metrics: &Metrics, positive: &str, is_weighted: bool) -> Markup {
-    let rows = &metrics.lift;
+pub(super) fn lift(rows: &[LiftRow], positive: &str, is_weighted: bool) -> Markup {
     let highest = rows.iter().map(|row| row.lift).fold(1.0, f64::max);
     let y = Scale::linear(0.0, highest).nice(4);
     let x = Scale::linear(0.5, rows.len() as f64 + 0.5);

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::svg::{Frame, Scale, figure, legend};
 use super::text::{count, percent, shortened};
 use crate::logistic::softplus;
-use crate::sketch::Sketch;
+use crate::profile::TwoClasses;
 
 const HEIGHT: f64 = 190.0;
 
@@ -15,19 +15,14 @@ const BARS: usize = 48;
 const FARTHEST: f64 = 12.0;
 
 /// `classes` are the negative one and the positive one.
-pub(super) fn margins(sketch: &Sketch, classes: &[String; 2], is_weighted: bool) -> Markup {
-    let rows = sketch.rows();
+pub(super) fn margins(two: &TwoClasses, classes: &[String; 2], is_weighted: bool) -> Markup {
+    let rows = two.rows();
     let total = rows[0] + rows[1];
     // All but two in a thousand of the rows, the same on both sides, so that the curves can be compared.
     let mut farthest = 1.0_f64;
     let mut so_far = 0;
-    for (low, high) in sketch
-        .margins
-        .bins()
-        .rev()
-        .zip(sketch.margins.bins())
-        .map(|(a, b)| (b, a))
-        .take(sketch.margins.bins().len() / 2)
+    for (low, high) in
+        two.margins.bins().rev().zip(two.margins.bins()).map(|(a, b)| (b, a)).take(two.margins.bins().len() / 2)
     {
         so_far += low.2.iter().chain(&high.2).sum::<u64>();
         if so_far as f64 > 0.002 * total as f64 {
@@ -47,8 +42,8 @@ pub(super) fn margins(sketch: &Sketch, classes: &[String; 2], is_weighted: bool)
         points
     };
     // Neighbouring bins together, so that there are about as many as bars.
-    let bins: Vec<_> = sketch.margins.bins().collect();
-    let together = ((2.0 * farthest / sketch.margins.width() / BARS as f64).round() as usize).max(1);
+    let bins: Vec<_> = two.margins.bins().collect();
+    let together = ((2.0 * farthest / two.margins.width() / BARS as f64).round() as usize).max(1);
     let half = bins.len() / 2;
     let first = half % together;
     let bars: Vec<(f64, f64, [u64; 2])> = bins[first..]

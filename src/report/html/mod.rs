@@ -3,23 +3,31 @@
 //! Numbers stand in `data` elements: the text is for the reader, `value` has all digits and `data-place` says where the
 //! JSON of the model (`model/training/loss`), of the metrics (`quality/auc/value`) or of a line of `--history`
 //! (`history/1/search/slope`) has the same number.
+//!
+//! Two classes and several have one page. Where they differ it is in words, and in pictures that one of them cannot have: two
+//! classes lie along a line, and several are told apart by marks.
 
+mod axis;
 mod boundary;
 mod calibration;
-pub mod classes;
 mod coefficients;
 mod confusion;
 mod contours;
 mod curve;
+mod curves;
 mod descent;
 mod effects;
+mod levels;
 mod lift;
+mod losses;
 mod margins;
+mod marks;
+mod pictures;
 mod quality;
 mod ranking;
+mod regions;
 mod scores;
 mod search;
-mod shape;
 mod style;
 mod summary;
 mod surface;
@@ -30,8 +38,9 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::metrics::Metrics;
 use crate::model::{Model, Training};
-use crate::sketch::Sketch;
+use crate::profile::Profile;
 use crate::wording::command;
+use marks::Marks;
 
 /// What a page is about.
 pub struct Page<'p> {
@@ -50,7 +59,7 @@ pub struct Quality<'p> {
     /// The figures.
     pub metrics: &'p Metrics,
     /// The rows themselves, as far as pictures need them.
-    pub sketch: &'p Sketch,
+    pub profile: &'p Profile,
     /// Which rows.
     pub rows: RowsFrom,
     /// The column of weights by which the rows count, if they do.
@@ -127,38 +136,56 @@ pub struct Trial {
 impl Page<'_> {
     /// The page.
     pub fn to_html(&self) -> String {
-        let title = text::name(&format!("{} = {}", self.model.label.column, self.model.label.two()[1]));
+        let label = &self.model.label;
+        let marks = Marks::new(self.model);
+        let (title, sheets): (_, &[&str]) = match self.model.softmax() {
+            None => (text::name(&format!("{} = {}", label.column, label.two()[1])), &[style::SHEET]),
+            Some(_) => (format!("Classes of {}", text::name(&label.column)), &[style::SHEET, style::SHEET_OF_CLASSES]),
+        };
         let parts = html! {
-            (summary::summary(self))
-            @if let Some(quality) = self.quality.as_ref().filter(|_| !self.model.features.is_empty()) { (shape::section(self.model, quality)) }
-            (coefficients::coefficients(self.model))
-            @if let Some(quality) = &self.quality { (quality::section(self, quality)) }
+            (summary::summary(self, &marks))
+            @if let Some(quality) = self.quality.as_ref().filter(|_| !self.model.features.is_empty()) { (pictures::section(self.model, quality, &marks)) }
+            (coefficients::coefficients(self.model, &marks))
+            @if let Some(quality) = &self.quality { (quality::section(self, quality, &marks)) }
             (self.cost())
         };
-        whole(&title, &[style::SHEET], &parts, &self.model.training)
+        whole(&title, sheets, &parts, &self.model.training)
     }
 
     /// What is minimised, and how that went.
     fn cost(&self) -> Markup {
         let training = &self.model.training;
-        let classes = self.model.label.two().map(|class| text::name(&class.to_string()));
+        let is_binary = self.model.softmax().is_none();
+        // What several classes find in closed form has no way.
+        let steps = if is_binary || self.model.generative.is_none() { self.steps } else { &[] };
+        // One margin is one line, and of one number a plane.
+        let search = if is_binary { search::search(steps, training.l2 > 0.0) } else { None };
+        let contours = if is_binary { contours::contours(self) } else { None };
+        let losses = self.quality.as_ref().map(|Quality { profile, weight, .. }| match &profile.two {
+            Some(two) => {
+                let classes = self.model.label.two().map(|class| text::name(&class.to_string()));
+                margins::margins(two, &classes, weight.is_some())
+            }
+            None => losses::losses(profile),
+        });
         html! {
-            @if self.quality.is_some() || !self.steps.is_empty() {
+            @if losses.is_some() || !steps.is_empty() {
                 section id="cost" {
-                    h2 { "The cost and the way down" }
+                    h2 { @if is_binary || !steps.is_empty() { "The cost and the way down" } @else { "The cost" } }
                     div class="figures" {
-                        @let search = search::search(self.steps, training.l2 > 0.0);
-                        @let contours = contours::contours(self);
-                        @if self.quality.is_some() || search.is_some() {
+                        // The pictures of two classes stand above one another.
+                        @if !is_binary {
+                            @if let Some(losses) = &losses { (losses) }
+                        } @else if losses.is_some() || search.is_some() {
                             div class="column" {
-                                @if let Some(quality) = &self.quality { (margins::margins(quality.sketch, &classes, quality.weight.is_some())) }
+                                @if let Some(losses) = &losses { (losses) }
                                 @if let Some(picture) = contours.as_ref().or(search.as_ref()) { (picture) }
                             }
                         }
-                        @if !self.steps.is_empty() {
+                        @if !steps.is_empty() {
                             div class="column" {
-                                (descent::loss(self.steps, training.l2 > 0.0, self.starts_empty))
-                                @if let Some(distance) = descent::distance(self.steps, training.tolerance, training.gradient_tolerance) { (distance) }
+                                (descent::loss(steps, training.l2 > 0.0, self.starts_empty))
+                                @if let Some(distance) = descent::distance(steps, training.tolerance, training.gradient_tolerance) { (distance) }
                                 @if let (Some(_), Some(search)) = (&contours, &search) { (search) }
                             }
                         }

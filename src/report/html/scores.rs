@@ -4,25 +4,22 @@ use maud::{Markup, html};
 
 use super::svg::{Frame, Scale, figure, legend};
 use super::text::{count, shortened};
-use crate::sketch::Sketch;
+use crate::profile::TwoClasses;
 
 const HEIGHT: f64 = 300.0;
 
 /// `classes` are the negative one and the positive one.
 pub(super) fn scores(
-    sketch: &Sketch,
+    two: &TwoClasses,
     threshold: f64,
     classes: &[String; 2],
     positive: &str,
     is_weighted: bool,
 ) -> Markup {
-    let rows = sketch.rows();
+    let rows = two.rows();
     // Pairs of bins: half as many are calmer to look at.
-    let bins: Vec<[u64; 2]> = sketch
-        .probabilities
-        .chunks(2)
-        .map(|pair| [0, 1].map(|class| pair.iter().map(|bin| bin[class]).sum()))
-        .collect();
+    let bins: Vec<[u64; 2]> =
+        two.probabilities.chunks(2).map(|pair| [0, 1].map(|class| pair.iter().map(|bin| bin[class]).sum())).collect();
     let share = |class: usize, bin: &[u64; 2]| bin[class] as f64 / rows[class].max(1) as f64;
     let highest = bins.iter().flat_map(|bin| [share(0, bin), share(1, bin)]).fold(0.0, f64::max);
     let frame = Frame::new(

@@ -1,45 +1,68 @@
-//! The first screen: what was fitted to what, how the run ended, and what it cost.
+//! The first screen: what was fitted to what, the classes, how the run ended, and what it cost.
 
 use maud::{Markup, Render, html};
 
-use super::text::{Figure, counted, name, percent, seconds, significant};
+use super::marks::Marks;
+use super::text::{Figure, count, counted, name, percent, seconds, significant};
 use super::{Page, RowsFrom};
 use crate::model::{Model, Training};
+use crate::profile::Apart;
 use crate::solve::Status;
 
-pub(super) fn summary(page: &Page<'_>) -> Markup {
+/// Classes whose rows are shown.
+const SHOWN: usize = 12;
+
+pub(super) fn summary(page: &Page<'_>, marks: &Marks) -> Markup {
     let Page { model, quality, .. } = page;
     let training = &model.training;
-    let [negative, positive] = model.label.two().map(|class| name(&class.to_string()));
+    let is_binary = model.softmax().is_none();
     let columns = model.columns().count();
+    let last = model.label.classes.len() - 1;
+    let [negative, positive] = [0, last].map(|class| name(&model.label.classes[class].to_string()));
     html! {
         header {
             p class="over" {
-                @match quality.as_ref().map(|quality| &quality.rows) {
-                    Some(RowsFrom::Evaluated(files)) => { "A logistic regression, evaluated on " (name(files)) }
-                    _ => "A logistic regression",
-                }
+                @if is_binary { "A logistic regression" }
+                @else if model.generative.is_some() { "Gaussian classes with one covariance (linear discriminant analysis)" }
+                @else { "A multinomial logistic regression" }
+                @if let Some(RowsFrom::Evaluated(files)) = quality.as_ref().map(|quality| &quality.rows) { ", evaluated on " (name(files)) }
             }
-            h1 { "The probability of " (name(&model.label.column)) " = " (positive) }
+            h1 {
+                @if is_binary { "The probability of " (name(&model.label.column)) " = " (positive) }
+                @else { "The probabilities of the " (count(model.label.classes.len() as f64)) " classes of " (name(&model.label.column)) }
+            }
             p class="under" {
-                @if columns == 0 {
-                    "The model has no columns: all rows have the log odds of " (positive) " against " (negative) " of the intercept alone" @if model.offset.is_some() { ", and their offset" } "."
-                } @else {
+                @if columns > 0 {
                     "The model adds up " (counted(columns as u64, "column"))
                     @if columns != model.features.len() { " (" (counted(model.features.len() as u64, "feature")) ")" }
-                    " to the log odds of " (positive) " against " (negative) "."
+                    @if is_binary { " to the log odds of " (positive) " against " (negative) "." }
+                    @else { " to a margin for each class; the softmax of the margins are the probabilities." }
+                } @else if is_binary {
+                    "The model has no columns: all rows have the log odds of " (positive) " against " (negative) " of the intercept alone" @if model.offset.is_some() { ", and their offset" } "."
+                } @else {
+                    "The model has no columns: all rows have the probabilities of the intercepts alone."
                 }
             }
         }
-        (verdict(training))
-        (tiles(page))
+        @if !is_binary && model.generative.is_some() { (closed_form()) } @else { (verdict(training)) }
+        (tiles(page, is_binary))
+        @if !is_binary { (classes(model, marks)) (identification(model, marks)) }
         (said(training, quality.as_ref().map_or(&[], |quality| &quality.warnings)))
         (cost(model))
     }
 }
 
+fn closed_form() -> Markup {
+    html! {
+        div class="verdict" {
+            p { strong { "In closed form" } ": the likelihood of columns and classes together has its maximum here." }
+            p class="soft" { "The coefficients follow from the means of the classes and from the covariance within them, and hold as far as the columns of each class are Gaussian with that covariance." }
+        }
+    }
+}
+
 /// What the user should know: of the training, and of the rows that the model was looked at with.
-pub(super) fn said(training: &Training, of_rows: &[String]) -> Markup {
+fn said(training: &Training, of_rows: &[String]) -> Markup {
     let warnings = || training.warnings.iter().filter(|warning| !is_verdict(training, warning)).chain(of_rows);
     html! {
         @if warnings().next().is_some() || !training.notes.is_empty() {
@@ -52,7 +75,7 @@ pub(super) fn said(training: &Training, of_rows: &[String]) -> Markup {
 }
 
 /// How the run stopped, and what that means.
-pub(super) fn verdict(training: &Training) -> Markup {
+fn verdict(training: &Training) -> Markup {
     let status = training.status;
     let word = match status {
         Status::Converged => "Converged",
@@ -101,29 +124,33 @@ fn sentence(text: &str) -> String {
 }
 
 /// A number and what it is.
-pub(super) fn tile(value: &impl Render, text: &impl Render) -> Markup {
+fn tile(value: &impl Render, text: &impl Render) -> Markup {
     html! { div { b { (value) } span { (text) } } }
 }
 
-fn tiles(page: &Page<'_>) -> Markup {
-    let training = &page.model.training;
-    let share = training.positives.unwrap_or(0) as f64 / training.rows as f64;
+fn tiles(page: &Page<'_>, is_binary: bool) -> Markup {
+    let Page { model, quality, .. } = page;
+    let training = &model.training;
     html! {
         div class="tiles" {
             (tile(&Figure::count("model/training/rows", training.rows as f64), &"rows of training"))
-            (tile(
-                &percent(share),
-                &html! { (Figure::count("model/training/positives", training.positives.unwrap_or(0) as f64)) " rows are " (name(&page.model.label.two()[1].to_string())) },
-            ))
+            @if is_binary {
+                @let positives = training.positives.unwrap_or(0) as f64;
+                (tile(
+                    &percent(positives / training.rows as f64),
+                    &html! { (Figure::count("model/training/positives", positives)) " rows are " (name(&model.label.two()[1].to_string())) },
+                ))
+            }
             (tile(&Figure::new("model/training/loss", training.loss, 4), &"mean loss in training, in nats"))
-            @if let Some(quality) = &page.quality {
+            @if let Some(quality) = quality {
                 @let of = quality.rows.of();
                 @if let Some(auc) = quality.metrics.auc {
-                    (tile(&Figure::fixed("quality/auc/value", auc.value, 4), &html! { "AUC " (of) }))
+                    @let (place, what) = if is_binary { ("quality/auc/value", "AUC ") } else { ("quality/macro_auc/value", "macro AUC ") };
+                    (tile(&Figure::fixed(place, auc.value, 4), &html! { (what) (of) }))
                 }
                 (tile(
                     &Figure::fixed("quality/accuracy", quality.metrics.accuracy, 4),
-                    &html! { "accuracy " (of) ", at a threshold of " (quality.metrics.confusion.threshold) },
+                    &html! { "accuracy " (of) @if let Some(confusion) = quality.metrics.at_threshold { ", at a threshold of " (confusion.threshold) } },
                 ))
             }
             (tile(&seconds(training.seconds.total), &"from the file to the model"))
@@ -131,7 +158,57 @@ fn tiles(page: &Page<'_>) -> Markup {
     }
 }
 
-pub(super) fn cost(model: &Model) -> Markup {
+/// The classes with their rows, and with their priors where the model has some.
+fn classes(model: &Model, marks: &Marks) -> Markup {
+    let rows = &model.training.class_rows;
+    let total = rows.iter().sum::<u64>().max(1) as f64;
+    let share = |class: usize| rows[class] as f64 / total;
+    let most = (0..rows.len()).map(share).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
+    let shown = Apart::largest(model, SHOWN);
+    let more = rows.len().saturating_sub(shown.len());
+    let priors = model.generative.as_ref().map(|generative| &generative.priors);
+    html! {
+        @if rows.len() == model.label.classes.len() {
+            table class="forest bars" {
+                @for class in shown {
+                    tr {
+                        th scope="row" { (marks.named(class, 60)) }
+                        td {
+                            svg class="strip" height="22" aria-hidden="true" {
+                                rect class={ "share " (marks.colour(marks.apart.slot(class))) } x="0" y="5" height="12" rx="1" width=(format!("{:.2}%", 100.0 * share(class) / most)) {}
+                            }
+                        }
+                        td {
+                            (Figure::count(format!("model/training/class_rows/{class}"), rows[class] as f64))
+                            @match priors.and_then(|priors| priors.get(class)) {
+                                Some(prior) => { ", prior " (Figure::fixed(format!("model/generative/priors/{class}"), *prior, 4)) }
+                                None => { " rows, " (percent(share(class))) }
+                            }
+                        }
+                    }
+                }
+            }
+            @if more > 0 {
+                p class="soft" { "The " (SHOWN) " classes with most rows; " (count(more as f64)) " more." }
+            }
+        }
+    }
+}
+
+/// What makes the coefficients unique.
+fn identification(model: &Model, marks: &Marks) -> Markup {
+    html! {
+        p class="soft" {
+            @match model.training.identification.as_deref() {
+                Some("centred") => "The coefficients of a column add up to 0 over the classes, so each is against the average of the classes.",
+                Some("reference") | None => { "The coefficients of " (marks.name(0, 60)) " are 0: a margin is the log odds of its class against that one." }
+                Some(other) => { "The coefficients are made unique by: " (name(other)) "." }
+            }
+        }
+    }
+}
+
+fn cost(model: &Model) -> Markup {
     let training = &model.training;
     let passes = training.passes;
     let times = training.seconds;

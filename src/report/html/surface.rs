@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
+use super::axis::{Axis, at_means};
 use super::boundary::clip;
-use super::shape::{Axis, at_means};
 use super::svg::{Frame, LABEL_WIDTH, Px, Scale, WIDTH, figure, label, legend};
 use super::text::{percent, shortened};
 use crate::logistic::sigmoid;
@@ -42,7 +42,7 @@ struct Side<'a, 'm> {
 
 impl<'a, 'm> Side<'a, 'm> {
     fn new(axis: &'a Axis<'m>) -> Self {
-        Self { axis, rises: axis.feature.coefficient() >= 0.0 }
+        Self { axis, rises: axis.feature.coefficients[0] >= 0.0 }
     }
 
     /// The column's value at a share of the way from the nearest corner.
@@ -57,13 +57,14 @@ impl<'a, 'm> Side<'a, 'm> {
     }
 
     fn margin(&self, share: f64) -> f64 {
-        self.axis.feature.coefficient() * (self.at(share) - self.axis.feature.mean)
+        self.axis.feature.coefficients[0] * (self.at(share) - self.axis.feature.mean)
     }
 }
 
 pub(super) fn surface(model: &Model, x: &Axis<'_>, y: &Axis<'_>) -> Markup {
     let [right, left] = [Side::new(x), Side::new(y)];
-    let margin = |(u, v): (f64, f64)| at_means(model) + right.margin(u) + left.margin(v);
+    let at_means = at_means(model)[0];
+    let margin = |(u, v): (f64, f64)| at_means + right.margin(u) + left.margin(v);
     let at = |point: (f64, f64)| project(point, sigmoid(margin(point)));
     let square = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)];
     // The squares, cut where the surface goes through one half, by their side and shade.

@@ -336,6 +336,33 @@ pub(super) fn label(x: f64, y: f64, class: &str, text: &str) -> Markup {
 /// Characters of an axis' name that have room.
 pub(super) const LABEL_WIDTH: usize = 56;
 
+/// The last row of a table whose rows have a strip of SVG each: the axis from `edge` to `edge`, in percent, and its name.
+pub(super) fn strip_axis(
+    edge: f64,
+    ticks: Vec<Tick>,
+    at: impl Fn(f64) -> String,
+    name: &str,
+    beside: &Markup,
+) -> Markup {
+    html! {
+        tr {
+            th {}
+            td {
+                svg class="strip" height="40" aria-hidden="true" {
+                    line class="axis" x1={ (edge) "%" } x2={ (100.0 - edge) "%" } y1="1" y2="1" {}
+                    @for tick in ticks {
+                        @let x = at(tick.at);
+                        line class="axis" x1=(x) x2=(x) y1="1" y2="5" {}
+                        text class="tick middle" x=(x) y="19" { (tick.label) }
+                    }
+                    text class="name middle" x="50%" y="36" { (name) }
+                }
+            }
+            (beside)
+        }
+    }
+}
+
 /// A picture with its title and a sentence on what is seen.
 pub(super) fn figure(title: &str, picture: &Markup, caption: &Markup) -> Markup {
     html! {

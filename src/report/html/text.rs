@@ -8,7 +8,7 @@ use maud::{Markup, Render, html};
 use crate::wording::plural;
 
 /// Characters of a name that a page shows.
-const NAME_WIDTH: usize = 100;
+pub(super) const NAME_WIDTH: usize = 100;
 
 /// A number of the run. The page shows some digits of it and holds all, with the place where the JSON has it.
 pub(super) struct Figure {
@@ -136,6 +136,15 @@ pub(super) fn counted(n: u64, noun: &str) -> String {
     format!("{} {}", count(n as f64), plural(n, noun))
 }
 
+/// The rows that a picture shows as points.
+pub(super) fn some_rows(shown: usize, all: u64) -> String {
+    if (shown as u64) < all {
+        format!("{} of the {} rows", count(shown as f64), count(all as f64))
+    } else {
+        "the rows".into()
+    }
+}
+
 /// Seconds with three digits at most.
 pub(super) fn seconds(s: f64) -> String {
     if s < 0.001 { "< 0.001 s".into() } else { format!("{} s", fixed(s, if s < 10.0 { 3 } else { 1 })) }
@@ -144,6 +153,12 @@ pub(super) fn seconds(s: f64) -> String {
 /// A name, cut in its middle where it is very long, since names often differ at either end.
 pub(super) fn name(text: &str) -> String {
     shortened(text, NAME_WIDTH)
+}
+
+/// A level beside the name of its column, of at most `width` characters, from the name of its feature.
+pub(super) fn level_name(feature: &str, column: &str, width: usize) -> String {
+    let level = feature.strip_prefix(column).and_then(|rest| rest.strip_prefix('=')).unwrap_or(feature);
+    if level.is_empty() { "(empty)".into() } else { shortened(level, width) }
 }
 
 /// At most `width` characters, of them the last third from the end.

@@ -2,25 +2,25 @@
 
 use maud::{Markup, html};
 
-use super::super::svg::{Frame, Scale, Tick, figure, legend};
-use super::super::text::{count, fixed, percent};
-use crate::sketch::classes::ClassSketch;
+use super::svg::{Frame, Scale, Tick, figure, legend};
+use super::text::{count, fixed, percent};
+use crate::profile::Profile;
 
 const HEIGHT: f64 = 190.0;
 
 /// The lowest probability to which the curve is drawn.
 const LOWEST: f64 = 0.01;
 
-pub(super) fn losses(sketch: &ClassSketch) -> Markup {
+pub(super) fn losses(profile: &Profile) -> Markup {
     let x = Scale::linear(0.0, 1.0);
-    let rows = sketch.rows();
-    let loss: f64 = sketch.own.iter().map(|own| own.loss()).sum();
+    let rows = profile.rows;
+    let loss: f64 = profile.own.iter().map(|own| own.loss()).sum();
     let shares = |of: &dyn Fn(usize) -> f64| -> Vec<(f64, f64, f64)> {
-        let edge = |bin: usize| bin as f64 / sketch.own.len() as f64;
-        (0..sketch.own.len()).map(|bin| (edge(bin), edge(bin + 1), of(bin))).collect()
+        let edge = |bin: usize| bin as f64 / profile.own.len() as f64;
+        (0..profile.own.len()).map(|bin| (edge(bin), edge(bin + 1), of(bin))).collect()
     };
-    let of_rows = shares(&|bin| sketch.own[bin].rows as f64 / rows.max(1) as f64);
-    let of_loss = shares(&|bin| if loss > 0.0 { sketch.own[bin].loss() / loss } else { 0.0 });
+    let of_rows = shares(&|bin| profile.own[bin].rows as f64 / rows.max(1) as f64);
+    let of_loss = shares(&|bin| if loss > 0.0 { profile.own[bin].loss() / loss } else { 0.0 });
     let highest = of_rows.iter().chain(&of_loss).map(|(.., share)| *share).fold(0.0, f64::max);
     let below = Frame::new(
         x,
@@ -46,7 +46,7 @@ pub(super) fn losses(sketch: &ClassSketch) -> Markup {
         (below.stairs(&of_rows, "area a"))
         (below.stairs(&of_loss, "area b"))
     };
-    let half = sketch.own.len() / 2;
+    let half = profile.own.len() / 2;
     let [rows_below, loss_below] =
         [&of_rows, &of_loss].map(|shares| shares[..half].iter().map(|(.., share)| share).sum::<f64>());
     let picture = html! {

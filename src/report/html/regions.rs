@@ -4,13 +4,13 @@ use std::f64::consts::TAU;
 
 use maud::{Markup, html};
 
-use super::super::boundary::clip;
-use super::super::svg::{Frame, Scale, figure, label};
-use super::super::text::count;
-use super::axis::{Axis, at_means};
+use super::axis::{Axis, at_means, points};
+use super::boundary::clip;
 use super::marks::Marks;
+use super::svg::{Frame, LABEL_WIDTH, Scale, figure, label};
+use super::text::{count, some_rows};
 use crate::model::Model;
-use crate::sketch::classes::ClassSketch;
+use crate::profile::Profile;
 
 const HEIGHT: f64 = 400.0;
 
@@ -145,9 +145,15 @@ fn centre(polygon: &[Place]) -> (Place, f64) {
     if area.abs() > 0.0 { ((x / area, y / area), area.abs()) } else { ((0.5, 0.5), 0.0) }
 }
 
-pub(super) fn regions(model: &Model, x: &Axis<'_>, y: &Axis<'_>, sketch: &ClassSketch, marks: &Marks) -> Markup {
+pub(super) fn regions(model: &Model, x: &Axis<'_>, y: &Axis<'_>, profile: &Profile, marks: &Marks) -> Markup {
     let planes = Planes::new(model, x, y);
-    let frame = Frame::new(Scale::linear(x.low, x.high), Scale::linear(y.low, y.high), HEIGHT, &x.label(), &y.label());
+    let frame = Frame::new(
+        Scale::linear(x.low, x.high),
+        Scale::linear(y.low, y.high),
+        HEIGHT,
+        &x.label(LABEL_WIDTH),
+        &y.label(LABEL_WIDTH),
+    );
     let in_numbers = |(a, b): &Place| (x.low + a * (x.high - x.low), y.low + b * (y.high - y.low));
     let outline = |polygon: &[Place]| frame.path(polygon.iter().map(in_numbers)) + "Z";
     let found: Vec<(usize, Vec<Place>)> = (0..model.label.classes.len())
@@ -172,11 +178,7 @@ pub(super) fn regions(model: &Model, x: &Axis<'_>, y: &Axis<'_>, sketch: &ClassS
             }
         }
     }
-    let is_inside = |(a, b): &Place| (x.low..=x.high).contains(a) && (y.low..=y.high).contains(b);
-    let points = |slot: usize| {
-        let of_slot = sketch.points.iter().filter(move |point| point.slot == slot);
-        of_slot.map(|point| (point.values[0], point.values[1])).filter(is_inside)
-    };
+    let inside = |slot: usize| points(profile, slot, [x, y]);
     let picture = html! {
         @for (class, slot, region) in drawn() {
             path class={ "region " (marks.colour(slot)) } d=(outline(region)) {}
@@ -188,13 +190,13 @@ pub(super) fn regions(model: &Model, x: &Axis<'_>, y: &Axis<'_>, sketch: &ClassS
             }
         }
         @for (_, _, region) in drawn() { path class="edge" d=(outline(region)) {} }
-        @for slot in marks.slots().rev() { (marks.marks(slot, points(slot).map(|(a, b)| (frame.x.at(a), frame.y.at(b))))) }
+        @for slot in marks.slots().rev() { (marks.marks(slot, inside(slot).map(|(a, b)| (frame.x.at(a), frame.y.at(b))))) }
         @for (x, y, name) in &names { (label(*x, *y, "strong middle halo", name)) }
     };
-    let shown: usize = marks.slots().map(|slot| points(slot).count()).sum();
+    let shown: usize = marks.slots().map(|slot| inside(slot).count()).sum();
     let caption = html! {
         "In each region its class is the likeliest; the deeper its colour, the likelier: from 50 %, 75 % and 95 % on. Marks are "
-        @if (shown as u64) < sketch.rows() { (count(shown as f64)) " of the " (count(sketch.rows() as f64)) " rows" } @else { "the rows" }
+        (some_rows(shown, profile.rows))
         ", by the class that they were."
         @let without = model.label.classes.len() - found.len();
         @if without > 0 { " " (count(without as f64)) (if without == 1 { " class is" } else { " classes are" }) " nowhere the likeliest here." }

@@ -2,11 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::super::curve::wilson;
-use super::super::svg::{Frame, Px, Scale, figure};
-use super::super::text::{count, fixed, shortened, significant};
 use super::axis::{Axis, at_means, probabilities};
+use super::curve::wilson;
 use super::marks::Marks;
+use super::svg::{Frame, LABEL_WIDTH, Px, Scale, figure};
+use super::text::{count, fixed, shortened, significant};
 use crate::model::Model;
 
 const HEIGHT: f64 = 220.0;
@@ -90,7 +90,7 @@ fn ranges(lines: &Lines, axis: &Axis<'_>, marks: &Marks) -> Markup {
 }
 
 /// A bar for the rows of each bin, up to a height in units.
-fn rows(frame: &Frame, axis: &Axis<'_>, highest: f64) -> Markup {
+pub(super) fn rows(frame: &Frame, axis: &Axis<'_>, highest: f64) -> Markup {
     let bottom = frame.room()[3];
     html! {
         @for bin in axis.bins.iter().filter(|bin| bin.total() > 0) {
@@ -139,11 +139,12 @@ impl Curves {
     }
 }
 
-/// What one column does where all others are at their means.
-pub(super) fn effect(model: &Model, axis: &Axis<'_>, marks: &Marks) -> Markup {
+/// What one column does to the classes where all others are at their means.
+pub(super) fn effect_of_classes(model: &Model, axis: &Axis<'_>, marks: &Marks) -> Markup {
     let lines = Lines::new(model, axis);
     let curves = Curves::new(&lines, axis, marks);
-    let frame = Frame::new(Scale::linear(axis.low, axis.high), curves.scale(), HEIGHT, &axis.label(), "probability");
+    let frame =
+        Frame::new(Scale::linear(axis.low, axis.high), curves.scale(), HEIGHT, &axis.label(LABEL_WIDTH), "probability");
     let drawn = html! {
         (rows(&frame, axis, 40.0))
         (curves.draw(&frame, marks))
@@ -163,7 +164,7 @@ pub(super) fn curves(model: &Model, axis: &Axis<'_>, marks: &Marks) -> Markup {
         Scale::linear(axis.low, axis.high),
         Scale::linear(0.0, 1.0),
         TALL,
-        &axis.label(),
+        &axis.label(LABEL_WIDTH),
         "probability, and observed share",
     );
     // Beside each other, so that classes with the same share do not hide each other.

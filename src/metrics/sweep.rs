@@ -1,4 +1,4 @@
-//! The figures that follow from the order of the scores, from one walk through the rows in that order: ties, and bins whose
+//! The figures that follow from the order of the scores, from one sweep over the rows in that order: ties, and bins whose
 //! inner order is not known, at once. What that order could change is the error bound.
 
 use serde::Serialize;
@@ -63,7 +63,7 @@ pub(super) struct Ranked {
 /// Deciles of the lift table.
 const DECILES: usize = 10;
 
-/// What a walk is about.
+/// What a sweep is about.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Course {
     /// Weight of the negatives and of the positives.
@@ -97,9 +97,9 @@ struct Cut {
     lowest: u64,
 }
 
-/// Goes through the bins, the highest scores first; or through some of them, if another walk ends where it begins.
+/// Goes through the bins, the highest scores first; or through some of them, if another sweep ends where it begins.
 #[derive(Clone, Debug)]
-pub(super) struct Walk {
+pub(super) struct Sweep {
     course: Course,
     /// Weight of the negatives and of the positives so far.
     above: [Sum; 2],
@@ -164,8 +164,8 @@ impl Course {
     }
 }
 
-impl Walk {
-    /// A walk from where the negatives and the positives before have the weights `above`.
+impl Sweep {
+    /// A sweep from where the negatives and the positives before have the weights `above`.
     pub(super) fn from(course: Course, above: [Sum; 2]) -> Self {
         let at = above.map(Sum::value);
         let decile = (0..DECILES).find(|&decile| course.end(decile) > at[0] + at[1]).unwrap_or(DECILES - 1);
@@ -212,7 +212,7 @@ impl Walk {
         self.pass([f, t], [n, p], mark, is_tie);
     }
 
-    /// Rows of weight 1: the numbers of negatives and positives, rank by rank. What [`Walk::step`] does, where all sums but
+    /// Rows of weight 1: the numbers of negatives and positives, rank by rank. What [`Sweep::step`] does, where all sums but
     /// one are of whole numbers.
     pub(super) fn ties(&mut self, ties: impl Iterator<Item = (u64, [u64; 2])>) {
         let [mut f, mut t] = self.above.map(Sum::value);
@@ -259,7 +259,7 @@ impl Walk {
         }
     }
 
-    /// Goes on where the other walk ended, which began where this one ends.
+    /// Goes on where the other sweep ended, which began where this one ends.
     pub(super) fn join(&mut self, next: Self) {
         self.pairs.merge(next.pairs);
         self.unknown.merge(next.unknown);

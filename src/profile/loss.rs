@@ -131,11 +131,6 @@ impl LossBins {
         })
     }
 
-    /// One for the same model that has seen no rows.
-    pub(super) fn empty(&self) -> Self {
-        Self { sums: vec![[Sums::default(); 2]; 2 * HALF], ..*self }
-    }
-
     /// Takes in a row of class 0 or 1.
     pub(super) fn add(&mut self, x: f64, class: usize, weight: f64) {
         let u = (x - self.mean) / self.scale;
@@ -351,16 +346,16 @@ mod tests {
         for &(x, class, weight) in &rows {
             whole.add(x, class, weight);
         }
-        let mut parts = whole.empty();
+        let mut parts = blank([1.0; 2]);
         for piece in rows.chunks(77).rev() {
-            let mut part = whole.empty();
+            let mut part = blank([1.0; 2]);
             for &(x, class, weight) in piece.iter().rev() {
                 part.add(x, class, weight);
             }
             parts.merge(&part);
         }
         assert_eq!(whole.sums, parts.sums);
-        assert!(parts.sums != whole.empty().sums && whole.empty().loss().is_none());
+        assert!(parts.sums != blank([1.0; 2]).sums && blank([1.0; 2]).loss().is_none());
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::super::svg::Px;
-use super::super::text::shortened;
+use super::svg::Px;
+use super::text::shortened;
 use crate::model::Model;
-use crate::sketch::classes::Apart;
+use crate::profile::Apart;
 
 /// Shapes about a place where a path has gone: disc, square, triangle, diamond, triangle on its tip, plus, cross, bar, ring,
 /// hourglass.

@@ -1,0 +1,65 @@
+//! Names of version 1 of the file: what a model has for each margin is a list in memory, and in the file where there are
+//! several margins. The only margin of two classes has a single value there, under a name of its own.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::inference::Inference;
+use super::{numbers, of_two};
+
+/// A module for `#[serde(flatten, with = ..)]`: `one` stands for a list of one value, `several` for a longer one.
+macro_rules! one_or_several {
+    ($module:ident, $value:ty, { $($names:tt)* }) => {
+        pub(super) mod $module {
+            use super::*;
+
+            #[derive(Serialize, Deserialize)]
+            struct Names { $($names)* }
+
+            pub(in crate::model) fn serialize<S: Serializer>(values: &[$value], to: S) -> Result<S::Ok, S::Error> {
+                match values {
+                    [one] => Names { one: (*one).into(), several: Vec::new() },
+                    several => Names { one: None, several: several.to_vec() },
+                }
+                .serialize(to)
+            }
+
+            /// No model has both names, or a list of one: they count as if neither was there.
+            pub(in crate::model) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<$value>, D::Error> {
+                let Names { one, several } = Names::deserialize(from)?;
+                Ok(match (one, several.len()) {
+                    (Some(one), 0) => vec![one.into()],
+                    (None, 2..) => several,
+                    _ => Vec::new(),
+                })
+            }
+        }
+    };
+}
+
+one_or_several!(intercepts, f64, {
+    #[serde(rename = "intercept", default, deserialize_with = "of_two", skip_serializing_if = "Option::is_none")]
+    one: Option<f64>,
+    #[serde(rename = "intercepts", default, deserialize_with = "numbers", skip_serializing_if = "Vec::is_empty")]
+    several: Vec<f64>,
+});
+
+one_or_several!(intercepts_inference, Option<Inference>, {
+    #[serde(rename = "intercept_inference", skip_serializing_if = "Option::is_none")]
+    one: Option<Inference>,
+    #[serde(rename = "intercepts_inference", default, skip_serializing_if = "Vec::is_empty")]
+    several: Vec<Option<Inference>>,
+});
+
+one_or_several!(coefficients, f64, {
+    #[serde(rename = "coefficient", default, deserialize_with = "of_two", skip_serializing_if = "Option::is_none")]
+    one: Option<f64>,
+    #[serde(rename = "coefficients", default, deserialize_with = "numbers", skip_serializing_if = "Vec::is_empty")]
+    several: Vec<f64>,
+});
+
+one_or_several!(inference, Option<Inference>, {
+    #[serde(flatten)]
+    one: Option<Inference>,
+    #[serde(rename = "inference", default, skip_serializing_if = "Vec::is_empty")]
+    several: Vec<Option<Inference>>,
+});
