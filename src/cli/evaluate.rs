@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
     global.tell_files(&table);
     if let Some(report) = &arguments.report {
         check_distinct(&[("--report", report), ("the model", &arguments.model)])?;
-        for file in &table.files {
+        for file in table.files() {
             check_distinct(&[("the data", &file.path), ("--report", report)])?;
         }
     }

@@ -179,14 +179,14 @@ impl Global {
 
     /// With `--verbose`, a note on each file.
     fn tell_files(&self, table: &Table) {
-        for file in table.files.iter().filter(|_| self.verbose) {
+        for file in table.files().into_iter().filter(|_| self.verbose) {
             let checksums = match file.page_checksums {
                 Some(true) => "pages with checksums",
                 Some(false) => "pages without checksums: damage to them may go unseen",
                 None => "no pages",
             };
             let written_by = file.created_by.as_deref().map_or("an unknown program".into(), plain);
-            let rows = counted(file.rows(), "row");
+            let rows = counted(file.rows, "row");
             self.note(&format!("{}: {rows}, written by {written_by}, {checksums}", file.path.display()));
         }
     }

@@ -122,7 +122,7 @@ pub(super) fn run(arguments: &Predict, global: &Global) -> Result<ExitCode> {
     let to_stdout = path == Path::new("-");
     if !to_stdout {
         check_distinct(&[("the model", &arguments.model), ("-o", path)])?;
-        for file in &table.files {
+        for file in table.files() {
             check_distinct(&[("the data", &file.path), ("-o", path)])?;
         }
     }

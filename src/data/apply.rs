@@ -1,17 +1,17 @@
 //! The columns that a model needs, found in another table by their names, and that table's rows piece by piece in their
 //! order, whatever the threads.
 
-use arrow::array::{Array, ArrayRef};
-use rayon::prelude::*;
+use arrow::array::ArrayRef;
 
 use super::coder::{Coder, MISSING, UNSEEN};
-use super::decode::{BATCH_ROWS, Part, decode, to_f64};
+use super::decode::{BATCH_ROWS, block_rows};
 use super::field::{Field, Kind};
 use super::label::{Class, for_each_class};
 use super::levels::{Level, level_name};
 use super::names::matching;
+use super::numbers::to_f64;
 use super::plan::{FeaturePlan, Takes};
-use super::rows::{Range, block_rows, ranges};
+use super::scan::{Batch, Pace, scan};
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
@@ -277,50 +277,20 @@ pub fn fold_pieces<T: Send>(
     monitor: &dyn Monitor,
     start: impl Fn() -> T + Sync,
     work: impl Fn(&mut T, &mut Piece) -> Result<()> + Sync,
-    mut sink: impl FnMut(T) -> Result<()>,
+    sink: impl FnMut(T) -> Result<()>,
 ) -> Result<()> {
     let of_features = inputs.features.iter().map(|feature| feature.column);
     let label = inputs.label.iter().map(|(column, _)| *column);
     let columns: Vec<usize> =
         of_features.chain(label).chain(inputs.weight).chain(inputs.keep.iter().copied()).collect();
-    let batch_rows = block_rows(columns.len().max(1));
-    let fold = |piece: &mut Piece, range: &Range| {
-        if columns.is_empty() {
-            // An intercept alone needs to know how many rows there are.
-            let mut state = start();
-            for before in (0..range.rows).step_by(batch_rows) {
-                monitor.check()?;
-                *piece = Piece { first_row: range.first_row + before, ..Piece::default() };
-                piece.rows = batch_rows.min(range.rows - before);
-                monitor.advance(piece.rows as u64);
-                work(&mut state, piece)?;
-            }
-            return Ok(state);
-        }
-        let part = Part {
-            group: range.group,
-            rows: (range.file_rows.len() < table.groups[range.group].file_rows).then(|| vec![range.file_rows.clone()]),
-            batch_rows,
-            checks_values: true,
-        };
-        let mut state = start();
-        decode(table, &part, &columns, |before, arrays| {
-            monitor.check()?;
-            inputs.fill(piece, table, range.first_row + before, arrays)?;
-            monitor.advance(piece.rows as u64);
-            work(&mut state, piece)
-        })?;
-        Ok(state)
+    let (at_once, range_rows) = results.room();
+    let pace = Pace { block_rows: block_rows(columns.len()), range_rows, at_once };
+    let each = |piece: &mut Piece, state: &mut T, batch: &Batch<'_>| {
+        inputs.fill(piece, table, batch)?;
+        monitor.advance(piece.rows as u64);
+        work(state, piece)
     };
-    let (at_once, most_rows) = results.room();
-    for some in ranges(table, &columns, most_rows).chunks(at_once) {
-        // The first of several faults is told, whichever thread was faster.
-        let done: Vec<Result<T>> = some.par_iter().map_init(Piece::default, fold).collect();
-        for state in done {
-            sink(state?)?;
-        }
-    }
-    table.check_unchanged()
+    scan(table, &columns, pace, monitor, Piece::default, start, each, sink)
 }
 
 /// What a batch has of levels that are not known.
@@ -333,11 +303,10 @@ fn unseen_in(field: &Field, array: &ArrayRef, codes: &[u16]) -> Result<Option<Un
 }
 
 impl Inputs {
-    /// Brings a batch, which begins at the table's `first_row`, into `piece`.
-    fn fill(&self, piece: &mut Piece, table: &Table, first_row: usize, arrays: &[ArrayRef]) -> Result<()> {
-        piece.first_row = first_row;
-        piece.rows = arrays.first().map_or(0, Array::len);
-        let (of_features, others) = arrays.split_at(self.features.len());
+    /// Brings a batch into `piece`.
+    fn fill(&self, piece: &mut Piece, table: &Table, batch: &Batch<'_>) -> Result<()> {
+        (piece.first_row, piece.rows) = (batch.first_row, batch.rows);
+        let (of_features, others) = batch.arrays.split_at(self.features.len());
         piece.features.resize_with(self.features.len(), Vec::new);
         piece.unseen.clear();
         let mut codes = Vec::new();

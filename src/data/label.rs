@@ -8,9 +8,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::coder::Coder;
-use super::decode::{Part, decode, jobs, to_f64};
+use super::decode::{Part, decode, jobs};
 use super::field::{Field, Kind};
 use super::levels::{CategoryPlan, Level, Search, for_each_codes, is_inexact};
+use super::numbers::to_f64;
 use super::table::Table;
 use super::{Column, Store};
 use crate::error::{Error, Result};
@@ -217,10 +218,9 @@ impl LabelPlan {
     ) -> Result<Self> {
         let Some(name) = name else {
             let found = candidates(table, monitor)?;
-            let way_out = found.first().map_or_else(
-                || "Name it with --label COL.".into(),
-                |(field, values)| format!("For example: {}", command(table, field, values)),
-            );
+            let example = found.first().and_then(|(field, values)| command(table, field, values));
+            let way_out =
+                example.map_or_else(|| "Name it with --label COL.".into(), |command| format!("For example: {command}"));
             return Err(Error::usage(
                 format!("which column is the label? --label is missing; {}", describe(&found)),
                 way_out,
@@ -519,7 +519,7 @@ fn candidates<'t>(table: &'t Table, monitor: &dyn Monitor) -> Result<Vec<(&'t Fi
                 break;
             }
             let group = &table.groups[job.group];
-            let rows = vec![group.file_range(0..group.rows.min(CANDIDATE_ROWS - job.first_row))];
+            let rows = vec![group.range_of_all(0..group.rows.min(CANDIDATE_ROWS - job.first_row))];
             decode(table, &Part { rows: Some(rows), ..Part::whole(job.group) }, &[column], |_, arrays| {
                 monitor.check()?;
                 for_each_class(&arrays[0], field.kind, |row, class| match class {
@@ -554,9 +554,9 @@ fn positive(class: &Class) -> String {
     flag("--positive", &class.to_string())
 }
 
-/// The command that trains on a column of two values.
-fn command(table: &Table, field: &Field, values: &Values) -> String {
-    let path = table.files[0].path.display().to_string();
+/// The command that trains on a column of two values, of rows that come from a file.
+fn command(table: &Table, field: &Field, values: &Values) -> Option<String> {
+    let path = table.files().first()?.path.display().to_string();
     // A name that begins as a flag does.
     let path = if path.starts_with('-') { format!("./{path}") } else { path };
     let mut command = format!("gpu-logreg train {} {}", shell(&path), flag("--label", &field.name));
@@ -567,7 +567,7 @@ fn command(table: &Table, field: &Field, values: &Values) -> String {
     {
         command = format!("{command} {}", positive(b));
     }
-    command
+    Some(command)
 }
 
 fn describe(candidates: &[(&Field, Values)]) -> String {

@@ -401,14 +401,14 @@ fn sample(table: &Table, features: &[FeaturePlan], monitor: &dyn Monitor) -> Res
             .iter()
             .map(|run| run.start.max(here.start)..run.end.min(here.end))
             .filter(|run| !run.is_empty())
-            .map(|run| about.file_range(run.start - here.start..run.end - here.start))
+            .map(|run| about.range_of_all(run.start - here.start..run.end - here.start))
             .collect()
     };
     let ranges: Vec<_> = (0..table.groups.len()).map(of_group).collect();
     let groups: Vec<usize> = (0..table.groups.len()).filter(|&group| !ranges[group].is_empty()).collect();
     let of_part = |places: &Range<usize>, group: usize| -> Result<Vec<Vec<f64>>> {
         let mut values = vec![Vec::new(); places.len()];
-        let is_whole = matches!(&ranges[group][..], [all] if *all == (0..table.groups[group].file_rows));
+        let is_whole = matches!(&ranges[group][..], [all] if *all == (0..table.groups[group].all_rows));
         let part = Part { rows: (!is_whole).then(|| ranges[group].clone()), ..Part::whole(group) };
         decode(table, &part, &columns[places.clone()], |_, arrays| {
             monitor.check()?;
@@ -477,8 +477,7 @@ fn read(
         let decoded: Vec<usize> = columns[job.places.clone()].iter().chain(of_weights).copied().collect();
         // The moments have the extent of the values anyway, of numbers that are taken as they are.
         let is_value = |how: &How| how.takes == Takes::Value && !matches!(how.missing, Missing::Fill(_));
-        let is_as_written = |how: &How| !table.is_widened(job.group, how.column);
-        let are_values = how.iter().all(|how| is_value(how) && is_as_written(how)) && of_weights.is_empty();
+        let are_values = how.iter().all(is_value) && of_weights.is_empty();
         let part = Part { checks_values: !are_values, ..Part::whole(job.group) };
         decode(table, &part, &decoded, |before, arrays| {
             monitor.check()?;

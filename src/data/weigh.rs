@@ -5,10 +5,12 @@ use arrow::buffer::BooleanBuffer;
 use rayon::prelude::*;
 
 use super::coder::Coder;
-use super::decode::{Part, bounds, decode, to_f64};
+use super::decode::{Part, decode, known_extent};
 use super::field::Kind;
 use super::label::{Class, Label, parse_class};
+use super::numbers::to_f64;
 use super::plan::{ClassWeight, Plan};
+use super::scan::{Batch, Pace, scan};
 use super::table::Table;
 use super::{Column, Store};
 use crate::error::{Error, Result};
@@ -130,42 +132,33 @@ pub(super) fn weigh(
     let none = vec![0.0; label.classes.len()];
     let zero = || Totals { classes: none.clone(), by_column: none.clone(), are_whole: true };
     let columns: Vec<usize> = weighing.columns().iter().copied().chain([plan.label.column]).collect();
-    let of_groups: Vec<Totals> = (0..table.groups.len())
-        .into_par_iter()
-        .map(|group| {
-            let mut totals = zero();
-            let mut codes = Vec::new();
-            let first_row = table.groups[group].first_row;
-            decode(table, &Part::whole(group), &columns, |before, arrays| {
-                monitor.check()?;
-                let (labels, arrays) = arrays.split_last().expect("the label is always there");
-                let (weights, of_column) = (weighing.weights(arrays)?, weighing.of_column(arrays)?);
-                if let Some(row) = weights.iter().position(|w| !(*w == 0.0 || (LEAST..MOST).contains(w))) {
-                    return Err(no_weight(table, plan, first_row + before + row, weights[row]));
-                }
-                let narrow: Vec<f32> = weights.iter().map(|w| *w as f32).collect();
-                codes.clear();
-                coder.codes(labels, kind, &mut codes)?;
-                totals.are_whole &= of_column.iter().all(|w| w.fract() == 0.0);
-                for (row, (code, w)) in codes.iter().zip(&narrow).enumerate() {
-                    let class = usize::from(*code);
-                    // One that is new since the label was read is found out when the file is checked at the end.
-                    if let Some(sum) = totals.classes.get_mut(class) {
-                        *sum += f64::from(*w);
-                        totals.by_column[class] += of_column.get(row).copied().unwrap_or(1.0);
-                    }
-                }
-                keep(first_row + before, &narrow)
-            })?;
-            Ok(totals)
-        })
-        .collect::<Result<_>>()?;
+    let add = |codes: &mut Vec<u16>, totals: &mut Totals, batch: &Batch<'_>| {
+        let (labels, arrays) = batch.arrays.split_last().expect("the label is always there");
+        let (weights, of_column) = (weighing.weights(arrays)?, weighing.of_column(arrays)?);
+        if let Some(row) = weights.iter().position(|w| !(*w == 0.0 || (LEAST..MOST).contains(w))) {
+            return Err(no_weight(table, plan, batch.first_row + row, weights[row]));
+        }
+        let narrow: Vec<f32> = weights.iter().map(|w| *w as f32).collect();
+        codes.clear();
+        coder.codes(labels, kind, codes)?;
+        totals.are_whole &= of_column.iter().all(|w| w.fract() == 0.0);
+        for (row, (code, w)) in codes.iter().zip(&narrow).enumerate() {
+            let class = usize::from(*code);
+            // One that is new since the label was read is found out when the file is checked at the end.
+            if let Some(sum) = totals.classes.get_mut(class) {
+                *sum += f64::from(*w);
+                totals.by_column[class] += of_column.get(row).copied().unwrap_or(1.0);
+            }
+        }
+        keep(batch.first_row, &narrow)
+    };
     let mut totals = zero();
-    for group in of_groups {
-        totals.classes.iter_mut().zip(group.classes).for_each(|(sum, class)| *sum += class);
-        totals.by_column.iter_mut().zip(group.by_column).for_each(|(sum, class)| *sum += class);
-        totals.are_whole &= group.are_whole;
-    }
+    scan(table, &columns, Pace::of(&columns), monitor, Vec::new, zero, add, |range| {
+        totals.classes.iter_mut().zip(range.classes).for_each(|(sum, class)| *sum += class);
+        totals.by_column.iter_mut().zip(range.by_column).for_each(|(sum, class)| *sum += class);
+        totals.are_whole &= range.are_whole;
+        Ok(())
+    })?;
     if let Some(index) = totals.classes.iter().position(|class| *class == 0.0) {
         return Err(Error::data(
             format!("all {} rows with the label {} have weight 0", label.counts[index], label.classes[index]),
@@ -237,14 +230,14 @@ impl Weightless {
 /// changes nothing then: no level, no class, no mean, no count.
 ///
 /// # Cost
-/// A decode of the column, in those row groups whose statistics do not exclude such weights.
+/// A decode of the column, in those partitions that are not known to have no such weights.
 pub(super) fn without_weightless(table: Table, column: usize, monitor: &dyn Monitor) -> Result<(Table, Weightless)> {
     let name = plain(&table.fields[column].name);
     monitor.begin("row weights", Some(table.rows as u64));
     let of_group = |group: usize| {
         let about = &table.groups[group];
         let mut seen = Weightless::default();
-        let least = bounds(&table, about, column)?.and_then(|bounds| bounds.least());
+        let least = known_extent(&table, group, column)?.map(|(least, _)| least);
         if let Some(least) = least.filter(|least| *least >= LEAST) {
             monitor.advance(about.rows as u64);
             return Ok((Weightless { largest: least, ..seen }, None));
@@ -306,38 +299,43 @@ pub(super) fn without_weightless(table: Table, column: usize, monitor: &dyn Moni
 
 /// The sum of a column of weights; what is none is passed over.
 pub(super) fn sum_of_weights(table: &Table, column: usize, monitor: &dyn Monitor) -> Result<f64> {
-    let of_group = |group: usize| {
-        let (mut sum, mut weights) = (0.0, Vec::new());
-        decode(table, &Part::whole(group), &[column], |_, arrays| {
-            monitor.check()?;
-            weights.clear();
-            to_f64(&arrays[0], &mut weights)?;
-            sum += weights.iter().filter(|w| w.is_finite() && **w > 0.0).sum::<f64>();
-            Ok(())
-        })?;
-        Ok(sum)
+    let add = |weights: &mut Vec<f64>, sum: &mut f64, batch: &Batch<'_>| {
+        weights.clear();
+        to_f64(&batch.arrays[0], weights)?;
+        *sum += weights.iter().filter(|w| w.is_finite() && **w > 0.0).sum::<f64>();
+        Ok(())
     };
-    Ok((0..table.groups.len()).into_par_iter().map(of_group).collect::<Result<Vec<f64>>>()?.iter().sum())
+    let mut sum = 0.0;
+    scan(
+        table,
+        &[column],
+        Pace::of(&[column]),
+        monitor,
+        Vec::new,
+        || 0.0,
+        add,
+        |range| {
+            sum += range;
+            Ok(())
+        },
+    )?;
+    Ok(sum)
 }
 
 /// Writes the offsets into `store`.
 pub(super) fn load_offsets(table: &Table, column: usize, store: &dyn Store, monitor: &dyn Monitor) -> Result<()> {
-    (0..table.groups.len()).into_par_iter().try_for_each(|group| {
-        let first_row = table.groups[group].first_row;
-        decode(table, &Part::whole(group), &[column], |before, arrays| {
-            monitor.check()?;
-            let mut offsets = Vec::new();
-            to_f64(&arrays[0], &mut offsets)?;
-            if let Some(row) = offsets.iter().position(|offset| offset.is_nan() || offset.abs() >= 1e30) {
-                let what = if offsets[row].is_nan() { "missing".into() } else { offsets[row].to_string() };
-                return Err(Error::data(
-                    format!("the offset of row {}, from 0, is {what}", table.row_names(&[first_row + before + row])),
-                    "Offsets are log odds. Correct them upstream; --nulls drop-row leaves rows without one out.",
-                ));
-            }
-            let narrow: Vec<f32> = offsets.iter().map(|offset| *offset as f32).collect();
-            store.write(Column::Offset, first_row + before, &narrow)
-        })
-        .map(drop)
-    })
+    let write = |offsets: &mut Vec<f64>, (): &mut (), batch: &Batch<'_>| {
+        offsets.clear();
+        to_f64(&batch.arrays[0], offsets)?;
+        if let Some(row) = offsets.iter().position(|offset| offset.is_nan() || offset.abs() >= 1e30) {
+            let what = if offsets[row].is_nan() { "missing".into() } else { offsets[row].to_string() };
+            return Err(Error::data(
+                format!("the offset of row {}, from 0, is {what}", table.row_names(&[batch.first_row + row])),
+                "Offsets are log odds. Correct them upstream; --nulls drop-row leaves rows without one out.",
+            ));
+        }
+        let narrow: Vec<f32> = offsets.iter().map(|offset| *offset as f32).collect();
+        store.write(Column::Offset, batch.first_row, &narrow)
+    };
+    scan(table, &[column], Pace::of(&[column]), monitor, Vec::new, || (), write, Ok)
 }

@@ -153,7 +153,7 @@ pub(super) fn model(
             fit_intercept: job.intercept,
             seconds,
             files: table
-                .files
+                .files()
                 .iter()
                 .map(|file| FileInfo {
                     path: file.path.display().to_string(),

@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     global.tell_files(&table);
     job.request.references = references(&arguments.reference, &table)?;
     for output in &outputs {
-        for file in &table.files {
+        for file in table.files() {
             check_distinct(&[("the data", &file.path), *output])?;
         }
     }
