@@ -209,3 +209,103 @@ pub(super) fn check_extent(table: &Table, group: usize, column: usize, extent: (
     }
     table.source.check_extent(table.groups[group].partition, field.root(), extent)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{AsArray, Int64Array};
+    use arrow::datatypes::{DataType, Int64Type};
+
+    use super::*;
+    use crate::data::source::{Partition, Source, SourceColumn, Take};
+    use crate::error::Kind;
+
+    /// A source that knows nothing and skips nothing: whatever it is asked for, it hands over all rows of a partition, some at a
+    /// time, until nobody wants more. Its only column is the place of the row; `lost` rows at the end of a partition never come.
+    #[derive(Debug)]
+    struct Plain {
+        columns: Vec<SourceColumn>,
+        partitions: Vec<Partition>,
+        some: usize,
+        lost: usize,
+    }
+
+    impl Plain {
+        fn table(partitions: &[usize], some: usize, lost: usize) -> Table {
+            let partitions = partitions.iter().map(|&rows| Partition { rows }).collect();
+            let (name, data_type) = ("place".to_owned(), DataType::Int64);
+            let column = SourceColumn { name, data_type, is_index: false, is_key: false, conflict: None };
+            Table::of(Arc::new(Self { columns: vec![column], partitions, some, lost }))
+        }
+    }
+
+    impl Source for Plain {
+        fn name(&self) -> String {
+            "a plain source".into()
+        }
+
+        fn columns(&self) -> &[SourceColumn] {
+            &self.columns
+        }
+
+        fn partitions(&self) -> &[Partition] {
+            &self.partitions
+        }
+
+        fn read(&self, scan: &Scan<'_>, take: &mut Take<'_>) -> Result<()> {
+            let before: usize = self.partitions[..scan.partition].iter().map(|partition| partition.rows).sum();
+            let rows = self.partitions[scan.partition].rows - self.lost;
+            for first in (0..rows).step_by(self.some) {
+                let places = (first..rows.min(first + self.some)).map(|row| (before + row) as i64);
+                let array: ArrayRef = Arc::new(Int64Array::from_iter_values(places));
+                if take(first, &[array])?.is_break() {
+                    return Ok(());
+                }
+            }
+            Ok(())
+        }
+    }
+
+    /// The rows of a part, how many there were before each batch, and how many were counted.
+    fn rows(table: &Table, part: &Part) -> Result<Vec<i64>> {
+        let mut found = Vec::new();
+        let counted = decode(table, part, &[0], |before, arrays| {
+            assert_eq!(before, found.len());
+            found.extend(arrays[0].as_primitive::<Int64Type>().values());
+            Ok(())
+        })?;
+        assert_eq!(counted, found.len());
+        Ok(found)
+    }
+
+    #[test]
+    fn a_source_may_hand_over_more_than_was_asked_for() {
+        for some in [1, 7, 100, 1_000] {
+            let table = Plain::table(&[40, 0, 300, 5], some, 0);
+            assert_eq!((table.rows, table.groups.len()), (345, 3));
+            assert!(rows(&table, &Part::whole(1)).expect("rows").into_iter().eq(40..340));
+            let part = Part { rows: Some(vec![3..5, 60..61, 290..300]), ..Part::whole(1) };
+            let expected: Vec<i64> = [43..45, 100..101, 330..340].into_iter().flatten().collect();
+            assert_eq!(rows(&table, &part).expect("rows"), expected);
+            // Those of them that belong to the table.
+            let keep = table.groups.iter().map(|group| {
+                BooleanBuffer::collect_bool(group.all_rows, |row| (group.first_of_all + row).is_multiple_of(3))
+            });
+            let thirds = table.restricted(keep.collect());
+            assert!(rows(&thirds, &Part::whole(1)).expect("rows").into_iter().eq((42..340).step_by(3)));
+            assert_eq!(rows(&thirds, &part).expect("rows"), [330, 333, 336, 339]);
+        }
+    }
+
+    #[test]
+    fn rows_that_do_not_come_are_an_error() {
+        let table = Plain::table(&[40, 300], 100, 2);
+        let error = rows(&table, &Part::whole(1)).expect_err("two rows are missing");
+        assert_eq!(error.kind, Kind::Data);
+        assert_eq!(error.fact, "a plain source: 298 rows came out of partition 1 where 300 belong");
+        // Nobody asks for those.
+        let part = Part { rows: Some(vec![3..298]), ..Part::whole(1) };
+        assert_eq!(rows(&table, &part).expect("rows").len(), 295);
+    }
+}

@@ -74,9 +74,10 @@ pub(super) fn scan<R, T: Send>(
     mut sink: impl FnMut(T) -> Result<()>,
 ) -> Result<()> {
     let ranges = ranges(table.rows, columns.len(), pace.range_rows);
-    let worth = worth_reading(table, columns, ranges.first().map_or(1, Range::len)).min(pace.at_once).max(1);
-    let runs: Vec<&[Range<usize>]> = ranges.chunks(worth).collect();
-    let at_once = runs_at_once(table, columns).min((pace.at_once / worth).max(1));
+    let range_rows = ranges.first().map_or(1, Range::len);
+    let in_one_go = ranges_in_one_go(table, columns, range_rows).min(pace.at_once).max(1);
+    let runs: Vec<&[Range<usize>]> = ranges.chunks(in_one_go).collect();
+    let at_once = runs_at_once(table, columns).min((pace.at_once / in_one_go).max(1));
     for some in runs.chunks(at_once) {
         let failed = AtomicUsize::new(usize::MAX);
         let read = |room: &mut R, (place, run): (usize, &&[Range<usize>])| -> Option<Result<Vec<T>>> {
@@ -225,16 +226,22 @@ fn ranges(rows: usize, columns: usize, most: usize) -> Vec<Range<usize>> {
     (0..rows).step_by(length).map(|first| first..rows.min(first + length)).collect()
 }
 
-/// Ranges of so many rows whose bytes are as many as what a source reads for nothing before it gets to them.
-fn worth_reading(table: &Table, columns: &[usize], range_rows: usize) -> usize {
+/// Ranges of so many rows that are read in one go.
+fn ranges_in_one_go(table: &Table, columns: &[usize], range_rows: usize) -> usize {
+    worth(table.groups.iter().map(|group| (group.all_rows, costs(table, group, columns)))).div_ceil(range_rows)
+}
+
+/// Rows of as many bytes as what a source reads for nothing before it gets to them, on average over partitions with so many
+/// rows and such columns.
+fn worth<C: IntoIterator<Item = Cost>>(partitions: impl IntoIterator<Item = (usize, C)>) -> usize {
     let (mut for_nothing, mut of_a_row) = (0.0, 0.0);
-    for group in &table.groups {
-        for cost in costs(table, group, columns) {
+    for (rows, costs) in partitions {
+        for cost in costs {
             for_nothing += cost.start_bytes as f64;
-            of_a_row += cost.bytes as f64 / group.all_rows as f64;
+            of_a_row += cost.bytes as f64 / rows as f64;
         }
     }
-    ((for_nothing / of_a_row) as usize).min(WORTH_ROWS).div_ceil(range_rows)
+    ((for_nothing / of_a_row) as usize).min(WORTH_ROWS)
 }
 
 /// What it takes to read `columns` of a partition.
@@ -310,6 +317,18 @@ mod tests {
         assert_eq!(lengths(100_000, 20_000, usize::MAX).len(), 4);
         assert_eq!(lengths(100_000, 10, 60_000), [60_000, 40_000]);
         assert!(lengths(0, 10, 60_000).is_empty());
+    }
+
+    #[test]
+    fn what_is_read_for_nothing_decides_what_is_read_in_one_go() {
+        let cost = |bytes, start_bytes| [Cost { bytes, start_bytes }];
+        // A chunk of 1 MiB that is one page, beside a dictionary, and one of many pages.
+        assert_eq!(worth([(300_000, cost(1 << 20, 2 << 20))]), 262_144);
+        assert_eq!(worth([(131_072, cost(1 << 20, 1 << 20))]), 131_072);
+        assert_eq!(worth([(1 << 20, cost(8 << 20, 1 << 20))]), 131_072);
+        assert_eq!(worth([(1 << 20, cost(64 << 20, 1 << 20)), (1 << 20, cost(64 << 20, 1 << 20))]), 16_384);
+        // Of what costs nothing to begin anywhere, nothing is.
+        assert_eq!(worth([(300_000, cost(0, 0))]), 0);
     }
 
     /// Batches of a table in memory, with partitions of 131,072 rows.
