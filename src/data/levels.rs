@@ -465,16 +465,21 @@ pub(super) fn for_each_codes(
 pub(super) fn known(table: &Table, category: &CategoryPlan, first_row: usize, codes: &[u16]) -> Result<()> {
     match codes.iter().position(|code| usize::from(*code) >= category.levels.len()) {
         None => Ok(()),
-        Some(row) => Err(Error::data(
-            format!(
-                "{}: column `{}` has a value in row {}, from 0, that it had nowhere when it was read first",
-                table.name(),
-                plain(&table.fields[category.column].name),
-                table.row_names(&[first_row + row])
-            ),
-            "The file was changed in between; wait until it is written, then run again.",
-        )),
+        Some(row) => Err(new_value(table, category.column, first_row + row)),
     }
+}
+
+/// The error for a row of a category with a value that was nowhere when it was looked at first.
+pub(super) fn new_value(table: &Table, column: usize, row: usize) -> Error {
+    Error::data(
+        format!(
+            "{}: column `{}` has a value in row {}, from 0, that it had nowhere when it was read first",
+            table.name(),
+            plain(&table.fields[column].name),
+            table.row_names(&[row])
+        ),
+        "The file was changed in between; wait until it is written, then run again.",
+    )
 }
 
 #[cfg(test)]

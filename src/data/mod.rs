@@ -10,6 +10,7 @@ mod census;
 mod coder;
 mod decode;
 mod design;
+mod encode;
 mod field;
 mod frames;
 mod label;
@@ -34,10 +35,9 @@ pub mod synth;
 mod table;
 mod weigh;
 
-pub use apply::{
-    Inputs, Kept, Labels, MANY_RANGES, Piece, Results, RowLabel, UNSEEN_LEVEL, Unseen, Wanted, fold_pieces,
-};
+pub use apply::{MANY_RANGES, Results, fold_pieces};
 pub use design::{Category, Design};
+pub use encode::{Encoder, Kept, Labels, Piece, RowLabel, UNSEEN_LEVEL, Unseen, Wanted};
 pub use field::{Field, Kind};
 pub use label::{Class, Label, MOST_CLASSES};
 pub use levels::{Level, MOST_LEVELS, level_name};

@@ -4,17 +4,13 @@
 //! The rows are cut into ranges and blocks as `scan` has it. What blocks lead to is therefore the same whatever the threads
 //! do, and however the source is cut.
 
-use arrow::array::ArrayRef;
-
-use super::coder::{Coder, MISSING};
 use super::decode::block_rows;
+use super::encode::{Encoder, Piece, RowLabel, UNSEEN_LEVEL};
 use super::label::Label;
-use super::levels::known;
-use super::numbers::to_f64;
+use super::levels::new_value;
 use super::plan::Plan;
 use super::scan::{Batch, Pace, scan};
 use super::table::Table;
-use super::weigh::Weighing;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 
@@ -67,115 +63,84 @@ pub fn fold_rows_into<T: Send>(
     work: impl Fn(&mut T, &mut Block<'_>) + Sync,
     mut sink: impl FnMut(T),
 ) -> Result<()> {
-    let reader = Reader::new(table, plan, label);
-    let pace = Pace { block_rows: reader.block_rows, range_rows: usize::MAX, at_once };
-    let room =
-        || Buffers { features: vec![Vec::new(); plan.features()], labels: Vec::new(), weights: None, offsets: None };
-    let each = |buffers: &mut Buffers, state: &mut T, batch: &Batch<'_>| {
-        reader.fill(buffers, batch.first_row, batch.arrays)?;
-        let Buffers { features, labels, weights, offsets } = buffers;
-        let (weights, offsets) = (weights.as_deref(), offsets.as_deref());
-        work(state, &mut Block { first_row: batch.first_row, features, labels, weights, offsets });
+    let reader = Reader { table, plan, encoder: Encoder::of_plan(table, plan, label) };
+    let columns = reader.encoder.columns();
+    let block_rows = block_rows(plan.features().max(columns.len()));
+    let pace = Pace { block_rows, range_rows: usize::MAX, at_once };
+    let room = || Room { piece: Piece::default(), features: vec![Vec::new(); plan.features()], labels: Vec::new() };
+    let each = |room: &mut Room, state: &mut T, batch: &Batch<'_>| {
+        reader.encoder.encode(table, batch, &mut room.piece)?;
+        work(state, &mut reader.block(room)?);
         monitor.advance(batch.rows as u64);
         Ok(())
     };
-    scan(table, &reader.columns, pace, monitor, room, start, each, |state| {
+    scan(table, &columns, pace, monitor, room, start, each, |state| {
         sink(state);
         Ok(())
     })
 }
 
-/// A block's columns; their memory serves one block after the other.
-struct Buffers {
+/// Rows as they are encoded, and as a block has them; their memory serves one block after the other.
+struct Room {
+    piece: Piece,
     features: Vec<Vec<f64>>,
     labels: Vec<f64>,
-    weights: Option<Vec<f64>>,
-    offsets: Option<Vec<f64>>,
 }
 
-/// What is to be found where in a batch.
+/// Rows of a training, in which nothing is missing that was there before.
 struct Reader<'a> {
     table: &'a Table,
     plan: &'a Plan,
-    classes: Coder,
-    /// The columns of the features, the label, the weights and the offsets.
-    columns: Vec<usize>,
-    weighing: Option<Weighing>,
-    /// Of the categories, which come after the features that are columns.
-    coders: Vec<Coder>,
-    block_rows: usize,
+    encoder: Encoder,
 }
 
-impl<'a> Reader<'a> {
-    fn new(table: &'a Table, plan: &'a Plan, label: &'a Label) -> Self {
-        let features = plan.features.iter().map(|feature| feature.column);
-        let categories = plan.categories.iter().map(|category| category.column);
-        let weighing = Weighing::of(table, plan, label, plan.factors.as_deref());
-        let of_weights = weighing.iter().flat_map(|weighing| weighing.columns().iter().copied());
-        let others = [plan.label.column].into_iter().chain(of_weights).chain(plan.offset);
-        let columns: Vec<usize> = features.chain(categories).chain(others).collect();
-        let coders = plan.categories.iter().map(|category| Coder::of(&category.levels)).collect();
-        let block_rows = block_rows(plan.features().max(columns.len()));
-        Self { table, plan, classes: label.coder(), columns, weighing, coders, block_rows }
-    }
-
-    /// Brings a batch, which begins at the table's `first_row`, into `buffers`.
-    fn fill(&self, buffers: &mut Buffers, first_row: usize, arrays: &[ArrayRef]) -> Result<()> {
-        let other = |row: usize, column: usize, what: &str| {
-            Error::data(
-                format!(
-                    "{}: column `{}` has {what} in row {}, from 0, where there was none when it was read",
-                    self.table.name(),
-                    self.table.fields[column].name,
-                    self.table.row_names(&[first_row + row])
-                ),
-                "The file was changed in between; wait until it is written, then run again.",
-            )
-        };
-        let (features, others) = arrays.split_at(self.plan.features.len());
-        let (categories, others) = others.split_at(self.plan.categories.len());
-        let (labels, others) = others.split_first().expect("the label is always there");
-        if let Some(weighing) = &self.weighing {
-            buffers.weights = Some(weighing.weights(others)?);
-        }
-        if let (Some(_), Some(array)) = (self.plan.offset, others.last()) {
-            let offsets = buffers.offsets.get_or_insert_default();
-            offsets.clear();
-            to_f64(array, offsets)?;
-        }
-        for ((feature, values), array) in self.plan.features.iter().zip(&mut buffers.features).zip(features) {
-            values.clear();
-            feature.takes.values(array, values)?;
+impl Reader<'_> {
+    /// The block of the rows in `room`.
+    fn block<'r>(&self, room: &'r mut Room) -> Result<Block<'r>> {
+        let Room { piece, features, labels } = room;
+        let (of_columns, others) = piece.features.split_at_mut(self.plan.features.len());
+        let (of_categories, offset) = others.split_at_mut(self.plan.categories.len());
+        for ((feature, values), room) in self.plan.features.iter().zip(of_columns).zip(&mut *features) {
             // Without a way out of the loop, so that the compiler may use vector registers.
-            if values.iter().fold(true, |finite, x| finite & x.is_finite()) {
-                continue;
+            if !values.iter().fold(true, |finite, x| finite & x.is_finite())
+                && let Some(row) = values.iter().position(|x| !x.is_finite())
+            {
+                return Err(self.changed(piece.first_row + row, feature.column, "no finite number"));
             }
-            if let Some(fill) = feature.fill {
-                values.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = fill);
-            }
-            if let Some(row) = values.iter().position(|x| !x.is_finite()) {
-                return Err(other(row, feature.column, "no finite number"));
-            }
+            std::mem::swap(values, room);
         }
-        let mut levels = buffers.features[self.plan.features.len()..].iter_mut();
-        let mut codes = Vec::new();
-        for ((category, coder), array) in self.plan.categories.iter().zip(&self.coders).zip(categories) {
-            codes.clear();
-            coder.codes(array, self.table.fields[category.column].kind, &mut codes)?;
-            known(self.table, category, first_row, &codes)?;
+        let mut levels = features[self.plan.features.len()..].iter_mut();
+        for (category, codes) in self.plan.categories.iter().zip(of_categories) {
+            // Neither without a level nor of a new one.
+            if let Some(row) = codes.iter().position(|code| code.is_nan() || *code == UNSEEN_LEVEL) {
+                return Err(new_value(self.table, category.column, piece.first_row + row));
+            }
             for (level, values) in (1..).zip(levels.by_ref().take(category.features())) {
                 values.clear();
-                values.extend(codes.iter().map(|code| f64::from(u8::from(*code == level))));
+                values.extend(codes.iter().map(|code| f64::from(u8::from(*code == f64::from(level)))));
             }
         }
-        let column = self.plan.label.column;
-        codes.clear();
-        self.classes.codes(labels, self.table.fields[column].kind, &mut codes)?;
-        if let Some(row) = codes.iter().position(|code| *code >= MISSING) {
-            return Err(other(row, column, "another class"));
+        labels.clear();
+        for row in 0..piece.rows {
+            let RowLabel::Class(class) = piece.labels.of(row) else {
+                return Err(self.changed(piece.first_row + row, self.plan.label.column, "another class"));
+            };
+            labels.push(class as f64);
         }
-        buffers.labels.clear();
-        buffers.labels.extend(codes.iter().copied().map(f64::from));
-        Ok(())
+        let offsets = self.plan.offset.and(offset.first()).map(Vec::as_slice);
+        Ok(Block { first_row: piece.first_row, features, labels, weights: piece.weights.as_deref(), offsets })
+    }
+
+    /// The error for a row that was another one when it was read first.
+    fn changed(&self, row: usize, column: usize, what: &str) -> Error {
+        Error::data(
+            format!(
+                "{}: column `{}` has {what} in row {}, from 0, where there was none when it was read",
+                self.table.name(),
+                self.table.fields[column].name,
+                self.table.row_names(&[row])
+            ),
+            "The file was changed in between; wait until it is written, then run again.",
+        )
     }
 }

@@ -51,6 +51,11 @@ impl Weighing {
         })
     }
 
+    /// By a column of weights alone.
+    pub(super) fn by(column: usize) -> Self {
+        Self { columns: vec![column], has_column: true, kind: Kind::Numeric, classes: None }
+    }
+
     /// The columns that are decoded for it.
     pub(super) fn columns(&self) -> &[usize] {
         &self.columns
