@@ -7,7 +7,7 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter;
 
 use super::numbers::number;
-use super::source::Scan;
+use super::source::ReadRequest;
 use super::table::{Group, Table};
 use crate::error::{Error, Result};
 
@@ -140,7 +140,7 @@ pub(super) fn decode(
         .iter()
         .map(|&column| roots.binary_search(&table.fields[column].root()).expect("it is one of them"))
         .collect();
-    let scan = Scan {
+    let request = ReadRequest {
         partition: group.partition,
         columns: &roots,
         rows: part.rows.as_deref(),
@@ -149,7 +149,7 @@ pub(super) fn decode(
     };
     let mut taken = 0;
     let mut arrays: Vec<ArrayRef> = Vec::with_capacity(columns.len());
-    table.source.read(&scan, &mut |first, found| {
+    table.source.read(&request, &mut |first, found| {
         let behind = first + found[0].len();
         // The source may hand over more than it was asked for.
         let keep = match (&group.keep, part.wants(first, behind)) {
@@ -253,9 +253,9 @@ mod tests {
             &self.partitions
         }
 
-        fn read(&self, scan: &Scan<'_>, take: &mut Take<'_>) -> Result<()> {
-            let before: usize = self.partitions[..scan.partition].iter().map(|partition| partition.rows).sum();
-            let rows = self.partitions[scan.partition].rows - self.lost;
+        fn read(&self, request: &ReadRequest<'_>, take: &mut Take<'_>) -> Result<()> {
+            let before: usize = self.partitions[..request.partition].iter().map(|partition| partition.rows).sum();
+            let rows = self.partitions[request.partition].rows - self.lost;
             for first in (0..rows).step_by(self.some) {
                 let places = (first..rows.min(first + self.some)).map(|row| (before + row) as i64);
                 let array: ArrayRef = Arc::new(Int64Array::from_iter_values(places));

@@ -1,7 +1,7 @@
 //! Record batches in memory as a source of rows.
 //!
-//! Partitions are cut by the rows alone, and batches of a scan by its range of rows, so that it does not show how the rows
-//! were cut into record batches. Types are those that a Parquet file of the same rows would have: texts of one kind,
+//! Partitions are cut by the rows alone, and what is read by the range of rows that is asked for, so that it does not show how
+//! the rows were cut into record batches. Types are those that a Parquet file of the same rows would have: texts of one kind,
 //! dictionaries as their values, lists of one kind.
 
 use std::ops::Range;
@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Field as ArrowField, FieldRef};
 use arrow::record_batch::RecordBatch;
 
 use super::frames::{PANDAS, index_of_frame};
-use super::source::{Partition, Scan, Source, SourceColumn, Take};
+use super::source::{Partition, ReadRequest, Source, SourceColumn, Take};
 use crate::error::{Error, Result};
 use crate::wording::plain;
 
@@ -187,15 +187,15 @@ impl Source for Batches {
         &self.partitions
     }
 
-    fn read(&self, scan: &Scan<'_>, take: &mut Take<'_>) -> Result<()> {
-        let all = self.of_partition(scan.partition);
+    fn read(&self, request: &ReadRequest<'_>, take: &mut Take<'_>) -> Result<()> {
+        let all = self.of_partition(request.partition);
         let whole = [0..all.len()];
-        let mut arrays = Vec::with_capacity(scan.columns.len());
-        for range in scan.rows.unwrap_or(&whole) {
-            for first in range.clone().step_by(scan.batch_rows) {
-                let rows = all.start + first..all.start + range.end.min(first + scan.batch_rows);
+        let mut arrays = Vec::with_capacity(request.columns.len());
+        for range in request.rows.unwrap_or(&whole) {
+            for first in range.clone().step_by(request.batch_rows) {
+                let rows = all.start + first..all.start + range.end.min(first + request.batch_rows);
                 arrays.clear();
-                for &column in scan.columns {
+                for &column in request.columns {
                     arrays.push(self.rows(column, rows.clone())?);
                 }
                 if take(first, &arrays)?.is_break() {

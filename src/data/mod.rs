@@ -1,8 +1,11 @@
-//! Tables in: which columns, Parquet reading, scaling. Only this folder knows arrow and parquet.
+//! Tables in: where rows come from, which columns, scaling. Only this folder knows arrow and parquet.
 //!
-//! A file is decoded in jobs of one column of one row group each, or of several with few rows. A job hands its values to a
+//! Rows come from a [`Source`]: Parquet files, or record batches in memory ([`Table::from_batches`]). A [`Table`] is all of its
+//! rows or some of them, and knows columns, partitions and rows, no files.
+//!
+//! A source is read in jobs of one column of one partition each, or of several with few rows. A job hands its values to a
 //! [`Store`], narrowed and scaled; no table ever exists on the host as a whole unless the store keeps it.
-//! What must see the file's own f64 values goes through it with [`fold_rows`], a block of whole rows at a time.
+//! What must see the rows' own f64 values goes through them with [`fold_rows`], a block of whole rows at a time.
 
 mod apply;
 mod categories;
@@ -50,7 +53,7 @@ pub use predicate::{Predicate, name_in_text};
 pub use predictions::{Form, Predicted, Prediction, Predictions};
 pub use rows::{Block, fold_rows, fold_rows_into};
 pub use select::{Rows, Selected, hash};
-pub use source::{Cost, Partition, Scan, Source, SourceColumn, SourceFile, Take};
+pub use source::{Cost, Partition, ReadRequest, Source, SourceColumn, SourceFile, Take};
 pub use table::Table;
 pub use weigh::Totals;
 

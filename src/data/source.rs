@@ -40,7 +40,7 @@ pub struct Partition {
 
 /// What is to be read of a source.
 #[derive(Clone, Copy, Debug)]
-pub struct Scan<'r> {
+pub struct ReadRequest<'r> {
     /// A partition, by its place.
     pub partition: usize,
     /// Columns by their places, at least one, none twice.
@@ -54,7 +54,7 @@ pub struct Scan<'r> {
     pub checks_values: bool,
 }
 
-/// Takes a batch: the place in the partition of its first row, and the columns in the order of the scan, `[rows]` each. Breaks
+/// Takes a batch: the place in the partition of its first row, and the columns in the order of the request, `[rows]` each. Breaks
 /// off if no row that follows is wanted.
 pub type Take<'t> = dyn FnMut(usize, &[ArrayRef]) -> Result<ControlFlow<()>> + 't;
 
@@ -63,7 +63,7 @@ pub type Take<'t> = dyn FnMut(usize, &[ArrayRef]) -> Result<ControlFlow<()>> + '
 pub struct Cost {
     /// All of it.
     pub bytes: u64,
-    /// What a scan decodes for nothing that begins somewhere in the middle, and about what it holds while it goes on.
+    /// What is decoded for nothing where reading begins somewhere in the middle, and about what is held while it goes on.
     pub start_bytes: u64,
 }
 
@@ -101,7 +101,7 @@ pub trait Source: Debug + Send + Sync {
     ///
     /// # Errors
     /// Of kind `Data` if a row cannot be read or has a value that the source itself excludes, and whatever `take` gives.
-    fn read(&self, scan: &Scan<'_>, take: &mut Take<'_>) -> Result<()>;
+    fn read(&self, request: &ReadRequest<'_>, take: &mut Take<'_>) -> Result<()>;
 
     /// Rows of a partition in which a column is null, if that is known. A leaf of a struct may be null in others.
     fn nulls(&self, _partition: usize, _column: usize) -> Option<u64> {

@@ -35,7 +35,7 @@ use self::open::{ParquetFile, Root, open_file, shared_columns};
 use self::panics::without_panic;
 use self::read::{damaged, read};
 use super::field::Kind;
-use super::source::{Cost, Partition, Scan, Source, SourceColumn, SourceFile, Take};
+use super::source::{Cost, Partition, ReadRequest, Source, SourceColumn, SourceFile, Take};
 use crate::error::{Error, Result};
 use crate::wording::plain;
 
@@ -125,8 +125,8 @@ impl Source for ParquetFiles {
         &self.partitions
     }
 
-    fn read(&self, scan: &Scan<'_>, take: &mut Take<'_>) -> Result<()> {
-        read(self, scan, take)
+    fn read(&self, request: &ReadRequest<'_>, take: &mut Take<'_>) -> Result<()> {
+        read(self, request, take)
     }
 
     fn nulls(&self, partition: usize, column: usize) -> Option<u64> {
@@ -161,7 +161,7 @@ impl Source for ParquetFiles {
         }
     }
 
-    /// A scan has the dictionaries decoded afresh, and the pages in which it begins and ends as a whole, of which half is
+    /// Dictionaries are decoded afresh by every reader, and the pages in which it begins and ends as a whole, of which half is
     /// another's as a rule.
     fn cost(&self, partition: usize, column: usize) -> Cost {
         let file = self.file_of(partition);

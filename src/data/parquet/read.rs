@@ -15,18 +15,18 @@ use super::foreign::undecodable;
 use super::open::{ParquetFile, Root};
 use super::panics::without_panic;
 use super::schema::widened;
-use crate::data::source::{Scan, Source, Take};
+use crate::data::source::{ReadRequest, Source, Take};
 use crate::error::{Error, Result};
 use crate::wording::plain;
 
-/// Hands the rows of `scan` to `take`. Proves that as many came out of the file as its footer says, unless `take` breaks off.
-pub(super) fn read(source: &ParquetFiles, scan: &Scan<'_>, take: &mut Take<'_>) -> Result<()> {
-    let all = source.partitions()[scan.partition].rows;
+/// Hands the rows of `request` to `take`. Proves that as many came out of the file as its footer says, unless `take` breaks off.
+pub(super) fn read(source: &ParquetFiles, request: &ReadRequest<'_>, take: &mut Take<'_>) -> Result<()> {
+    let all = source.partitions()[request.partition].rows;
     let whole = [0..all];
-    let ranges = scan.rows.unwrap_or(&whole);
+    let ranges = request.rows.unwrap_or(&whole);
     let expected: usize = ranges.iter().map(Range::len).sum();
-    let mut reader = Reader::open(source, scan)?;
-    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(scan.columns.len());
+    let mut reader = Reader::open(source, request)?;
+    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(request.columns.len());
     // Rows that came before, and those of them that lie before the range that is read.
     let (mut seen, mut before) = (0, 0);
     let mut left = ranges;
@@ -36,7 +36,7 @@ pub(super) fn read(source: &ParquetFiles, scan: &Scan<'_>, take: &mut Take<'_>) 
             return Err(reader.too_many_rows());
         }
         arrays.clear();
-        for &column in scan.columns {
+        for &column in request.columns {
             arrays.push(reader.column(column)?);
         }
         // A batch may have rows of several ranges.
@@ -69,10 +69,10 @@ pub(super) fn read(source: &ParquetFiles, scan: &Scan<'_>, take: &mut Take<'_>) 
     reader.check_end()
 }
 
-/// The columns of a row group's file that a scan reads.
+/// The columns of a row group's file that a request reads.
 struct Reader<'s> {
     source: &'s ParquetFiles,
-    scan: &'s Scan<'s>,
+    request: &'s ReadRequest<'s>,
     file: &'s ParquetFile,
     /// Rows of the row group.
     rows: usize,
@@ -88,11 +88,11 @@ struct Reader<'s> {
 }
 
 impl<'s> Reader<'s> {
-    fn open(source: &'s ParquetFiles, scan: &'s Scan<'s>) -> Result<Self> {
-        let file = source.file_of(scan.partition);
-        let group = source.places[scan.partition].group;
+    fn open(source: &'s ParquetFiles, request: &'s ReadRequest<'s>) -> Result<Self> {
+        let file = source.file_of(request.partition);
+        let group = source.places[request.partition].group;
         let mut roots: Vec<&Root> =
-            scan.columns.iter().filter_map(|&column| source.root(scan.partition, column)).collect();
+            request.columns.iter().filter_map(|&column| source.root(request.partition, column)).collect();
         roots.sort_unstable_by_key(|root| root.place);
         let bounds_of = |root: &Root| {
             let field = file.metadata.schema().field(root.place);
@@ -100,9 +100,9 @@ impl<'s> Reader<'s> {
         };
         let mut opened = Self {
             source,
-            scan,
+            request,
             file,
-            rows: source.partitions()[scan.partition].rows,
+            rows: source.partitions()[request.partition].rows,
             places: roots.iter().map(|root| root.place).collect(),
             decoder: None,
             batch: None,
@@ -113,14 +113,14 @@ impl<'s> Reader<'s> {
             return Ok(opened);
         }
         // Where the file has another type, no caller can hold the column's values against its bounds.
-        let is_checked = |root: &Root| scan.checks_values || root.widened.is_some();
+        let is_checked = |root: &Root| request.checks_values || root.widened.is_some();
         let bounds = without_panic(|| roots.iter().map(|root| (bounds_of(root), 0, is_checked(root))).collect());
         opened.bounds = bounds.map_err(|cause| opened.damaged(&cause))?;
         let decoder = without_panic(|| {
             let chunks = Chunks::open(file, group, &opened.places)?;
             let selection =
-                scan.rows.map(|ranges| RowSelection::from_consecutive_ranges(ranges.iter().cloned(), opened.rows));
-            let decoder = chunks.reader(file, &opened.places, scan.batch_rows, selection)?;
+                request.rows.map(|ranges| RowSelection::from_consecutive_ranges(ranges.iter().cloned(), opened.rows));
+            let decoder = chunks.reader(file, &opened.places, request.batch_rows, selection)?;
             Ok((chunks, decoder))
         })
         .and_then(|opened| opened.map_err(|cause: ParquetError| cause.to_string()))
@@ -132,7 +132,7 @@ impl<'s> Reader<'s> {
     /// Goes to the next batch; its rows, or `None` at the end. Of keys alone there are as many as are `left`.
     fn next(&mut self, left: usize) -> Result<Option<usize>> {
         let Some((_, decoder)) = &mut self.decoder else {
-            self.batch_rows = self.scan.batch_rows.min(left);
+            self.batch_rows = self.request.batch_rows.min(left);
             return Ok(Some(self.batch_rows));
         };
         let next =
@@ -158,7 +158,7 @@ impl<'s> Reader<'s> {
         if self.decoder.is_none() {
             return Ok(());
         }
-        let has_more = match self.scan.rows {
+        let has_more = match self.request.rows {
             None => self.next(0)?.is_some(),
             // The decoder stops with its selection; how many rows there are stands in the heads of the pages.
             Some(ranges) if ranges.last().is_some_and(|range| range.end == self.rows) => {
@@ -170,7 +170,7 @@ impl<'s> Reader<'s> {
             return Err(self.too_many_rows());
         }
         let wrong = |(bounds, nulls, _): &(Bounds, u64, bool)| bounds.wrong_nulls(*nulls);
-        match self.bounds.iter().find_map(wrong).filter(|_| self.scan.rows.is_none()) {
+        match self.bounds.iter().find_map(wrong).filter(|_| self.request.rows.is_none()) {
             Some(fact) => Err(self.damaged(&fact)),
             None => Ok(()),
         }
@@ -208,7 +208,7 @@ impl<'s> Reader<'s> {
         if let Some(key) = column.checked_sub(self.source.roots) {
             return self.file.constants[key].rows(self.batch_rows, &about.data_type);
         }
-        let root = self.source.root(self.scan.partition, column);
+        let root = self.source.root(self.request.partition, column);
         let Some((Root { place, widened: wide, .. }, batch)) = root.zip(self.batch.as_ref()) else {
             return Err(Error::internal(format!("column `{}` is not in all files", about.name)));
         };
@@ -237,19 +237,19 @@ impl<'s> Reader<'s> {
     /// The error where the decoder fails. Of several columns it does not say which one: the first that fails alone.
     fn damaged(&self, cause: &str) -> Error {
         let mut columns: Vec<(usize, usize)> = self
-            .scan
+            .request
             .columns
             .iter()
-            .filter_map(|&column| Some((self.source.root(self.scan.partition, column)?.place, column)))
+            .filter_map(|&column| Some((self.source.root(self.request.partition, column)?.place, column)))
             .collect();
         columns.sort_unstable();
         let alone = |&(_, column): &(usize, usize)| {
-            let scan = Scan { columns: &[column], ..*self.scan };
-            read(self.source, &scan, &mut |_, _| Ok(std::ops::ControlFlow::Continue(()))).err()
+            let request = ReadRequest { columns: &[column], ..*self.request };
+            read(self.source, &request, &mut |_, _| Ok(std::ops::ControlFlow::Continue(()))).err()
         };
         let several = Some(&columns).filter(|columns| columns.len() > 1);
         let found = several.and_then(|columns| columns.iter().find_map(alone));
-        found.unwrap_or_else(|| damaged(self.source, self.scan.partition, self.scan.columns, cause))
+        found.unwrap_or_else(|| damaged(self.source, self.request.partition, self.request.columns, cause))
     }
 }
 
