@@ -12,6 +12,7 @@ use super::decode::{Part, decode, jobs};
 use super::field::{Field, Kind};
 use super::levels::{CategoryPlan, Level, Search, for_each_codes, is_inexact};
 use super::numbers::to_f64;
+use super::scan::{Batch, by_partition};
 use super::table::Table;
 use super::{Column, Store};
 use crate::error::{Error, Result};
@@ -292,34 +293,26 @@ impl LabelPlan {
         if let Some(found) = &self.found {
             return self.load_codes(table, field, found, store, monitor);
         }
-        let values: Vec<Values> = jobs(table, &[self.column])
-            .into_par_iter()
-            .map(|job| {
-                let mut values = Values::default();
-                let (mut numbers, mut labels) = (Vec::new(), Vec::new());
-                decode(table, &Part::whole(job.group), &[self.column], |before, arrays| {
-                    let array = &arrays[0];
-                    monitor.check()?;
-                    labels.clear();
-                    if !self.take_two_numbers(array, field.kind, &mut numbers, &mut values, &mut labels)? {
-                        for_each_class(array, field.kind, |row, class| match class {
-                            None => {
-                                labels.push(0.0);
-                                values.add_missing(job.first_row + before + row);
-                            }
-                            Some(class) => {
-                                labels.push(f32::from(u8::from(self.is_positive(&class))));
-                                values.add(&class, 1);
-                            }
-                        })?;
+        let read = |(values, numbers, labels): &mut (Values, Vec<f64>, Vec<f32>), batch: &Batch<'_>| {
+            let array = &batch.arrays[0];
+            labels.clear();
+            if !self.take_two_numbers(array, field.kind, numbers, values, labels)? {
+                for_each_class(array, field.kind, |row, class| match class {
+                    None => {
+                        labels.push(0.0);
+                        values.add_missing(batch.first_row + row);
                     }
-                    monitor.advance(labels.len() as u64);
-                    store.write(Column::Label, job.first_row + before, &labels)
+                    Some(class) => {
+                        labels.push(f32::from(u8::from(self.is_positive(&class))));
+                        values.add(&class, 1);
+                    }
                 })?;
-                Ok(values)
-            })
-            .collect::<Result<_>>()?;
-        let values = values.iter().fold(Values::default(), Values::merge);
+            }
+            monitor.advance(labels.len() as u64);
+            store.write(Column::Label, batch.first_row, labels)
+        };
+        let parts = by_partition(table, &[self.column], monitor, |_| Default::default(), read)?;
+        let values = parts.iter().fold(Values::default(), |values, (part, ..)| values.merge(part));
         self.check(table, field, &values)
     }
 

@@ -15,6 +15,7 @@ use super::coder::{Coder, MISSING, UNSEEN, Value};
 use super::decode::{Job, Part, decode, jobs};
 use super::field::{Field, Kind};
 use super::label::{Class, missing, parse_class};
+use super::scan::{Batch, by_partition};
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
@@ -439,26 +440,23 @@ pub(super) fn for_each_codes(
     monitor: &dyn Monitor,
     take: impl Fn(usize, &[u16]) -> Result<()> + Sync,
 ) -> Result<()> {
-    (0..table.groups.len()).into_par_iter().try_for_each(|group| {
-        let first_row = table.groups[group].first_row;
-        if let Some(codes) = &category.codes {
+    if let Some(codes) = &category.codes {
+        return table.groups.par_iter().zip(codes.par_iter()).try_for_each(|(group, codes)| {
             monitor.check()?;
-            monitor.advance(codes[group].len() as u64);
-            return take(first_row, &codes[group]);
-        }
-        let field = &table.fields[category.column];
-        let coder = Coder::of(&category.levels);
-        let mut codes = Vec::new();
-        decode(table, &Part::whole(group), &[category.column], |before, arrays| {
-            monitor.check()?;
-            codes.clear();
-            coder.codes(&arrays[0], field.kind, &mut codes)?;
-            known(table, category, first_row + before, &codes)?;
             monitor.advance(codes.len() as u64);
-            take(first_row + before, &codes)
-        })
-        .map(drop)
-    })
+            take(group.first_row, codes)
+        });
+    }
+    let kind = table.fields[category.column].kind;
+    let coder = Coder::of(&category.levels);
+    let read = |codes: &mut Vec<u16>, batch: &Batch<'_>| {
+        codes.clear();
+        coder.codes(&batch.arrays[0], kind, codes)?;
+        known(table, category, batch.first_row, codes)?;
+        monitor.advance(codes.len() as u64);
+        take(batch.first_row, codes)
+    };
+    by_partition(table, &[category.column], monitor, |_| Vec::new(), read).map(drop)
 }
 
 /// An error if a code is none of the levels that the category had when it was looked at first.

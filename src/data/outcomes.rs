@@ -6,7 +6,7 @@ use super::label::Label;
 use super::levels::{CategoryPlan, known};
 use super::plan::Plan;
 use super::rows::fold_rows;
-use super::scan::{Batch, Pace, scan};
+use super::scan::{Batch, by_partition};
 use super::table::Table;
 use super::weigh::Weighing;
 use crate::error::Result;
@@ -99,7 +99,7 @@ fn counts(
     let coders = [Coder::of(&category.levels), label.coder()];
     let classes = label.classes.len();
     let zero = || vec![vec![0; classes]; category.levels.len()];
-    let count = |codes: &mut [Vec<u16>; 2], found: &mut Vec<Vec<u64>>, batch: &Batch<'_>| {
+    let count = |(found, codes): &mut (Vec<Vec<u64>>, [Vec<u16>; 2]), batch: &Batch<'_>| {
         for ((codes, coder), (array, kind)) in codes.iter_mut().zip(&coders).zip(batch.arrays.iter().zip(kinds)) {
             codes.clear();
             coder.codes(array, kind, codes)?;
@@ -115,12 +115,13 @@ fn counts(
         }
         Ok(())
     };
+    let parts = by_partition(table, &columns, monitor, |_| (zero(), Default::default()), count)?;
     let mut found = zero();
-    scan(table, &columns, Pace::of(&columns), monitor, Default::default, zero, count, |range| {
-        let counts = found.iter_mut().flatten().zip(range.into_iter().flatten());
+    for (part, _) in parts {
+        let counts = found.iter_mut().flatten().zip(part.into_iter().flatten());
         counts.for_each(|(sum, count): (&mut u64, u64)| *sum += count);
-        Ok(())
-    })?;
+    }
+    table.check_unchanged()?;
     Ok(found)
 }
 

@@ -108,6 +108,29 @@ pub(super) fn scan<R, T: Send>(
     table.check_unchanged()
 }
 
+/// Goes through all rows of `columns` partition by partition, on all cores: `work` gets the batches of one in the order of the
+/// rows, beside what `start` made for it. Gives what became of each. For what shows no cut: nothing is read for nothing then.
+///
+/// # Errors
+/// Of one partition that has one.
+pub(super) fn by_partition<T: Send>(
+    table: &Table,
+    columns: &[usize],
+    monitor: &dyn Monitor,
+    start: impl Fn(&Group) -> T + Sync,
+    work: impl Fn(&mut T, &Batch<'_>) -> Result<()> + Sync,
+) -> Result<Vec<T>> {
+    let of_group = |(group, about): (usize, &Group)| {
+        let mut state = start(about);
+        decode(table, &Part::whole(group), columns, |before, arrays| {
+            monitor.check()?;
+            work(&mut state, &Batch { first_row: about.first_row + before, rows: arrays[0].len(), arrays })
+        })?;
+        Ok(state)
+    };
+    table.groups.par_iter().enumerate().map(of_group).collect()
+}
+
 /// What became of some ranges that follow each other.
 #[expect(clippy::too_many_arguments, reason = "those of `scan`")]
 fn read_run<R, T>(

@@ -10,7 +10,7 @@ use super::field::Kind;
 use super::label::{Class, Label, parse_class};
 use super::numbers::to_f64;
 use super::plan::{ClassWeight, Plan};
-use super::scan::{Batch, Pace, scan};
+use super::scan::{Batch, Pace, by_partition, scan};
 use super::table::Table;
 use super::{Column, Store};
 use crate::error::{Error, Result};
@@ -329,7 +329,7 @@ pub(super) fn sum_of_weights(table: &Table, column: usize, monitor: &dyn Monitor
 
 /// Writes the offsets into `store`.
 pub(super) fn load_offsets(table: &Table, column: usize, store: &dyn Store, monitor: &dyn Monitor) -> Result<()> {
-    let write = |offsets: &mut Vec<f64>, (): &mut (), batch: &Batch<'_>| {
+    let write = |offsets: &mut Vec<f64>, batch: &Batch<'_>| {
         offsets.clear();
         to_f64(&batch.arrays[0], offsets)?;
         if let Some(row) = offsets.iter().position(|offset| offset.is_nan() || offset.abs() >= 1e30) {
@@ -342,5 +342,5 @@ pub(super) fn load_offsets(table: &Table, column: usize, store: &dyn Store, moni
         let narrow: Vec<f32> = offsets.iter().map(|offset| *offset as f32).collect();
         store.write(Column::Offset, batch.first_row, &narrow)
     };
-    scan(table, &[column], Pace::of(&[column]), monitor, Vec::new, || (), write, Ok)
+    by_partition(table, &[column], monitor, |_| Vec::new(), write).map(drop)
 }
