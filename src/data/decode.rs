@@ -187,7 +187,7 @@ pub(super) fn decode(
     }
     Err(Error::data(
         format!("{}: {taken} rows came out of partition {} where {expected} belong", table.name(), group.partition),
-        "The rows were changed or damaged; read them afresh.",
+        table.changed_way_out(),
     ))
 }
 

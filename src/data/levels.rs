@@ -476,7 +476,7 @@ pub(super) fn new_value(table: &Table, column: usize, row: usize) -> Error {
             plain(&table.fields[column].name),
             table.row_names(&[row])
         ),
-        "The file was changed in between; wait until it is written, then run again.",
+        table.changed_way_out(),
     )
 }
 

@@ -4,6 +4,7 @@
 //! the rows were cut into record batches. Types are those that a Parquet file of the same rows would have: texts of one kind,
 //! dictionaries as their values, lists of one kind.
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -21,13 +22,19 @@ use crate::wording::plain;
 const PARTITION_ROWS: usize = 1 << 17;
 
 /// Record batches that share columns.
-#[derive(Debug)]
 pub(super) struct Batches {
     batches: Vec<RecordBatch>,
     /// Positions of the first row of each batch, and of the end of the last one, `[batches + 1]`.
     starts: Vec<usize>,
     columns: Vec<SourceColumn>,
     partitions: Vec<Partition>,
+}
+
+impl fmt::Debug for Batches {
+    /// Without the rows.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Batches({} of them, {} rows)", self.batches.len(), self.starts[self.batches.len()])
+    }
 }
 
 impl Batches {
@@ -83,7 +90,7 @@ impl Batches {
     /// Some rows of a column, of the column's type: a slice of a batch where it can be one.
     fn rows(&self, column: usize, rows: Range<usize>) -> Result<ArrayRef> {
         let about = &self.columns[column];
-        let failed = |cause: &dyn std::fmt::Display| {
+        let failed = |cause: &dyn fmt::Display| {
             Error::data(
                 format!(
                     "column `{}` cannot be read as {}: {cause}",

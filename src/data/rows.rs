@@ -140,7 +140,7 @@ impl Reader<'_> {
                 self.table.fields[column].name,
                 self.table.row_names(&[row])
             ),
-            "The file was changed in between; wait until it is written, then run again.",
+            self.table.changed_way_out(),
         )
     }
 }

@@ -154,6 +154,15 @@ impl Table {
         self.source.check_unchanged()
     }
 
+    /// What to do where rows are others than they were when they were read first.
+    pub(super) fn changed_way_out(&self) -> &'static str {
+        if self.files().is_empty() {
+            "The rows were changed in between; leave them as they are, and run again."
+        } else {
+            "The file was changed in between; wait until it is written, then run again."
+        }
+    }
+
     /// The names of all columns, for messages.
     pub(super) fn names(&self) -> String {
         let names: Vec<String> = self.fields.iter().map(|field| entry(&field.name)).collect();

@@ -70,8 +70,7 @@ pub(super) fn model(
     let mut warnings = loaded.warnings;
     warnings.extend(doubt_about_counts(job, &loaded.totals, table.rows));
     if job.exact != ExactJob::None && fit.verified.is_none() {
-        warnings
-            .push("not verified: the run ended without estimates, so there is nothing to hold against the file".into());
+        warnings.push("not verified: the run ended without estimates, so there is nothing to verify".into());
     }
     if job.inference.is_some() && fit.covariance.is_none() {
         warnings.push(
