@@ -3,10 +3,10 @@
 
 use arrow::array::ArrayRef;
 
+use super::class::{Class, Level, for_each_class, level_name};
 use super::coder::{Coder, MISSING, UNSEEN};
 use super::field::{Field, Kind};
-use super::label::{Class, Label, for_each_class};
-use super::levels::{Level, level_name};
+use super::label::Label;
 use super::names::matching;
 use super::plan::{Plan, Takes};
 use super::scan::Batch;

@@ -1,16 +1,14 @@
 //! The label: its classes, which of two is positive or which of several the reference, and what to say when that is not
 //! clear.
 
-use std::fmt;
-
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef};
 use rayon::prelude::*;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::class::{Class, Level, for_each_class, parse_class};
 use super::coder::Coder;
 use super::decode::{Part, decode, jobs};
 use super::field::{Field, Kind};
-use super::levels::{CategoryPlan, Level, Search, for_each_codes, is_inexact};
+use super::levels::{CategoryPlan, Search, for_each_codes, is_inexact, missing};
 use super::numbers::to_f64;
 use super::scan::{Batch, by_partition};
 use super::table::Table;
@@ -18,46 +16,6 @@ use super::{Column, Store};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 use crate::wording::{counted, flag, lines, listed, nearest, plain, shell, visible};
-
-/// One value of a label column.
-#[derive(Clone, Debug, PartialEq, PartialOrd, Deserialize)]
-#[serde(untagged)]
-pub enum Class {
-    /// A boolean.
-    Boolean(bool),
-    /// A number; one that is not finite is written as `null`, and NaN when it is read back.
-    Number(#[serde(deserialize_with = "number")] f64),
-    /// A text.
-    Text(String),
-}
-
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<f64, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
-}
-
-impl fmt::Display for Class {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Boolean(value) => value.fmt(f),
-            Self::Number(value) => value.fmt(f),
-            Self::Text(value) => value.fmt(f),
-        }
-    }
-}
-
-impl Serialize for Class {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        match self {
-            Self::Boolean(value) => serializer.serialize_bool(*value),
-            // Labels 0 and 1 read as they stand in most files: without a decimal point.
-            Self::Number(value) if value.fract() == 0.0 && value.abs() < 9e15 => {
-                serializer.serialize_i64(*value as i64)
-            }
-            Self::Number(value) => serializer.serialize_f64(*value),
-            Self::Text(value) => serializer.serialize_str(value),
-        }
-    }
-}
 
 /// The label of a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -169,33 +127,6 @@ fn is_evident(a: &Class, b: &Class) -> bool {
         _ => false,
     };
     is_pair(a, b) || is_pair(b, a)
-}
-
-/// Goes through a batch: `each` gets the row within the batch and its class, `None` where it is missing.
-pub(super) fn for_each_class(array: &ArrayRef, kind: Kind, mut each: impl FnMut(usize, Option<Class>)) -> Result<()> {
-    match kind {
-        Kind::Text => {
-            let texts = array.as_string::<i32>();
-            for row in 0..texts.len() {
-                each(row, texts.is_valid(row).then(|| Class::Text(texts.value(row).to_owned())));
-            }
-        }
-        Kind::Boolean => {
-            let flags = array.as_boolean();
-            for row in 0..flags.len() {
-                each(row, flags.is_valid(row).then(|| Class::Boolean(flags.value(row))));
-            }
-        }
-        Kind::Numeric | Kind::Time | Kind::Unusable => {
-            let mut values = Vec::with_capacity(array.len());
-            to_f64(array, &mut values)?;
-            for (row, value) in values.into_iter().enumerate() {
-                // -0.0 + 0.0 is 0.0: one class, not two.
-                each(row, (!value.is_nan()).then_some(Class::Number(value + 0.0)));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The label column of a request, checked against the schema, with the class that counts as positive.
@@ -461,42 +392,6 @@ impl LabelPlan {
             }
         }
     }
-}
-
-/// The label is missing in so many rows, of which these are the first.
-pub(super) fn missing(table: &Table, field: &Field, rows: u64, first: &[usize]) -> Error {
-    Error::data(
-        format!(
-            "the label `{}` is missing (null or NaN) in {}, from 0: {}",
-            plain(&field.name),
-            counted(rows, "row"),
-            table.row_names(first)
-        ),
-        "Leave those rows out with --nulls drop-row; a row without its label teaches nothing.",
-    )
-}
-
-/// The class that a flag means by `text`.
-pub(super) fn parse_class(flag: &str, text: &str, field: &Field) -> Result<Class> {
-    let class = match field.kind {
-        Kind::Text => Some(Class::Text(text.to_owned())),
-        Kind::Boolean => match text.to_lowercase().as_str() {
-            "true" | "1" => Some(Class::Boolean(true)),
-            "false" | "0" => Some(Class::Boolean(false)),
-            _ => None,
-        },
-        Kind::Numeric | Kind::Time | Kind::Unusable => text.parse().ok().map(Class::Number),
-    };
-    class.ok_or_else(|| {
-        Error::usage(
-            format!(
-                "{flag} {text} cannot be a value of `{}`, which is of type {}",
-                plain(&field.name),
-                plain(&field.data_type)
-            ),
-            "Give one of its values.",
-        )
-    })
 }
 
 /// Rows that are looked at when columns that could be labels are listed.

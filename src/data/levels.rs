@@ -11,18 +11,15 @@ use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 use rayon::prelude::*;
 
+use super::class::{Class, Level, level_name, parse_class};
 use super::coder::{Coder, MISSING, UNSEEN, Value};
 use super::decode::{Job, Part, decode, jobs};
 use super::field::{Field, Kind};
-use super::label::{Class, missing, parse_class};
 use super::scan::{Batch, by_partition};
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 use crate::wording::{counted, flag, listed, nearest, plain, visible};
-
-/// A level of a category; `None` is that of the rows without a value.
-pub type Level = Option<Class>;
 
 /// Most levels that codes have room for.
 pub const MOST_LEVELS: usize = 65_000;
@@ -55,11 +52,6 @@ impl CategoryPlan {
     pub(super) fn features(&self) -> usize {
         self.levels.len().saturating_sub(1)
     }
-}
-
-/// How a level is called: the value, or `(null)`.
-pub fn level_name(level: &Level) -> String {
-    level.as_ref().map_or_else(|| "(null)".into(), Class::to_string)
 }
 
 /// Why a value cannot be a level.
@@ -457,6 +449,19 @@ pub(super) fn for_each_codes(
         take(batch.first_row, codes)
     };
     by_partition(table, &[category.column], monitor, |_| Vec::new(), read).map(drop)
+}
+
+/// The label is missing in so many rows, of which these are the first.
+pub(super) fn missing(table: &Table, field: &Field, rows: u64, first: &[usize]) -> Error {
+    Error::data(
+        format!(
+            "the label `{}` is missing (null or NaN) in {}, from 0: {}",
+            plain(&field.name),
+            counted(rows, "row"),
+            table.row_names(first)
+        ),
+        "Leave those rows out with --nulls drop-row; a row without its label teaches nothing.",
+    )
 }
 
 /// An error if a code is none of the levels that the category had when it was looked at first.

@@ -10,6 +10,7 @@
 mod apply;
 mod categories;
 mod census;
+mod class;
 mod coder;
 mod decode;
 mod design;
@@ -19,6 +20,7 @@ mod frames;
 mod label;
 mod levels;
 mod load;
+mod loaded;
 mod memory;
 mod names;
 mod numbers;
@@ -37,14 +39,17 @@ mod source;
 pub mod synth;
 mod table;
 mod weigh;
+mod weightless;
 
 pub use apply::{MANY_RANGES, Results, fold_pieces};
+pub use class::{Class, Level, level_name};
 pub use design::{Category, Design};
 pub use encode::{Encoder, Kept, Labels, Piece, RowLabel, UNSEEN_LEVEL, Unseen, Wanted};
 pub use field::{Field, Kind};
-pub use label::{Class, Label, MOST_CLASSES};
-pub use levels::{Level, MOST_LEVELS, level_name};
-pub use load::{Feature, Loaded, LoadedCategory, decode_only, load};
+pub use label::{Label, MOST_CLASSES};
+pub use levels::MOST_LEVELS;
+pub use load::{decode_only, load};
+pub use loaded::{Feature, Loaded, LoadedCategory, Totals};
 pub use outcomes::{Ends, Outcomes, outcomes};
 pub use parquet::{head, inspect, is_json_lines, is_model, neither};
 pub use parts::check_parts;
@@ -55,7 +60,6 @@ pub use rows::{Block, fold_rows, fold_rows_into};
 pub use select::{Rows, Selected, hash};
 pub use source::{Cost, Partition, ReadRequest, Source, SourceColumn, SourceFile, Take};
 pub use table::Table;
-pub use weigh::Totals;
 
 use crate::error::Result;
 

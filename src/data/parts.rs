@@ -1,8 +1,9 @@
 //! Which classes the two parts of a split have.
 
+use super::class::Class;
 use super::coder::Coder;
 use super::field::Kind;
-use super::label::{Class, MOST_CLASSES};
+use super::label::MOST_CLASSES;
 use super::scan::{Batch, by_partition};
 use super::select::Selected;
 use super::table::Table;

@@ -14,8 +14,8 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
+use super::class::Class;
 use super::encode::{Encoder, Kept};
-use super::label::Class;
 use super::table::Table;
 use crate::error::{Error, Result};
 
