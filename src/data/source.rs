@@ -13,7 +13,6 @@ use std::time::SystemTime;
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
 
-use super::field::Kind;
 use crate::error::Result;
 
 /// A column of a source; of structs and lists the whole of it.
@@ -140,11 +139,12 @@ pub trait Source: Debug + Send + Sync {
         Vec::new()
     }
 
-    /// The source with its keys as `kind_of` knows them by their names, texts or numbers; `None` if that changes nothing.
+    /// The source with its keys as numbers or as texts, as `are_numbers` says by their names where it knows them; `None` if it
+    /// has no keys.
     ///
     /// # Errors
     /// Of kind `Data` if a key that is to be a number is none somewhere.
-    fn with_keys_as(&self, _kind_of: &dyn Fn(&str) -> Option<Kind>) -> Result<Option<Arc<dyn Source>>> {
+    fn with_keys_as(&self, _are_numbers: &dyn Fn(&str) -> Option<bool>) -> Result<Option<Arc<dyn Source>>> {
         Ok(None)
     }
 

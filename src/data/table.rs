@@ -77,10 +77,12 @@ impl Table {
     /// The table with the keys of its folders as `kind_of` knows them by their names: the values of a few folders may look
     /// like numbers where those of all are texts.
     pub fn with_keys_as<'k>(mut self, kind_of: impl Fn(&str) -> Option<&'k str>) -> Result<Self> {
-        let kind = |name: &str| {
-            [Kind::Text, Kind::Numeric].into_iter().find(|kind| kind_of(name).is_some_and(|known| known == kind.name()))
+        let are_numbers = |name: &str| match kind_of(name)? {
+            text if text == Kind::Text.name() => Some(false),
+            number if number == Kind::Numeric.name() => Some(true),
+            _ => None,
         };
-        let Some(source) = self.source.with_keys_as(&kind)? else { return Ok(self) };
+        let Some(source) = self.source.with_keys_as(&are_numbers)? else { return Ok(self) };
         for field in self.fields.iter_mut().filter(|field| field.is_key) {
             let column = &source.columns()[field.root()];
             let origin = field.origin.clone();

@@ -34,7 +34,6 @@ use self::keys::Constant;
 use self::open::{ParquetFile, Root, open_file, shared_columns};
 use self::panics::without_panic;
 use self::read::{damaged, read};
-use super::field::Kind;
 use super::source::{Cost, Partition, ReadRequest, Source, SourceColumn, SourceFile, Take};
 use crate::error::{Error, Result};
 use crate::wording::plain;
@@ -188,16 +187,16 @@ impl Source for ParquetFiles {
         self.files.iter().map(|file| &file.about).collect()
     }
 
-    fn with_keys_as(&self, kind_of: &dyn Fn(&str) -> Option<Kind>) -> Result<Option<Arc<dyn Source>>> {
+    fn with_keys_as(&self, are_numbers: &dyn Fn(&str) -> Option<bool>) -> Result<Option<Arc<dyn Source>>> {
         if self.columns.len() == self.roots {
             return Ok(None);
         }
         let mut other = self.clone();
         for (key, column) in other.columns[self.roots..].iter_mut().enumerate() {
-            column.data_type = match kind_of(&column.name) {
-                Some(Kind::Text) => DataType::Utf8,
-                Some(Kind::Numeric) => DataType::Float64,
-                _ => continue,
+            column.data_type = match are_numbers(&column.name) {
+                Some(false) => DataType::Utf8,
+                Some(true) => DataType::Float64,
+                None => continue,
             };
             if let Some(file) = self.files.iter().find(|file| !file.constants[key].is(&column.data_type)) {
                 return Err(Error::data(
