@@ -19,15 +19,20 @@ pub enum Results {
 /// Ranges of a pass whose results are small: enough for all cores to be done at about the same time.
 pub const MANY_RANGES: usize = 64;
 
-/// Values that a range may leave behind, if those are more than a batch: 128 MiB of numbers.
-const RANGE_VALUES: usize = 1 << 23;
+/// Values that ranges may leave behind for each thread, if those are more than two batches: 128 MiB of numbers.
+const WAITING_VALUES: usize = 1 << 24;
 
 impl Results {
     /// Ranges that are worked on before what became of them is used, and the most rows of each.
     fn room(self) -> (usize, usize) {
         match self {
             Self::Sums(at_once) => (at_once, usize::MAX),
-            Self::Rows(values) => (2 * rayon::current_num_threads(), (RANGE_VALUES / values.max(1)).max(BATCH_ROWS)),
+            Self::Rows(values) => {
+                let values = values.max(1);
+                // Eight ranges for each thread, so that none waits for another, or two of a batch.
+                let rows = (WAITING_VALUES / 8 / values).max(BATCH_ROWS);
+                (rayon::current_num_threads() * (WAITING_VALUES / (rows * values)).clamp(2, 8), rows)
+            }
         }
     }
 }
@@ -61,9 +66,15 @@ mod tests {
 
     #[test]
     fn what_waits_for_its_turn_is_bounded() {
-        // A row of 1000 probabilities takes 16 kB, and twice as many ranges as threads wait.
-        assert_eq!([1_000, 100_000].map(|values| Results::Rows(values).room().1), [8_388, BATCH_ROWS]);
-        assert!([0, 1, 32].iter().all(|values| Results::Rows(*values).room().1 >= 262_144));
+        let room = |values: usize| {
+            let (at_once, rows) = Results::Rows(values).room();
+            (at_once / rayon::current_num_threads(), rows)
+        };
+        // A row of 1000 probabilities takes 16 kB.
+        assert_eq!(
+            [0, 1, 32, 1_000, 100_000].map(room),
+            [(8, 2_097_152), (8, 2_097_152), (8, 65_536), (2, BATCH_ROWS), (2, BATCH_ROWS)]
+        );
         assert_eq!(Results::Sums(3).room(), (3, usize::MAX));
     }
 }

@@ -179,8 +179,12 @@ pub(super) fn decode(
             take(taken, &arrays)?;
             taken += rows;
         }
-        // Nothing behind the last row of the table is worth reading.
-        Ok(if behind >= end && end < last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        // Nothing behind the last row of the table is worth reading, nor what nobody asked for.
+        Ok(if behind >= end && (end < last || behind > last) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
     })?;
     if taken == expected {
         return Ok(taken);

@@ -75,7 +75,9 @@ pub(super) fn scan<R, T: Send>(
 ) -> Result<()> {
     let ranges = ranges(table.rows, columns.len(), pace.range_rows);
     let range_rows = ranges.first().map_or(1, Range::len);
-    let in_one_go = ranges_in_one_go(table, columns, range_rows).min(pace.at_once).max(1);
+    // So many that each thread has some.
+    let most = pace.at_once / rayon::current_num_threads();
+    let in_one_go = ranges_in_one_go(table, columns, range_rows).min(most).max(1);
     let runs: Vec<&[Range<usize>]> = ranges.chunks(in_one_go).collect();
     let at_once = runs_at_once(table, columns).min((pace.at_once / in_one_go).max(1));
     for some in runs.chunks(at_once) {
