@@ -29,9 +29,9 @@ impl Results {
             Self::Sums(at_once) => (at_once, usize::MAX),
             Self::Rows(values) => {
                 let values = values.max(1);
-                // Eight ranges for each thread, so that none waits for another, or two of a batch.
-                let rows = (WAITING_VALUES / 8 / values).max(BATCH_ROWS);
-                (rayon::current_num_threads() * (WAITING_VALUES / (rows * values)).clamp(2, 8), rows)
+                // Four ranges for each thread, so that none waits for another, or two of a batch.
+                let rows = (WAITING_VALUES / 4 / values).max(BATCH_ROWS);
+                (rayon::current_num_threads() * (WAITING_VALUES / (rows * values)).clamp(2, 4), rows)
             }
         }
     }
@@ -73,7 +73,7 @@ mod tests {
         // A row of 1000 probabilities takes 16 kB.
         assert_eq!(
             [0, 1, 32, 1_000, 100_000].map(room),
-            [(8, 2_097_152), (8, 2_097_152), (8, 65_536), (2, BATCH_ROWS), (2, BATCH_ROWS)]
+            [(4, 4_194_304), (4, 4_194_304), (4, 131_072), (2, BATCH_ROWS), (2, BATCH_ROWS)]
         );
         assert_eq!(Results::Sums(3).room(), (3, usize::MAX));
     }
