@@ -41,6 +41,7 @@ mod table;
 mod weigh;
 mod weightless;
 
+pub use self::parquet::{head, inspect, is_json_lines, is_model, neither};
 pub use apply::{MANY_RANGES, Results, fold_pieces};
 pub use class::{Class, Level, level_name};
 pub use design::{Category, Design};
@@ -51,7 +52,6 @@ pub use levels::MOST_LEVELS;
 pub use load::{decode_only, load};
 pub use loaded::{Feature, Loaded, LoadedCategory, Totals};
 pub use outcomes::{Ends, Outcomes, outcomes};
-pub use parquet::{head, inspect, is_json_lines, is_model, neither};
 pub use parts::check_parts;
 pub use plan::{ClassWeight, DEFAULT_MAX_LEVELS, Nulls, Plan, Request, WeightKind};
 pub use predicate::{Predicate, name_in_text};
