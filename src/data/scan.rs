@@ -63,6 +63,7 @@ pub(super) struct Batch<'a> {
 ///
 /// # Errors
 /// The first one in the order of the rows, whichever thread was faster; that the source has changed, if it has.
+#[expect(clippy::too_many_arguments, reason = "what is read, and what becomes of it")]
 pub(super) fn scan<R, T: Send>(
     table: &Table,
     columns: &[usize],
@@ -184,7 +185,7 @@ fn read_run<R, T>(
             while from < rows {
                 let position = first_row + before + from;
                 let to = rows.min(from + (cuts[0] - position));
-                open.take(arrays, from..to);
+                open.take(arrays, &(from..to));
                 if position + (to - from) == cuts[0] {
                     cuts = &cuts[1..];
                     open.close(&mut each)?;
@@ -210,9 +211,9 @@ struct Open {
 
 impl Open {
     /// Takes some rows of a batch.
-    fn take(&mut self, arrays: &[ArrayRef], rows: Range<usize>) {
+    fn take(&mut self, arrays: &[ArrayRef], rows: &Range<usize>) {
         self.rows += rows.len();
-        let is_whole = rows == (0..arrays[0].len());
+        let is_whole = *rows == (0..arrays[0].len());
         let piece = |array: &ArrayRef| if is_whole { array.clone() } else { array.slice(rows.start, rows.len()) };
         self.pieces.push(arrays.iter().map(piece).collect());
     }
