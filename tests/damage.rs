@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use gpu_logreg::backend::Selection;
+use gpu_logreg::data::inspect::inspect;
 use gpu_logreg::data::{Nulls, Request, Table};
 use gpu_logreg::error::Kind;
 use gpu_logreg::monitor::Silent;
@@ -89,7 +90,7 @@ fn request(base: &Base) -> Request {
 fn outcome(path: &Path, base: &Base) -> Outcome {
     let job = Job::new(request(base), Selection::Cpu);
     let run = || {
-        let _ = Table::of_footers(&[path.to_owned()]).and_then(|table| table.inspect());
+        let _ = inspect(path);
         Table::open(path).and_then(|table| train(&table, &job, &Silent, &mut |_| {}))
     };
     match catch_unwind(AssertUnwindSafe(run)) {

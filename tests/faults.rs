@@ -402,7 +402,7 @@ fn the_file_disagrees_with_believed_faults(adapter: &Adapter) -> Check {
     let mut refused = 0;
     for number in 0..untouched.count(Operation::Upload) {
         match case.run_as(&gpu, &Faults::one(Operation::Upload, number).believed(), &job) {
-            Err(error) if error.fact.contains("do not agree with the file") => refused += 1,
+            Err(error) if error.fact.contains("do not agree with double precision") => refused += 1,
             Err(error) => println!("upload {number} believed: {error}"),
             Ok(model) if model.training.status.is_success() => {
                 let apart = coefficients(&model)

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use arrow::array::{ArrayRef, BooleanArray, Float32Array, Float64Array, Int32Array, StringArray};
 use arrow::record_batch::RecordBatch;
+use gpu_logreg::data::inspect::inspect;
 use gpu_logreg::data::{Block, Class, Column, Label, Plan, Request, Store, Table, fold_rows, load};
 use gpu_logreg::error::{Kind, Result};
 use gpu_logreg::monitor::{Monitor, Silent};
@@ -16,7 +17,7 @@ use parquet::file::metadata::{
     ColumnChunkMetaDataBuilder, FileMetaData, ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter,
     RowGroupMetaData, RowGroupMetaDataBuilder,
 };
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use parquet::file::statistics::Statistics;
 
 /// The label is `yes` in every third row; feature a is the row, b its negative.
@@ -24,7 +25,7 @@ fn write(path: &Path, rows: usize, group: usize, more: &[(&str, ArrayRef)]) {
     write_with(path, rows, WriterProperties::builder().set_max_row_group_row_count(Some(group)).build(), more);
 }
 
-fn write_with(path: &Path, rows: usize, properties: WriterProperties, more: &[(&str, ArrayRef)]) {
+fn batch_of(rows: usize, more: &[(&str, ArrayRef)]) -> RecordBatch {
     let count = i32::try_from(rows).expect("few rows");
     let labels: StringArray = (0..count).map(|row| Some(if row % 3 == 0 { "yes" } else { "no" })).collect();
     let mut columns: Vec<(&str, ArrayRef)> = vec![
@@ -33,7 +34,11 @@ fn write_with(path: &Path, rows: usize, properties: WriterProperties, more: &[(&
         ("a", Arc::new(Int32Array::from_iter_values(0..count))),
     ];
     columns.extend(more.iter().cloned());
-    let batch = RecordBatch::try_from_iter(columns).expect("columns of one length");
+    RecordBatch::try_from_iter(columns).expect("columns of one length")
+}
+
+fn write_with(path: &Path, rows: usize, properties: WriterProperties, more: &[(&str, ArrayRef)]) {
+    let batch = batch_of(rows, more);
     let file = File::create(path).expect("the file is created");
     let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).expect("a schema");
     writer.write(&batch).expect("the rows are written");
@@ -85,22 +90,35 @@ fn every_row_comes_once_complete_and_in_order() {
     }
 }
 
-/// A range decodes dictionaries afresh, so it is longer where there are some.
+/// Ranges and blocks are cut by the rows alone: neither by row groups nor by how pages are written, nor by where the rows lie.
 #[test]
-fn ranges_are_as_long_as_what_they_decode_for_nothing() {
+fn the_cut_of_the_source_shows_in_no_block() {
+    const ROWS: usize = 300_001;
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("rows.parquet");
-    let lengths = |has_dictionary: bool| {
-        let properties = WriterProperties::builder().set_dictionary_enabled(has_dictionary);
-        write_with(&path, 300_001, properties.build(), &[]);
-        let table = Table::open(&path).expect("the table opens");
-        let count = |rows: &mut usize, block: &mut Block<'_>| *rows += block.labels.len();
-        fold_rows(&table, &plan(&table, &["a", "b"]), &label(), &Silent, || 0, count).expect("the rows are read")
+    let blocks = |table: &Table| {
+        let seen = |state: &mut Vec<(usize, Vec<f64>)>, block: &mut Block<'_>| {
+            state.push((block.first_row, block.features[0].clone()));
+        };
+        fold_rows(table, &plan(table, &["a", "b"]), &label(), &Silent, Vec::new, seen).expect("the rows are read")
     };
-    assert_eq!(lengths(true), [262_144, 37_857]);
-    // 4, 8 and 6 bytes a row, and pages of a megabyte.
-    let plain = lengths(false);
-    assert!(plain.len() == 2 && (160_000..190_000).contains(&plain[0]), "{plain:?}");
+    let file = |properties: WriterPropertiesBuilder| {
+        write_with(&path, ROWS, properties.build(), &[]);
+        blocks(&Table::open(&path).expect("the table opens"))
+    };
+    let expected = file(WriterProperties::builder().set_max_row_group_row_count(None));
+    let rows: Vec<usize> = expected.iter().map(|range| range.iter().map(|(_, rows)| rows.len()).sum()).collect();
+    assert_eq!(rows, [[32_768; 9].as_slice(), &[5_089]].concat());
+    assert!(file(WriterProperties::builder().set_dictionary_enabled(false)) == expected);
+    for group in [122_880, 32_768, 999] {
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group));
+        assert!(file(properties) == expected, "row groups of {group}");
+    }
+    let batch = batch_of(ROWS, &[]);
+    for cut in [ROWS, 50_000] {
+        let batches = (0..ROWS).step_by(cut).map(|first| batch.slice(first, cut.min(ROWS - first))).collect();
+        assert!(blocks(&Table::from_batches(batches).expect("a table")) == expected, "batches of {cut}");
+    }
 }
 
 #[test]
@@ -115,7 +133,7 @@ fn what_does_not_fit_is_an_error() {
         let nothing = |(): &mut (), _: &mut Block<'_>| {};
         fold_rows(&table, &plan(&table, features), label, &Silent, || (), nothing)
     };
-    assert_eq!(read(&["flags", "a"], &label()).expect("the rows are read").len(), 9);
+    assert_eq!(read(&["flags", "a"], &label()).expect("the rows are read").len(), 1);
     let error = read(&["a", "holes"], &label()).expect_err("a null");
     assert!(error.fact.contains("`holes` has no finite number in row 4321"), "{error}");
     let mut other = label();
@@ -261,7 +279,7 @@ fn a_file_that_is_replaced_with_its_times_kept_is_noticed() {
         replace(&other, &path);
         File::options().write(true).open(&path).and_then(|file| file.set_modified(modified)).expect("its time is set");
         let about = std::fs::metadata(&path).expect("it is there");
-        assert_eq!((about.len(), about.modified().ok()), (table.files[0].bytes, table.files[0].modified));
+        assert_eq!((about.len(), about.modified().ok()), (table.files()[0].bytes, table.files()[0].modified));
         let error = read().expect_err("another file");
         assert!(error.kind == Kind::Data && error.fact.contains("was changed while it was read"), "{error}");
     }
@@ -311,7 +329,7 @@ fn eight_times_the_columns_take_about_eight_times_as_long() {
         let read = |_| {
             let start = Instant::now();
             let table = Table::open(&path).expect("the table opens");
-            assert_eq!(table.inspect().expect("what it has").columns.len(), count + 3);
+            assert_eq!(inspect(&path).expect("what it has").columns.len(), count + 3);
             let features = Some(vec!["x*".to_owned()]);
             let request =
                 Request { label: Some("t".into()), positive: Some("yes".into()), features, ..Request::default() };

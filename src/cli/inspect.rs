@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::backend::storage::RecordLayout;
 use crate::cli::{Global, print};
-use crate::data::inspect::Inspection;
-use crate::data::{Shape, Table, head, is_json_lines, neither};
+use crate::data::inspect::{Inspection, inspect};
+use crate::data::{Shape, head, is_json_lines, neither};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::model::file::read;
@@ -36,10 +36,9 @@ pub(super) fn run(arguments: &Inspect, global: &Global) -> Result<ExitCode> {
     let path = &arguments.file;
     let head = head(path)?;
     let text = if head.starts_with(b"PAR1") {
-        let table = Table::of_footers(std::slice::from_ref(path))?;
-        let found = table.inspect()?;
+        let found = inspect(path)?;
         let features = found.columns.iter().filter(|column| column.feature).count();
-        let bytes = |state_bytes| RecordLayout::new(Shape::plain(table.rows, features), state_bytes).bytes() as u64;
+        let bytes = |state_bytes| RecordLayout::new(Shape::plain(found.rows, features), state_bytes).bytes() as u64;
         let room = Room { features, gpu_bytes: bytes(4), cpu_bytes: bytes(8) };
         if global.json {
             document(&Document { parquet: Some(&found), training: Some(room), model: None })?

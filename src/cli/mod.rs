@@ -181,14 +181,14 @@ impl Global {
 
     /// With `--verbose`, a note on each file.
     fn tell_files(&self, table: &Table) {
-        for file in table.files.iter().filter(|_| self.verbose) {
+        for file in table.files().into_iter().filter(|_| self.verbose) {
             let checksums = match file.page_checksums {
                 Some(true) => "pages with checksums",
                 Some(false) => "pages without checksums: damage to them may go unseen",
                 None => "no pages",
             };
             let written_by = file.created_by.as_deref().map_or("an unknown program".into(), plain);
-            let rows = counted(file.rows(), "row");
+            let rows = counted(file.rows, "row");
             self.note(&format!("{}: {rows}, written by {written_by}, {checksums}", file.path.display()));
         }
     }
@@ -219,11 +219,12 @@ fn check_distinct(files: &[(&str, &Path)]) -> Result<()> {
 
 /// An error if a file that is written is one of the table.
 fn check_outputs(table: &Table, outputs: &[(&str, &Path)]) -> Result<()> {
-    let files = || table.files.iter().map(|file| ("the data", file.path.as_path()));
-    outputs
-        .iter()
-        .flat_map(|output| files().map(move |file| [file, *output]))
-        .try_for_each(|pair| check_distinct(&pair))
+    for file in table.files() {
+        for output in outputs {
+            check_distinct(&[("the data", &file.path), *output])?;
+        }
+    }
+    Ok(())
 }
 
 /// An error if there is a threshold and the model has several classes, the likeliest of which needs none.

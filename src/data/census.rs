@@ -6,11 +6,11 @@ use std::sync::Mutex;
 use arrow::array::Array;
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::DataType;
-use parquet::file::statistics::Statistics;
 use rayon::prelude::*;
 
-use super::decode::{Part, decode, jobs, to_f64};
+use super::decode::{Part, decode, jobs};
 use super::field::{Field, missing};
+use super::numbers::to_f64;
 use super::table::{Group, Table};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
@@ -20,12 +20,12 @@ use crate::wording::listed;
 pub(super) struct Census {
     /// Columns and in how many rows each is missing.
     missing: Vec<(usize, String, u64)>,
-    /// For each row group of the table, which of its rows have all columns.
+    /// For each partition of the table, which of its rows have all columns.
     complete: Vec<BooleanBuffer>,
 }
 
 impl Census {
-    /// Looks at `columns` of `table`; those whose statistics exclude missing values are not decoded.
+    /// Looks at `columns` of `table`; those that miss no value as far as is known are not read.
     pub(super) fn of(table: &Table, columns: &[usize], monitor: &dyn Monitor) -> Result<Self> {
         let uncertain: Vec<usize> = columns
             .iter()
@@ -108,12 +108,8 @@ fn is_float(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Float16 | DataType::Float32 | DataType::Float64)
 }
 
-/// Whether a value of the column may be missing in the row group, as far as its statistics say.
+/// Whether a value of the column may be missing in the partition, as far as its source knows.
 fn may_miss(table: &Table, group: &Group, field: &Field) -> bool {
-    let file = &table.files[group.file];
-    // A leaf of a struct or list has no column of its own here; those are looked at.
-    let root = field.root().filter(|_| field.is_whole()).and_then(|root| file.roots[root].as_ref());
-    let Some(leaf) = root.and_then(|root| root.leaf).filter(|_| !is_float(&field.arrow_type)) else { return true };
-    let column = file.metadata.metadata().row_group(group.index).column(leaf);
-    column.statistics().and_then(Statistics::null_count_opt) != Some(0)
+    // What is known of the whole says nothing of a leaf of a struct or list.
+    !field.is_whole() || is_float(&field.arrow_type) || table.source.nulls(group.partition, field.root()) != Some(0)
 }

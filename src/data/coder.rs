@@ -6,9 +6,8 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type};
 
+use super::class::{Class, Level, for_each_class};
 use super::field::Kind;
-use super::label::{Class, for_each_class};
-use super::levels::Level;
 use crate::error::{Error, Result};
 
 /// The code of a value that is none of the levels.

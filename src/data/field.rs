@@ -1,12 +1,13 @@
-//! What the columns of a table are: how each is found in a file, and what it can be used for.
+//! What the columns of a table are: how each is found in its source, and what it can be used for.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray};
 use arrow::buffer::NullBuffer;
-use arrow::compute::{cast, nullif, take};
-use arrow::datatypes::{DataType, Field as ArrowField, Float32Type, Float64Type, UInt32Type};
+use arrow::compute::{nullif, take};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, UInt32Type};
 
+use super::source::SourceColumn;
 use crate::error::{Error, Result};
 
 /// What a column can be used for.
@@ -40,15 +41,14 @@ impl Kind {
     }
 }
 
-/// Where the values of a column come from.
+/// Where the values of a column lie: in a column of the source, or in what lies below it by the field indices on the way
+/// through structs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Source {
-    /// A root column of the first file's schema, or what lies below it: the field indices on the way through structs.
+pub(super) enum Origin {
+    /// What lies there.
     Leaf { root: usize, path: Vec<usize> },
     /// Element `index` of lists that all have `length` elements.
     Element { root: usize, path: Vec<usize>, index: usize, length: usize },
-    /// The folder names of the files, `key=value`, by the index of the key.
-    Partition(usize),
 }
 
 /// A column of a table. Structs and lists of one length are several.
@@ -58,24 +58,26 @@ pub struct Field {
     pub name: String,
     /// What it can be used for.
     pub kind: Kind,
-    /// The type as the file has it.
+    /// The type as the source has it.
     pub data_type: String,
     /// What one unit of a date or time is: `days since 1970-01-01`, `seconds`.
     pub unit: Option<&'static str>,
-    pub(super) source: Source,
+    pub(super) origin: Origin,
     pub(super) arrow_type: DataType,
-    /// Whether it is the index of a data frame, by what its file says.
+    /// Whether it is the index of a data frame, by what its source says.
     pub(super) is_index: bool,
+    /// Whether it is a key of the folders that the rows come from.
+    pub(super) is_key: bool,
     /// How files differ in this column so that it is none that they share.
     pub(super) conflict: Option<String>,
 }
 
 impl Field {
     /// A column of this type.
-    pub(super) fn new(name: String, arrow_type: &DataType, source: Source) -> Self {
+    pub(super) fn new(name: String, arrow_type: &DataType, origin: Origin) -> Self {
         let (kind, unit) = kind_of(arrow_type);
         let (data_type, arrow_type) = (arrow_type.to_string(), arrow_type.clone());
-        Self { name, kind, data_type, unit, source, arrow_type, is_index: false, conflict: None }
+        Self { name, kind, data_type, unit, origin, arrow_type, is_index: false, is_key: false, conflict: None }
     }
 
     /// Whether the column can be a feature, or a category of several.
@@ -98,26 +100,24 @@ impl Field {
         ))
     }
 
-    /// Whether the column is a root column of the file, no part of one.
+    /// Whether the column is one of the source, no part of one.
     pub(super) fn is_whole(&self) -> bool {
-        matches!(&self.source, Source::Leaf { path, .. } if path.is_empty())
+        matches!(&self.origin, Origin::Leaf { path, .. } if path.is_empty())
     }
 
-    /// The root column of the first file that holds it, if a file does.
-    pub(super) fn root(&self) -> Option<usize> {
-        match self.source {
-            Source::Leaf { root, .. } | Source::Element { root, .. } => Some(root),
-            Source::Partition(_) => None,
+    /// The column of the source that holds it.
+    pub(super) fn root(&self) -> usize {
+        match self.origin {
+            Origin::Leaf { root, .. } | Origin::Element { root, .. } => root,
         }
     }
 
-    /// The column's values out of its decoded root column. `row_name` gives a row of it as messages name it.
+    /// The column's values out of the column of the source that holds it. `row_name` gives a row of it as messages name it.
     pub(super) fn extract(&self, root: &ArrayRef, row_name: impl Fn(usize) -> String) -> Result<ArrayRef> {
-        match &self.source {
-            Source::Leaf { path, .. } if path.is_empty() => Ok(root.clone()),
-            Source::Leaf { path, .. } => below(root, path),
-            Source::Element { path, index, length, .. } => self.element(&below(root, path)?, *index, *length, row_name),
-            Source::Partition(_) => Err(Error::internal("a folder name came to be decoded")),
+        match &self.origin {
+            Origin::Leaf { path, .. } if path.is_empty() => Ok(root.clone()),
+            Origin::Leaf { path, .. } => below(root, path),
+            Origin::Element { path, index, length, .. } => self.element(&below(root, path)?, *index, *length, row_name),
         }
     }
 
@@ -182,20 +182,24 @@ fn below(root: &ArrayRef, path: &[usize]) -> Result<ArrayRef> {
     Ok(array)
 }
 
-/// The columns of a root column of this type: one, or the leaves of a struct. Lists appear as they are.
-pub(super) fn leaves(root: usize, field: &ArrowField) -> Vec<Field> {
-    fn walk(name: &str, field: &ArrowField, root: usize, path: &[usize], found: &mut Vec<Field>) {
-        if let DataType::Struct(children) = field.data_type() {
+/// The columns of a column of the source: one, or the leaves of a struct. Lists appear as they are.
+pub(super) fn leaves(root: usize, column: &SourceColumn) -> Vec<Field> {
+    fn walk(name: &str, data_type: &DataType, root: usize, path: &[usize], found: &mut Vec<Field>) {
+        if let DataType::Struct(children) = data_type {
             for (index, child) in children.iter().enumerate() {
                 let path: Vec<usize> = path.iter().copied().chain([index]).collect();
-                walk(&format!("{name}.{}", child.name()), child, root, &path, found);
+                walk(&format!("{name}.{}", child.name()), child.data_type(), root, &path, found);
             }
         } else {
-            found.push(Field::new(name.to_owned(), field.data_type(), Source::Leaf { root, path: path.to_vec() }));
+            found.push(Field::new(name.to_owned(), data_type, Origin::Leaf { root, path: path.to_vec() }));
         }
     }
     let mut found = Vec::new();
-    walk(field.name(), field, root, &[], &mut found);
+    walk(&column.name, &column.data_type, root, &[], &mut found);
+    for field in &mut found {
+        (field.is_index, field.is_key) = (column.is_index, column.is_key);
+        field.conflict.clone_from(&column.conflict);
+    }
     found
 }
 
@@ -208,21 +212,13 @@ impl Field {
 
     /// The elements as columns of their own, for lists of `length` elements.
     pub(super) fn elements(&self, length: usize) -> Vec<Self> {
-        let (Some(element), Source::Leaf { root, path }) = (self.list_of(), &self.source) else { return Vec::new() };
+        let (Some(element), Origin::Leaf { root, path }) = (self.list_of(), &self.origin) else { return Vec::new() };
         let column = |index| {
-            let source = Source::Element { root: *root, path: path.clone(), index, length };
-            let element = Self::new(format!("{}[{index}]", self.name), element, source);
+            let origin = Origin::Element { root: *root, path: path.clone(), index, length };
+            let element = Self::new(format!("{}[{index}]", self.name), element, origin);
             Self { is_index: self.is_index, conflict: self.conflict.clone(), ..element }
         };
         (0..length).map(column).collect()
-    }
-
-    /// The length of the list in row 0 of the decoded root column; `None` if there is none.
-    pub(super) fn list_length(&self, root: &ArrayRef) -> Result<Option<usize>> {
-        let Source::Leaf { path, .. } = &self.source else { return Ok(None) };
-        let lists = below(root, path)?;
-        let lists = lists.as_list::<i32>();
-        Ok((0..lists.len()).find(|&row| lists.is_valid(row)).map(|row| lists.value_length(row) as usize))
     }
 }
 
@@ -253,77 +249,9 @@ fn kind_of(data_type: &DataType) -> (Kind, Option<&'static str>) {
     }
 }
 
-/// The value of one folder name, in all rows of a file.
-#[derive(Clone, Debug)]
-pub(super) struct Constant(pub(super) Option<String>);
-
-impl Constant {
-    /// The type of a key with these values: numbers if every one gives its own text back, else text. `007` and `7` are two
-    /// values, and so are integers that f64 cannot tell apart.
-    pub(super) fn type_of<'v>(values: impl Iterator<Item = &'v Self> + Clone) -> DataType {
-        let mut there = values.filter_map(|value| value.0.as_deref()).peekable();
-        let numbers = there.peek().is_some() && there.all(|value| canonical_number(value).is_some());
-        if numbers { DataType::Float64 } else { DataType::Utf8 }
-    }
-
-    /// Whether it can be read as a value of this type.
-    pub(super) fn is(&self, data_type: &DataType) -> bool {
-        *data_type == DataType::Utf8 || self.0.as_deref().is_none_or(|text| canonical_number(text).is_some())
-    }
-
-    /// So many rows of it, as texts or numbers.
-    pub(super) fn rows(&self, rows: usize, data_type: &DataType) -> Result<ArrayRef> {
-        let text: ArrayRef = Arc::new(StringArray::from(vec![self.0.as_deref(); rows]));
-        cast(&text, data_type)
-            .map_err(|cause| Error::internal(format!("a folder name could not be read as a number: {cause}")))
-    }
-}
-
-/// The number that a text is, if it is written as the program would write it.
-fn canonical_number(text: &str) -> Option<f64> {
-    let number: f64 = text.parse().ok()?;
-    let is_exact = number.fract() != 0.0 || number.abs() < 9_007_199_254_740_992.0;
-    (number.is_finite() && is_exact && text != "-0" && number.to_string() == text).then_some(number)
-}
-
 /// Whether a value is missing in each row: null, or NaN in a column of floats.
 pub(super) fn missing(array: &ArrayRef, values: &[f64]) -> Option<NullBuffer> {
     let nan = matches!(array.data_type(), DataType::Float16 | DataType::Float32 | DataType::Float64)
         && values.iter().any(|x| x.is_nan());
     if nan { Some(values.iter().map(|x| !x.is_nan()).collect::<Vec<bool>>().into()) } else { array.nulls().cloned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_a_number_where_that_gives_its_text_back() {
-        let of = |values: &[Option<&str>]| {
-            let values: Vec<Constant> = values.iter().map(|value| Constant(value.map(str::to_owned))).collect();
-            Constant::type_of(values.iter())
-        };
-        for numbers in [&[Some("7"), Some("-3"), Some("0")][..], &[Some("0.5"), None, Some("9007199254740991")]] {
-            assert_eq!(of(numbers), DataType::Float64, "{numbers:?}");
-        }
-        let texts = [
-            "007",
-            "7.0",
-            "1.50",
-            "1e5",
-            "+1",
-            "-0",
-            "nan",
-            "inf",
-            "9007199254740992",
-            "9007199254740993",
-            "",
-            " 7",
-            ".5",
-        ];
-        for text in texts {
-            assert_eq!(of(&[Some("7"), Some(text)]), DataType::Utf8, "{text}");
-        }
-        assert_eq!(of(&[None]), DataType::Utf8);
-    }
 }

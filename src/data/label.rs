@@ -1,61 +1,21 @@
 //! The label: its classes, which of two is positive or which of several the reference, and what to say when that is not
 //! clear.
 
-use std::fmt;
-
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef};
 use rayon::prelude::*;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::class::{Class, Level, for_each_class, parse_class};
 use super::coder::Coder;
-use super::decode::{Part, decode, jobs, to_f64};
+use super::decode::{Part, decode, jobs};
 use super::field::{Field, Kind};
-use super::levels::{CategoryPlan, Level, Search, for_each_codes, is_inexact};
+use super::levels::{CategoryPlan, Search, for_each_codes, is_inexact, missing};
+use super::numbers::to_f64;
+use super::scan::{Batch, by_partition};
 use super::table::Table;
 use super::{Column, Store};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 use crate::wording::{counted, flag, lines, listed, nearest, plain, shell, visible};
-
-/// One value of a label column.
-#[derive(Clone, Debug, PartialEq, PartialOrd, Deserialize)]
-#[serde(untagged)]
-pub enum Class {
-    /// A boolean.
-    Boolean(bool),
-    /// A number; one that is not finite is written as `null`, and NaN when it is read back.
-    Number(#[serde(deserialize_with = "number")] f64),
-    /// A text.
-    Text(String),
-}
-
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<f64, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
-}
-
-impl fmt::Display for Class {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Boolean(value) => value.fmt(f),
-            Self::Number(value) => value.fmt(f),
-            Self::Text(value) => value.fmt(f),
-        }
-    }
-}
-
-impl Serialize for Class {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        match self {
-            Self::Boolean(value) => serializer.serialize_bool(*value),
-            // Labels 0 and 1 read as they stand in most files: without a decimal point.
-            Self::Number(value) if value.fract() == 0.0 && value.abs() < 9e15 => {
-                serializer.serialize_i64(*value as i64)
-            }
-            Self::Number(value) => serializer.serialize_f64(*value),
-            Self::Text(value) => serializer.serialize_str(value),
-        }
-    }
-}
 
 /// The label of a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -169,33 +129,6 @@ fn is_evident(a: &Class, b: &Class) -> bool {
     is_pair(a, b) || is_pair(b, a)
 }
 
-/// Goes through a batch: `each` gets the row within the batch and its class, `None` where it is missing.
-pub(super) fn for_each_class(array: &ArrayRef, kind: Kind, mut each: impl FnMut(usize, Option<Class>)) -> Result<()> {
-    match kind {
-        Kind::Text => {
-            let texts = array.as_string::<i32>();
-            for row in 0..texts.len() {
-                each(row, texts.is_valid(row).then(|| Class::Text(texts.value(row).to_owned())));
-            }
-        }
-        Kind::Boolean => {
-            let flags = array.as_boolean();
-            for row in 0..flags.len() {
-                each(row, flags.is_valid(row).then(|| Class::Boolean(flags.value(row))));
-            }
-        }
-        Kind::Numeric | Kind::Time | Kind::Unusable => {
-            let mut values = Vec::with_capacity(array.len());
-            to_f64(array, &mut values)?;
-            for (row, value) in values.into_iter().enumerate() {
-                // -0.0 + 0.0 is 0.0: one class, not two.
-                each(row, (!value.is_nan()).then_some(Class::Number(value + 0.0)));
-            }
-        }
-    }
-    Ok(())
-}
-
 /// The label column of a request, checked against the schema, with the class that counts as positive.
 #[derive(Clone, Debug)]
 pub(super) struct LabelPlan {
@@ -217,10 +150,9 @@ impl LabelPlan {
     ) -> Result<Self> {
         let Some(name) = name else {
             let found = candidates(table, monitor)?;
-            let way_out = found.first().map_or_else(
-                || "Name it with --label COL.".into(),
-                |(field, values)| format!("For example: {}", command(table, field, values)),
-            );
+            let example = found.first().and_then(|(field, values)| command(table, field, values));
+            let way_out =
+                example.map_or_else(|| "Name it with --label COL.".into(), |command| format!("For example: {command}"));
             return Err(Error::usage(
                 format!("which column is the label? --label is missing; {}", describe(&found)),
                 way_out,
@@ -292,34 +224,26 @@ impl LabelPlan {
         if let Some(found) = &self.found {
             return self.load_codes(table, field, found, store, monitor);
         }
-        let values: Vec<Values> = jobs(table, &[self.column])
-            .into_par_iter()
-            .map(|job| {
-                let mut values = Values::default();
-                let (mut numbers, mut labels) = (Vec::new(), Vec::new());
-                decode(table, &Part::whole(job.group), &[self.column], |before, arrays| {
-                    let array = &arrays[0];
-                    monitor.check()?;
-                    labels.clear();
-                    if !self.take_two_numbers(array, field.kind, &mut numbers, &mut values, &mut labels)? {
-                        for_each_class(array, field.kind, |row, class| match class {
-                            None => {
-                                labels.push(0.0);
-                                values.add_missing(job.first_row + before + row);
-                            }
-                            Some(class) => {
-                                labels.push(f32::from(u8::from(self.is_positive(&class))));
-                                values.add(&class, 1);
-                            }
-                        })?;
+        let read = |(values, numbers, labels): &mut (Values, Vec<f64>, Vec<f32>), batch: &Batch<'_>| {
+            let array = &batch.arrays[0];
+            labels.clear();
+            if !self.take_two_numbers(array, field.kind, numbers, values, labels)? {
+                for_each_class(array, field.kind, |row, class| match class {
+                    None => {
+                        labels.push(0.0);
+                        values.add_missing(batch.first_row + row);
                     }
-                    monitor.advance(labels.len() as u64);
-                    store.write(Column::Label, job.first_row + before, &labels)
+                    Some(class) => {
+                        labels.push(f32::from(u8::from(self.is_positive(&class))));
+                        values.add(&class, 1);
+                    }
                 })?;
-                Ok(values)
-            })
-            .collect::<Result<_>>()?;
-        let values = values.iter().fold(Values::default(), Values::merge);
+            }
+            monitor.advance(labels.len() as u64);
+            store.write(Column::Label, batch.first_row, labels)
+        };
+        let parts = by_partition(table, &[self.column], monitor, |_| Default::default(), read)?;
+        let values = parts.iter().fold(Values::default(), |values, (part, ..)| values.merge(part));
         self.check(table, field, &values)
     }
 
@@ -470,42 +394,6 @@ impl LabelPlan {
     }
 }
 
-/// The label is missing in so many rows, of which these are the first.
-pub(super) fn missing(table: &Table, field: &Field, rows: u64, first: &[usize]) -> Error {
-    Error::data(
-        format!(
-            "the label `{}` is missing (null or NaN) in {}, from 0: {}",
-            plain(&field.name),
-            counted(rows, "row"),
-            table.row_names(first)
-        ),
-        "Leave those rows out with --nulls drop-row; a row without its label teaches nothing.",
-    )
-}
-
-/// The class that a flag means by `text`.
-pub(super) fn parse_class(flag: &str, text: &str, field: &Field) -> Result<Class> {
-    let class = match field.kind {
-        Kind::Text => Some(Class::Text(text.to_owned())),
-        Kind::Boolean => match text.to_lowercase().as_str() {
-            "true" | "1" => Some(Class::Boolean(true)),
-            "false" | "0" => Some(Class::Boolean(false)),
-            _ => None,
-        },
-        Kind::Numeric | Kind::Time | Kind::Unusable => text.parse().ok().map(Class::Number),
-    };
-    class.ok_or_else(|| {
-        Error::usage(
-            format!(
-                "{flag} {text} cannot be a value of `{}`, which is of type {}",
-                plain(&field.name),
-                plain(&field.data_type)
-            ),
-            "Give one of its values.",
-        )
-    })
-}
-
 /// Rows that are looked at when columns that could be labels are listed.
 const CANDIDATE_ROWS: usize = 100_000;
 
@@ -519,7 +407,7 @@ fn candidates<'t>(table: &'t Table, monitor: &dyn Monitor) -> Result<Vec<(&'t Fi
                 break;
             }
             let group = &table.groups[job.group];
-            let rows = vec![group.file_range(0..group.rows.min(CANDIDATE_ROWS - job.first_row))];
+            let rows = vec![group.range_of_all(0..group.rows.min(CANDIDATE_ROWS - job.first_row))];
             decode(table, &Part { rows: Some(rows), ..Part::whole(job.group) }, &[column], |_, arrays| {
                 monitor.check()?;
                 for_each_class(&arrays[0], field.kind, |row, class| match class {
@@ -554,9 +442,9 @@ fn positive(class: &Class) -> String {
     flag("--positive", &class.to_string())
 }
 
-/// The command that trains on a column of two values.
-fn command(table: &Table, field: &Field, values: &Values) -> String {
-    let path = table.files[0].path.display().to_string();
+/// The command that trains on a column of two values, of rows that come from a file.
+fn command(table: &Table, field: &Field, values: &Values) -> Option<String> {
+    let path = table.files().first()?.path.display().to_string();
     // A name that begins as a flag does.
     let path = if path.starts_with('-') { format!("./{path}") } else { path };
     let mut command = format!("gpu-logreg train {} {}", shell(&path), flag("--label", &field.name));
@@ -567,7 +455,7 @@ fn command(table: &Table, field: &Field, values: &Values) -> String {
     {
         command = format!("{command} {}", positive(b));
     }
-    command
+    Some(command)
 }
 
 fn describe(candidates: &[(&Field, Values)]) -> String {

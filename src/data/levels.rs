@@ -11,17 +11,15 @@ use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 use rayon::prelude::*;
 
+use super::class::{Class, Level, level_name, parse_class};
 use super::coder::{Coder, MISSING, UNSEEN, Value};
 use super::decode::{Job, Part, decode, jobs};
 use super::field::{Field, Kind};
-use super::label::{Class, missing, parse_class};
+use super::scan::{Batch, by_partition};
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 use crate::wording::{counted, flag, listed, nearest, plain, visible};
-
-/// A level of a category; `None` is that of the rows without a value.
-pub type Level = Option<Class>;
 
 /// Most levels that codes have room for.
 pub const MOST_LEVELS: usize = 65_000;
@@ -54,11 +52,6 @@ impl CategoryPlan {
     pub(super) fn features(&self) -> usize {
         self.levels.len().saturating_sub(1)
     }
-}
-
-/// How a level is called: the value, or `(null)`.
-pub fn level_name(level: &Level) -> String {
-    level.as_ref().map_or_else(|| "(null)".into(), Class::to_string)
 }
 
 /// Why a value cannot be a level.
@@ -439,42 +432,57 @@ pub(super) fn for_each_codes(
     monitor: &dyn Monitor,
     take: impl Fn(usize, &[u16]) -> Result<()> + Sync,
 ) -> Result<()> {
-    (0..table.groups.len()).into_par_iter().try_for_each(|group| {
-        let first_row = table.groups[group].first_row;
-        if let Some(codes) = &category.codes {
+    if let Some(codes) = &category.codes {
+        return table.groups.par_iter().zip(codes.par_iter()).try_for_each(|(group, codes)| {
             monitor.check()?;
-            monitor.advance(codes[group].len() as u64);
-            return take(first_row, &codes[group]);
-        }
-        let field = &table.fields[category.column];
-        let coder = Coder::of(&category.levels);
-        let mut codes = Vec::new();
-        decode(table, &Part::whole(group), &[category.column], |before, arrays| {
-            monitor.check()?;
-            codes.clear();
-            coder.codes(&arrays[0], field.kind, &mut codes)?;
-            known(table, category, first_row + before, &codes)?;
             monitor.advance(codes.len() as u64);
-            take(first_row + before, &codes)
-        })
-        .map(drop)
-    })
+            take(group.first_row, codes)
+        });
+    }
+    let kind = table.fields[category.column].kind;
+    let coder = Coder::of(&category.levels);
+    let read = |codes: &mut Vec<u16>, batch: &Batch<'_>| {
+        codes.clear();
+        coder.codes(&batch.arrays[0], kind, codes)?;
+        known(table, category, batch.first_row, codes)?;
+        monitor.advance(codes.len() as u64);
+        take(batch.first_row, codes)
+    };
+    by_partition(table, &[category.column], monitor, |_| Vec::new(), read).map(drop)
+}
+
+/// The label is missing in so many rows, of which these are the first.
+pub(super) fn missing(table: &Table, field: &Field, rows: u64, first: &[usize]) -> Error {
+    Error::data(
+        format!(
+            "the label `{}` is missing (null or NaN) in {}, from 0: {}",
+            plain(&field.name),
+            counted(rows, "row"),
+            table.row_names(first)
+        ),
+        "Leave those rows out with --nulls drop-row; a row without its label teaches nothing.",
+    )
 }
 
 /// An error if a code is none of the levels that the category had when it was looked at first.
 pub(super) fn known(table: &Table, category: &CategoryPlan, first_row: usize, codes: &[u16]) -> Result<()> {
     match codes.iter().position(|code| usize::from(*code) >= category.levels.len()) {
         None => Ok(()),
-        Some(row) => Err(Error::data(
-            format!(
-                "{}: column `{}` has a value in row {}, from 0, that it had nowhere when it was read first",
-                table.name(),
-                plain(&table.fields[category.column].name),
-                table.row_names(&[first_row + row])
-            ),
-            "The file was changed in between; wait until it is written, then run again.",
-        )),
+        Some(row) => Err(new_value(table, category.column, first_row + row)),
     }
+}
+
+/// The error for a row of a category with a value that was nowhere when it was looked at first.
+pub(super) fn new_value(table: &Table, column: usize, row: usize) -> Error {
+    Error::data(
+        format!(
+            "{}: column `{}` has a value in row {}, from 0, that it had nowhere when it was read first",
+            table.name(),
+            plain(&table.fields[column].name),
+            table.row_names(&[row])
+        ),
+        table.changed_way_out(),
+    )
 }
 
 #[cfg(test)]

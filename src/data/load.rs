@@ -9,80 +9,19 @@ use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, UInt64Type
 use rayon::prelude::*;
 
 use super::categories::{load_categories, scale_of_share};
+use super::class::level_name;
 use super::decode::{BATCH_ROWS, Job, Part, check_extent, decode, jobs, jobs_of_runs, runs};
 use super::field::{Field, Kind};
-use super::label::Label;
-use super::levels::{Level, level_name};
+use super::loaded::{Feature, Loaded, LoadedCategory};
 use super::plan::{ClassWeight, FeaturePlan, Nulls, Plan, Takes};
 use super::scale::{Missing, Moments, Narrowing, middle_half, sample_runs};
 use super::table::Table;
-use super::weigh::{Totals, Weighing, factors, load_offsets, weigh};
+use super::weigh::{Weighing, factors, load_offsets, weigh};
 use super::{Column, Store};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 use crate::standardize::ColumnScale;
 use crate::wording::{counted, lines, listed, plain};
-
-/// A category as it was read.
-#[derive(Clone, Debug)]
-pub struct LoadedCategory {
-    /// The column's name.
-    pub name: String,
-    /// What its values are.
-    pub kind: Kind,
-    /// Its levels, the reference first.
-    pub levels: Vec<Level>,
-    /// Rows of each level.
-    pub rows: Vec<u64>,
-}
-
-/// A feature as it was read.
-#[derive(Clone, Debug)]
-pub struct Feature {
-    /// The column's name.
-    pub name: String,
-    /// What it is.
-    pub kind: Kind,
-    /// What one unit of a date or time is.
-    pub unit: Option<&'static str>,
-    /// 1 where this column is missing, 0 elsewhere.
-    pub indicates: Option<String>,
-    /// The level that this feature is 1 for, by its category and its code there.
-    pub level: Option<(usize, usize)>,
-    /// What stands in for a missing value: the mean of the others.
-    pub fill: Option<f64>,
-    /// Rows that it stands in for.
-    pub missing: u64,
-    /// Where it lies, exactly and in the store.
-    pub scale: ColumnScale,
-    /// Whether its values, as far as a sample of them shows, are not rounded in the store.
-    pub is_exact: bool,
-}
-
-/// What was read, beside the values that went to the store.
-#[derive(Clone, Debug)]
-pub struct Loaded {
-    /// The label.
-    pub label: Label,
-    /// The features, in the order of the [`Design`](super::Design).
-    pub features: Vec<Feature>,
-    /// The categories, in the same order.
-    pub categories: Vec<LoadedCategory>,
-    /// What the rows weigh.
-    pub totals: Totals,
-    /// The column of row weights.
-    pub weight: Option<String>,
-    /// The column of offsets.
-    pub offset: Option<String>,
-    /// Factors on the weights of the classes, in the order of the label.
-    pub class_weight: Option<Vec<f64>>,
-    /// What the user should know.
-    pub notes: Vec<String>,
-    /// What the user should worry about.
-    pub warnings: Vec<String>,
-    /// Columns of text with too many levels for a category, which nobody named.
-    pub left_out: Vec<String>,
-}
 
 /// Reads the columns of `plan` into `store`: each decoded once, and once more where its sample misled or where missing
 /// values are to be filled with a mean that is known only then.
@@ -401,14 +340,14 @@ fn sample(table: &Table, features: &[FeaturePlan], monitor: &dyn Monitor) -> Res
             .iter()
             .map(|run| run.start.max(here.start)..run.end.min(here.end))
             .filter(|run| !run.is_empty())
-            .map(|run| about.file_range(run.start - here.start..run.end - here.start))
+            .map(|run| about.range_of_all(run.start - here.start..run.end - here.start))
             .collect()
     };
     let ranges: Vec<_> = (0..table.groups.len()).map(of_group).collect();
     let groups: Vec<usize> = (0..table.groups.len()).filter(|&group| !ranges[group].is_empty()).collect();
     let of_part = |places: &Range<usize>, group: usize| -> Result<Vec<Vec<f64>>> {
         let mut values = vec![Vec::new(); places.len()];
-        let is_whole = matches!(&ranges[group][..], [all] if *all == (0..table.groups[group].file_rows));
+        let is_whole = matches!(&ranges[group][..], [all] if *all == (0..table.groups[group].all_rows));
         let part = Part { rows: (!is_whole).then(|| ranges[group].clone()), ..Part::whole(group) };
         decode(table, &part, &columns[places.clone()], |_, arrays| {
             monitor.check()?;
@@ -477,8 +416,7 @@ fn read(
         let decoded: Vec<usize> = columns[job.places.clone()].iter().chain(of_weights).copied().collect();
         // The moments have the extent of the values anyway, of numbers that are taken as they are.
         let is_value = |how: &How| how.takes == Takes::Value && !matches!(how.missing, Missing::Fill(_));
-        let is_as_written = |how: &How| !table.is_widened(job.group, how.column);
-        let are_values = how.iter().all(|how| is_value(how) && is_as_written(how)) && of_weights.is_empty();
+        let are_values = how.iter().all(is_value) && of_weights.is_empty();
         let part = Part { checks_values: !are_values, ..Part::whole(job.group) };
         decode(table, &part, &decoded, |before, arrays| {
             monitor.check()?;

@@ -1,52 +1,56 @@
-//! Tables in: which columns, Parquet reading, scaling. Only this folder knows arrow and parquet.
+//! Tables in: where rows come from, which columns, scaling. Only this folder knows arrow and parquet.
 //!
-//! A file is decoded in jobs of one column of one row group each, or of several with few rows. A job hands its values to a
+//! Rows come from a [`Source`]: Parquet files, or record batches in memory ([`Table::from_batches`]). A [`Table`] is all of its
+//! rows or some of them, and knows columns, partitions and rows, no files.
+//!
+//! A source is read in jobs of one column of one partition each, or of several with few rows. A job hands its values to a
 //! [`Store`], narrowed and scaled; no table ever exists on the host as a whole unless the store keeps it.
-//! What must see the file's own f64 values goes through it with [`fold_rows`], a block of whole rows at a time.
+//! What must see the rows' own f64 values goes through them with [`fold_rows`], a block of whole rows at a time.
 
 mod apply;
-mod bounds;
 mod categories;
 mod census;
-mod chunks;
+mod class;
 mod coder;
 mod decode;
 mod design;
+mod encode;
 mod field;
-mod files;
-mod footer;
-mod foreign;
-mod input;
-pub mod inspect;
+mod frames;
 mod label;
-mod lakes;
 mod levels;
 mod load;
+mod loaded;
+mod memory;
 mod names;
+mod numbers;
+mod open;
 mod outcomes;
-mod panics;
-mod partitions;
+mod parquet;
 mod parts;
 mod plan;
 mod predicate;
 mod predictions;
 mod rows;
 mod scale;
-mod schema;
+mod scan;
 mod select;
+mod source;
 pub mod synth;
 mod table;
 mod weigh;
+mod weightless;
 
-pub use apply::{
-    Inputs, Kept, Labels, MANY_RANGES, Piece, Results, RowLabel, UNSEEN_LEVEL, Unseen, Wanted, fold_pieces,
-};
+pub use self::parquet::{head, inspect, is_json_lines, is_model, neither};
+pub use apply::{MANY_RANGES, Results, fold_pieces};
+pub use class::{Class, Level, level_name};
 pub use design::{Category, Design};
+pub use encode::{Encoder, Kept, Labels, Piece, RowLabel, UNSEEN_LEVEL, Unseen, Wanted};
 pub use field::{Field, Kind};
-pub use foreign::{head, is_json_lines, is_model, neither};
-pub use label::{Class, Label, MOST_CLASSES};
-pub use levels::{Level, MOST_LEVELS, level_name};
-pub use load::{Feature, Loaded, LoadedCategory, decode_only, load};
+pub use label::{Label, MOST_CLASSES};
+pub use levels::MOST_LEVELS;
+pub use load::{decode_only, load};
+pub use loaded::{Feature, Loaded, LoadedCategory, Totals};
 pub use outcomes::{Ends, Outcomes, outcomes};
 pub use parts::check_parts;
 pub use plan::{ClassWeight, DEFAULT_MAX_LEVELS, Nulls, Plan, Request, WeightKind};
@@ -54,8 +58,8 @@ pub use predicate::{Predicate, name_in_text};
 pub use predictions::{Form, Predicted, Prediction, Predictions};
 pub use rows::{Block, fold_rows, fold_rows_into};
 pub use select::{Rows, Selected, hash};
-pub use table::{DataFile, Table};
-pub use weigh::Totals;
+pub use source::{Cost, Partition, ReadRequest, Source, SourceColumn, SourceFile, Take};
+pub use table::Table;
 
 use crate::error::Result;
 

@@ -1,14 +1,12 @@
 //! Where the classes lie in each column: exact counts and ends, which show by themselves that one column or level tells
 //! classes apart.
 
-use rayon::prelude::*;
-
 use super::coder::Coder;
-use super::decode::{Part, decode};
 use super::label::Label;
 use super::levels::{CategoryPlan, known};
 use super::plan::Plan;
 use super::rows::fold_rows;
+use super::scan::{Batch, by_partition};
 use super::table::Table;
 use super::weigh::Weighing;
 use crate::error::Result;
@@ -101,36 +99,27 @@ fn counts(
     let coders = [Coder::of(&category.levels), label.coder()];
     let classes = label.classes.len();
     let zero = || vec![vec![0; classes]; category.levels.len()];
-    let of_group = |group: usize| {
-        let mut found = zero();
-        let mut codes = [Vec::new(), Vec::new()];
-        decode(table, &Part::whole(group), &columns, |before, arrays| {
-            monitor.check()?;
-            for ((codes, coder), (array, kind)) in codes.iter_mut().zip(&coders).zip(arrays.iter().zip(kinds)) {
-                codes.clear();
-                coder.codes(array, kind, codes)?;
+    let count = |(found, codes): &mut (Vec<Vec<u64>>, [Vec<u16>; 2]), batch: &Batch<'_>| {
+        for ((codes, coder), (array, kind)) in codes.iter_mut().zip(&coders).zip(batch.arrays.iter().zip(kinds)) {
+            codes.clear();
+            coder.codes(array, kind, codes)?;
+        }
+        known(table, category, batch.first_row, &codes[0])?;
+        let weights = weighing.as_ref().map(|weighing| weighing.weights(&batch.arrays[2..])).transpose()?;
+        for (row, (level, class)) in codes[0].iter().zip(&codes[1]).enumerate() {
+            let counts = weights.as_ref().is_none_or(|weights| weights[row] > 0.0);
+            // A class that is new since the label was read is found out when the file is checked at the end.
+            if let Some(count) = found[usize::from(*level)].get_mut(usize::from(*class)).filter(|_| counts) {
+                *count += 1;
             }
-            known(table, category, table.groups[group].first_row + before, &codes[0])?;
-            let weights = weighing.as_ref().map(|weighing| weighing.weights(&arrays[2..])).transpose()?;
-            for (row, (level, class)) in codes[0].iter().zip(&codes[1]).enumerate() {
-                let counts = weights.as_ref().is_none_or(|weights| weights[row] > 0.0);
-                // A class that is new since the label was read is found out when the file is checked at the end.
-                if let Some(count) = found[usize::from(*level)].get_mut(usize::from(*class)).filter(|_| counts) {
-                    *count += 1;
-                }
-            }
-            Ok(())
-        })?;
-        Ok(found)
+        }
+        Ok(())
     };
-    let groups = (0..table.groups.len()).into_par_iter().map(of_group).collect::<Result<Vec<_>>>()?;
+    let parts = by_partition(table, &columns, monitor, |_| (zero(), Default::default()), count)?;
     let mut found = zero();
-    for group in groups {
-        found
-            .iter_mut()
-            .flatten()
-            .zip(group.into_iter().flatten())
-            .for_each(|(sum, count): (&mut u64, u64)| *sum += count);
+    for (part, _) in parts {
+        let counts = found.iter_mut().flatten().zip(part.into_iter().flatten());
+        counts.for_each(|(sum, count): (&mut u64, u64)| *sum += count);
     }
     table.check_unchanged()?;
     Ok(found)

@@ -1,11 +1,10 @@
 //! Which classes the two parts of a split have.
 
-use rayon::prelude::*;
-
+use super::class::Class;
 use super::coder::Coder;
-use super::decode::{Part, decode};
 use super::field::Kind;
-use super::label::{Class, MOST_CLASSES};
+use super::label::MOST_CLASSES;
+use super::scan::{Batch, by_partition};
 use super::select::Selected;
 use super::table::Table;
 use crate::error::{Error, Result};
@@ -45,19 +44,13 @@ fn has_classes(table: &Table, column: usize) -> bool {
 
 /// The values of a column, in their order; `None` if there are too many for classes.
 fn classes(table: &Table, column: usize, monitor: &dyn Monitor) -> Result<Option<Vec<Class>>> {
-    let of_groups: Vec<Vec<Class>> = (0..table.groups.len())
-        .into_par_iter()
-        .map(|group| {
-            let (mut coder, mut found, mut codes) = (Coder::default(), Vec::new(), Vec::new());
-            decode(table, &Part::whole(group), &[column], |_, arrays| {
-                monitor.check()?;
-                codes.clear();
-                coder.learn(&arrays[0], table.fields[column].kind, &mut found, MOST_CLASSES, &mut codes)
-            })?;
-            Ok(found)
-        })
-        .collect::<Result<_>>()?;
-    let mut all: Vec<Class> = of_groups.into_iter().flatten().collect();
+    let kind = table.fields[column].kind;
+    let learn = |(coder, found, codes): &mut (Coder, Vec<Class>, Vec<u16>), batch: &Batch<'_>| {
+        codes.clear();
+        coder.learn(&batch.arrays[0], kind, found, MOST_CLASSES, codes)
+    };
+    let parts = by_partition(table, &[column], monitor, |_| Default::default(), learn)?;
+    let mut all: Vec<Class> = parts.into_iter().flat_map(|(_, found, _)| found).collect();
     all.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
     all.dedup();
     Ok((all.len() <= MOST_CLASSES).then_some(all))

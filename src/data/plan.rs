@@ -5,14 +5,14 @@ use std::collections::HashSet;
 use arrow::array::ArrayRef;
 
 use super::census::Census;
-use super::decode::to_f64;
 use super::field::{Field, Kind, UNUSABLE};
 use super::label::LabelPlan;
 use super::levels::{CategoryPlan, Levels, MOST_LEVELS, Search};
-use super::load::Loaded;
+use super::loaded::Loaded;
 use super::names::matching;
+use super::numbers::to_f64;
 use super::table::Table;
-use super::weigh::{sum_of_weights, without_weightless};
+use super::weightless::{sum_of_weights, without_weightless};
 use super::{Design, Shape};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::monitor::Monitor;

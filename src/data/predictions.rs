@@ -14,8 +14,8 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
-use super::apply::{Inputs, Kept};
-use super::label::Class;
+use super::class::Class;
+use super::encode::{Encoder, Kept};
 use super::table::Table;
 use crate::error::{Error, Result};
 
@@ -115,7 +115,7 @@ impl<W: Write + Send> Predictions<W> {
         path: &Path,
         form: Form,
         table: &Table,
-        inputs: &Inputs,
+        inputs: &Encoder,
         prediction: &Prediction,
     ) -> Result<Self> {
         let mut fields: Vec<ArrowField> =

@@ -7,7 +7,7 @@ use arrow::datatypes::{Field as ArrowField, Schema};
 use rayon::prelude::*;
 
 use super::decode::{Part, decode};
-use super::predicate::{Bound, Predicate};
+use super::predicate::{Bound, Known, Predicate};
 use super::table::{Group, Table};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
@@ -41,8 +41,8 @@ const SAMPLE: u64 = 1;
 const SPLIT: u64 = 2;
 
 impl Rows {
-    /// The rows of `table` that are asked for. Chance depends on the seed and on a row's place among all rows of all
-    /// files, so the cut into files and row groups changes nothing, and sorted files are split fairly.
+    /// The rows of `table` that are asked for. Chance depends on the seed and on a row's place among all rows of the
+    /// source, so its cut into partitions changes nothing, and sorted rows are split fairly.
     pub fn select(&self, table: &Table, monitor: &dyn Monitor) -> Result<Selected> {
         if table.rows == 0 {
             return Ok(Selected { training: table.clone(), validation: None });
@@ -55,19 +55,14 @@ impl Rows {
         let limit = self.limit.unwrap_or(usize::MAX);
         let mut keep: Vec<BooleanBuffer> = Vec::with_capacity(table.groups.len());
         let mut chosen = 0;
-        // What the statistics of a row group rule out is not decoded.
-        let ruled_out: Vec<Vec<bool>> = match &bound {
-            Some((bound, _)) => table.files.iter().map(|file| bound.prune(&file.metadata)).collect::<Result<_>>()?,
-            None => Vec::new(),
-        };
         if bound.is_some() {
             monitor.begin("selecting rows", Some(before as u64));
         }
-        // A few row groups at a time: what comes after the limit need not be decoded.
+        // A few partitions at a time: what comes after the limit need not be decoded.
         for first in (0..table.groups.len()).step_by(4 * rayon::current_num_threads()) {
             let end = (first + 4 * rayon::current_num_threads()).min(table.groups.len());
             if chosen >= limit {
-                keep.extend(table.groups[first..end].iter().map(|group| BooleanBuffer::new_unset(group.file_rows)));
+                keep.extend(table.groups[first..end].iter().map(|group| BooleanBuffer::new_unset(group.all_rows)));
                 continue;
             }
             let some: Vec<BooleanBuffer> = (first..end)
@@ -75,7 +70,10 @@ impl Rows {
                 .map(|group| {
                     let about = &table.groups[group];
                     let rows = match &bound {
-                        Some(_) if ruled_out[about.file][about.index] => BooleanBuffer::new_unset(about.rows),
+                        // What is known to have no such row is not read.
+                        Some((bound, columns)) if is_ruled_out(table, about, bound, columns)? => {
+                            BooleanBuffer::new_unset(about.rows)
+                        }
                         Some((bound, columns)) => meeting(table, group, bound, columns, monitor)?,
                         None => BooleanBuffer::new_set(about.rows),
                     };
@@ -120,12 +118,12 @@ impl Rows {
         Ok(Selected { training, validation: Some(validation) })
     }
 
-    /// The rows of the file's row group that a draw takes.
+    /// The rows of the partition that a draw takes.
     fn drawn(&self, group: &Group, draw: u64, part: f64) -> BooleanBuffer {
         let threshold = part * 2.0_f64.powi(64);
         let stream = hash(self.seed.wrapping_mul(4).wrapping_add(draw));
-        let first = group.file_first_row as u64;
-        BooleanBuffer::collect_bool(group.file_rows, |row| (hash(stream ^ (first + row as u64)) as f64) < threshold)
+        let first = group.first_of_all as u64;
+        BooleanBuffer::collect_bool(group.all_rows, |row| (hash(stream ^ (first + row as u64)) as f64) < threshold)
     }
 
     /// The flags that left rows out, for messages.
@@ -154,7 +152,18 @@ fn bind(predicate: &Predicate, table: &Table) -> Result<(Bound, Vec<usize>)> {
     Ok((bound, columns))
 }
 
-/// Which of the table's rows of a row group meet the condition.
+/// Whether what is known of a partition excludes that a row of it meets the condition.
+fn is_ruled_out(table: &Table, group: &Group, bound: &Bound, columns: &[usize]) -> Result<bool> {
+    bound.excludes(group.all_rows as u64, |name| {
+        let column = columns.iter().map(|&column| &table.fields[column]).find(|field| field.name == name);
+        // What is known of the whole says nothing of a leaf of a struct or list.
+        let Some(field) = column.filter(|field| field.is_whole()) else { return Ok(Known::default()) };
+        let (partition, root) = (group.partition, field.root());
+        Ok(Known { bounds: table.source.bounds(partition, root)?, nulls: table.source.nulls(partition, root) })
+    })
+}
+
+/// Which of the table's rows of a partition meet the condition.
 fn meeting(
     table: &Table,
     group: usize,

@@ -4,7 +4,7 @@ use std::mem::take;
 
 use super::margins::{Margins, Weights};
 use super::{Counts, inputs, without_rule};
-use crate::data::{Class, Inputs, MANY_RANGES, Nulls, Piece, Results, RowLabel, Table, fold_pieces, name_in_text};
+use crate::data::{Class, Encoder, MANY_RANGES, Nulls, Piece, Results, RowLabel, Table, fold_pieces, name_in_text};
 use crate::error::{Error, Result};
 use crate::metrics::{Accumulator, Decision, Metrics};
 use crate::model::Model;
@@ -83,7 +83,7 @@ const CONFUSIONS: usize = 1 << 24;
 struct Labelled<'m> {
     model: &'m Model,
     table: &'m Table,
-    inputs: &'m Inputs,
+    inputs: &'m Encoder,
     label: &'m str,
     weight: Option<&'m str>,
 }
@@ -163,7 +163,7 @@ impl Labelled<'_> {
     fn unknown_class(&self, piece: &Piece, row: usize) -> Error {
         /// Classes that the error names.
         const NAMED: usize = 10;
-        let class = match self.inputs.class(self.table, piece, row) {
+        let class = match self.inputs.class(piece, row) {
             Ok(class) => class.map_or_else(String::new, |class| visible(&class.to_string())),
             Err(error) => return error,
         };

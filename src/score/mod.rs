@@ -10,7 +10,8 @@ use std::path::PathBuf;
 pub use evaluate::{Evaluation, decision, evaluate};
 
 use crate::data::{
-    Inputs, Nulls, Piece, Predicted, Prediction, Predictions, Results, Table, UNSEEN_LEVEL, Unseen, Wanted, fold_pieces,
+    Encoder, Nulls, Piece, Predicted, Prediction, Predictions, Results, Table, UNSEEN_LEVEL, Unseen, Wanted,
+    fold_pieces,
 };
 use crate::error::{Error, Result};
 use crate::model::{Model, ModelColumn};
@@ -136,7 +137,7 @@ pub fn inputs(
     label: Option<&str>,
     weight: Option<&str>,
     keep: &[String],
-) -> Result<Inputs> {
+) -> Result<Encoder> {
     check_complete(model)?;
     let wanted = model.columns().map(|column| match column {
         ModelColumn::Feature(feature) => Wanted {
@@ -160,7 +161,7 @@ pub fn inputs(
     let offset = model.offset.as_deref();
     let offset = offset.map(|column| Wanted { column, kind: "numeric", indicates: false, fill: None, levels: &[] });
     let label = label.map(|label| (label, model.label.classes.as_slice()));
-    Inputs::find(table, wanted.chain(offset), label, weight, keep)
+    Encoder::find(table, wanted.chain(offset), label, weight, keep)
 }
 
 /// Writes a prediction for every row of `table`, in the order of the rows.
@@ -170,7 +171,7 @@ pub fn inputs(
 pub fn predict<W: Write + Send>(
     model: &Model,
     table: &Table,
-    inputs: &Inputs,
+    inputs: &Encoder,
     output: Output,
     mut out: Predictions<W>,
     monitor: &dyn Monitor,
@@ -213,7 +214,7 @@ fn predicted(margins: Margins, output: Output) -> Predicted {
     }
 }
 
-fn without_rule(model: &Model, table: &Table, inputs: &Inputs, piece: &Piece, margins: &[f64]) -> Error {
+fn without_rule(model: &Model, table: &Table, inputs: &Encoder, piece: &Piece, margins: &[f64]) -> Error {
     let row = margins.iter().position(|z| !z.is_finite()).unwrap_or(0);
     let missing = inputs.missing_in(table, piece, row);
     let what = if missing.is_empty() { "infinite values".into() } else { format!("no value of {missing}") };

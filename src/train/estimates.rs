@@ -69,8 +69,7 @@ pub(super) fn model(
     let mut warnings = loaded.warnings;
     warnings.extend(doubt_about_counts(job, &loaded.totals, table.rows));
     if job.exact != ExactJob::None && fit.verified.is_none() {
-        warnings
-            .push("not verified: the run ended without estimates, so there is nothing to hold against the file".into());
+        warnings.push("not verified: the run ended without estimates, so there is nothing to verify".into());
     }
     if job.inference.is_some() && fit.covariance.is_none() {
         warnings.push(
@@ -150,7 +149,7 @@ pub(super) fn model(
             fit_intercept: job.intercept,
             seconds,
             files: table
-                .files
+                .files()
                 .iter()
                 .map(|file| FileInfo {
                     path: file.path.display().to_string(),

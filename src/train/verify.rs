@@ -82,7 +82,7 @@ fn check_against(fit: &Fit, delta: f64, inflation: f64) -> Result<()> {
     }
     Err(Error::device(
         format!(
-            "the GPU's sums do not agree with the file: the optimum is {delta:.1e} standard errors away where the device \
+            "the GPU's sums do not agree with double precision: the optimum is {delta:.1e} standard errors away where the device \
              said {said:.1e}"
         ),
         "Use --device cpu: the same answer. Or update the driver.",

@@ -18,9 +18,9 @@ use lexer::{Found, paths};
 /// Where each dependency may be named: files and folders under `src/`. No home: everywhere.
 const HOMES: &[(&str, &[&str])] = &[
     ("arrow", &["data/"]),
-    ("base64", &["data/schema.rs"]),
+    ("base64", &["data/parquet/schema.rs"]),
     ("bytemuck", &["backend/", "vectors/"]),
-    ("bytes", &["data/input.rs"]),
+    ("bytes", &["data/parquet/input.rs"]),
     ("clap", &["cli/"]),
     ("ctrlc", &["cli/"]),
     ("fs4", &["backend/storage/scratch.rs"]),
@@ -30,7 +30,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("memmap2", &["backend/storage/record.rs"]),
     ("mimalloc", &["main.rs"]),
     ("nalgebra", &["matrix/"]),
-    ("parquet", &["data/"]),
+    (
+        "parquet",
+        &["data/levels.rs", "data/parquet/", "data/predicate/prune.rs", "data/predictions.rs", "data/synth.rs"],
+    ),
     ("pollster", &["backend/gpu/"]),
     ("rand", &["data/synth.rs"]),
     ("rand_chacha", &["data/synth.rs"]),
@@ -43,11 +46,18 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sysinfo", &["backend/storage/limits.rs"]),
     (
         "tempfile",
-        &["backend/storage/", "cli/bench.rs", "data/files.rs", "data/levels.rs", "data/predicate/prune.rs", "model/"],
+        &[
+            "backend/storage/",
+            "cli/bench.rs",
+            "data/parquet/files.rs",
+            "data/levels.rs",
+            "data/predicate/prune.rs",
+            "model/",
+        ],
     ),
     ("thiserror", &[]),
-    ("thrift", &["data/footer.rs"]),
-    ("walkdir", &["data/files.rs"]),
+    ("thrift", &["data/parquet/footer.rs"]),
+    ("walkdir", &["data/parquet/files.rs"]),
     ("wgpu", &["backend/gpu/"]),
 ];
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::cli::progress::Progress;
 use crate::cli::{Global, NOT_CONVERGED, check_distinct, check_outputs, print};
-use crate::data::{Inputs, Request, Table, Wanted, check_parts};
+use crate::data::{Encoder, Request, Table, Wanted, check_parts};
 use crate::error::{Error, Result};
 use crate::model::file::Pending;
 use crate::report;
@@ -146,7 +146,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
 fn check_held_back(table: &Table, request: &Request) -> Result<()> {
     let offset = request.offset.as_deref();
     let offset = offset.map(|column| Wanted { column, kind: "numeric", indicates: false, fill: None, levels: &[] });
-    Inputs::find(
+    Encoder::find(
         table,
         offset.into_iter(),
         request.label.as_deref().map(|label| (label, [].as_slice())),

@@ -29,7 +29,7 @@
 //! ```text
 //! text --token--> words with their places --parse--> Predicate (expr, with numbers and moments as they are written)
 //!      --bind, to the types of a table--> Bound: every literal a value of its column's type (compare)
-//!      --evaluate--> rows of a batch        --prune--> row groups that need not be read
+//!      --evaluate--> rows of a batch        --prune--> partitions that need not be read
 //! ```
 //!
 //! Up to `bind` an error has a place in the text and a caret under it; behind it, it is a fault of this program.
@@ -52,6 +52,7 @@ use arrow::datatypes::DataType;
 
 pub(super) use self::evaluate::Bound;
 use self::expr::Expr;
+pub(super) use self::prune::Known;
 pub use self::token::name_in_text;
 use crate::error::Result;
 

@@ -1,29 +1,24 @@
-//! Row groups of which no row can be selected, from what their statistics say.
+//! Partitions of which no row can be selected, from what is known of their values.
 
-use arrow::array::{Array, ArrayRef, BooleanArray};
-use arrow::compute::nullif;
+use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
-use parquet::arrow::arrow_reader::ArrowReaderMetadata;
-use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
-use parquet::basic::ColumnOrder;
-use parquet::file::statistics::Statistics as ChunkStatistics;
 
 use super::compare::{ArrowResult, Test};
 use super::evaluate::{Bound, Node, broken, fitting};
 use super::expr::Op;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
-/// What the values of a row group lie between, for all row groups of a file.
-struct Statistics {
-    /// Lower and upper bounds, `[groups]`, null where they are missing or not to be trusted.
-    low: ArrayRef,
-    high: ArrayRef,
-    /// Nulls, `[groups]`, `None` where it is not said.
-    nulls: Vec<Option<u64>>,
+/// What is known of a column in a partition.
+#[derive(Clone, Debug, Default)]
+pub(in crate::data) struct Known {
+    /// Between what its values lie that are neither null nor NaN: two arrays of one value.
+    pub(in crate::data) bounds: Option<[ArrayRef; 2]>,
+    /// Its nulls.
+    pub(in crate::data) nulls: Option<u64>,
 }
 
-/// Which answers the rows of a row group can have, as far as its statistics show. Unknown needs no place here: it makes
-/// neither of the others out of anything.
+/// Which answers the rows of a partition can have, as far as is known. Unknown needs no place here: it makes neither of the
+/// others out of anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Answers {
     yes: bool,
@@ -31,6 +26,8 @@ struct Answers {
 }
 
 impl Answers {
+    const ANY: Self = Self { yes: true, no: true };
+
     fn and(self, other: Self) -> Self {
         Self { yes: self.yes && other.yes, no: self.no || other.no }
     }
@@ -45,93 +42,50 @@ impl Answers {
 }
 
 impl Bound {
-    /// For each row group of a file, whether its statistics prove that no row of it is selected. Statistics that are
-    /// missing, of an order that is not defined, or NaN prove nothing.
-    pub(in crate::data) fn prune(&self, metadata: &ArrowReaderMetadata) -> Result<Vec<bool>> {
-        let rows: Vec<u64> =
-            metadata.metadata().row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).collect();
-        let statistics = self
-            .columns
-            .iter()
-            .map(|(name, data_type)| statistics(metadata, name, data_type))
-            .collect::<Result<Vec<_>>>()?;
-        let answers = self.root.answers(&statistics, &rows).map_err(|cause| broken(&cause))?;
-        Ok(answers.into_iter().map(|answers| !answers.yes).collect())
+    /// Whether what is known of a partition with `rows` rows proves that no row of it is selected. `known` gives what is known
+    /// of a column, by its name.
+    pub(in crate::data) fn excludes(&self, rows: u64, known: impl Fn(&str) -> Result<Known>) -> Result<bool> {
+        let of_column = |(name, data_type): &(String, DataType)| {
+            let Known { bounds, nulls } = known(name)?;
+            let fitted = match &bounds {
+                Some([low, high]) => fitting(low, data_type)?.zip(fitting(high, data_type)?),
+                None => None,
+            };
+            Ok(Known { bounds: fitted.map(|(low, high)| [low, high]), nulls })
+        };
+        let known = self.columns.iter().map(of_column).collect::<Result<Vec<_>>>()?;
+        Ok(!self.root.answers(&known, rows).map_err(|cause| broken(&cause))?.yes)
     }
 }
 
-/// The statistics of a column; `None` if the file has no column of that name and type.
-fn statistics(metadata: &ArrowReaderMetadata, name: &str, data_type: &DataType) -> Result<Option<Statistics>> {
-    let failed =
-        |cause: &dyn std::fmt::Display| Error::internal(format!("the statistics of `{name}` cannot be read: {cause}"));
-    let Ok(converter) = StatisticsConverter::try_new(name, metadata.schema(), metadata.parquet_schema()) else {
-        return Ok(None);
-    };
-    let Some(column) = converter.parquet_column_index() else { return Ok(None) };
-    let converter = converter.with_missing_null_counts_as_zero(false);
-    let groups = metadata.metadata().row_groups();
-    // Before orders were defined, texts and unsigned numbers were compared as signed bytes.
-    let ordered = matches!(
-        metadata.metadata().file_metadata().column_order(column),
-        ColumnOrder::TYPE_DEFINED_ORDER(_) | ColumnOrder::IEEE_754_TOTAL_ORDER
-    );
-    let distrusted: BooleanArray = groups
-        .iter()
-        .map(|group| {
-            let old = group.column(column).statistics().is_some_and(ChunkStatistics::is_min_max_deprecated);
-            Some(old || !ordered)
-        })
-        .collect();
-    let bounds = |bounds: parquet::errors::Result<ArrayRef>| {
-        let bounds = nullif(&bounds.map_err(|cause| failed(&cause))?, &distrusted).map_err(|cause| failed(&cause))?;
-        fitting(&bounds, data_type)
-    };
-    let (Some(low), Some(high)) =
-        (bounds(converter.row_group_mins(groups))?, bounds(converter.row_group_maxes(groups))?)
-    else {
-        return Ok(None);
-    };
-    let nulls = converter.row_group_null_counts(groups).map_err(|cause| failed(&cause))?;
-    Ok(Some(Statistics { low, high, nulls: nulls.iter().collect() }))
-}
-
 impl Node {
-    /// The answers that the row groups with `rows` rows can have.
-    fn answers(&self, statistics: &[Option<Statistics>], rows: &[u64]) -> ArrowResult<Vec<Answers>> {
-        let anything = || vec![Answers { yes: true, no: true }; rows.len()];
+    /// The answers that the rows of a partition with `rows` rows can have.
+    fn answers(&self, known: &[Known], rows: u64) -> ArrowResult<Answers> {
         let series = |parts: &[Self], join: fn(Answers, Answers) -> Answers, of_none: bool| {
-            let mut joined = vec![Answers { yes: of_none, no: !of_none }; rows.len()];
+            let mut joined = Answers { yes: of_none, no: !of_none };
             for part in parts {
-                for (before, next) in joined.iter_mut().zip(part.answers(statistics, rows)?) {
-                    *before = join(*before, next);
-                }
+                joined = join(joined, part.answers(known, rows)?);
             }
-            Ok(joined)
+            ArrowResult::Ok(joined)
         };
-        match self {
-            Self::Any(parts) => series(parts, Answers::or, false),
-            Self::All(parts) => series(parts, Answers::and, true),
-            Self::Not(inner) => Ok(inner.answers(statistics, rows)?.into_iter().map(Answers::not).collect()),
-            Self::IsNull(column) => Ok(statistics[*column].as_ref().map_or_else(anything, |column| {
-                let nulls = column.nulls.iter().zip(rows);
-                nulls.map(|(nulls, rows)| Answers { yes: *nulls != Some(0), no: *nulls != Some(*rows) }).collect()
-            })),
-            Self::Leaf(column, test) => match &statistics[*column] {
-                Some(column) => {
-                    let compared = test.answers(&column.low, &column.high)?;
-                    let nulls = column.nulls.iter().zip(rows);
-                    Ok(compared
-                        .into_iter()
-                        .zip(nulls)
-                        .map(|((yes, no), (nulls, rows))| {
-                            let values = *nulls != Some(*rows);
-                            Answers { yes: yes && values, no: no && values }
-                        })
-                        .collect())
-                }
-                None => Ok(anything()),
-            },
-        }
+        Ok(match self {
+            Self::Any(parts) => series(parts, Answers::or, false)?,
+            Self::All(parts) => series(parts, Answers::and, true)?,
+            Self::Not(inner) => inner.answers(known, rows)?.not(),
+            Self::IsNull(column) => {
+                let nulls = known[*column].nulls;
+                Answers { yes: nulls != Some(0), no: nulls != Some(rows) }
+            }
+            Self::Leaf(column, test) => {
+                let Known { bounds, nulls } = &known[*column];
+                let compared = match bounds {
+                    Some([low, high]) => test.answers(low, high)?,
+                    None => Answers::ANY,
+                };
+                let has_values = *nulls != Some(rows);
+                Answers { yes: compared.yes && has_values, no: compared.no && has_values }
+            }
+        })
     }
 }
 
@@ -145,36 +99,29 @@ impl Test {
         }
     }
 
-    /// Whether values between bounds `low` and `high` can pass the test, and whether they can fail it.
-    fn answers(&self, low: &ArrayRef, high: &ArrayRef) -> ArrowResult<Vec<(bool, bool)>> {
+    /// Whether values between `low` and `high`, arrays of one value, can pass the test, and whether they can fail it.
+    fn answers(&self, low: &ArrayRef, high: &ArrayRef) -> ArrowResult<Answers> {
         let op = match self {
-            Self::Constant(answer) => return Ok(vec![(*answer, !*answer); low.len()]),
+            Self::Constant(answer) => return Ok(Answers { yes: *answer, no: !*answer }),
             Self::Fixed(op, _) | Self::Float(op, _) | Self::Text(op, _) => *op,
         };
-        // Both bounds, or neither: where one is missing or NaN the other is worth nothing.
-        let both = |of_low: Op, of_high: Op| -> ArrowResult<Vec<Option<(bool, bool)>>> {
+        // Both bounds, or neither: where one is NaN the other is worth nothing.
+        let both = |of_low: Op, of_high: Op| -> ArrowResult<Option<(bool, bool)>> {
             let (low, high) = (self.with(of_low).apply(low)?, self.with(of_high).apply(high)?);
-            Ok(low.iter().zip(high.iter()).map(|(low, high)| low.zip(high)).collect())
+            Ok(low.iter().next().flatten().zip(high.iter().next().flatten()))
         };
-        let answers: Vec<Option<(bool, bool)>> = match op {
-            Op::Less | Op::LessEqual => {
-                both(op, op)?.into_iter().map(|sides| sides.map(|(low, high)| (low, !high))).collect()
-            }
-            Op::Greater | Op::GreaterEqual => {
-                both(op, op)?.into_iter().map(|sides| sides.map(|(low, high)| (high, !low))).collect()
-            }
+        let answers = match op {
+            Op::Less | Op::LessEqual => both(op, op)?.map(|(low, high)| Answers { yes: low, no: !high }),
+            Op::Greater | Op::GreaterEqual => both(op, op)?.map(|(low, high)| Answers { yes: high, no: !low }),
             Op::Equal | Op::Different => {
-                let within = both(Op::LessEqual, Op::GreaterEqual)?;
-                let same = both(Op::Equal, Op::Equal)?;
-                let equal = within.into_iter().zip(same).map(|(within, same)| {
-                    let ((low, high), (at_low, at_high)) = within.zip(same)?;
-                    let (equal, different) = (low && high, !(at_low && at_high));
-                    Some(if op == Op::Equal { (equal, different) } else { (different, equal) })
-                });
-                equal.collect()
+                let (within, same) = (both(Op::LessEqual, Op::GreaterEqual)?, both(Op::Equal, Op::Equal)?);
+                within.zip(same).map(|((low, high), (at_low, at_high))| {
+                    let equal = Answers { yes: low && high, no: !(at_low && at_high) };
+                    if op == Op::Equal { equal } else { equal.not() }
+                })
             }
         };
-        Ok(answers.into_iter().map(|answers| answers.unwrap_or((true, true))).collect())
+        Ok(answers.unwrap_or(Answers::ANY))
     }
 }
 
@@ -182,17 +129,32 @@ impl Test {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{Float64Array, Int64Array, StringArray, UInt64Array};
+    use arrow::array::{BooleanArray, Float64Array, Int64Array, StringArray, UInt64Array};
     use arrow::record_batch::RecordBatch;
     use parquet::arrow::ArrowWriter;
-    use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+    use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+    use parquet::basic::ColumnOrder;
     use parquet::file::metadata::{FileMetaData, ParquetMetaDataBuilder, RowGroupMetaData};
     use parquet::file::properties::{EnabledStatistics, WriterProperties};
-    use parquet::file::statistics::ValueStatistics;
+    use parquet::file::statistics::{Statistics as ChunkStatistics, ValueStatistics};
 
     use super::super::second_opinion::{Random, expression, random_rows};
     use super::super::testing::{bind, column};
     use super::*;
+    use crate::data::parquet::{bound_arrays, nulls};
+
+    /// For each row group of a file of flat columns, whether it is excluded.
+    fn prune(bound: &Bound, metadata: &ArrowReaderMetadata) -> Result<Vec<bool>> {
+        let about = metadata.metadata();
+        let of_group = |group: usize| {
+            let known = |name: &str| {
+                let (leaf, field) = metadata.schema().column_with_name(name).expect("a column of the file");
+                Ok(Known { bounds: bound_arrays(metadata, group, leaf, field), nulls: nulls(metadata, group, leaf) })
+            };
+            bound.excludes(u64::try_from(about.row_group(group).num_rows()).expect("rows"), known)
+        };
+        (0..about.num_row_groups()).map(of_group).collect()
+    }
 
     /// A batch as a Parquet file with `group` rows in a row group, and where it lies.
     fn write(batch: &RecordBatch, group: usize, statistics: bool) -> (ArrowReaderMetadata, Vec<RecordBatch>) {
@@ -221,7 +183,7 @@ mod tests {
             let (metadata, batches) = write(&batch, group, trial % 10 > 0);
             let text = expression(random.below(4), &mut random).text(&mut random);
             let bound = bind(&text, &batches[0]).unwrap_or_else(|error| panic!("{text}: {error}"));
-            let skipped = bound.prune(&metadata).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let skipped = prune(&bound, &metadata).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(skipped.len(), batches.len());
             for (batch, skipped) in batches.iter().zip(skipped) {
                 let selected = bound.select(batch).expect("a batch of the file").true_count();
@@ -239,7 +201,7 @@ mod tests {
         let array = Int64Array::from(vec![Some(1), Some(2), Some(5), Some(5), None, None, Some(7), None]);
         let groups = |batch: &RecordBatch, text: &str, statistics| {
             let (metadata, batches) = write(batch, 2, statistics);
-            let skipped = bind(text, &batches[0]).and_then(|bound| bound.prune(&metadata)).expect("an expression");
+            let skipped = bind(text, &batches[0]).and_then(|bound| prune(&bound, &metadata)).expect("an expression");
             skipped.into_iter().map(u8::from).collect::<Vec<_>>()
         };
         let batch = column(array);
@@ -306,7 +268,7 @@ mod tests {
     /// Asserts that the only row group is left out, or that it is not.
     #[track_caller]
     fn assert_pruned(bound: &Bound, metadata: &ArrowReaderMetadata, expected: bool) {
-        assert_eq!(bound.prune(metadata).expect("a footer of that file"), [expected]);
+        assert_eq!(prune(bound, metadata).expect("a footer of that file"), [expected]);
     }
 
     #[test]

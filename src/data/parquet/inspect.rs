@@ -3,6 +3,8 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, make_comparator};
 use arrow::compute::SortOptions;
@@ -17,9 +19,11 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
 use serde::Serialize;
 
-use super::field::{Field, Kind, UNUSABLE};
+use super::ParquetFiles;
+use super::open::ParquetFile;
 use super::panics::without_panic;
-use super::table::Table;
+use crate::data::field::{Field, Kind, UNUSABLE};
+use crate::data::table::Table;
 use crate::error::{Error, Result};
 
 /// A Parquet file, as its footer describes it.
@@ -129,21 +133,27 @@ impl fmt::Display for Bound {
     }
 }
 
-impl Table {
-    /// What the footer says.
-    pub fn inspect(&self) -> Result<Inspection> {
-        without_panic(|| self.read_footer()).and_then(|found| found.map_err(|cause| cause.to_string())).map_err(
-            |cause| {
-                Error::data(
-                    format!("the footer of {} is damaged: {cause}", self.name()),
-                    "Write or copy the file again.",
-                )
-            },
-        )
-    }
+/// What the footer of a Parquet file says.
+///
+/// # Errors
+/// Of kind `Data` if the file cannot be read, or if its footer is damaged.
+pub fn inspect(path: &Path) -> Result<Inspection> {
+    let files = Arc::new(ParquetFiles::open(&[path.to_owned()])?);
+    let looked = Footer { file: &files.files[0], table: Table::of(files.clone()) };
+    without_panic(|| looked.read()).and_then(|found| found.map_err(|cause| cause.to_string())).map_err(|cause| {
+        Error::data(format!("the footer of {} is damaged: {cause}", path.display()), "Write or copy the file again.")
+    })
+}
 
-    fn read_footer(&self) -> std::result::Result<Inspection, ParquetError> {
-        let file = &self.files[0];
+/// A file, and the table that it is.
+struct Footer<'f> {
+    file: &'f ParquetFile,
+    table: Table,
+}
+
+impl Footer<'_> {
+    fn read(&self) -> std::result::Result<Inspection, ParquetError> {
+        let file = self.file;
         let metadata = file.metadata.metadata();
         let groups = metadata.row_groups();
         let schema = metadata.file_metadata().schema_descr();
@@ -153,17 +163,17 @@ impl Table {
             leaves[schema.get_column_root_idx(leaf)].push(leaf);
         }
         let mut fields: Vec<Vec<&Field>> = vec![Vec::new(); roots.len()];
-        for field in &self.fields {
-            field.root().into_iter().for_each(|root| fields[root].push(field));
+        for field in &self.table.fields {
+            fields[field.root()].push(field);
         }
         let columns = roots.iter().zip(&leaves).enumerate();
         Ok(Inspection {
-            path: file.path.display().to_string(),
-            bytes: file.bytes,
-            rows: self.rows,
-            created_by: file.created_by.clone(),
-            page_checksums: file.page_checksums,
-            names_twice: self.names_twice().into_iter().map(str::to_owned).collect(),
+            path: file.about.path.display().to_string(),
+            bytes: file.about.bytes,
+            rows: self.table.rows,
+            created_by: file.about.created_by.clone(),
+            page_checksums: file.about.page_checksums,
+            names_twice: self.table.names_twice().into_iter().map(str::to_owned).collect(),
             row_groups: RowGroups {
                 count: groups.len(),
                 rows: extremes(groups.iter().map(|group| count(group.num_rows()))),
@@ -181,7 +191,7 @@ impl Table {
         arrow: &ArrowField,
         leaves: &[usize],
     ) -> std::result::Result<ColumnInfo, ParquetError> {
-        let groups = self.files[0].metadata.metadata().row_groups();
+        let groups = self.file.metadata.metadata().row_groups();
         let chunks = || groups.iter().flat_map(|group| leaves.iter().map(|&leaf| group.column(leaf)));
         let physical = chunks().map(|chunk| match chunk.column_type() {
             Type::FIXED_LEN_BYTE_ARRAY => format!("FIXED_LEN_BYTE_ARRAY({})", chunk.column_descr().type_length()),
@@ -229,7 +239,7 @@ impl Table {
 
     /// The statistics of a leaf that is a column, over all row groups.
     fn statistics(&self, arrow: &ArrowField, leaf: usize) -> std::result::Result<Statistics, ParquetError> {
-        let metadata = self.files[0].metadata.metadata();
+        let metadata = self.file.metadata.metadata();
         let groups = metadata.row_groups();
         let data_type = match arrow.data_type() {
             // Without a table of time zones only this name of it is known.

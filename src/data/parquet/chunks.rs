@@ -14,7 +14,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::schema::types::{SchemaDescriptor, Type};
 
 use super::input::Input;
-use super::table::DataFile;
+use super::open::ParquetFile;
 
 /// Bytes that are read ahead in one go.
 const AHEAD: u64 = 1 << 20;
@@ -33,18 +33,18 @@ pub(super) struct Chunks<'f> {
 
 impl<'f> Chunks<'f> {
     /// Those of the root columns `roots`, ascending.
-    pub(super) fn open(file: &'f DataFile, group: usize, roots: &[usize]) -> Result<Self> {
+    pub(super) fn open(file: &'f ParquetFile, group: usize, roots: &[usize]) -> Result<Self> {
         let metadata = file.metadata.metadata();
         let about = metadata.row_group(group);
         let leaves: Vec<usize> = roots.iter().flat_map(|&root| file.leaves[root].clone()).collect();
-        let inputs = inputs(&file.path, about, &leaves)?;
+        let inputs = inputs(&file.about.path, about, &leaves)?;
         Ok(Self { metadata, group, leaves, inputs })
     }
 
     /// Decodes them, `batch_rows` at a time: all rows, or those of `selection`.
     pub(super) fn reader(
         &self,
-        file: &DataFile,
+        file: &ParquetFile,
         roots: &[usize],
         batch_rows: usize,
         selection: Option<RowSelection>,

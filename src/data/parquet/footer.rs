@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
-use serde::Deserialize;
-use serde_json::Value;
 use thrift::protocol::{TCompactInputProtocol, TFieldIdentifier, TInputProtocol, TType};
+
+use crate::data::frames::{PANDAS, index_of_frame};
 
 type Protocol<'b> = TCompactInputProtocol<&'b [u8]>;
 
@@ -126,37 +126,10 @@ pub(super) fn has_page_checksums(file: &mut File, metadata: &ParquetMetaData) ->
     }
 }
 
-/// Columns that hold the index of a data frame: those that the entry of pandas names
-/// (<https://pandas.pydata.org/docs/development/developer.html>), and those called as it calls an index without a name.
+/// Columns that hold the index of a data frame.
 pub(super) fn index_columns(metadata: &ParquetMetaData) -> Vec<String> {
     let file = metadata.file_metadata();
-    let entry = file.key_value_metadata().into_iter().flatten().find(|entry| entry.key == "pandas");
-    let entry: Option<Pandas> = entry.and_then(|entry| serde_json::from_str(entry.value.as_deref()?).ok());
-    // An index that is a range is an object, and no column.
-    let named = entry.iter().flat_map(|entry| &entry.index_columns).filter_map(Value::as_str).map(str::to_owned);
+    let entry = file.key_value_metadata().into_iter().flatten().find(|entry| entry.key == PANDAS);
     let columns = file.schema_descr().root_schema().get_fields().iter().map(|field| field.name());
-    named.chain(columns.filter(|name| is_unnamed_index(name)).map(str::to_owned)).collect()
-}
-
-/// What counts of the entry of pandas, which says more of every column.
-#[derive(Deserialize)]
-struct Pandas {
-    index_columns: Vec<Value>,
-}
-
-/// `__index_level_0__` and so on.
-fn is_unnamed_index(name: &str) -> bool {
-    let level = name.strip_prefix("__index_level_").and_then(|rest| rest.strip_suffix("__"));
-    level.is_some_and(|level| !level.is_empty() && level.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_index_without_a_name_has_a_number() {
-        let is = ["__index_level_0__", "__index_level_12__", "__index_level___", "__index_level_x__", "index_level_0"];
-        assert_eq!(is.map(is_unnamed_index), [true, true, false, false, false]);
-    }
+    index_of_frame(entry.and_then(|entry| entry.value.as_deref()), columns)
 }

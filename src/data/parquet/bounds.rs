@@ -7,6 +7,7 @@
 use std::fmt::Debug;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray, StringArray};
+use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Field as ArrowField, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
     UInt16Type, UInt32Type, UInt64Type,
@@ -15,7 +16,7 @@ use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::basic::ColumnOrder;
 
-use super::decode::to_f64;
+use crate::data::numbers::{number, to_f64};
 use crate::vectors::{LANES, in_vectors};
 use crate::wording::counted;
 
@@ -27,49 +28,58 @@ pub(super) struct Bounds {
     nulls: Option<u64>,
 }
 
+/// Between what the values of leaf `leaf`, a column of its own that `field` is, lie in row group `group` as its statistics
+/// say: two arrays of one value, of the column's type.
+pub(in crate::data) fn bound_arrays(
+    metadata: &ArrowReaderMetadata,
+    group: usize,
+    leaf: usize,
+    field: &ArrowField,
+) -> Option<[ArrayRef; 2]> {
+    let about = metadata.metadata();
+    let statistics = about.row_group(group).column(leaf).statistics()?;
+    let order = about.file_metadata().column_order(leaf);
+    let is_ordered = matches!(order, ColumnOrder::TYPE_DEFINED_ORDER(_) | ColumnOrder::IEEE_754_TOTAL_ORDER);
+    if statistics.is_min_max_deprecated() || !is_ordered {
+        return None;
+    }
+    // Of the time zones only this name is known.
+    let data_type = match field.data_type() {
+        DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(*unit, Some("+00:00".into())),
+        other => other.clone(),
+    };
+    let known = ArrowField::new(field.name(), data_type, true);
+    let schema = about.file_metadata().schema_descr();
+    let converter = StatisticsConverter::from_column_index(leaf, &known, schema).ok()?;
+    let groups = std::iter::once(about.row_group(group));
+    let bounds = [converter.row_group_mins(groups.clone()).ok()?, converter.row_group_maxes(groups).ok()?];
+    if bounds.iter().any(|bound| !bound.is_valid(0)) {
+        return None;
+    }
+    let [low, high] = bounds.map(|bound| cast(&bound, field.data_type()).ok());
+    Some([low?, high?])
+}
+
+/// The nulls of leaf `leaf` in row group `group`, if its statistics say.
+pub(in crate::data) fn nulls(metadata: &ArrowReaderMetadata, group: usize, leaf: usize) -> Option<u64> {
+    metadata.metadata().row_group(group).column(leaf).statistics()?.null_count_opt()
+}
+
 impl Bounds {
     /// Those of leaf `leaf`, a column of its own that `field` is, in row group `group`.
     pub(super) fn of(metadata: &ArrowReaderMetadata, group: usize, leaf: usize, field: &ArrowField) -> Self {
-        let about = metadata.metadata();
-        let chunk = about.row_group(group).column(leaf);
-        let Some(statistics) = chunk.statistics() else { return Self::default() };
-        let nulls = statistics.null_count_opt();
-        let order = about.file_metadata().column_order(leaf);
-        let is_ordered = matches!(order, ColumnOrder::TYPE_DEFINED_ORDER(_) | ColumnOrder::IEEE_754_TOTAL_ORDER);
-        if statistics.is_min_max_deprecated() || !is_ordered {
-            return Self { nulls, ..Self::default() };
-        }
-        let found = || {
-            // Of the time zones only this name is known.
-            let data_type = match field.data_type() {
-                DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(*unit, Some("+00:00".into())),
-                other => other.clone(),
-            };
-            let field = ArrowField::new(field.name(), data_type, true);
-            let schema = about.file_metadata().schema_descr();
-            let converter = StatisticsConverter::from_column_index(leaf, &field, schema).ok()?;
-            let groups = std::iter::once(about.row_group(group));
-            Some((converter.row_group_mins(groups.clone()).ok()?, converter.row_group_maxes(groups).ok()?))
-        };
-        let Some((low, high)) = found().filter(|(low, high)| low.is_valid(0) && high.is_valid(0)) else {
+        let nulls = nulls(metadata, group, leaf);
+        let Some([low, high]) = bound_arrays(metadata, group, leaf, field) else {
             return Self { nulls, ..Self::default() };
         };
         if *low.data_type() == DataType::Utf8 {
-            let is_exact = statistics.min_is_exact() && statistics.max_is_exact();
+            let statistics = metadata.metadata().row_group(group).column(leaf).statistics();
+            let is_exact = statistics.is_some_and(|found| found.min_is_exact() && found.max_is_exact());
             let text = |array: &ArrayRef| array.as_string::<i32>().value(0).to_owned();
             return Self { texts: is_exact.then(|| (text(&low), text(&high))), nulls, ..Self::default() };
         }
-        let number = |array: &ArrayRef| {
-            let mut numbers = Vec::new();
-            is_number(array.data_type()).then(|| to_f64(array, &mut numbers).ok()).flatten()?;
-            numbers.first().copied().filter(|number| !number.is_nan())
-        };
-        Self { numbers: number(&low).zip(number(&high)), nulls, ..Self::default() }
-    }
-
-    /// At most the smallest of the numbers.
-    pub(super) fn least(&self) -> Option<f64> {
-        self.numbers.map(|(least, _)| least)
+        let numbers = number(&low).zip(number(&high));
+        Self { numbers, nulls, ..Self::default() }
     }
 
     /// What some values of the chunk have that its statistics exclude, if they have.
@@ -98,13 +108,6 @@ fn outside<T: PartialOrd + Debug>((least, most): (T, T), (low, high): (T, T)) ->
         return Some(format!("it holds {low:?}, its footer says at least {least:?}"));
     }
     (high > most).then(|| format!("it holds {high:?}, its footer says at most {most:?}"))
-}
-
-/// Whether [`to_f64`] reads this type, in an order that is that of its statistics.
-fn is_number(data_type: &DataType) -> bool {
-    data_type.is_numeric()
-        || data_type.is_temporal() && !matches!(data_type, DataType::Interval(_))
-        || *data_type == DataType::Boolean
 }
 
 /// The smallest and the largest number of an array; `None` if it has none.

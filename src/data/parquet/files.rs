@@ -15,7 +15,7 @@
 //!
 //! Folders of a table with a log (`lakes`) are refused, and its files are read where they are named one by one.
 //!
-//! The folders on the way to a file may say more about it: see `partitions`.
+//! The folders on the way to a file may say more about it: see `keys`.
 
 use std::collections::HashMap;
 use std::fs;
@@ -25,8 +25,8 @@ use std::path::{Component, Path, PathBuf};
 use glob::{MatchOptions, Pattern};
 use walkdir::{DirEntry, WalkDir};
 
+use super::keys::{Key, key_and_value, keys_of};
 use super::lakes::check_no_lake;
-use super::partitions::{Partition, key_and_value, partitions_of};
 use crate::error::{Error, Result};
 
 const ENDINGS: [&str; 3] = ["parquet", "parq", "pq"];
@@ -38,7 +38,7 @@ pub(super) struct Found {
     /// Where it is, as it was named or found below what was named.
     pub(super) path: PathBuf,
     /// What its folders say, the outermost first.
-    pub(super) partitions: Vec<Partition>,
+    pub(super) keys: Vec<Key>,
 }
 
 /// The files that `inputs` name, no file twice, all with the same partition keys.
@@ -47,7 +47,7 @@ pub(super) fn find(inputs: &[PathBuf]) -> Result<Vec<Found>> {
     for input in inputs {
         match fs::metadata(input) {
             Ok(about) if about.is_dir() => found.extend(folder(input)?),
-            Ok(about) => found.push(Found { path: regular(input, &about)?, partitions: Vec::new() }),
+            Ok(about) => found.push(Found { path: regular(input, &about)?, keys: Vec::new() }),
             Err(cause)
                 if matches!(
                     cause.kind(),
@@ -142,7 +142,7 @@ fn folder(root: &Path) -> Result<Vec<Found>> {
             "Name the files themselves if they are Parquet; names that begin with _ or . are passed over.",
         ));
     }
-    with_partitions(files, root)
+    with_keys(files, root)
 }
 
 /// The Parquet files below `root`, and the number of other files.
@@ -229,7 +229,7 @@ fn pattern(text: &str) -> Result<Vec<Found>> {
             format!("It was looked for in {}; quote a pattern so that it comes here as it stands.", root.display()),
         ));
     }
-    with_partitions(files, &base)
+    with_keys(files, &base)
 }
 
 /// The files below `root` that match, and those of the folders that match, each once, in the order of the paths.
@@ -285,11 +285,9 @@ fn slashed(path: &Path) -> String {
     parts.join("/")
 }
 
-fn with_partitions(files: Vec<PathBuf>, base: &Path) -> Result<Vec<Found>> {
-    let found = files
-        .into_iter()
-        .map(|path| Ok(Found { partitions: partitions_of(&path, base)?, path }))
-        .collect::<Result<Vec<_>>>()?;
+fn with_keys(files: Vec<PathBuf>, base: &Path) -> Result<Vec<Found>> {
+    let found =
+        files.into_iter().map(|path| Ok(Found { keys: keys_of(&path, base)?, path })).collect::<Result<Vec<_>>>()?;
     check_no_lake(&found)?;
     Ok(found)
 }
@@ -314,7 +312,7 @@ fn check_distinct(found: &[Found]) -> Result<()> {
 
 fn check_keys(found: &[Found]) -> Result<()> {
     fn keys(found: &Found) -> Vec<&str> {
-        found.partitions.iter().map(|(key, _)| key.as_str()).collect()
+        found.keys.iter().map(|(key, _)| key.as_str()).collect()
     }
     let Some(first) = found.first() else { return Ok(()) };
     let Some(other) = found.iter().find(|other| keys(other) != keys(first)) else { return Ok(()) };
@@ -366,11 +364,11 @@ mod tests {
     #[track_caller]
     fn partitions(root: &TempDir, inputs: &[&str]) -> Vec<String> {
         let found = find_in(root, inputs).unwrap_or_else(|error| panic!("{inputs:?}: {error}"));
-        let pair = |(key, value): &Partition| match value {
+        let pair = |(key, value): &Key| match value {
             Some(value) => format!("{key}={value}"),
             None => format!("{key} null"),
         };
-        found.iter().map(|found| found.partitions.iter().map(pair).collect::<Vec<_>>().join(" ")).collect()
+        found.iter().map(|found| found.keys.iter().map(pair).collect::<Vec<_>>().join(" ")).collect()
     }
 
     /// The fact of the error, `ROOT` for the path of the folder, and the way out.
@@ -424,7 +422,7 @@ mod tests {
         // A `*` ends with its name.
         assert_eq!(refusal(&root, &["**/a*q"]).0, "no file matches ROOT/**/a*q");
         let here = find(&["Carg?.toml".into()]).expect("the manifest of the package");
-        assert_eq!(here, [Found { path: "Cargo.toml".into(), partitions: vec![] }]);
+        assert_eq!(here, [Found { path: "Cargo.toml".into(), keys: vec![] }]);
         let odd = tree(&["a[1].parquet", "b[2]/c.parquet", "a1.parquet"]);
         assert_eq!(paths(&odd, &["a[1].parquet"]), ["a[1].parquet"]);
         assert_eq!(paths(&odd, &["b[2]/*"]), ["b[2]/c.parquet"]);
