@@ -6,7 +6,7 @@
 //! `Sigma = sum_k pi_k S_k` with the covariance `S_k` of each class. See Bishop, *Pattern Recognition and Machine
 //! Learning*, section 4.2.
 
-use crate::matrix::Symmetric;
+use crate::matrix::{Pivots, Symmetric};
 
 /// Where the rows of each class lie, by their weights.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,24 +77,16 @@ impl Moments {
     pub fn explained(&self, share: f64) -> Vec<usize> {
         let features = self.within.size();
         let all = self.gram();
-        let mut lower: Vec<Vec<f64>> = Vec::with_capacity(features);
+        let mut pivots = Pivots::new(|i, j| self.within.get(i, j));
         let mut explained = Vec::new();
         for i in 0..features {
-            let mut row = Vec::with_capacity(i + 1);
-            for (j, before) in lower.iter().enumerate() {
-                let rest = self.within.get(i, j) - dot(&before[..j], &row);
-                row.push(if before[j] > 0.0 { rest / before[j] } else { 0.0 });
-            }
-            let own = self.within.get(i, i);
-            let pivot = own - dot(&row, &row);
+            let remainder = pivots.of(i);
             let spread = all.get(i, i) - all.get(features, i).powi(2);
-            if pivot > share * own && own > share * spread {
-                row.push(pivot.sqrt());
+            if remainder.left > share * remainder.own && remainder.own > share * spread {
+                pivots.keep(remainder);
             } else {
                 explained.push(i);
-                row.push(0.0);
             }
-            lower.push(row);
         }
         explained
     }

@@ -27,6 +27,7 @@ pub mod softmax;
 pub mod solve;
 pub mod standardize;
 pub mod subsample;
+pub mod sum;
 pub mod train;
 pub mod vectors;
 pub mod wording;

@@ -5,6 +5,7 @@ mod basis;
 mod dense;
 mod factor;
 mod kronecker;
+mod pivots;
 mod products;
 mod thin;
 
@@ -18,6 +19,7 @@ pub use arrowhead::Pattern;
 pub use basis::{Basis, product, products_with};
 pub use factor::Factor;
 use kronecker::Kronecker;
+pub use pivots::{Pivots, Remainder};
 pub use products::{Products, Squares};
 use thin::Thin;
 pub use thin::{FewRows, RowSolver, RowSpace};

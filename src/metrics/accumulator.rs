@@ -4,11 +4,11 @@ use super::calibration::Cells;
 use super::figures::{ClassFigures, Confusion, Metrics};
 use super::ranking::{Limit, Ranking};
 use super::row::Row;
-use super::sum::Sum;
 use super::sweep::Bounded;
 use super::{BATCH, Scale, base_log_loss, check_total, check_weights, different, skill};
 use crate::error::{Error, Result};
 use crate::logistic::{sigmoid, terms};
+use crate::sum::Sum;
 use crate::vectors::in_vectors;
 
 /// What a row is called.

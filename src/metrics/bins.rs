@@ -1,6 +1,6 @@
 //! Places of scores, and bins of places that agree but for the low bits.
 
-use super::sum::Sum;
+use crate::sum::Sum;
 
 /// The place of a score: an integer that falls as the score rises. `score` is not NaN and not -0.
 pub(super) fn rank(score: f64) -> u64 {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::sum::Sum;
+use crate::sum::Sum;
 
 /// Predicted and observed, by probability.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -17,7 +17,6 @@ mod figures;
 mod ranking;
 mod ranks;
 mod row;
-mod sum;
 mod sweep;
 
 pub use accumulator::{Accumulator, Decision};

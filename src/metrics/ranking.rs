@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::bins::{Boundaries, Histogram, rank};
 use super::ranks::Rows;
-use super::sum::Sum;
 use super::sweep::{Course, Ranked, Sweep};
+use crate::sum::Sum;
 
 /// How much memory exact ranks may take. Clones share it: with one clone in every thread, ranks are exact if and only
 /// if all rows of all threads fit, whichever thread sees which.

@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use super::bins::{Bin, in_one_bin};
-use super::sum::Sum;
 use super::sweep::{Course, Sweep};
+use crate::sum::Sum;
 
 /// Rows as they came, by class: the label needs no room.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::bins::{Bin, score};
-use super::sum::Sum;
+use crate::sum::Sum;
 
 /// A figure and how far it can be from that of the sorted scores, rounding aside: 0 where all of them were kept.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

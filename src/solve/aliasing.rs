@@ -4,8 +4,7 @@
 //! in a few rows are independent, and what a few rows leave of nothing is held against all of them.
 
 use crate::error::Result;
-use crate::matrix::{Basis, Symmetric};
-use crate::solve::dot;
+use crate::matrix::{Basis, Pivots, Symmetric};
 use crate::solve::rows::{Highest, Outstanding, Rows, Sample, evenly, mixing};
 
 /// A pivot below this share of its diagonal is a suspicion: sums in f32 cannot tell an exact sum of columns from one
@@ -25,39 +24,20 @@ const ROUNDS: usize = 50;
 /// Whether some column may be explained by those before it, as far as a Gram matrix of f32 sums can tell: a pivot of its
 /// Cholesky factor lies within its own error. Parameters from `columns` on are not looked at.
 pub fn suspicious(gram: &Symmetric, columns: usize) -> bool {
-    let mut kept: Vec<usize> = Vec::with_capacity(columns);
-    let mut lower: Vec<Vec<f64>> = Vec::with_capacity(columns);
-    for j in 0..columns {
-        let mut row: Vec<f64> = Vec::with_capacity(kept.len() + 1);
-        for (i, &column) in kept.iter().enumerate() {
-            let explained = dot(&lower[i][..i], &row);
-            row.push((gram.get(j, column) - explained) / lower[i][i]);
-        }
-        let own = gram.get(j, j);
-        let pivot = own - dot(&row, &row);
-        let shares = back_substituted(&lower, &row);
-        let others = kept.iter().zip(shares).map(|(&column, share)| share.abs() * gram.get(column, column).sqrt());
-        let size = own.sqrt() + others.sum::<f64>();
-        if pivot.is_nan() || pivot <= (SUSPICIOUS * own).max(GRAM_ERROR * size * size) {
+    let mut pivots = Pivots::new(|i, j| gram.get(i, j));
+    for column in 0..columns {
+        let remainder = pivots.of(column);
+        let shares = pivots.shares(&remainder);
+        let others =
+            pivots.kept().iter().zip(shares).map(|(&other, share)| share.abs() * gram.get(other, other).sqrt());
+        let size = remainder.own.sqrt() + others.sum::<f64>();
+        let least = (SUSPICIOUS * remainder.own).max(GRAM_ERROR * size * size);
+        if remainder.left.is_nan() || remainder.left <= least {
             return true;
         }
-        row.push(pivot.sqrt());
-        lower.push(row);
-        kept.push(j);
+        pivots.keep(remainder);
     }
     false
-}
-
-/// Solves `L'c = b`.
-fn back_substituted(lower: &[Vec<f64>], b: &[f64]) -> Vec<f64> {
-    let mut c = b.to_vec();
-    for i in (0..c.len()).rev() {
-        for k in i + 1..c.len() {
-            c[i] -= lower[k][i] * c[k];
-        }
-        c[i] /= lower[i][i];
-    }
-    c
 }
 
 /// The columns that the columns before them explain, ascending, as R's `glm` drops them: what the others leave of them is

@@ -23,11 +23,11 @@ const BRANCHES: &[(&str, usize, &str)] = &[
 /// Whether a question begins at a token: a call of `softmax()`, the margins compared with 1, or what is made of the field
 /// `classes`, which is none for a logistic model.
 fn asks_at(tokens: &[TokenTree], at: usize) -> bool {
-    const OF_OPTION: &[&str] = &["is_none", "is_none_or", "is_some", "is_some_and", "map", "map_or", "map_or_else", "unwrap_or"];
+    const OF_OPTION: &[&str] =
+        &["is_none", "is_none_or", "is_some", "is_some_and", "map", "map_or", "map_or_else", "unwrap_or"];
     let word = |at: usize| ident(tokens.get(at)).unwrap_or_default();
-    let is_call = |at: usize| {
-        group(tokens.get(at), Delimiter::Parenthesis).is_some_and(|arguments| arguments.is_empty())
-    };
+    let is_call =
+        |at: usize| group(tokens.get(at), Delimiter::Parenthesis).is_some_and(|arguments| arguments.is_empty());
     if word(at) == "match" {
         let head: Vec<&TokenTree> =
             tokens[at..].iter().take_while(|token| group(Some(token), Delimiter::Brace).is_none()).collect();

@@ -79,6 +79,7 @@ const MODULES: &[Module] = &[
     module("fold", &[]),
     module("logistic", &[]),
     module("softmax", &["logistic"]),
+    module("sum", &[]),
     module("generative", &["matrix"]),
     module("matrix", &["fold", "vectors"]),
     module("objective", &["error", "matrix"]),
@@ -86,7 +87,7 @@ const MODULES: &[Module] = &[
     module("vectors", &[]),
     module("wording", &[]),
     // How good probabilities are, whatever they come from.
-    module("metrics", &["error", "logistic", "vectors"]),
+    module("metrics", &["error", "logistic", "sum", "vectors"]),
     // Decorators of an objective.
     module("penalty", &["error", "matrix", "objective"]),
     module("standardize", &["error", "generative", "matrix", "objective"]),
@@ -112,6 +113,7 @@ const MODULES: &[Module] = &[
             "objective",
             "softmax",
             "standardize::ColumnScale",
+            "sum",
             "vectors",
         ],
     ),

@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::matrix::product;
 use crate::monitor::Monitor;
 use crate::standardize::ColumnScale;
+use crate::sum::Sum;
 use terms::{Terms, margins_of, terms_of, weighed};
 
 /// Loss and gradient at a point, as exact as f64 has them.
@@ -67,32 +68,6 @@ pub fn evaluate_file(
     Ok(Exact { loss: sums.loss.value() / n, gradient: sums.gradient.iter().map(|sum| sum.value() / n).collect() })
 }
 
-/// A sum and what its additions have rounded away (Neumaier, by Knuth's two-sum).
-#[derive(Clone, Copy, Debug, Default)]
-struct Sum {
-    sum: f64,
-    lost: f64,
-}
-
-impl Sum {
-    #[inline]
-    fn add(&mut self, term: f64) {
-        let sum = self.sum + term;
-        let added = sum - self.sum;
-        self.lost += (self.sum - (sum - added)) + (term - added);
-        self.sum = sum;
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.add(other.sum);
-        self.lost += other.lost;
-    }
-
-    fn value(self) -> f64 {
-        self.sum + self.lost
-    }
-}
-
 /// Sums over the rows of a range.
 struct Sums {
     /// Of the row weights: the rows where they have none.
@@ -138,27 +113,6 @@ const PLAIN_ROWS: usize = 128;
 mod tests {
     use super::*;
     use crate::logistic::terms;
-
-    #[test]
-    #[expect(clippy::float_cmp, reason = "numbers that f64 holds exactly")]
-    fn a_sum_keeps_what_plain_addition_loses() {
-        let small = 0.5_f64.powi(30);
-        let terms = [1e16, 1.0, -1e16, small, 3.0, -4.0];
-        let sum_of = |terms: &[f64]| {
-            let mut sum = Sum::default();
-            for &term in terms {
-                sum.add(term);
-            }
-            sum
-        };
-        assert_eq!(sum_of(&terms).value(), small);
-        assert_ne!(terms.iter().sum::<f64>(), small, "the control: plain addition loses it");
-        let mut of_parts = Sum::default();
-        for part in terms.chunks(2) {
-            of_parts.merge(sum_of(part));
-        }
-        assert_eq!(of_parts.value(), small);
-    }
 
     /// A column with mean 1e12 and its twin with mean 0 lead to the same sums, a constant one to none.
     #[test]

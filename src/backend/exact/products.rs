@@ -1,12 +1,12 @@
 //! The Hessian over the file itself, in f64: for standard errors with the digits that the data have.
 
-use crate::backend::exact::Sum;
 use crate::backend::exact::terms::{Terms, margins_of, terms_of, weighed};
 use crate::data::{Block, Label, Plan, Table, fold_rows_into};
 use crate::error::Result;
 use crate::matrix::{Products, Symmetric};
 use crate::monitor::Monitor;
 use crate::standardize::ColumnScale;
+use crate::sum::Sum;
 
 /// Products of the columns with each other at a point, in f64 over the values of the file.
 #[derive(Clone, Debug)]

@@ -1,16 +1,18 @@
 //! Sums that do not depend on the order of their terms.
 
-/// A sum of terms >= 0 in two f64 (Neumaier, 1974): after n terms it is off by some n^2 2^-106 of itself, so that
-/// batches and threads change its last digit at most. Infinite if a term is.
+/// A sum in two f64 (Neumaier, 1974): after n terms it is off by some n^2 2^-106 of the sum of their sizes, so that batches
+/// and threads change the last digit of a sum of terms >= 0 at most. Infinite if a term is.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sum {
+pub struct Sum {
     high: f64,
     /// What rounding took from `high`.
     lost: f64,
 }
 
 impl Sum {
-    pub(super) fn add(&mut self, term: f64) {
+    /// Adds a term.
+    #[inline]
+    pub fn add(&mut self, term: f64) {
         let high = self.high + term;
         let added = high - self.high;
         // Knuth's exact error of the addition; NaN once `high` is infinite, where `value` does not look at it.
@@ -20,7 +22,7 @@ impl Sum {
 
     /// Adds terms side by side.
     #[inline(always)]
-    pub(super) fn add_all(&mut self, terms: &[f64]) {
+    pub fn add_all(&mut self, terms: &[f64]) {
         const LANES: usize = 8;
         let mut lanes = [Self::default(); LANES];
         let (chunks, rest) = terms.as_chunks::<LANES>();
@@ -37,12 +39,14 @@ impl Sum {
         }
     }
 
-    pub(super) fn merge(&mut self, other: Self) {
+    /// Adds the terms of another sum.
+    pub fn merge(&mut self, other: Self) {
         self.add(other.high);
         self.lost += other.lost;
     }
 
-    pub(super) fn value(self) -> f64 {
+    /// The sum.
+    pub fn value(self) -> f64 {
         if self.high.is_finite() { self.high + self.lost } else { self.high }
     }
 }
@@ -75,5 +79,26 @@ mod tests {
         let mut other = sum([3.0]);
         other.merge(infinite);
         assert!(infinite.value() == f64::INFINITY && other.value() == f64::INFINITY);
+    }
+
+    #[test]
+    #[expect(clippy::float_cmp, reason = "numbers that f64 holds exactly")]
+    fn a_sum_keeps_what_plain_addition_loses() {
+        let small = 0.5_f64.powi(30);
+        let terms = [1e16, 1.0, -1e16, small, 3.0, -4.0];
+        let sum_of = |terms: &[f64]| {
+            let mut sum = Sum::default();
+            for &term in terms {
+                sum.add(term);
+            }
+            sum
+        };
+        assert_eq!(sum_of(&terms).value(), small);
+        assert_ne!(terms.iter().sum::<f64>(), small, "the control: plain addition loses it");
+        let mut of_parts = Sum::default();
+        for part in terms.chunks(2) {
+            of_parts.merge(sum_of(part));
+        }
+        assert_eq!(of_parts.value(), small);
     }
 }
