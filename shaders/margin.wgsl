@@ -8,8 +8,6 @@
 @group(0) @binding(3) var<storage, read> offsets: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> margins: array<vec4<f32>>;
 
-override HAS_OFFSETS: bool = false; // a constant of the pipeline
-
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let first_row = group.x * pass_.block_rows;

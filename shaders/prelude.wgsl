@@ -8,6 +8,9 @@ const TILE: u32 = 1024u; // rows that a group handles at once: four for each inv
 // false, no kernel reads a row weight.
 override HAS_ROW_WEIGHTS: bool = false;
 
+// Whether rows have offsets, which are in fresh margins and in no direction margin.
+override HAS_OFFSETS: bool = false;
+
 // Whether some features are levels of categories. Then they are made of other columns than those of their own number:
 // behind the `features` weights, the parameters have the column of each feature, and behind those the code of its level,
 // 0 where the column is the feature itself. (Kernels for several classes have both in `sources`.)

@@ -1,4 +1,4 @@
-// Direction margins u_m = X p_m + b_m of a softmax, or the low halves of fresh margins, for eight margins at a time
+// Direction margins u_m = X p_m + b_m of a softmax, or the low halves of fresh margins with the offsets, for eight margins at a time
 // (group.x): an invocation holds four rows and reads each column once. A workgroup takes one tile of rows; nothing is
 // summed over rows, so tiles are no blocks.
 // The parameters are [eights of margins][features, then the intercepts][8], so that a column's are two vec4s.
@@ -7,7 +7,8 @@
 @group(0) @binding(1) var<storage, read> features: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> parameters: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read> sources: array<f32>;
-@group(0) @binding(4) var<storage, read_write> direction_margins: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> offsets: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> direction_margins: array<vec4<f32>>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -55,6 +56,11 @@ fn columns_of(x: vec4<f32>, p: vec4<f32>) -> mat4x4<f32> {
 
 fn store(m: u32, k: u32, u: vec4<f32>, here: vec4<bool>) {
     if (m < pass_.margins) {
-        direction_margins[m * pass_.stride + k] = select(vec4(0.0), u, here);
+        var z = u;
+        if (HAS_OFFSETS) {
+            // Of a direction they are no part.
+            z += select(offsets[m * pass_.stride + k], vec4(0.0), pass_.reads_direction == 1u);
+        }
+        direction_margins[m * pass_.stride + k] = select(vec4(0.0), z, here);
     }
 }

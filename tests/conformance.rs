@@ -101,7 +101,7 @@ fn fill(store: &dyn Store, rows: &Rows) {
         write(Column::Feature(plain.len() + index), &(0..rows.len()).map(code).collect::<Vec<f64>>());
     }
     write(Column::Label, &rows.labels);
-    for (column, values) in [(Column::Weight, &rows.weights), (Column::Offset, &rows.offsets)] {
+    for (column, values) in [(Column::Weight, &rows.weights), (Column::Offset(0), &rows.offsets)] {
         if !values.is_empty() {
             write(column, values);
         }
@@ -991,7 +991,7 @@ fn weights_add_up(subject: &Subject) -> Check {
     // A column that the table does not have is refused, not written elsewhere.
     let mut table = subject.reserve(Shape::plain(10, 1), 1 << 20);
     let store = table.as_store();
-    let refused = [Column::Weight, Column::Offset].map(|column| store.write(column, 0, &[1.0; 10]).is_err());
+    let refused = [Column::Weight, Column::Offset(0)].map(|column| store.write(column, 0, &[1.0; 10]).is_err());
     if refused == [true; 2] { Ok(()) } else { Err("a column that is not there is taken".into()) }
 }
 

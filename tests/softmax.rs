@@ -27,6 +27,8 @@ struct Rows {
     labels: Vec<f64>,
     /// How often each row counts; empty where each counts once.
     weights: Vec<f64>,
+    /// Of each margin what is not fitted, `[margins][rows]`; empty where there is nothing.
+    offsets: Vec<Vec<f64>>,
     /// How many of the last columns are levels of each category beside its reference: 1 in the rows that have it.
     levels: Vec<usize>,
 }
@@ -87,7 +89,10 @@ impl Rows {
     }
 
     fn row(&self, k: usize, at: &[f64]) -> Row {
-        let margins = self.products(k, at);
+        let mut margins = self.products(k, at);
+        for (z, offsets) in margins.iter_mut().zip(&self.offsets) {
+            *z += offsets[k];
+        }
         let z = |class: usize| if class == 0 { 0.0 } else { margins[class - 1] };
         let t = self.labels[k] as usize;
         // The odds against a class: sum of exp(z_l - z_k) over the others; too large for f64 is right all the same.
@@ -249,6 +254,7 @@ impl Subject {
 fn design_of(rows: &Rows) -> Design {
     let plain = Shape {
         weights: !rows.weights.is_empty(),
+        offsets: !rows.offsets.is_empty(),
         classes: Some(rows.classes),
         ..Shape::plain(rows.len(), rows.columns.len() - rows.levels.iter().sum::<usize>())
     };
@@ -276,6 +282,9 @@ fn fill(store: &dyn Store, rows: &Rows) {
     write(Column::Label, &rows.labels);
     if !rows.weights.is_empty() {
         write(Column::Weight, &rows.weights);
+    }
+    for (margin, offsets) in rows.offsets.iter().enumerate() {
+        write(Column::Offset(margin), offsets);
     }
 }
 
@@ -324,7 +333,7 @@ fn fixture(rows: usize, features: usize, classes: usize) -> Fixture {
         q.into_iter().map(|q| f64::from(q as f32)).collect()
     };
     let (point, direction) = (parameters(3.0), parameters(1.0));
-    (Rows { classes, columns, labels, weights: Vec::new(), levels: Vec::new() }, point, direction)
+    (Rows { classes, columns, labels, weights: Vec::new(), offsets: Vec::new(), levels: Vec::new() }, point, direction)
 }
 
 /// [`fixture`] with row weights, a fifth of them 0.
@@ -333,6 +342,16 @@ fn weighted_fixture(rows: usize, features: usize, classes: usize) -> Fixture {
     let mut stream = Stream((rows * 1_000 + features + 500) as u64);
     let weight = |k: usize| if k % 5 == 3 { 0.0 } else { f64::from((1.5 + stream.next()) as f32) };
     table.weights = (0..rows).map(weight).collect();
+    (table, point, direction)
+}
+
+/// A weighted fixture with offsets, others for each margin, and of some size.
+fn offset_fixture(rows: usize, features: usize, classes: usize) -> Fixture {
+    let (mut table, point, direction) = weighted_fixture(rows, features, classes);
+    let mut stream = Stream((rows * 1_000 + features + 900) as u64);
+    let mut of_margin =
+        |m: usize| (0..rows).map(|_| f64::from((stream.next() * (1 + m % 3) as f32 as f64) as f32)).collect();
+    table.offsets = (0..classes - 1).map(&mut of_margin).collect();
     (table, point, direction)
 }
 
@@ -378,7 +397,9 @@ fn fail(error: gpu_logreg::Error) -> String {
 /// Rounding of each margin of row `k`, at most.
 fn margin_error(subject: &Subject, rows: &Rows, k: usize, at: &[f64]) -> Vec<f64> {
     let size = |q: &[f64]| q.iter().enumerate().map(|(j, q)| (q * rows.x(k, j)).abs()).sum::<f64>();
-    at.chunks(rows.size()).map(|q| (rows.size() as f64 + 4.0) * subject.unit * size(q)).collect()
+    let offset = |m: usize| rows.offsets.get(m).map_or(0.0, |offsets| offsets[k].abs());
+    let of_margin = |(m, q)| (rows.size() as f64 + 4.0) * subject.unit * (size(q) + offset(m));
+    at.chunks(rows.size()).enumerate().map(of_margin).collect()
 }
 
 /// Of numbers that belong to rows, `[margins][rows]`, those that the oracle has row by row.
@@ -596,6 +617,15 @@ fn weights_match_the_oracle(subject: &Subject) -> Check {
     Ok(())
 }
 
+/// Offsets are in the margins and in no direction margin, each in its own.
+fn offsets_match_the_oracle(subject: &Subject) -> Check {
+    for (rows, features, classes) in [(1, 1, 2), (257, 3, 5), (4_097, 9, 3), (8_193, 2, 11)] {
+        matches_the_oracle(subject, &offset_fixture(rows, features, classes), chunks_of(1, features))
+            .map_err(|fault| format!("{rows} x {features}, {classes} classes: {fault}"))?;
+    }
+    Ok(())
+}
+
 /// Levels of categories are what their columns would be, written out.
 fn levels_match_the_oracle(subject: &Subject) -> Check {
     let designs: [(usize, usize, &[usize], usize); 5] =
@@ -657,6 +687,7 @@ fn large_margins_stay_finite(subject: &Subject) -> Check {
         columns: vec![vec![1000.0, -1000.0, 1000.0, -1000.0, 1000.0, -1000.0, 0.0]],
         labels: vec![0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 1.0],
         weights: Vec::new(),
+        offsets: Vec::new(),
         levels: Vec::new(),
     };
     let point = vec![1.0, 0.0, -1.0, 0.0];
@@ -676,8 +707,14 @@ fn large_margins_stay_finite(subject: &Subject) -> Check {
 /// what is left.
 fn certain_rows_keep_their_digits(subject: &Subject) -> Check {
     for (label, margins) in [(1.0, [40.0, 3.0]), (2.0, [-7.0, 35.0]), (0.0, [-41.0, -45.0]), (1.0, [20.0, 19.0])] {
-        let rows =
-            Rows { classes: 3, columns: vec![vec![2.0]], labels: vec![label], weights: Vec::new(), levels: Vec::new() };
+        let rows = Rows {
+            classes: 3,
+            columns: vec![vec![2.0]],
+            labels: vec![label],
+            weights: Vec::new(),
+            offsets: Vec::new(),
+            levels: Vec::new(),
+        };
         let point = [0.0, margins[0], 0.0, margins[1]];
         let mut backend = subject.load(&rows, 1 << 20);
         let found = backend.move_to(&point, Need::Hessian).map_err(fail)?;
@@ -1024,7 +1061,7 @@ fn one_thread_gives_the_same_bits() -> Check {
 
 /// Chunks on the device, in memory and in the scratch file together give the same bits as on the device alone.
 fn chunks_everywhere_give_the_same_bits(subject: &Subject) -> Check {
-    for (fixture, columns) in [(weighted_fixture(20_481, 13, 4), 13), (categories_fixture(20_481, 5, &[3, 6], 11), 7)] {
+    for (fixture, columns) in [(offset_fixture(20_481, 13, 4), 13), (categories_fixture(20_481, 5, &[3, 6], 11), 7)] {
         let chunk = chunks_of(2, columns);
         let expected = bits(subject, &fixture, chunk)?;
         let within = |device, host| Subject { limits: Limits { device, host, scratch: None }, ..subject.clone() };
@@ -1059,7 +1096,14 @@ fn chunks_everywhere_give_the_same_bits(subject: &Subject) -> Check {
 fn low_halves_count(subject: &Subject) -> Check {
     let weight = 1.0 + 2.0_f64.powi(-30);
     let labels = vec![0.0, 1.0, 2.0, 1.0, 1.0, 0.0, 1.0];
-    let rows = Rows { classes: 3, columns: vec![vec![1024.0; 7]], labels, weights: Vec::new(), levels: Vec::new() };
+    let rows = Rows {
+        classes: 3,
+        columns: vec![vec![1024.0; 7]],
+        labels,
+        weights: Vec::new(),
+        offsets: Vec::new(),
+        levels: Vec::new(),
+    };
     let mut backend = subject.load(&rows, 1 << 20);
     backend.move_to(&[weight, -1024.0, 2.0 * weight, -2048.0], Need::Gradient).map_err(fail)?;
     let margins = backend.row_terms().map_err(fail)?.margins;
@@ -1083,7 +1127,7 @@ fn narrow_classes_keep_their_digits(subject: &Subject) -> Check {
 }
 
 /// Edits of the shader texts that the suite must notice: what goes wrong, kernel, text, replacement.
-const EDITS: [(&str, Kernel, &str, &str); 40] = [
+const EDITS: [(&str, Kernel, &str, &str); 42] = [
     (
         "last row skipped",
         Kernel::SoftmaxTerms,
@@ -1130,6 +1174,8 @@ const EDITS: [(&str, Kernel, &str, &str); 40] = [
         "select((1.0 + rest) - e, rest, a == vec4(m + 1u))",
         "((1.0 + rest) - e)",
     ),
+    ("offsets of the first margin in all", Kernel::SoftmaxMargin, "offsets[m * pass_.stride + k]", "offsets[k]"),
+    ("offsets in a direction", Kernel::SoftmaxMargin, "vec4(0.0), pass_.reads_direction == 1u)", "vec4(0.0), false)"),
     ("last four margins left out", Kernel::SoftmaxMargin, "store(8u * group.x + 7u, k, high[3], here);", ""),
     ("second eight margins from the first", Kernel::SoftmaxMargin, "2u * group.x * (", "0u * group.x * ("),
     (
@@ -1197,7 +1243,7 @@ fn an_edit_is_noticed(adapter: &Adapter, kernel: Kernel, text: &str, replacement
 fn edits_are_not_there(subject: &Subject) -> Check {
     matches_the_oracle(subject, &categories_fixture(257, 2, &[3, 20], 4), chunks_of(2, 4))?;
     matches_the_oracle(subject, &fixture(1_201, 35, 4), chunks_of(2, 35))?;
-    matches_the_oracle(subject, &weighted_fixture(2_049, 3, 11), chunks_of(1, 3))?;
+    matches_the_oracle(subject, &offset_fixture(2_049, 3, 11), chunks_of(1, 3))?;
     large_margins_stay_finite(subject)?;
     certain_rows_keep_their_digits(subject)?;
     low_halves_count(subject)?;
@@ -1206,9 +1252,10 @@ fn edits_are_not_there(subject: &Subject) -> Check {
 
 type Test = fn(&Subject) -> Check;
 
-const SUITE: [(&str, Test); 15] = [
+const SUITE: [(&str, Test); 16] = [
     ("every_shape_matches_the_oracle", every_shape_matches_the_oracle),
     ("weights_match_the_oracle", weights_match_the_oracle),
+    ("offsets_match_the_oracle", offsets_match_the_oracle),
     ("levels_match_the_oracle", levels_match_the_oracle),
     ("loss_at_zero_is_ln_k", loss_at_zero_is_ln_k),
     ("derivatives_match_finite_differences", derivatives_match_finite_differences),

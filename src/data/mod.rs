@@ -72,8 +72,8 @@ pub enum Column {
     Label,
     /// The row weight `w_k`, at least 0: a row of weight 2 counts as if it were there twice.
     Weight,
-    /// The offset `o_k`, a part of the margin that is not fitted.
-    Offset,
+    /// The offset `o_km`, a part of the margin with this index that is not fitted.
+    Offset(usize),
 }
 
 /// How large a table is, and which columns it has beside the features and the label.
@@ -87,7 +87,7 @@ pub struct Shape {
     pub features: usize,
     /// Whether rows have weights.
     pub weights: bool,
-    /// Whether rows have offsets.
+    /// Whether rows have offsets, one for each margin.
     pub offsets: bool,
     /// `None`: labels are 0 or 1, and the model is the logistic one. `Some(K)`: labels are codes 0 to K - 1, and the model
     /// is a softmax in which class 0 is the reference, whose margin is 0. K is at least 2.
@@ -125,13 +125,18 @@ impl Shape {
             Column::Feature(index) => index < self.columns,
             Column::Label => true,
             Column::Weight => self.weights,
-            Column::Offset => self.offsets,
+            Column::Offset(margin) => self.offsets && margin < self.margins(),
         }
     }
 
     /// Columns beside the features: label, weights, offsets.
     pub const fn columns_beside(&self) -> usize {
-        1 + self.weights as usize + self.offsets as usize
+        1 + self.weights as usize + self.offset_columns()
+    }
+
+    /// Columns of offsets: one for each margin, or none.
+    pub const fn offset_columns(&self) -> usize {
+        if self.offsets { self.margins() } else { 0 }
     }
 }
 

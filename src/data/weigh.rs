@@ -196,7 +196,7 @@ pub(super) fn load_offsets(table: &Table, column: usize, store: &dyn Store, moni
             ));
         }
         let narrow: Vec<f32> = offsets.iter().map(|offset| *offset as f32).collect();
-        store.write(Column::Offset, batch.first_row, &narrow)
+        store.write(Column::Offset(0), batch.first_row, &narrow)
     };
     by_partition(table, &[column], monitor, |_| Vec::new(), write).map(drop)
 }

@@ -53,7 +53,7 @@ fn columns_of(shape: Shape, part: Part) -> usize {
         Part::Features => shape.columns,
         Part::Labels => 1,
         Part::RowWeights => usize::from(shape.weights),
-        Part::Offsets => usize::from(shape.offsets),
+        Part::Offsets => shape.offset_columns(),
         Part::Margins | Part::DirectionMargins | Part::Residuals => 0,
     }
 }
@@ -93,7 +93,7 @@ impl Written {
             Column::Feature(index) => index,
             Column::Label => first_column(shape, Part::Labels),
             Column::Weight => first_column(shape, Part::RowWeights),
-            Column::Offset => first_column(shape, Part::Offsets),
+            Column::Offset(margin) => first_column(shape, Part::Offsets) + margin,
         };
         let more = sum_of(first_row, values);
         let columns = shape.columns + shape.columns_beside();
@@ -147,8 +147,8 @@ fn len_of(layout: &Layout, chunk: usize) -> usize {
 
 /// Bytes on the device for the sums of one part.
 pub(super) fn device_bytes(layout: &Layout) -> usize {
-    let chunks = 0..layout.chunks();
-    chunks.map(|chunk| len_of_part(layout, chunk, Part::Features)).max().unwrap_or(0).max(4) * 4
+    let of_chunk = |chunk: usize| PARTS.into_iter().map(move |part| len_of_part(layout, chunk, part));
+    (0..layout.chunks()).flat_map(of_chunk).max().unwrap_or(0).max(4) * 4
 }
 
 /// What the columns of a table add up to.
@@ -180,8 +180,7 @@ impl Checksums {
             let pass = Pass {
                 rows: self.layout.rows_of(at.chunk) as u32,
                 stride: at.seat.stride as u32,
-                // Of the other parts the only column is the first.
-                features: self.layout.shape.columns as u32,
+                features: columns_of(self.layout.shape, part) as u32,
                 block_rows: ROWS as u32,
                 ..Pass::default()
             };

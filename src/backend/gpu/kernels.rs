@@ -186,9 +186,14 @@ impl Kernel {
                 Write("residuals"),
                 Write("pieces"),
             ],
-            Self::SoftmaxMargin => {
-                &[Pass, Read("features"), Read("parameters"), Read("sources"), Write("direction_margins")]
-            }
+            Self::SoftmaxMargin => &[
+                Pass,
+                Read("features"),
+                Read("parameters"),
+                Read("sources"),
+                Read("offsets"),
+                Write("direction_margins"),
+            ],
             Self::SoftmaxTerms => &[
                 Pass,
                 Read("labels"),
@@ -240,7 +245,7 @@ impl Kernel {
     /// The column that the kernel reads if the table has it, and the constant of the pipeline that says so.
     pub fn optional_column(self) -> Option<(Column, &'static str)> {
         match self {
-            Self::Margin => Some((Column::Offset, "HAS_OFFSETS")),
+            Self::Margin | Self::SoftmaxMargin => Some((Column::Offset(0), "HAS_OFFSETS")),
             Self::Evaluate
             | Self::Probe
             | Self::Hessian
@@ -248,7 +253,7 @@ impl Kernel {
             | Self::SoftmaxFactor
             | Self::ClassSums
             | Self::Gram => Some((Column::Weight, "HAS_ROW_WEIGHTS")),
-            Self::Advance | Self::SoftmaxMargin | Self::Checksum | Self::Functions => None,
+            Self::Advance | Self::Checksum | Self::Functions => None,
         }
     }
 

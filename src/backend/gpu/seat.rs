@@ -7,7 +7,6 @@ use crate::backend::gpu::shared::{STAMP_BYTES, Shared, bind_named, bind_others};
 use crate::backend::gpu::slots::{class_groups, class_slot, largest_slot};
 use crate::backend::layout::Layout;
 use crate::backend::storage::Part;
-use crate::data::Column;
 use crate::error::{Error, Result};
 
 /// Parts of a chunk that hold columns, in the order of their sums.
@@ -131,14 +130,11 @@ pub(super) fn seat(gpu: &Gpu, layout: &Layout, rows: usize, shared: &Shared) -> 
     let [features, labels, margins, direction_margins, residuals, slots] =
         buffers.try_into().map_err(|_| Error::internal("a seat has six buffers"))?;
     let mut optional = [None, None];
-    for (buffer, (label, column)) in
-        optional.iter_mut().zip([("row_weights", Column::Weight), ("offsets", Column::Offset)])
-    {
-        if layout.shape.has(column) {
-            *buffer = buffer_if_room(gpu, label, stride * 16, copied)?;
-            if buffer.is_none() {
-                return Ok(None);
-            }
+    let columns = [("row_weights", usize::from(layout.shape.weights)), ("offsets", layout.shape.offset_columns())];
+    for (buffer, (label, columns)) in optional.iter_mut().zip(columns).filter(|(_, (_, columns))| *columns > 0) {
+        *buffer = buffer_if_room(gpu, label, columns * stride * 16, copied)?;
+        if buffer.is_none() {
+            return Ok(None);
         }
     }
     let [row_weights, offsets] = optional;

@@ -187,7 +187,7 @@ impl Program for Staged {
         let (parameters, features) = if reads_features { (parameters, all) } else { (&intercepts[..], 0) };
         let eights = layout.shape.margins().div_ceil(EIGHT);
         chunks.core.write_parameters(&in_eights(parameters, features));
-        let reads: &[Part] = if reads_features { &[Part::Features] } else { &[] };
+        let reads: &[Part] = if reads_features { &[Part::Features, Part::Offsets] } else { &[Part::Offsets] };
         chunks.each([reads, &[Part::Margins]], |core, at, mut encoder| {
             let pass = Pass { features: features as u32, ..pass_of(&layout, at) };
             let into_margins = [("direction_margins", &at.seat.margins)];

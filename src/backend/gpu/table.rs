@@ -193,7 +193,7 @@ impl Store for GpuStore<'_> {
                         Column::Feature(index) => (Some(&seat.features), index * seat.stride * 4),
                         Column::Label => (Some(&seat.labels), 0),
                         Column::Weight => (seat.row_weights.as_ref(), 0),
-                        Column::Offset => (seat.offsets.as_ref(), 0),
+                        Column::Offset(margin) => (seat.offsets.as_ref(), margin * seat.stride * 4),
                     };
                     let target = target.ok_or_else(|| absent(column))?;
                     self.upload.write(target, first + rows.start, here)?;

@@ -18,7 +18,7 @@ pub enum Part {
     Labels,
     /// The row weights, f32 `[stride]`; empty where the table has none.
     RowWeights,
-    /// The offsets, f32 `[stride]`; empty where the table has none.
+    /// The offsets, f32 `[margins][stride]`; empty where the table has none.
     Offsets,
     /// The margins, `[margins][stride]`.
     Margins,
@@ -65,7 +65,7 @@ impl RecordLayout {
         let features = self.shape.columns * column;
         let labels = features + column;
         let row_weights = labels + usize::from(self.shape.weights) * column;
-        let columns = row_weights + usize::from(self.shape.offsets) * column;
+        let columns = row_weights + self.shape.offset_columns() * column;
         let state = self.shape.margins() * self.stride * self.state_bytes;
         match part {
             Part::Features => 0..features,
@@ -86,7 +86,7 @@ impl RecordLayout {
             Column::Feature(index) => index,
             Column::Label => features,
             Column::Weight => features + 1,
-            Column::Offset => features + 1 + usize::from(self.shape.weights),
+            Column::Offset(margin) => features + 1 + usize::from(self.shape.weights) + margin,
         })
     }
 }
@@ -155,7 +155,8 @@ mod tests {
                 end = layout.range(part).end;
             }
             assert_eq!((end, layout.bytes()), (layout.stride * (4 * layout.shape.columns_beside() + 12 + 12), end));
-            let places = [Column::Feature(2), Column::Label, Column::Weight, Column::Offset].map(|c| layout.place(c));
+            let places =
+                [Column::Feature(2), Column::Label, Column::Weight, Column::Offset(0)].map(|c| layout.place(c));
             let after = weights.then_some(4);
             assert_eq!(places, [Some(2), Some(3), after, offsets.then_some(4 + usize::from(weights))]);
             assert_eq!(layout.range(RowWeights).is_empty(), !weights);
