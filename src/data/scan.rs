@@ -184,10 +184,11 @@ fn read_run<R, T>(
             let (mut from, rows) = (0, arrays[0].len());
             while from < rows {
                 let position = first_row + before + from;
-                let to = rows.min(from + (cuts[0] - position));
+                let Some((cut, later)) = cuts.split_first() else { return Err(other_rows(&run[run.len() - 1])) };
+                let to = rows.min(from + (cut - position));
                 open.take(arrays, &(from..to));
-                if position + (to - from) == cuts[0] {
-                    cuts = &cuts[1..];
+                if position + (to - from) == *cut {
+                    cuts = later;
                     open.close(&mut each)?;
                 }
                 from = to;
@@ -196,9 +197,14 @@ fn read_run<R, T>(
         })?;
     }
     if open.rows > 0 || !cuts.is_empty() {
-        return Err(Error::internal(format!("rows to before {} came out where {} belong", open.first_row, rows.end)));
+        return Err(other_rows(&run[run.len() - 1]));
     }
     Ok(states)
+}
+
+/// The error where other rows came out than those of a range.
+fn other_rows(range: &Range<usize>) -> Error {
+    Error::internal(format!("other rows came out than those from {} to before {}", range.start, range.end))
 }
 
 /// A block that is not whole yet.
