@@ -30,6 +30,13 @@ pub struct Wanted<'m> {
     pub levels: &'m [Level],
 }
 
+impl<'m> Wanted<'m> {
+    /// A column of numbers for which nothing stands in.
+    pub fn number(column: &'m str) -> Self {
+        Self { column, kind: Kind::Numeric.name(), indicates: false, fill: None, levels: &[] }
+    }
+}
+
 /// The value of a category's row that has none of its levels.
 pub const UNSEEN_LEVEL: f64 = -1.0;
 
@@ -120,7 +127,7 @@ pub struct Piece {
 }
 
 impl Encoder {
-    /// That of a plan: its features, its categories and the offset, with the label and the weights of the rows.
+    /// That of a plan: its features, its categories and its offsets, with the label and the weights of the rows.
     pub(super) fn of_plan(table: &Table, plan: &Plan, label: &Label) -> Self {
         let kind = |column: usize| table.fields[column].kind;
         let number = |column: usize, takes: Takes, fill: Option<f64>| Input {
@@ -135,9 +142,9 @@ impl Encoder {
             coder: Some(Coder::of(&category.levels)),
             ..number(category.column, Takes::Value, None)
         });
-        let offset = plan.offset.map(|column| number(column, Takes::Value, None));
+        let offsets = plan.offsets.iter().flatten().map(|column| number(*column, Takes::Value, None));
         Self {
-            inputs: features.chain(categories).chain(offset).collect(),
+            inputs: features.chain(categories).chain(offsets).collect(),
             label: Some((plan.label.column, kind(plan.label.column), label.coder())),
             weighing: Weighing::of(table, plan, label, plan.factors.as_deref()),
             keep: Vec::new(),

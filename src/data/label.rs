@@ -213,7 +213,12 @@ impl LabelPlan {
         self.found.as_ref().is_some_and(|found| self.multinomial && found.levels.len() > 1 || found.levels.len() > 2)
     }
 
-    /// The classes of a softmax.
+    /// The classes of a softmax, the reference first.
+    pub(super) fn softmax_classes(&self) -> Option<Vec<&Class>> {
+        self.found.as_ref().filter(|_| self.is_softmax()).map(|found| found.levels.iter().flatten().collect())
+    }
+
+    /// The number of classes of a softmax.
     pub(super) fn classes(&self) -> Option<usize> {
         self.found.as_ref().filter(|_| self.is_softmax()).map(|found| found.levels.len())
     }

@@ -13,10 +13,11 @@ use super::class::level_name;
 use super::decode::{BATCH_ROWS, Job, Part, check_extent, decode, jobs, jobs_of_runs, runs};
 use super::field::{Field, Kind};
 use super::loaded::{Feature, Loaded, LoadedCategory};
+use super::offsets::load_offsets;
 use super::plan::{ClassWeight, FeaturePlan, Nulls, Plan, Takes};
 use super::scale::{Missing, Moments, Narrowing, middle_half, sample_runs};
 use super::table::Table;
-use super::weigh::{Weighing, factors, load_offsets, weigh};
+use super::weigh::{Weighing, factors, weigh};
 use super::{Column, Store};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
@@ -39,9 +40,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
         let keep = |first_row: usize, weights: &[f32]| store.write(Column::Weight, first_row, weights);
         totals = weigh(table, plan, &label, weighing.as_ref(), monitor, keep)?;
     }
-    if let Some(column) = plan.offset {
-        load_offsets(table, column, store, monitor)?;
-    }
+    load_offsets(table, &plan.offsets, store, monitor)?;
     let samples = sample(table, &plan.features, monitor)?;
     let mut narrowings: Vec<Narrowing> = samples.iter().map(|sample| sample.narrowing).collect();
     let mut fills: Vec<Option<f64>> = vec![None; plan.features.len()];
@@ -166,9 +165,20 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
         notes.push(format!("missing values filled with the mean of the others: {}", listed(&filled)));
     }
     let names = |column: Option<usize>| column.map(|column| table.fields[column].name.clone());
-    let (weight, offset) = (names(plan.weight), names(plan.offset));
+    let (weight, offsets) = (names(plan.weight), plan.offsets.iter().map(|column| names(*column)).collect());
     let (warnings, left_out) = (plan.warnings.clone(), plan.left_out.clone());
-    Ok(Loaded { label, features, categories, totals, weight, offset, class_weight: factors, notes, warnings, left_out })
+    Ok(Loaded {
+        label,
+        features,
+        categories,
+        totals,
+        weight,
+        offsets,
+        class_weight: factors,
+        notes,
+        warnings,
+        left_out,
+    })
 }
 
 /// An error if two features would have one name: `(null)` as a text beside rows without one, or `a` with the level `b=c`

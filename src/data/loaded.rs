@@ -66,7 +66,7 @@ pub struct Loaded {
     /// The column of row weights.
     pub weight: Option<String>,
     /// The column of offsets.
-    pub offset: Option<String>,
+    pub offsets: Vec<Option<String>>,
     /// Factors on the weights of the classes, in the order of the label.
     pub class_weight: Option<Vec<f64>>,
     /// What the user should know.

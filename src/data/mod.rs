@@ -24,6 +24,7 @@ mod loaded;
 mod memory;
 mod names;
 mod numbers;
+mod offsets;
 mod open;
 mod outcomes;
 mod parquet;

@@ -11,6 +11,7 @@ use super::levels::{CategoryPlan, Levels, MOST_LEVELS, Search};
 use super::loaded::Loaded;
 use super::names::matching;
 use super::numbers::to_f64;
+use super::offsets::{NamedOffset, by_margin, parts};
 use super::table::Table;
 use super::weightless::{sum_of_weights, without_weightless};
 use super::{Design, Shape};
@@ -66,8 +67,8 @@ pub struct Request {
     pub weight: Option<String>,
     /// What they are, if the user said so.
     pub weight_kind: Option<WeightKind>,
-    /// The column of offsets.
-    pub offset: Option<String>,
+    /// The column of offsets; of several classes `CLASS=COL` for each that has some.
+    pub offsets: Vec<String>,
     /// What the rows of each class weigh.
     pub class_weight: ClassWeight,
 }
@@ -89,7 +90,7 @@ impl Default for Request {
             nulls: Nulls::default(),
             weight: None,
             weight_kind: None,
-            offset: None,
+            offsets: Vec::new(),
             class_weight: ClassWeight::default(),
         }
     }
@@ -172,7 +173,10 @@ pub struct Plan {
     pub(super) weight: Option<usize>,
     /// Rows of weight 0, which are no part of the table any more.
     pub(super) weightless: usize,
-    pub(super) offset: Option<usize>,
+    /// Columns of offsets as they were named.
+    pub(super) named_offsets: Vec<NamedOffset>,
+    /// The column of each margin, if it has one; none at all without offsets.
+    pub(super) offsets: Vec<Option<usize>>,
     pub(super) class_weight: ClassWeight,
     /// Factors on the weights of the classes, once they are known.
     pub(super) factors: Option<Vec<f64>>,
@@ -196,7 +200,7 @@ impl Plan {
     /// What the plan makes of a table with so many rows.
     pub fn design(&self, rows: usize) -> Design {
         let weights = self.weight.is_some() || self.class_weight != ClassWeight::Equal;
-        let offsets = self.offset.is_some();
+        let offsets = !self.offsets.is_empty();
         let classes = self.label.classes();
         let plain = Shape { weights, offsets, classes, ..Shape::plain(rows, self.features.len()) };
         let levels: Vec<usize> = self.categories.iter().map(CategoryPlan::features).collect();
@@ -212,7 +216,7 @@ impl Plan {
             .chain(categories)
             .chain([self.label.column])
             .chain(self.weight)
-            .chain(self.offset)
+            .chain(self.offsets.iter().copied().flatten())
     }
 
     /// Adds to what the user should know of the run.
@@ -281,12 +285,7 @@ impl Request {
             self.references.iter().cloned().partition(|(name, _)| *name == table.fields[plan.label.column].name);
         let classes = plan.label.find_classes(&table, leaves_missing_out, &of_label, monitor);
         classes.map_err(|error| plan.beside_weightless(error))?;
-        if plan.label.is_softmax() && plan.offset.is_some() {
-            return Err(Error::usage(
-                "--offset has no meaning with several classes: it is a part of the log odds of one class",
-                "Leave it out, or train one class against another.",
-            ));
-        }
+        plan.offsets = by_margin(&table, &plan.named_offsets, &plan.label)?;
         self.find_levels(&table, &mut plan, &references, monitor)?;
         if !matches!(self.nulls, Nulls::DropRow | Nulls::Indicator) {
             return Ok((table, plan));
@@ -325,6 +324,11 @@ impl Request {
             Some(column) => Ok(without_weightless(table, column, monitor)?.0),
             None => Ok(table),
         }
+    }
+
+    /// The columns of offsets by name, whatever classes they belong to.
+    pub fn offset_columns(&self, table: &Table) -> Result<Vec<&str>> {
+        self.offsets.iter().map(|text| parts(table, text).map(|(_, column)| column)).collect()
     }
 
     /// Looks for the levels of the plan's categories, and leaves out those that cannot be used.
@@ -377,9 +381,15 @@ impl Request {
         let label_name = &table.fields[label.column].name;
         let mut notes = Vec::new();
         let weight = self.beside(table, &label, "--weight", self.weight.as_deref())?;
-        let offset = self.beside(table, &label, "--offset", self.offset.as_deref())?;
+        let mut named_offsets = Vec::new();
+        for text in &self.offsets {
+            let (class, name) = parts(table, text)?;
+            let column = self.beside(table, &label, "--offset", Some(name))?;
+            named_offsets.extend(column.map(|column| NamedOffset::new(class, column)));
+        }
         // What has another part in the model is no feature of it.
-        let mut ignored: HashSet<usize> = weight.into_iter().chain(offset).collect();
+        let offsets = named_offsets.iter().map(|offset| offset.column);
+        let mut ignored: HashSet<usize> = weight.into_iter().chain(offsets).collect();
         for name in &self.ignore {
             ignored.extend(matching(table, name)?.ok_or_else(|| {
                 let shown = plain(&entry(name));
@@ -451,7 +461,8 @@ impl Request {
             nulls: self.nulls,
             weight,
             weightless: 0,
-            offset,
+            named_offsets,
+            offsets: Vec::new(),
             class_weight,
             factors: None,
             notes,

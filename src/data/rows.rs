@@ -26,8 +26,8 @@ pub struct Block<'a> {
     pub labels: &'a [f64],
     /// Row weights, `[rows]`, if the table has them.
     pub weights: Option<&'a [f64]>,
-    /// Offsets, `[rows]`, if the table has them.
-    pub offsets: Option<&'a [f64]>,
+    /// Offsets, `[margins][rows]`, if the table has them.
+    pub offsets: Option<&'a [Vec<f64>]>,
 }
 
 /// Goes through all rows of the columns of `plan`, in ranges: `work` gets each block of a range in the order of the
@@ -67,7 +67,12 @@ pub fn fold_rows_into<T: Send>(
     let columns = reader.encoder.columns();
     let block_rows = block_rows(plan.features().max(columns.len()));
     let pace = Pace { block_rows, range_rows: usize::MAX, at_once };
-    let room = || Room { piece: Piece::default(), features: vec![Vec::new(); plan.features()], labels: Vec::new() };
+    let room = || Room {
+        piece: Piece::default(),
+        features: vec![Vec::new(); plan.features()],
+        labels: Vec::new(),
+        offsets: vec![Vec::new(); plan.offsets.len()],
+    };
     let each = |room: &mut Room, state: &mut T, batch: &Batch<'_>| {
         reader.encoder.encode(table, batch, &mut room.piece)?;
         work(state, &mut reader.block(room)?);
@@ -85,6 +90,8 @@ struct Room {
     piece: Piece,
     features: Vec<Vec<f64>>,
     labels: Vec<f64>,
+    /// `[margins][rows]`, none without offsets.
+    offsets: Vec<Vec<f64>>,
 }
 
 /// Rows of a training, in which nothing is missing that was there before.
@@ -97,9 +104,9 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// The block of the rows in `room`.
     fn block<'r>(&self, room: &'r mut Room) -> Result<Block<'r>> {
-        let Room { piece, features, labels } = room;
+        let Room { piece, features, labels, offsets } = room;
         let (of_columns, others) = piece.features.split_at_mut(self.plan.features.len());
-        let (of_categories, offset) = others.split_at_mut(self.plan.categories.len());
+        let (of_categories, of_offsets) = others.split_at_mut(self.plan.categories.len());
         for ((feature, values), room) in self.plan.features.iter().zip(of_columns).zip(&mut *features) {
             // Without a way out of the loop, so that the compiler may use vector registers.
             if !values.iter().fold(true, |finite, x| finite & x.is_finite())
@@ -127,7 +134,17 @@ impl Reader<'_> {
             };
             labels.push(class as f64);
         }
-        let offsets = self.plan.offset.and(offset.first()).map(Vec::as_slice);
+        let mut of_offsets = of_offsets.iter_mut();
+        for (column, offsets) in self.plan.offsets.iter().zip(&mut *offsets) {
+            match column.and_then(|_| of_offsets.next()) {
+                Some(values) => std::mem::swap(values, offsets),
+                None => {
+                    offsets.clear();
+                    offsets.resize(piece.rows, 0.0);
+                }
+            }
+        }
+        let offsets = (!offsets.is_empty()).then_some(&offsets[..]);
         Ok(Block { first_row: piece.first_row, features, labels, weights: piece.weights.as_deref(), offsets })
     }
 

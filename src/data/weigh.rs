@@ -9,10 +9,9 @@ use super::label::Label;
 use super::loaded::Totals;
 use super::numbers::to_f64;
 use super::plan::{ClassWeight, Plan};
-use super::scan::{Batch, Pace, by_partition, scan};
+use super::scan::{Batch, Pace, scan};
 use super::table::Table;
 use super::weightless::{LEAST, MOST};
-use super::{Column, Store};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 use crate::wording::{entry, flag, nearest, plain, visible};
@@ -181,22 +180,4 @@ fn no_weight(table: &Table, plan: &Plan, row: usize, weight: f64) -> Error {
         fact,
         "Weights are numbers from 0 on. Correct them upstream; --nulls drop-row leaves rows without one out.",
     )
-}
-
-/// Writes the offsets into `store`.
-pub(super) fn load_offsets(table: &Table, column: usize, store: &dyn Store, monitor: &dyn Monitor) -> Result<()> {
-    let write = |offsets: &mut Vec<f64>, batch: &Batch<'_>| {
-        offsets.clear();
-        to_f64(&batch.arrays[0], offsets)?;
-        if let Some(row) = offsets.iter().position(|offset| offset.is_nan() || offset.abs() >= 1e30) {
-            let what = if offsets[row].is_nan() { "missing".into() } else { offsets[row].to_string() };
-            return Err(Error::data(
-                format!("the offset of row {}, from 0, is {what}", table.row_names(&[batch.first_row + row])),
-                "Offsets are log odds. Correct them upstream; --nulls drop-row leaves rows without one out.",
-            ));
-        }
-        let narrow: Vec<f32> = offsets.iter().map(|offset| *offset as f32).collect();
-        store.write(Column::Offset(0), batch.first_row, &narrow)
-    };
-    by_partition(table, &[column], monitor, |_| Vec::new(), write).map(drop)
 }

@@ -37,9 +37,10 @@ pub struct Model {
     /// What is done about missing values.
     #[serde(default, skip_serializing_if = "is_error")]
     pub nulls: Nulls,
-    /// The column that adds to the log odds with a coefficient of 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offset: Option<String>,
+    /// The column that adds to the log odds with a coefficient of 1; of several classes that of each one's margin, if it has
+    /// one, in the order of the label. Nothing without offsets.
+    #[serde(flatten, with = "version1::offsets")]
+    pub offsets: Vec<Option<String>>,
     /// What is inferred of each, with `--inference`: nothing of what was not estimated, as for the reference.
     #[serde(flatten, with = "version1::intercepts_inference")]
     pub intercepts_inference: Vec<Option<Inference>>,
@@ -466,7 +467,7 @@ impl Model {
         if let Some(feature) = self.features.iter().find(is_column) {
             return Some(&feature.kind);
         }
-        if self.offset.as_deref() == Some(column) {
+        if self.offsets.iter().flatten().any(|offset| offset == column) {
             return Some("numeric");
         }
         let of_class = |class: &Class| match class {

@@ -63,3 +63,29 @@ one_or_several!(inference, Option<Inference>, {
     #[serde(rename = "inference", default, skip_serializing_if = "Vec::is_empty")]
     several: Vec<Option<Inference>>,
 });
+
+/// The column of offsets of two classes, or those of several.
+pub(super) mod offsets {
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct Names {
+        #[serde(rename = "offset", default, skip_serializing_if = "Option::is_none")]
+        one: Option<String>,
+        #[serde(rename = "offsets", default, skip_serializing_if = "Vec::is_empty")]
+        several: Vec<Option<String>>,
+    }
+
+    pub(in crate::model) fn serialize<S: Serializer>(offsets: &[Option<String>], to: S) -> Result<S::Ok, S::Error> {
+        match offsets {
+            [one] => Names { one: one.clone(), several: Vec::new() },
+            several => Names { one: None, several: several.to_vec() },
+        }
+        .serialize(to)
+    }
+
+    pub(in crate::model) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Option<String>>, D::Error> {
+        let Names { one, several } = Names::deserialize(from)?;
+        Ok(if one.is_some() { vec![one] } else { several })
+    }
+}

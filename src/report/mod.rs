@@ -177,8 +177,14 @@ pub fn table(model: &Model, all: bool) -> String {
     if let Some(value) = weights(training, &model.label) {
         line("weights", value);
     }
-    if let Some(offset) = &model.offset {
+    if let [Some(offset)] = &model.offsets[..] {
         line("offset", format!("`{}` adds to the log odds as it is", plain(offset)));
+    } else if !model.offsets.is_empty() {
+        let all = model.label.classes.iter().zip(&model.offsets).filter_map(|(class, offset)| {
+            Some(format!("`{}` to that of {}", plain(offset.as_deref()?), plain(&class.to_string())))
+        });
+        let all: Vec<String> = all.collect();
+        line("offsets", format!("add to the margins as they are: {}", listed(&all)));
     }
     if !training.left_out.is_empty() {
         let names = listed(&training.left_out);

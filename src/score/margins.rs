@@ -40,7 +40,10 @@ impl Weights {
                 }
             })
             .collect();
-        terms.extend(model.offset.iter().map(|_| Term::Linear { coefficient: 1.0, mean: 0.0 }));
+        // Of the columns of offsets behind the features, its own.
+        let offsets = model.offsets.iter().enumerate().filter(|(_, column)| column.is_some());
+        let own = |of: usize| if of == margin { 1.0 } else { 0.0 };
+        terms.extend(offsets.map(|(of, _)| Term::Linear { coefficient: own(of), mean: 0.0 }));
         Self { centred: model.intercepts[margin] + average, terms }
     }
 

@@ -157,11 +157,10 @@ pub fn inputs(
             levels: &category.levels,
         },
     });
-    // The offset is the last feature, with a coefficient of 1.
-    let offset = model.offset.as_deref();
-    let offset = offset.map(|column| Wanted { column, kind: "numeric", indicates: false, fill: None, levels: &[] });
+    // Offsets come behind the features, each with a coefficient of 1 in its own margin.
+    let offsets = model.offsets.iter().flatten().map(|column| Wanted::number(column));
     let label = label.map(|label| (label, model.label.classes.as_slice()));
-    Encoder::find(table, wanted.chain(offset), label, weight, keep)
+    Encoder::find(table, wanted.chain(offsets), label, weight, keep)
 }
 
 /// Writes a prediction for every row of `table`, in the order of the rows.

@@ -19,8 +19,8 @@ pub struct RowBlock<'a> {
     pub classes: &'a [f64],
     /// Row weights, `[rows]`, if there are any: what has weight 0 is no row.
     pub weights: Option<&'a [f64]>,
-    /// Offsets, `[rows]`, if there are any.
-    pub offsets: Option<&'a [f64]>,
+    /// Offsets, `[margins][rows]`, if there are any.
+    pub offsets: Option<&'a [Vec<f64>]>,
 }
 
 impl RowBlock<'_> {

@@ -391,8 +391,11 @@ fn likely_rows(rows: &mut impl Rows, point: &[f64], size: usize, count: usize) -
         // Of the point only the margins matter.
         let along = Along::new(block, point, size, &vec![0.0; point.len()]);
         for row in (0..block.len()).filter(|&row| block.counts(row)) {
-            let offset = block.offsets.map_or(0.0, |offsets| offsets[row]);
-            let margin = |class: usize| if class == 0 { 0.0 } else { along.margins[class - 1][row] + offset };
+            let offset = |margin: usize| block.offsets.map_or(0.0, |offsets| offsets[margin][row]);
+            let margin = |class: usize| match class.checked_sub(1) {
+                None => 0.0,
+                Some(margin) => along.margins[margin][row] + offset(margin),
+            };
             let own = block.class(row);
             let nearest = (0..=along.margins.len()).filter(|&class| class != own).map(margin).fold(f64::MIN, f64::max);
             let margin = margin(own) - nearest;

@@ -111,7 +111,12 @@ pub(super) fn model(
         intercepts_inference,
         generative: fit.moments.as_ref().map(|moments| generative(moments, coordinates)),
         nulls: job.request.nulls,
-        offset: loaded.offset,
+        offsets: if is_softmax && !loaded.offsets.is_empty() {
+            // The reference has none.
+            std::iter::once(None).chain(loaded.offsets).collect()
+        } else {
+            loaded.offsets
+        },
         training: Training {
             rows: table.rows,
             positives: (!is_softmax).then(|| loaded.label.counts[1]),

@@ -47,7 +47,7 @@ struct Kept {
     columns: Vec<Vec<f64>>,
     classes: Vec<f64>,
     weights: Option<Vec<f64>>,
-    offsets: Option<Vec<f64>>,
+    offsets: Option<Vec<Vec<f64>>>,
 }
 
 impl Kept {
@@ -161,7 +161,7 @@ impl Rows for FileRows<'_> {
                     columns: block.columns.to_vec(),
                     classes: block.classes.to_vec(),
                     weights: block.weights.map(<[f64]>::to_vec),
-                    offsets: block.offsets.map(<[f64]>::to_vec),
+                    offsets: block.offsets.map(<[Vec<f64>]>::to_vec),
                 });
             })?;
             self.kept = Some(blocks.into_iter().flatten().collect());

@@ -7,11 +7,11 @@ use crate::standardize::ColumnScale;
 /// Standardises the features of a block, and gives its margins, offsets included, `[margins][rows]`.
 pub(super) fn margins_of(block: &mut Block<'_>, scales: &[ColumnScale], parameters: &[f64]) -> Vec<Vec<f64>> {
     let size = scales.len() + 1;
-    let start = |margin: &[f64]| match block.offsets {
-        None => vec![margin[size - 1]; block.labels.len()],
-        Some(offsets) => offsets.iter().map(|offset| margin[size - 1] + offset).collect(),
+    let start = |(margin, parameters): (usize, &[f64])| match block.offsets {
+        None => vec![parameters[size - 1]; block.labels.len()],
+        Some(offsets) => offsets[margin].iter().map(|offset| parameters[size - 1] + offset).collect(),
     };
-    let mut rows: Vec<Vec<f64>> = parameters.chunks(size).map(start).collect();
+    let mut rows: Vec<Vec<f64>> = parameters.chunks(size).enumerate().map(start).collect();
     for (j, (column, place)) in block.features.iter_mut().zip(scales).enumerate() {
         if place.scale > 0.0 {
             for x in &mut *column {

@@ -56,9 +56,10 @@ pub(in crate::cli) struct Train {
     /// What the weights are, for standard errors and likelihood [default: count]
     #[arg(long, value_name = "KIND", requires = "weight", help_heading = "Columns")]
     weight_kind: Option<WeightKindName>,
-    /// A column that adds to the log odds with a coefficient of 1
+    /// A column that adds to the log odds with a coefficient of 1; with several classes CLASS=COL, once for each class that
+    /// has one
     #[arg(long, value_name = "COL", help_heading = "Columns")]
-    offset: Option<String>,
+    offset: Vec<String>,
     /// Weights of the classes: `balanced`, or V=W,... by the value of the label
     #[arg(long, value_name = "W", help_heading = "Columns")]
     class_weight: Option<String>,
@@ -246,7 +247,7 @@ impl Train {
                     WeightKindName::Count => WeightKind::Count,
                     WeightKindName::Sampling => WeightKind::Sampling,
                 }),
-                offset: self.offset.clone(),
+                offsets: self.offset.clone(),
                 class_weight: self.class_weight.as_deref().map_or(Ok(ClassWeight::Equal), class_weight)?,
                 nulls: match self.nulls {
                     NullsName::Error => Nulls::Error,

@@ -144,11 +144,9 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
 
 /// What the validation needs beside the features is there: it should not cost a training.
 fn check_held_back(table: &Table, request: &Request) -> Result<()> {
-    let offset = request.offset.as_deref();
-    let offset = offset.map(|column| Wanted { column, kind: "numeric", indicates: false, fill: None, levels: &[] });
     Encoder::find(
         table,
-        offset.into_iter(),
+        request.offset_columns(table)?.into_iter().map(Wanted::number),
         request.label.as_deref().map(|label| (label, [].as_slice())),
         request.weight.as_deref(),
         &[],

@@ -26,7 +26,7 @@ pub(super) fn section(model: &Model, quality: &Quality<'_>, marks: &Marks) -> Ma
         ModelColumn::Category(..) => None,
     };
     // Numbers alone make a plane; with an offset rows with the same numbers differ.
-    let plain = model.offset.is_none() && profile.columns.len() == columns.len();
+    let plain = model.offsets.is_empty() && profile.columns.len() == columns.len();
     let pictures = match &profile.columns[..] {
         [column] if plain && let Some(axis) = axis(column, 20) => html! {
             div class="figures single" {
@@ -47,7 +47,7 @@ pub(super) fn section(model: &Model, quality: &Quality<'_>, marks: &Marks) -> Ma
                     @if is_binary { "The probability of " (name(&model.label.two()[1].to_string())) }
                     @else { "The probabilities of the classes" }
                     @if columns.len() == 1 { " over the one column" } @else { " over each column, where all others are at their means" }
-                    @if model.offset.is_some() { " and the offset is 0" }
+                    @if !model.offsets.is_empty() { " and the offset is 0" }
                     "; grey is where the rows are."
                     @if others > 0 {
                         " The " (counted(shown.len() as u64, "column"))

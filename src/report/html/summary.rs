@@ -38,7 +38,7 @@ pub(super) fn summary(page: &Page<'_>, marks: &Marks) -> Markup {
                     @if is_binary { " to the log odds of " (positive) " against " (negative) "." }
                     @else { " to a margin for each class; the softmax of the margins are the probabilities." }
                 } @else if is_binary {
-                    "The model has no columns: all rows have the log odds of " (positive) " against " (negative) " of the intercept alone" @if model.offset.is_some() { ", and their offset" } "."
+                    "The model has no columns: all rows have the log odds of " (positive) " against " (negative) " of the intercept alone" @if !model.offsets.is_empty() { ", and their offset" } "."
                 } @else {
                     "The model has no columns: all rows have the probabilities of the intercepts alone."
                 }
@@ -255,7 +255,18 @@ fn cost(model: &Model) -> Markup {
                     "their sum is " (Figure::new("model/training/weights", weights, 6))
                 }
             }
-            @if let Some(offset) = &model.offset { dt { "Offset" } dd { (name(offset)) " adds to the log odds as it is" } }
+            @if let [Some(offset)] = &model.offsets[..] {
+                dt { "Offset" }
+                dd { (name(offset)) " adds to the log odds as it is" }
+            }
+            @if model.offsets.len() > 1 {
+                dt { "Offsets" }
+                dd {
+                    @for (class, offset) in model.label.classes.iter().zip(&model.offsets) {
+                        @if let Some(offset) = offset { (name(offset)) " adds to the margin of " (class.to_string()) ". " }
+                    }
+                }
+            }
             @if let Some(likelihood) = &training.likelihood {
                 dt { "Likelihood" }
                 dd {
