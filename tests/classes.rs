@@ -296,7 +296,21 @@ fn what_several_classes_have_no_use_for_is_refused() {
         2,
         &["--positive", "3"],
     );
-    assert_refused(&place, "train data.parquet --device cpu --label species --offset w", 2, &["--offset"]);
+    let offsets = "train data.parquet --device cpu --label species --offset";
+    for (named, words) in [
+        ("w", &["--offset w", "3 classes", "versicolor=w"][..]),
+        ("setosa=w", &["`setosa`", "the reference", "--reference"]),
+        ("pansy=w", &["no class `pansy`", "versicolor, virginica"]),
+        ("virginica=w --offset virginica=w", &["`virginica`", "already"]),
+    ] {
+        assert_refused(&place, &format!("{offsets} {named}"), 2, words);
+    }
+    assert_refused(
+        &place,
+        &format!("{offsets} virginica=nowhere"),
+        3,
+        &["--offset virginica=nowhere", "no such column"],
+    );
     assert_eq!(place.files(), ["data.parquet", "m.json"]);
     // Of two classes the threshold is what it was.
     train(

@@ -268,6 +268,128 @@ fn weights_and_offsets_are_those_of_statsmodels() {
     }
 }
 
+/// A softmax of three classes by Newton's method, written here: the parameters `[margins][x, z, 1]`, their standard errors and
+/// the sum of the losses. Rows have weights, and offsets in each margin.
+fn softmax_by_newton(
+    columns: &[Vec<f64>],
+    offsets: &[Vec<f64>; 2],
+    weights: &[f64],
+    labels: &[usize],
+) -> (Vec<f64>, Vec<f64>, f64) {
+    let d = columns.len() + 1;
+    let value = |j: usize, row: usize| if j < columns.len() { columns[j][row] } else { 1.0 };
+    let mut q = vec![0.0; 2 * d];
+    for _ in 0..50 {
+        let (mut gradient, mut hessian, mut loss) = (vec![0.0; 2 * d], vec![vec![0.0; 2 * d]; 2 * d], 0.0);
+        for row in 0..labels.len() {
+            let margin = |m: usize| offsets[m][row] + (0..d).map(|j| q[m * d + j] * value(j, row)).sum::<f64>();
+            let z = [0.0, margin(0), margin(1)];
+            let total: f64 = z.iter().map(|z| z.exp()).sum();
+            let p = z.map(|z| z.exp() / total);
+            loss += weights[row] * (total.ln() - z[labels[row]]);
+            for a in 0..2 * d {
+                let (m, x) = (a / d, weights[row] * value(a % d, row));
+                gradient[a] += x * (p[m + 1] - f64::from(u8::from(labels[row] == m + 1)));
+                for (b, entry) in hessian[a].iter_mut().enumerate() {
+                    let same = f64::from(u8::from(b / d == m));
+                    *entry += x * value(b % d, row) * p[m + 1] * (same - p[b / d + 1]);
+                }
+            }
+        }
+        let inverse = inverse(hessian);
+        let step: Vec<f64> =
+            inverse.iter().map(|row| row.iter().zip(&gradient).map(|(a, g)| a * g).sum::<f64>()).collect();
+        q.iter_mut().zip(&step).for_each(|(q, step)| *q -= step);
+        if step.iter().all(|step| step.abs() <= 1e-13) {
+            return (q, (0..2 * d).map(|i| inverse[i][i].sqrt()).collect(), loss);
+        }
+    }
+    panic!("Newton's method has not converged");
+}
+
+/// By Gauss and Jordan: of a matrix that is positive definite.
+fn inverse(mut matrix: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
+    let n = matrix.len();
+    for (i, row) in matrix.iter_mut().enumerate() {
+        row.extend((0..n).map(|j| f64::from(u8::from(i == j))));
+    }
+    for i in 0..n {
+        let pivot = matrix[i][i];
+        matrix[i].iter_mut().for_each(|x| *x /= pivot);
+        let of_pivot = matrix[i].clone();
+        for (_, row) in matrix.iter_mut().enumerate().filter(|(k, _)| *k != i) {
+            let share = row[i];
+            row.iter_mut().zip(&of_pivot).for_each(|(x, p)| *x -= share * p);
+        }
+    }
+    matrix.into_iter().map(|row| row[n..].to_vec()).collect()
+}
+
+/// Each class has offsets of its own, or none; with row weights, on both devices: coefficients, standard errors, the deviance of
+/// the model without features, predictions and metrics.
+#[test]
+fn classes_have_offsets_of_their_own() {
+    let place = Place::new();
+    let mut random = Random(31);
+    let mut column = |scale: f64| -> Vec<f64> { (0..ROWS).map(|_| scale * (2.0 * random.unit() - 1.0)).collect() };
+    let (columns, o, p, chance) = (vec![column(2.0), column(1.0)], column(2.0), column(1.0), column(1.0));
+    let weights: Vec<f64> = (0..ROWS).map(|row| (row * 7 % 4) as f64).collect();
+    let labels: Vec<usize> = (0..ROWS)
+        .map(|row| {
+            let z = [0.0, 0.6 * columns[0][row] + o[row], 0.3 - 0.8 * columns[1][row] + p[row]].map(f64::exp);
+            let at = 0.5 * (1.0 + chance[row]) * (z[0] + z[1] + z[2]);
+            usize::from(at > z[0]) + usize::from(at > z[0] + z[1])
+        })
+        .collect();
+    let numbers = |values: &[f64]| Arc::new(Float64Array::from(values.to_vec())) as ArrayRef;
+    let names: Vec<&str> = labels.iter().map(|label| ["ant", "bee", "cat"][*label]).collect();
+    let table: Columns = vec![
+        ("x", numbers(&columns[0])),
+        ("z", numbers(&columns[1])),
+        ("o", numbers(&o)),
+        ("p=q", numbers(&p)),
+        ("w", numbers(&weights)),
+        ("y", Arc::new(StringArray::from(names))),
+    ];
+    write_parquet(&place.path("three.parquet"), &table, 1_000);
+    let none = vec![0.0; ROWS];
+    let mut all: Vec<Vec<f64>> = Vec::new();
+    for (flags, offsets) in [
+        ("--offset bee=o --offset cat=p=q", [&o, &p]),
+        ("--offset cat=o", [&none, &o]),
+        ("--offset cat=o --offset bee=p=q", [&p, &o]),
+    ] {
+        let offsets = offsets.map(Clone::clone);
+        let (known, errors, loss) = softmax_by_newton(&columns, &offsets, &weights, &labels);
+        let (.., null) = softmax_by_newton(&[], &offsets, &weights, &labels);
+        for device in if has_adapter() { &["cpu", "gpu"][..] } else { &["cpu"] } {
+            let what = format!("{flags} on {device}");
+            let arguments = format!("three.parquet --label y --features x,z --weight w {flags} --device {device}");
+            let model = place.done(&format!("train {arguments} --inference --refine -o three.json --json")).json();
+            let of_margin = |m: usize| {
+                let features = model["features"].as_array().expect("features").iter();
+                let weights = features.map(move |feature| number(feature, &format!("/coefficients/{m}")));
+                weights.chain([number(&model, &format!("/intercepts/{m}"))]).collect::<Vec<f64>>()
+            };
+            let difference = largest(&[of_margin(1), of_margin(2)].concat(), &known, |i| errors[i]);
+            assert!(difference <= 1e-8, "{what}: {difference:e} standard errors");
+            let error = number(&model, "/features/1/inference/2/standard_error");
+            assert!((error / errors[4] - 1.0).abs() <= 1e-6, "{what}: {error} {}", errors[4]);
+            let deviance = number(&model["training"], "/null_deviance");
+            assert!((deviance / (2.0 * null) - 1.0).abs() <= 1e-12, "{what}: {deviance} {}", 2.0 * null);
+            let total: f64 = weights.iter().sum();
+            let figures = place.done("evaluate three.parquet -m three.json --weight w --json").json();
+            let found = number(&figures, "/metrics/log_loss");
+            assert!((found - loss / total).abs() <= 1e-10, "{what}: {found} {}", loss / total);
+        }
+        assert!(all.iter().all(|other| largest(&known, other, |_| 1.0) > 0.01), "{flags} is like another one");
+        all.push(known);
+    }
+    // The terminal and the page say which column belongs to which class.
+    let shown = place.done("train three.parquet --label y --features x,z --offset bee=o --offset cat=p=q").stdout;
+    assert!(shown.contains("`o` to that of bee") && shown.contains("`p=q` to that of cat"), "{shown}");
+}
+
 #[test]
 fn weights_of_classes_are_those_of_scikit_learn() {
     let (place, reference) = reference();
