@@ -327,7 +327,7 @@ fn filled(mut loading: Box<dyn Loading>, design: &Design) -> Result<Box<dyn Back
     for category in design.categories() {
         write(Column::Feature(category.column), &codes(category.features.len() + 1))?;
     }
-    write(Column::Label, &codes(shape.classes.unwrap_or(2)))?;
+    write(Column::Label, &codes(shape.class_count()))?;
     let offsets = (0..shape.margins()).map(|margin| (Column::Offset(margin), 0.0));
     for (column, value) in offsets.chain([(Column::Weight, 1.0)]) {
         if shape.has(column) {

@@ -25,10 +25,10 @@ use common::adapter::has_adapter;
 use common::data::{Random, write_parquet};
 use gpu_logreg::backend::Selection;
 use gpu_logreg::data::{ClassWeight, Form, Nulls, Predicate, Predictions, Request, Rows, Selected, Table, WeightKind};
-use gpu_logreg::metrics::{Accumulator, ClassAccumulator, Limit};
+use gpu_logreg::metrics::{Accumulator, Decision, Limit};
 use gpu_logreg::model::Model;
 use gpu_logreg::monitor::Silent;
-use gpu_logreg::score::{Output, evaluate, evaluate_classes, inputs, predict};
+use gpu_logreg::score::{Output, decision, evaluate, inputs, predict};
 use gpu_logreg::train::{ExactJob, InferenceJob, Job, train};
 use serde_json::Value;
 
@@ -169,22 +169,12 @@ fn predictions(model: &Model, table: &Table, keep: &[&str]) -> String {
 }
 
 fn metrics(model: &Model, table: &Table, weight: Option<&str>) -> Value {
-    let (label, limit) = (&*model.label.column, Limit::new(1 << 30));
-    let (metrics, counts) = match model.softmax() {
-        None => {
-            let accumulator = Accumulator::new(0.5, limit).expect("a threshold");
-            let (metrics, counts) = evaluate(model, table, label, weight, accumulator, &Silent).expect("metrics");
-            (serde_json::to_value(metrics), counts)
-        }
-        Some(classes) => {
-            let accumulator = ClassAccumulator::new(classes, &limit).expect("classes");
-            let (metrics, counts) =
-                evaluate_classes(model, table, label, weight, accumulator, &Silent).expect("metrics");
-            (serde_json::to_value(metrics), counts)
-        }
-    };
-    assert_eq!(counts.rows as usize, table.rows);
-    metrics.expect("metrics are JSON")
+    let decision = decision(model, Decision::Threshold(0.5));
+    let accumulator = Accumulator::new(decision, Limit::new(1 << 30)).expect("a threshold or classes");
+    let label = &*model.label.column;
+    let found = evaluate(model, table, label, weight, accumulator, false, &Silent).expect("metrics");
+    assert_eq!(found.counts.rows as usize, table.rows);
+    serde_json::to_value(found.metrics).expect("metrics are JSON")
 }
 
 /// The same model, predictions and metrics from every table.
@@ -222,7 +212,7 @@ const FEATURES: [&str; 12] =
 fn of_two_classes(device: Selection) -> Job {
     let request = Request {
         weight: Some("w".into()),
-        offset: Some("o".into()),
+        offsets: vec!["o".into()],
         nulls: Nulls::Indicator,
         ..request("won", &FEATURES)
     };

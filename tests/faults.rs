@@ -189,7 +189,7 @@ impl Case {
             label: Some(self.label.into()),
             features: Some(features),
             weight: self.weights.then(|| "w".into()),
-            offset: self.offsets.then(|| "o".into()),
+            offsets: self.offsets.then(|| "o".into()).into_iter().collect(),
             ..Request::default()
         };
         let mut job = Job {

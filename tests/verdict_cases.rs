@@ -634,7 +634,7 @@ fn job(flags: &[&str], device: &Selection) -> Result<Job, String> {
             "--positive" => request.positive = Some((*value).into()),
             "--features" => request.features = Some(value.split(',').map(Into::into).collect()),
             "--weight" => request.weight = Some((*value).into()),
-            "--offset" => request.offset = Some((*value).into()),
+            "--offset" => request.offsets.push((*value).into()),
             "--reference" => {
                 let (column, level) = value.split_once('=').ok_or("no level")?;
                 request.references.push((column.into(), level.into()));

@@ -105,6 +105,7 @@ impl Part {
 /// The rows of a partition that a part asks for and that belong to the table: the place behind the last one, and how many there
 /// are.
 fn wanted(group: &Group, part: &Part) -> (usize, usize) {
+    #[expect(clippy::single_range_in_vec_init, reason = "one range of rows")]
     let whole = [0..group.all_rows];
     let ranges = part.rows.as_deref().unwrap_or(&whole);
     let Some(keep) = &group.keep else {
@@ -309,6 +310,7 @@ mod tests {
         assert_eq!(error.kind, Kind::Data);
         assert_eq!(error.fact, "a plain source: 298 rows came out of partition 1 where 300 belong");
         // Nobody asks for those.
+        #[expect(clippy::single_range_in_vec_init, reason = "one range of rows")]
         let part = Part { rows: Some(vec![3..298]), ..Part::whole(1) };
         assert_eq!(rows(&table, &part).expect("rows").len(), 295);
     }

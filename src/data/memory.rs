@@ -23,7 +23,7 @@ const PARTITION_ROWS: usize = 1 << 17;
 
 /// Record batches that share columns.
 pub(super) struct Batches {
-    batches: Vec<RecordBatch>,
+    all: Vec<RecordBatch>,
     /// Positions of the first row of each batch, and of the end of the last one, `[batches + 1]`.
     starts: Vec<usize>,
     columns: Vec<SourceColumn>,
@@ -33,7 +33,7 @@ pub(super) struct Batches {
 impl fmt::Debug for Batches {
     /// Without the rows.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Batches({} of them, {} rows)", self.batches.len(), self.starts[self.batches.len()])
+        write!(f, "Batches({} of them, {} rows)", self.all.len(), self.starts[self.all.len()])
     }
 }
 
@@ -72,14 +72,14 @@ impl Batches {
         let rows = starts[batches.len()];
         let partitions = (0..rows).step_by(PARTITION_ROWS);
         let partitions = partitions.map(|first| Partition { rows: PARTITION_ROWS.min(rows - first) }).collect();
-        Ok(Self { batches, starts, columns, partitions })
+        Ok(Self { all: batches, starts, columns, partitions })
     }
 
     /// The pieces of a column, as they lie in the batches, that make up some rows; at least one.
     fn pieces(&self, column: usize, rows: Range<usize>) -> impl Iterator<Item = ArrayRef> {
         let first = self.starts.partition_point(|start| *start <= rows.start) - 1;
         let behind = self.starts.partition_point(|start| *start < rows.end);
-        let batches = self.batches.iter().zip(&self.starts).take(behind).skip(first);
+        let batches = self.all.iter().zip(&self.starts).take(behind).skip(first);
         batches.filter_map(move |(batch, &start)| {
             let from = rows.start.max(start);
             let to = rows.end.min(start + batch.num_rows());
@@ -196,6 +196,7 @@ impl Source for Batches {
 
     fn read(&self, request: &ReadRequest<'_>, take: &mut Take<'_>) -> Result<()> {
         let all = self.of_partition(request.partition);
+        #[expect(clippy::single_range_in_vec_init, reason = "one range of rows")]
         let whole = [0..all.len()];
         let mut arrays = Vec::with_capacity(request.columns.len());
         for range in request.rows.unwrap_or(&whole) {

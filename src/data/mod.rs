@@ -109,6 +109,11 @@ impl Shape {
         }
     }
 
+    /// Classes, K.
+    pub const fn class_count(&self) -> usize {
+        self.margins() + 1
+    }
+
     /// Parameters: for each margin, one after the other, the weights `[features]` and the intercept.
     pub const fn parameters(&self) -> usize {
         self.margins() * (self.features + 1)

@@ -104,15 +104,14 @@ pub(super) fn load_offsets(
     store: &dyn Store,
     monitor: &dyn Monitor,
 ) -> Result<()> {
+    const PIECE: usize = 1 << 16;
+    let zeros = vec![0.0; PIECE.min(table.rows)];
     for (margin, column) in columns.iter().enumerate() {
-        match column {
-            Some(column) => load_column(table, margin, *column, store, monitor)?,
-            None => {
-                const PIECE: usize = 1 << 16;
-                let zeros = vec![0.0; PIECE.min(table.rows)];
-                for first in (0..table.rows).step_by(PIECE) {
-                    store.write(Column::Offset(margin), first, &zeros[..PIECE.min(table.rows - first)])?;
-                }
+        if let Some(column) = column {
+            load_column(table, margin, *column, store, monitor)?;
+        } else {
+            for first in (0..table.rows).step_by(PIECE) {
+                store.write(Column::Offset(margin), first, &zeros[..PIECE.min(table.rows - first)])?;
             }
         }
     }

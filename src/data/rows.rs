@@ -124,7 +124,9 @@ impl Reader<'_> {
             }
             for (level, values) in (1..).zip(levels.by_ref().take(category.features())) {
                 values.clear();
-                values.extend(codes.iter().map(|code| f64::from(u8::from(*code == f64::from(level)))));
+                #[expect(clippy::float_cmp, reason = "codes of levels")]
+                let is_level = |code: &f64| f64::from(u8::from(*code == f64::from(level)));
+                values.extend(codes.iter().map(is_level));
             }
         }
         labels.clear();
@@ -136,12 +138,11 @@ impl Reader<'_> {
         }
         let mut of_offsets = of_offsets.iter_mut();
         for (column, offsets) in self.plan.offsets.iter().zip(&mut *offsets) {
-            match column.and_then(|_| of_offsets.next()) {
-                Some(values) => std::mem::swap(values, offsets),
-                None => {
-                    offsets.clear();
-                    offsets.resize(piece.rows, 0.0);
-                }
+            if let Some(values) = column.and_then(|_| of_offsets.next()) {
+                std::mem::swap(values, offsets);
+            } else {
+                offsets.clear();
+                offsets.resize(piece.rows, 0.0);
             }
         }
         let offsets = (!offsets.is_empty()).then_some(&offsets[..]);

@@ -51,7 +51,7 @@ impl Symmetric {
         Self(Form::Thin(Thin::new(x, roots)))
     }
 
-    /// `(I - 11' / K) x margin` for the K - 1 margins of a softmax with K classes (see [`Kronecker`]).
+    /// `(I - 11' / K) x margin` for the K - 1 margins of a softmax with K classes (see `kronecker`).
     pub fn kronecker(classes: usize, margin: Self) -> Self {
         Self(Form::Kronecker(Kronecker::new(classes, margin)))
     }
@@ -150,7 +150,7 @@ impl Symmetric {
 
     /// Takes a matrix that was summed over a sample of rows to all of them, whose `diagonal` is known.
     ///
-    /// Of an arrowhead, a parameter of the diagonal block gets the weight that it has in all rows (see [`Arrowhead`]); of any
+    /// Of an arrowhead, a parameter of the diagonal block gets the weight that it has in all rows (see `arrowhead`); of any
     /// other one, every row and column is scaled so that the diagonal is that: it stays definite, which it need not if only
     /// its diagonal were replaced.
     pub fn calibrate(&mut self, diagonal: &[f64]) {

@@ -66,7 +66,7 @@ one_or_several!(inference, Option<Inference>, {
 
 /// The column of offsets of two classes, or those of several.
 pub(super) mod offsets {
-    use super::*;
+    use super::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[derive(Serialize, Deserialize)]
     struct Names {

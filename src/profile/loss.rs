@@ -111,8 +111,7 @@ impl LossBins {
     pub(super) fn new(model: &Model) -> Option<Self> {
         let mut columns = model.columns();
         let (Some(ModelColumn::Feature(feature)), None) = (columns.next(), columns.next()) else { return None };
-        if !model.offsets.is_empty() || !(feature.scale > 0.0 && feature.scale.is_finite() && feature.mean.is_finite())
-        {
+        if !(model.offsets.is_empty() && feature.scale > 0.0 && feature.scale.is_finite() && feature.mean.is_finite()) {
             return None;
         }
         let training = &model.training;

@@ -7,7 +7,20 @@ use crate::lexer::{end_of_item, group, ident, is_cfg_test, punct};
 
 /// The file, how often it asks, and what differs.
 const BRANCHES: &[(&str, usize, &str)] = &[
+    ("backend/cpu/mod.rs", 3, "which loss: tiles, the engine's loops, roots of factors that are not negative"),
+    ("backend/gpu/chunks.rs", 2, "the parameters of one margin have the sources of its features behind them"),
+    ("backend/gpu/dispatch.rs", 1, "the same"),
+    ("backend/gpu/kernels.rs", 2, "which kernels serve a table"),
+    ("backend/gpu/seat.rs", 1, "the slots of several margins' gradients"),
+    ("backend/gpu/shared.rs", 1, "parameters in eights, factors of pairs of margins"),
+    ("backend/gpu/slots.rs", 2, "the slots of several margins' gradients"),
+    ("backend/gpu/table.rs", 1, "which program of kernels"),
+    ("backend/layout.rs", 1, "rows of a block whose slot has a sum for each margin"),
+    ("backend/mod.rs", 1, "the bias is measured with the kernels that run"),
+    ("bench.rs", 2, "what a stage has to move"),
+    ("cli/bench.rs", 1, "several classes are said, two are not"),
     ("cli/mod.rs", 1, "a threshold decides between two classes alone"),
+    ("data/mod.rs", 1, "the number of margins"),
     ("profile/mod.rs", 1, "rows lie over one margin; of several the probability of their own class is a number"),
     ("report/html/coefficients.rs", 1, "one dot a column, or a mark for each class"),
     ("report/html/levels.rs", 1, "one probability a level, or a bar of those of all classes"),
@@ -18,6 +31,8 @@ const BRANCHES: &[(&str, usize, &str)] = &[
     ("report/mod.rs", 1, "a share of positives, or the rows of each class"),
     ("score/evaluate.rs", 1, "a threshold, or the likeliest class"),
     ("score/mod.rs", 1, "one column of predictions, or one a class"),
+    ("train/fit.rs", 2, "the bound on a softmax' Hessian; the penalty's curvature of one margin"),
+    ("train/mod.rs", 6, "what the solver gets for a Hessian, and what that costs"),
 ];
 
 /// Whether a question begins at a token: a call of `softmax()`, the margins compared with 1, or what is made of the field

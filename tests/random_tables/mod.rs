@@ -80,7 +80,7 @@ impl Table {
                     .collect(),
             ),
             weight: self.weights.as_ref().map(|_| "weight".into()),
-            offset: self.offsets.as_ref().map(|_| "offset".into()),
+            offsets: self.offsets.iter().map(|_| "offset".into()).collect(),
             ..Request::default()
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! It is the reference that the GPU is checked against, so it is plain: one function for a block, the
 //! same blocks and the same tree of their sums whatever the threads do and wherever the chunks are kept. What differs
-//! between two classes and several is their [`Loss`].
+//! between two classes and several is their `Loss`.
 
 mod bandwidth;
 mod block;

@@ -28,7 +28,7 @@ const COLUMNS: Touched = [&[Part::Features, Part::Labels, Part::RowWeights], &[]
 /// The moments of the rows of a table: one pass over the features.
 pub(super) fn of(stored: &mut Stored) -> Result<Moments> {
     let tables = Arc::clone(&stored.tables);
-    let classes = stored.layout.shape.classes.unwrap_or(2);
+    let classes = stored.layout.shape.class_count();
     let none = Run::new(&tables, classes);
     let jobs = stored.together(none.bytes());
     let mut runs = stored.segments(jobs, none.bytes());

@@ -159,6 +159,8 @@ mod tests {
         let sums = |x: &[f64], labels: &[f64], weights: Option<&[f64]>, offsets: Option<&[f64]>, column: &[f64]| {
             let mut sums = Sums::zero(3);
             let mut features = [x.to_vec(), column.to_vec()];
+            let offsets: Option<Vec<Vec<f64>>> = offsets.map(|offsets| vec![offsets.to_vec()]);
+            let offsets = offsets.as_deref();
             sums.take(
                 &mut Block { first_row: 0, features: &mut features, labels, weights, offsets },
                 &[place(1.0), place(if column.is_empty() { 0.0 } else { 1.0 })],

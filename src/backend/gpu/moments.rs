@@ -38,7 +38,7 @@ struct InFlight {
 impl InFlight {
     fn of(gpu: &Gpu, layout: &Layout, shared: &Shared) -> Self {
         let features = layout.shape.features;
-        let classes = layout.shape.classes.unwrap_or(2);
+        let classes = layout.shape.class_count();
         let pieces = gram_pieces(features);
         let of_pieces = (shared.pieces.size() / 4) as usize / (pieces * PIECE);
         let sums = classes * (features + 1);
@@ -56,7 +56,7 @@ impl InFlight {
 
 /// Workgroups of the sums of the classes for each block.
 fn class_groups(layout: &Layout) -> usize {
-    border_edges(layout.shape.features) * layout.shape.classes.unwrap_or(2).div_ceil(EIGHT)
+    border_edges(layout.shape.features) * layout.shape.class_count().div_ceil(EIGHT)
 }
 
 /// Bytes of the device that the moments take while they are made.
@@ -165,7 +165,7 @@ impl Chunks {
     pub(super) fn moments(&mut self) -> Result<Moments> {
         let layout = self.core.layout;
         let features = layout.shape.features;
-        let classes = layout.shape.classes.unwrap_or(2);
+        let classes = layout.shape.class_count();
         let pieces = gram_pieces(features);
         let (slot, sums) = (pieces * EDGE * EDGE, classes * (features + 1));
         let InFlight { blocks: in_flight, pieces: together, centres: bytes, class_slots: with_stamps } =

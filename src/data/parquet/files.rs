@@ -288,7 +288,7 @@ fn slashed(path: &Path) -> String {
 fn with_keys(files: Vec<PathBuf>, base: &Path) -> Result<Vec<Found>> {
     let found =
         files.into_iter().map(|path| Ok(Found { keys: keys_of(&path, base)?, path })).collect::<Result<Vec<_>>>()?;
-    check_no_lake(&found)?;
+    check_no_lake(found.iter().map(|file| file.path.as_path()))?;
     Ok(found)
 }
 

@@ -7,7 +7,6 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use super::files::Found;
 use crate::error::{Error, Result};
 
 /// A format with a log, as the folder that holds the table shows it.
@@ -59,10 +58,10 @@ impl Lake {
 }
 
 /// An error if one of the files lies in the folder of a table with a log. All of them were found in folders.
-pub(super) fn check_no_lake(found: &[Found]) -> Result<()> {
+pub(super) fn check_no_lake<'p>(files: impl Iterator<Item = &'p Path>) -> Result<()> {
     let mut seen = HashSet::new();
-    for file in found {
-        let Ok(path) = file.path.canonicalize() else { continue };
+    for file in files {
+        let Ok(path) = file.canonicalize() else { continue };
         for folder in path.ancestors().skip(1) {
             if !seen.insert(folder.to_owned()) {
                 break;

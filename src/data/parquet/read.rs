@@ -22,6 +22,7 @@ use crate::wording::plain;
 /// Hands the rows of `request` to `take`. Proves that as many came out of the file as its footer says, unless `take` breaks off.
 pub(super) fn read(source: &ParquetFiles, request: &ReadRequest<'_>, take: &mut Take<'_>) -> Result<()> {
     let all = source.partitions()[request.partition].rows;
+    #[expect(clippy::single_range_in_vec_init, reason = "one range of rows")]
     let whole = [0..all];
     let ranges = request.rows.unwrap_or(&whole);
     let expected: usize = ranges.iter().map(Range::len).sum();
