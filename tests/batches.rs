@@ -373,7 +373,7 @@ fn nested_and_coded_columns_are_read_by_their_values() {
     };
     // The keys are all there, and some of the values are null.
     let city = of("city");
-    let keys = Int64Array::from_iter_values((0..rows as i64).map(|row| row));
+    let keys = Int64Array::from_iter_values(0..rows as i64);
     let with_null_values: ArrayRef =
         Arc::new(arrow::array::DictionaryArray::try_new(keys, city).expect("a dictionary"));
     let mut tables = vec![("the file".to_owned(), Table::open(&file).expect("a table"))];
