@@ -73,12 +73,13 @@ fn fit_classes(
         ("y".into(), Arc::new(labels))
     });
     let mut request = Request { label: Some("y".into()), features, ..Request::default() };
-    for (name, values, column) in [("w", &rows.weights, &mut request.weight), ("o", &rows.offsets, &mut request.offset)]
-    {
-        if !values.is_empty() {
-            columns.push((name.into(), floats(values)));
-            *column = Some(name.into());
-        }
+    if !rows.weights.is_empty() {
+        columns.push(("w".into(), floats(&rows.weights)));
+        request.weight = Some("w".into());
+    }
+    if !rows.offsets.is_empty() {
+        columns.push(("o".into(), floats(&rows.offsets)));
+        request.offsets = vec!["o".into()];
     }
     let batch = RecordBatch::try_from_iter(columns).map_err(|e| e.to_string())?;
     let file = std::fs::File::create(&path).map_err(|e| e.to_string())?;

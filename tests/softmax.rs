@@ -349,8 +349,7 @@ fn weighted_fixture(rows: usize, features: usize, classes: usize) -> Fixture {
 fn offset_fixture(rows: usize, features: usize, classes: usize) -> Fixture {
     let (mut table, point, direction) = weighted_fixture(rows, features, classes);
     let mut stream = Stream((rows * 1_000 + features + 900) as u64);
-    let mut of_margin =
-        |m: usize| (0..rows).map(|_| f64::from((stream.next() * (1 + m % 3) as f32 as f64) as f32)).collect();
+    let mut of_margin = |m: usize| (0..rows).map(|_| f64::from((stream.next() * (1 + m % 3) as f64) as f32)).collect();
     table.offsets = (0..classes - 1).map(&mut of_margin).collect();
     (table, point, direction)
 }

@@ -6,6 +6,7 @@
 
 mod branches;
 mod circles;
+mod engines;
 mod functions;
 mod lexer;
 
