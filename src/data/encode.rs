@@ -240,41 +240,42 @@ impl Encoder {
     /// Brings a batch of its columns into `piece`.
     pub(super) fn encode(&self, table: &Table, batch: &Batch<'_>, piece: &mut Piece) -> Result<()> {
         (piece.first_row, piece.rows) = (batch.first_row, batch.rows);
-        let (of_inputs, others) = batch.arrays.split_at(self.inputs.len());
         piece.features.resize_with(self.inputs.len(), Vec::new);
         piece.unseen.clear();
         let mut codes = Vec::new();
-        for ((input, values), array) in self.inputs.iter().zip(&mut piece.features).zip(of_inputs) {
+        for (place, (input, values)) in self.inputs.iter().zip(&mut piece.features).enumerate() {
             values.clear();
             if let Some(coder) = &input.coder {
                 codes.clear();
-                coder.codes(array, input.kind, &mut codes)?;
-                piece.unseen.extend(unseen_in(&table.fields[input.column], array, &codes)?);
+                let array = batch.array(place)?;
+                coder.codes(&array, input.kind, &mut codes)?;
+                piece.unseen.extend(unseen_in(&table.fields[input.column], &array, &codes)?);
                 values.extend(codes.iter().map(|code| match *code {
                     MISSING => f64::NAN,
                     UNSEEN => UNSEEN_LEVEL,
                     code => f64::from(code),
                 }));
             } else {
-                input.takes.values(array, values)?;
+                batch.parts_of(place).try_for_each(|part| input.takes.values(part, values))?;
             }
             if let Some(fill) = input.fill {
                 values.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = fill);
             }
         }
-        let mut others = others;
-        if let (Some((_, kind, coder)), Some((label, rest))) = (&self.label, others.split_first()) {
+        let mut next = self.inputs.len();
+        if let Some((_, kind, coder)) = &self.label {
+            let label = batch.array(next)?;
             piece.labels.codes.clear();
-            coder.codes(label, *kind, &mut piece.labels.codes)?;
-            piece.labels.column = Some(label.clone());
-            others = rest;
+            coder.codes(&label, *kind, &mut piece.labels.codes)?;
+            piece.labels.column = Some(label);
+            next += 1;
         }
         if let Some(weighing) = &self.weighing {
-            let (of_weights, rest) = others.split_at(weighing.columns().len());
-            piece.weights = Some(weighing.weights(of_weights)?);
-            others = rest;
+            let columns = next..next + weighing.columns().len();
+            next = columns.end;
+            piece.weights = Some(weighing.weights(&batch.arrays(columns)?)?);
         }
-        piece.kept = Kept(others.to_vec());
+        piece.kept = Kept(batch.arrays(next..next + self.keep.len())?);
         Ok(())
     }
 

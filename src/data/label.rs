@@ -230,7 +230,7 @@ impl LabelPlan {
             return self.load_codes(table, field, found, store, monitor);
         }
         let read = |(values, numbers, labels): &mut (Values, Vec<f64>, Vec<f32>), batch: &Batch<'_>| {
-            let array = &batch.arrays[0];
+            let array = &batch.array(0)?;
             labels.clear();
             if !self.take_two_numbers(array, field.kind, numbers, values, labels)? {
                 for_each_class(array, field.kind, |row, class| match class {

@@ -443,7 +443,7 @@ pub(super) fn for_each_codes(
     let coder = Coder::of(&category.levels);
     let read = |codes: &mut Vec<u16>, batch: &Batch<'_>| {
         codes.clear();
-        coder.codes(&batch.arrays[0], kind, codes)?;
+        coder.codes(&batch.array(0)?, kind, codes)?;
         known(table, category, batch.first_row, codes)?;
         monitor.advance(codes.len() as u64);
         take(batch.first_row, codes)

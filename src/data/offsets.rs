@@ -121,7 +121,7 @@ pub(super) fn load_offsets(
 fn load_column(table: &Table, margin: usize, column: usize, store: &dyn Store, monitor: &dyn Monitor) -> Result<()> {
     let write = |offsets: &mut Vec<f64>, batch: &Batch<'_>| {
         offsets.clear();
-        to_f64(&batch.arrays[0], offsets)?;
+        to_f64(&batch.array(0)?, offsets)?;
         if let Some(row) = offsets.iter().position(|offset| offset.is_nan() || offset.abs() >= 1e30) {
             let what = if offsets[row].is_nan() { "missing".into() } else { offsets[row].to_string() };
             return Err(Error::data(

@@ -100,12 +100,13 @@ fn counts(
     let classes = label.classes.len();
     let zero = || vec![vec![0; classes]; category.levels.len()];
     let count = |(found, codes): &mut (Vec<Vec<u64>>, [Vec<u16>; 2]), batch: &Batch<'_>| {
-        for ((codes, coder), (array, kind)) in codes.iter_mut().zip(&coders).zip(batch.arrays.iter().zip(kinds)) {
+        for (place, ((codes, coder), kind)) in codes.iter_mut().zip(&coders).zip(kinds).enumerate() {
             codes.clear();
-            coder.codes(array, kind, codes)?;
+            coder.codes(&batch.array(place)?, kind, codes)?;
         }
         known(table, category, batch.first_row, &codes[0])?;
-        let weights = weighing.as_ref().map(|weighing| weighing.weights(&batch.arrays[2..])).transpose()?;
+        let of_weights = |weighing: &Weighing| weighing.weights(&batch.arrays(2..2 + weighing.columns().len())?);
+        let weights = weighing.as_ref().map(of_weights).transpose()?;
         for (row, (level, class)) in codes[0].iter().zip(&codes[1]).enumerate() {
             let counts = weights.as_ref().is_none_or(|weights| weights[row] > 0.0);
             // A class that is new since the label was read is found out when the file is checked at the end.

@@ -47,7 +47,7 @@ fn classes(table: &Table, column: usize, monitor: &dyn Monitor) -> Result<Option
     let kind = table.fields[column].kind;
     let learn = |(coder, found, codes): &mut (Coder, Vec<Class>, Vec<u16>), batch: &Batch<'_>| {
         codes.clear();
-        coder.learn(&batch.arrays[0], kind, found, MOST_CLASSES, codes)
+        coder.learn(&batch.array(0)?, kind, found, MOST_CLASSES, codes)
     };
     let parts = by_partition(table, &[column], monitor, |_| Default::default(), learn)?;
     let mut all: Vec<Class> = parts.into_iter().flat_map(|(_, found, _)| found).collect();

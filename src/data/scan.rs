@@ -50,8 +50,29 @@ pub(super) struct Batch<'a> {
     pub(super) first_row: usize,
     /// The number of rows.
     pub(super) rows: usize,
-    /// The columns, `[rows]` each.
-    pub(super) arrays: &'a [ArrayRef],
+    /// The columns of one part of the rows after the other: a source's batches may end anywhere.
+    pieces: &'a [Vec<ArrayRef>],
+}
+
+impl<'a> Batch<'a> {
+    /// A column, part by part. What takes values one after the other needs no copy of them.
+    pub(super) fn parts_of(&self, column: usize) -> impl Iterator<Item = &'a ArrayRef> + use<'a> {
+        self.pieces.iter().map(move |piece| &piece[column])
+    }
+
+    /// A column, `[rows]`, in one array.
+    pub(super) fn array(&self, column: usize) -> Result<ArrayRef> {
+        if let [piece] = self.pieces {
+            return Ok(ArrayRef::clone(&piece[column]));
+        }
+        let parts: Vec<&dyn Array> = self.parts_of(column).map(AsRef::as_ref).collect();
+        concat(&parts).map_err(|cause| Error::internal(format!("a block could not be joined: {cause}")))
+    }
+
+    /// Some columns, each as [`Batch::array`].
+    pub(super) fn arrays(&self, columns: Range<usize>) -> Result<Vec<ArrayRef>> {
+        columns.map(|column| self.array(column)).collect()
+    }
 }
 
 /// Goes through all rows of `columns`: `work` gets each block of a range, in the order of the rows, beside what `start` made
@@ -127,7 +148,9 @@ pub(super) fn by_partition<T: Send>(
         let mut state = start(about);
         decode(table, &Part::whole(group), columns, |before, arrays| {
             monitor.check()?;
-            work(&mut state, &Batch { first_row: about.first_row + before, rows: arrays[0].len(), arrays })
+            let pieces = [arrays.to_vec()];
+            let rows = pieces[0][0].len();
+            work(&mut state, &Batch { first_row: about.first_row + before, rows, pieces: &pieces })
         })?;
         Ok(state)
     };
@@ -159,7 +182,7 @@ fn read_run<R, T>(
         for range in run {
             for first_row in range.clone().step_by(pace.block_rows) {
                 let rows = pace.block_rows.min(range.end - first_row);
-                each(&Batch { first_row, rows, arrays: &[] })?;
+                each(&Batch { first_row, rows, pieces: &[Vec::new()] })?;
             }
         }
         return Ok(states);
@@ -226,20 +249,11 @@ impl Open {
 
     /// Hands the block on; the next one follows it.
     fn close(&mut self, take: impl FnOnce(&Batch<'_>) -> Result<()>) -> Result<()> {
-        let mut pieces = std::mem::take(&mut self.pieces);
-        let arrays = match (pieces.pop(), pieces.as_slice()) {
-            (Some(last), []) => last,
-            (Some(last), _) => {
-                pieces.push(last);
-                let of_column = |column: usize| {
-                    let pieces: Vec<&dyn Array> = pieces.iter().map(|piece| piece[column].as_ref()).collect();
-                    concat(&pieces).map_err(|cause| Error::internal(format!("a block could not be joined: {cause}")))
-                };
-                (0..pieces[0].len()).map(of_column).collect::<Result<_>>()?
-            }
-            (None, _) => return Ok(()),
-        };
-        take(&Batch { first_row: self.first_row, rows: self.rows, arrays: &arrays })?;
+        if self.pieces.is_empty() {
+            return Ok(());
+        }
+        take(&Batch { first_row: self.first_row, rows: self.rows, pieces: &self.pieces })?;
+        self.pieces.clear();
         self.first_row += self.rows;
         self.rows = 0;
         Ok(())
@@ -374,7 +388,7 @@ mod tests {
         let mut found = Vec::new();
         let pace = Pace { block_rows, range_rows, at_once: 3 };
         let work = |(): &mut (), blocks: &mut Vec<(usize, Vec<i64>)>, batch: &Batch<'_>| {
-            let values = batch.arrays[0].as_primitive::<Int64Type>().values().to_vec();
+            let values = batch.array(0).expect("a column").as_primitive::<Int64Type>().values().to_vec();
             assert_eq!(values.len(), batch.rows);
             blocks.push((batch.first_row, values));
             Ok(())

@@ -126,14 +126,16 @@ pub(super) fn weigh(
     let zero = || Totals { classes: none.clone(), by_column: none.clone(), are_whole: true };
     let columns: Vec<usize> = weighing.columns().iter().copied().chain([plan.label.column]).collect();
     let add = |codes: &mut Vec<u16>, totals: &mut Totals, batch: &Batch<'_>| {
-        let (labels, arrays) = batch.arrays.split_last().expect("the label is always there");
-        let (weights, of_column) = (weighing.weights(arrays)?, weighing.of_column(arrays)?);
+        // The label comes last.
+        let of_weights = weighing.columns().len();
+        let (arrays, labels) = (batch.arrays(0..of_weights)?, batch.array(of_weights)?);
+        let (weights, of_column) = (weighing.weights(&arrays)?, weighing.of_column(&arrays)?);
         if let Some(row) = weights.iter().position(|w| !(*w == 0.0 || (LEAST..MOST).contains(w))) {
             return Err(no_weight(table, plan, batch.first_row + row, weights[row]));
         }
         let narrow: Vec<f32> = weights.iter().map(|w| *w as f32).collect();
         codes.clear();
-        coder.codes(labels, kind, codes)?;
+        coder.codes(&labels, kind, codes)?;
         totals.are_whole &= of_column.iter().all(|w| w.fract() == 0.0);
         for (row, (code, w)) in codes.iter().zip(&narrow).enumerate() {
             let class = usize::from(*code);

@@ -123,7 +123,7 @@ pub(super) fn without_weightless(table: Table, column: usize, monitor: &dyn Moni
 pub(super) fn sum_of_weights(table: &Table, column: usize, monitor: &dyn Monitor) -> Result<f64> {
     let add = |weights: &mut Vec<f64>, sum: &mut f64, batch: &Batch<'_>| {
         weights.clear();
-        to_f64(&batch.arrays[0], weights)?;
+        to_f64(&batch.array(0)?, weights)?;
         *sum += weights.iter().filter(|w| w.is_finite() && **w > 0.0).sum::<f64>();
         Ok(())
     };
