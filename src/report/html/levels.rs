@@ -50,7 +50,10 @@ pub(super) fn levels(
     // A dot has a breadth, a bar goes from end to end.
     let edge = if is_binary { 3.0 } else { 0.0 };
     let [low, high] = scale.ends();
-    let at = |p: f64| format!("{:.2}%", edge + (100.0 - 2.0 * edge) * ((p - low) / (high - low)).clamp(0.0, 1.0));
+    let at = |p: f64| {
+        let place = (100.0 - 2.0 * edge) * ((p - low) / (high - low)).clamp(0.0, 1.0);
+        format!("{:.2}%", if is_binary { edge + place } else { place })
+    };
     let dot = |index: usize| {
         let p = probability(index);
         let drawn = html! {
