@@ -11,7 +11,7 @@ use arrow::array::{Array, ArrayRef};
 use arrow::compute::concat;
 use rayon::prelude::*;
 
-use super::decode::{BATCH_ROWS, Part, block_rows, decode};
+use super::decode::{Part, block_rows, decode};
 use super::source::Cost;
 use super::table::{Group, Table};
 use crate::error::{Error, Kind, Result};
@@ -263,11 +263,11 @@ impl Open {
 /// Cells of a range that are work enough.
 const RANGE_CELLS: usize = 1 << 24;
 
-/// The ranges of a table, of `most` rows at most.
+/// The ranges of a table, of `most` rows at most. Equal parts of it: partitions of equal length often end where some of them
+/// do, and nothing is read twice then.
 fn ranges(rows: usize, columns: usize, most: usize) -> Vec<Range<usize>> {
     let [fewest, many] = RANGE_ROWS;
-    let length =
-        if rows <= many { many } else { rows.div_ceil(RANGES).next_multiple_of(BATCH_ROWS).clamp(fewest, many) };
+    let length = if rows <= many { many } else { rows.div_ceil(RANGES).clamp(fewest, many) };
     let length = length.min((RANGE_CELLS / columns.max(1)).max(fewest)).min(most.max(1));
     (0..rows).step_by(length).map(|first| first..rows.min(first + length)).collect()
 }

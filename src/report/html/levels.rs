@@ -13,6 +13,12 @@ use crate::profile::{ColumnProfile, Cut};
 /// Levels of a category that are drawn, those with most rows.
 const LEVELS: usize = 14;
 
+/// Where a share of a picture's breadth lies, in percent of it, with an edge on either side if there is one.
+fn place(share: f64, edge: f64) -> f64 {
+    let place = (100.0 - 2.0 * edge) * share.clamp(0.0, 1.0);
+    if edge > 0.0 { edge + place } else { place }
+}
+
 /// Where all other columns are at their means: of two classes a dot on a scale, of several a bar that they share.
 pub(super) fn levels(
     model: &Model,
@@ -50,10 +56,7 @@ pub(super) fn levels(
     // A dot has a breadth, a bar goes from end to end.
     let edge = if is_binary { 3.0 } else { 0.0 };
     let [low, high] = scale.ends();
-    let at = |p: f64| {
-        let place = (100.0 - 2.0 * edge) * ((p - low) / (high - low)).clamp(0.0, 1.0);
-        format!("{:.2}%", if is_binary { edge + place } else { place })
-    };
+    let at = |p: f64| format!("{:.2}%", place((p - low) / (high - low), edge));
     let dot = |index: usize| {
         let p = probability(index);
         let drawn = html! {
