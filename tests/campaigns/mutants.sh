@@ -2,6 +2,7 @@
 # Plants faults in a copy of the sources and counts how many of them the tests notice.
 #
 #     tests/campaigns/mutants.sh [COUNT [SEED]]       100 1 is the run to compare with
+#     tests/campaigns/mutants.sh resume               goes on with a series that was stopped, of the sources of its begin
 #
 # All faults are in one build (plant/ puts them there), and a variable chooses which one is there, so that a fault costs
 # the tests and no compilation. The tests run until the first one fails: those likely to notice first, then the others
@@ -14,6 +15,11 @@
 # Needs git's tree or a copy of it, cargo, tar, and timeout of the GNU coreutils.
 set -eu
 cd "$(dirname "$0")/../.."
+resumes=
+if [ "${1:-}" = resume ]; then
+    resumes=yes
+    shift
+fi
 count=${1:-100}
 seed=${2:-1}
 
@@ -28,45 +34,51 @@ say() { echo "mutants: $*" >&2; }
 
 # ---- one build with all faults --------------------------------------------------------------------------------
 
-CARGO_TARGET_DIR=$work/plant cargo build --quiet --release --manifest-path tests/campaigns/plant/Cargo.toml
-plant=$work/plant/release/plant
+# Compiles the tests of a copy with all faults, and lists their binaries.
+build() {
+    CARGO_TARGET_DIR=$work/plant cargo build --quiet --release --manifest-path tests/campaigns/plant/Cargo.toml
+    plant=$work/plant/release/plant
 
-# Compiled dependencies are taken along: only the program differs.
-if [ ! -d "$work/target" ] && [ -d "$built/release/deps" ]; then
-    mkdir -p "$work/target/release"
-    cp -Rp "$built/release/deps" "$built/release/build" "$built/release/.fingerprint" "$work/target/release"
-fi
-export CARGO_TARGET_DIR="$work/target"
-
-copy() { tar -cf - --exclude=./target --exclude=./.git "$@" | tar -xf - -C "$tree"; }
-rm -rf "$tree"
-mkdir -p "$tree"
-copy .
-
-: > "$work/dropped"
-while :; do
-    copy ./src ./shaders
-    "$plant" apply "$tree" "$count" "$seed" "$work/dropped" \
-        tests/campaigns/equivalent.tsv "$work/table.tsv"
-    if (cd "$tree" && cargo build --release --lib --message-format short) 2> "$work/messages"; then
-        break
+    # Compiled dependencies are taken along: only the program differs.
+    if [ ! -d "$work/target" ] && [ -d "$built/release/deps" ]; then
+        mkdir -p "$work/target/release"
+        cp -Rp "$built/release/deps" "$built/release/build" "$built/release/.fingerprint" "$work/target/release"
     fi
-    "$plant" blame "$tree" "$work/table.tsv" < "$work/messages" > "$work/blamed"
-    if [ ! -s "$work/blamed" ]; then
+
+    rm -rf "$tree"
+    mkdir -p "$tree"
+    copy .
+    : > "$work/dropped"
+    while :; do
+        copy ./src ./shaders
+        "$plant" apply "$tree" "$count" "$seed" "$work/dropped" \
+            tests/campaigns/equivalent.tsv "$work/table.tsv"
+        if (cd "$tree" && cargo build --release --lib --message-format short) 2> "$work/messages"; then
+            break
+        fi
+        "$plant" blame "$tree" "$work/table.tsv" < "$work/messages" > "$work/blamed"
+        if [ ! -s "$work/blamed" ]; then
+            cat "$work/messages"
+            say "the copy does not build, and no fault is to blame"
+            exit 1
+        fi
+        say "$(wc -l < "$work/blamed") faults do not compile and are dropped"
+        cat "$work/blamed" >> "$work/dropped"
+    done
+    if ! (cd "$tree" && cargo test --release --no-run) > "$work/messages" 2>&1; then
         cat "$work/messages"
-        say "the copy does not build, and no fault is to blame"
         exit 1
     fi
-    say "$(wc -l < "$work/blamed") faults do not compile and are dropped"
-    cat "$work/blamed" >> "$work/dropped"
-done
-if ! (cd "$tree" && cargo test --release --no-run) > "$work/messages" 2>&1; then
-    cat "$work/messages"
-    exit 1
+    # `Executable tests/cli.rs (PATH)`, as name and path. What proves the arrows between modules does not know of the planted one.
+    sed -n 's/^ *Executable .*[/ ]\([a-z_]*\)\.rs (\(.*\))$/\1 \2/p' "$work/messages" |
+        grep -v -e '^architecture ' > "$work/binaries"
+}
+
+copy() { tar -cf - --exclude=./target --exclude=./.git "$@" | tar -xf - -C "$tree"; }
+export CARGO_TARGET_DIR="$work/target"
+if [ -z "$resumes" ]; then
+    build
 fi
-# `Executable tests/cli.rs (PATH)`, as name and path. What proves the arrows between modules does not know of the planted one.
-sed -n 's/^ *Executable .*[/ ]\([a-z_]*\)\.rs (\(.*\))$/\1 \2/p' "$work/messages" |
-    grep -v -e '^architecture ' -e '^main ' > "$work/binaries"
 
 # ---- without a fault ------------------------------------------------------------------------------------------
 
@@ -104,21 +116,29 @@ tests() {
 }
 failed() { sed -n 's/^test \([^ ]*\) .*\.\.\. FAILED$/\1/p' "$work/output"; }
 
-: > "$work/skipped"
-: > "$work/timed"
-early=
-while read -r name path; do
-    before=$(date +%s)
-    if ! tests 1800 "$name" "$path"; then
-        for test in $(failed); do
-            say "fails without a fault, left out: $name $test"
-            echo "$name $test" >> "$work/skipped"
-        done
-        tests 1800 "$name" "$path" || { say "$name fails without a fault, and not by a test"; exit 1; }
-    fi
-    echo "$(($(date +%s) - before)) $name $path" >> "$work/timed"
-done < "$work/binaries"
-sort -n "$work/timed" > "$work/order"
+# Runs all tests once, for their times, and lists those that fail anyway.
+time_tests() {
+    : > "$work/skipped"
+    : > "$work/timed"
+    early=
+    while read -r name path; do
+        before=$(date +%s)
+        if ! tests 1800 "$name" "$path"; then
+            for test in $(failed); do
+                say "fails without a fault, left out: $name $test"
+                echo "$name $test" >> "$work/skipped"
+            done
+            tests 1800 "$name" "$path" || { say "$name fails without a fault, and not by a test"; exit 1; }
+        fi
+        echo "$(($(date +%s) - before)) $name $path" >> "$work/timed"
+    done < "$work/binaries"
+    sort -n "$work/timed" > "$work/order"
+    : > "$work/result.tsv"
+}
+
+if [ -z "$resumes" ]; then
+    time_tests
+fi
 
 # ---- with each of them ----------------------------------------------------------------------------------------
 
@@ -158,25 +178,21 @@ killer() {
 }
 
 early=yes
-planted=0
-killed=0
-: > "$work/result.tsv"
-: > "$work/survivors"
 while IFS='	' read -r number file line what _ <&4; do
-    by=$(export MUTANT="$number" && killer "$file")
-    planted=$((planted + 1))
-    if [ -n "$by" ]; then
-        killed=$((killed + 1))
-    else
-        echo "$number $file:$line $what" >> "$work/survivors"
+    if grep -q "^$number	" "$work/result.tsv"; then
+        continue
     fi
+    by=$(export MUTANT="$number" && killer "$file")
     printf '%s\t%s:%s\t%s\t%s\n' "$number" "$file" "$line" "$what" "${by:-SURVIVED}" | tee -a "$work/result.tsv"
 done 4< "$work/table.tsv"
 
+planted=$(wc -l < "$work/result.tsv")
+survived=$(grep -c 'SURVIVED$' "$work/result.tsv" || true)
+killed=$((planted - survived))
 echo
-if [ -s "$work/survivors" ]; then
+if [ "$survived" -gt 0 ]; then
     echo "survived:"
-    sed 's/^/    /' "$work/survivors"
+    grep 'SURVIVED$' "$work/result.tsv" | sed 's/^/    /'
 fi
 echo "$planted faults planted (seed $seed), $killed killed, $((100 * killed / planted)) %;" \
     "$(wc -l < "$work/dropped") did not compile, $(wc -l < "$work/skipped") tests were left out"
