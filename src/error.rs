@@ -1,7 +1,11 @@
-//! The one error type. A message states the fact with its numbers; `way_out` says what the user can do.
+//! The one error type. A message states the fact with its numbers; `way_out` says what the user can do. Both carry settings, which
+//! the library shows by their names in Rust and the program as flags (`wording::with_settings`).
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
+
+use crate::wording::in_rust;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -50,7 +54,7 @@ impl Kind {
 }
 
 /// A failure: its kind, the fact with the numbers, and the way out.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone)]
 pub struct Error {
     /// What the failure is about.
     pub kind: Kind,
@@ -58,13 +62,28 @@ pub struct Error {
     pub fact: String,
     /// What the user can do about it; empty where there is nothing to say.
     pub way_out: String,
+    /// What it comes from, if another error is behind it; the fact says it too.
+    pub source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+/// As it is displayed: what `unwrap` and a `main` that fails show.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} error: {self}", self.kind.name())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.fact)?;
+        f.write_str(&in_rust(&self.fact))?;
         if !self.way_out.is_empty() {
-            write!(f, "\n  help: {}", self.way_out)?;
+            write!(f, "\n  help: {}", in_rust(&self.way_out))?;
         }
         Ok(())
     }
@@ -72,7 +91,13 @@ impl fmt::Display for Error {
 
 impl Error {
     fn new(kind: Kind, fact: impl Into<String>, way_out: impl Into<String>) -> Self {
-        Self { kind, fact: fact.into(), way_out: way_out.into() }
+        Self { kind, fact: fact.into(), way_out: way_out.into(), source: None }
+    }
+
+    /// The same with the error that it comes from.
+    #[must_use]
+    pub fn from_error(self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self { source: Some(Arc::new(cause)), ..self }
     }
 
     /// A fault of this program.
@@ -96,12 +121,13 @@ impl Error {
     }
 
     /// The file at `path` could not be written.
-    pub fn output(path: &Path, cause: impl fmt::Display) -> Self {
+    pub fn output(path: &Path, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::new(
             Kind::Output,
             format!("{} could not be written: {cause}", path.display()),
             "What stood there before is untouched. Choose another place with -o, or free the space or permission.",
         )
+        .from_error(cause)
     }
 
     /// No file can stand at `path`.

@@ -2,18 +2,30 @@
 
 use crate::error::{Error, Result};
 
-/// Listens to a run. All methods may be called from several threads.
+/// Listens to a run. All methods may be called from several threads; one that is not written does nothing.
 pub trait Monitor: Sync {
     /// A stage begins. `total` is the number of units it will take, if that is known.
-    fn begin(&self, stage: &str, total: Option<u64>);
+    fn begin(&self, stage: &str, total: Option<u64>) {
+        let _ = (stage, total);
+    }
+
     /// `units` more are done.
-    fn advance(&self, units: u64);
+    fn advance(&self, units: u64) {
+        let _ = units;
+    }
+
     /// Where the stage stands, in a few words.
-    fn say(&self, message: &str);
+    fn say(&self, message: &str) {
+        let _ = message;
+    }
+
     /// The stage is over.
-    fn end(&self);
+    fn end(&self) {}
+
     /// Whether the user wants the run to stop.
-    fn interrupted(&self) -> bool;
+    fn interrupted(&self) -> bool {
+        false
+    }
 
     /// An error if the user wants the run to stop.
     fn check(&self) -> Result<()> {
@@ -25,12 +37,4 @@ pub trait Monitor: Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 
-impl Monitor for Silent {
-    fn begin(&self, _: &str, _: Option<u64>) {}
-    fn advance(&self, _: u64) {}
-    fn say(&self, _: &str) {}
-    fn end(&self) {}
-    fn interrupted(&self) -> bool {
-        false
-    }
-}
+impl Monitor for Silent {}

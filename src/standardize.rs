@@ -1,4 +1,4 @@
-//! Standardisation as a decorator: the solver works in exactly standardised coordinates, the device
+//! The scaling of a problem: the solver works in exactly standardised coordinates, the device
 //! in the coordinates in which its columns were narrowed.
 //!
 //! With exact moments `m, s` of a column and the device's `m^, s^` (from a sample of rows), a model
@@ -17,10 +17,9 @@
 
 use std::sync::Arc;
 
-use crate::error::Result;
 use crate::generative::Moments;
 use crate::matrix::{Pattern, Symmetric};
-use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Probe};
+use crate::objective::{Diagonal, Evaluation};
 
 /// Where one column lies, exactly and on the device.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -148,7 +147,7 @@ impl Coordinates {
 
     /// A direction that the device rounded, back to the solver's coordinates. Exact up to f64 with an
     /// intercept; without one the tie of the intercept to the weights leaves its rounding out.
-    fn back_from_device(&self, device: &[f64]) -> Vec<f64> {
+    pub fn back_from_device(&self, device: &[f64]) -> Vec<f64> {
         Self::by_margin(device, self.columns.len() + 1, |device| self.margin_from_device(device))
     }
 
@@ -198,7 +197,8 @@ impl Coordinates {
         solver
     }
 
-    fn evaluation(&self, device: &Evaluation) -> Evaluation {
+    /// An evaluation of the device in the solver's coordinates.
+    pub fn evaluation(&self, device: &Evaluation) -> Evaluation {
         Evaluation {
             value: device.value,
             gradient: self.gradient(&device.gradient),
@@ -308,72 +308,6 @@ struct Share {
     ratio: f64,
     last: usize,
     pull: f64,
-}
-
-/// An objective in the device's coordinates, seen in the solver's.
-pub struct Standardized<'o> {
-    device: &'o mut dyn Objective,
-    coordinates: Coordinates,
-    margins: usize,
-}
-
-impl<'o> Standardized<'o> {
-    /// Wraps `device`, whose dimension is the number of columns plus one, for each margin.
-    ///
-    /// # Panics
-    /// If the dimensions differ.
-    pub fn new(device: &'o mut dyn Objective, coordinates: Coordinates) -> Self {
-        let size = coordinates.columns.len() + 1;
-        assert!(device.dimension().is_multiple_of(size), "columns of the device and of the scaling");
-        let margins = device.dimension() / size;
-        Self { device, coordinates, margins }
-    }
-}
-
-impl Objective for Standardized<'_> {
-    fn dimension(&self) -> usize {
-        self.margins * self.coordinates.dimension()
-    }
-
-    fn move_to(&mut self, point: &[f64], need: Need) -> Result<Evaluation> {
-        let evaluation = self.device.move_to(&self.coordinates.to_device(point), need)?;
-        Ok(self.coordinates.evaluation(&evaluation))
-    }
-
-    fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {
-        let mut on_device = self.coordinates.to_device(direction);
-        let line = self.device.line(&mut on_device, first_step)?;
-        direction.copy_from_slice(&self.coordinates.back_from_device(&on_device));
-        Ok(Box::new(StandardizedLine { line, coordinates: &self.coordinates }))
-    }
-
-    fn scatter(&mut self) -> Result<Symmetric> {
-        Ok(self.coordinates.hessian(&self.device.scatter()?))
-    }
-
-    fn passes(&self) -> Passes {
-        self.device.passes()
-    }
-}
-
-struct StandardizedLine<'a> {
-    line: Box<dyn Line + 'a>,
-    coordinates: &'a Coordinates,
-}
-
-impl Line for StandardizedLine<'_> {
-    fn first(&self) -> Probe {
-        self.line.first()
-    }
-
-    fn probe(&mut self, steps: &[f64]) -> Result<Vec<Probe>> {
-        self.line.probe(steps)
-    }
-
-    fn accept(self: Box<Self>, step: f64, need: Need) -> Result<Evaluation> {
-        let evaluation = self.line.accept(step, need)?;
-        Ok(self.coordinates.evaluation(&evaluation))
-    }
 }
 
 #[cfg(test)]

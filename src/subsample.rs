@@ -1,4 +1,4 @@
-//! A subsample of the rows, for an approximate Hessian (see [`approximation`](crate::approximation)).
+//! A subsample of the rows, for an approximate Hessian (see [`Curvature`](crate::problem::Curvature)).
 //!
 //! Rows are kept while the file is read, by a hash of their position, so the cut into row groups and the order of
 //! reading change nothing.

@@ -85,6 +85,117 @@ pub fn flag(name: &str, value: &str) -> String {
     format!("{name}{between}{}", shell(value))
 }
 
+/// A setting as a message of the library carries it: whoever shows the message knows how it is made. `⟦l2⟧` is the setting, `⟦l2 1e-3⟧`
+/// says its value, and this one proposes a value for whoever reads it: `⟦label=bought⟧`.
+pub fn proposed(name: &str, value: &str) -> String {
+    format!("⟦{name}={}⟧", value.replace('⟧', "⟧⟧"))
+}
+
+/// The settings that a message may carry.
+const SETTINGS: &[&str] = &[
+    "categorical",
+    "class-weight",
+    "classes",
+    "confidence",
+    "correlation",
+    "device",
+    "features",
+    "gradient-tolerance",
+    "host-memory",
+    "ignore",
+    "imbalance",
+    "inference",
+    "init",
+    "json",
+    "keep",
+    "l2",
+    "label",
+    "limit",
+    "max-iterations",
+    "max-levels",
+    "model",
+    "multinomial",
+    "no-intercept",
+    "nulls",
+    "offset",
+    "positive",
+    "preconditioner",
+    "reference",
+    "refine",
+    "sample",
+    "scratch",
+    "seed",
+    "solver",
+    "split",
+    "tolerance",
+    "valid",
+    "verify",
+    "weight",
+    "weight-kind",
+    "where",
+];
+
+/// A setting of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting<'t> {
+    /// Its name.
+    pub name: &'t str,
+    /// Its value, if the message says it.
+    pub value: Option<String>,
+    /// The value is one that the message proposes.
+    pub is_proposed: bool,
+}
+
+/// The setting at the beginning of `text`, and what comes behind it.
+fn setting_at(text: &str) -> Option<(Setting<'_>, &str)> {
+    let inner = text.strip_prefix('⟦')?;
+    let end = inner.find(|c: char| c != '-' && !c.is_ascii_alphanumeric())?;
+    let (name, rest) = inner.split_at(end);
+    SETTINGS.binary_search(&name).ok()?;
+    let (is_proposed, mut rest) = match rest.strip_prefix([' ', '=']) {
+        Some(value) => (Some(rest.starts_with('=')), value),
+        None if rest.starts_with('⟧') => (None, rest),
+        None => return None,
+    };
+    let mut value = String::new();
+    loop {
+        let (before, behind) = rest.split_once('⟧').filter(|(before, _)| !before.contains('⟦'))?;
+        value.push_str(before);
+        let Some(more) = behind.strip_prefix('⟧') else {
+            let setting = Setting { name, value: is_proposed.map(|_| value), is_proposed: is_proposed == Some(true) };
+            return Some((setting, behind));
+        };
+        value.push('⟧');
+        rest = more;
+    }
+}
+
+/// A message with its settings as `show` shows them.
+pub fn with_settings(message: &str, show: impl Fn(&Setting<'_>) -> String) -> String {
+    let mut shown = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(at) = rest.find('⟦') {
+        shown.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if let Some((setting, behind)) = setting_at(rest) {
+            shown.push_str(&show(&setting));
+            rest = behind;
+        } else {
+            shown.push('⟦');
+            rest = &rest['⟦'.len_utf8()..];
+        }
+    }
+    shown + rest
+}
+
+/// A message as a caller of the library reads it: its settings by their names in Rust.
+pub fn in_rust(message: &str) -> String {
+    with_settings(message, |Setting { name, value, .. }| {
+        let name = name.replace('-', "_");
+        value.as_ref().map_or_else(|| format!("`{name}`"), |value| format!("`{name} = {value}`"))
+    })
+}
+
 /// The name that is most like `name`, if one is like it: in another case, or with blanks at its ends, or with few letters
 /// changed.
 pub fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
@@ -189,5 +300,62 @@ mod tests {
     #[test]
     fn one_is_no_plural() {
         assert_eq!([0, 1, 2].map(|n| counted(n, "row")), ["0 rows", "1 row", "2 rows"]);
+    }
+
+    #[test]
+    fn settings_are_shown_as_whoever_shows_them_knows_them() {
+        assert!(SETTINGS.is_sorted(), "they are looked up by halves");
+        let as_flags = |message: &str| {
+            with_settings(message, |Setting { name, value, is_proposed }| match value {
+                None => format!("--{name}"),
+                Some(value) if *is_proposed => flag(&format!("--{name}"), value),
+                Some(value) => format!("--{name} {value}"),
+            })
+        };
+        let message = format!("Raise ⟦tolerance⟧, add ⟦l2 1e-3⟧ or say {}.", proposed("label", "a ⟧ b"));
+        assert_eq!(as_flags(&message), "Raise --tolerance, add --l2 1e-3 or say --label 'a ⟧ b'.");
+        assert_eq!(in_rust(&message), "Raise `tolerance`, add `l2 = 1e-3` or say `label = a ⟧ b`.");
+        assert_eq!(in_rust("⟦max-levels⟧"), "`max_levels`");
+        // What only looks like one stays: a column may be called so.
+        for text in ["⟦x⟧", "⟦", "⟧", "⟦l2", "⟦l2 1", "⟦⟦", "⟦l2?abc⟧"] {
+            assert_eq!((as_flags(text).as_str(), in_rust(text).as_str()), (text, text));
+        }
+        assert_eq!(as_flags("⟦l2 of ⟦seed⟧"), "⟦l2 of --seed");
+    }
+
+    /// Every setting that the sources name is known, and no message names a flag.
+    #[test]
+    fn messages_carry_settings_that_are_known() {
+        let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let (mut folders, mut found) = (vec![sources.clone()], 0);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("a folder of sources") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.extend((!path.ends_with("src/cli")).then_some(path));
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).expect("a source");
+                let style = path.ends_with("html/style.rs") || path == sources.join("wording.rs");
+                for line in text.lines().map(str::trim_start).filter(|line| !line.starts_with("//") && !style) {
+                    for (at, _) in line.match_indices('⟦') {
+                        let name: String =
+                            line[at + 3..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+                        let is_made = line[at + 3..].starts_with('{');
+                        assert!(is_made || SETTINGS.contains(&name.as_str()), "{}: {line}", path.display());
+                        found += 1;
+                    }
+                    let flags = line.match_indices(" --").chain(line.match_indices("\"--")).map(|(at, _)| &line[at..]);
+                    let is_flag = |rest: &str| {
+                        rest.trim_start_matches([' ', '"']).chars().nth(2).is_some_and(|c| c.is_ascii_lowercase())
+                    };
+                    for rest in flags {
+                        let is_css = line.contains("var(--") || line.contains("--test");
+                        assert!(is_css || !is_flag(rest), "{}: a flag: {line}", path.display());
+                    }
+                }
+            }
+        }
+        assert!(found > 100, "{found} settings");
     }
 }

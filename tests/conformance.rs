@@ -9,7 +9,6 @@ mod oracle;
 use std::path::Path;
 use std::process::ExitCode;
 
-use gpu_logreg::approximation::{Approximated, Approximation};
 use gpu_logreg::backend::cpu::CpuTable;
 use gpu_logreg::backend::gpu::kernels::{Kernel, SOURCES, Sources};
 use gpu_logreg::backend::gpu::{Adapter, FunctionErrors, Gpu};
@@ -20,8 +19,10 @@ use gpu_logreg::data::{Column, Design, Request, Shape, Store, Table, load};
 use gpu_logreg::matrix::Symmetric;
 use gpu_logreg::monitor::Silent;
 use gpu_logreg::objective::{Evaluation, Need, Objective};
+use gpu_logreg::penalty::Penalty;
+use gpu_logreg::problem::{Curvature, Problem};
 use gpu_logreg::solve::Status;
-use gpu_logreg::standardize::{ColumnScale, Coordinates, Standardized};
+use gpu_logreg::standardize::{ColumnScale, Coordinates};
 use gpu_logreg::subsample::Sampling;
 use gpu_logreg::train::{Job, train};
 use harness::{Check, Suite, close};
@@ -725,7 +726,7 @@ fn a_file_matches_the_oracle(subject: &Subject) -> Check {
     let point = [0.5, -0.25, 0.125, -0.2];
     let (weights, intercept) = coordinates.to_original(&point);
     let found =
-        Standardized::new(&mut *backend, coordinates).move_to(&point, Need::Gradient).map_err(|e| e.to_string())?;
+        Problem::of_loss(&mut *backend, coordinates).move_to(&point, Need::Gradient).map_err(|e| e.to_string())?;
     let expected = rows.evaluate(&weights, intercept);
     let n = rows.len() as f64;
     let mut gradient: Vec<f64> = rows
@@ -1012,7 +1013,10 @@ fn weights_go_to_the_kept_rows(subject: &Subject) -> Check {
     let mut kept = Box::new(CpuTable::new(design_of(&kept_rows)).map_err(fail)?);
     fill(&Sampling::new(all.as_store(), &positions, kept.as_store()), &rows);
     let (mut all, mut kept) = (all.finish().map_err(fail)?, kept.finish().map_err(fail)?);
-    let evaluation = Approximated::new(&mut *all, Approximation::Subsample(&mut *kept))
+    let as_it_is = ColumnScale { mean: 0.0, scale: 1.0, device_mean: 0.0, device_scale: 1.0, reach: 1.0 };
+    let coordinates = Coordinates::new(vec![as_it_is; rows.columns.len()], true);
+    let penalty = Penalty::none(coordinates.dimension());
+    let evaluation = Problem::new(&mut *all, coordinates, penalty, Curvature::Subsample(&mut *kept))
         .move_to(&point, Need::Hessian)
         .map_err(fail)?;
     let found = evaluation.hessian.ok_or("no Hessian came")?;

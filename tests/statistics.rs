@@ -165,7 +165,7 @@ fn complete_separation_is_said(device: &Selection) -> Check {
     let model = fit_rows(&iris, |_| {}, device)?;
     status(&model, Status::Separated)?;
     let warnings = model.training.warnings.join("\n");
-    if !warnings.contains("--l2") || !warnings.contains("x3") || model.training.likelihood.is_none() {
+    if !warnings.contains("⟦l2 1e-3⟧") || !warnings.contains("x3") || model.training.likelihood.is_none() {
         return Err(format!("the warnings do not help: {warnings}"));
     }
     if standard_errors(&model).iter().any(|error| !error.is_nan()) {

@@ -3,11 +3,13 @@
 //! A *block* is the unit of summation: each writes its partial sums to a slot of its own, and the
 //! host adds the slots in order. Its size depends on the row count and the number of columns alone,
 //! so it never changes a result. A *chunk* is the unit of storage, whole blocks, as large as the
-//! device takes; cutting the rows into other chunks changes no bit.
+//! device takes; cutting the rows into other chunks changes no bit. A *cell* is a part of the rows whose sums are wanted apart
+//! from those of the others (a fold): rows are stored cell by cell, and a chunk, so a block too, belongs to one of them.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::data::Shape;
+use crate::data::{Design, Shape};
 
 /// Rows that a workgroup handles at once where it reads no features: four for each of its 256 invocations.
 pub const TILE: usize = 1024;
@@ -42,7 +44,7 @@ pub const MAX_BLOCK_ROWS: usize = 16 * TILE;
 const HESSIAN_ROWS_A_COLUMN: usize = 16;
 
 /// The cut of a table into blocks and chunks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// The table.
     pub shape: Shape,
@@ -50,8 +52,12 @@ pub struct Layout {
     pub block_rows: usize,
     /// Rows of a block of the Hessian, a multiple of `block_rows`.
     pub hessian_rows: usize,
-    /// Rows of a chunk, a multiple of `hessian_rows`; the last chunk may hold fewer rows.
+    /// Rows of a chunk, a multiple of `hessian_rows`; the last chunk of a cell may hold fewer rows.
     pub chunk_rows: usize,
+    /// First row of each chunk, and the number of rows.
+    starts: Arc<[usize]>,
+    /// First chunk of each cell, and the number of chunks.
+    cells: Arc<[usize]>,
 }
 
 impl Layout {
@@ -71,22 +77,75 @@ impl Layout {
         let fitting = max_chunk_bytes / 4 / shape.columns.max(shape.margins());
         let most = (MAX_CHUNK_BLOCKS / (hessian_rows / block_rows)).max(1);
         let chunk_blocks = (fitting / hessian_rows).clamp(1, most).min(rows.div_ceil(hessian_rows).max(1));
-        Self { shape, block_rows, hessian_rows, chunk_rows: chunk_blocks * hessian_rows }
+        let layout = Self {
+            shape,
+            block_rows,
+            hessian_rows,
+            chunk_rows: chunk_blocks * hessian_rows,
+            starts: Arc::default(),
+            cells: Arc::default(),
+        };
+        layout.cut(&[rows])
+    }
+
+    /// The same blocks, with chunks that end with the cells of `design`.
+    #[must_use]
+    pub fn in_cells(self, design: &Design) -> Self {
+        let cells = design.cells();
+        // As many chunks as the largest cell takes, and no longer than that: the room of a chunk is the same for all.
+        let largest = cells.iter().copied().max().unwrap_or(0);
+        let chunks = largest.div_ceil(self.chunk_rows).max(1);
+        let chunk_rows = largest.div_ceil(chunks).next_multiple_of(self.hessian_rows);
+        if cells.len() == 1 { self } else { Self { chunk_rows: chunk_rows.max(self.hessian_rows), ..self }.cut(&cells) }
+    }
+
+    /// Cuts cells of so many rows into chunks.
+    fn cut(self, rows: &[usize]) -> Self {
+        let (mut starts, mut cells, mut first) = (vec![0], vec![0], 0);
+        for rows in rows {
+            let end = first + rows;
+            while first < end {
+                first = end.min(first + self.chunk_rows);
+                starts.push(first);
+            }
+            cells.push(starts.len() - 1);
+        }
+        Self { starts: starts.into(), cells: cells.into(), ..self }
     }
 
     /// The number of chunks.
     pub fn chunks(&self) -> usize {
-        self.shape.rows.div_ceil(self.chunk_rows)
+        self.starts.len() - 1
+    }
+
+    /// The number of cells.
+    pub fn cells(&self) -> usize {
+        self.cells.len() - 1
+    }
+
+    /// The cell that `chunk` belongs to.
+    pub fn cell_of(&self, chunk: usize) -> usize {
+        self.cells.partition_point(|&first| first <= chunk) - 1
+    }
+
+    /// The first row of `chunk`.
+    pub fn first_of(&self, chunk: usize) -> usize {
+        self.starts[chunk]
     }
 
     /// The number of rows in `chunk`.
     pub fn rows_of(&self, chunk: usize) -> usize {
-        self.chunk_rows.min(self.shape.rows - chunk * self.chunk_rows)
+        self.starts[chunk + 1] - self.starts[chunk]
     }
 
     /// The number of blocks in `chunk`.
     pub fn blocks_of(&self, chunk: usize) -> usize {
         self.rows_of(chunk).div_ceil(self.block_rows)
+    }
+
+    /// Blocks before the first one of `chunk`.
+    pub fn blocks_before(&self, chunk: usize) -> usize {
+        (0..chunk).map(|before| self.blocks_of(before)).sum()
     }
 
     /// The number of Hessian blocks in `chunk`.
@@ -96,16 +155,17 @@ impl Layout {
 
     /// The rows of the table `first..first + count`, as pieces `(chunk, rows within the chunk)`.
     pub fn pieces(&self, first: usize, count: usize) -> impl Iterator<Item = (usize, Range<usize>)> + use<> {
-        let chunk_rows = self.chunk_rows;
+        let starts = Arc::clone(&self.starts);
         let end = first + count;
         let mut row = first;
+        let mut chunk = starts.partition_point(|&start| start <= first).max(1) - 1;
         std::iter::from_fn(move || {
             (row < end).then(|| {
-                let chunk = row / chunk_rows;
-                let start = row % chunk_rows;
-                let stop = chunk_rows.min(start + end - row);
-                row += stop - start;
-                (chunk, start..stop)
+                let start = starts[chunk];
+                let stop = end.min(starts[chunk + 1]);
+                let piece = (chunk, row - start..stop - start);
+                (row, chunk) = (stop, chunk + 1);
+                piece
             })
         })
     }
@@ -227,5 +287,32 @@ mod tests {
         let pieces: Vec<_> = layout.pieces(2_000, 5_000).collect();
         assert_eq!(pieces, [(0, 2_000..2_048), (1, 0..2_048), (2, 0..2_048), (3, 0..856)]);
         assert_eq!(layout.pieces(5, 0).count(), 0);
+    }
+
+    /// Cells are whole chunks, blocks are as large as without them, and little room is left over.
+    #[test]
+    fn chunks_end_with_their_cells() {
+        let shape = Shape::plain(10_000, 7);
+        for bytes in [1 << 14, 1 << 16, 1 << 30] {
+            for cells in [vec![10_000], vec![3_000, 4_000, 3_000], vec![1, 9_998, 1], vec![5_000, 0, 5_000]] {
+                let whole = Layout::new(shape, bytes);
+                let layout = whole.clone().in_cells(&Design::from(shape).with_cells(&cells));
+                assert_eq!((layout.block_rows, layout.hessian_rows), (whole.block_rows, whole.hessian_rows));
+                assert!(layout.chunk_rows <= whole.chunk_rows && layout.chunk_rows.is_multiple_of(layout.hessian_rows));
+                assert_eq!(layout.cells(), cells.len());
+                let mut of_cells = vec![0; cells.len()];
+                (0..layout.chunks()).for_each(|chunk| of_cells[layout.cell_of(chunk)] += layout.rows_of(chunk));
+                assert_eq!(of_cells, cells);
+                let mut rows = 0;
+                for (chunk, within) in layout.pieces(0, 10_000) {
+                    assert_eq!((layout.first_of(chunk), within), (rows, 0..layout.rows_of(chunk)));
+                    rows += layout.rows_of(chunk);
+                }
+                assert_eq!(rows, 10_000);
+                let largest = cells.iter().max().expect("cells");
+                let chunks = largest.div_ceil(layout.chunk_rows);
+                assert!(chunks * layout.chunk_rows < largest + chunks * layout.hessian_rows, "{layout:?}");
+            }
+        }
     }
 }

@@ -3,18 +3,24 @@
 
 pub mod cpu;
 pub mod exact;
+#[cfg(feature = "gpu")]
+pub mod gpu;
+#[cfg(not(feature = "gpu"))]
+#[path = "no_gpu.rs"]
 pub mod gpu;
 pub mod layout;
 pub mod storage;
+pub mod work;
 
 use std::sync::Arc;
 
 use crate::backend::storage::{Limits, Placement};
+use crate::backend::work::{CellSums, Work};
 use crate::data::{Column, Design, Shape, Store};
 use crate::error::{Error, Result};
 use crate::generative::Moments;
 use crate::matrix::FewRows;
-use crate::objective::{Need, Objective};
+use crate::objective::{Evaluation, Need, Objective};
 
 /// A table on its way to a device: columns are written to it, then it becomes an objective.
 pub trait Loading {
@@ -42,6 +48,22 @@ pub trait Backend: Objective {
     /// Where the rows of each class lie, by their weights: one pass over the features, whatever the point.
     fn moments(&mut self) -> Result<Moments>;
 
+    /// Margins of a row, M.
+    fn margins(&self) -> usize;
+
+    /// The sums of the row weights of each cell, as [`Backend::weight`] is that of all.
+    fn cell_weights(&mut self) -> Result<Vec<f64>> {
+        Ok(vec![self.weight()])
+    }
+
+    /// Evaluates several points, each on the rows of the cells that it takes: its sums over each of them,
+    /// `[work][cells that it takes]`. In one pass over the features where the engine has such a pass: then
+    /// [`MARGINS_OF_A_PASS`](work::MARGINS_OF_A_PASS) margins count as one, and the objective stays where it stands. An engine
+    /// that has none goes from point to point, ends at the last one, and keeps all rows in one cell.
+    fn run(&mut self, work: &[Work<'_>]) -> Result<Vec<Vec<CellSums>>> {
+        work.iter().map(|work| one_by_one(self, work)).collect()
+    }
+
     /// An error of the device unless it still holds what was sent to it. No pass over the data: it is not counted.
     fn check(&mut self) -> Result<()> {
         Ok(())
@@ -54,6 +76,33 @@ pub trait Backend: Objective {
 
     /// What each row holds where the objective stands now; for diagnosis and tests.
     fn row_terms(&mut self) -> Result<RowTerms>;
+}
+
+/// The places of the parameters `columns` of each margin among all `parameters`.
+fn in_all_margins(columns: &[usize], parameters: usize, margins: usize) -> Vec<usize> {
+    let of_margin = parameters / margins;
+    (0..margins).flat_map(|margin| columns.iter().map(move |column| margin * of_margin + column)).collect()
+}
+
+/// The sums of a point by an evaluation of its own, of a table with one cell.
+fn one_by_one<B: Backend + ?Sized>(engine: &mut B, work: &Work<'_>) -> Result<Vec<CellSums>> {
+    if !work.takes(0) {
+        return Ok(Vec::new());
+    }
+    let need = if work.takes_hessian { Need::Hessian } else { Need::Gradient };
+    let Evaluation { value, mut gradient, hessian, .. } = engine.move_to(work.point, need)?;
+    let weight = engine.weight();
+    for g in &mut gradient {
+        *g *= weight;
+    }
+    let hessian = hessian.map(|mut hessian| {
+        hessian.scale(weight);
+        match work.columns {
+            None => hessian,
+            Some(columns) => hessian.restricted(&in_all_margins(columns, hessian.size(), engine.margins())),
+        }
+    });
+    Ok(vec![CellSums { cell: 0, loss: weight * value, gradient, hessian }])
 }
 
 /// Rows as they are, in the device's coordinates.
@@ -244,10 +293,16 @@ impl Device {
 }
 
 fn no_adapter() -> Error {
+    if cfg!(not(feature = "gpu")) {
+        return Error::device(
+            "this program was built without the part that runs on graphics cards",
+            "Build it with the feature `gpu`. Or run on the CPU with ⟦device cpu⟧: the same answer.",
+        );
+    }
     Error::device(
         "no GPU adapter was found (Vulkan, Metal or DirectX 12)",
         "Install the driver of your graphics card; on Debian or Ubuntu the package mesa-vulkan-drivers also brings a \
-         software adapter. Or run on the CPU with --device cpu: the same answer.",
+         software adapter. Or run on the CPU with ⟦device cpu⟧: the same answer.",
     )
 }
 
@@ -304,7 +359,7 @@ pub fn logistic_bias(mut table: Box<dyn Loading>) -> Result<f64> {
     }
     Err(Error::device(
         format!("probabilities on the device are off by {bias:.1e} standard errors of a row on average"),
-        "Update the driver, choose another adapter or use --device cpu.",
+        "Update the driver, choose another adapter or use ⟦device cpu⟧.",
     ))
 }
 
@@ -338,7 +393,7 @@ pub fn self_test(reserve: impl FnOnce(Shape) -> Result<Box<dyn Loading>>) -> Res
         if error.is_nan() || error > 1e-6 {
             return Err(Error::device(
                 format!("sum {index} of a known pass is {found}, not {expected}"),
-                "Update the driver, choose another adapter or use --device cpu.",
+                "Update the driver, choose another adapter or use ⟦device cpu⟧.",
             ));
         }
     }

@@ -6,17 +6,17 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::backend::Selection;
-use crate::backend::storage::human;
-use crate::bench::{Figures, Source, bench};
 use crate::cli::limits::{LimitFlags, size};
 use crate::cli::progress::Progress;
 use crate::cli::{Global, print};
-use crate::data::synth::{Recipe, write};
-use crate::data::{Request, Shape, Table};
-use crate::error::{Error, Result};
-use crate::train::Job;
-use crate::wording::counted;
+use gpu_logreg::backend::Selection;
+use gpu_logreg::backend::storage::human;
+use gpu_logreg::bench::{Figures, Source, bench};
+use gpu_logreg::data::synth::{Recipe, write};
+use gpu_logreg::data::{Request, Shape, Table};
+use gpu_logreg::error::{Error, Result};
+use gpu_logreg::train::Job;
+use gpu_logreg::wording::counted;
 
 #[derive(Args)]
 pub(super) struct Bench {
@@ -85,7 +85,7 @@ pub(super) fn run(arguments: &Bench, global: &Global) -> Result<ExitCode> {
     let mut names = arguments.compare.clone();
     if names.is_empty() {
         names.push("cpu".into());
-        if crate::backend::gpu::adapters().iter().any(crate::backend::gpu::Adapter::is_hardware) {
+        if gpu_logreg::backend::gpu::adapters().iter().any(gpu_logreg::backend::gpu::Adapter::is_hardware) {
             names.push("gpu".into());
         }
     }

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use crate::backend::gpu::{Adapter, Gpu, Survey, adapters};
-use crate::backend::storage::Limits;
-use crate::backend::{Loading, self_test};
 use crate::cli::{Global, print};
-use crate::error::{Error, Result};
+use gpu_logreg::backend::gpu::{Adapter, Gpu, Survey, adapters};
+use gpu_logreg::backend::storage::Limits;
+use gpu_logreg::backend::{Loading, self_test};
+use gpu_logreg::error::{Error, Result};
 
 #[derive(Args)]
 pub(super) struct Devices {
@@ -120,6 +120,8 @@ pub(super) fn run(arguments: &Devices, global: &Global) -> Result<ExitCode> {
         adapters().iter().enumerate().map(|(index, adapter)| Entry::new(index, adapter, arguments.test)).collect();
     if global.json {
         print(&format!("{:#}\n", serde_json::json!({ "devices": entries })))?;
+    } else if cfg!(not(feature = "gpu")) {
+        print("this program was built without the part that runs on graphics cards; --device auto runs on the CPU\n")?;
     } else if entries.is_empty() {
         print(
             "no GPU adapter was found (Vulkan, Metal or DirectX 12); --device auto runs on the CPU\n  \

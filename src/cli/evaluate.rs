@@ -7,14 +7,14 @@ use clap::Args;
 
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
-use crate::cli::{Global, RANKING_BYTES, check_distinct, check_outputs, check_threshold, print, quality};
-use crate::error::Result;
-use crate::metrics::{Accumulator, Decision, Limit};
-use crate::model::file::{self, Pending};
-use crate::report;
-use crate::report::html::{Page, RowsFrom};
-use crate::score::{Evaluation, decision, evaluate, open};
-use crate::wording::{counted, flag, plain};
+use crate::cli::{Global, check_distinct, check_outputs, check_threshold, print, print_text, quality, with_flags};
+use gpu_logreg::error::Result;
+use gpu_logreg::metrics::{Accumulator, Decision, Limit};
+use gpu_logreg::model::file::{self, Pending};
+use gpu_logreg::report;
+use gpu_logreg::report::html::{Page, RowsFrom};
+use gpu_logreg::score::{Evaluation, decision, evaluate, open};
+use gpu_logreg::wording::{counted, flag, plain};
 
 #[derive(Args)]
 pub(super) struct Evaluate {
@@ -57,12 +57,12 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
     let table = rows.select(&table, &monitor)?.training;
     let label = arguments.label.as_deref().unwrap_or(&model.label.column);
     let weight = arguments.weight.as_deref();
-    let accumulator = Accumulator::new(decision(&model, by_threshold), Limit::new(RANKING_BYTES))?;
+    let accumulator = Accumulator::new(decision(&model, by_threshold), Limit::default())?;
     let found = evaluate(&model, &table, label, weight, accumulator, page.is_some(), &monitor)?;
     let Evaluation { metrics, counts, .. } = &found;
     if let Some(page) = page {
         let quality = quality(&found, RowsFrom::Evaluated(table.name()), weight);
-        let page_of = Page { model: &model, quality, steps: &[], starts_empty: true };
+        let page_of = Page { model: &model, quality, steps: &[], starts_empty: true, show: &with_flags };
         page.finish(page_of.to_html().as_bytes())?;
     }
     let left_out = counts.without;
@@ -94,7 +94,7 @@ pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
         }
         print(&format!("{document:#}\n"))?;
     } else {
-        print(&report::metrics(metrics, &model.label, weight))?;
+        print_text(&report::metrics(metrics, &model.label, weight))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
-use crate::backend::storage::RecordLayout;
-use crate::cli::{Global, print};
-use crate::data::inspect::{Inspection, inspect};
-use crate::data::{Shape, head, is_json_lines, neither};
-use crate::error::{Error, Result};
-use crate::model::Model;
-use crate::model::file::read;
-use crate::report::inspect::{Room, model, parquet};
+use crate::cli::{Global, print, with_flags};
+use gpu_logreg::backend::storage::RecordLayout;
+use gpu_logreg::data::inspect::{Inspection, inspect};
+use gpu_logreg::data::{Shape, head, is_json_lines, neither};
+use gpu_logreg::error::{Error, Result};
+use gpu_logreg::model::Model;
+use gpu_logreg::model::file::read;
+use gpu_logreg::report::inspect::{Room, model, parquet};
 
 #[derive(Args)]
 pub(super) struct Inspect {
@@ -36,7 +36,10 @@ pub(super) fn run(arguments: &Inspect, global: &Global) -> Result<ExitCode> {
     let path = &arguments.file;
     let head = head(path)?;
     let text = if head.starts_with(b"PAR1") {
-        let found = inspect(path)?;
+        let mut found = inspect(path)?;
+        for obstacle in found.columns.iter_mut().filter_map(|column| column.obstacle.as_mut()) {
+            *obstacle = with_flags(obstacle);
+        }
         let features = found.columns.iter().filter(|column| column.feature).count();
         let bytes = |state_bytes| RecordLayout::new(Shape::plain(found.rows, features), state_bytes).bytes() as u64;
         let room = Room { features, gpu_bytes: bytes(4), cpu_bytes: bytes(8) };

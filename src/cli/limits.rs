@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::backend::storage::Limits;
-use crate::error::{Error, Result};
+use gpu_logreg::backend::storage::Limits;
+use gpu_logreg::error::{Error, Result};
 
 #[derive(Args)]
 #[command(next_help_heading = "Memory")]

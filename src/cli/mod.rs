@@ -18,12 +18,12 @@ use std::process::ExitCode;
 
 use clap::{Args, ColorChoice, Parser, Subcommand};
 
-use crate::data::Table;
-use crate::error::{Error, Kind, Result};
-use crate::model::Model;
-use crate::report::html::{Quality, RowsFrom};
-use crate::score::Evaluation;
-use crate::wording::{counted, plain};
+use gpu_logreg::data::Table;
+use gpu_logreg::error::{Error, Kind, Result};
+use gpu_logreg::model::Model;
+use gpu_logreg::report::html::{Quality, RowsFrom};
+use gpu_logreg::score::Evaluation;
+use gpu_logreg::wording::{Setting, counted, flag, plain, with_settings};
 
 #[derive(Parser)]
 #[command(name = "gpu-logreg", version, about, long_about = None, max_term_width = 100)]
@@ -84,7 +84,7 @@ const MAX_THREADS: usize = 1024;
 const NOT_CONVERGED: u8 = 4;
 
 /// Runs the program with the arguments of the process.
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
@@ -140,20 +140,30 @@ fn refuse(error: &clap::Error) -> ExitCode {
     if error.use_stderr() { ExitCode::from(Kind::Usage.exit_code()) } else { ExitCode::SUCCESS }
 }
 
+/// A message with its settings as flags.
+fn with_flags(message: &str) -> String {
+    with_settings(message, |Setting { name, value, is_proposed }| match value {
+        None => format!("--{name}"),
+        Some(value) if *is_proposed => flag(&format!("--{name}"), value),
+        Some(value) => format!("--{name} {value}"),
+    })
+}
+
 /// Prints an error: to stderr, or as JSON to stdout.
 fn report(error: &Error, json: bool, color: ColorChoice) {
     if json {
         let document = serde_json::json!({ "error": {
             "kind": error.kind.name(),
-            "message": error.fact,
-            "help": error.way_out,
+            "message": with_flags(&error.fact),
+            "help": with_flags(&error.way_out),
             "exit_code": error.kind.exit_code(),
         }});
         if print(&format!("{document:#}\n")).is_ok() {
             return;
         }
     }
-    tell(&format!("{} {error}", tag("error:", "31", color)));
+    let help = if error.way_out.is_empty() { String::new() } else { format!("\n  help: {}", error.way_out) };
+    tell(&format!("{} {}", tag("error:", "31", color), with_flags(&format!("{}{help}", error.fact))));
 }
 
 /// A tag in bold and the colour with this ANSI code, where colour is wanted.
@@ -171,12 +181,12 @@ fn tag(text: &str, code: &str, color: ColorChoice) -> String {
 impl Global {
     fn note(&self, text: &str) {
         if !self.quiet {
-            tell(&format!("{} {text}", tag("note:", "36", self.color)));
+            tell(&format!("{} {}", tag("note:", "36", self.color), with_flags(text)));
         }
     }
 
     fn warn(&self, text: &str) {
-        tell(&format!("{} {text}", tag("warning:", "33", self.color)));
+        tell(&format!("{} {}", tag("warning:", "33", self.color), with_flags(text)));
     }
 
     /// With `--verbose`, a note on each file.
@@ -247,8 +257,10 @@ fn quality<'e>(found: &'e Evaluation, rows: RowsFrom, weight: Option<&'e str>) -
     Some(Quality { metrics, profile: profile.as_ref()?, rows, weight, left_out, warnings })
 }
 
-/// Memory for the scores that AUC and average precision sort: 128 million rows. Beyond it they have an error bound.
-const RANKING_BYTES: usize = 1 << 30;
+/// Prints a text of the library to stdout, its settings as flags.
+fn print_text(text: &str) -> Result<()> {
+    print(&with_flags(text))
+}
 
 /// Prints a result to stdout. A reader that left early (`| head`) is no error.
 fn print(text: &str) -> Result<()> {

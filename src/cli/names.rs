@@ -1,7 +1,7 @@
 //! Lists on the command line: entries separated by commas, without the blanks around them; what has a comma or outer blanks
 //! of its own stands in double quotes, and a quote within is doubled, as in CSV (RFC 4180).
 
-use crate::error::{Error, Result};
+use gpu_logreg::error::{Error, Result};
 
 /// An entry of a list.
 #[derive(Debug, PartialEq)]
@@ -80,7 +80,7 @@ fn quoted_entry<'l>(flag: &str, list: &str, mut rest: &'l str) -> Result<(Entry,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wording::entry;
+    use gpu_logreg::wording::entry;
 
     #[test]
     fn names_with_commas_and_blanks_stand_in_quotes() {

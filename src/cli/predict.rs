@@ -11,11 +11,11 @@ use crate::cli::names::names;
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
 use crate::cli::{Global, check_distinct, check_outputs, check_threshold};
-use crate::data::{Form, Predictions};
-use crate::error::{Error, Result};
-use crate::model::file::{self, Pending};
-use crate::score::{Output, inputs, open, predict};
-use crate::wording::counted;
+use gpu_logreg::data::{Form, Predictions};
+use gpu_logreg::error::{Error, Result};
+use gpu_logreg::model::file::{self, Pending};
+use gpu_logreg::score::{Output, inputs, open, predict};
+use gpu_logreg::wording::counted;
 
 #[derive(Args)]
 pub(super) struct Predict {

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::Global;
-use crate::error::{Error, Result};
-use crate::model::file::abandon;
-use crate::monitor::Monitor;
+use gpu_logreg::error::{Error, Result};
+use gpu_logreg::model::file::abandon;
+use gpu_logreg::monitor::Monitor;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 

@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use crate::data::{Predicate, Rows};
-use crate::error::{Error, Result};
+use gpu_logreg::data::{Predicate, Rows};
+use gpu_logreg::error::{Error, Result};
 
 #[derive(Args)]
 #[command(next_help_heading = "Rows")]

@@ -8,10 +8,10 @@ use clap::Args;
 
 use crate::cli::progress::Progress;
 use crate::cli::{Global, check_distinct, print};
-use crate::data::synth::{Recipe, write};
-use crate::error::Result;
-use crate::model::file::Pending;
-use crate::wording::counted;
+use gpu_logreg::data::synth::{Recipe, write};
+use gpu_logreg::error::Result;
+use gpu_logreg::model::file::Pending;
+use gpu_logreg::wording::counted;
 
 #[derive(Args)]
 pub(super) struct Synth {

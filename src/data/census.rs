@@ -97,7 +97,7 @@ impl Census {
         if complete.rows == 0 {
             return Err(Error::data(
                 format!("every one of {} rows has missing values: {}", table.rows, listed(&list)),
-                "Leave the columns out that are mostly missing (--ignore), or fill them: --nulls mean or indicator.",
+                "Leave the columns out that are mostly missing (⟦ignore⟧), or fill them: ⟦nulls⟧ mean or indicator.",
             ));
         }
         Ok((complete, listed(&list)))

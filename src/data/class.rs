@@ -86,7 +86,7 @@ pub(super) fn for_each_class(array: &ArrayRef, kind: Kind, mut each: impl FnMut(
 }
 
 /// The class that a flag means by `text`.
-pub(super) fn parse_class(flag: &str, text: &str, field: &Field) -> Result<Class> {
+pub(super) fn parse_class(setting: &str, text: &str, field: &Field) -> Result<Class> {
     let class = match field.kind {
         Kind::Text => Some(Class::Text(text.to_owned())),
         Kind::Boolean => match text.to_lowercase().as_str() {
@@ -99,7 +99,7 @@ pub(super) fn parse_class(flag: &str, text: &str, field: &Field) -> Result<Class
     class.ok_or_else(|| {
         Error::usage(
             format!(
-                "{flag} {text} cannot be a value of `{}`, which is of type {}",
+                "{setting} {text} cannot be a value of `{}`, which is of type {}",
                 plain(&field.name),
                 plain(&field.data_type)
             ),

@@ -17,6 +17,8 @@ pub struct Design {
     pub shape: Shape,
     /// Levels of each category beside its reference, each at least 1.
     levels: Arc<[usize]>,
+    /// Rows of each cell, if there are several.
+    cells: Arc<[usize]>,
 }
 
 /// A category of a [`Design`].
@@ -30,7 +32,7 @@ pub struct Category {
 
 impl From<Shape> for Design {
     fn from(shape: Shape) -> Self {
-        Self { shape, levels: Arc::new([]) }
+        Self { shape, levels: Arc::new([]), cells: Arc::new([]) }
     }
 }
 
@@ -39,7 +41,23 @@ impl Design {
     #[must_use]
     pub fn with_categories(shape: Shape, levels: &[usize]) -> Self {
         let (columns, features) = (shape.columns + levels.len(), shape.features + levels.iter().sum::<usize>());
-        Self { shape: Shape { columns, features, ..shape }, levels: levels.into() }
+        Self { levels: levels.into(), ..Self::from(Shape { columns, features, ..shape }) }
+    }
+
+    /// The same with rows in cells, of so many each: a part of the rows whose sums are wanted apart, as of a fold. The rows of
+    /// a cell lie together, one cell after the other.
+    ///
+    /// # Panics
+    /// If they are not all rows.
+    #[must_use]
+    pub fn with_cells(self, rows: &[usize]) -> Self {
+        assert_eq!(rows.iter().sum::<usize>(), self.shape.rows, "rows of the cells and of the table");
+        Self { cells: rows.into(), ..self }
+    }
+
+    /// Rows of each cell; one of all rows if nobody asked for several.
+    pub fn cells(&self) -> Vec<usize> {
+        if self.cells.is_empty() { vec![self.shape.rows] } else { self.cells.to_vec() }
     }
 
     /// Columns that are features as they are.

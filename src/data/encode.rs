@@ -197,7 +197,7 @@ impl Encoder {
                 if !std::mem::replace(&mut is_kept[column], true) {
                     kept.push(column);
                 } else if table.fields[column].name == *name {
-                    return Err(Error::usage(format!("--keep names `{}` twice", plain(name)), "Name it once."));
+                    return Err(Error::usage(format!("⟦keep⟧ names `{}` twice", plain(name)), "Name it once."));
                 }
             }
         }
@@ -220,7 +220,7 @@ impl Encoder {
             let Field { name, data_type, .. } = &table.fields[column];
             let why =
                 if label == Some(column) { "it is the label".into() } else { format!("it is of type {data_type}") };
-            return Err(Error::data(format!("--weight {name}: {why}"), "Name a column of numbers."));
+            return Err(Error::data(format!("⟦weight {name}⟧: {why}"), "Name a column of numbers."));
         }
         let label = label.zip(classes).map(|(column, classes)| {
             let kind = table.fields[column].kind;

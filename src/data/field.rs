@@ -96,7 +96,7 @@ impl Field {
         let Some(conflict) = &self.conflict else { return Ok(()) };
         Err(Error::data(
             conflict.clone(),
-            "Write the files alike, or leave the column out with --ignore: columns that nobody uses may differ.",
+            "Write the files alike, or leave the column out with ⟦ignore⟧: columns that nobody uses may differ.",
         ))
     }
 
@@ -139,7 +139,7 @@ impl Field {
                     lists.value_length(row),
                     row_name(row)
                 ),
-                "Only lists of one length are features; leave the column out with --ignore, or make them equal upstream.",
+                "Only lists of one length are features; leave the column out with ⟦ignore⟧, or make them equal upstream.",
             ));
         }
         // As a rule there is a list in each row, one behind the other.

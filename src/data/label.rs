@@ -15,7 +15,7 @@ use super::table::Table;
 use super::{Column, Store};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
-use crate::wording::{counted, flag, lines, listed, nearest, plain, shell, visible};
+use crate::wording::{counted, lines, listed, nearest, plain, proposed, shell, visible};
 
 /// The label of a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -152,9 +152,9 @@ impl LabelPlan {
             let found = candidates(table, monitor)?;
             let example = found.first().and_then(|(field, values)| command(table, field, values));
             let way_out =
-                example.map_or_else(|| "Name it with --label COL.".into(), |command| format!("For example: {command}"));
+                example.map_or_else(|| "Name it with ⟦label COL⟧.".into(), |command| format!("For example: {command}"));
             return Err(Error::usage(
-                format!("which column is the label? --label is missing; {}", describe(&found)),
+                format!("which column is the label? ⟦label⟧ is missing; {}", describe(&found)),
                 way_out,
             ));
         };
@@ -172,14 +172,14 @@ impl LabelPlan {
         }
         if multinomial && positive.is_some() {
             return Err(Error::usage(
-                "--multinomial and --positive exclude each other",
+                "⟦multinomial⟧ and ⟦positive⟧ exclude each other",
                 format!(
                     "A softmax has no positive class; {}VALUE names the one that others are compared with.",
-                    flag("--reference", &format!("{name}="))
+                    proposed("reference", &format!("{name}="))
                 ),
             ));
         }
-        let positive = positive.map(|text| parse_class("--positive", text, field)).transpose()?;
+        let positive = positive.map(|text| parse_class("⟦positive⟧", text, field)).transpose()?;
         Ok(Self { column, positive, multinomial, found: None })
     }
 
@@ -201,8 +201,8 @@ impl LabelPlan {
         }
         if !references.is_empty() && !self.is_softmax() {
             return Err(Error::usage(
-                format!("--reference {}: the label of a model of two classes has no reference", plain(&field.name)),
-                "Say with --positive which class is the positive one.",
+                format!("⟦reference {}⟧: the label of a model of two classes has no reference", plain(&field.name)),
+                "Say with ⟦positive⟧ which class is the positive one.",
             ));
         }
         Ok(())
@@ -265,7 +265,7 @@ impl LabelPlan {
         let label = if self.is_softmax() {
             if let Some(positive) = &self.positive {
                 return Err(Error::usage(
-                    format!("--positive {positive}: the label `{}` has {} classes", plain(&field.name), classes.len()),
+                    format!("⟦positive {positive}⟧: the label `{}` has {} classes", plain(&field.name), classes.len()),
                     "Leave it out for a softmax over all of them, or make a column of two values upstream (this class \
                      against the rest).",
                 ));
@@ -360,8 +360,8 @@ impl LabelPlan {
                 let at_least = if values.others > 0 { "more than " } else { "" };
                 (
                     format!("the label `{name}` has {at_least}{} values: {}", values.counts.len(), values.list()),
-                    "If they are classes, say --multinomial for a softmax over them. If it should have two, correct the \
-                     others upstream, or leave their rows out with --where.",
+                    "If they are classes, say ⟦multinomial⟧ for a softmax over them. If it should have two, correct the \
+                     others upstream, or leave their rows out with ⟦where⟧.",
                 )
             };
             return Err(Error::data(fact, way_out));
@@ -385,7 +385,7 @@ impl LabelPlan {
                 let near = [a, b].into_iter().find(|class| near.is_some_and(|near| near == class.to_string()));
                 Err(Error::data(
                     format!(
-                        "--positive {} is no value of the label `{name}`, which has {}",
+                        "⟦positive {}⟧ is no value of the label `{name}`, which has {}",
                         plain(&visible(&wanted)),
                         values.list()
                     ),
@@ -442,9 +442,9 @@ fn candidates<'t>(table: &'t Table, monitor: &dyn Monitor) -> Result<Vec<(&'t Fi
     Ok(found)
 }
 
-/// The flag that names a class as the positive one.
+/// The setting that names a class as the positive one.
 fn positive(class: &Class) -> String {
-    flag("--positive", &class.to_string())
+    proposed("positive", &class.to_string())
 }
 
 /// The command that trains on a column of two values, of rows that come from a file.
@@ -452,7 +452,7 @@ fn command(table: &Table, field: &Field, values: &Values) -> Option<String> {
     let path = table.files().first()?.path.display().to_string();
     // A name that begins as a flag does.
     let path = if path.starts_with('-') { format!("./{path}") } else { path };
-    let mut command = format!("gpu-logreg train {} {}", shell(&path), flag("--label", &field.name));
+    let mut command = format!("gpu-logreg train {} {}", shell(&path), proposed("label", &field.name));
     let mut classes: Vec<&Class> = values.counts.iter().map(|(class, _)| class).collect();
     classes.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
     if let [a, b] = classes.as_slice()

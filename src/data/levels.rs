@@ -19,7 +19,7 @@ use super::scan::{Batch, by_partition};
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
-use crate::wording::{counted, flag, listed, nearest, plain, visible};
+use crate::wording::{counted, listed, nearest, plain, proposed, visible};
 
 /// Most levels that codes have room for.
 pub const MOST_LEVELS: usize = 65_000;
@@ -164,7 +164,7 @@ impl Search<'_> {
                             counted(most as u64, "level")
                         ),
                         format!(
-                            "Group them upstream, leave the column out with --ignore, or raise --max-levels (up to \
+                            "Group them upstream, leave the column out with ⟦ignore⟧, or raise ⟦max-levels⟧ (up to \
                              {MOST_LEVELS})."
                         ),
                     ));
@@ -180,12 +180,12 @@ impl Search<'_> {
             if !usable.iter().any(|category| table.fields[category.column].name == *name) {
                 if table.find(name)?.is_none() {
                     return Err(
-                        table.no_column(format!("--reference {}: there is no such column", plain(name)), &[name])
+                        table.no_column(format!("⟦reference {}⟧: there is no such column", plain(name)), &[name])
                     );
                 }
                 return Err(Error::data(
-                    format!("--reference {}: that column is no category of this model", plain(name)),
-                    "Name a column of text among the features, or one that --categorical names.",
+                    format!("⟦reference {}⟧: that column is no category of this model", plain(name)),
+                    "Name a column of text among the features, or one that ⟦categorical⟧ names.",
                 ));
             }
         }
@@ -342,7 +342,7 @@ impl Search<'_> {
                 counted(missing, "row"),
                 table.row_names(&first_missing(found))
             ),
-            "A category has no mean that could stand in. Say --nulls drop-row to leave those rows out, or --nulls \
+            "A category has no mean that could stand in. Say ⟦nulls drop-row⟧ to leave those rows out, or ⟦nulls⟧ \
              indicator to give them a level of their own.",
         ))
     }
@@ -355,18 +355,18 @@ impl Search<'_> {
         let place = if of_missing.is_some() || *wanted == level_name(&None) && field.kind != Kind::Text {
             of_missing
         } else {
-            let class = parse_class("--reference", wanted, field)?;
+            let class = parse_class("⟦reference⟧", wanted, field)?;
             levels.iter().position(|level| level.as_ref() == Some(&class))
         };
         let Some(place) = place else {
             let names: Vec<String> = levels.iter().map(level_name).collect();
             let near = nearest(wanted, names.iter().map(String::as_str));
             let question = near.map_or_else(String::new, |near| {
-                format!("Did you mean {}? ", flag("--reference", &format!("{}={near}", field.name)))
+                format!("Did you mean {}? ", proposed("reference", &format!("{}={near}", field.name)))
             });
             let shown: Vec<String> = names.iter().map(|name| visible(name)).collect();
             return Err(Error::data(
-                format!("--reference {}={}: the column has no such level", plain(&field.name), plain(wanted)),
+                format!("⟦reference {}={}⟧: the column has no such level", plain(&field.name), plain(wanted)),
                 format!("{question}Its levels are: {}", listed(&shown)),
             ));
         };
@@ -460,7 +460,7 @@ pub(super) fn missing(table: &Table, field: &Field, rows: u64, first: &[usize]) 
             counted(rows, "row"),
             table.row_names(first)
         ),
-        "Leave those rows out with --nulls drop-row; a row without its label teaches nothing.",
+        "Leave those rows out with ⟦nulls drop-row⟧; a row without its label teaches nothing.",
     )
 }
 

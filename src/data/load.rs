@@ -189,7 +189,7 @@ fn check_names(features: &[Feature]) -> Result<()> {
     let Some(name) = names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]) else { return Ok(()) };
     Err(Error::data(
         format!("two features would be called `{}`", plain(name)),
-        "Rename the column or the level upstream, or leave the column out with --ignore.",
+        "Rename the column or the level upstream, or leave the column out with ⟦ignore⟧.",
     ))
 }
 
@@ -201,7 +201,7 @@ fn mean_of_others(field: &Field, moments: &Moments) -> Result<f64> {
     }
     Err(Error::data(
         format!("column `{}` is missing (null or NaN) in all rows", plain(&field.name)),
-        "Leave it out with --ignore: it says nothing.",
+        "Leave it out with ⟦ignore⟧: it says nothing.",
     ))
 }
 
@@ -279,7 +279,7 @@ impl Read {
         if self.moments.correction().is_some() || !exact.mean.is_finite() || !exact.scale.is_finite() {
             return Err(Error::data(
                 format!("column `{name}` reaches {:e} and cannot be brought to a common scale", self.moments.largest()),
-                "Rescale it upstream (a logarithm?), or leave it out with --ignore.",
+                "Rescale it upstream (a logarithm?), or leave it out with ⟦ignore⟧.",
             ));
         }
         if exact.scale > 0.0 && exact.mean.abs() > 1e10 * exact.scale {
@@ -332,7 +332,7 @@ impl Sample {
                     plain(&field.name),
                     scale.scale
                 ),
-                "Check those values; clip or transform the column upstream (a logarithm?), or leave it out with --ignore.",
+                "Check those values; clip or transform the column upstream (a logarithm?), or leave it out with ⟦ignore⟧.",
             ));
         }
         Ok(())
@@ -548,7 +548,7 @@ fn check_cells(table: &Table, plan: &Plan, columns: &[&Read]) -> Result<()> {
             columns.len(),
             lines(&bad)
         ),
-        "Leave those columns out with --ignore, or say what to do with rows that miss values: --nulls drop-row, mean or \
+        "Leave those columns out with ⟦ignore⟧, or say what to do with rows that miss values: ⟦nulls drop-row⟧, mean or \
          indicator. Infinite values have to be corrected upstream.",
     ))
 }

@@ -42,6 +42,10 @@ mod table;
 mod weigh;
 mod weightless;
 
+/// The version of arrow that record batches are of.
+pub use arrow;
+pub use arrow::record_batch::RecordBatch;
+
 pub use self::parquet::{head, inspect, is_json_lines, is_model, neither};
 pub use apply::{MANY_RANGES, Results, fold_pieces};
 pub use class::{Class, Level, level_name};
@@ -56,7 +60,7 @@ pub use outcomes::{Ends, Outcomes, outcomes};
 pub use parts::check_parts;
 pub use plan::{ClassWeight, DEFAULT_MAX_LEVELS, Nulls, Plan, Request, WeightKind};
 pub use predicate::{Predicate, name_in_text};
-pub use predictions::{Form, Predicted, Prediction, Predictions};
+pub use predictions::{Form, Predicted, Prediction, PredictionBatches, Predictions};
 pub use rows::{Block, fold_rows, fold_rows_into};
 pub use select::{Rows, Selected, hash};
 pub use source::{Cost, Partition, ReadRequest, Source, SourceColumn, SourceFile, Take};

@@ -35,11 +35,11 @@ impl NamedOffset {
         Self { class: class.map(str::to_owned), column }
     }
 
-    fn flag(&self, table: &Table) -> String {
+    fn setting(&self, table: &Table) -> String {
         let column = plain(&table.fields[self.column].name);
         match &self.class {
-            None => format!("--offset {column}"),
-            Some(class) => format!("--offset {}={column}", plain(class)),
+            None => format!("⟦offset {column}⟧"),
+            Some(class) => format!("⟦offset {}={column}⟧", plain(class)),
         }
     }
 }
@@ -58,7 +58,11 @@ pub(super) fn by_margin(table: &Table, named: &[NamedOffset], label: &LabelPlan)
         };
         if let Some(class) = &one.class {
             return Err(Error::usage(
-                format!("{}: a model of two classes has one margin, and no `{}` in it", one.flag(table), plain(class)),
+                format!(
+                    "{}: a model of two classes has one margin, and no `{}` in it",
+                    one.setting(table),
+                    plain(class)
+                ),
                 "Name the column alone: it adds to the log odds of the positive class.",
             ));
         }
@@ -67,29 +71,29 @@ pub(super) fn by_margin(table: &Table, named: &[NamedOffset], label: &LabelPlan)
     let names: Vec<String> = classes.iter().map(ToString::to_string).collect();
     let mut columns = vec![None; names.len() - 1];
     for offset in named {
-        let example = format!("--offset {}={}", plain(&names[1]), plain(&table.fields[offset.column].name));
+        let example = format!("⟦offset {}={}⟧", plain(&names[1]), plain(&table.fields[offset.column].name));
         let Some(class) = &offset.class else {
             return Err(Error::usage(
-                format!("{}: of {} classes, each has offsets of its own", offset.flag(table), names.len()),
+                format!("{}: of {} classes, each has offsets of its own", offset.setting(table), names.len()),
                 format!("Say which class it belongs to, for example {example}; a class without a column has none."),
             ));
         };
         let Some(code) = names.iter().position(|name| name == class) else {
             let known: Vec<String> = names[1..].iter().map(|name| plain(name)).collect();
             return Err(Error::usage(
-                format!("{}: the label has no class `{}`", offset.flag(table), plain(class)),
+                format!("{}: the label has no class `{}`", offset.setting(table), plain(class)),
                 format!("The classes that may have offsets are {}.", listed(&known)),
             ));
         };
         let Some(place) = code.checked_sub(1) else {
             return Err(Error::usage(
-                format!("{}: `{}` is the reference, whose margin is 0", offset.flag(table), plain(class)),
-                "Take its offsets from those of the other classes, or name another class with --reference.",
+                format!("{}: `{}` is the reference, whose margin is 0", offset.setting(table), plain(class)),
+                "Take its offsets from those of the other classes, or name another class with ⟦reference⟧.",
             ));
         };
         if columns[place].replace(offset.column).is_some() {
             return Err(Error::usage(
-                format!("{}: the class `{}` has a column of offsets already", offset.flag(table), plain(class)),
+                format!("{}: the class `{}` has a column of offsets already", offset.setting(table), plain(class)),
                 "Add the two up in one column.",
             ));
         }
@@ -126,7 +130,7 @@ fn load_column(table: &Table, margin: usize, column: usize, store: &dyn Store, m
             let what = if offsets[row].is_nan() { "missing".into() } else { offsets[row].to_string() };
             return Err(Error::data(
                 format!("the offset of row {}, from 0, is {what}", table.row_names(&[batch.first_row + row])),
-                "Offsets are log odds. Correct them upstream; --nulls drop-row leaves rows without one out.",
+                "Offsets are log odds. Correct them upstream; ⟦nulls drop-row⟧ leaves rows without one out.",
             ));
         }
         let narrow: Vec<f32> = offsets.iter().map(|offset| *offset as f32).collect();

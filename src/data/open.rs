@@ -14,9 +14,9 @@ use super::table::Table;
 use crate::error::Result;
 
 impl Table {
-    /// Opens the Parquet file at `path` and reads its footer.
-    pub fn open(path: &Path) -> Result<Self> {
-        Self::open_all(&[path.to_owned()])
+    /// Opens the Parquet file, folder or pattern at `path` and reads the footers.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_all(&[path.as_ref().to_owned()])
     }
 
     /// Opens files, folders and patterns as one table, in that order, the files of a folder sorted by name. All footers

@@ -30,12 +30,12 @@ pub fn check_parts(selected: &Selected, label: &str, split: f64, monitor: &dyn M
     };
     if let Some(lost) = lost(&held_back, &trained) {
         return Err(Error::data(
-            format!("--split {split} leaves no row with the label {lost} to train on"),
-            "Hold back less, try another --seed, or validate on files of their own with --valid.",
+            format!("⟦split {split}⟧ leaves no row with the label {lost} to train on"),
+            "Hold back less, try another ⟦seed⟧, or validate on files of their own with ⟦valid⟧.",
         ));
     }
     Ok(lost(&trained, &held_back)
-        .map(|lost| format!("validation: --split {split} holds back no row with the label {lost}")))
+        .map(|lost| format!("validation: ⟦split {split}⟧ holds back no row with the label {lost}")))
 }
 
 fn has_classes(table: &Table, column: usize) -> bool {

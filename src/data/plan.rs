@@ -380,11 +380,11 @@ impl Request {
         let label = LabelPlan::new(table, self.label.as_deref(), self.positive.as_deref(), self.multinomial, monitor)?;
         let label_name = &table.fields[label.column].name;
         let mut notes = Vec::new();
-        let weight = self.beside(table, &label, "--weight", self.weight.as_deref())?;
+        let weight = self.beside(table, &label, "⟦weight⟧", self.weight.as_deref())?;
         let mut named_offsets = Vec::new();
         for text in &self.offsets {
             let (class, name) = parts(table, text)?;
-            let column = self.beside(table, &label, "--offset", Some(name))?;
+            let column = self.beside(table, &label, "⟦offset⟧", Some(name))?;
             named_offsets.extend(column.map(|column| NamedOffset::new(class, column)));
         }
         // What has another part in the model is no feature of it.
@@ -393,18 +393,18 @@ impl Request {
         for name in &self.ignore {
             ignored.extend(matching(table, name)?.ok_or_else(|| {
                 let shown = plain(&entry(name));
-                table.no_column(format!("--ignore {shown}: there is no such column"), &[name])
+                table.no_column(format!("⟦ignore {shown}⟧: there is no such column"), &[name])
             })?);
         }
         let mut categorical = Chosen::default();
         for name in &self.categorical {
             let named = matching(table, name)?.ok_or_else(|| {
                 let shown = plain(&entry(name));
-                table.no_column(format!("--categorical {shown}: there is no such column"), &[name])
+                table.no_column(format!("⟦categorical {shown}⟧: there is no such column"), &[name])
             })?;
             for column in named {
                 if table.fields[column].name == *name {
-                    check_feature(&table.fields[column], "--categorical", label_name, categorical.has(column))?;
+                    check_feature(&table.fields[column], "⟦categorical⟧", label_name, categorical.has(column))?;
                 } else if column == label.column || !table.fields[column].is_feature() {
                     continue;
                 }
@@ -429,7 +429,7 @@ impl Request {
                 let by_name = named.len() == 1 && table.fields[named[0]].name == *name;
                 for column in named {
                     if by_name {
-                        check_feature(&table.fields[column], "--features", label_name, columns.has(column))?;
+                        check_feature(&table.fields[column], "⟦features⟧", label_name, columns.has(column))?;
                     } else if column == label.column || columns.has(column) || !table.fields[column].is_feature() {
                         continue;
                     }
@@ -476,10 +476,10 @@ impl Request {
     }
 
     /// The column of numbers that a flag names.
-    fn beside(&self, table: &Table, label: &LabelPlan, flag: &str, name: Option<&str>) -> Result<Option<usize>> {
+    fn beside(&self, table: &Table, label: &LabelPlan, setting: &str, name: Option<&str>) -> Result<Option<usize>> {
         let Some(name) = name else { return Ok(None) };
         let Some(column) = table.find_shared(name)? else {
-            return Err(table.no_column(format!("{flag} {}: there is no such column", plain(name)), &[name]));
+            return Err(table.no_column(format!("{setting} {}: there is no such column", plain(name)), &[name]));
         };
         let field = &table.fields[column];
         if column == label.column || field.kind != Kind::Numeric {
@@ -488,13 +488,13 @@ impl Request {
             } else {
                 format!("it is of type {}", plain(&field.data_type))
             };
-            return Err(Error::data(format!("{flag} {name}: {why}"), "Name a column of numbers."));
+            return Err(Error::data(format!("{setting} {name}: {why}"), "Name a column of numbers."));
         }
         let features = self.features.as_deref().unwrap_or_default();
-        let named = [("--features", features), ("--categorical", &self.categorical)];
+        let named = [("⟦features⟧", features), ("⟦categorical⟧", &self.categorical)];
         if let Some((other, _)) = named.iter().find(|(_, names)| names.iter().any(|feature| feature == name)) {
             return Err(Error::usage(
-                format!("{other} and {flag} both name `{name}`"),
+                format!("{other} and {setting} both name `{name}`"),
                 "A column has one part in the model; take it out of one of them.",
             ));
         }
@@ -525,7 +525,7 @@ fn nothing_left(table: &Table, plan: &Plan) -> Error {
     let facts: Vec<&str> =
         std::iter::once(&fact).chain(&plan.notes).chain(&plan.warnings).map(String::as_str).collect();
     let way_out = format!(
-        "Name some with --features, or say --features '' for the intercept alone; the columns are: {}",
+        "Name some with ⟦features⟧, or say ⟦features ''⟧ for the intercept alone; the columns are: {}",
         table.names()
     );
     Error::data(facts.join("; "), way_out)
@@ -541,26 +541,26 @@ fn notes_on<'f>(left_out: impl Iterator<Item = &'f Field>) -> Vec<String> {
     };
     let mut notes = Vec::new();
     if !indices.is_empty() {
-        notes.push(format!("the index of a data frame, left out unless --features names it: {}", list(&indices)));
+        notes.push(format!("the index of a data frame, left out unless ⟦features⟧ names it: {}", list(&indices)));
     }
     if !others.is_empty() {
         notes.push(format!("neither numbers nor text, left out: {}", list(&others)));
     }
     if !times.is_empty() {
-        notes.push(format!("dates and times, left out unless --features names them: {}", list(&times)));
+        notes.push(format!("dates and times, left out unless ⟦features⟧ names them: {}", list(&times)));
     }
     notes
 }
 
-fn check_feature(field: &Field, flag: &str, label: &str, again: bool) -> Result<()> {
+fn check_feature(field: &Field, setting: &str, label: &str, again: bool) -> Result<()> {
     if field.name == label {
         return Err(Error::usage(
             format!("`{}` is the label and cannot be a feature too", plain(label)),
-            format!("Take it out of {flag}."),
+            format!("Take it out of {setting}."),
         ));
     }
     if again {
-        return Err(Error::usage(format!("{flag} names `{}` twice", plain(&field.name)), "Name it once."));
+        return Err(Error::usage(format!("{setting} names `{}` twice", plain(&field.name)), "Name it once."));
     }
     if !field.is_feature() {
         return Err(Error::data(

@@ -40,6 +40,16 @@ pub enum Prediction {
     Class(String, Vec<Class>),
 }
 
+impl Prediction {
+    /// The names of the columns, and the classes if they hold some.
+    fn columns(&self) -> (&[String], &[Class]) {
+        match self {
+            Self::Numbers(names) => (names, &[]),
+            Self::Class(name, classes) => (std::slice::from_ref(name), classes),
+        }
+    }
+}
+
 /// Predictions of some rows, `None` where there is none.
 #[derive(Clone, Debug)]
 pub enum Predicted {
@@ -92,14 +102,62 @@ impl Values {
     }
 }
 
+/// Makes record batches of predictions: columns of the table that are kept, then what is predicted.
+pub struct PredictionBatches {
+    schema: SchemaRef,
+    classes: Values,
+}
+
+impl PredictionBatches {
+    /// With the kept columns of `inputs` and the prediction.
+    ///
+    /// # Errors
+    /// Of kind `Usage` if a kept column has the name of the prediction.
+    pub fn new(table: &Table, inputs: &Encoder, prediction: &Prediction) -> Result<Self> {
+        let mut fields: Vec<ArrowField> =
+            inputs.kept(table).map(|field| ArrowField::new(&field.name, field.arrow_type.clone(), true)).collect();
+        let (names, classes) = prediction.columns();
+        if let Some(name) = names.iter().find(|name| fields.iter().any(|field| field.name() == *name)) {
+            return Err(Error::usage(
+                format!("⟦keep {name}⟧: the prediction itself has that name"),
+                "Leave the column out, or rename it upstream.",
+            ));
+        }
+        let classes = Values::of(classes);
+        let data_type = match prediction {
+            Prediction::Numbers(_) => DataType::Float64,
+            Prediction::Class(..) => classes.data_type(),
+        };
+        fields.extend(names.iter().map(|name| ArrowField::new(name, data_type.clone(), true)));
+        Ok(Self { schema: Arc::new(Schema::new(fields)), classes })
+    }
+
+    /// How many columns they have.
+    pub fn columns(&self) -> usize {
+        self.schema.fields().len()
+    }
+
+    /// The next rows.
+    pub fn batch(&self, kept: Kept, predicted: Predicted) -> Result<RecordBatch> {
+        let Kept(mut columns) = kept;
+        match predicted {
+            Predicted::Numbers(several) => {
+                columns.extend(several.into_iter().map(|numbers| Arc::new(Float64Array::from(numbers)) as ArrayRef));
+            }
+            Predicted::Classes(places) => columns.push(self.classes.column(&places)),
+        }
+        RecordBatch::try_new(self.schema.clone(), columns)
+            .map_err(|cause| Error::internal(format!("predictions do not fit their columns: {cause}")))
+    }
+}
+
 /// Rows of a row group that is written.
 const GROUP_ROWS: usize = 1 << 17;
 
 /// Writes predictions, piece by piece.
 pub struct Predictions<W: Write + Send> {
     out: Out<W>,
-    schema: SchemaRef,
-    classes: Values,
+    batches: PredictionBatches,
     path: PathBuf,
 }
 
@@ -118,25 +176,7 @@ impl<W: Write + Send> Predictions<W> {
         inputs: &Encoder,
         prediction: &Prediction,
     ) -> Result<Self> {
-        let mut fields: Vec<ArrowField> =
-            inputs.kept(table).map(|field| ArrowField::new(&field.name, field.arrow_type.clone(), true)).collect();
-        let (names, classes): (_, &[Class]) = match prediction {
-            Prediction::Numbers(names) => (names.as_slice(), &[]),
-            Prediction::Class(name, classes) => (std::slice::from_ref(name), classes),
-        };
-        if let Some(name) = names.iter().find(|name| fields.iter().any(|field| field.name() == *name)) {
-            return Err(Error::usage(
-                format!("--keep {name}: the prediction itself has that name"),
-                "Leave the column out, or rename it upstream.",
-            ));
-        }
-        let classes = Values::of(classes);
-        let data_type = match prediction {
-            Prediction::Numbers(_) => DataType::Float64,
-            Prediction::Class(..) => classes.data_type(),
-        };
-        fields.extend(names.iter().map(|name| ArrowField::new(name, data_type.clone(), true)));
-        let schema = Arc::new(Schema::new(fields));
+        let batches = PredictionBatches::new(table, inputs, prediction)?;
         let out = match form {
             Form::Parquet => {
                 let mut properties = WriterProperties::builder()
@@ -145,19 +185,20 @@ impl<W: Write + Send> Predictions<W> {
                 if matches!(prediction, Prediction::Numbers(_)) && inputs.have_numbers() {
                     // Nearly every row has a prediction of its own: a dictionary would be filled for nothing, and that
                     // takes longer than all the rest.
-                    for name in names {
+                    for name in prediction.columns().0 {
                         properties =
                             properties.set_column_dictionary_enabled(ColumnPath::new(vec![name.clone()]), false);
                     }
                 }
-                let writer = ArrowWriter::try_new(out, schema.clone(), Some(properties.build()));
+                let writer = ArrowWriter::try_new(out, batches.schema.clone(), Some(properties.build()));
                 Out::Parquet(Box::new(writer.map_err(|cause| Error::output(path, cause))?))
             }
             form => Out::Text(out, form),
         };
-        let mut predictions = Self { out, schema, classes, path: path.to_owned() };
+        let mut predictions = Self { out, batches, path: path.to_owned() };
         if let Out::Text(out, Form::Csv) = &mut predictions.out {
-            let names: Vec<String> = predictions.schema.fields().iter().map(|field| quoted(field.name())).collect();
+            let names: Vec<String> =
+                predictions.batches.schema.fields().iter().map(|field| quoted(field.name())).collect();
             writeln!(out, "{}", names.join(",")).map_err(|cause| Error::output(path, cause))?;
         }
         Ok(predictions)
@@ -165,20 +206,12 @@ impl<W: Write + Send> Predictions<W> {
 
     /// How many columns it has.
     pub fn columns(&self) -> usize {
-        self.schema.fields().len()
+        self.batches.columns()
     }
 
     /// Writes the next rows.
     pub fn write(&mut self, kept: Kept, predicted: Predicted) -> Result<()> {
-        let Kept(mut columns) = kept;
-        match predicted {
-            Predicted::Numbers(several) => {
-                columns.extend(several.into_iter().map(|numbers| Arc::new(Float64Array::from(numbers)) as ArrayRef));
-            }
-            Predicted::Classes(places) => columns.push(self.classes.column(&places)),
-        }
-        let batch = RecordBatch::try_new(self.schema.clone(), columns)
-            .map_err(|cause| Error::internal(format!("predictions do not fit their columns: {cause}")))?;
+        let batch = self.batches.batch(kept, predicted)?;
         let path = &self.path;
         match &mut self.out {
             Out::Parquet(writer) => writer.write(&batch).map_err(|cause| Error::output(path, cause)),

@@ -95,7 +95,7 @@ impl Rows {
         }
         if chosen == 0 {
             return Err(Error::data(
-                format!("none of the {before} rows of {} is left by {}", table.name(), self.flags()),
+                format!("none of the {before} rows of {} is left by {}", table.name(), self.settings()),
                 "Ask for less.",
             ));
         }
@@ -109,7 +109,7 @@ impl Rows {
         if training.rows == 0 || validation.rows == 0 {
             return Err(Error::data(
                 format!(
-                    "--split {part} of {chosen} rows leaves {} to train and {} to validate",
+                    "⟦split {part}⟧ of {chosen} rows leaves {} to train and {} to validate",
                     training.rows, validation.rows
                 ),
                 "Give a part between 0 and 1, of enough rows.",
@@ -126,14 +126,14 @@ impl Rows {
         BooleanBuffer::collect_bool(group.all_rows, |row| (hash(stream ^ (first + row as u64)) as f64) < threshold)
     }
 
-    /// The flags that left rows out, for messages.
-    fn flags(&self) -> String {
-        let flags = [
-            self.filter.as_ref().map(|_| "--where".to_owned()),
-            self.sample.map(|part| format!("--sample {part}")),
-            self.limit.map(|rows| format!("--limit {rows}")),
+    /// The settings that left rows out, for messages.
+    fn settings(&self) -> String {
+        let settings = [
+            self.filter.as_ref().map(|_| "⟦where⟧".to_owned()),
+            self.sample.map(|part| format!("⟦sample {part}⟧")),
+            self.limit.map(|rows| format!("⟦limit {rows}⟧")),
         ];
-        flags.into_iter().flatten().collect::<Vec<_>>().join(", ")
+        settings.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -182,7 +182,7 @@ fn meeting(
         monitor.check()?;
         let options = RecordBatchOptions::new().with_row_count(arrays.first().map(Array::len));
         let batch = RecordBatch::try_new_with_options(schema.clone(), arrays.to_vec(), &options)
-            .map_err(|cause| Error::internal(format!("the columns of --where do not fit together: {cause}")))?;
+            .map_err(|cause| Error::internal(format!("the columns of ⟦where⟧ do not fit together: {cause}")))?;
         met.extend(bound.select(&batch)?.values());
         monitor.advance(batch.num_rows() as u64);
         Ok(())

@@ -108,28 +108,28 @@ impl Recipe {
         }
         if !(0.0..1.0).contains(&self.correlation) {
             return fail(
-                format!("--correlation {} is out of range", self.correlation),
+                format!("⟦correlation {}⟧ is out of range", self.correlation),
                 "Give a number from 0 up to, not including, 1.",
             );
         }
         if !(self.positives > 0.0 && self.positives < 1.0) {
             return fail(
-                format!("--imbalance {} is out of range", self.positives),
+                format!("⟦imbalance {}⟧ is out of range", self.positives),
                 "Give the share of positive labels, between 0 and 1.",
             );
         }
         if !(2..=MOST_CLASSES).contains(&self.classes) {
-            return fail(format!("--classes {} is out of range", self.classes), "Give a number from 2 to 1000.");
+            return fail(format!("⟦classes {}⟧ is out of range", self.classes), "Give a number from 2 to 1000.");
         }
         if self.classes > 2 && (self.positives - Self::default().positives).abs() > 0.0 {
             return fail(
-                "--imbalance is the share of the positive class, and several classes have none".into(),
+                "⟦imbalance⟧ is the share of the positive class, and several classes have none".into(),
                 "Leave it out.",
             );
         }
         if !(0.0..1.0).contains(&self.nulls) {
             return fail(
-                format!("--nulls {} is out of range", self.nulls),
+                format!("⟦nulls {}⟧ is out of range", self.nulls),
                 "Give the share of null cells, from 0 up to, not including, 1.",
             );
         }

@@ -139,7 +139,7 @@ impl Table {
         }
         Error::data(
             format!("{} has two columns called `{name}`: which of them is meant?", self.name()),
-            "Rename one of them upstream, or name other columns with --features.",
+            "Rename one of them upstream, or name other columns with ⟦features⟧.",
         )
     }
 

@@ -14,7 +14,7 @@ use super::table::Table;
 use super::weightless::{LEAST, MOST};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
-use crate::wording::{entry, flag, nearest, plain, visible};
+use crate::wording::{entry, nearest, plain, proposed, visible};
 
 /// The row weights of a plan: a column of them, factors for the classes, or both.
 #[derive(Debug)]
@@ -87,14 +87,14 @@ pub(super) fn factors(table: &Table, plan: &Plan, label: &Label, totals: &Totals
     let field = &table.fields[plan.label.column];
     let mut factors = vec![1.0; label.classes.len()];
     for (text, factor) in given {
-        let class = parse_class("--class-weight", text, field)?;
+        let class = parse_class("⟦class-weight⟧", text, field)?;
         let Some(index) = label.classes.iter().position(|known| *known == class) else {
             let known: Vec<String> = label.classes.iter().map(Class::to_string).collect();
             let near = nearest(text, known.iter().map(String::as_str));
-            let example = flag("--class-weight", &entry(&format!("{}=2", near.unwrap_or(&known[known.len() - 1]))));
+            let example = proposed("class-weight", &entry(&format!("{}=2", near.unwrap_or(&known[known.len() - 1]))));
             return Err(Error::data(
                 format!(
-                    "--class-weight {}: the label `{}` has the values {}",
+                    "⟦class-weight {}⟧: the label `{}` has the values {}",
                     plain(&visible(text)),
                     plain(&label.column),
                     label.list()
@@ -180,6 +180,6 @@ fn no_weight(table: &Table, plan: &Plan, row: usize, weight: f64) -> Error {
     }
     Error::data(
         fact,
-        "Weights are numbers from 0 on. Correct them upstream; --nulls drop-row leaves rows without one out.",
+        "Weights are numbers from 0 on. Correct them upstream; ⟦nulls drop-row⟧ leaves rows without one out.",
     )
 }

@@ -248,6 +248,19 @@ impl Symmetric {
         Self::from_lower(columns.len(), |i, j| products[j][i])
     }
 
+    /// Adds a matrix of the same size and pattern.
+    pub fn add(&mut self, other: &Self) {
+        let sum = |i: usize, j: usize| self.get(i, j) + other.get(i, j);
+        *self = match (&self.0, self.pattern()) {
+            (Form::Dense(entries), _) => match &other.0 {
+                Form::Dense(others) => Self(Form::Dense(entries + others)),
+                _ => Self::from_lower(self.size(), sum),
+            },
+            (_, Some(pattern)) => Self::of_pattern(Arc::clone(pattern), sum),
+            (_, None) => Self::from_lower(self.size(), sum),
+        };
+    }
+
     /// `M v`.
     pub fn times(&self, v: &[f64]) -> Vec<f64> {
         match &self.0 {

@@ -22,6 +22,13 @@ pub struct Limit {
     taken: Arc<AtomicUsize>,
 }
 
+impl Default for Limit {
+    /// Scores of 128 million rows.
+    fn default() -> Self {
+        Self::new(1 << 30)
+    }
+}
+
 impl Limit {
     /// Bins of [`Limit::new`].
     pub const BINS: usize = 1 << 17;

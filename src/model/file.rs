@@ -16,8 +16,27 @@ pub fn read(path: &Path) -> Result<Model> {
     let shown = path.display();
     let bytes = std::fs::read(path).map_err(|cause| {
         Error::data(format!("{shown} cannot be read: {cause}"), "Name a model that `gpu-logreg train -o` wrote.")
+            .from_error(cause)
     })?;
     parse(&bytes, &shown.to_string())
+}
+
+impl Model {
+    /// Reads the model in the file at `path`.
+    ///
+    /// # Errors
+    /// Of kind `Data` if there is no such file, or no model in it.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        read(path.as_ref())
+    }
+
+    /// Writes the model to the file at `path`, which is the old one or the new one, never half of one.
+    ///
+    /// # Errors
+    /// Of kind `Output` if it cannot be written.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        Pending::create(path.as_ref())?.finish(self.to_json().as_bytes())
+    }
 }
 
 /// The model in `bytes`, which were read from what messages call `shown`.
@@ -27,14 +46,15 @@ fn parse(bytes: &[u8], shown: &str) -> Result<Model> {
         return Err(Error::data(format!("{shown} is a Parquet file, no model"), OTHER));
     }
     let document: Value = serde_json::from_slice(bytes).map_err(|cause| {
-        if cause.is_eof() {
+        let error = if cause.is_eof() {
             Error::data(
                 format!("{shown} is empty or truncated: the JSON stops after {} bytes ({cause})", bytes.len()),
                 "Copy the model again, or train it again.",
             )
         } else {
             Error::data(format!("{shown} is not JSON: {cause}"), OTHER)
-        }
+        };
+        error.from_error(cause)
     })?;
     // The format before the rest, so that another file is not called a damaged model.
     match document.get("format") {

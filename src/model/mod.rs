@@ -155,6 +155,29 @@ impl FeatureInfo {
     }
 }
 
+/// What the intercept is called among the coefficients.
+pub const INTERCEPT: &str = "(intercept)";
+
+/// A coefficient of a model, on the original scale of its column.
+#[derive(Clone, Copy, Debug)]
+pub struct Coefficient<'m> {
+    /// The name of the feature, or [`INTERCEPT`].
+    pub name: &'m str,
+    /// The class whose margin it is in: the positive one of two.
+    pub class: &'m Class,
+    /// Its value.
+    pub value: f64,
+    /// What is inferred of it, if that was asked for and it was estimated.
+    pub inference: Option<&'m Inference>,
+}
+
+impl Coefficient<'_> {
+    /// Its standard error, if that was asked for and it was estimated.
+    pub fn standard_error(&self) -> Option<f64> {
+        self.inference.map(|inference| inference.standard_error)
+    }
+}
+
 /// A column that is a category.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CategoryInfo {
@@ -446,6 +469,35 @@ impl Model {
         self.label.positive.is_none().then_some(self.label.classes.len())
     }
 
+    /// The coefficients by their names, margin by margin: the intercept if there is one, then the features.
+    pub fn coefficients(&self) -> impl Iterator<Item = Coefficient<'_>> {
+        (0..self.intercepts.len()).flat_map(move |margin| {
+            let class = match &self.label.positive {
+                Some(positive) => positive,
+                None => &self.label.classes[margin],
+            };
+            let intercept = self.training.fit_intercept.then(|| Coefficient {
+                name: INTERCEPT,
+                class,
+                value: self.intercepts[margin],
+                inference: self.inferred_intercept(margin),
+            });
+            let features = self.features.iter().map(move |feature| Coefficient {
+                name: &feature.name,
+                class,
+                value: feature.coefficients[margin],
+                inference: feature.inferred(margin),
+            });
+            intercept.into_iter().chain(features)
+        })
+    }
+
+    /// The coefficient of this name, `(intercept)` for the intercept; of several classes in the margin of the first that has
+    /// one.
+    pub fn coefficient(&self, name: &str) -> Option<Coefficient<'_>> {
+        self.coefficients().find(|coefficient| coefficient.name == name)
+    }
+
     /// What is inferred of the intercept of a margin.
     pub fn inferred_intercept(&self, margin: usize) -> Option<&Inference> {
         self.intercepts_inference.get(margin)?.as_ref()
@@ -569,6 +621,13 @@ impl Model {
         let mut columns = columns.filter(|feature| feature.indicates.is_none());
         let both = columns.find(|feature| self.categories.iter().any(|category| category.column == feature.name));
         both.map(|feature| format!("the column `{}` is a feature and a category", feature.name))
+    }
+
+    /// Shows the settings that notes and warnings carry.
+    pub fn show_settings(&mut self, show: impl Fn(&str) -> String) {
+        for text in self.training.notes.iter_mut().chain(&mut self.training.warnings) {
+            *text = show(text);
+        }
     }
 
     /// The model as JSON, with a line break at the end.

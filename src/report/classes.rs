@@ -46,7 +46,7 @@ fn each_against_the_rest(metrics: &Metrics, names: &[String], counted: &str) -> 
             .expect("writing to a string");
     }
     if names.len() > SHOWN {
-        writeln!(text, "... and {} more classes (--json has all)", names.len() - SHOWN).expect("writing to a string");
+        writeln!(text, "... and {} more classes (⟦json⟧ has all)", names.len() - SHOWN).expect("writing to a string");
     }
     text
 }

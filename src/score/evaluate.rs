@@ -10,7 +10,7 @@ use crate::metrics::{Accumulator, Decision, Metrics};
 use crate::model::Model;
 use crate::monitor::Monitor;
 use crate::profile::Profile;
-use crate::wording::{flag, plain, visible};
+use crate::wording::{plain, proposed, visible};
 
 /// What a pass over a table found.
 pub struct Evaluation {
@@ -139,7 +139,7 @@ impl Labelled<'_> {
                     plain(label),
                     table.row_names(&[piece.first_row + row])
                 ),
-                format!("Leave such rows out: {}", flag("--where", &self.labelled())),
+                format!("Leave such rows out: {}", proposed("where", &self.labelled())),
             );
         }
         if margins[row].is_finite() {
@@ -176,7 +176,7 @@ impl Labelled<'_> {
         };
         Error::data(
             plain(&format!("the label `{}` has the value {class}; the model knows {known}", self.label)),
-            "Leave those rows out with --where, or name another column with --label.",
+            "Leave those rows out with ⟦where⟧, or name another column with ⟦label⟧.",
         )
     }
 }
@@ -189,7 +189,7 @@ fn no_weight(table: &Table, name: Option<&str>, row: usize, weight: f64) -> Erro
         format!("the weight `{}` is {what} in row {}, from 0", plain(name), table.row_names(&[row])),
         format!(
             "Weights are numbers from 0 on. Correct them upstream, or leave such rows out: {}",
-            flag("--where", &format!("{} >= 0", name_in_text(name)))
+            proposed("where", &format!("{} >= 0", name_in_text(name)))
         ),
     )
 }

@@ -1,5 +1,6 @@
 //! A model applied to a table: probabilities of its rows, and how good they are.
 
+mod batches;
 mod evaluate;
 mod margins;
 
@@ -7,10 +8,11 @@ use std::io::Write;
 use std::mem::take;
 use std::path::PathBuf;
 
+pub use batches::PredictedBatches;
 pub use evaluate::{Evaluation, decision, evaluate};
 
 use crate::data::{
-    Encoder, Nulls, Piece, Predicted, Prediction, Predictions, Results, Table, UNSEEN_LEVEL, Unseen, Wanted,
+    Encoder, Kept, Nulls, Piece, Predicted, Prediction, Predictions, Results, Table, UNSEEN_LEVEL, Unseen, Wanted,
     fold_pieces,
 };
 use crate::error::{Error, Result};
@@ -175,6 +177,23 @@ pub fn predict<W: Write + Send>(
     mut out: Predictions<W>,
     monitor: &dyn Monitor,
 ) -> Result<Counts> {
+    let columns = out.columns();
+    let counts =
+        predict_each(model, table, inputs, output, columns, monitor, |kept, predicted| out.write(kept, predicted))?;
+    out.close()?;
+    Ok(counts)
+}
+
+/// As [`predict`], to whoever `take`s the predictions of some rows after the others, in so many `columns`.
+fn predict_each(
+    model: &Model,
+    table: &Table,
+    inputs: &Encoder,
+    output: Output,
+    columns: usize,
+    monitor: &dyn Monitor,
+    mut take_next: impl FnMut(Kept, Predicted) -> Result<()>,
+) -> Result<Counts> {
     let weights = Weights::of(model);
     monitor.begin("predicting", Some(table.rows as u64));
     let work = |done: &mut Vec<_>, piece: &mut Piece| {
@@ -188,15 +207,13 @@ pub fn predict<W: Write + Send>(
         Ok(())
     };
     let mut counts = Counts { rows: table.rows as u64, ..Counts::default() };
-    let results = Results::Rows(out.columns());
-    fold_pieces(table, inputs, results, monitor, Vec::new, work, |done| {
+    fold_pieces(table, inputs, Results::Rows(columns), monitor, Vec::new, work, |done| {
         done.into_iter().try_for_each(|(kept, predicted, unseen, missing)| {
             counts.add_unseen(unseen);
             counts.without += missing;
-            out.write(kept, predicted)
+            take_next(kept, predicted)
         })
     })?;
-    out.close()?;
     monitor.end();
     Ok(counts)
 }
@@ -224,7 +241,7 @@ fn without_rule(model: &Model, table: &Table, inputs: &Encoder, piece: &Piece, m
             table.name(),
             model.label.column
         ),
-        "Train it with --nulls drop-row (such rows get no prediction), mean or indicator; or fill the values upstream.",
+        "Train it with ⟦nulls drop-row⟧ (such rows get no prediction), mean or indicator; or fill the values upstream.",
     )
 }
 

@@ -79,24 +79,25 @@ impl Status {
         !matches!(self, Self::Separated | Self::NonFinite)
     }
 
-    /// What a status other than `converged` means for the user; empty for `converged`.
+    /// What a status other than `converged` means for the user; empty for `converged`. It carries settings, as errors do
+    /// ([`with_settings`](crate::wording::with_settings)).
     pub fn advice(self) -> &'static str {
         match self {
             Self::Converged => "",
             Self::F32Limit => {
-                "as near as this device's arithmetic comes; --refine goes on in double precision over the file, or raise \
-                 --tolerance"
+                "as near as this device's arithmetic comes; ⟦refine⟧ goes on in double precision over the file, or raise \
+                 ⟦tolerance⟧"
             }
-            Self::MaxIterations => "the iterations ran out before the optimum was near; raise --max-iterations",
+            Self::MaxIterations => "the iterations ran out before the optimum was near; raise ⟦max-iterations⟧",
             Self::LineSearchFailed | Self::Stalled => {
-                "the arithmetic of this device gets no nearer; try --device cpu, a larger --tolerance or a penalty (--l2)"
+                "the arithmetic of this device gets no nearer; try ⟦device cpu⟧, a larger ⟦tolerance⟧ or a penalty (⟦l2⟧)"
             }
             Self::Separated => {
                 "the features tell the classes apart perfectly, at least for some rows, so the likelihood grows without end \
-                 and these coefficients are no estimates; add a penalty (for example --l2 1e-3) or leave the columns out"
+                 and these coefficients are no estimates; add a penalty (for example ⟦l2 1e-3⟧) or leave the columns out"
             }
             Self::NonFinite => {
-                "the loss is not finite at the start or after a step; look for extreme values, or add a penalty (--l2)"
+                "the loss is not finite at the start or after a step; look for extreme values, or add a penalty (⟦l2⟧)"
             }
         }
     }

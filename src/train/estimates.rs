@@ -10,8 +10,8 @@ use crate::generative::Moments;
 use crate::matrix::Symmetric;
 use crate::model::inference::{Inference, InferenceInfo, Likelihood};
 use crate::model::{
-    CategoryInfo, Covariance, FORMAT, FeatureInfo, FileInfo, GenerativeInfo, LabelInfo, Model, Seconds, SeparationInfo,
-    Training, VERSION,
+    CategoryInfo, Covariance, FORMAT, FeatureInfo, FileInfo, GenerativeInfo, INTERCEPT, LabelInfo, Model, Seconds,
+    SeparationInfo, Training, VERSION,
 };
 use crate::solve::Status;
 use crate::standardize::Coordinates;
@@ -229,7 +229,7 @@ fn doubt_about_counts(job: &Job, totals: &Totals, rows: usize) -> Option<String>
     let what = if totals.are_whole { "are large for counts" } else { "are no whole numbers" };
     Some(format!(
         "the weights `{}` {what} (mean {}), and the standard errors take them for counts: {} as {}. Say \
-         --weight-kind sampling if each row was observed once, or --weight-kind count if they are counts",
+         ⟦weight-kind sampling⟧ if each row was observed once, or ⟦weight-kind count⟧ if they are counts",
         plain(column),
         five_digits(mean),
         counted(rows as u64, "row"),
@@ -387,7 +387,7 @@ impl<'f> Estimates<'f> {
         let active = self.fit.coordinates.active();
         let order = self.order();
         let name = |&(class, place): &(usize, Option<usize>)| {
-            let name = place.map_or("(intercept)", |place| features[active[place]].name.as_str());
+            let name = place.map_or(INTERCEPT, |place| features[active[place]].name.as_str());
             if self.classes.len() > 1 { format!("{}: {name}", classes[class]) } else { name.to_owned() }
         };
         let row = |i: usize| (0..order.len()).map(|j| covariance.get(i, j)).collect();

@@ -1,6 +1,5 @@
 //! The fit, in the solver's coordinates.
 
-use crate::approximation::{Approximated, Approximation};
 use crate::backend::Backend;
 use crate::data::{Loaded, Shape};
 use crate::error::{Error, Result};
@@ -10,14 +9,16 @@ use crate::matrix::{RowSpace, Symmetric};
 use crate::model::{SeparationInfo, Verified};
 use crate::monitor::Monitor;
 use crate::objective::{Diagonal, Evaluation, Need, Objective, Passes};
-use crate::penalty::{Penalized, Penalty};
+use crate::penalty::Penalty;
+use crate::problem::{Curvature, Problem};
 use crate::solve::{
     Company, FewRows, History, LEAST_PIVOT_OF_F32, Level, Outcome, Preconditioner, Reach, Settings, Start, Status,
     conjugate_gradient, few_rows, gradient_descent, lbfgs, newton, refit, suspicious,
 };
-use crate::standardize::{Coordinates, Standardized};
+use crate::standardize::Coordinates;
 use crate::train::existence::Evidence;
-use crate::train::{Curvature, ExactJob, Init, Job, Solver};
+use crate::train::job::{ExactJob, Init, Job, Solver};
+use crate::train::strategy::HessianPlan;
 use crate::wording::listed;
 
 /// What a device's numbers are worth.
@@ -73,140 +74,92 @@ pub(super) fn coordinates(loaded: &Loaded, intercept: bool, loose: &[bool]) -> C
     coordinates
 }
 
-#[expect(clippy::too_many_arguments, reason = "what a fit is made of")]
+/// What a fit is of, and how it is made.
+#[derive(Clone, Copy)]
+pub(super) struct Given<'g> {
+    pub(super) loaded: &'g Loaded,
+    pub(super) job: &'g Job,
+    pub(super) shape: Shape,
+    pub(super) device: Arithmetic,
+}
+
+/// Where a fit begins, in the solver's coordinates.
+struct Begin {
+    coordinates: Coordinates,
+    /// Columns that others explain, which the coordinates are without.
+    aliased: Vec<usize>,
+    point: Vec<f64>,
+    /// The loss there.
+    evaluation: Evaluation,
+    /// Where the classes lie, if the fit needs it.
+    moments: Option<Moments>,
+}
+
+/// Fits the model: to the rows of `backend`, with the Hessian of a subsample of them if there is one.
 pub(super) fn fit(
     backend: &mut dyn Backend,
-    mut subsample: Option<&mut dyn Backend>,
-    loaded: &Loaded,
-    mut coordinates: Coordinates,
+    subsample: Option<&mut dyn Backend>,
+    coordinates: Coordinates,
+    given: Given<'_>,
     evidence: &mut Evidence<'_>,
-    job: &Job,
-    shape: Shape,
-    device: Arithmetic,
     monitor: &dyn Monitor,
     history: &mut History<'_>,
 ) -> Result<Fit> {
-    // What a standard error is of: the rows, or their counts. The unit of other weights means nothing.
-    let rows = if job.takes_sampling_weights() {
-        shape.rows as f64
-    } else if loaded.class_weight.is_some() {
-        loaded.totals.by_column.iter().sum()
-    } else {
-        backend.weight()
-    };
+    let Given { job, shape, .. } = given;
     if coordinates.dimension() == 0 {
         return Err(Error::data(
             "there is nothing to fit: every feature is always 0, and there is no intercept",
-            "Leave --no-intercept out, or name other features.",
+            "Leave ⟦no-intercept⟧ out, or name other features.",
         ));
     }
-    let curvature = job.curvature(shape);
-    let takes_moments = job.solver == Solver::Generative
-        || job.init == Init::Generative
-        || curvature != Curvature::Whole && shape.classes.is_some();
-    let moments = if takes_moments { Some(backend.moments()?) } else { None };
-    let mut point = starting_point(&coordinates, &loaded.totals.classes);
-    if job.solver == Solver::Generative
-        && let Some(moments) = moments
-    {
-        return generative(backend, coordinates, moments, loaded, evidence, job, device);
+    if job.solver == Solver::Generative {
+        let moments = backend.moments()?;
+        return generative(backend, coordinates, moments, given, evidence);
     }
-    let need = if curvature == Curvature::Whole { Need::Hessian } else { Need::Diagonal };
-    let mut evaluation = Standardized::new(&mut *backend, coordinates.clone()).move_to(&point, need)?;
-    // A penalty makes the answer unique whatever the columns are, and a subsample cannot tell.
-    let mut aliased_columns = Vec::new();
-    if job.l2 == 0.0 && (curvature == Curvature::Whole || moments.is_some()) {
-        let columns = of_first_margin(&coordinates, &evaluation, moments.as_ref(), &loaded.totals.classes);
-        let dropped = find_aliased(&coordinates, &columns, evidence, &mut aliased_columns)?;
-        let kept = kept_parameters(coordinates.dimension(), point.len(), &dropped);
-        coordinates = coordinates.without(&dropped);
-        point = kept.iter().map(|&index| point[index]).collect();
-        evaluation = restricted(&evaluation, &kept);
-        evidence.follow(&coordinates);
-    }
+    let begin = begin(backend, coordinates, given, evidence)?;
+    let coordinates = begin.coordinates;
     let penalty = Penalty::new(job.l2, job.penalty_scale, &coordinates.active_scales(), job.intercept, shape.classes);
-    let kept = if curvature == Curvature::Subsample { job.kept_rows(shape).len() } else { shape.rows };
-    let rent = job.rent(shape, kept);
-    let settings = Settings {
-        tolerance: job.tolerance,
-        // A standard error moves by about as many parts as the point is standard errors away.
-        goal: if job.inference.is_some() { 0.05 * job.tolerance } else { job.tolerance },
-        gradient_tolerance: job.gradient_tolerance,
-        max_iterations: job.max_iterations,
-        preconditioner: match (job.preconditioner, job.solver) {
-            (None, Solver::Cg | Solver::Newton) if curvature == Curvature::Bound => Preconditioner::Bound,
-            (Some(Preconditioner::Subsample), _) | (None, Solver::Cg | Solver::Newton) => Preconditioner::Hessian,
-            (Some(preconditioner), _) => preconditioner,
-            (None, Solver::Lbfgs | Solver::GradientDescent | Solver::Generative) => Preconditioner::None,
-        },
-        // A subsample of all rows is none; of categories it may keep the pattern alone.
-        approximate: match curvature {
-            Curvature::Whole | Curvature::Penalty => false,
-            Curvature::Subsample => kept < shape.rows || shape.has_levels(),
-            Curvature::Bound => true,
-        },
-        rent,
-        penalty: if job.l2 > 0.0 && shape.classes.is_none() { penalty.strength().to_vec() } else { Vec::new() },
-        hessian_at_end: job.inference.is_some() || job.exact != ExactJob::None,
-        may_separate: job.l2 == 0.0,
-        ..settings_of(loaded, &coordinates, shape, rows, device)
-    };
-    let bound = match (&moments, shape.classes) {
-        (Some(moments), Some(classes)) if curvature == Curvature::Bound => {
-            Some(bound(&coordinates.moments(moments), classes, &penalty))
+    let settings = settings(backend.weight(), &coordinates, &penalty, given);
+    let plan = job.hessian_plan(shape);
+    let is_of_few_rows = plan == HessianPlan::Subsample && job.is_of_few_rows(shape, job.kept_rows(shape).len());
+    let (mut few, mut curvature) = (None, Curvature::Exact);
+    match (&begin.moments, shape.classes, subsample) {
+        (Some(moments), Some(classes), _) if plan == HessianPlan::Bound => {
+            curvature = Curvature::Bound(bound(&coordinates.moments(moments), classes, &penalty));
         }
-        _ => None,
-    };
-    let few = match subsample {
-        Some(ref mut subsample) if job.is_of_few_rows(shape, kept) => {
-            rows_of(&mut **subsample, &coordinates, &settings)?
+        (.., Some(rows)) => {
+            if is_of_few_rows {
+                few = rows_of(&mut *rows, &coordinates, &settings)?;
+            }
+            curvature = if settings.approximate { Curvature::Subsample(rows) } else { Curvature::Rows(rows) };
         }
-        _ => None,
-    };
-    let mut subsample = subsample.map(|rows| Standardized::new(rows, coordinates.clone()));
-    let mut all = Standardized::new(&mut *backend, coordinates.clone());
+        _ => {}
+    }
+    let mut problem = Problem::new(&mut *backend, coordinates.clone(), penalty.clone(), curvature);
+    // A run that does without a Hessian at first takes none here.
+    let need = if settings.rent.is_some() { Need::Diagonal } else { Need::Hessian };
+    let evaluation = problem.stand_at(&begin.point, begin.evaluation, need)?;
+    let start = Start { point: begin.point, evaluation };
+    let start = along_posterior(&mut problem, start, job, &coordinates, begin.moments.as_ref())?;
     let company = &mut Company { monitor, history, existence: evidence };
-    // A bound has the penalty in it, a subsample has not.
-    let mut outcome = if let Some(bound) = &bound {
-        let (mut penalized, evaluation) = Penalized::standing(&mut all, penalty.clone(), &point, evaluation);
-        let (mut objective, evaluation) =
-            Approximated::standing(&mut penalized, Approximation::Bound(bound), &point, evaluation)?;
-        let start = begin(&mut objective, Start { point, evaluation }, job, &coordinates, moments.as_ref())?;
-        solve(&mut objective, start, job.solver, &settings, company)?
-    } else if let Some(rows) = &mut subsample {
-        let approximation =
-            if settings.approximate { Approximation::Subsample(rows) } else { Approximation::Rows(rows) };
-        let (mut approximated, evaluation) = if rent.is_some() {
-            (Approximated::standing_without(&mut all, approximation, &point), evaluation)
-        } else {
-            Approximated::standing(&mut all, approximation, &point, evaluation)?
-        };
-        let (mut objective, evaluation) = Penalized::standing(&mut approximated, penalty.clone(), &point, evaluation);
-        let start = begin(&mut objective, Start { point, evaluation }, job, &coordinates, moments.as_ref())?;
-        match &few {
-            Some(rows) => few_rows(&mut objective, start, rows, &settings, company)?,
-            None => solve(&mut objective, start, job.solver, &settings, company)?,
-        }
-    } else {
-        let (mut objective, evaluation) = Penalized::standing(&mut all, penalty.clone(), &point, evaluation);
-        let start = begin(&mut objective, Start { point, evaluation }, job, &coordinates, moments.as_ref())?;
-        solve(&mut objective, start, job.solver, &settings, company)?
+    let mut outcome = match &few {
+        Some(rows) => few_rows(&mut problem, start, rows, &settings, company)?,
+        None => solve(&mut problem, start, job.solver, &settings, company)?,
     };
     let loss = outcome.value - penalty.value(&outcome.parameters);
     // Standard errors and refinement take the Hessian of all the data.
-    let mut all = Standardized::new(&mut *backend, coordinates.clone());
-    let mut objective = Penalized::new(&mut all, penalty.clone());
+    let mut problem = problem.with_exact_curvature();
     if settings.approximate {
         outcome.hessian = None;
     }
     // A run that ended at a fresh evaluation has its Hessian and stands there; another one goes there.
     if outcome.status.has_estimates() && outcome.hessian.is_none() && job.exact != ExactJob::None {
-        outcome.hessian = objective.move_to(&outcome.parameters, Need::Hessian)?.hessian;
+        outcome.hessian = problem.move_to(&outcome.parameters, Need::Hessian)?.hessian;
     }
-    outcome.passes = Passes { file: evidence.passes(), ..objective.passes() };
+    outcome.passes = Passes { file: evidence.passes(), ..problem.passes() };
     Ok(Fit {
         coordinates,
-        aliased: aliased_columns,
+        aliased: begin.aliased,
         outcome,
         loss,
         settings,
@@ -217,6 +170,73 @@ pub(super) fn fit(
         separation: evidence.separation(),
         moments: None,
     })
+}
+
+/// Evaluates the loss at the start, and leaves out what others explain.
+fn begin(
+    backend: &mut dyn Backend,
+    mut coordinates: Coordinates,
+    given: Given<'_>,
+    evidence: &mut Evidence<'_>,
+) -> Result<Begin> {
+    let Given { loaded, job, shape, .. } = given;
+    let plan = job.hessian_plan(shape);
+    let takes_moments = job.init == Init::Generative || plan != HessianPlan::Whole && shape.classes.is_some();
+    let moments = if takes_moments { Some(backend.moments()?) } else { None };
+    let mut point = starting_point(&coordinates, &loaded.totals.classes);
+    let need = if plan == HessianPlan::Whole { Need::Hessian } else { Need::Diagonal };
+    let mut evaluation = Problem::of_loss(backend, coordinates.clone()).move_to(&point, need)?;
+    // A penalty makes the answer unique whatever the columns are, and a subsample cannot tell.
+    let mut aliased = Vec::new();
+    if job.l2 == 0.0 && (plan == HessianPlan::Whole || moments.is_some()) {
+        let columns = of_first_margin(&coordinates, &evaluation, moments.as_ref(), &loaded.totals.classes);
+        let dropped = find_aliased(&coordinates, &columns, evidence, &mut aliased)?;
+        let kept = kept_parameters(coordinates.dimension(), point.len(), &dropped);
+        coordinates = coordinates.without(&dropped);
+        point = kept.iter().map(|&index| point[index]).collect();
+        evaluation = restricted(&evaluation, &kept);
+        evidence.follow(&coordinates);
+    }
+    Ok(Begin { coordinates, aliased, point, evaluation, moments })
+}
+
+/// When the solver stops, and what it may use, for rows of so much `weight`.
+fn settings(weight: f64, coordinates: &Coordinates, penalty: &Penalty, given: Given<'_>) -> Settings {
+    let Given { loaded, job, shape, device } = given;
+    let plan = job.hessian_plan(shape);
+    // What a standard error is of: the rows, or their counts. The unit of other weights means nothing.
+    let rows = if job.takes_sampling_weights() {
+        shape.rows as f64
+    } else if loaded.class_weight.is_some() {
+        loaded.totals.by_column.iter().sum()
+    } else {
+        weight
+    };
+    let kept = if plan == HessianPlan::Subsample { job.kept_rows(shape).len() } else { shape.rows };
+    Settings {
+        tolerance: job.tolerance,
+        // A standard error moves by about as many parts as the point is standard errors away.
+        goal: if job.inference.is_some() { 0.05 * job.tolerance } else { job.tolerance },
+        gradient_tolerance: job.gradient_tolerance,
+        max_iterations: job.max_iterations,
+        preconditioner: match (job.preconditioner, job.solver) {
+            (None, Solver::Cg | Solver::Newton) if plan == HessianPlan::Bound => Preconditioner::Bound,
+            (Some(Preconditioner::Subsample), _) | (None, Solver::Cg | Solver::Newton) => Preconditioner::Hessian,
+            (Some(preconditioner), _) => preconditioner,
+            (None, Solver::Lbfgs | Solver::GradientDescent | Solver::Generative) => Preconditioner::None,
+        },
+        // A subsample of all rows is none; of categories it may keep the pattern alone.
+        approximate: match plan {
+            HessianPlan::Whole | HessianPlan::Penalty => false,
+            HessianPlan::Subsample => kept < shape.rows || shape.has_levels(),
+            HessianPlan::Bound => true,
+        },
+        rent: job.rent(shape, kept),
+        penalty: if job.l2 > 0.0 && shape.classes.is_none() { penalty.strength().to_vec() } else { Vec::new() },
+        hessian_at_end: job.inference.is_some() || job.exact != ExactJob::None,
+        may_separate: job.l2 == 0.0,
+        ..settings_of(loaded, coordinates, shape, rows, device)
+    }
 }
 
 /// The rows of a table that keeps them, in the solver's coordinates with the penalty of the settings.
@@ -256,7 +276,7 @@ fn solve(
 }
 
 /// The start, or along the posterior of Gaussian classes where that was asked for and exists.
-fn begin(
+fn along_posterior(
     objective: &mut dyn Objective,
     start: Start,
     job: &Job,
@@ -294,17 +314,16 @@ fn generative(
     backend: &mut dyn Backend,
     mut coordinates: Coordinates,
     moments: Moments,
-    loaded: &Loaded,
+    given: Given<'_>,
     evidence: &mut Evidence<'_>,
-    job: &Job,
-    device: Arithmetic,
 ) -> Result<Fit> {
+    let Given { loaded, job, device, .. } = given;
     let mut aliased_columns = Vec::new();
     let in_solver = coordinates.moments(&moments);
     // What others explain over all rows they explain within the classes: a suspicion takes a look at all rows.
     if !in_solver.explained(10.0 * EXPLAINED).is_empty() {
         let point = starting_point(&coordinates, &loaded.totals.classes);
-        let evaluation = Standardized::new(&mut *backend, coordinates.clone()).move_to(&point, Need::Gradient)?;
+        let evaluation = Problem::of_loss(&mut *backend, coordinates.clone()).move_to(&point, Need::Gradient)?;
         let columns = of_first_margin(&coordinates, &evaluation, Some(&moments), &loaded.totals.classes);
         let dropped = find_aliased(&coordinates, &columns, evidence, &mut aliased_columns)?;
         coordinates = coordinates.without(&dropped);
@@ -320,13 +339,13 @@ fn generative(
                  classes share is singular",
                 listed(&names)
             ),
-            "Leave them out with --ignore, or choose another solver.",
+            "Leave them out with ⟦ignore⟧, or choose another solver.",
         ));
     }
     let posterior = Posterior::of(&in_solver)
         .ok_or_else(|| Error::data("the covariance that the classes share is singular", "Choose another solver."))?;
     let parameters = posterior.against_first();
-    let mut objective = Standardized::new(&mut *backend, coordinates.clone());
+    let mut objective = Problem::of_loss(&mut *backend, coordinates.clone());
     let evaluation = objective.move_to(&parameters, Need::Gradient)?;
     let passes = Passes { file: evidence.passes(), ..objective.passes() };
     let status = if evaluation.is_finite() { Status::Converged } else { Status::NonFinite };

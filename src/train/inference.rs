@@ -8,11 +8,10 @@ use crate::matrix::{Factor, Symmetric};
 use crate::model::inference::covariance;
 use crate::monitor::Monitor;
 use crate::objective::{Evaluation, Need, Objective, Passes};
-use crate::penalty::Penalized;
+use crate::problem::{Curvature, Problem};
 use crate::solve::{Settings, largest_error};
-use crate::standardize::Standardized;
-use crate::train::Job;
 use crate::train::fit::{Arithmetic, Covariance, Fit};
+use crate::train::job::{Job, MOST_OF_FEW};
 
 /// Numbers of a table up to which the Hessian at the estimates is taken in double precision over the file.
 const FEW_CELLS: usize = 10_000_000;
@@ -20,9 +19,6 @@ const FEW_CELLS: usize = 10_000_000;
 /// Parameters up to which it is taken for a larger table where that needs it: each range of rows keeps as many numbers as
 /// their square.
 const MOST_PARAMETERS: usize = 1024;
-
-/// Parameters up to which it is taken for a small one: the squares of 20,000 columns do not fit memory, however few the rows.
-pub(super) const MOST_OF_FEW: usize = 4096;
 
 /// The error of an entry of a Hessian of f32 sums, as a share of the root of its diagonal entries.
 pub(super) const F32_ERROR: f64 = 1e-6;
@@ -54,15 +50,14 @@ pub(super) fn infer(
 ) -> Result<Option<Covariance>> {
     let Some(inference) = job.inference.filter(|_| fit.outcome.status.has_estimates()) else { return Ok(None) };
     if !is_small(table, plan, fit) && !job.weighs_beyond_counts() {
-        let mut all = Standardized::new(backend, fit.coordinates.clone());
-        let mut objective = Penalized::new(&mut all, fit.penalty.clone());
+        let mut problem = Problem::new(backend, fit.coordinates.clone(), fit.penalty.clone(), Curvature::Exact);
         // A run that ended at a fresh evaluation has its Hessian and stands there; another one goes there.
         if fit.outcome.hessian.is_none() {
-            fit.outcome.hessian = objective.move_to(&fit.outcome.parameters, Need::Hessian)?.hessian;
+            fit.outcome.hessian = problem.move_to(&fit.outcome.parameters, Need::Hessian)?.hessian;
         }
         let Some(hessian) = &fit.outcome.hessian else { return Ok(None) };
-        let scatter = if inference.robust { Some(objective.scatter()?) } else { None };
-        fit.outcome.passes = Passes { file: fit.outcome.passes.file, ..objective.passes() };
+        let scatter = if inference.robust { Some(problem.scatter()?) } else { None };
+        fit.outcome.passes = Passes { file: fit.outcome.passes.file, ..problem.passes() };
         let Some(inverse) = Inverse::of(hessian) else { return Ok(None) };
         if inverse.inflation * F32_ERROR <= ENOUGH || fit.outcome.parameters.len() > MOST_PARAMETERS {
             let error = if device.is_f32 { F32_ERROR } else { NARROWED_ERROR };

@@ -4,334 +4,32 @@ mod estimates;
 mod existence;
 mod fit;
 mod inference;
+mod job;
 mod null;
+mod strategy;
 mod verify;
 
 use std::time::Instant;
 
 use crate::backend::cpu::CpuTable;
-use crate::backend::storage::{Limits, Placement};
-use crate::backend::{Backend, Device, Loading, Selection};
-use crate::data::{ClassWeight, Design, Plan, Request, Shape, Table, WeightKind, load};
+use crate::backend::storage::Placement;
+use crate::backend::{Backend, Device, Loading};
+use crate::data::{Design, Plan, Table, load};
 use crate::error::{Error, Result};
 use crate::model::{FeatureInfo, Model, Seconds};
-use crate::monitor::Monitor;
-use crate::penalty::PenaltyScale;
-use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, History, Preconditioner};
-use crate::subsample::{
-    FEW_ROWS, HESSIAN_FEATURES, PENALIZED_FEATURES, ROWS_A_FEATURE, ROWS_A_PARAMETER, Sampling, kept_rows,
-};
-use crate::wording::plain;
+use crate::monitor::{Monitor, Silent};
+use crate::solve::History;
+use crate::subsample::{HESSIAN_FEATURES, PENALIZED_FEATURES, Sampling};
+use crate::wording::{in_rust, plain};
 use estimates::model;
 use existence::Evidence;
-use fit::{Arithmetic, coordinates, fit};
-use inference::{MOST_OF_FEW, infer};
+use fit::{Arithmetic, Given, coordinates, fit};
+use inference::infer;
 use null::null_loss;
+use strategy::HessianPlan;
 use verify::verify_on_file;
 
-/// A solver, by the name in the model file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Solver {
-    /// Preconditioned nonlinear conjugate gradient.
-    #[default]
-    Cg,
-    /// Newton's method.
-    Newton,
-    /// Limited-memory BFGS.
-    Lbfgs,
-    /// Gradient descent.
-    GradientDescent,
-    /// The posterior of Gaussian classes with one covariance, in closed form.
-    Generative,
-}
-
-/// Where a solver begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Init {
-    /// Weights 0, and the intercept at the log odds of the classes.
-    #[default]
-    Zero,
-    /// Along the posterior of Gaussian classes, as far as the loss falls.
-    Generative,
-}
-
-impl Solver {
-    /// The name in the model file.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cg => "cg",
-            Self::Newton => "newton",
-            Self::Lbfgs => "lbfgs",
-            Self::GradientDescent => "gradient-descent",
-            Self::Generative => "generative",
-        }
-    }
-}
-
-/// What a solver gets for a Hessian.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Curvature {
-    /// That of all the data.
-    Whole,
-    /// That of a subsample of the rows.
-    Subsample,
-    /// The bound on that of a softmax.
-    Bound,
-    /// None: the penalty's tells how near the end is.
-    Penalty,
-}
-
-/// Up to this many parameters the Hessian of a softmax is taken: it costs `parameters / 8` times what an evaluation does.
-const HESSIAN_PARAMETERS: usize = 256;
-
-/// Coefficients of a softmax whose covariance is taken at most: 2 GiB, and 1.5e12 operations for its inverse.
-const COVARIANCE_PARAMETERS: usize = 16_384;
-
-/// Up to this many products of a row and two parameters it is taken for more of them: a second of a processor.
-const FEW_PRODUCTS: usize = 4_000_000_000;
-
-/// Up to this many parameters, and up to twice the root of the rows, that of a subsample is taken for a softmax: with 20
-/// rows a parameter it costs `5 parameters^2 / rows` times what an evaluation does, and a few of them save some hundred.
-const SUBSAMPLE_PARAMETERS: usize = 4096;
-
-/// Operations on cached blocks in the time in which a pass reads a value from memory: on two cores 80 GFLOP/s beside 3.3e9
-/// values a second.
-const OPERATIONS_A_VALUE: f64 = 24.0;
-
-/// Passes for which a run does without a Hessian at least: independent columns need no more of them.
-const LEAST_RENT: u64 = 20;
-
-/// What to fit, where, and how.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// Which columns.
-    pub request: Request,
-    /// On which device.
-    pub device: Selection,
-    /// How much of the table may be kept where.
-    pub limits: Limits,
-    /// Strength of the L2 penalty on the mean loss, at least 0.
-    pub l2: f64,
-    /// On which scale the weights are penalised.
-    pub penalty_scale: PenaltyScale,
-    /// Whether to fit an intercept.
-    pub intercept: bool,
-    /// The method.
-    pub solver: Solver,
-    /// Where it begins.
-    pub init: Init,
-    /// What stands in for the inverse Hessian; `None` for what suits the solver.
-    pub preconditioner: Option<Preconditioner>,
-    /// Distance to the optimum, in standard errors, that counts as converged.
-    pub tolerance: f64,
-    /// If given, the largest component of the gradient that counts as zero, instead of `tolerance`.
-    pub gradient_tolerance: Option<f64>,
-    /// Iterations at most.
-    pub max_iterations: u64,
-    /// If given, standard errors and what follows from them.
-    pub inference: Option<InferenceJob>,
-    /// What a pass in f64 over the file is for.
-    pub exact: ExactJob,
-}
-
-/// What passes in double precision over the file, not the narrowed copy, are for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ExactJob {
-    /// There are none.
-    #[default]
-    None,
-    /// One, to see loss, gradient and distance as the file sees them.
-    Verify,
-    /// A few, to refine the coefficients to the double-precision answer.
-    Refine,
-}
-
-/// What to infer.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct InferenceJob {
-    /// Probability that an interval covers, in 0..1.
-    pub confidence: f64,
-    /// White's sandwich (HC0) instead of the inverse information. Sampling weights and weights of classes always take a
-    /// sandwich.
-    pub robust: bool,
-}
-
-impl Job {
-    /// Whether rows are weighed by more than how often they were observed: by sampling weights, or by factors of their
-    /// classes.
-    fn weighs_beyond_counts(&self) -> bool {
-        self.takes_sampling_weights() || self.request.class_weight != ClassWeight::Equal
-    }
-
-    fn takes_sampling_weights(&self) -> bool {
-        self.request.weight.is_some() && self.request.weight_kind == Some(WeightKind::Sampling)
-    }
-
-    /// What the solver gets for a Hessian of a table with such a shape.
-    fn curvature(&self, shape: Shape) -> Curvature {
-        match self.preconditioner {
-            Some(Preconditioner::Hessian) => Curvature::Whole,
-            Some(Preconditioner::Bound) => Curvature::Bound,
-            Some(Preconditioner::Subsample) => Curvature::Subsample,
-            _ if shape.classes.is_some() => match shape.parameters() {
-                ..=HESSIAN_PARAMETERS => Curvature::Whole,
-                parameters if parameters <= HESSIAN_FEATURES && parameters.pow(2) * shape.rows <= FEW_PRODUCTS => {
-                    Curvature::Whole
-                }
-                parameters if parameters <= SUBSAMPLE_PARAMETERS && parameters.pow(2) <= 4 * shape.rows => {
-                    Curvature::Subsample
-                }
-                _ => Curvature::Bound,
-            },
-            _ if self.is_wide(shape) && !self.takes_hessian() => Curvature::Penalty,
-            _ if self.is_wide(shape) || shape.features > HESSIAN_FEATURES => Curvature::Subsample,
-            _ => Curvature::Whole,
-        }
-    }
-
-    /// Whether a table with such a shape has so many features, all of them penalised, that a Hessian of all rows costs more
-    /// than it saves.
-    fn is_wide(&self, shape: Shape) -> bool {
-        self.l2 > 0.0 && shape.classes.is_none() && !shape.has_levels() && shape.features > PENALIZED_FEATURES
-    }
-
-    /// Positions of the rows of a subsample.
-    fn kept_rows(&self, shape: Shape) -> Vec<usize> {
-        let most = match shape.classes {
-            Some(_) => ROWS_A_PARAMETER * shape.parameters(),
-            None if self.is_wide(shape) && self.preconditioner.is_none() => ROWS_A_FEATURE * shape.features,
-            None => usize::MAX,
-        };
-        kept_rows(shape, most)
-    }
-
-    /// Passes over the data that cost what the Hessian of a subsample of `kept` rows and its factor do, where a run may do
-    /// without as long.
-    fn rent(&self, shape: Shape, kept: usize) -> Option<u64> {
-        if !self.is_wide(shape) || self.preconditioner.is_some() || self.solver != Solver::Cg {
-            return None;
-        }
-        let [rows, kept, features] = [shape.rows, kept, shape.features].map(|count| count as f64);
-        // A matrix of the features, or of the rows where there are fewer of them.
-        let (long, short) = (kept.max(features), kept.min(features));
-        let operations = short * short * (long + short / 3.0);
-        Some(((operations / (rows * features * OPERATIONS_A_VALUE)) as u64).max(LEAST_RENT))
-    }
-
-    /// Whether a fit is one in the space of the rows: of their table that is kept on the host, `kept` of them.
-    fn is_of_few_rows(&self, shape: Shape, kept: usize) -> bool {
-        let is_few = kept == shape.rows && shape.rows <= FEW_ROWS && shape.rows < shape.features;
-        self.rent(shape, kept).is_some() && is_few
-    }
-
-    /// Whether the solver works with a Hessian.
-    fn takes_hessian(&self) -> bool {
-        match self.preconditioner {
-            Some(Preconditioner::Hessian | Preconditioner::Subsample | Preconditioner::Bound) => true,
-            Some(_) => false,
-            None => matches!(self.solver, Solver::Cg | Solver::Newton),
-        }
-    }
-
-    /// An error if the flags do not fit the model that a table with such a shape leads to.
-    fn check(&self, shape: Shape) -> Result<()> {
-        let of_softmax = shape.classes.is_some();
-        let fault = |what: &str, way_out: &str| Err(Error::usage(what, way_out));
-        match self.preconditioner {
-            Some(Preconditioner::Bound) if !of_softmax => {
-                return fault("--preconditioner bound is for several classes", "With two, say hessian or subsample.");
-            }
-            _ => {}
-        }
-        if self.solver == Solver::Generative {
-            if self.l2 > 0.0 {
-                return fault("--solver generative has no penalty", "Leave --l2 out, or choose another solver.");
-            }
-            if self.inference.is_some() || self.exact != ExactJob::None {
-                return fault(
-                    "--inference, --verify and --refine are about the maximum of the likelihood of the labels, and \
-                     --solver generative does not look for it",
-                    "Leave them out, or choose another solver.",
-                );
-            }
-            if !self.intercept {
-                return fault(
-                    "--no-intercept has no meaning with --solver generative: the intercept comes from the priors and the \
-                     means",
-                    "Leave it out, or choose another solver.",
-                );
-            }
-        }
-        let takes_whole = self.inference.is_some() || self.exact != ExactJob::None;
-        if of_softmax && takes_whole && shape.parameters() > COVARIANCE_PARAMETERS {
-            return Err(Error::usage(
-                format!(
-                    "--inference, --verify and --refine take the Hessian of all {} coefficients ({} classes, {} features): {} \
-                     GB, and several times that on the way",
-                    shape.parameters(),
-                    shape.margins() + 1,
-                    shape.features,
-                    (8 * shape.parameters().pow(2)) >> 30
-                ),
-                "Leave them out, or train fewer classes or features.",
-            ));
-        }
-        if self.inference.is_some() && self.weighs_beyond_counts() && shape.parameters() > MOST_OF_FEW {
-            return Err(Error::usage(
-                format!(
-                    "--inference with sampling weights or --class-weight takes the products of all {} coefficients in double \
-                     precision, for {MOST_OF_FEW} of them at most",
-                    shape.parameters()
-                ),
-                "Leave it out, or train fewer classes or features.",
-            ));
-        }
-        let takes_moments = self.solver == Solver::Generative || self.init == Init::Generative;
-        if takes_moments && shape.offsets {
-            return fault(
-                "Gaussian classes have no offset",
-                "Leave --offset out, or --solver generative and --init generative.",
-            );
-        }
-        Ok(())
-    }
-
-    /// Passes that the methods needed on the nine data sets of `docs/solver.md`, the confirming evaluation included; of few rows at the start and at the end,
-    /// where an evaluation is two on a GPU.
-    fn usual_passes(&self, shape: Shape) -> Option<[u64; 2]> {
-        let is_whole = self.curvature(shape) == Curvature::Whole && shape.classes.is_none();
-        match self.solver {
-            Solver::Generative => Some([2, 2]),
-            // The rows that are kept are looked for one by one.
-            Solver::Cg if shape.rows <= FEW_ROWS && self.is_of_few_rows(shape, self.kept_rows(shape).len()) => {
-                Some([2, 4])
-            }
-            Solver::Cg if is_whole && self.takes_hessian() => Some([6, 19]),
-            Solver::Newton if is_whole => Some([11, 18]),
-            _ => None,
-        }
-    }
-
-    /// Maximum likelihood with the defaults.
-    pub fn new(request: Request, device: Selection) -> Self {
-        Self {
-            request,
-            device,
-            limits: Limits::default(),
-            l2: 0.0,
-            penalty_scale: PenaltyScale::default(),
-            intercept: true,
-            solver: Solver::default(),
-            init: Init::default(),
-            preconditioner: None,
-            tolerance: DEFAULT_TOLERANCE,
-            gradient_tolerance: None,
-            max_iterations: DEFAULT_MAX_ITERATIONS,
-            inference: None,
-            exact: ExactJob::None,
-        }
-    }
-}
+pub use job::{ExactJob, InferenceJob, Init, Job, Solver};
 
 /// What a run is going to do, known before it reads the data.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -385,6 +83,7 @@ pub fn prepare_on<'j>(
     monitor: &dyn Monitor,
 ) -> Result<Prepared<'j>> {
     let start = Instant::now();
+    job.check_numbers()?;
     let (table, mut plan) = job.request.resolve(table, monitor)?;
     let design = plan.design(table.rows);
     job.check(design.shape)?;
@@ -441,11 +140,11 @@ impl Prepared<'_> {
         }
         // Panels of weighted rows, from a few hundred columns on.
         let panels = if shape.features > PENALIZED_FEATURES { 32 << 20 } else { 0 };
-        let (entries, kept) = match self.job.curvature(shape) {
-            Curvature::Whole => (shape.parameters().pow(2), panels),
+        let (entries, kept) = match self.job.hessian_plan(shape) {
+            HessianPlan::Whole => (shape.parameters().pow(2), panels),
             // The matrix of one margin, and the scaling of all parameters.
-            Curvature::Bound => ((shape.features + 1).pow(2) + shape.parameters(), 0),
-            Curvature::Subsample => {
+            HessianPlan::Bound => ((shape.features + 1).pow(2) + shape.parameters(), 0),
+            HessianPlan::Subsample => {
                 let loose: usize = design
                     .categories()
                     .zip(loose(&design))
@@ -463,7 +162,7 @@ impl Prepared<'_> {
                     (tight * tight + (tight + 1) * loose, kept + panels)
                 }
             }
-            Curvature::Penalty => (0, 0),
+            HessianPlan::Penalty => (0, 0),
         };
         // Sums, what they are in the solver's coordinates, with a ridge, and their factor; and one more on the way.
         (5 * 8 * entries + kept) as u64
@@ -475,9 +174,23 @@ impl Prepared<'_> {
     }
 }
 
-/// Fits a logistic regression to `table`. `history` hears of every iteration.
+/// Fits a logistic regression to `table`. `history` hears of every iteration. Notes and warnings of the model carry settings as
+/// errors do ([`Model::show_settings`]).
 pub fn train(table: &Table, job: &Job, monitor: &dyn Monitor, history: &mut History<'_>) -> Result<Model> {
     prepare(table.clone(), job, monitor)?.train(monitor, history)
+}
+
+impl Job {
+    /// Fits the model to `table`, in silence.
+    ///
+    /// # Errors
+    /// Of kind `Usage` if the settings make no sense or do not fit the table, of kind `Data` if its values cannot be used, of
+    /// kind `Device` if the device is missing or fails.
+    pub fn train(&self, table: &Table) -> Result<Model> {
+        let mut model = train(table, self, &Silent, &mut |_| {})?;
+        model.show_settings(in_rust);
+        Ok(model)
+    }
 }
 
 /// The categories that are loose in the Hessian of a subsample.
@@ -492,7 +205,7 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let table = &table;
     let reading = Instant::now();
     let shape = plan.design(table.rows).shape;
-    let subsamples = job.solver != Solver::Generative && job.curvature(shape) == Curvature::Subsample;
+    let subsamples = job.solver != Solver::Generative && job.hessian_plan(shape) == HessianPlan::Subsample;
     let loose = if subsamples { loose(&plan.design(table.rows)) } else { Vec::new() };
     let (loaded, mut kept) = if subsamples {
         let rows = job.kept_rows(shape);
@@ -514,8 +227,8 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let mut evidence = Evidence::new(table, &plan, &loaded, &coordinates, monitor);
     let arithmetic = Arithmetic { bias: device.bias(shape)?, is_f32: device.is_gpu() };
     let subsample = kept.as_deref_mut().map(|backend| backend as &mut dyn Backend);
-    let mut fit =
-        fit(&mut *backend, subsample, &loaded, coordinates, &mut evidence, job, shape, arithmetic, monitor, history)?;
+    let given = Given { loaded: &loaded, job, shape, device: arithmetic };
+    let mut fit = fit(&mut *backend, subsample, coordinates, given, &mut evidence, monitor, history)?;
     drop(evidence);
     let solve = solving.elapsed().as_secs_f64();
     let verifying = Instant::now();
@@ -543,7 +256,7 @@ fn check_range(model: &Model) -> Result<()> {
                 "the coefficient of `{}` is beyond the range of doubles: the standard deviation of the column is {scale:e}",
                 plain(name)
             ),
-            "Give the column in another unit, or leave it out with --ignore.",
+            "Give the column in another unit, or leave it out with ⟦ignore⟧.",
         )),
         _ => Ok(()),
     }

@@ -85,6 +85,6 @@ fn check_against(fit: &Fit, delta: f64, inflation: f64) -> Result<()> {
             "the GPU's sums do not agree with double precision: the optimum is {delta:.1e} standard errors away where the device \
              said {said:.1e}"
         ),
-        "Use --device cpu: the same answer. Or update the driver.",
+        "Use ⟦device cpu⟧: the same answer. Or update the driver.",
     ))
 }

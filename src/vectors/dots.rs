@@ -101,10 +101,40 @@ fn add_portably<T: Entry, const FUSED: bool>(columns: [&[T]; EIGHT], weights: [f
     let n = target.len();
     let columns = columns.map(|column| &column[..n]);
     for i in 0..n {
+        // One store, behind all that is added: the columns might be where it stores, as far as the compiler knows.
+        let mut sum = target[i];
         for k in 0..EIGHT {
             let (w, x) = (weights[k], columns[k][i].into());
-            target[i] = if FUSED { w.mul_add(x, target[i]) } else { target[i] + w * x };
+            sum = if FUSED { w.mul_add(x, sum) } else { sum + w * x };
         }
+        target[i] = sum;
+    }
+}
+
+/// The products of the first `N` of eight columns with each of two vectors, and zeros: with the bits of [`eight_dots`]. A column
+/// is read once for both where there are registers for that.
+pub fn dots_of_two<const N: usize>(columns: [&[f64]; EIGHT], vectors: [&[f64]; 2]) -> [[f64; EIGHT]; 2] {
+    #[cfg(target_arch = "x86_64")]
+    if vectors[0].len().is_multiple_of(LANES) && std::arch::is_x86_feature_detected!("avx512f") {
+        #[expect(unsafe_code, reason = "the processor was asked for the feature just before")]
+        return unsafe { x86::of_two_in_512_bits::<N>(columns, vectors) };
+    }
+    vectors.map(|vector| {
+        let mut products = eight_dots(columns, vector);
+        products[N..].fill(0.0);
+        products
+    })
+}
+
+/// Adds the first `N` of eight columns to each of two targets, with the bits of [`add_columns`] where the others are zeros.
+pub fn add_to_two<const N: usize>(columns: [&[f64]; EIGHT], weights: [[f64; EIGHT]; 2], targets: [&mut [f64]; 2]) {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx512f") {
+        #[expect(unsafe_code, reason = "the processor was asked for the feature just before")]
+        return unsafe { x86::add_to_two_in_512_bits::<N>(columns, weights, targets) };
+    }
+    for (weights, target) in weights.into_iter().zip(targets) {
+        add_columns(columns, weights, target);
     }
 }
 
@@ -166,6 +196,51 @@ mod x86 {
         super::add_portably::<T, true>(columns, weights, target);
     }
 
+    /// [`add_to_two`](super::add_to_two): sixteen weights and two sums have registers.
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn add_to_two_in_512_bits<const N: usize>(
+        columns: [&[f64]; EIGHT],
+        [of_a, of_b]: [[f64; EIGHT]; 2],
+        [a, b]: [&mut [f64]; 2],
+    ) {
+        let n = a.len();
+        let (b, columns) = (&mut b[..n], columns.map(|column| &column[..n]));
+        for i in 0..n {
+            let [mut sum_a, mut sum_b] = [a[i], b[i]];
+            for k in 0..N {
+                let x = columns[k][i];
+                sum_a = of_a[k].mul_add(x, sum_a);
+                sum_b = of_b[k].mul_add(x, sum_b);
+            }
+            (a[i], b[i]) = (sum_a, sum_b);
+        }
+    }
+
+    /// [`dots_of_two`](super::dots_of_two) of whole [`LANES`]: sixteen sums have registers.
+    #[target_feature(enable = "avx512f")]
+    pub(super) fn of_two_in_512_bits<const N: usize>(
+        columns: [&[f64]; EIGHT],
+        [a, b]: [&[f64]; 2],
+    ) -> [[f64; EIGHT]; 2] {
+        let rows = a.len() / LANES;
+        let (a, b) = (&a.as_chunks::<LANES>().0[..rows], &b.as_chunks::<LANES>().0[..rows]);
+        let mut chunks: [&[[f64; LANES]]; EIGHT] = [&[]; EIGHT];
+        for (chunks, column) in chunks.iter_mut().zip(columns) {
+            *chunks = &column.as_chunks().0[..rows];
+        }
+        let mut sums_a: [__m512d; EIGHT] = [_mm512_setzero_pd(); EIGHT];
+        let mut sums_b = sums_a;
+        for i in 0..rows {
+            let (v, w): (__m512d, __m512d) = (bytemuck::cast(a[i]), bytemuck::cast(b[i]));
+            for k in 0..N {
+                let x: __m512d = bytemuck::cast(chunks[k][i]);
+                sums_a[k] = _mm512_fmadd_pd(x, v, sums_a[k]);
+                sums_b[k] = _mm512_fmadd_pd(x, w, sums_b[k]);
+            }
+        }
+        [sums_a, sums_b].map(|sums| sums.map(|sum| total(bytemuck::cast(sum))))
+    }
+
     #[inline]
     fn load<A: bytemuck::Pod, R: bytemuck::Pod>(entries: A) -> R {
         bytemuck::cast(entries)
@@ -218,6 +293,29 @@ mod tests {
                 #[expect(unsafe_code, reason = "the processor was asked for the features just before")]
                 let found = unsafe { (x86::f64_in_256_bits(wide, &vector), x86::f32_in_256_bits(narrow, &vector)) };
                 assert_eq!((expected, expected), (bits(found.0), bits(found.1)));
+            }
+            let other: Vec<f64> = (0..rows).map(|i| (i as f64).sin() - 0.3).collect();
+            let of_two = dots_of_two::<EIGHT>(wide, [&vector, &other]).map(bits);
+            assert_eq!(of_two, [&vector, &other].map(|vector| bits(eight_dots(wide, vector))), "{rows} rows");
+            let of_four = dots_of_two::<4>(wide, [&vector, &other]).map(bits);
+            for (few, all) in of_four.iter().zip(&of_two) {
+                assert_eq!((&few[..4], &few[4..]), (&all[..4], [0; 4].as_slice()), "{rows} rows");
+            }
+            for few in [EIGHT, 4] {
+                let weight = |first: usize, k: usize| if k < few { ((first + k) as f64 * 1.1).cos() } else { 0.0 };
+                let weights = [0, 8].map(|first| std::array::from_fn(|k| weight(first, k)));
+                let mut apart = [vector.clone(), other.clone()];
+                let mut together = apart.clone();
+                for (weights, target) in weights.into_iter().zip(&mut apart) {
+                    add_columns(wide, weights, target);
+                }
+                let [a, b] = &mut together;
+                if few == EIGHT {
+                    add_to_two::<EIGHT>(wide, weights, [a, b]);
+                } else {
+                    add_to_two::<4>(wide, weights, [a, b]);
+                }
+                assert_eq!(together, apart, "{rows} rows, {few} columns");
             }
             for (k, found) in eight_dots(narrow, &vector).into_iter().enumerate() {
                 let plain: f64 = wide[k].iter().zip(&vector).map(|(x, v)| x * v).sum();

@@ -38,6 +38,23 @@ pub fn in_vectors<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
+/// Has the processor bring these numbers nearer while it goes on with others.
+#[inline]
+pub fn prefetch(values: &[f32]) {
+    /// Numbers of a line of the cache.
+    const LINE: usize = 16;
+    #[cfg(target_arch = "x86_64")]
+    for line in values.chunks(LINE) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        #[expect(unsafe_code, reason = "a hint: it reads nothing, whatever the address")]
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (values, LINE);
+}
+
 /// Numbers that are added side by side in a sum, so that the compiler may use vector registers: it must not reorder a
 /// floating-point sum by itself.
 pub const LANES: usize = 8;

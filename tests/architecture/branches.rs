@@ -8,6 +8,7 @@ use crate::lexer::{end_of_item, group, ident, is_cfg_test, punct};
 /// The file, how often it asks, and what differs.
 const BRANCHES: &[(&str, usize, &str)] = &[
     ("backend/cpu/mod.rs", 3, "which loss: tiles, the engine's loops, roots of factors that are not negative"),
+    ("backend/cpu/several.rs", 1, "products of one margin have roots"),
     ("backend/gpu/chunks.rs", 2, "the parameters of one margin have the sources of its features behind them"),
     ("backend/gpu/dispatch.rs", 1, "the same"),
     ("backend/gpu/kernels.rs", 2, "which kernels serve a table"),
@@ -32,7 +33,9 @@ const BRANCHES: &[(&str, usize, &str)] = &[
     ("score/evaluate.rs", 1, "a threshold, or the likeliest class"),
     ("score/mod.rs", 1, "one column of predictions, or one a class"),
     ("train/fit.rs", 2, "the bound on a softmax' Hessian; the penalty's curvature of one margin"),
-    ("train/mod.rs", 6, "what the solver gets for a Hessian, and what that costs"),
+    ("train/job.rs", 1, "a bound, and how many coefficients have a covariance"),
+    ("train/mod.rs", 1, "the levels of a category are tied by the classes of a softmax"),
+    ("train/strategy.rs", 4, "what the solver gets for a Hessian, and what that costs"),
 ];
 
 /// Whether a question begins at a token: a call of `softmax()`, the margins compared with 1, or what is made of the field

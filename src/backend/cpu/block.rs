@@ -58,6 +58,10 @@ pub(super) fn product_rows(shape: Shape) -> usize {
 
 /// A block of rows, the unit of work. Its state is kept tile by tile, so that what a tile works on is one piece.
 pub(super) struct Block<'a> {
+    /// The cell that its rows belong to.
+    pub(super) cell: usize,
+    /// Its place among the blocks of the table.
+    pub(super) place: usize,
     pub(super) columns: Columns<'a>,
     pub(super) labels: &'a [f32],
     pub(super) row_weights: Option<&'a [f32]>,

@@ -8,8 +8,8 @@
 use std::ops::Range;
 
 use crate::backend::cpu::tables::Tables;
-use crate::vectors::LANES;
-use crate::vectors::dots::{EIGHT, add_columns, eight_dots};
+use crate::vectors::dots::{EIGHT, add_columns, add_to_two, dots_of_two, eight_dots};
+use crate::vectors::{LANES, prefetch};
 
 /// Columns of neighbouring rows: column j from `j * stride + first` on.
 #[derive(Clone, Copy)]
@@ -29,6 +29,14 @@ impl<'a> Strided<'a> {
     #[inline(always)]
     pub(super) fn part(&self, first: usize, rows: usize) -> Self {
         Self { first: self.first + first, rows, ..*self }
+    }
+
+    /// Brings a share of the rows that follow in a column nearer, of as many as there are here.
+    #[inline(always)]
+    fn prefetch_next(&self, index: usize, share: usize, shares: usize) {
+        let rows = self.rows.min(self.stride - self.first - self.rows);
+        let next = &self.values[index * self.stride + self.first + self.rows..][..rows];
+        prefetch(&next[rows * share / shares..rows * (share + 1) / shares]);
     }
 }
 
@@ -94,9 +102,24 @@ impl<'a> Columns<'a> {
         }
         for first in (0..plain).step_by(EIGHT) {
             let columns = self.widen_eight(first, eight);
-            for (weights, z) in weights.chunks_exact(wide).zip(margins.chunks_exact_mut(n)) {
-                let w: [f64; EIGHT] = std::array::from_fn(|k| if first + k < plain { weights[first + k] } else { 0.0 });
-                add_columns(columns, w, z);
+            let of_margin = |weights: &[f64]| -> [f64; EIGHT] {
+                std::array::from_fn(|k| if first + k < plain { weights[first + k] } else { 0.0 })
+            };
+            let pairs = (margins.len() / n).div_ceil(2);
+            for (pair, (weights, z)) in weights.chunks(2 * wide).zip(margins.chunks_mut(2 * n)).enumerate() {
+                // The next tile comes while this one is worked on.
+                for index in first..plain.min(first + EIGHT) {
+                    self.values.prefetch_next(index, pair, pairs);
+                }
+                let (of_a, of_b) = weights.split_at(wide);
+                let (a, b) = z.split_at_mut(n);
+                if b.is_empty() {
+                    add_columns(columns, of_margin(of_a), a);
+                } else if plain - first > EIGHT / 2 {
+                    add_to_two::<EIGHT>(columns, [of_margin(of_a), of_margin(of_b)], [a, b]);
+                } else {
+                    add_to_two::<{ EIGHT / 2 }>(columns, [of_margin(of_a), of_margin(of_b)], [a, b]);
+                }
             }
         }
         for (codes, table) in self.codes() {
@@ -115,9 +138,24 @@ impl<'a> Columns<'a> {
         let (n, plain, wide) = (self.rows(), self.tables.plain(), self.tables.wide());
         for first in (0..plain).step_by(EIGHT) {
             let eight = self.widen_eight(first, eight);
-            for (vector, sums) in vectors.chunks_exact(n).zip(sums.chunks_exact_mut(wide)) {
-                for (sum, product) in sums[first..plain].iter_mut().zip(eight_dots(eight, vector)) {
+            let add = |sums: &mut [f64], products: [f64; EIGHT]| {
+                for (sum, product) in sums[first..plain].iter_mut().zip(products) {
                     *sum += product;
+                }
+            };
+            for (vectors, sums) in vectors.chunks(2 * n).zip(sums.chunks_mut(2 * wide)) {
+                let (a, b) = vectors.split_at(n);
+                let (sums_a, sums_b) = sums.split_at_mut(wide);
+                if b.is_empty() {
+                    add(sums_a, eight_dots(eight, a));
+                } else {
+                    let [of_a, of_b] = if plain - first > EIGHT / 2 {
+                        dots_of_two::<EIGHT>(eight, [a, b])
+                    } else {
+                        dots_of_two::<{ EIGHT / 2 }>(eight, [a, b])
+                    };
+                    add(sums_a, of_a);
+                    add(sums_b, of_b);
                 }
             }
         }

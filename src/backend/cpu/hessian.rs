@@ -31,6 +31,8 @@ pub(super) struct Square<'t, L> {
     loss: L,
     what: Factors,
     entries: Entries<'t>,
+    /// The plain columns that it is of, if it is not of all.
+    chosen: Option<&'t [usize]>,
     rows: usize,
     /// `A`, `[edge][rows]`.
     columns: Aligned,
@@ -38,9 +40,14 @@ pub(super) struct Square<'t, L> {
 
 impl<'t, L: Loss> Square<'t, L> {
     pub(super) fn new(tables: &'t Tables, loss: L, what: Factors) -> Self {
+        Self::of_columns(tables, None, loss, what)
+    }
+
+    /// As [`Square::new`], of the plain columns that are `chosen`, with tables of their own.
+    pub(super) fn of_columns(tables: &'t Tables, chosen: Option<&'t [usize]>, loss: L, what: Factors) -> Self {
         let edge = edge(tables);
         let rows = rows_at_once(edge);
-        Self { loss, what, entries: Entries::new(tables), rows, columns: Aligned::zeros(edge * rows) }
+        Self { loss, what, entries: Entries::new(tables), chosen, rows, columns: Aligned::zeros(edge * rows) }
     }
 
     pub(super) fn into_entries(self) -> Entries<'t> {
@@ -86,7 +93,8 @@ impl<L: Loss> TileSink<L> for Square<'_, L> {
             // Beyond the last row the columns hold zeros.
             for j in 0..plain {
                 let target = &mut self.columns[j * self.rows..][..self.rows];
-                for ((a, x), root) in target.iter_mut().zip(columns.column(j)).zip(roots) {
+                let column = columns.column(self.chosen.map_or(j, |chosen| chosen[j]));
+                for ((a, x), root) in target.iter_mut().zip(column).zip(roots) {
                     *a = f64::from(*x) * root;
                 }
                 target[rows..].fill(0.0);
@@ -199,6 +207,8 @@ pub(super) struct Pairs<'t, L> {
     loss: L,
     what: Factors,
     products: PairEntries<'t>,
+    /// The plain columns that it is of, if it is not of all.
+    chosen: Option<&'t [usize]>,
     rows: usize,
     /// X, `[edge][rows]`.
     columns: Aligned,
@@ -239,12 +249,18 @@ impl<'t> PairEntries<'t> {
 
 impl<'t, L: Loss> Pairs<'t, L> {
     pub(super) fn new(tables: &'t Tables, loss: L, what: Factors) -> Self {
+        Self::of_columns(tables, None, loss, what)
+    }
+
+    /// As [`Pairs::new`], of the plain columns that are `chosen`, with tables of their own.
+    pub(super) fn of_columns(tables: &'t Tables, chosen: Option<&'t [usize]>, loss: L, what: Factors) -> Self {
         let edge = edge(tables);
         let rows = rows_at_once(edge);
         Self {
             loss,
             what,
             products: PairEntries::new(tables, loss.margins()),
+            chosen,
             rows,
             columns: Aligned::zeros(edge * rows),
             left: Aligned::zeros(EIGHT * rows),
@@ -259,14 +275,15 @@ impl<'t, L: Loss> Pairs<'t, L> {
 impl<L: Loss> TileSink<L> for Pairs<'_, L> {
     #[inline(always)]
     fn take(&mut self, tile: &Tile<'_, L>) {
-        let Self { loss, what, products: PairEntries(pairs), rows: at_once, columns: wide, left } = self;
-        let (plain, n) = (tile.columns.tables.plain(), tile.labels.len());
+        let Self { loss, what, products: PairEntries(pairs), chosen, rows: at_once, columns: wide, left } = self;
+        let plain = pairs.first().map_or(0, |pair| pair.tables().plain());
+        let n = tile.labels.len();
         let codes: Vec<_> = tile.columns.codes().collect();
         for first in (0..n).step_by(*at_once) {
             let rows = (*at_once).min(n - first);
             let part = tile.columns.part(first, rows);
             for (j, target) in wide.chunks_exact_mut(*at_once).enumerate().take(plain) {
-                for (target, x) in target.iter_mut().zip(part.column(j)) {
+                for (target, x) in target.iter_mut().zip(part.column(chosen.map_or(j, |chosen| chosen[j]))) {
                     *target = f64::from(*x);
                 }
             }

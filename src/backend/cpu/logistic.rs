@@ -77,33 +77,10 @@ impl Loss for Logistic {
     /// Term by term in one loop and sum by sum in others: the compiler may put the first into vector registers.
     #[inline(always)]
     fn sums(self, rows: Rows<'_>, space: &mut Workspace) -> [f64; 3] {
-        let n = rows.labels.len();
-        let Workspace { residuals, exponentials, excesses, slopes, curvatures } = space;
-        let (u, step) = rows.along.unwrap_or((&STILL[..n], 0.0));
-        let (z, u, t, residuals) = (&rows.margins[..n], &u[..n], rows.labels, &mut residuals[..n]);
-        let (exponentials, excesses) = (&mut exponentials[..n], &mut excesses[..n]);
-        let (slopes, curvatures) = (&mut slopes[..n], &mut curvatures[..n]);
-        for i in 0..n {
-            let row = odds(z[i] + step * u[i], f64::from(t[i]));
-            exponentials[i] = row.e;
-            excesses[i] = row.excess;
-            slopes[i] = row.residual * u[i];
-            curvatures[i] = row.curvature * u[i] * u[i];
-            residuals[i] = row.residual;
+        match rows.along {
+            Some(along) => sums_along::<true>(rows, along, space),
+            None => sums_along::<false>(rows, (&STILL[..rows.labels.len()], 0.0), space),
         }
-        let logarithms = if let Some(row_weights) = rows.row_weights {
-            // The logarithms have different weights now, and no product in common.
-            for e in exponentials.iter_mut() {
-                *e = ln_1p_of_unit(*e);
-            }
-            for values in [&mut *exponentials, &mut *excesses, &mut *slopes, &mut *curvatures, residuals] {
-                weigh(values, row_weights);
-            }
-            sum(exponentials)
-        } else {
-            sum_of_logarithms(exponentials)
-        };
-        [sum(excesses) + logarithms, sum(slopes), sum(curvatures)]
     }
 
     #[inline(always)]
@@ -143,6 +120,44 @@ impl Loss for Logistic {
             }
         }
     }
+}
+
+/// [`Loss::sums`] along a direction, or where the rows stand: slope and curvature are 0 then.
+#[inline(always)]
+fn sums_along<const MOVES: bool>(rows: Rows<'_>, (u, step): (&[f64], f64), space: &mut Workspace) -> [f64; 3] {
+    let n = rows.labels.len();
+    let Workspace { residuals, exponentials, excesses, slopes, curvatures } = space;
+    let (z, u, t, residuals) = (&rows.margins[..n], &u[..n], rows.labels, &mut residuals[..n]);
+    let (exponentials, excesses) = (&mut exponentials[..n], &mut excesses[..n]);
+    let (slopes, curvatures) = (&mut slopes[..n], &mut curvatures[..n]);
+    for i in 0..n {
+        let row = odds(if MOVES { z[i] + step * u[i] } else { z[i] }, f64::from(t[i]));
+        exponentials[i] = row.e;
+        excesses[i] = row.excess;
+        residuals[i] = row.residual;
+        if MOVES {
+            slopes[i] = row.residual * u[i];
+            curvatures[i] = row.curvature * u[i] * u[i];
+        }
+    }
+    let logarithms = if let Some(row_weights) = rows.row_weights {
+        // The logarithms have different weights now, and no product in common.
+        for e in exponentials.iter_mut() {
+            *e = ln_1p_of_unit(*e);
+        }
+        for values in [&mut *exponentials, &mut *excesses, residuals] {
+            weigh(values, row_weights);
+        }
+        if MOVES {
+            weigh(slopes, row_weights);
+            weigh(curvatures, row_weights);
+        }
+        sum(exponentials)
+    } else {
+        sum_of_logarithms(exponentials)
+    };
+    let [slope, curvature] = if MOVES { [sum(slopes), sum(curvatures)] } else { [0.0; 2] };
+    [sum(excesses) + logarithms, slope, curvature]
 }
 
 /// `sum ln(1 + e_k)` of at most [`TILE_ROWS`] numbers in 0..1, as the logarithm of one product, which f64 has room for:

@@ -13,6 +13,7 @@ mod logistic;
 mod loss;
 mod moments;
 mod product;
+mod several;
 mod softmax;
 mod stored;
 mod tables;
@@ -23,6 +24,7 @@ use rayon::prelude::*;
 
 use crate::backend::layout::Layout;
 use crate::backend::storage::{HostRecords, Limits, Part, Placement, RecordColumns, Touched, chunk_bytes, record_of};
+use crate::backend::work::{CellSums, Work};
 use crate::backend::{Backend, KeptRows, Loading, RowTerms};
 use crate::data::{Column, Design, Shape, Store};
 use crate::error::Result;
@@ -79,7 +81,7 @@ impl CpuTable {
         };
         let block_rows = block_rows(shape.columns, shape.margins(), tile);
         let chunk_bytes = share_of_features(shape, chunk_bytes);
-        let layout = Layout::of_blocks(shape, block_rows, product_rows(shape), chunk_bytes);
+        let layout = Layout::of_blocks(shape, block_rows, product_rows(shape), chunk_bytes).in_cells(&design);
         let record = record_of(&layout, size_of::<f64>());
         let records = HostRecords::new(layout.chunks(), record, limits)?;
         let tables = Tables::new(&design, vec![false; design.categories().count()]);
@@ -103,7 +105,7 @@ impl CpuTable {
 
 impl Loading for CpuTable {
     fn as_store(&mut self) -> Box<dyn Store + '_> {
-        Box::new(CpuStore { layout: self.layout, columns: self.records.columns() })
+        Box::new(CpuStore { layout: self.layout.clone(), columns: self.records.columns() })
     }
 
     fn placement(&self) -> Placement {
@@ -112,10 +114,11 @@ impl Loading for CpuTable {
 
     fn finish(self: Box<Self>) -> Result<Box<dyn Backend>> {
         let Self { layout, tables, records, keeps_rows } = *self;
+        let shape = layout.shape;
         let stored = Stored::new(layout, tables, records)?;
-        Ok(match layout.shape.classes {
+        Ok(match shape.classes {
             None => Box::new(Cpu::new(Logistic, stored, keeps_rows)),
-            Some(_) => Box::new(Cpu::new(Softmax(layout.shape.margins()), stored, keeps_rows)),
+            Some(_) => Box::new(Cpu::new(Softmax(shape.margins()), stored, keeps_rows)),
         })
     }
 }
@@ -201,19 +204,18 @@ impl<L: Loss> Cpu<L> {
             jobs,
             |blocks| {
                 let (mut sink, mut space) = (sink(blocks), loss.workspace(columns));
-                let mut sums = Fold::default();
+                let mut sums = Fold::from(blocks[0].place);
                 for block in blocks {
                     sums.push(in_vectors(
                         #[inline(always)]
                         || block.evaluate(loss, at, &mut space, &mut sink),
                     ));
                 }
-                (sums.finish(), sink)
+                (sums, sink)
             },
             |(of_job, sink)| {
-                if let Some(of_job) = of_job {
-                    sums.push(of_job);
-                }
+                // Jobs end with their cells: they go on in the tree over all blocks wherever that is.
+                sums.append(of_job);
                 take(sink);
             },
         )?;
@@ -295,7 +297,7 @@ impl<L: Loss> Cpu<L> {
 
     /// As [`Cpu::product`], of many columns and one margin: one matrix, to which all cores add some rows after the others.
     fn product_of_panels(&mut self, at: At<'_>, what: Factors) -> Result<(Sums, Symmetric)> {
-        let (loss, layout) = (self.loss, self.stored.layout);
+        let (loss, layout) = (self.loss, self.stored.layout.clone());
         let columns = self.stored.tables.plain() + 1;
         // Fresh memory of this size is cleared by the system every time.
         let spare: Mutex<Vec<Vec<f64>>> = Mutex::new(Vec::new());
@@ -483,6 +485,18 @@ impl<L: Loss> Backend for Cpu<L> {
     fn moments(&mut self) -> Result<Moments> {
         self.passes.data += 1;
         moments::of(&mut self.stored)
+    }
+
+    fn margins(&self) -> usize {
+        self.loss.margins()
+    }
+
+    fn cell_weights(&mut self) -> Result<Vec<f64>> {
+        self.stored.cell_weights()
+    }
+
+    fn run(&mut self, work: &[Work<'_>]) -> Result<Vec<Vec<CellSums>>> {
+        self.several(work)
     }
 
     fn kept_rows(&mut self) -> Result<Option<KeptRows>> {

@@ -54,7 +54,7 @@ fn blocks<'a>(
     chunk: usize,
     bytes: &'a mut [u8],
 ) -> impl Iterator<Item = Block<'a>> + use<'a> {
-    let rows = layout.rows_of(chunk);
+    let (rows, cell, before) = (layout.rows_of(chunk), layout.cell_of(chunk), layout.blocks_before(chunk));
     let block_rows = layout.block_rows;
     let stride = record.stride;
     let (columns, state) = bytes.split_at_mut(record.range(Part::Margins).start);
@@ -74,6 +74,8 @@ fn blocks<'a>(
             let (first, rows) = (index * block_rows, labels.len());
             let strided = |values| Strided { values, stride, first, rows };
             Block {
+                cell,
+                place: before + index,
                 columns: Columns { tables, values: strided(values) },
                 labels,
                 row_weights: row_weights.map(|weights| &weights[first..first + rows]),
@@ -87,8 +89,9 @@ fn blocks<'a>(
 impl Stored {
     /// An error if a row weight is negative or no finite number.
     pub(super) fn new(layout: Layout, tables: Arc<Tables>, records: HostRecords) -> Result<Self> {
-        let mut stored = Self { layout, tables, records, weight: layout.shape.rows as f64 };
-        if layout.shape.weights {
+        let (weight, has_weights) = (layout.shape.rows as f64, layout.shape.weights);
+        let mut stored = Self { layout, tables, records, weight };
+        if has_weights {
             stored.weight = stored.sum_row_weights()?;
         }
         Ok(stored)
@@ -113,11 +116,13 @@ impl Stored {
         mut take: impl FnMut(T),
     ) -> Result<()> {
         let Self { layout, tables, records, .. } = self;
-        let layout = *layout;
+        let layout = layout.clone();
         let record = records.layout;
         let mut run = |mut blocks: Vec<Block<'_>>| {
-            for few in blocks.chunks_mut(jobs.blocks.saturating_mul(jobs.at_a_time)) {
-                let made: Vec<T> = few.par_chunks_mut(jobs.blocks).map(&work).collect();
+            let cells = blocks.chunk_by_mut(|block, next| block.cell == next.cell);
+            let mut of_jobs: Vec<&mut [Block<'_>]> = cells.flat_map(|cell| cell.chunks_mut(jobs.blocks)).collect();
+            for few in of_jobs.chunks_mut(jobs.at_a_time) {
+                let made: Vec<T> = few.par_iter_mut().map(|blocks| work(blocks)).collect();
                 made.into_iter().for_each(&mut take);
             }
         };
@@ -129,6 +134,17 @@ impl Stored {
             }
             Ok(visit)
         })
+    }
+
+    /// The sum of the row weights of each cell.
+    pub(super) fn cell_weights(&mut self) -> Result<Vec<f64>> {
+        let mut weights: Vec<Fold<f64>> = (0..self.layout.cells()).map(|_| Fold::default()).collect();
+        let of_block = |blocks: &mut [Block<'_>]| {
+            let Block { cell, labels, row_weights, .. } = &blocks[0];
+            (*cell, row_weights.map_or(labels.len() as f64, weight_of_block))
+        };
+        self.pass(ROW_WEIGHTS, BLOCK_BY_BLOCK, of_block, |(cell, of_block)| weights[cell].push(of_block))?;
+        Ok(weights.into_iter().map(|weight| weight.finish().unwrap_or(0.0)).collect())
     }
 
     /// N, from the row weights as they are stored.

@@ -7,6 +7,7 @@ use crate::data::Design;
 use crate::matrix::Pattern;
 
 /// The places of a wide vector: the plain columns, a table for each category, the intercept.
+#[derive(Clone)]
 pub(super) struct Tables {
     plain: usize,
     /// First place of each table, and the place of the intercept.

@@ -38,7 +38,7 @@ pub(super) fn buffer(gpu: &Gpu, label: &str, bytes: usize, usage: wgpu::BufferUs
     buffer_if_room(gpu, label, bytes, usage)?.ok_or_else(|| {
         Error::device(
             format!("{} has no room for {label}: {} MiB more were needed", gpu.describe(), bytes >> 20),
-            "Use --device cpu (the same answer), or fewer columns (--features).",
+            "Use ⟦device cpu⟧ (the same answer), or fewer columns (⟦features⟧).",
         )
     })
 }
@@ -57,7 +57,7 @@ pub(super) fn read_buffer<T>(
     gpu.wait()?;
     let result = {
         let view = buffer.get_mapped_range(bytes).map_err(|cause| {
-            Error::device(format!("the GPU's results cannot be read: {cause}"), "Use --device cpu.")
+            Error::device(format!("the GPU's results cannot be read: {cause}"), "Use ⟦device cpu⟧.")
         })?;
         read(&bytemuck::cast_slice(&view)[skipped..])
     };

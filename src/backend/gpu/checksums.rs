@@ -229,7 +229,7 @@ impl Checksums {
             Part::RowWeights => "the row weights".into(),
             _ => "the offsets".into(),
         };
-        let first = chunk * self.layout.chunk_rows;
+        let first = self.layout.first_of(chunk);
         Err(Error::device(
             format!(
                 "the GPU does not hold what was sent to it: {column}, rows {first} to {}",

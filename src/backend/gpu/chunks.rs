@@ -114,7 +114,7 @@ impl Chunks {
         let largest = (slots * 4).max(rows).max(sources).max(shared.pieces.size() as usize);
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let readback = buffer(&gpu, "readback", largest, usage)?;
-        let weight = layout.shape.rows as f64;
+        let (weight, has_weights) = (layout.shape.rows as f64, layout.shape.weights);
         let stamps = Stamps::new(
             layout.chunks(),
             match layout.shape.classes {
@@ -125,7 +125,7 @@ impl Chunks {
         let mut chunks =
             Self { core: Core::new(gpu, layout, weight, shared, stamps, readback), seats, away, checksums };
         chunks.check()?;
-        if layout.shape.weights {
+        if has_weights {
             chunks.core.weight = chunks.sum_row_weights()?;
         }
         Ok(chunks)
@@ -165,7 +165,7 @@ impl Chunks {
     /// N, from the row weights as they are stored.
     fn sum_row_weights(&mut self) -> Result<f64> {
         let Self { core, seats, away, checksums } = self;
-        let layout = core.layout;
+        let layout = core.layout.clone();
         let mut weight = Fold::default();
         let mut add = |row_weights: &[f32]| {
             for block in row_weights.chunks(layout.block_rows) {
@@ -222,7 +222,7 @@ impl Chunks {
 
     /// Margins move to a step along the direction margins.
     pub(super) fn advance(&mut self, step: f32) -> Result<()> {
-        let layout = self.core.layout;
+        let layout = self.core.layout.clone();
         let touched: Touched = [&[Part::Margins, Part::DirectionMargins], &[Part::Margins]];
         self.each(touched, |core, at, mut encoder| {
             let pass = Pass { steps: [step, 0.0, 0.0, 0.0], ..pass_of(&layout, at) };
@@ -235,7 +235,7 @@ impl Chunks {
     /// What each row holds, margin by margin.
     pub(super) fn row_terms(&mut self) -> Result<RowTerms> {
         let Self { core, seats, away, .. } = self;
-        let layout = core.layout;
+        let layout = core.layout.clone();
         // What was never written has no stamp.
         let check = |chunk: usize, part: usize, found: &[f32]| {
             let expected = core.stamps.of_chunk(chunk);

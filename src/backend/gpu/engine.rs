@@ -93,7 +93,7 @@ impl<P: Program> GpuEngine<P> {
     }
 
     fn layout(&self) -> Layout {
-        self.chunks.core.layout
+        self.chunks.core.layout.clone()
     }
 
     fn visit(&mut self, visit: Visit<'_>) -> Result<Visited> {
@@ -210,6 +210,10 @@ impl<P: Program> Line for GpuLine<'_, P> {
 impl<P: Program> Backend for GpuEngine<P> {
     fn weight(&self) -> f64 {
         self.chunks.core.weight
+    }
+
+    fn margins(&self) -> usize {
+        self.chunks.core.layout.shape.margins()
     }
 
     fn moments(&mut self) -> Result<Moments> {

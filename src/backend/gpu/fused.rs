@@ -28,7 +28,7 @@ impl Program for Fused {
     }
 
     fn start(chunks: &mut Chunks, parameters: &[f32], reads_features: bool) -> Result<()> {
-        let layout = chunks.core.layout;
+        let layout = chunks.core.layout.clone();
         let (intercept, weights) = parameters.split_last().expect("the intercept is always there");
         if reads_features {
             chunks.core.write_parameters(weights);
@@ -67,7 +67,7 @@ impl Program for Fused {
 
 /// One pass over the features: loss, slope, curvature and gradient.
 fn evaluate(chunks: &mut Chunks, visit: Visit<'_>) -> Result<Visited> {
-    let layout = chunks.core.layout;
+    let layout = chunks.core.layout.clone();
     let features = layout.shape.features;
     let (touched, intercept, step) = match visit.along {
         Some((direction, step)) => {
@@ -104,7 +104,7 @@ fn evaluate(chunks: &mut Chunks, visit: Visit<'_>) -> Result<Visited> {
 /// Means of the pieces of a product of columns where the rows stand: one pass over the features. Slots are drained in the
 /// order of their blocks, a bounded number at a time. `[pieces][256][4]`.
 fn product(chunks: &mut Chunks, product: Product, pieces: usize) -> Result<Vec<f64>> {
-    let layout = chunks.core.layout;
+    let layout = chunks.core.layout.clone();
     let core = &chunks.core;
     let in_flight = (core.shared.pieces.size() / 4) as usize / (pieces * PIECE);
     if in_flight == 0 {
@@ -114,7 +114,7 @@ fn product(chunks: &mut Chunks, product: Product, pieces: usize) -> Result<Vec<f
                 layout.shape.features,
                 (pieces * EDGE * EDGE) >> 18
             ),
-            "Use --preconditioner subsample, or --device cpu.",
+            "Use ⟦preconditioner subsample⟧, or ⟦device cpu⟧.",
         ));
     }
     let [blocks_together, pieces_together] =

@@ -6,6 +6,7 @@ mod chunks;
 mod dispatch;
 mod engine;
 pub mod fault;
+mod figures;
 mod fused;
 pub mod kernels;
 mod moments;
@@ -31,8 +32,7 @@ use crate::backend::storage::Limits;
 use crate::data::Design;
 use crate::error::{Error, Result};
 
-pub use profile::KernelTime;
-pub use survey::{FunctionErrors, Latency, Survey};
+pub use figures::{FunctionErrors, KernelTime, Latency, Survey};
 pub use table::GpuTable;
 
 /// A graphics adapter of this machine.
@@ -171,7 +171,7 @@ impl Trouble {
             None => Ok(()),
             Some(what) => Err(Error::device(
                 format!("the GPU failed: {what}"),
-                "Run again; if it stays, update the driver or use --device cpu: the same answer.",
+                "Run again; if it stays, update the driver or use ⟦device cpu⟧: the same answer.",
             )),
         }
     }
@@ -232,6 +232,17 @@ const MAX_CHUNK_BYTES: u64 = 128 << 20;
 /// more workgroups in each.
 const LARGE_CHUNK_BYTES: u64 = 1 << 30;
 
+/// An error if rows lie in several cells: the kernels' sums are of all rows.
+fn check_cells(design: &Design) -> Result<()> {
+    match design.cells().len() {
+        1 => Ok(()),
+        cells => Err(Error::device(
+            format!("the rows lie in {cells} cells, whose sums the GPU does not keep apart"),
+            "Use ⟦device cpu⟧.",
+        )),
+    }
+}
+
 impl Gpu {
     /// Opens `adapter` with the shaders of this crate.
     pub fn open(adapter: &Adapter) -> Result<Self> {
@@ -243,7 +254,7 @@ impl Gpu {
         if let Some(obstacle) = adapter.obstacle() {
             return Err(Error::device(
                 format!("adapter {} cannot be used: {obstacle}", adapter.name()),
-                "Choose another one (`gpu-logreg devices`) or --device cpu: the same answer.",
+                "Choose another one (`gpu-logreg devices`) or ⟦device cpu⟧: the same answer.",
             ));
         }
         let description = adapter.title();
@@ -260,7 +271,7 @@ impl Gpu {
         let (device, queue) = pollster::block_on(adapter.adapter.request_device(&descriptor)).map_err(|cause| {
             Error::device(
                 format!("adapter {} could not be opened: {cause}", adapter.name()),
-                "Update the driver, choose another adapter (`gpu-logreg devices`) or use --device cpu: the same answer.",
+                "Update the driver, choose another adapter (`gpu-logreg devices`) or use ⟦device cpu⟧: the same answer.",
             )
         })?;
         let trouble = Trouble::default();
@@ -369,6 +380,7 @@ impl Gpu {
     /// Reserves room for a table within `limits`: on the device as far as it goes, the rest on the host.
     pub fn reserve(&self, design: impl Into<Design>, limits: &Limits) -> Result<GpuTable> {
         let design = design.into();
+        check_cells(&design)?;
         if let (Some(bytes), None) = (self.large_chunk_bytes, limits.device)
             && let Some(table) = self.reserve_whole(&design, bytes)?
         {
@@ -395,6 +407,7 @@ impl Gpu {
     /// As [`Gpu::reserve`], in chunks of at most `chunk_bytes`; no result depends on it.
     pub fn reserve_chunked(&self, design: impl Into<Design>, chunk_bytes: usize, limits: &Limits) -> Result<GpuTable> {
         let design = design.into();
+        check_cells(&design)?;
         let shape = design.shape;
         // A record has the other columns and three numbers a row and margin beside the features, and goes through one
         // buffer.
@@ -440,7 +453,7 @@ impl Gpu {
         let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
         self.trouble.check()?;
         polled.map(|_| ()).map_err(|cause| {
-            Error::device(format!("the GPU did not answer: {cause}"), "Run again or use --device cpu.")
+            Error::device(format!("the GPU did not answer: {cause}"), "Run again or use ⟦device cpu⟧.")
         })
     }
 
@@ -449,7 +462,7 @@ impl Gpu {
         let polled = self.device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
         self.trouble.check()?;
         polled.map(|_| ()).map_err(|cause| {
-            Error::device(format!("the GPU did not answer: {cause}"), "Run again or use --device cpu.")
+            Error::device(format!("the GPU did not answer: {cause}"), "Run again or use ⟦device cpu⟧.")
         })
     }
 }

@@ -163,7 +163,7 @@ impl Merged {
 impl Chunks {
     /// The moments of the classes: one visit of each chunk.
     pub(super) fn moments(&mut self) -> Result<Moments> {
-        let layout = self.core.layout;
+        let layout = self.core.layout.clone();
         let features = layout.shape.features;
         let classes = layout.shape.class_count();
         let pieces = gram_pieces(features);
@@ -173,7 +173,7 @@ impl Chunks {
         if in_flight == 0 {
             return Err(Error::device(
                 format!("the moments of {features} features need {} MiB in one buffer", slot >> 18),
-                "Use --device cpu.",
+                "Use ⟦device cpu⟧.",
             ));
         }
         let gpu = &self.core.gpu;

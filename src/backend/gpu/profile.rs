@@ -5,22 +5,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use serde::Serialize;
-
 use crate::backend::gpu::Gpu;
+use crate::backend::gpu::figures::KernelTime;
 use crate::backend::gpu::kernels::Kernel;
 use crate::backend::gpu::shared::PASSES;
-
-/// What the dispatches of a kernel took.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct KernelTime {
-    /// The name of the kernel.
-    pub kernel: &'static str,
-    /// How many dispatches there were.
-    pub dispatches: usize,
-    /// From the begin to the end of each, added up. Those of one submission may overlap.
-    pub seconds: f64,
-}
 
 /// The clock of a device; clones are the same one.
 #[derive(Clone)]

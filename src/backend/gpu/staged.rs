@@ -50,7 +50,7 @@ fn add_diagonal(
     mut encoder: wgpu::CommandEncoder,
     sums: &mut SlotSums,
 ) -> Result<wgpu::CommandEncoder> {
-    let layout = core.layout;
+    let layout = core.layout.clone();
     let slot = sums.slot();
     let pieces = class_groups(layout.shape);
     let in_flight = (core.shared.pieces.size() / 4) as usize / (slot + 2 * pieces);
@@ -85,7 +85,7 @@ struct ProductSums {
 
 impl ProductSums {
     fn new(core: &Core, product: Product) -> Result<Self> {
-        let layout = core.layout;
+        let layout = core.layout.clone();
         let (pairs, pieces) = (margin_pairs(layout.shape), gram_pieces(layout.shape.features));
         let slot = pieces * EDGE * EDGE;
         let in_flight = (core.shared.pieces.size() / 4) as usize / (pieces * PIECE);
@@ -97,7 +97,7 @@ impl ProductSums {
         if pairs_in_flight == 0 {
             return Err(Error::device(
                 format!("the Hessian of {} features needs {} MiB in one buffer", layout.shape.features, slot >> 18),
-                "Use --device cpu.",
+                "Use ⟦device cpu⟧.",
             ));
         }
         let sums = |few: usize| -> Vec<SlotSums> {
@@ -114,7 +114,7 @@ impl ProductSums {
     /// order, however many go at a time.
     fn add(&mut self, core: &Core, at: At<'_>, mut encoder: wgpu::CommandEncoder) -> Result<wgpu::CommandEncoder> {
         let Self { product, pieces_together, together, pairs, .. } = self;
-        let layout = core.layout;
+        let layout = core.layout.clone();
         let tiles = layout.rows_of(at.chunk).div_ceil(TILE);
         let hessian_blocks = layout.hessian_blocks_of(at.chunk);
         for (first_pair, few, sums) in pairs {
@@ -181,7 +181,7 @@ impl Program for Staged {
     }
 
     fn start(chunks: &mut Chunks, parameters: &[f32], reads_features: bool) -> Result<()> {
-        let layout = chunks.core.layout;
+        let layout = chunks.core.layout.clone();
         let all = layout.shape.features;
         let intercepts: Vec<f32> = parameters.iter().skip(all).step_by(all + 1).copied().collect();
         let (parameters, features) = if reads_features { (parameters, all) } else { (&intercepts[..], 0) };
@@ -202,7 +202,7 @@ impl Program for Staged {
 
     /// One visit of each chunk.
     fn visit(chunks: &mut Chunks, visit: Visit<'_>) -> Result<Visited> {
-        let layout = chunks.core.layout;
+        let layout = chunks.core.layout.clone();
         let shape = layout.shape;
         if let Some((direction, _)) = visit.along {
             chunks.core.write_parameters(&in_eights(direction, shape.features));

@@ -172,7 +172,7 @@ pub(super) fn not_done(kernel: Kernel) -> Error {
 
 /// What to do about a device that does not do its work.
 pub(super) const WAY_OUT: &str =
-    "Use --device cpu: the same answer. Or update the driver; what `gpu-logreg devices --test` says of it may help.";
+    "Use ⟦device cpu⟧: the same answer. Or update the driver; what `gpu-logreg devices --test` says of it may help.";
 
 /// Whether stamps that came back, `width` f32s for each workgroup, all are the one that is expected.
 #[expect(clippy::float_cmp, reason = "whole numbers that came back or did not")]

@@ -2,10 +2,9 @@
 
 use std::time::Instant;
 
-use serde::Serialize;
-
 use crate::backend::gpu::Gpu;
 use crate::backend::gpu::buffers::buffer;
+use crate::backend::gpu::figures::{FunctionErrors, Latency, Survey};
 use crate::backend::gpu::kernels::{GROUP, Kernel, Pass};
 use crate::data::Shape;
 use crate::error::{Error, Result};
@@ -15,44 +14,6 @@ const ARGUMENTS: usize = 1 << 16;
 
 /// Bytes of a copy that costs nothing but its latency.
 const SMALL: u64 = 4096;
-
-/// Seconds until the host knows that the device is done, medians of [`Survey::RUNS`].
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Latency {
-    /// A dispatch of one workgroup.
-    pub dispatch: f64,
-    /// A copy of 4 KiB on the device.
-    pub copy: f64,
-    /// A copy of 4 KiB to the host, mapped there.
-    pub readback: f64,
-}
-
-/// The largest errors of the device's functions, in units of the last place of an f32.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct FunctionErrors {
-    /// Of `exp(x)`, x from -87 to 0, as parts of the `3 + 2 |x|` units that Vulkan allows.
-    pub exp_of_allowed: f64,
-    /// The same in units.
-    pub exp: f64,
-    /// Of `log(x)`, x from 2 to 2^24.
-    pub log: f64,
-    /// Of quotients of numbers from 2^-20 to 2^20.
-    pub division: f64,
-}
-
-/// Both.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Survey {
-    /// How long it takes to answer.
-    pub latency: Latency,
-    /// How exact its functions are.
-    pub errors: FunctionErrors,
-}
-
-impl Survey {
-    /// Repetitions of each latency.
-    pub const RUNS: usize = 100;
-}
 
 /// The error of `found` in units of the last place of `exact` as an f32.
 fn units(found: f32, exact: f64) -> f64 {
@@ -117,7 +78,7 @@ impl Gpu {
             back.map_async(wgpu::MapMode::Read, ..bytes, |_| {});
             self.wait()?;
             let view = back.get_mapped_range(..bytes).map_err(|cause| {
-                Error::device(format!("the GPU's results cannot be read: {cause}"), "Use --device cpu.")
+                Error::device(format!("the GPU's results cannot be read: {cause}"), "Use ⟦device cpu⟧.")
             })?;
             let found: Vec<f32> = bytemuck::cast_slice(&view).to_vec();
             drop(view);

@@ -78,7 +78,7 @@ impl GpuTable {
     }
 
     fn of(gpu: &Gpu, layout: Layout, seats: Vec<Seat>, shared: Shared, away: Option<Away>) -> Self {
-        let (upload, written) = (Upload::new(gpu), Written::new(layout));
+        let (upload, written) = (Upload::new(gpu), Written::new(layout.clone()));
         Self { gpu: gpu.clone(), layout, seats, shared, away, upload, written }
     }
 
@@ -148,7 +148,7 @@ impl GpuTable {
                 None => {
                     return Err(Error::device(
                         format!("{} has no room for two chunks of {} MiB", gpu.describe(), record.bytes() >> 20),
-                        "Use --device cpu (the same answer), or fewer columns (--features).",
+                        "Use ⟦device cpu⟧ (the same answer), or fewer columns (⟦features⟧).",
                     ));
                 }
             }
@@ -216,7 +216,7 @@ impl Store for GpuStore<'_> {
 impl Loading for GpuTable {
     fn as_store(&mut self) -> Box<dyn Store + '_> {
         Box::new(GpuStore {
-            layout: self.layout,
+            layout: self.layout.clone(),
             seats: &self.seats,
             upload: &self.upload,
             away: self.away.as_mut().map(|away| away.records.columns()),

@@ -74,7 +74,7 @@ impl Upload {
             let source_offset = staging.used as u64;
             let mut mapped =
                 staging.buffer.get_mapped_range_mut(source_offset..source_offset + bytes).map_err(|cause| {
-                    Error::device(format!("columns cannot be handed to the GPU: {cause}"), "Use --device cpu.")
+                    Error::device(format!("columns cannot be handed to the GPU: {cause}"), "Use ⟦device cpu⟧.")
                 })?;
             mapped.copy_from_slice(bytemuck::cast_slice(&values[done..done + here]));
             drop(mapped);
@@ -112,7 +112,7 @@ impl Upload {
             let polled = self.gpu.device.poll(wgpu::PollType::Poll);
             self.gpu.trouble.check()?;
             polled.map_err(|cause| {
-                Error::device(format!("the GPU did not answer: {cause}"), "Run again or use --device cpu.")
+                Error::device(format!("the GPU did not answer: {cause}"), "Run again or use ⟦device cpu⟧.")
             })?;
         }
     }

@@ -61,7 +61,7 @@ impl Visitor {
             let (range, stamp) = stamped(layout, part);
             let place = range.start as u64..(range.end + stamp) as u64;
             let mut mapped = self.up.get_mapped_range_mut(place.clone()).map_err(|cause| {
-                Error::device(format!("a chunk cannot be handed to the GPU: {cause}"), "Use --device cpu.")
+                Error::device(format!("a chunk cannot be handed to the GPU: {cause}"), "Use ⟦device cpu⟧.")
             })?;
             mapped.slice(..range.len()).copy_from_slice(&record[layout.range(part)]);
             if let Some(index) = STATE.iter().position(|&state| state == part) {
@@ -113,7 +113,7 @@ impl Visitor {
         }
         let first = layout.range(Part::Margins).start;
         let view = self.down.get_mapped_range(..).map_err(|cause| {
-            Error::device(format!("the GPU's results cannot be read: {cause}"), "Use --device cpu.")
+            Error::device(format!("the GPU's results cannot be read: {cause}"), "Use ⟦device cpu⟧.")
         })?;
         for &part in parts {
             let (range, stamp) = stamped(layout, part);

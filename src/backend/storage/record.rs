@@ -111,7 +111,7 @@ impl Records {
         let memory = MmapMut::map_anon(bytes.max(1)).map_err(|cause| {
             Error::device(
                 format!("{} of memory cannot be had: {cause}", human(bytes as u64)),
-                "Lower --host-memory: the rest is then kept in a scratch file.",
+                "Lower ⟦host-memory⟧: the rest is then kept in a scratch file.",
             )
         })?;
         // A page of 2 MiB costs one fault where small ones cost 512. Advice: a system without them goes on.

@@ -34,7 +34,7 @@ impl Scratch {
         let failed = |cause: io::Error| {
             Error::scratch(
                 format!("the scratch file of {} cannot be made in {}: {cause}", human(bytes), folder.display()),
-                "Name a folder on a disk with room with --scratch, or raise --host-memory.",
+                "Name a folder on a disk with room with ⟦scratch⟧, or raise ⟦host-memory⟧.",
             )
         };
         let free = fs4::available_space(folder).map_err(failed)?;
@@ -46,7 +46,7 @@ impl Scratch {
                     folder.display(),
                     human(free)
                 ),
-                "Name a folder on a disk with room with --scratch, or raise --host-memory.",
+                "Name a folder on a disk with room with ⟦scratch⟧, or raise ⟦host-memory⟧.",
             ));
         }
         let file = tempfile::tempfile_in(folder).map_err(failed)?;
@@ -58,7 +58,7 @@ impl Scratch {
     fn failed(&self, cause: &io::Error) -> Error {
         Error::scratch(
             format!("the scratch file in {} failed: {cause}", self.path.display()),
-            "Check the disk, or name another folder with --scratch.",
+            "Check the disk, or name another folder with ⟦scratch⟧.",
         )
     }
 

@@ -4,15 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::backend::Selection;
 use crate::cli::limits::LimitFlags;
 use crate::cli::names::{Entry, entries, names};
 use crate::cli::rows::RowFlags;
-use crate::data::{ClassWeight, DEFAULT_MAX_LEVELS, MOST_LEVELS, Nulls, Request, Table, WeightKind};
-use crate::error::{Error, Result};
-use crate::penalty::PenaltyScale;
-use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Preconditioner};
-use crate::train::{ExactJob, InferenceJob, Init, Job, Solver};
+use gpu_logreg::backend::Selection;
+use gpu_logreg::data::{ClassWeight, DEFAULT_MAX_LEVELS, MOST_LEVELS, Nulls, Request, Table, WeightKind};
+use gpu_logreg::error::{Error, Result};
+use gpu_logreg::penalty::PenaltyScale;
+use gpu_logreg::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Preconditioner};
+use gpu_logreg::train::{ExactJob, InferenceJob, Init, Job, Solver};
 
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags are what a command line has")]
@@ -212,27 +212,9 @@ enum Scale {
 
 impl Train {
     pub(super) fn job(&self) -> Result<Job> {
-        if !(self.l2 >= 0.0 && self.l2.is_finite()) {
-            return Err(Error::usage(
-                format!("--l2 {} is no strength of a penalty", self.l2),
-                "Give a number from 0 on.",
-            ));
-        }
-        for (flag, value) in [("--tolerance", Some(self.tolerance)), ("--gradient-tolerance", self.gradient_tolerance)]
-        {
-            if let Some(value) = value
-                && !(value > 0.0 && value.is_finite())
-            {
-                return Err(Error::usage(format!("{flag} {value} can never be met"), "Give a positive number."));
-            }
-        }
-        if !(self.confidence > 0.0 && self.confidence < 1.0) {
-            return Err(Error::usage(
-                format!("--confidence {} is no probability", self.confidence),
-                "Give a number between 0 and 1, such as 0.95.",
-            ));
-        }
-        Ok(Job {
+        let inference = InferenceJob { confidence: self.confidence, robust: self.robust };
+        inference.check()?;
+        let job = Job {
             request: Request {
                 label: self.label.clone(),
                 positive: self.positive.clone(),
@@ -286,14 +268,15 @@ impl Train {
             tolerance: self.tolerance,
             gradient_tolerance: self.gradient_tolerance,
             max_iterations: self.max_iterations,
-            inference: (self.inference || self.robust || self.covariance.is_some())
-                .then_some(InferenceJob { confidence: self.confidence, robust: self.robust }),
+            inference: (self.inference || self.robust || self.covariance.is_some()).then_some(inference),
             exact: match (self.refine, self.verify) {
                 (true, _) => ExactJob::Refine,
                 (false, true) => ExactJob::Verify,
                 (false, false) => ExactJob::None,
             },
-        })
+        };
+        job.check_numbers()?;
+        Ok(job)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use crate::objective::Probe;
-use crate::report::html::{Search, Step, Trial};
-use crate::solve::Iteration;
+use gpu_logreg::objective::Probe;
+use gpu_logreg::report::html::{Search, Step, Trial};
+use gpu_logreg::solve::Iteration;
 
 /// An iteration as the report has it.
 pub(super) fn step(iteration: &Iteration<'_>) -> Step {

@@ -1,14 +1,14 @@
 //! How good a trained model is on some rows: what the model keeps of it, and what the page of `--report` shows.
 
 use crate::cli::progress::Progress;
-use crate::cli::{RANKING_BYTES, quality};
-use crate::data::Table;
-use crate::error::Result;
-use crate::metrics::{Accumulator, Decision, Limit};
-use crate::model::{Model, Validation};
-use crate::report;
-use crate::report::html::{Page, RowsFrom, Step};
-use crate::score::{Evaluation, decision, evaluate};
+use crate::cli::{quality, with_flags};
+use gpu_logreg::data::Table;
+use gpu_logreg::error::Result;
+use gpu_logreg::metrics::{Accumulator, Decision, Limit};
+use gpu_logreg::model::{Model, Validation};
+use gpu_logreg::report;
+use gpu_logreg::report::html::{Page, RowsFrom, Step};
+use gpu_logreg::score::{Evaluation, decision, evaluate};
 
 /// What a pass over some rows found.
 pub(super) struct Measured {
@@ -27,7 +27,7 @@ impl Measured {
         monitor: &Progress,
     ) -> Result<Self> {
         let (label, weight) = (&model.label.column, model.training.weight.as_deref());
-        let accumulator = Accumulator::new(decision(model, Decision::Threshold(0.5)), Limit::new(RANKING_BYTES))?;
+        let accumulator = Accumulator::new(decision(model, Decision::Threshold(0.5)), Limit::default())?;
         Ok(Self { found: evaluate(model, table, label, weight, accumulator, with_profile, monitor)?, rows })
     }
 
@@ -58,5 +58,5 @@ pub(super) fn validation(Measured { found, .. }: &Measured, rows_from: String) -
 pub(super) fn page_of(model: &Model, measured: Option<&Measured>, steps: &[Step], starts_empty: bool) -> String {
     let weight = model.training.weight.as_deref();
     let quality = measured.and_then(|Measured { found, rows }| quality(found, rows.clone(), weight));
-    Page { model, quality, steps, starts_empty }.to_html()
+    Page { model, quality, steps, starts_empty, show: &with_flags }.to_html()
 }

@@ -4,19 +4,20 @@ mod flags;
 mod iterations;
 mod measured;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::cli::progress::Progress;
-use crate::cli::{Global, NOT_CONVERGED, check_distinct, check_outputs, print};
-use crate::data::{Encoder, Request, Table, Wanted, check_parts};
-use crate::error::{Error, Result};
-use crate::model::file::Pending;
-use crate::report;
-use crate::report::html::RowsFrom;
-use crate::solve::Status;
-use crate::train::{Init, prepare};
+use crate::cli::{Global, NOT_CONVERGED, check_distinct, check_outputs, print, print_text, with_flags};
 use flags::references;
+use gpu_logreg::data::{Encoder, Request, Table, Wanted, check_parts};
+use gpu_logreg::error::{Error, Result};
+use gpu_logreg::model::file::Pending;
+use gpu_logreg::report;
+use gpu_logreg::report::html::RowsFrom;
+use gpu_logreg::solve::Status;
+use gpu_logreg::train::{Init, prepare};
 use iterations::{line, step};
 use measured::{Measured, page_of, validation};
 
@@ -25,13 +26,7 @@ pub(super) use flags::Train;
 pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let mut job = arguments.job()?;
     let rows = arguments.rows.check(arguments.split)?;
-    let outputs = [
-        ("-o", arguments.output.as_ref()),
-        ("--history", arguments.history.as_ref()),
-        ("--covariance", arguments.covariance.as_ref()),
-        ("--report", arguments.report.as_ref()),
-    ];
-    let outputs: Vec<_> = outputs.into_iter().filter_map(|(name, path)| Some((name, path?.as_path()))).collect();
+    let outputs = outputs(arguments);
     check_distinct(&outputs)?;
     let table = Table::open_all(&arguments.data)?;
     global.tell_files(&table);
@@ -87,6 +82,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     })?;
     model.training.command = std::env::args().collect();
     model.training.warnings.extend(unequal);
+    model.show_settings(with_flags);
     let (has_estimates, is_finite) = (model.training.status.has_estimates(), model.is_finite());
     let wanted = |_: &Table| is_finite && (has_estimates || page.is_some());
     let mut measured = None;
@@ -125,7 +121,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     if global.json {
         print(&json)?;
     } else {
-        print(&report::table(&model, global.verbose))?;
+        print_text(&report::table(&model, global.verbose))?;
         // What the model does not keep is no part of the result.
         let losses: Vec<f64> = steps.iter().map(|step| step.value).collect();
         if let Some(way) = report::way_down(&losses) {
@@ -140,6 +136,17 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     }
     let has_converged = model.training.status == Status::Converged;
     Ok(if arguments.strict && !has_converged { ExitCode::from(NOT_CONVERGED) } else { ExitCode::SUCCESS })
+}
+
+/// The files that a run writes, by their flags.
+fn outputs(arguments: &Train) -> Vec<(&'static str, &Path)> {
+    let outputs = [
+        ("-o", arguments.output.as_ref()),
+        ("--history", arguments.history.as_ref()),
+        ("--covariance", arguments.covariance.as_ref()),
+        ("--report", arguments.report.as_ref()),
+    ];
+    outputs.into_iter().filter_map(|(name, path)| Some((name, path?.as_path()))).collect()
 }
 
 /// What the validation needs beside the features is there: it should not cost a training.

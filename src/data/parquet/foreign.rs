@@ -63,7 +63,7 @@ pub(super) fn undecodable(path: &Path, fact: &str) -> Error {
     if has_encrypted_columns(path) {
         return Error::data(
             format!("{} has encrypted columns: {fact}", path.display()),
-            format!("{WITHOUT_ENCRYPTION} A column that is not encrypted can be named with --features."),
+            format!("{WITHOUT_ENCRYPTION} A column that is not encrypted can be named with ⟦features⟧."),
         );
     }
     Error::data(format!("{}: {fact}", path.display()), "The file is truncated or damaged; write or copy it again.")
@@ -147,7 +147,7 @@ fn of_text(path: &Path, head: &[u8]) -> Option<(String, String)> {
     }
     let name = in_sql(&path.to_string_lossy());
     if is_model(head) {
-        return said("a model".into(), "Name the data here, and the model with --model.".into());
+        return said("a model".into(), "Name the data here, and the model with ⟦model⟧.".into());
     }
     if text.starts_with("version https://git-lfs") {
         return said("the pointer to a file of Git LFS".into(), "Fetch the file itself: git lfs pull".into());

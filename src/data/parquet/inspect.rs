@@ -214,7 +214,7 @@ impl Footer<'_> {
         let obstacle = match (feature, missing.is_empty()) {
             (false, _) if arrow.data_type().is_null() => Some("it holds nothing but nulls".into()),
             (false, _) => Some(UNUSABLE.into()),
-            (true, false) => Some(format!("say --nulls for its {}", missing.join(" and "))),
+            (true, false) => Some(format!("say ⟦nulls⟧ for its {}", missing.join(" and "))),
             (true, true) => None,
         };
         Ok(ColumnInfo {

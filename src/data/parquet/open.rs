@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, Metadata};
 use std::ops::Range;
+use std::path::Path;
 use std::time::SystemTime;
 
 use arrow::datatypes::{DataType, Field as ArrowField};
@@ -75,8 +76,9 @@ impl ParquetFile {
     /// An error if it was changed since it was opened.
     pub(super) fn check_unchanged(&self) -> Result<()> {
         let shown = self.about.path.display();
-        let about = std::fs::metadata(&self.about.path)
-            .map_err(|cause| Error::data(format!("{shown} vanished while it was read: {cause}"), ""))?;
+        let about = std::fs::metadata(&self.about.path).map_err(|cause| {
+            Error::data(format!("{shown} vanished while it was read: {cause}"), "").from_error(cause)
+        })?;
         if Identity::of(&about) == self.identity {
             return Ok(());
         }
@@ -92,12 +94,22 @@ impl ParquetFile {
     }
 }
 
+/// The file at `path`, and what the system says of it.
+fn open_regular(path: &Path) -> Result<(File, Metadata)> {
+    let shown = path.display();
+    let file = File::open(path).map_err(|cause| {
+        Error::data(format!("{shown} cannot be opened: {cause}"), "Check the path.").from_error(cause)
+    })?;
+    let about = file
+        .metadata()
+        .map_err(|cause| Error::data(format!("{shown} cannot be read: {cause}"), "").from_error(cause))?;
+    Ok((file, about))
+}
+
 pub(super) fn open_file(found: &Found) -> Result<ParquetFile> {
     let path = &found.path;
     let shown = path.display();
-    let mut file = File::open(path)
-        .map_err(|cause| Error::data(format!("{shown} cannot be opened: {cause}"), "Check the path."))?;
-    let about = file.metadata().map_err(|cause| Error::data(format!("{shown} cannot be read: {cause}"), ""))?;
+    let (mut file, about) = open_regular(path)?;
     let bytes = about.len();
     let unreadable = |cause: String| {
         head(path).ok().and_then(|head| foreign(path, &head)).unwrap_or_else(|| {

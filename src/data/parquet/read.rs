@@ -231,7 +231,7 @@ impl<'s> Reader<'s> {
                 plain(&about.name),
                 about.data_type
             ),
-            "Write the files alike, or leave the column out with --ignore.",
+            "Write the files alike, or leave the column out with ⟦ignore⟧.",
         )
     }
 

@@ -39,9 +39,9 @@ impl Bound {
             .map(|(name, data_type)| {
                 let array = batch
                     .column_by_name(name)
-                    .ok_or_else(|| Error::internal(format!("--where needs `{name}`, which was not read")))?;
+                    .ok_or_else(|| Error::internal(format!("⟦where⟧ needs `{name}`, which was not read")))?;
                 fitting(array, data_type)?.ok_or_else(|| {
-                    Error::internal(format!("--where expects `{name}` as {data_type}, it is {}", array.data_type()))
+                    Error::internal(format!("⟦where⟧ expects `{name}` as {data_type}, it is {}", array.data_type()))
                 })
             })
             .collect::<Result<Vec<ArrayRef>>>()?;
@@ -51,7 +51,7 @@ impl Bound {
 }
 
 pub(super) fn broken(cause: &ArrowError) -> Error {
-    Error::internal(format!("--where could not be evaluated: {cause}"))
+    Error::internal(format!("⟦where⟧ could not be evaluated: {cause}"))
 }
 
 /// `array` as the tests for `data_type` take it; `None` if they do not.
@@ -157,9 +157,9 @@ mod tests {
     fn a_batch_that_was_not_bound_is_noticed() {
         let bound = bind("x = 1", &column(Int64Array::from(vec![1]))).expect("a number");
         let error = bound.select(&column(UInt64Array::from(vec![1]))).expect_err("another type");
-        assert_eq!(error.fact, "--where expects `x` as Int64, it is UInt64");
+        assert_eq!(error.fact, "⟦where⟧ expects `x` as Int64, it is UInt64");
         let other = batch([("y", Arc::new(Int64Array::from(vec![1])) as ArrayRef)]);
-        assert_eq!(bound.select(&other).expect_err("no x").fact, "--where needs `x`, which was not read");
+        assert_eq!(bound.select(&other).expect_err("no x").fact, "⟦where⟧ needs `x`, which was not read");
         let bound = bind("x = 'a'", &column(StringArray::from(vec!["a"]))).expect("a text");
         let mask = bound.select(&column(StringViewArray::from(vec!["b", "a"]))).expect("text of another type");
         assert_eq!(mask, BooleanArray::from(vec![false, true]));

@@ -67,7 +67,7 @@ pub struct Predicate {
 fn placed(text: &str, at: usize, fact: &str) -> String {
     // In one line, so that the caret stands under its character.
     let line: String = text.chars().map(|c| if c.is_whitespace() || c.is_control() { ' ' } else { c }).collect();
-    format!("--where: {fact}:\n    {line}\n    {:at$}^", "")
+    format!("⟦where⟧: {fact}:\n    {line}\n    {:at$}^", "")
 }
 
 impl Predicate {

@@ -14,7 +14,7 @@ const VALUES: &str = "Values are numbers, 'text' in single quotes, true and fals
 pub(super) fn parse(text: &str) -> Result<Expr> {
     let tokens = tokens(text)?;
     if tokens.len() == 1 {
-        return Err(Error::usage("--where is empty", "Give a condition, for example: --where \"age >= 18\""));
+        return Err(Error::usage("⟦where⟧ is empty", "Give a condition, for example: ⟦where⟧ \"age >= 18\""));
     }
     let mut parser = Parser { text, tokens, at: 0, depth: 0 };
     let root = parser.any()?;
@@ -351,7 +351,7 @@ mod tests {
             assert_refused(Predicate::parse(text), Kind::Usage, text, *caret, fact, way_out);
         }
         for text in ["", " \t\n"] {
-            assert_eq!(Predicate::parse(text).expect_err("nothing").fact, "--where is empty");
+            assert_eq!(Predicate::parse(text).expect_err("nothing").fact, "⟦where⟧ is empty");
         }
         // A text of several lines is shown in one.
         let parsed = Predicate::parse("a = 1\n\tand b >");
@@ -364,9 +364,9 @@ mod tests {
         assert!(Predicate::parse(&nested(MAX_DEPTH / 2)).is_ok());
         assert!(Predicate::parse(&nested(MAX_DEPTH / 2 + 1)).is_err());
         let error = Predicate::parse(&nested(100_000)).expect_err("too deep");
-        assert!(error.fact.starts_with("--where: more than 100 parentheses"), "{}", error.fact);
+        assert!(error.fact.starts_with("⟦where⟧: more than 100 parentheses"), "{}", error.fact);
         let error = Predicate::parse(&format!("{}a", "not ".repeat(100_000))).expect_err("too deep");
-        assert!(error.fact.starts_with("--where: more than 100 parentheses"), "{}", error.fact);
+        assert!(error.fact.starts_with("⟦where⟧: more than 100 parentheses"), "{}", error.fact);
         let series = vec!["x = 1"; 20_000].join(" or ");
         assert_selects(&column(Int64Array::from(vec![1, 2])), &series, &[1, 0]);
     }

@@ -44,6 +44,6 @@ pub(super) fn assert_selects(batch: &RecordBatch, text: &str, expected: &[u8]) {
 pub(super) fn assert_refused<T>(found: Result<T>, kind: Kind, text: &str, caret: usize, fact: &str, way_out: &str) {
     let Err(error) = found else { panic!("{text} is taken") };
     assert_eq!(error.kind, kind, "{text}");
-    assert_eq!(error.fact, format!("--where: {fact}:\n    {text}\n    {}^", " ".repeat(caret)));
+    assert_eq!(error.fact, format!("⟦where⟧: {fact}:\n    {text}\n    {}^", " ".repeat(caret)));
     assert!(error.way_out.contains(way_out), "{text}: {}", error.way_out);
 }

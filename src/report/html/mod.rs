@@ -52,6 +52,8 @@ pub struct Page<'p> {
     pub steps: &'p [Step],
     /// Whether they began at the model without features.
     pub starts_empty: bool,
+    /// How the settings are shown that its texts carry ([`in_rust`](crate::wording::in_rust), or as flags).
+    pub show: &'p dyn Fn(&str) -> String,
 }
 
 /// How good a model is on some rows.

@@ -26,7 +26,7 @@ pub(super) fn section(page: &Page<'_>, quality: &Quality<'_>, marks: &Marks) -> 
                 "Quality"
                 @if quality.rows == RowsFrom::Training { " " span class="badge" { "in-sample" } }
             }
-            (which_rows(training, &quality.rows, quality.left_out, quality.weight))
+            (which_rows(training, quality, page.show))
             (figures(page.model, quality))
             @if let (Some(confusion), Some(two), [of_positive]) = (&metrics.at_threshold, &profile.two, &metrics.classes[..]) {
                 (pictures_of_two(page.model, quality, confusion, two, of_positive))
@@ -143,13 +143,14 @@ fn each_against_the_rest(model: &Model, quality: &Quality<'_>, marks: &Marks) ->
 }
 
 /// On which rows the model was looked at, and what that means. `weight` is the column by which they are weighed.
-fn which_rows(training: &Training, rows: &RowsFrom, left_out: u64, weight: Option<&str>) -> Markup {
+fn which_rows(training: &Training, quality: &Quality<'_>, show: &dyn Fn(&str) -> String) -> Markup {
+    let Quality { ref rows, left_out, weight, .. } = *quality;
     html! {
         p {
             @match rows {
                 RowsFrom::Training => {
                     "On the rows of the training themselves, so all of this flatters the model, the more so the fewer the rows for each feature. Rows that it has not seen tell more: "
-                    code class="flag" { "--split 0.2" } " or " code class="flag" { "--valid FILE" } "."
+                    code class="flag" { (show("⟦split 0.2⟧")) } " or " code class="flag" { (show("⟦valid FILE⟧")) } "."
                 }
                 RowsFrom::Validation(from) => { "On rows that the training did not see (" (name(from)) ")." }
                 RowsFrom::Evaluated(files) => { "On " (name(files)) "." }

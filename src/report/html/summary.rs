@@ -44,7 +44,7 @@ pub(super) fn summary(page: &Page<'_>, marks: &Marks) -> Markup {
                 }
             }
         }
-        @if !is_binary && model.generative.is_some() { (closed_form()) } @else { (verdict(training)) }
+        @if !is_binary && model.generative.is_some() { (closed_form()) } @else { (verdict(training, page.show)) }
         (tiles(page, is_binary))
         @if !is_binary { (classes(model, marks)) (identification(model, marks)) }
         (said(training, quality.as_ref().map_or(&[], |quality| &quality.warnings)))
@@ -75,7 +75,7 @@ fn said(training: &Training, of_rows: &[String]) -> Markup {
 }
 
 /// How the run stopped, and what that means.
-fn verdict(training: &Training) -> Markup {
+fn verdict(training: &Training, show: &dyn Fn(&str) -> String) -> Markup {
     let status = training.status;
     let word = match status {
         Status::Converged => "Converged",
@@ -106,7 +106,7 @@ fn verdict(training: &Training) -> Markup {
             @if status == Status::Converged {
                 p class="soft" { "The error of the computation is that small a part of what chance in the rows does to the coefficients." }
             } @else {
-                p { (sentence(status.advice())) }
+                p { (sentence(&show(status.advice()))) }
             }
         }
     }

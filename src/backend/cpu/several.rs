@@ -1,0 +1,324 @@
+//! Several problems in one pass: a tile of the features is read once, and serves all points while the cache holds it.
+
+#![expect(clippy::inline_always, reason = "what is not inlined into `in_vectors` is not compiled for its registers")]
+
+use crate::backend::cpu::Cpu;
+use crate::backend::cpu::block::{Block, Sums, tile_rows_within};
+use crate::backend::cpu::hessian::{PairEntries, Pairs, Square, matrix_of};
+use crate::backend::cpu::loss::{Factors, Loss, Rows, Tile, TileSink};
+use crate::backend::cpu::product::Entries;
+use crate::backend::cpu::stored::{Jobs, Stored};
+use crate::backend::cpu::tables::Tables;
+use crate::backend::in_all_margins;
+use crate::backend::storage::{Part, Touched};
+use crate::backend::work::{CellSums, MARGINS_OF_A_PASS, Work};
+use crate::data::{Design, Shape};
+use crate::error::Result;
+use crate::fold::{Fold, Monoid};
+use crate::matrix::Symmetric;
+use crate::vectors::dots::EIGHT;
+use crate::vectors::{Aligned, in_vectors};
+
+const TOUCHED: Touched = [&[Part::Features, Part::Labels, Part::RowWeights, Part::Offsets], &[]];
+
+/// Margins that are made of a tile at a time: theirs and the residuals stay in a first-level cache beside eight columns.
+const MARGINS_AT_A_TIME: usize = 16;
+
+/// Bytes of a tile at most: a second-level cache holds most of it. Runs of few rows cost more than they save.
+const TILE_BYTES: usize = 1 << 20;
+
+/// A point, as the tiles take it.
+struct Point<'w> {
+    /// `[margins][wide]`.
+    weights: Vec<f64>,
+    work: Work<'w>,
+    /// Of the columns that the Hessian is about, and these columns; nothing without a Hessian.
+    product: Option<(Tables, Option<Vec<usize>>)>,
+}
+
+/// What a job makes of a point: sums, and the entries of a product.
+type Made<'p> = (Option<Sums>, Option<Product<'p>>);
+
+/// The entries of a Hessian: of one margin, or of all pairs of several.
+enum Product<'t> {
+    One(Entries<'t>),
+    Pairs(PairEntries<'t>),
+}
+
+impl Monoid for Product<'_> {
+    fn join(&mut self, following: Self) {
+        match (self, following) {
+            (Self::One(sum), Self::One(following)) => sum.join(following),
+            (Self::Pairs(sum), Self::Pairs(following)) => sum.join(following),
+            _ => debug_assert!(false, "products of one model"),
+        }
+    }
+}
+
+/// What is made of the tiles of a point beside the sums.
+enum Sink<'t, L> {
+    None,
+    One(Square<'t, L>),
+    Pairs(Pairs<'t, L>),
+}
+
+impl<'t, L: Loss> Sink<'t, L> {
+    fn of(point: &'t Point<'_>, loss: L) -> Self {
+        match &point.product {
+            None => Self::None,
+            Some((tables, columns)) if loss.margins() == 1 => {
+                Self::One(Square::of_columns(tables, columns.as_deref(), loss, Factors::Curvatures))
+            }
+            Some((tables, columns)) => {
+                Self::Pairs(Pairs::of_columns(tables, columns.as_deref(), loss, Factors::Curvatures))
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn take(&mut self, tile: &Tile<'_, L>) {
+        match self {
+            Self::None => {}
+            Self::One(square) => square.take(tile),
+            Self::Pairs(pairs) => pairs.take(tile),
+        }
+    }
+
+    fn into_product(self) -> Option<Product<'t>> {
+        match self {
+            Self::None => None,
+            Self::One(square) => Some(Product::One(square.into_entries())),
+            Self::Pairs(pairs) => Some(Product::Pairs(pairs.into_entries())),
+        }
+    }
+}
+
+/// Points that are made of a tile at a time.
+fn points_at_a_time(margins: usize) -> usize {
+    (MARGINS_AT_A_TIME / margins).max(1)
+}
+
+impl<L: Loss> Cpu<L> {
+    /// The sums of each cell for each of the points that take it, `[work][cells]`, in one pass over the features.
+    pub(super) fn several(&mut self, work: &[Work<'_>]) -> Result<Vec<Vec<CellSums>>> {
+        if work.is_empty() {
+            return Ok(Vec::new());
+        }
+        let margins = self.loss.margins();
+        self.passes.data += (work.len() * margins).div_ceil(MARGINS_OF_A_PASS).max(1) as u64;
+        self.passes.hessian += u64::from(work.iter().any(|work| work.takes_hessian));
+        let points: Vec<Point<'_>> = work.iter().map(|work| self.point(work)).collect();
+        let (loss, wide, cells) = (self.loss, self.stored.tables.wide(), self.stored.layout.cells());
+        let jobs = self.jobs(&points);
+        let mut found: Vec<Vec<Fold<Sums>>> = points.iter().map(|_| folds(cells)).collect();
+        let mut products: Vec<Vec<Fold<Product<'_>>>> = points.iter().map(|_| folds(cells)).collect();
+        self.stored.pass(
+            TOUCHED,
+            jobs,
+            |blocks| {
+                let cell = blocks[0].cell;
+                in_vectors(
+                    #[inline(always)]
+                    || (cell, evaluate(blocks, loss, wide, &points)),
+                )
+            },
+            |(cell, made)| {
+                for (place, (sums, product)) in made.into_iter().enumerate() {
+                    if let Some(sums) = sums {
+                        found[place][cell].push(sums);
+                    }
+                    if let Some(product) = product {
+                        products[place][cell].push(product);
+                    }
+                }
+            },
+        )?;
+        let mut of_points = Vec::with_capacity(points.len());
+        for (point, (sums, products)) in points.iter().zip(found.into_iter().zip(products)) {
+            let of_cells = sums.into_iter().zip(products).enumerate();
+            let sums = of_cells.filter_map(|(cell, (sums, product))| self.cell_sums(point, cell, sums, product));
+            of_points.push(sums.collect());
+        }
+        Ok(of_points)
+    }
+
+    fn point<'w>(&self, work: &Work<'w>) -> Point<'w> {
+        let tables = &self.stored.tables;
+        let product = work.takes_hessian.then(|| {
+            let intercept = tables.parameters() - 1;
+            match work.columns {
+                // Some of the levels of a category are no columns.
+                Some(columns) if tables.count() == 0 => {
+                    let columns: Vec<usize> = columns.iter().copied().filter(|&column| column < intercept).collect();
+                    let design = Design::from(Shape::plain(self.stored.layout.shape.rows, columns.len()));
+                    (Tables::new(&design, Vec::new()), Some(columns))
+                }
+                _ => (tables.as_ref().clone(), None),
+            }
+        });
+        Point { weights: self.stored.widen(work.point), work: *work, product }
+    }
+
+    /// How the blocks become jobs: many of them in one where products are made.
+    fn jobs(&self, points: &[Point<'_>]) -> Jobs {
+        let margins = self.loss.margins();
+        let pairs = margins * (margins + 1) / 2;
+        let bytes: usize =
+            points.iter().filter_map(|point| Some(pairs * Entries::new(&point.product.as_ref()?.0).bytes())).sum();
+        let numbers = points.len() * margins * self.stored.tables.wide();
+        if bytes > 0 { self.stored.together(bytes + 8 * numbers) } else { Stored::block_by_block(numbers) }
+    }
+
+    fn cell_sums(
+        &self,
+        point: &Point<'_>,
+        cell: usize,
+        sums: Fold<Sums>,
+        product: Fold<Product<'_>>,
+    ) -> Option<CellSums> {
+        if !point.work.takes(cell) {
+            return None;
+        }
+        let (margins, tables) = (self.loss.margins(), &self.stored.tables);
+        // A cell without rows has sums too.
+        let sums = sums.finish().unwrap_or_else(|| Sums::zero(margins * tables.wide()));
+        let gradient = sums.gradient.chunks_exact(tables.wide()).flat_map(|wide| tables.narrow(wide)).collect();
+        let hessian = point.product.as_ref().map(|(of_columns, _)| {
+            let whole = match product.finish() {
+                Some(Product::One(entries)) => matrix_of(&entries, 1.0),
+                Some(Product::Pairs(entries)) => entries.matrix(margins, 1.0),
+                None => Symmetric::zero(margins * of_columns.parameters()),
+            };
+            match point.work.columns {
+                None => whole,
+                Some(columns) => whole.restricted(&kept_of(columns, tables, of_columns, margins)),
+            }
+        });
+        Some(CellSums { cell, loss: sums.loss, gradient, hessian })
+    }
+}
+
+/// Where the parameters `columns` of each margin are among those of a product.
+fn kept_of(columns: &[usize], tables: &Tables, of_product: &Tables, margins: usize) -> Vec<usize> {
+    let (all, of_margin) = (tables.parameters(), of_product.parameters());
+    let place = |(index, column): (usize, &usize)| match column {
+        // The intercept is last in either.
+        column if column + 1 == all => of_margin - 1,
+        column if of_margin == all => *column,
+        _ => index,
+    };
+    let places: Vec<usize> = columns.iter().enumerate().map(place).collect();
+    in_all_margins(&places, margins * of_margin, margins)
+}
+
+/// A fold for each cell.
+fn folds<T>(cells: usize) -> Vec<Fold<T>> {
+    (0..cells).map(|_| Fold::default()).collect()
+}
+
+/// Some points that take a cell, together.
+struct Group<'p, L: Loss> {
+    /// Places of the points.
+    places: Vec<usize>,
+    /// `[margins of the points][wide]`.
+    weights: Vec<f64>,
+    /// A fold of the blocks' sums for each point.
+    sums: Vec<Fold<Sums>>,
+    sinks: Vec<Sink<'p, L>>,
+}
+
+/// Evaluates the rows of some blocks of a cell at each of the points: what is made of them, by the places of the points.
+#[inline(always)]
+fn evaluate<'p, L: Loss>(blocks: &mut [Block<'_>], loss: L, wide: usize, points: &'p [Point<'_>]) -> Vec<Made<'p>> {
+    let (cell, columns) = (blocks[0].cell, blocks[0].columns.count());
+    let taking: Vec<usize> = (0..points.len()).filter(|&place| points[place].work.takes(cell)).collect();
+    let of_group = |places: &[usize]| Group {
+        places: places.to_vec(),
+        weights: places.iter().flat_map(|&place| points[place].weights.iter().copied()).collect(),
+        sums: places.iter().map(|_| Fold::default()).collect(),
+        sinks: places.iter().map(|&place| Sink::of(&points[place], loss)).collect(),
+    };
+    let at_a_time = points_at_a_time(loss.margins());
+    let mut groups: Vec<Group<'p, L>> = taking.chunks(at_a_time).map(of_group).collect();
+    // However many points there are: they have the same bits beside others as alone.
+    let vectors = at_a_time * loss.margins();
+    let tile = loss.tile_rows(columns).min(tile_rows_within(TILE_BYTES / (4 * columns + 16 * vectors)));
+    let mut space = Space {
+        loss: loss.workspace(columns),
+        margins: vec![0.0; vectors * tile],
+        residuals: vec![0.0; vectors * tile],
+        eight: Aligned::zeros(EIGHT * tile),
+    };
+    for block in blocks {
+        let mut sums: Vec<Vec<f64>> = groups.iter().map(|group| vec![0.0; group.weights.len()]).collect();
+        let mut losses: Vec<Vec<f64>> = groups.iter().map(|group| vec![0.0; group.places.len()]).collect();
+        for (first, n) in block.tiles(tile) {
+            for (group, (sums, losses)) in groups.iter_mut().zip(sums.iter_mut().zip(&mut losses)) {
+                group.add_tile(loss, block, (first, n), &mut space, sums, losses);
+            }
+        }
+        for (group, (sums, losses)) in groups.iter_mut().zip(sums.iter().zip(&losses)) {
+            let of_points = sums.chunks_exact(loss.margins() * wide).zip(losses);
+            for (fold, (gradient, value)) in group.sums.iter_mut().zip(of_points) {
+                let gradient = gradient.to_vec();
+                fold.push(Sums { loss: *value, slope: 0.0, curvature: 0.0, gradient });
+            }
+        }
+    }
+    let mut made: Vec<Made<'p>> = points.iter().map(|_| (None, None)).collect();
+    for group in groups {
+        for (place, (sums, sink)) in group.places.into_iter().zip(group.sums.into_iter().zip(group.sinks)) {
+            made[place] = (sums.finish(), sink.into_product());
+        }
+    }
+    made
+}
+
+/// What the work on a tile needs.
+struct Space<L: Loss> {
+    loss: L::Workspace,
+    /// `[margins of the points][rows]`.
+    margins: Vec<f64>,
+    /// The same of the residuals.
+    residuals: Vec<f64>,
+    /// Eight columns in f64, `[8][rows]`.
+    eight: Aligned,
+}
+
+impl<L: Loss> Group<'_, L> {
+    /// Adds the `n` rows of a block from `first` on: to sums of gradients `[margins of the points][wide]` and to losses.
+    #[inline(always)]
+    fn add_tile(
+        &mut self,
+        loss: L,
+        block: &Block<'_>,
+        (first, n): (usize, usize),
+        space: &mut Space<L>,
+        sums: &mut [f64],
+        losses: &mut [f64],
+    ) {
+        let columns = block.columns.part(first, n);
+        let labels = &block.labels[first..first + n];
+        let row_weights = block.row_weights.map(|weights| &weights[first..first + n]);
+        let offsets = block.offsets.map(|offsets| offsets.part(first, n));
+        let of_point = loss.margins() * n;
+        let margins = &mut space.margins[..self.places.len() * of_point];
+        columns.all_margins(&self.weights, margins, &mut space.eight);
+        let residuals = &mut space.residuals[..self.places.len() * of_point];
+        let of_points = margins.chunks_exact_mut(of_point).zip(residuals.chunks_exact_mut(of_point));
+        for (((z, residuals), sink), value) in of_points.zip(&mut self.sinks).zip(losses) {
+            if let Some(offsets) = offsets {
+                for (m, z) in z.chunks_exact_mut(n).enumerate() {
+                    for (z, offset) in z.iter_mut().zip(offsets.column(m)) {
+                        *z += f64::from(*offset);
+                    }
+                }
+            }
+            let [of_tile, ..] = loss.sums(Rows { margins: z, along: None, labels, row_weights }, &mut space.loss);
+            *value += of_tile;
+            residuals.copy_from_slice(loss.residuals(n, &space.loss));
+            sink.take(&Tile { columns, labels, row_weights, margins: z, space: &space.loss });
+        }
+        columns.add_all_products(residuals, sums, &mut space.eight);
+    }
+}

@@ -1,0 +1,65 @@
+//! Several problems that share a pass over the features: points of a path, folds, one class against the rest.
+
+use crate::fold::{Fold, Monoid, add_entries};
+use crate::matrix::Symmetric;
+
+/// Margins that a pass takes at a price that is counted as one.
+pub const MARGINS_OF_A_PASS: usize = 8;
+
+/// An evaluation that shares a pass with others.
+#[derive(Clone, Copy, Debug)]
+pub struct Work<'w> {
+    /// Where: parameters as those of [`Objective`](crate::objective::Objective), which a GPU rounds to f32.
+    pub point: &'w [f64],
+    /// The cells whose rows it takes, in ascending order; all of them for `None`. Others cost it nothing.
+    pub cells: Option<&'w [usize]>,
+    /// Whether the Hessian is wanted too: of all parameters that [`Work::columns`] names.
+    pub takes_hessian: bool,
+    /// The parameters of a margin that it is about, ascending, the intercept among them if it is one: the others must be 0,
+    /// and stay out of the Hessian. All of them for `None`. The gradient has all parameters in any case.
+    pub columns: Option<&'w [usize]>,
+}
+
+impl<'w> Work<'w> {
+    /// Loss and gradient at a point, of all rows.
+    pub fn at(point: &'w [f64]) -> Self {
+        Self { point, cells: None, takes_hessian: false, columns: None }
+    }
+
+    /// Whether it takes the rows of a cell.
+    pub fn takes(&self, cell: usize) -> bool {
+        self.cells.is_none_or(|cells| cells.binary_search(&cell).is_ok())
+    }
+}
+
+/// Sums over the rows of a cell, by their weights: no means, so that those of several cells add up.
+#[derive(Clone, Debug)]
+pub struct CellSums {
+    /// The cell.
+    pub cell: usize,
+    /// Of the losses.
+    pub loss: f64,
+    /// Of the gradients, `[parameters]`.
+    pub gradient: Vec<f64>,
+    /// Of the Hessians, if that was wanted.
+    pub hessian: Option<Symmetric>,
+}
+
+impl Monoid for CellSums {
+    fn join(&mut self, following: Self) {
+        self.loss += following.loss;
+        add_entries(&mut self.gradient, &following.gradient);
+        if let (Some(sum), Some(following)) = (&mut self.hessian, &following.hessian) {
+            sum.add(following);
+        }
+    }
+}
+
+/// The sums of several cells, in one tree by their position; `None` of none. The cell is that of the first.
+pub fn total(cells: &[CellSums]) -> Option<CellSums> {
+    let mut sums = Fold::default();
+    for cell in cells {
+        sums.push(cell.clone());
+    }
+    sums.finish()
+}

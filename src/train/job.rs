@@ -1,0 +1,401 @@
+//! The job: what to fit, where, and how.
+
+use crate::backend::Selection;
+use crate::backend::storage::Limits;
+use crate::data::{ClassWeight, Nulls, Request, Shape, WeightKind};
+use crate::error::{Error, Result};
+use crate::penalty::PenaltyScale;
+use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Preconditioner};
+
+/// A solver, by the name in the model file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Solver {
+    /// Preconditioned nonlinear conjugate gradient.
+    #[default]
+    Cg,
+    /// Newton's method.
+    Newton,
+    /// Limited-memory BFGS.
+    Lbfgs,
+    /// Gradient descent.
+    GradientDescent,
+    /// The posterior of Gaussian classes with one covariance, in closed form.
+    Generative,
+}
+
+/// Where a solver begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Init {
+    /// Weights 0, and the intercept at the log odds of the classes.
+    #[default]
+    Zero,
+    /// Along the posterior of Gaussian classes, as far as the loss falls.
+    Generative,
+}
+
+impl Solver {
+    /// The name in the model file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cg => "cg",
+            Self::Newton => "newton",
+            Self::Lbfgs => "lbfgs",
+            Self::GradientDescent => "gradient-descent",
+            Self::Generative => "generative",
+        }
+    }
+}
+
+/// Coefficients of a softmax whose covariance is taken at most: 2 GiB, and 1.5e12 operations for its inverse.
+const COVARIANCE_PARAMETERS: usize = 16_384;
+
+/// Parameters up to which their products over the file are taken at all: the squares of 20,000 columns do not fit memory, however
+/// few the rows.
+pub(super) const MOST_OF_FEW: usize = 4096;
+
+/// What to fit, where, and how. A chain of settings makes one:
+///
+/// ```
+/// use gpu_logreg::Job;
+///
+/// let job = Job::label("bought").features(["age", "city"]).weight("count").l2(1e-3).inference(0.95);
+/// ```
+///
+/// Everything has a default: all other columns are features, without a penalty, on a graphics card if there is one.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Which columns.
+    pub request: Request,
+    /// On which device.
+    pub device: Selection,
+    /// How much of the table may be kept where.
+    pub limits: Limits,
+    /// Strength of the L2 penalty on the mean loss, at least 0.
+    pub l2: f64,
+    /// On which scale the weights are penalised.
+    pub penalty_scale: PenaltyScale,
+    /// Whether to fit an intercept.
+    pub intercept: bool,
+    /// The method.
+    pub solver: Solver,
+    /// Where it begins.
+    pub init: Init,
+    /// What stands in for the inverse Hessian; `None` for what suits the solver.
+    pub preconditioner: Option<Preconditioner>,
+    /// Distance to the optimum, in standard errors, that counts as converged.
+    pub tolerance: f64,
+    /// If given, the largest component of the gradient that counts as zero, instead of `tolerance`.
+    pub gradient_tolerance: Option<f64>,
+    /// Iterations at most.
+    pub max_iterations: u64,
+    /// If given, standard errors and what follows from them.
+    pub inference: Option<InferenceJob>,
+    /// What a pass in f64 over the file is for.
+    pub exact: ExactJob,
+}
+
+/// What passes in double precision over the file, not the narrowed copy, are for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExactJob {
+    /// There are none.
+    #[default]
+    None,
+    /// One, to see loss, gradient and distance as the file sees them.
+    Verify,
+    /// A few, to refine the coefficients to the double-precision answer.
+    Refine,
+}
+
+/// What to infer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InferenceJob {
+    /// Probability that an interval covers, in 0..1.
+    pub confidence: f64,
+    /// White's sandwich (HC0) instead of the inverse information. Sampling weights and weights of classes always take a
+    /// sandwich.
+    pub robust: bool,
+}
+
+impl InferenceJob {
+    /// An error if the confidence is no probability.
+    pub fn check(self) -> Result<()> {
+        if self.confidence > 0.0 && self.confidence < 1.0 {
+            return Ok(());
+        }
+        Err(Error::usage(
+            format!("⟦confidence {}⟧ is no probability", self.confidence),
+            "Give a number between 0 and 1, such as 0.95.",
+        ))
+    }
+}
+
+impl Job {
+    /// Whether rows are weighed by more than how often they were observed: by sampling weights, or by factors of their
+    /// classes.
+    pub(super) fn weighs_beyond_counts(&self) -> bool {
+        self.takes_sampling_weights() || self.request.class_weight != ClassWeight::Equal
+    }
+
+    pub(super) fn takes_sampling_weights(&self) -> bool {
+        self.request.weight.is_some() && self.request.weight_kind == Some(WeightKind::Sampling)
+    }
+
+    /// An error if a number of the job makes no sense.
+    pub fn check_numbers(&self) -> Result<()> {
+        if !(self.l2 >= 0.0 && self.l2.is_finite()) {
+            return Err(Error::usage(
+                format!("⟦l2 {}⟧ is no strength of a penalty", self.l2),
+                "Give a number from 0 on.",
+            ));
+        }
+        for (name, value) in [("tolerance", Some(self.tolerance)), ("gradient-tolerance", self.gradient_tolerance)] {
+            if let Some(value) = value
+                && !(value > 0.0 && value.is_finite())
+            {
+                return Err(Error::usage(format!("⟦{name} {value}⟧ can never be met"), "Give a positive number."));
+            }
+        }
+        self.inference.map_or(Ok(()), InferenceJob::check)
+    }
+
+    /// An error if the settings do not fit the model that a table with such a shape leads to.
+    pub(super) fn check(&self, shape: Shape) -> Result<()> {
+        let of_softmax = shape.classes.is_some();
+        let fault = |what: &str, way_out: &str| Err(Error::usage(what, way_out));
+        match self.preconditioner {
+            Some(Preconditioner::Bound) if !of_softmax => {
+                return fault("⟦preconditioner bound⟧ is for several classes", "With two, say hessian or subsample.");
+            }
+            _ => {}
+        }
+        self.check_generative(shape)?;
+        let takes_whole = self.inference.is_some() || self.exact != ExactJob::None;
+        if of_softmax && takes_whole && shape.parameters() > COVARIANCE_PARAMETERS {
+            return Err(Error::usage(
+                format!(
+                    "⟦inference⟧, ⟦verify⟧ and ⟦refine⟧ take the Hessian of all {} coefficients ({} classes, {} features): {} \
+                     GB, and several times that on the way",
+                    shape.parameters(),
+                    shape.margins() + 1,
+                    shape.features,
+                    (8 * shape.parameters().pow(2)) >> 30
+                ),
+                "Leave them out, or train fewer classes or features.",
+            ));
+        }
+        if self.inference.is_some() && self.weighs_beyond_counts() && shape.parameters() > MOST_OF_FEW {
+            return Err(Error::usage(
+                format!(
+                    "⟦inference⟧ with sampling weights or ⟦class-weight⟧ takes the products of all {} coefficients in double \
+                     precision, for {MOST_OF_FEW} of them at most",
+                    shape.parameters()
+                ),
+                "Leave it out, or train fewer classes or features.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// An error if Gaussian classes cannot do what the job asks for.
+    fn check_generative(&self, shape: Shape) -> Result<()> {
+        let fault = |what: &str, way_out: &str| Err(Error::usage(what, way_out));
+        if self.solver == Solver::Generative {
+            if self.l2 > 0.0 {
+                return fault("⟦solver generative⟧ has no penalty", "Leave ⟦l2⟧ out, or choose another solver.");
+            }
+            if self.inference.is_some() || self.exact != ExactJob::None {
+                return fault(
+                    "⟦inference⟧, ⟦verify⟧ and ⟦refine⟧ are about the maximum of the likelihood of the labels, and \
+                     ⟦solver generative⟧ does not look for it",
+                    "Leave them out, or choose another solver.",
+                );
+            }
+            if !self.intercept {
+                return fault(
+                    "⟦no-intercept⟧ has no meaning with ⟦solver generative⟧: the intercept comes from the priors and the \
+                     means",
+                    "Leave it out, or choose another solver.",
+                );
+            }
+        }
+        let takes_moments = self.solver == Solver::Generative || self.init == Init::Generative;
+        if takes_moments && shape.offsets {
+            return fault(
+                "Gaussian classes have no offset",
+                "Leave ⟦offset⟧ out, or ⟦solver generative⟧ and ⟦init generative⟧.",
+            );
+        }
+        Ok(())
+    }
+
+    /// Maximum likelihood with the defaults.
+    pub fn new(request: Request, device: Selection) -> Self {
+        Self {
+            request,
+            device,
+            limits: Limits::default(),
+            l2: 0.0,
+            penalty_scale: PenaltyScale::default(),
+            intercept: true,
+            solver: Solver::default(),
+            init: Init::default(),
+            preconditioner: None,
+            tolerance: DEFAULT_TOLERANCE,
+            gradient_tolerance: None,
+            max_iterations: DEFAULT_MAX_ITERATIONS,
+            inference: None,
+            exact: ExactJob::None,
+        }
+    }
+}
+
+/// The settings, each of which gives the job on.
+impl Job {
+    /// A model of the column `name`, on a graphics card if there is one.
+    pub fn label(name: impl Into<String>) -> Self {
+        let request = Request { label: Some(name.into()), ..Request::default() };
+        Self::new(request, Selection::Auto)
+    }
+
+    /// The value of the label that counts as positive, of two.
+    #[must_use]
+    pub fn positive(mut self, class: impl Into<String>) -> Self {
+        self.request.positive = Some(class.into());
+        self
+    }
+
+    /// A softmax over the values of the label, however many there are.
+    #[must_use]
+    pub fn multinomial(mut self) -> Self {
+        self.request.multinomial = true;
+        self
+    }
+
+    /// The features, by name or pattern (`*`, `?`).
+    #[must_use]
+    pub fn features<T: Into<String>>(mut self, columns: impl IntoIterator<Item = T>) -> Self {
+        self.request.features = Some(columns.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Columns to leave out, by name or pattern.
+    #[must_use]
+    pub fn ignore<T: Into<String>>(mut self, columns: impl IntoIterator<Item = T>) -> Self {
+        self.request.ignore = columns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Columns that are categories although they are no text, by name or pattern.
+    #[must_use]
+    pub fn categorical<T: Into<String>>(mut self, columns: impl IntoIterator<Item = T>) -> Self {
+        self.request.categorical = columns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// What is done about missing values.
+    #[must_use]
+    pub fn nulls(mut self, nulls: Nulls) -> Self {
+        self.request.nulls = nulls;
+        self
+    }
+
+    /// The column of row weights: a row of weight 2 counts as if it were there twice.
+    #[must_use]
+    pub fn weight(mut self, column: impl Into<String>) -> Self {
+        self.request.weight = Some(column.into());
+        self
+    }
+
+    /// The column of sampling weights: of how many of a population each row was observed.
+    #[must_use]
+    pub fn sampling_weight(mut self, column: impl Into<String>) -> Self {
+        self.request.weight_kind = Some(WeightKind::Sampling);
+        self.weight(column)
+    }
+
+    /// What the rows of each class weigh.
+    #[must_use]
+    pub fn class_weight(mut self, factors: ClassWeight) -> Self {
+        self.request.class_weight = factors;
+        self
+    }
+
+    /// The column of offsets; of several classes `CLASS=COL`, once for each that has some.
+    #[must_use]
+    pub fn offset(mut self, column: impl Into<String>) -> Self {
+        self.request.offsets.push(column.into());
+        self
+    }
+
+    /// Without an intercept.
+    #[must_use]
+    pub fn without_intercept(mut self) -> Self {
+        self.intercept = false;
+        self
+    }
+
+    /// Strength of the L2 penalty on the mean loss.
+    #[must_use]
+    pub fn l2(mut self, strength: f64) -> Self {
+        self.l2 = strength;
+        self
+    }
+
+    /// On which scale the weights are penalised.
+    #[must_use]
+    pub fn penalty_scale(mut self, scale: PenaltyScale) -> Self {
+        self.penalty_scale = scale;
+        self
+    }
+
+    /// Standard errors, tests and limits that cover with this probability.
+    #[must_use]
+    pub fn inference(mut self, confidence: f64) -> Self {
+        let robust = self.inference.is_some_and(|inference| inference.robust);
+        self.inference = Some(InferenceJob { confidence, robust });
+        self
+    }
+
+    /// White's sandwich (HC0) in place of the inverse information; with limits of 95 % if nothing else was said.
+    #[must_use]
+    pub fn robust(mut self) -> Self {
+        let confidence = self.inference.map_or(0.95, |inference| inference.confidence);
+        self.inference = Some(InferenceJob { confidence, robust: true });
+        self
+    }
+
+    /// The answer of double precision over the rows as they are.
+    #[must_use]
+    pub fn refine(mut self) -> Self {
+        self.exact = ExactJob::Refine;
+        self
+    }
+
+    /// On this device.
+    #[must_use]
+    pub fn on(mut self, device: Selection) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// By this method.
+    #[must_use]
+    pub fn solver(mut self, solver: Solver) -> Self {
+        self.solver = solver;
+        self
+    }
+
+    /// Distance to the optimum, in standard errors, that counts as converged.
+    #[must_use]
+    pub fn tolerance(mut self, standard_errors: f64) -> Self {
+        self.tolerance = standard_errors;
+        self
+    }
+
+    /// Iterations at most.
+    #[must_use]
+    pub fn max_iterations(mut self, iterations: u64) -> Self {
+        self.max_iterations = iterations;
+        self
+    }
+}

@@ -1,0 +1,274 @@
+//! Several points in one pass, and the sums of each cell of the rows, against the oracle.
+
+#[allow(dead_code, reason = "each test file uses its part of the oracle")]
+mod oracle;
+
+/// What tests share.
+mod common {
+    #[allow(dead_code, reason = "only numbers are asked for")]
+    pub(crate) mod data;
+}
+
+use common::data::Random;
+use gpu_logreg::backend::cpu::CpuTable;
+use gpu_logreg::backend::storage::Limits;
+use gpu_logreg::backend::work::{CellSums, Work, total};
+use gpu_logreg::backend::{Backend, Loading};
+use gpu_logreg::data::{Column, Design, Shape};
+use gpu_logreg::objective::Need;
+use oracle::Rows;
+
+/// Rows of each cell: whole blocks and less, one row, none.
+const CELLS: [usize; 5] = [5_003, 1, 0, 8_192, 977];
+
+/// A table with everything, its rows cell by cell: plain columns, categories with so many levels beside the reference, weights
+/// of which some are 0, offsets.
+fn table(plain: usize, levels: &[usize]) -> Rows {
+    let mut random = Random(11 + plain as u64);
+    let n: usize = CELLS.iter().sum();
+    let exact = |x: f64| f64::from(x as f32);
+    let mut columns: Vec<Vec<f64>> =
+        (0..plain).map(|_| (0..n).map(|_| exact(2.0 * random.unit() - 0.7)).collect()).collect();
+    for &count in levels {
+        let codes: Vec<usize> = (0..n).map(|_| (random.unit() * (count + 1) as f64) as usize).collect();
+        let of_level = |level: usize| codes.iter().map(|&code| f64::from(u8::from(code == level))).collect();
+        columns.extend((1..=count).map(of_level));
+    }
+    Rows {
+        columns,
+        labels: (0..n).map(|_| f64::from(u8::from(random.unit() < 0.4))).collect(),
+        weights: (0..n).map(|k| if k % 7 == 3 { 0.0 } else { exact(0.5 + random.unit()) }).collect(),
+        offsets: (0..n).map(|_| exact(random.unit() - 0.5)).collect(),
+        levels: levels.to_vec(),
+    }
+}
+
+/// Positions of the rows of a cell.
+fn rows_of(cell: usize) -> std::ops::Range<usize> {
+    let first: usize = CELLS[..cell].iter().sum();
+    first..first + CELLS[cell]
+}
+
+/// The rows of a cell as a table.
+fn part(rows: &Rows, cell: usize) -> Rows {
+    let of = |values: &[f64]| values[rows_of(cell)].to_vec();
+    Rows {
+        columns: rows.columns.iter().map(|column| of(column)).collect(),
+        labels: of(&rows.labels),
+        weights: of(&rows.weights),
+        offsets: of(&rows.offsets),
+        levels: rows.levels.clone(),
+    }
+}
+
+fn design(rows: &Rows, classes: Option<usize>) -> Design {
+    let plain = rows.columns.len() - rows.levels.iter().sum::<usize>();
+    let shape = Shape { weights: true, offsets: true, classes, ..Shape::plain(rows.len(), plain) };
+    Design::with_categories(shape, &rows.levels)
+}
+
+/// Labels of several classes are codes; offsets are the same in every margin.
+fn load(rows: &Rows, design: &Design, chunk_bytes: usize) -> Box<dyn Backend> {
+    let mut table =
+        Box::new(CpuTable::with_chunk_bytes(design.clone(), chunk_bytes, &Limits::default()).expect("room"));
+    let store = table.as_store();
+    let write = |column: Column, values: &[f64]| {
+        let values: Vec<f32> = values.iter().map(|&x| x as f32).collect();
+        let cut = values.len() / 3;
+        store.write(column, cut, &values[cut..]).expect("writes");
+        store.write(column, 0, &values[..cut]).expect("writes");
+    };
+    let (plain, mut levels) = rows.columns.split_at(design.plain());
+    for (index, column) in plain.iter().enumerate() {
+        write(Column::Feature(index), column);
+    }
+    for (index, &count) in rows.levels.iter().enumerate() {
+        let (of_category, rest) = levels.split_at(count);
+        levels = rest;
+        let code = |k: usize| of_category.iter().zip(1..).map(|(level, code)| level[k] * f64::from(code)).sum();
+        write(Column::Feature(plain.len() + index), &(0..rows.len()).map(code).collect::<Vec<f64>>());
+    }
+    write(Column::Label, &rows.labels);
+    write(Column::Weight, &rows.weights);
+    for margin in 0..design.shape.margins() {
+        write(Column::Offset(margin), &rows.offsets);
+    }
+    drop(store);
+    table.finish().expect("a table")
+}
+
+fn points(count: usize, parameters: usize) -> Vec<Vec<f64>> {
+    let mut random = Random(5);
+    (0..count).map(|_| (0..parameters).map(|_| 1.6 * random.unit() - 0.8).collect()).collect()
+}
+
+fn assert_near(what: &str, found: f64, expected: f64, size: f64) {
+    assert!((found - expected).abs() <= 1e-12 * size.max(1e-3), "{what}: {found}, expected {expected}");
+}
+
+/// Loss, gradient and Hessian of each cell that a point takes, and of no other, summed by hand.
+#[test]
+fn every_cell_has_its_sums() {
+    for levels in [vec![], vec![3, 1]] {
+        let rows = table(5, &levels);
+        let d = rows.columns.len();
+        let mut engine = load(&rows, &design(&rows, None).with_cells(&CELLS), 1 << 16);
+        let weights = engine.cell_weights().expect("weights");
+        let mut points = points(19, d + 1);
+        // The columns beside those that a point is about are 0.
+        let columns = [0, 2, d - 1, d];
+        for (j, q) in points[3].iter_mut().enumerate() {
+            *q = if columns.contains(&j) { *q } else { 0.0 };
+        }
+        let without_intercept = [1, 2];
+        points[4].iter_mut().enumerate().for_each(|(j, q)| *q = if without_intercept.contains(&j) { *q } else { 0.0 });
+        let mut work: Vec<Work<'_>> = points.iter().map(|point| Work::at(point)).collect();
+        work[1].cells = Some(&[0, 3]);
+        work[2].cells = Some(&[1, 2, 3, 4]);
+        work[2].takes_hessian = true;
+        work[3] = Work { takes_hessian: true, columns: Some(&columns), cells: Some(&[0, 4]), ..work[3] };
+        work[4] = Work { takes_hessian: true, columns: Some(&without_intercept), ..work[4] };
+        let before = engine.passes();
+        let found = engine.run(&work).expect("a pass");
+        let passes = engine.passes();
+        assert_eq!((passes.data - before.data, passes.hessian - before.hessian), (3, 1), "19 margins, eight a pass");
+        for (place, (work, found)) in work.iter().zip(&found).enumerate() {
+            let taken: Vec<usize> = (0..CELLS.len()).filter(|&cell| work.takes(cell)).collect();
+            assert_eq!(found.iter().map(|sums| sums.cell).collect::<Vec<_>>(), taken, "point {place}");
+            for sums in found {
+                let part = part(&rows, sums.cell);
+                let what = format!("point {place}, cell {}, levels {levels:?}", sums.cell);
+                let n = part.weight();
+                assert_near(&what, weights[sums.cell], n, n);
+                // Means of no rows are no numbers.
+                let times = |mean: f64| if n > 0.0 { n * mean } else { 0.0 };
+                let (of_features, intercept) = (&work.point[..d], work.point[d]);
+                let expected = part.evaluate(of_features, intercept);
+                assert_near(&what, sums.loss, times(expected.loss), times(expected.loss));
+                for j in 0..=d {
+                    let (mean, size) = (expected.gradient[j], expected.absolute[j]);
+                    assert_near(&format!("{what}, gradient {j}"), sums.gradient[j], times(mean), times(size));
+                }
+                let Some(hessian) = &sums.hessian else {
+                    assert!(!work.takes_hessian, "{what}");
+                    continue;
+                };
+                let (expected, size) = part.hessian(of_features, intercept);
+                let all: Vec<usize> = (0..=d).collect();
+                let about = work.columns.unwrap_or(&all);
+                assert_eq!(hessian.size(), about.len(), "{what}");
+                for (a, &i) in about.iter().enumerate() {
+                    for (b, &j) in about.iter().enumerate() {
+                        let what = format!("{what}, Hessian {i} {j}");
+                        assert_near(&what, hessian.get(a, b), times(expected[i][j]), times(size[i][j]));
+                    }
+                }
+            }
+        }
+        // All cells together are the table.
+        let whole = total(&found[0]).expect("cells");
+        let evaluation = engine.move_to(&points[0], Need::Gradient).expect("a pass");
+        assert_near("loss", whole.loss / engine.weight(), evaluation.value, 1.0);
+        for (sum, mean) in whole.gradient.iter().zip(&evaluation.gradient) {
+            assert_near("gradient", sum / engine.weight(), *mean, 1.0);
+        }
+    }
+}
+
+fn bits(found: &[CellSums]) -> Vec<u64> {
+    let of_cell = |sums: &CellSums| {
+        let hessian =
+            sums.hessian.iter().flat_map(|h| (0..h.size()).flat_map(move |i| (0..=i).map(move |j| h.get(i, j))));
+        let numbers: Vec<u64> =
+            [sums.loss].into_iter().chain(sums.gradient.clone()).chain(hessian).map(f64::to_bits).collect();
+        numbers
+    };
+    found.iter().flat_map(of_cell).collect()
+}
+
+/// A point has the same bits alone as beside others, with another one's Hessian beside it, in any chunks; and the rows stay
+/// where they stand.
+#[test]
+fn what_shares_a_pass_changes_no_bit() {
+    let rows = table(40, &[2]);
+    let d = rows.columns.len();
+    let design = design(&rows, None).with_cells(&CELLS);
+    let points = points(21, d + 1);
+    let mut reference: Option<Vec<Vec<u64>>> = None;
+    for chunk_bytes in [1 << 16, 1 << 18, 1 << 30] {
+        let mut engine = load(&rows, &design, chunk_bytes);
+        let stood = engine.move_to(&points[20], Need::Gradient).expect("a pass");
+        let together: Vec<Work<'_>> = points.iter().map(|point| Work::at(point)).collect();
+        let found: Vec<Vec<u64>> = engine.run(&together).expect("a pass").iter().map(|found| bits(found)).collect();
+        let reference = reference.get_or_insert_with(|| found.clone());
+        assert!(*reference == found, "chunks of {chunk_bytes} bytes");
+        for (place, alone) in together.iter().enumerate() {
+            let beside = Work { takes_hessian: true, ..together[(place + 1) % points.len()] };
+            for work in [vec![*alone], vec![beside, *alone]] {
+                let found = engine.run(&work).expect("a pass");
+                assert!(bits(found.last().expect("its sums")) == reference[place], "point {place} of {}", work.len());
+            }
+        }
+        let mut still = vec![0.0; d + 1];
+        let line = engine.line(&mut still, 0.0).expect("a line");
+        assert_eq!(line.first().value.to_bits(), stood.value.to_bits());
+    }
+}
+
+/// What is asked for beside value and gradient changes no bit of them, in cells too: jobs of many blocks end with their cells.
+#[test]
+fn a_hessian_beside_them_changes_no_bit_of_value_and_gradient() {
+    let rows = table(300, &[]);
+    let mut engine = load(&rows, &design(&rows, None).with_cells(&CELLS), 1 << 20);
+    let point = &points(1, 301)[0];
+    let [alone, beside] = [Need::Gradient, Need::Hessian].map(|need| engine.move_to(point, need).expect("a pass"));
+    assert_eq!(alone.value.to_bits(), beside.value.to_bits());
+    assert_eq!(alone.gradient, beside.gradient);
+    assert!(engine.run(&[]).expect("nothing to do").is_empty());
+}
+
+/// Several classes: the sums of each cell are those of a table of its rows alone.
+#[test]
+fn cells_of_a_softmax_are_tables() {
+    let mut rows = table(4, &[2]);
+    let d = rows.columns.len();
+    let mut random = Random(3);
+    rows.labels.iter_mut().for_each(|label| *label = (3.0 * random.unit()).floor());
+    let points = points(12, 2 * (d + 1));
+    let mut engine = load(&rows, &design(&rows, Some(3)).with_cells(&CELLS), 1 << 15);
+    let mut work: Vec<Work<'_>> = points.iter().map(|point| Work::at(point)).collect();
+    work[7].takes_hessian = true;
+    let columns = [1, 3, d];
+    let before = engine.passes().data;
+    let found = engine.run(&work).expect("a pass");
+    assert_eq!(engine.passes().data - before, 3, "24 margins, eight a pass");
+    let of_columns = Work { columns: Some(&columns), ..work[7] };
+    let some = engine.run(&[of_columns]).expect("a pass");
+    for cell in [0, 1, 3, 4] {
+        let part = part(&rows, cell);
+        let mut alone = load(&part, &design(&part, Some(3)), 1 << 20);
+        let n = alone.weight();
+        for (place, point) in points.iter().enumerate() {
+            let evaluation = alone.move_to(point, Need::Hessian).expect("a pass");
+            let sums = &found[place][cell];
+            let what = format!("point {place}, cell {cell}");
+            assert_near(&what, sums.loss, n * evaluation.value, n);
+            for (sum, mean) in sums.gradient.iter().zip(&evaluation.gradient) {
+                assert_near(&what, *sum, n * mean, n);
+            }
+            let (Some(hessian), Some(expected)) = (&sums.hessian, &evaluation.hessian) else { continue };
+            for i in 0..hessian.size() {
+                for j in 0..=i {
+                    assert_near(&what, hessian.get(i, j), n * expected.get(i, j), n);
+                }
+            }
+            let some = some[0][cell].hessian.as_ref().expect("it was asked for");
+            let all: Vec<usize> = [0, d + 1].iter().flat_map(|first| columns.map(|column| first + column)).collect();
+            for (a, &i) in all.iter().enumerate() {
+                for (b, &j) in all.iter().enumerate() {
+                    assert_near(&what, some.get(a, b), n * expected.get(i, j), n);
+                }
+            }
+        }
+    }
+}
