@@ -215,15 +215,23 @@ fn what_shares_a_pass_changes_no_bit() {
     }
 }
 
-/// What is asked for beside value and gradient changes no bit of them, in cells too: jobs of many blocks end with their cells.
+/// What is asked for beside value and gradient changes no bit of them, in cells too: the jobs of a Hessian of so many levels have
+/// several blocks, and end with their cells.
 #[test]
 fn a_hessian_beside_them_changes_no_bit_of_value_and_gradient() {
-    let rows = table(300, &[]);
+    let rows = table(2, &[400]);
     let mut engine = load(&rows, &design(&rows, None).with_cells(&CELLS), 1 << 20);
-    let point = &points(1, 301)[0];
+    let point = &points(1, 403)[0];
     let [alone, beside] = [Need::Gradient, Need::Hessian].map(|need| engine.move_to(point, need).expect("a pass"));
     assert_eq!(alone.value.to_bits(), beside.value.to_bits());
     assert_eq!(alone.gradient, beside.gradient);
+    let alone = Work::at(point);
+    let [alone, beside] =
+        [alone, Work { takes_hessian: true, ..alone }].map(|work| engine.run(&[work]).expect("a pass").remove(0));
+    let of_cells = |found: &[CellSums]| -> Vec<(usize, u64, Vec<f64>)> {
+        found.iter().map(|sums| (sums.cell, sums.loss.to_bits(), sums.gradient.clone())).collect()
+    };
+    assert!(of_cells(&alone) == of_cells(&beside), "the sums of some cell are others");
     assert!(engine.run(&[]).expect("nothing to do").is_empty());
 }
 
