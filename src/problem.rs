@@ -193,6 +193,7 @@ impl Line for ProblemLine<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::objective::Diagonal;
     use crate::penalty::PenaltyScale;
     use crate::standardize::ColumnScale;
 
@@ -210,7 +211,9 @@ mod tests {
 
     fn nothing(dimension: usize, need: Need) -> Evaluation {
         let hessian = (need == Need::Hessian).then(|| Symmetric::zero(dimension));
-        Evaluation { value: 0.0, gradient: vec![0.0; dimension], diagonal: None, hessian }
+        let ones = || Diagonal { own: vec![1.0; dimension], with_intercept: vec![0.0; dimension] };
+        let diagonal = (need == Need::Diagonal).then(ones);
+        Evaluation { value: 0.0, gradient: vec![0.0; dimension], diagonal, hessian }
     }
 
     impl Objective for Zero {
@@ -312,5 +315,25 @@ mod tests {
             let expected = super::tests::value(&strength, classes, &end);
             assert!((line.first().value - expected).abs() <= 1e-13, "{:?}", line.first());
         }
+    }
+
+    /// A bound has the penalty in it, and so has the diagonal that calibrates it; a subsample has neither.
+    #[test]
+    fn a_bound_is_calibrated_with_the_penalty_and_a_subsample_without() {
+        let column = ColumnScale { mean: 0.0, scale: 1.0, device_mean: 0.0, device_scale: 1.0, reach: 1.0 };
+        let penalty = Penalty::new(0.5, PenaltyScale::Original, &[1.0, 0.5], false, None);
+        let [of_first, of_second] = [1.0 + 0.5, 1.0 + 2.0];
+        let bound = Symmetric::from_lower(2, |i, j| if i == j { 5.0 } else { 1.0 });
+        let coordinates = Coordinates::new(vec![column; 2], false);
+        let mut loss = Zero(3);
+        let mut problem = Problem::new(&mut loss, coordinates.clone(), penalty.clone(), Curvature::Bound(bound));
+        let hessian = problem.move_to(&[0.0; 2], Need::Hessian).expect("nothing fails").hessian.expect("a bound");
+        assert!((hessian.get(0, 0) - of_first).abs() <= 1e-15 && (hessian.get(1, 1) - of_second).abs() <= 1e-15);
+        assert!((hessian.get(0, 1) - (of_first * of_second).sqrt() / 5.0).abs() <= 1e-15, "{hessian:?}");
+        // Of a sample without curvature the penalty alone is left.
+        let (mut loss, mut sample) = (Zero(3), Zero(3));
+        let mut problem = Problem::new(&mut loss, coordinates, penalty, Curvature::Subsample(&mut sample));
+        let hessian = problem.move_to(&[0.0; 2], Need::Hessian).expect("nothing fails").hessian.expect("a sample's");
+        assert!(hessian.get(0, 1).abs() <= 1e-15, "{hessian:?}");
     }
 }
