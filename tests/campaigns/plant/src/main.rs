@@ -173,10 +173,8 @@ fn module(shaders: &[&(usize, Fault)]) -> String {
          /// The text of a kernel, with the chosen fault if it is one of its.\n\
          pub fn shader(text: &str) -> String {\n\
              for (number, file, from, to, new) in FAULTS {\n\
-                 let first = if text.starts_with(file) { Some(0) } else { text.len().checked_sub(file.len()) };\n\
-                 if let (true, Some(first)) = (on(*number), first)\n\
-                     && text[first..].starts_with(file)\n\
-                 {\n\
+                 // Behind the prelude, and before a kernel that it is a part of.\n\
+                 if on(*number) && let Some(first) = text.find(file) {\n\
                      return format!(\"{}{new}{}\", &text[..first + from], &text[first + to..]);\n\
                  }\n\
              }\n\
