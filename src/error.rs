@@ -125,7 +125,7 @@ impl Error {
         Self::new(
             Kind::Output,
             format!("{} could not be written: {cause}", path.display()),
-            "What stood there before is untouched. Choose another place with -o, or free the space or permission.",
+            "What stood there before is untouched. Choose another place, or free the space or permission.",
         )
         .from_error(cause)
     }

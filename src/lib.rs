@@ -59,10 +59,12 @@ pub mod vectors;
 pub mod wording;
 
 pub use backend::Selection;
+pub use backend::storage::Limits;
 pub use data::{ClassWeight, Nulls, RecordBatch, Table, arrow};
 pub use error::{Error, Result};
 pub use model::{Coefficient, Model};
 pub use monitor::Monitor;
 pub use penalty::PenaltyScale;
 pub use score::Output;
-pub use train::{Job, Solver};
+pub use solve::Preconditioner;
+pub use train::{Init, Job, Solver};

@@ -188,9 +188,12 @@ pub fn with_settings(message: &str, show: impl Fn(&Setting<'_>) -> String) -> St
     shown + rest
 }
 
-/// A message as a caller of the library reads it: its settings by their names in Rust.
+/// A message as a caller of the library reads it: its settings by the names that [`Job`](crate::Job) has for them.
 pub fn in_rust(message: &str) -> String {
     with_settings(message, |Setting { name, value, .. }| {
+        if *name == "no-intercept" {
+            return "`intercept = false`".into();
+        }
         let name = name.replace('-', "_");
         value.as_ref().map_or_else(|| format!("`{name}`"), |value| format!("`{name} = {value}`"))
     })
@@ -316,6 +319,7 @@ mod tests {
         assert_eq!(as_flags(&message), "Raise --tolerance, add --l2 1e-3 or say --label 'a ⟧ b'.");
         assert_eq!(in_rust(&message), "Raise `tolerance`, add `l2 = 1e-3` or say `label = a ⟧ b`.");
         assert_eq!(in_rust("⟦max-levels⟧"), "`max_levels`");
+        assert_eq!(in_rust("Leave ⟦no-intercept⟧ out."), "Leave `intercept = false` out.");
         // What only looks like one stays: a column may be called so.
         for text in ["⟦x⟧", "⟦", "⟧", "⟦l2", "⟦l2 1", "⟦⟦", "⟦l2?abc⟧"] {
             assert_eq!((as_flags(text).as_str(), in_rust(text).as_str()), (text, text));

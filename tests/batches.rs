@@ -6,6 +6,7 @@ mod common {
     pub(crate) mod data;
     #[allow(dead_code, reason = "only the list of devices is asked for")]
     pub(crate) mod process;
+    pub(crate) mod random;
 }
 
 use std::io::Cursor;
@@ -22,7 +23,8 @@ use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Fields, Schema};
 use arrow::record_batch::RecordBatch;
 use common::adapter::has_adapter;
-use common::data::{Random, write_parquet};
+use common::data::write_parquet;
+use common::random::Random;
 use gpu_logreg::backend::Selection;
 use gpu_logreg::data::{ClassWeight, Form, Nulls, Predicate, Predictions, Request, Rows, Selected, Table, WeightKind};
 use gpu_logreg::metrics::{Accumulator, Decision, Limit};

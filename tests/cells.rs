@@ -5,16 +5,17 @@ mod oracle;
 
 /// What tests share.
 mod common {
-    #[allow(dead_code, reason = "only numbers are asked for")]
-    pub(crate) mod data;
+    pub(crate) mod fill;
+    pub(crate) mod random;
 }
 
-use common::data::Random;
+use common::fill::{Filling, fill};
+use common::random::Random;
 use gpu_logreg::backend::cpu::CpuTable;
 use gpu_logreg::backend::storage::Limits;
 use gpu_logreg::backend::work::{CellSums, Work, total};
 use gpu_logreg::backend::{Backend, Loading};
-use gpu_logreg::data::{Column, Design, Shape};
+use gpu_logreg::data::{Design, Shape};
 use gpu_logreg::objective::Need;
 use oracle::Rows;
 
@@ -24,8 +25,12 @@ const CELLS: [usize; 5] = [5_003, 1, 0, 8_192, 977];
 /// A table with everything, its rows cell by cell: plain columns, categories with so many levels beside the reference, weights
 /// of which some are 0, offsets.
 fn table(plain: usize, levels: &[usize]) -> Rows {
-    let mut random = Random(11 + plain as u64);
-    let n: usize = CELLS.iter().sum();
+    table_of(&CELLS, plain, levels, &mut Random(11 + plain as u64))
+}
+
+/// The same of so many rows in each cell.
+fn table_of(cells: &[usize], plain: usize, levels: &[usize], random: &mut Random) -> Rows {
+    let n: usize = cells.iter().sum();
     let exact = |x: f64| f64::from(x as f32);
     let mut columns: Vec<Vec<f64>> =
         (0..plain).map(|_| (0..n).map(|_| exact(2.0 * random.unit() - 0.7)).collect()).collect();
@@ -43,15 +48,10 @@ fn table(plain: usize, levels: &[usize]) -> Rows {
     }
 }
 
-/// Positions of the rows of a cell.
-fn rows_of(cell: usize) -> std::ops::Range<usize> {
-    let first: usize = CELLS[..cell].iter().sum();
-    first..first + CELLS[cell]
-}
-
 /// The rows of a cell as a table.
-fn part(rows: &Rows, cell: usize) -> Rows {
-    let of = |values: &[f64]| values[rows_of(cell)].to_vec();
+fn part(rows: &Rows, cells: &[usize], cell: usize) -> Rows {
+    let first: usize = cells[..cell].iter().sum();
+    let of = |values: &[f64]| values[first..first + cells[cell]].to_vec();
     Rows {
         columns: rows.columns.iter().map(|column| of(column)).collect(),
         labels: of(&rows.labels),
@@ -71,29 +71,9 @@ fn design(rows: &Rows, classes: Option<usize>) -> Design {
 fn load(rows: &Rows, design: &Design, chunk_bytes: usize) -> Box<dyn Backend> {
     let mut table =
         Box::new(CpuTable::with_chunk_bytes(design.clone(), chunk_bytes, &Limits::default()).expect("room"));
-    let store = table.as_store();
-    let write = |column: Column, values: &[f64]| {
-        let values: Vec<f32> = values.iter().map(|&x| x as f32).collect();
-        let cut = values.len() / 3;
-        store.write(column, cut, &values[cut..]).expect("writes");
-        store.write(column, 0, &values[..cut]).expect("writes");
-    };
-    let (plain, mut levels) = rows.columns.split_at(design.plain());
-    for (index, column) in plain.iter().enumerate() {
-        write(Column::Feature(index), column);
-    }
-    for (index, &count) in rows.levels.iter().enumerate() {
-        let (of_category, rest) = levels.split_at(count);
-        levels = rest;
-        let code = |k: usize| of_category.iter().zip(1..).map(|(level, code)| level[k] * f64::from(code)).sum();
-        write(Column::Feature(plain.len() + index), &(0..rows.len()).map(code).collect::<Vec<f64>>());
-    }
-    write(Column::Label, &rows.labels);
-    write(Column::Weight, &rows.weights);
-    for margin in 0..design.shape.margins() {
-        write(Column::Offset(margin), &rows.offsets);
-    }
-    drop(store);
+    let Rows { columns, levels, labels, weights, offsets } = rows;
+    let offsets = vec![offsets.as_slice(); design.shape.margins()];
+    fill(&*table.as_store(), &Filling { columns, levels, labels, weights, offsets });
     table.finish().expect("a table")
 }
 
@@ -106,6 +86,38 @@ fn assert_near(what: &str, found: f64, expected: f64, size: f64) {
     assert!((found - expected).abs() <= 1e-12 * size.max(1e-3), "{what}: {found}, expected {expected}");
 }
 
+/// The sums of a point over the rows `part` are those that are summed by hand.
+fn assert_sums(what: &str, part: &Rows, work: &Work<'_>, sums: &CellSums, weight: f64) {
+    let (d, n) = (part.columns.len(), part.weight());
+    assert_near(what, weight, n, n);
+    // Means of no rows are no numbers.
+    let times = |mean: f64| if n > 0.0 { n * mean } else { 0.0 };
+    let (of_features, intercept) = (&work.point[..d], work.point[d]);
+    let expected = part.evaluate(of_features, intercept);
+    assert_near(what, sums.loss, times(expected.loss), times(expected.loss));
+    assert_eq!(sums.gradient.len(), d + 1, "{what}");
+    for j in 0..=d {
+        let (mean, size) = (expected.gradient[j], expected.absolute[j]);
+        assert_near(&format!("{what}, gradient {j}"), sums.gradient[j], times(mean), times(size));
+    }
+    assert_eq!(sums.hessian.is_some(), work.takes_hessian, "{what}");
+    let Some(hessian) = &sums.hessian else { return };
+    let (expected, size) = part.hessian(of_features, intercept);
+    let all: Vec<usize> = (0..=d).collect();
+    let about = work.columns.unwrap_or(&all);
+    assert_eq!(hessian.size(), about.len(), "{what}");
+    for (a, &i) in about.iter().enumerate() {
+        for (b, &j) in about.iter().enumerate() {
+            assert_near(
+                &format!("{what}, Hessian {i} {j}"),
+                hessian.get(a, b),
+                times(expected[i][j]),
+                times(size[i][j]),
+            );
+        }
+    }
+}
+
 /// Loss, gradient and Hessian of each cell that a point takes, and of no other, summed by hand.
 #[test]
 fn every_cell_has_its_sums() {
@@ -114,14 +126,8 @@ fn every_cell_has_its_sums() {
         let d = rows.columns.len();
         let mut engine = load(&rows, &design(&rows, None).with_cells(&CELLS), 1 << 16);
         let weights = engine.cell_weights().expect("weights");
-        let mut points = points(19, d + 1);
-        // The columns beside those that a point is about are 0.
-        let columns = [0, 2, d - 1, d];
-        for (j, q) in points[3].iter_mut().enumerate() {
-            *q = if columns.contains(&j) { *q } else { 0.0 };
-        }
-        let without_intercept = [1, 2];
-        points[4].iter_mut().enumerate().for_each(|(j, q)| *q = if without_intercept.contains(&j) { *q } else { 0.0 });
+        let points = points(19, d + 1);
+        let (columns, without_intercept) = ([0, 2, d - 1, d], [1, 2]);
         let mut work: Vec<Work<'_>> = points.iter().map(|point| Work::at(point)).collect();
         work[1].cells = Some(&[0, 3]);
         work[2].cells = Some(&[1, 2, 3, 4]);
@@ -136,39 +142,15 @@ fn every_cell_has_its_sums() {
             let taken: Vec<usize> = (0..CELLS.len()).filter(|&cell| work.takes(cell)).collect();
             assert_eq!(found.iter().map(|sums| sums.cell).collect::<Vec<_>>(), taken, "point {place}");
             for sums in found {
-                let part = part(&rows, sums.cell);
                 let what = format!("point {place}, cell {}, levels {levels:?}", sums.cell);
-                let n = part.weight();
-                assert_near(&what, weights[sums.cell], n, n);
-                // Means of no rows are no numbers.
-                let times = |mean: f64| if n > 0.0 { n * mean } else { 0.0 };
-                let (of_features, intercept) = (&work.point[..d], work.point[d]);
-                let expected = part.evaluate(of_features, intercept);
-                assert_near(&what, sums.loss, times(expected.loss), times(expected.loss));
-                for j in 0..=d {
-                    let (mean, size) = (expected.gradient[j], expected.absolute[j]);
-                    assert_near(&format!("{what}, gradient {j}"), sums.gradient[j], times(mean), times(size));
-                }
-                let Some(hessian) = &sums.hessian else {
-                    assert!(!work.takes_hessian, "{what}");
-                    continue;
-                };
-                let (expected, size) = part.hessian(of_features, intercept);
-                let all: Vec<usize> = (0..=d).collect();
-                let about = work.columns.unwrap_or(&all);
-                assert_eq!(hessian.size(), about.len(), "{what}");
-                for (a, &i) in about.iter().enumerate() {
-                    for (b, &j) in about.iter().enumerate() {
-                        let what = format!("{what}, Hessian {i} {j}");
-                        assert_near(&what, hessian.get(a, b), times(expected[i][j]), times(size[i][j]));
-                    }
-                }
+                assert_sums(&what, &part(&rows, &CELLS, sums.cell), work, sums, weights[sums.cell]);
             }
         }
         // All cells together are the table.
         let whole = total(&found[0]).expect("cells");
         let evaluation = engine.move_to(&points[0], Need::Gradient).expect("a pass");
         assert_near("loss", whole.loss / engine.weight(), evaluation.value, 1.0);
+        assert_eq!(whole.gradient.len(), evaluation.gradient.len());
         for (sum, mean) in whole.gradient.iter().zip(&evaluation.gradient) {
             assert_near("gradient", sum / engine.weight(), *mean, 1.0);
         }
@@ -253,7 +235,7 @@ fn cells_of_a_softmax_are_tables() {
     let of_columns = Work { columns: Some(&columns), ..work[7] };
     let some = engine.run(&[of_columns]).expect("a pass");
     for cell in [0, 1, 3, 4] {
-        let part = part(&rows, cell);
+        let part = part(&rows, &CELLS, cell);
         let mut alone = load(&part, &design(&part, Some(3)), 1 << 20);
         let n = alone.weight();
         for (place, point) in points.iter().enumerate() {
@@ -261,6 +243,8 @@ fn cells_of_a_softmax_are_tables() {
             let sums = &found[place][cell];
             let what = format!("point {place}, cell {cell}");
             assert_near(&what, sums.loss, n * evaluation.value, n);
+            assert_eq!((sums.cell, sums.gradient.len()), (cell, evaluation.gradient.len()));
+            assert_eq!(sums.hessian.is_some(), place == 7, "{what}");
             for (sum, mean) in sums.gradient.iter().zip(&evaluation.gradient) {
                 assert_near(&what, *sum, n * mean, n);
             }
@@ -279,4 +263,61 @@ fn cells_of_a_softmax_are_tables() {
             }
         }
     }
+}
+
+/// Tables that nobody chose: few rows, cells without any or with weights of 0 alone, points that take some cells and ask for a
+/// Hessian of some columns, in small chunks.
+#[test]
+fn random_tables_have_the_sums_of_their_cells() {
+    let mut random = Random(77);
+    let mut below = |count: usize| (random.unit() * count as f64) as usize;
+    let mut data = Random(78);
+    for table in 0..60 {
+        let cells: Vec<usize> = (0..=below(5)).map(|_| [0, 1, 2, below(40), 4_096, below(5_000)][below(6)]).collect();
+        let cells = if cells.iter().sum::<usize>() == 0 { vec![1] } else { cells };
+        let levels: Vec<usize> = (0..below(3)).map(|_| 1 + below(5)).collect();
+        let plain = below(20) + usize::from(levels.is_empty());
+        let mut rows = table_of(&cells, plain, &levels, &mut data);
+        if below(3) == 0 {
+            rows.weights[..cells[0]].fill(0.0);
+        }
+        let d = rows.columns.len();
+        let mut engine = load(&rows, &design(&rows, None).with_cells(&cells), 1 << (10 + below(12)));
+        let weights = engine.cell_weights().expect("weights");
+        assert_eq!(weights.len(), cells.len());
+        let points: Vec<Vec<f64>> =
+            (0..=below(20)).map(|_| (0..=d).map(|_| 6.0 * data.unit() - 3.0).collect()).collect();
+        let mut some = |count: usize| -> Vec<usize> { (0..count).filter(|_| below(2) == 0).collect() };
+        let lists: Vec<[Vec<usize>; 2]> = points.iter().map(|_| [some(cells.len()), some(d + 1)]).collect();
+        let work: Vec<Work<'_>> = points
+            .iter()
+            .zip(&lists)
+            .enumerate()
+            .map(|(place, (point, [of_cells, columns]))| Work {
+                point,
+                cells: (place % 2 == 1).then_some(of_cells),
+                takes_hessian: place % 3 == 2,
+                columns: (place % 4 == 2).then_some(columns),
+            })
+            .collect();
+        let found = engine.run(&work).expect("a pass");
+        assert_eq!(found.len(), work.len());
+        for (place, (work, found)) in work.iter().zip(&found).enumerate() {
+            let taken: Vec<usize> = (0..cells.len()).filter(|&cell| work.takes(cell)).collect();
+            assert_eq!(found.iter().map(|sums| sums.cell).collect::<Vec<_>>(), taken, "table {table}, point {place}");
+            for sums in found {
+                let what = format!("table {table}, point {place}, cell {} of {cells:?}", sums.cell);
+                assert_sums(&what, &part(&rows, &cells, sums.cell), work, sums, weights[sums.cell]);
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "cells: [0, 5]")]
+fn cells_that_are_not_there_are_refused() {
+    let rows = table(2, &[]);
+    let point = [0.0; 3];
+    let mut engine = load(&rows, &design(&rows, None).with_cells(&CELLS), 1 << 20);
+    let _ = engine.run(&[Work { cells: Some(&[0, 5]), ..Work::at(&point) }]);
 }

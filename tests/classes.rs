@@ -9,6 +9,7 @@ mod common {
     pub(crate) mod decoded;
     pub(crate) mod examples;
     pub(crate) mod process;
+    pub(crate) mod random;
     pub(crate) mod says;
 }
 
@@ -20,10 +21,11 @@ use arrow::compute::take;
 use arrow::datatypes::Float64Type;
 use serde_json::{Value, json};
 
-use common::data::{Random, write_parquet};
+use common::data::write_parquet;
 use common::decoded::decoded;
 use common::examples::example;
 use common::process::{Place, Run, number};
+use common::random::Random;
 use common::says::assert_says;
 
 // ---- data and models ------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ mod common {
     pub(crate) mod files;
     pub(crate) mod model;
     pub(crate) mod process;
+    pub(crate) mod random;
     pub(crate) mod reference;
     #[cfg(unix)]
     pub(crate) mod running;
@@ -34,11 +35,12 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::{Value, json};
 
 use common::adapter::{has_adapter, skipped};
-use common::data::{Random, write_parquet};
+use common::data::write_parquet;
 use common::examples::example;
 use common::fields::fields;
 use common::model::coefficients;
 use common::process::{Place, Run, number, program};
+use common::random::Random;
 use common::reference::{Fit, Reference};
 #[cfg(target_os = "linux")]
 use common::running::peak;

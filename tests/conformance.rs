@@ -2,6 +2,9 @@
 //! suite can fail. GPU checks show as ignored where there is no adapter, and fail there under
 //! `GPU_LOGREG_REQUIRE_GPU=1`.
 
+mod common {
+    pub(crate) mod fill;
+}
 mod harness;
 #[allow(dead_code, reason = "each test file uses its part of the oracle")]
 mod oracle;
@@ -9,10 +12,12 @@ mod oracle;
 use std::path::Path;
 use std::process::ExitCode;
 
+use common::fill::Filling;
 use gpu_logreg::backend::cpu::CpuTable;
 use gpu_logreg::backend::gpu::kernels::{Kernel, SOURCES, Sources};
 use gpu_logreg::backend::gpu::{Adapter, FunctionErrors, Gpu};
 use gpu_logreg::backend::storage::Limits;
+use gpu_logreg::backend::work::Work;
 use gpu_logreg::backend::{Backend, Loading, RowTerms, Selection};
 use gpu_logreg::data::synth::{Recipe, write};
 use gpu_logreg::data::{Column, Design, Request, Shape, Store, Table, load};
@@ -83,30 +88,10 @@ fn design_of(rows: &Rows) -> Design {
     Design::with_categories(plain, &rows.levels)
 }
 
-/// Writes all columns in two pieces, the later first: stores take them in any order.
 fn fill(store: &dyn Store, rows: &Rows) {
-    let cut = rows.len() / 3;
-    let write = |column: Column, values: &[f64]| {
-        let values: Vec<f32> = values.iter().map(|&x| x as f32).collect();
-        store.write(column, cut, &values[cut..]).expect("writes");
-        store.write(column, 0, &values[..cut]).expect("writes");
-    };
-    let (plain, mut levels) = rows.columns.split_at(rows.columns.len() - rows.levels.iter().sum::<usize>());
-    for (index, column) in plain.iter().enumerate() {
-        write(Column::Feature(index), column);
-    }
-    for (index, &count) in rows.levels.iter().enumerate() {
-        let (of_category, rest) = levels.split_at(count);
-        levels = rest;
-        let code = |k: usize| of_category.iter().zip(1..).map(|(level, code)| level[k] * f64::from(code)).sum();
-        write(Column::Feature(plain.len() + index), &(0..rows.len()).map(code).collect::<Vec<f64>>());
-    }
-    write(Column::Label, &rows.labels);
-    for (column, values) in [(Column::Weight, &rows.weights), (Column::Offset(0), &rows.offsets)] {
-        if !values.is_empty() {
-            write(column, values);
-        }
-    }
+    let Rows { columns, levels, labels, weights, .. } = rows;
+    let offsets = if rows.offsets.is_empty() { Vec::new() } else { vec![rows.offsets.as_slice()] };
+    common::fill::fill(store, &Filling { columns, levels, labels, weights, offsets });
 }
 
 /// A repeatable stream of numbers in -1..1 (splitmix64).
@@ -996,6 +981,53 @@ fn weights_add_up(subject: &Subject) -> Check {
     if refused == [true; 2] { Ok(()) } else { Err("a column that is not there is taken".into()) }
 }
 
+/// Several points in one call, one of them with the Hessian of some columns, are those of the oracle one by one; of rows in
+/// cells a device keeps the sums apart, or refuses them.
+fn several_points_match_the_oracle(subject: &Subject) -> Check {
+    let fail = |error: gpu_logreg::Error| error.to_string();
+    let (rows, point, direction) = categories_fixture(5_003, 4, &[3]);
+    let mut backend = subject.load(&rows, 1 << 18);
+    let columns = [0, 3, 5, 7];
+    let work = [
+        Work::at(&point),
+        Work { takes_hessian: true, columns: Some(&columns), ..Work::at(&direction) },
+        Work { cells: Some(&[]), ..Work::at(&point) },
+    ];
+    let found = backend.run(&work).map_err(fail)?;
+    let n = rows.weight();
+    let lengths: Vec<usize> = found.iter().map(Vec::len).collect();
+    if lengths != [1, 1, 0] {
+        return Err(format!("sums of {lengths:?} cells"));
+    }
+    let relative = product_error(subject, &rows);
+    for (work, found) in work.iter().zip(&found).take(2) {
+        let (weights, intercept) = split(work.point);
+        let expected = rows.evaluate(weights, intercept);
+        let size = |j: usize| relative * n * expected.absolute[j] + 1e-3 * relative * n;
+        let gradient: Vec<f64> = expected.gradient.iter().map(|g| g * n).collect();
+        close("gradient", &found[0].gradient, &gradient, size)?;
+        close("loss", &[found[0].loss], &[n * expected.loss], |_| relative * n * (1.0 + expected.loss))?;
+        let Some(hessian) = &found[0].hessian else { continue };
+        let (expected, absolute) = rows.hessian(weights, intercept);
+        for (a, &i) in columns.iter().enumerate() {
+            let row: Vec<f64> = (0..columns.len()).map(|b| hessian.get(a, b)).collect();
+            let expected: Vec<f64> = columns.iter().map(|&j| n * expected[i][j]).collect();
+            close(&format!("hessian[{i}]"), &row, &expected, |b| relative * n * absolute[i][columns[b]] + 1e-30)?;
+        }
+    }
+    if found[0][0].hessian.is_some() || found[1][0].hessian.as_ref().is_none_or(|h| h.size() != columns.len()) {
+        return Err("a Hessian that nobody asked for, or one of other columns".into());
+    }
+    let in_cells = design_of(&rows).with_cells(&[5_000, 3]);
+    match &subject.gpu {
+        None => CpuTable::new(in_cells).map(drop).map_err(fail),
+        Some(gpu) => match gpu.reserve(in_cells, &Limits::default()) {
+            Err(error) if error.fact.contains("2 cells") => Ok(()),
+            _ => Err("a GPU takes rows in cells, whose sums it does not keep apart".into()),
+        },
+    }
+}
+
 /// Weights and offsets go to the kept rows too: the Hessian is theirs, its diagonal that of all rows.
 fn weights_go_to_the_kept_rows(subject: &Subject) -> Check {
     let fail = |error: gpu_logreg::Error| error.to_string();
@@ -1040,7 +1072,7 @@ fn weights_go_to_the_kept_rows(subject: &Subject) -> Check {
 
 type Test = fn(&Subject) -> Check;
 
-const SUITE: [(&str, Test); 24] = [
+const SUITE: [(&str, Test); 25] = [
     ("every_shape_matches_the_oracle", every_shape_matches_the_oracle),
     ("planted_faults_are_noticed", planted_faults_are_noticed),
     ("loss_at_zero_is_ln_2", loss_at_zero_is_ln_2),
@@ -1065,6 +1097,7 @@ const SUITE: [(&str, Test); 24] = [
     ("weights_in_probes_match_evaluations", weights_in_probes_match_evaluations),
     ("weights_add_up", weights_add_up),
     ("weights_go_to_the_kept_rows", weights_go_to_the_kept_rows),
+    ("several_points_match_the_oracle", several_points_match_the_oracle),
 ];
 
 /// Edits of the shader texts that the suite must notice: shader file, text, replacement. The index is that of

@@ -9,7 +9,7 @@
 
 #[allow(dead_code, reason = "each test file takes the parts that it uses")]
 mod common {
-    pub(crate) mod data;
+    pub(crate) mod random;
 }
 #[allow(dead_code, reason = "each test file uses its part of the harness")]
 mod harness;
@@ -34,7 +34,7 @@ use gpu_logreg::monitor::Silent;
 use gpu_logreg::train::{Job, train};
 use serde_json::Value;
 
-use common::data::Random;
+use common::random::Random;
 use harness::{Check, Suite};
 use wreck::{Base, KINDS, bases, contradiction, damaged};
 

@@ -8,6 +8,7 @@ mod common {
     pub(crate) mod fields;
     pub(crate) mod files;
     pub(crate) mod process;
+    pub(crate) mod random;
     pub(crate) mod says;
 }
 
@@ -31,11 +32,12 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::{Value, json};
 
-use common::data::{Random, write_parquet};
+use common::data::write_parquet;
 use common::decoded::decoded;
 use common::examples::example;
 use common::fields::fields;
 use common::process::{Place, Run, number};
+use common::random::Random;
 use common::says::assert_says;
 
 // ---- data made here -------------------------------------------------------------------------------------------

@@ -3,20 +3,18 @@
 
 /// What tests share.
 mod common {
-    #[allow(dead_code, reason = "only numbers are asked for")]
-    pub(crate) mod data;
+    pub(crate) mod random;
 }
 
 use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::data::Random;
+use common::random::Random;
 use gpu_logreg::arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, StringArray};
 use gpu_logreg::arrow::compute::concat_batches;
 use gpu_logreg::arrow::datatypes::Float64Type;
 use gpu_logreg::error::Kind;
-use gpu_logreg::train::train;
 use gpu_logreg::{Job, Model, Monitor, Nulls, Output, RecordBatch, Selection, Solver, Table};
 
 /// More rows than a range has.
@@ -48,7 +46,7 @@ fn table(batches: &[RecordBatch]) -> Table {
 }
 
 fn job() -> Job {
-    Job::label("won").on(Selection::Cpu)
+    Job::label("won").device(Selection::Cpu)
 }
 
 #[test]
@@ -98,6 +96,7 @@ fn other_outputs_come_beside_kept_columns() {
     let margins = model.predict_as(&table, Output::Margin, &[]).expect("it begins");
     let margins = margins.collect::<Result<Vec<_>, _>>().expect("rows");
     let margins = margins[0].column(0).as_primitive::<Float64Type>();
+    assert_eq!((labels.num_rows(), margins.len()), (1_000, 1_000));
     for (label, margin) in labels.column(1).as_boolean().iter().zip(margins) {
         assert_eq!(label, margin.map(|z| z >= 0.0));
     }
@@ -211,7 +210,7 @@ impl Monitor for Impatient {
 #[test]
 fn a_monitor_ends_a_run() {
     let table = table(&batches(ROWS, |_| false));
-    let stopped = train(&table, &job(), &Impatient(AtomicUsize::new(0)), &mut |_| {}).expect_err("it is interrupted");
+    let stopped = job().train_watched(&table, &Impatient(AtomicUsize::new(0))).expect_err("it is interrupted");
     assert_eq!(stopped.kind, Kind::Interrupted);
 }
 
@@ -219,7 +218,7 @@ fn a_monitor_ends_a_run() {
 #[test]
 fn coefficients_of_several_classes_have_their_class() {
     let table = table(&batches(3_000, |_| false));
-    let model = Job::label("colour").on(Selection::Cpu).features(["x", "y"]).train(&table).expect("a model");
+    let model = Job::label("colour").device(Selection::Cpu).features(["x", "y"]).train(&table).expect("a model");
     let found: Vec<(String, &str)> =
         model.coefficients().map(|coefficient| (coefficient.class.to_string(), coefficient.name)).collect();
     let expected: Vec<(String, &str)> = ["blue", "green", "red"]
@@ -227,6 +226,6 @@ fn coefficients_of_several_classes_have_their_class() {
         .flat_map(|class| ["(intercept)", "x", "y"].map(|name| ((*class).to_owned(), name)))
         .collect();
     assert_eq!(found, expected);
-    let free = Job::label("colour").on(Selection::Cpu).features(["x"]).without_intercept().train(&table);
+    let free = Job::label("colour").device(Selection::Cpu).features(["x"]).intercept(false).train(&table);
     assert!(free.expect("a model").coefficient("(intercept)").is_none());
 }

@@ -7,6 +7,7 @@ mod common {
     pub(crate) mod data;
     pub(crate) mod fields;
     pub(crate) mod process;
+    pub(crate) mod random;
     #[cfg(target_os = "linux")]
     pub(crate) mod running;
     pub(crate) mod says;
@@ -20,9 +21,10 @@ use arrow::array::{ArrayRef, StringArray};
 use serde_json::{Value, json};
 
 use common::adapter::{has_adapter, skipped};
-use common::data::{Random, write_parquet};
+use common::data::write_parquet;
 use common::fields::fields;
 use common::process::{Place, number};
+use common::random::Random;
 #[cfg(target_os = "linux")]
 use common::running::{Running, peak};
 use common::says::assert_says;

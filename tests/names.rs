@@ -7,6 +7,7 @@ mod common {
     pub(crate) mod files;
     pub(crate) mod model;
     pub(crate) mod process;
+    pub(crate) mod random;
     pub(crate) mod says;
 }
 
@@ -19,9 +20,10 @@ use arrow::array::{ArrayRef, BooleanArray, Float64Array, ListArray, StringArray,
 use arrow::datatypes::{DataType, Field, Int32Type};
 use serde_json::Value;
 
-use common::data::{Random, write_parquet};
+use common::data::write_parquet;
 use common::model::coefficients;
 use common::process::{Place, Run};
+use common::random::Random;
 use common::says::assert_says;
 
 const ROWS: usize = 60;

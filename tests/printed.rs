@@ -7,6 +7,7 @@ mod common {
     pub(crate) mod data;
     pub(crate) mod files;
     pub(crate) mod process;
+    pub(crate) mod random;
 }
 
 use std::sync::Arc;
@@ -15,8 +16,8 @@ use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int32Array, StringArray
 use serde_json::Value;
 
 use common::adapter::has_adapter;
-use common::data::Random;
 use common::process::{Place, number};
+use common::random::Random;
 
 // ---- data made here -------------------------------------------------------------------------------------------
 

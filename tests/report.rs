@@ -6,6 +6,7 @@ mod common {
     pub(crate) mod examples;
     pub(crate) mod files;
     pub(crate) mod process;
+    pub(crate) mod random;
     pub(crate) mod says;
 }
 
@@ -14,8 +15,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, StringArray};
 use serde_json::Value;
 
-use common::data::Random;
 use common::process::{Place, number};
+use common::random::Random;
 use common::says::assert_says;
 
 impl Place {

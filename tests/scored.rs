@@ -7,6 +7,7 @@ mod common {
     pub(crate) mod files;
     pub(crate) mod model;
     pub(crate) mod process;
+    pub(crate) mod random;
     pub(crate) mod says;
 }
 
@@ -16,9 +17,10 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, StringArray};
 use serde_json::{Value, json};
 
-use common::data::{Random, write_parquet};
+use common::data::write_parquet;
 use common::model::coefficients;
 use common::process::{Place, Run, number};
+use common::random::Random;
 use common::says::assert_says;
 
 fn floats(values: impl IntoIterator<Item = f64>) -> ArrayRef {

@@ -7,6 +7,7 @@
 
 mod common {
     pub(crate) mod data;
+    pub(crate) mod random;
 }
 #[allow(dead_code, reason = "each test file uses its part of the harness")]
 mod harness;

@@ -1,17 +1,21 @@
 //! The softmax objective and the moments of the classes: one suite for every backend, held against a row-wise oracle that
 //! shares no code with `src`, and the negative controls that prove that the suite can fail.
 
+mod common {
+    pub(crate) mod fill;
+}
 mod harness;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use common::fill::Filling;
 use gpu_logreg::backend::cpu::CpuTable;
 use gpu_logreg::backend::gpu::kernels::{Kernel, SOURCES, Sources};
 use gpu_logreg::backend::gpu::{Adapter, Gpu};
 use gpu_logreg::backend::storage::Limits;
 use gpu_logreg::backend::{Backend, Loading, RowTerms};
-use gpu_logreg::data::{Column, Design, Shape, Store};
+use gpu_logreg::data::{Design, Shape, Store};
 use gpu_logreg::generative::Moments;
 use gpu_logreg::matrix::Symmetric;
 use gpu_logreg::objective::{Evaluation, Need};
@@ -261,31 +265,10 @@ fn design_of(rows: &Rows) -> Design {
     Design::with_categories(plain, &rows.levels)
 }
 
-/// Writes all columns in two pieces, the later first: stores take them in any order.
 fn fill(store: &dyn Store, rows: &Rows) {
-    let cut = rows.len() / 3;
-    let write = |column: Column, values: &[f64]| {
-        let values: Vec<f32> = values.iter().map(|&x| x as f32).collect();
-        store.write(column, cut, &values[cut..]).expect("writes");
-        store.write(column, 0, &values[..cut]).expect("writes");
-    };
-    let (plain, mut levels) = rows.columns.split_at(rows.columns.len() - rows.levels.iter().sum::<usize>());
-    for (index, column) in plain.iter().enumerate() {
-        write(Column::Feature(index), column);
-    }
-    for (index, &count) in rows.levels.iter().enumerate() {
-        let (of_category, rest) = levels.split_at(count);
-        levels = rest;
-        let code = |k: usize| of_category.iter().zip(1..).map(|(level, code)| level[k] * f64::from(code)).sum();
-        write(Column::Feature(plain.len() + index), &(0..rows.len()).map(code).collect::<Vec<f64>>());
-    }
-    write(Column::Label, &rows.labels);
-    if !rows.weights.is_empty() {
-        write(Column::Weight, &rows.weights);
-    }
-    for (margin, offsets) in rows.offsets.iter().enumerate() {
-        write(Column::Offset(margin), offsets);
-    }
+    let Rows { columns, levels, labels, weights, .. } = rows;
+    let offsets = rows.offsets.iter().map(Vec::as_slice).collect();
+    common::fill::fill(store, &Filling { columns, levels, labels, weights, offsets });
 }
 
 // ---- Tables ----

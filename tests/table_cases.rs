@@ -6,8 +6,8 @@
 
 #[allow(dead_code, reason = "each test file takes the parts that it uses")]
 mod common {
-    pub(crate) mod data;
     pub(crate) mod process;
+    pub(crate) mod random;
 }
 #[allow(dead_code, reason = "each test file uses its part of the harness")]
 mod harness;
@@ -44,8 +44,8 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use serde_json::{Value, json};
 
-use common::data::Random;
 use common::process::{Place, Run};
+use common::random::Random;
 use harness::{Check, Suite, close};
 use oracle::Rows;
 

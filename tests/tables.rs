@@ -10,6 +10,7 @@ mod common {
     pub(crate) mod examples;
     pub(crate) mod model;
     pub(crate) mod process;
+    pub(crate) mod random;
     pub(crate) mod says;
 }
 
@@ -30,10 +31,11 @@ use arrow::datatypes::{DataType, Field, Float32Type, Float64Type};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::{Value, json};
 
-use common::data::{Random, write_parquet};
+use common::data::write_parquet;
 use common::decoded::decoded;
 use common::model::coefficients;
 use common::process::{Place, Run, number};
+use common::random::Random;
 use common::says::assert_says;
 
 // ---- data made here -------------------------------------------------------------------------------------------

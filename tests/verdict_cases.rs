@@ -3,6 +3,7 @@
 
 mod common {
     pub(crate) mod data;
+    pub(crate) mod random;
     pub(crate) mod reference;
 }
 #[allow(dead_code, reason = "each test file uses its part of the harness")]
@@ -21,7 +22,7 @@ use gpu_logreg::monitor::Silent;
 use gpu_logreg::train::{InferenceJob, Job, train};
 use serde_json::{Value, json};
 
-use common::data::Random;
+use common::random::Random;
 use common::reference::{Fit, Reference};
 use harness::{Check, Suite, close};
 use programme::{Rows, Verdict};

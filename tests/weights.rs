@@ -13,6 +13,7 @@ mod common {
     pub(crate) mod files;
     pub(crate) mod model;
     pub(crate) mod process;
+    pub(crate) mod random;
 }
 
 use std::fs;
@@ -26,10 +27,11 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
 use common::adapter::has_adapter;
-use common::data::{Random, write_parquet};
+use common::data::write_parquet;
 use common::fields::fields;
 use common::model::coefficients;
 use common::process::{Place, number};
+use common::random::Random;
 
 // ---- data made here -------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ mod common {
     pub(crate) mod files;
     pub(crate) mod model;
     pub(crate) mod process;
+    pub(crate) mod random;
 }
 
 use std::sync::Arc;
@@ -17,9 +18,9 @@ use arrow::array::{ArrayRef, BooleanArray, Float32Array, Float64Array};
 use serde_json::Value;
 
 use common::adapter::has_adapter;
-use common::data::Random;
 use common::model::coefficients;
 use common::process::{Place, number};
+use common::random::Random;
 
 /// A table and how it is penalised, `(l2 / 2) sum w^2` on the scale of the file.
 struct Case {

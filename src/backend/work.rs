@@ -15,8 +15,8 @@ pub struct Work<'w> {
     pub cells: Option<&'w [usize]>,
     /// Whether the Hessian is wanted too: of all parameters that [`Work::columns`] names.
     pub takes_hessian: bool,
-    /// The parameters of a margin that it is about, ascending, the intercept among them if it is one: the others must be 0,
-    /// and stay out of the Hessian. All of them for `None`. The gradient has all parameters in any case.
+    /// The parameters of each margin whose Hessian is wanted (a working set), ascending; all of them for `None`. The gradient
+    /// has all parameters in any case.
     pub columns: Option<&'w [usize]>,
 }
 
@@ -24,6 +24,18 @@ impl<'w> Work<'w> {
     /// Loss and gradient at a point, of all rows.
     pub fn at(point: &'w [f64]) -> Self {
         Self { point, cells: None, takes_hessian: false, columns: None }
+    }
+
+    /// # Panics
+    /// If cells or columns are not in ascending order, or are not among those that there are.
+    pub(super) fn assert_fits(&self, cells: usize, parameters_of_margin: usize) {
+        for (list, count, what) in [(self.cells, cells, "cells"), (self.columns, parameters_of_margin, "columns")] {
+            let list = list.unwrap_or_default();
+            assert!(
+                list.is_sorted_by(|a, b| a < b) && list.last().is_none_or(|last| *last < count),
+                "{what}: {list:?}"
+            );
+        }
     }
 
     /// Whether it takes the rows of a cell.

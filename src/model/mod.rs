@@ -1,13 +1,16 @@
 //! The fitted model: coefficients on the original scale of the columns, and how they came about.
 
+mod coefficients;
+mod faults;
 pub mod file;
 pub mod inference;
 mod version1;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 use serde::{Deserialize, Deserializer, Serialize};
+
+pub use coefficients::{Coefficient, INTERCEPT};
 
 use crate::data::{Class, Level, Nulls, WeightKind, level_name};
 use crate::model::inference::{Inference, InferenceInfo, Likelihood};
@@ -152,29 +155,6 @@ impl FeatureInfo {
     /// What is inferred of the coefficient in a margin.
     pub fn inferred(&self, margin: usize) -> Option<&Inference> {
         self.inference.get(margin)?.as_ref()
-    }
-}
-
-/// What the intercept is called among the coefficients.
-pub const INTERCEPT: &str = "(intercept)";
-
-/// A coefficient of a model, on the original scale of its column.
-#[derive(Clone, Copy, Debug)]
-pub struct Coefficient<'m> {
-    /// The name of the feature, or [`INTERCEPT`].
-    pub name: &'m str,
-    /// The class whose margin it is in: the positive one of two.
-    pub class: &'m Class,
-    /// Its value.
-    pub value: f64,
-    /// What is inferred of it, if that was asked for and it was estimated.
-    pub inference: Option<&'m Inference>,
-}
-
-impl Coefficient<'_> {
-    /// Its standard error, if that was asked for and it was estimated.
-    pub fn standard_error(&self) -> Option<f64> {
-        self.inference.map(|inference| inference.standard_error)
     }
 }
 
@@ -469,35 +449,6 @@ impl Model {
         self.label.positive.is_none().then_some(self.label.classes.len())
     }
 
-    /// The coefficients by their names, margin by margin: the intercept if there is one, then the features.
-    pub fn coefficients(&self) -> impl Iterator<Item = Coefficient<'_>> {
-        (0..self.intercepts.len()).flat_map(move |margin| {
-            let class = match &self.label.positive {
-                Some(positive) => positive,
-                None => &self.label.classes[margin],
-            };
-            let intercept = self.training.fit_intercept.then(|| Coefficient {
-                name: INTERCEPT,
-                class,
-                value: self.intercepts[margin],
-                inference: self.inferred_intercept(margin),
-            });
-            let features = self.features.iter().map(move |feature| Coefficient {
-                name: &feature.name,
-                class,
-                value: feature.coefficients[margin],
-                inference: feature.inferred(margin),
-            });
-            intercept.into_iter().chain(features)
-        })
-    }
-
-    /// The coefficient of this name, `(intercept)` for the intercept; of several classes in the margin of the first that has
-    /// one.
-    pub fn coefficient(&self, name: &str) -> Option<Coefficient<'_>> {
-        self.coefficients().find(|coefficient| coefficient.name == name)
-    }
-
     /// What is inferred of the intercept of a margin.
     pub fn inferred_intercept(&self, margin: usize) -> Option<&Inference> {
         self.intercepts_inference.get(margin)?.as_ref()
@@ -530,30 +481,6 @@ impl Model {
         self.label.classes.first().filter(|_| self.label.column == column).map(of_class)
     }
 
-    /// What is wrong with the classes, if something is: as many coefficients everywhere as the label asks for.
-    fn fault_in_classes(&self) -> Option<String> {
-        let LabelInfo { classes, positive, .. } = &self.label;
-        let count = classes.len();
-        let margins = if positive.is_some() { 1 } else { count };
-        let is_nan = |class: &Class| matches!(class, Class::Number(number) if number.is_nan());
-        let is_positive = |class: &Class, positive| class == positive || is_nan(class) && is_nan(positive);
-        if let Some(positive) = positive
-            && (count != 2 || !classes.iter().any(|class| is_positive(class, positive)))
-        {
-            return Some(format!("the positive class {positive} is none of two"));
-        }
-        if count < 2 || (1..count).any(|place| classes[..place].contains(&classes[place])) {
-            return Some(format!("the label has {count} classes, or one of them twice"));
-        }
-        if self.intercepts.len() != margins {
-            return Some(format!("the intercept is not one for each of the {count} classes"));
-        }
-        let odd = self.features.iter().find(|feature| feature.coefficients.len() != margins);
-        odd.map(|feature| {
-            format!("the feature `{}` has not a coefficient for each of the {count} classes", feature.name)
-        })
-    }
-
     /// The columns of the model, in the order of its features.
     pub fn columns(&self) -> impl Iterator<Item = ModelColumn<'_>> {
         let first = self.features.iter().position(|feature| feature.category.is_some()).unwrap_or(self.features.len());
@@ -564,63 +491,6 @@ impl Model {
             ModelColumn::Category(category, of_category)
         });
         features.iter().map(ModelColumn::Feature).chain(categories)
-    }
-
-    /// What is wrong with the levels, if something is: each category has those of its own, in their order.
-    fn fault_in_levels(&self) -> Option<String> {
-        let of_categories = self
-            .categories
-            .iter()
-            .flat_map(|category| (1..category.levels.len()).map(|level| (&category.column, category.name_of(level))));
-        let first = self.features.iter().position(|feature| feature.category.is_some()).unwrap_or(self.features.len());
-        let mut levels = self.features[first..].iter();
-        for (column, name) in of_categories {
-            let is_here = |feature: &FeatureInfo| feature.category.as_ref() == Some(column) && feature.name == name;
-            if !levels.next().is_some_and(is_here) {
-                return Some(format!("the level `{name}` is not among the features where it belongs"));
-            }
-        }
-        if let Some(feature) = levels.next() {
-            return Some(format!("the feature `{}` is a level of no category", feature.name));
-        }
-        self.categories.iter().enumerate().find_map(|(index, category)| {
-            let CategoryInfo { column, kind, levels, rows } = category;
-            let fits = |level: &Level| match level {
-                None => true,
-                Some(Class::Text(_)) => kind == "text",
-                Some(Class::Boolean(_)) => kind == "boolean",
-                Some(Class::Number(number)) => number.is_finite() && (kind == "numeric" || kind == "time"),
-            };
-            let what = if levels.is_empty() || rows.len() != levels.len() {
-                format!("has {} levels and counts the rows of {}", levels.len(), rows.len())
-            } else if let Some(level) = levels.iter().find(|level| !fits(level)) {
-                format!("is {kind} and has the level {}", level_name(level))
-            } else if (1..levels.len()).any(|place| levels[..place].contains(&levels[place])) {
-                "has a level twice".into()
-            } else if self.categories[..index].iter().any(|other| other.column == *column) {
-                "is there twice".into()
-            } else {
-                return None;
-            };
-            Some(format!("the category `{column}` {what}"))
-        })
-    }
-
-    /// What is wrong with the columns, if something is: a column has one part in the model, or it would count twice.
-    fn fault_in_columns(&self) -> Option<String> {
-        let mut names = HashSet::new();
-        if let Some(twice) = self.features.iter().find(|feature| !names.insert(&feature.name)) {
-            return Some(format!("the feature `{}` is there twice", twice.name));
-        }
-        let mut indicated = HashSet::new();
-        let columns = self.features.iter().filter(|feature| feature.category.is_none());
-        let indicates = columns.clone().filter_map(|feature| feature.indicates.as_ref());
-        if let Some(twice) = indicates.into_iter().find(|column| !indicated.insert(*column)) {
-            return Some(format!("two features say where `{twice}` is missing"));
-        }
-        let mut columns = columns.filter(|feature| feature.indicates.is_none());
-        let both = columns.find(|feature| self.categories.iter().any(|category| category.column == feature.name));
-        both.map(|feature| format!("the column `{}` is a feature and a category", feature.name))
     }
 
     /// Shows the settings that notes and warnings carry.

@@ -1,4 +1,4 @@
-//! What a caller of the library asks of a model: predictions as record batches, and how good they are.
+//! Predictions as record batches, for a caller of the library.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -7,10 +7,9 @@ use std::thread::JoinHandle;
 
 use crate::data::{PredictionBatches, RecordBatch, Table};
 use crate::error::{Error, Result};
-use crate::metrics::{Accumulator, Decision, Limit};
 use crate::model::Model;
-use crate::monitor::{Monitor, Silent};
-use crate::score::{Counts, Evaluation, Output, decision, evaluate, inputs, predict_each};
+use crate::monitor::Monitor;
+use crate::score::{Counts, Output, inputs, predict_each};
 
 /// Batches that wait to be taken at most, beside those of the ranges at hand.
 const WAITING: usize = 4;
@@ -110,16 +109,5 @@ impl Model {
         let worker = std::thread::Builder::new().name("predict".into()).spawn(work);
         let worker = worker.map_err(|cause| Error::internal(format!("no thread could be started: {cause}")))?;
         Ok(PredictedBatches { batches: Some(batches), left, worker: Some(worker), counts })
-    }
-
-    /// How good the probabilities are on `table`, which has the column of the label; a probability from 1/2 on counts as the
-    /// positive class, of two.
-    ///
-    /// # Errors
-    /// As [`evaluate`].
-    pub fn evaluate(&self, table: &Table) -> Result<Evaluation> {
-        let table = table.clone().with_keys_as(|column| self.kind_of(column))?;
-        let accumulator = Accumulator::new(decision(self, Decision::Threshold(0.5)), Limit::default())?;
-        evaluate(self, &table, &self.label.column, None, accumulator, false, &Silent)
     }
 }

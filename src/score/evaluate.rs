@@ -6,9 +6,9 @@ use super::margins::{Margins, Weights};
 use super::{Counts, inputs, without_rule};
 use crate::data::{Class, Encoder, MANY_RANGES, Nulls, Piece, Results, RowLabel, Table, fold_pieces, name_in_text};
 use crate::error::{Error, Result};
-use crate::metrics::{Accumulator, Decision, Metrics};
+use crate::metrics::{Accumulator, Decision, Limit, Metrics};
 use crate::model::Model;
-use crate::monitor::Monitor;
+use crate::monitor::{Monitor, Silent};
 use crate::profile::Profile;
 use crate::wording::{plain, proposed, visible};
 
@@ -25,6 +25,19 @@ pub struct Evaluation {
 /// What a model decides by: of several classes the likeliest.
 pub fn decision(model: &Model, of_two: Decision) -> Decision {
     model.softmax().map_or(of_two, Decision::Likeliest)
+}
+
+impl Model {
+    /// How good the probabilities are on `table`, which has the column of the label; a probability from 1/2 on counts as the
+    /// positive class, of two.
+    ///
+    /// # Errors
+    /// As [`evaluate`].
+    pub fn evaluate(&self, table: &Table) -> Result<Evaluation> {
+        let table = table.clone().with_keys_as(|column| self.kind_of(column))?;
+        let accumulator = Accumulator::new(decision(self, Decision::Threshold(0.5)), Limit::default())?;
+        evaluate(self, &table, &self.label.column, None, accumulator, false, &Silent)
+    }
 }
 
 /// How good the model's probabilities are on `table`, whose column `label` says what happened: one pass, which fills

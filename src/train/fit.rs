@@ -119,16 +119,16 @@ pub(super) fn fit(
     let begin = begin(backend, coordinates, given, evidence)?;
     let coordinates = begin.coordinates;
     let penalty = Penalty::new(job.l2, job.penalty_scale, &coordinates.active_scales(), job.intercept, shape.classes);
-    let settings = settings(backend.weight(), &coordinates, &penalty, given);
     let plan = job.hessian_plan(shape);
-    let is_of_few_rows = plan == HessianPlan::Subsample && job.is_of_few_rows(shape, job.kept_rows(shape).len());
+    let kept = if plan == HessianPlan::Subsample { job.kept_rows(shape).len() } else { shape.rows };
+    let settings = settings(backend.weight(), kept, &coordinates, &penalty, given);
     let (mut few, mut curvature) = (None, Curvature::Exact);
     match (&begin.moments, shape.classes, subsample) {
         (Some(moments), Some(classes), _) if plan == HessianPlan::Bound => {
             curvature = Curvature::Bound(bound(&coordinates.moments(moments), classes, &penalty));
         }
         (.., Some(rows)) => {
-            if is_of_few_rows {
+            if job.is_of_few_rows(shape, kept) {
                 few = rows_of(&mut *rows, &coordinates, &settings)?;
             }
             curvature = if settings.approximate { Curvature::Subsample(rows) } else { Curvature::Rows(rows) };
@@ -200,8 +200,8 @@ fn begin(
     Ok(Begin { coordinates, aliased, point, evaluation, moments })
 }
 
-/// When the solver stops, and what it may use, for rows of so much `weight`.
-fn settings(weight: f64, coordinates: &Coordinates, penalty: &Penalty, given: Given<'_>) -> Settings {
+/// When the solver stops, and what it may use, for rows of so much `weight`, `kept` of which have the Hessian.
+fn settings(weight: f64, kept: usize, coordinates: &Coordinates, penalty: &Penalty, given: Given<'_>) -> Settings {
     let Given { loaded, job, shape, device } = given;
     let plan = job.hessian_plan(shape);
     // What a standard error is of: the rows, or their counts. The unit of other weights means nothing.
@@ -212,7 +212,6 @@ fn settings(weight: f64, coordinates: &Coordinates, penalty: &Penalty, given: Gi
     } else {
         weight
     };
-    let kept = if plan == HessianPlan::Subsample { job.kept_rows(shape).len() } else { shape.rows };
     Settings {
         tolerance: job.tolerance,
         // A standard error moves by about as many parts as the point is standard errors away.

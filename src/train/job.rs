@@ -327,10 +327,24 @@ impl Job {
         self
     }
 
-    /// Without an intercept.
+    /// Whether to fit an intercept.
     #[must_use]
-    pub fn without_intercept(mut self) -> Self {
-        self.intercept = false;
+    pub fn intercept(mut self, fits_one: bool) -> Self {
+        self.intercept = fits_one;
+        self
+    }
+
+    /// The level of a category that is its reference, or the class of the label that is.
+    #[must_use]
+    pub fn reference(mut self, column: impl Into<String>, level: impl Into<String>) -> Self {
+        self.request.references.push((column.into(), level.into()));
+        self
+    }
+
+    /// Levels that a category may have.
+    #[must_use]
+    pub fn max_levels(mut self, levels: usize) -> Self {
+        self.request.max_levels = levels;
         self
     }
 
@@ -371,10 +385,24 @@ impl Job {
         self
     }
 
-    /// On this device.
+    /// One pass in double precision over the rows as they are, to see how near the coefficients are.
     #[must_use]
-    pub fn on(mut self, device: Selection) -> Self {
+    pub fn verify(mut self) -> Self {
+        self.exact = ExactJob::Verify;
+        self
+    }
+
+    /// On which device.
+    #[must_use]
+    pub fn device(mut self, device: Selection) -> Self {
         self.device = device;
+        self
+    }
+
+    /// How much of the table may be kept where.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -385,10 +413,31 @@ impl Job {
         self
     }
 
+    /// Where the method begins.
+    #[must_use]
+    pub fn init(mut self, init: Init) -> Self {
+        self.init = init;
+        self
+    }
+
+    /// What stands in for the inverse Hessian.
+    #[must_use]
+    pub fn preconditioner(mut self, preconditioner: Preconditioner) -> Self {
+        self.preconditioner = Some(preconditioner);
+        self
+    }
+
     /// Distance to the optimum, in standard errors, that counts as converged.
     #[must_use]
     pub fn tolerance(mut self, standard_errors: f64) -> Self {
         self.tolerance = standard_errors;
+        self
+    }
+
+    /// The largest component of the gradient that counts as zero, instead of a distance in standard errors.
+    #[must_use]
+    pub fn gradient_tolerance(mut self, largest: f64) -> Self {
+        self.gradient_tolerance = Some(largest);
         self
     }
 

@@ -181,13 +181,21 @@ pub fn train(table: &Table, job: &Job, monitor: &dyn Monitor, history: &mut Hist
 }
 
 impl Job {
-    /// Fits the model to `table`, in silence.
+    /// Fits the model to `table`.
     ///
     /// # Errors
     /// Of kind `Usage` if the settings make no sense or do not fit the table, of kind `Data` if its values cannot be used, of
     /// kind `Device` if the device is missing or fails.
     pub fn train(&self, table: &Table) -> Result<Model> {
-        let mut model = train(table, self, &Silent, &mut |_| {})?;
+        self.train_watched(table, &Silent)
+    }
+
+    /// As [`Job::train`], where `monitor` sees how far the run is, and may end it.
+    ///
+    /// # Errors
+    /// Of kind `Interrupted` if it does.
+    pub fn train_watched(&self, table: &Table, monitor: &dyn Monitor) -> Result<Model> {
+        let mut model = train(table, self, monitor, &mut |_| {})?;
         model.show_settings(in_rust);
         Ok(model)
     }

@@ -8,7 +8,7 @@ use crate::lexer::{end_of_item, group, ident, is_cfg_test, punct};
 /// The file, how often it asks, and what differs.
 const BRANCHES: &[(&str, usize, &str)] = &[
     ("backend/cpu/mod.rs", 3, "which loss: tiles, the engine's loops, roots of factors that are not negative"),
-    ("backend/cpu/several.rs", 1, "products of one margin have roots"),
+    ("backend/device.rs", 1, "the bias is measured with the kernels that run"),
     ("backend/gpu/chunks.rs", 2, "the parameters of one margin have the sources of its features behind them"),
     ("backend/gpu/dispatch.rs", 1, "the same"),
     ("backend/gpu/kernels.rs", 2, "which kernels serve a table"),
@@ -17,7 +17,6 @@ const BRANCHES: &[(&str, usize, &str)] = &[
     ("backend/gpu/slots.rs", 2, "the slots of several margins' gradients"),
     ("backend/gpu/table.rs", 1, "which program of kernels"),
     ("backend/layout.rs", 1, "rows of a block whose slot has a sum for each margin"),
-    ("backend/mod.rs", 1, "the bias is measured with the kernels that run"),
     ("bench.rs", 2, "what a stage has to move"),
     ("cli/bench.rs", 1, "several classes are said, two are not"),
     ("cli/mod.rs", 1, "a threshold decides between two classes alone"),

@@ -70,8 +70,8 @@ fn a_device_has_one_engine() {
 
 /// Where the program says that it cannot get, and why. None of it is about the number of margins.
 const UNREACHABLE: &[(&str, usize, &str)] = &[
+    ("backend/device.rs", 1, "the CPU was chosen before"),
     ("backend/gpu/seat.rs", 1, "names of buffers are those of the kernels"),
-    ("backend/mod.rs", 1, "the CPU was chosen before"),
     ("bench.rs", 1, "a file was resolved before"),
     ("data/coder.rs", 1, "texts are told apart by themselves"),
     ("metrics/ranks.rs", 1, "all rows have weights or none"),

@@ -184,7 +184,10 @@ const MODULES: &[Module] = &[
         ],
     ),
     module("main", &["cli"]),
-    module("lib", &["backend", "data", "error", "model", "monitor", "penalty", "score", "train"]),
+    module(
+        "lib",
+        &["backend", "data", "error", "model", "monitor", "penalty", "score", "solve::Preconditioner", "train"],
+    ),
 ];
 
 /// Names at the crate's root that are not modules, and the module that they come from.

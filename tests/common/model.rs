@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::data::Random;
 use super::process::{Place, number};
+use super::random::Random;
 
 impl Random {
     /// A label that is true with the odds `exp(margin)`.

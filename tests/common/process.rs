@@ -24,11 +24,14 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn of(output: Output) -> Self {
-        Self {
+        let run = Self {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
             stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
-        }
+        };
+        // Messages of the library carry settings, which the program shows as flags, whatever runs here.
+        assert!(!run.stdout.contains('⟦') && !run.stderr.contains('⟦'), "a setting that nobody showed: {run:?}");
+        run
     }
 
     /// The one JSON document on stdout.
@@ -64,7 +67,10 @@ impl Place {
     }
 
     pub(crate) fn read(&self, name: &str) -> Vec<u8> {
-        fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+        let bytes = fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let is_text = [".json", ".html", ".txt", ".tsv"].iter().any(|ending| name.ends_with(ending));
+        assert!(!is_text || !String::from_utf8_lossy(&bytes).contains('⟦'), "{name}: a setting that nobody showed");
+        bytes
     }
 
     /// The program with the words of `arguments`, to be run here.

@@ -2,7 +2,7 @@
 //! are exact and the dependencies can be found in whole numbers; and units differ by so little that R sees them too.
 
 use super::{Table, is_constant, levels, standardized};
-use crate::common::data::Random;
+use crate::common::random::Random;
 
 /// Of whole numbers in a column's cells.
 const STEPS: f64 = (1_u64 << 30) as f64;

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
 use gpu_logreg::data::Request;
 
-use crate::common::data::{Random, write_parquet};
+use crate::common::data::write_parquet;
+use crate::common::random::Random;
 
 /// Columns of numbers and of texts, with a label.
 #[derive(Clone, Debug, Default)]

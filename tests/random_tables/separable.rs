@@ -1,7 +1,7 @@
 //! Small tables of many kinds, in which the classes are separated or not: nobody knows before the programme is solved.
 
 use super::{Table, is_constant, levels, standardized};
-use crate::common::data::Random;
+use crate::common::random::Random;
 
 /// How many rows a table has.
 const ROWS: [usize; 5] = [30, 60, 120, 400, 1_500];

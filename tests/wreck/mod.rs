@@ -23,7 +23,7 @@ use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
-use crate::common::data::Random;
+use crate::common::random::Random;
 use footer::Part;
 
 /// A good file.

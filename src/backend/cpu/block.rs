@@ -138,12 +138,7 @@ impl Block<'_> {
                 At::Point(weights) => {
                     loss.linear(columns, weights, z, space);
                     if let Some(offsets) = self.offsets {
-                        let offsets = offsets.part(first, n);
-                        for (m, z) in z.chunks_exact_mut(n).enumerate() {
-                            for (z, offset) in z.iter_mut().zip(offsets.column(m)) {
-                                *z += f64::from(*offset);
-                            }
-                        }
+                        offsets.part(first, n).add_to(z);
                     }
                     None
                 }

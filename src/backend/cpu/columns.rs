@@ -31,6 +31,16 @@ impl<'a> Strided<'a> {
         Self { first: self.first + first, rows, ..*self }
     }
 
+    /// Adds each column to the vector of its number, `[columns][rows]`.
+    #[inline(always)]
+    pub(super) fn add_to(&self, vectors: &mut [f64]) {
+        for (index, vector) in vectors.chunks_exact_mut(self.rows).enumerate() {
+            for (sum, x) in vector.iter_mut().zip(self.column(index)) {
+                *sum += f64::from(*x);
+            }
+        }
+    }
+
     /// Brings a share of the rows that follow in a column nearer, of as many as there are here.
     #[inline(always)]
     fn prefetch_next(&self, index: usize, share: usize, shares: usize) {

@@ -31,8 +31,6 @@ pub(super) struct Square<'t, L> {
     loss: L,
     what: Factors,
     entries: Entries<'t>,
-    /// The plain columns that it is of, if it is not of all.
-    chosen: Option<&'t [usize]>,
     rows: usize,
     /// `A`, `[edge][rows]`.
     columns: Aligned,
@@ -40,14 +38,9 @@ pub(super) struct Square<'t, L> {
 
 impl<'t, L: Loss> Square<'t, L> {
     pub(super) fn new(tables: &'t Tables, loss: L, what: Factors) -> Self {
-        Self::of_columns(tables, None, loss, what)
-    }
-
-    /// As [`Square::new`], of the plain columns that are `chosen`, with tables of their own.
-    pub(super) fn of_columns(tables: &'t Tables, chosen: Option<&'t [usize]>, loss: L, what: Factors) -> Self {
         let edge = edge(tables);
         let rows = rows_at_once(edge);
-        Self { loss, what, entries: Entries::new(tables), chosen, rows, columns: Aligned::zeros(edge * rows) }
+        Self { loss, what, entries: Entries::new(tables), rows, columns: Aligned::zeros(edge * rows) }
     }
 
     pub(super) fn into_entries(self) -> Entries<'t> {
@@ -93,8 +86,7 @@ impl<L: Loss> TileSink<L> for Square<'_, L> {
             // Beyond the last row the columns hold zeros.
             for j in 0..plain {
                 let target = &mut self.columns[j * self.rows..][..self.rows];
-                let column = columns.column(self.chosen.map_or(j, |chosen| chosen[j]));
-                for ((a, x), root) in target.iter_mut().zip(column).zip(roots) {
+                for ((a, x), root) in target.iter_mut().zip(columns.column(j)).zip(roots) {
                     *a = f64::from(*x) * root;
                 }
                 target[rows..].fill(0.0);

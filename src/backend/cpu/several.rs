@@ -4,9 +4,8 @@
 
 use crate::backend::cpu::Cpu;
 use crate::backend::cpu::block::{Block, Sums, tile_rows_within};
-use crate::backend::cpu::hessian::{PairEntries, Pairs, Square, matrix_of};
+use crate::backend::cpu::hessian::{PairEntries, Pairs};
 use crate::backend::cpu::loss::{Factors, Loss, Rows, Tile, TileSink};
-use crate::backend::cpu::product::Entries;
 use crate::backend::cpu::stored::{Jobs, Stored};
 use crate::backend::cpu::tables::Tables;
 use crate::backend::in_all_margins;
@@ -14,7 +13,7 @@ use crate::backend::storage::{Part, Touched};
 use crate::backend::work::{CellSums, MARGINS_OF_A_PASS, Work};
 use crate::data::{Design, Shape};
 use crate::error::Result;
-use crate::fold::{Fold, Monoid};
+use crate::fold::{Fold, Segments};
 use crate::matrix::Symmetric;
 use crate::vectors::dots::EIGHT;
 use crate::vectors::{Aligned, in_vectors};
@@ -36,62 +35,21 @@ struct Point<'w> {
     product: Option<(Tables, Option<Vec<usize>>)>,
 }
 
+impl Point<'_> {
+    /// Bytes of the entries of its product, 0 without one.
+    fn bytes(&self, margins: usize) -> usize {
+        self.product.as_ref().map_or(0, |(tables, _)| PairEntries::new(tables, margins).bytes())
+    }
+
+    /// What makes its product, if it wants one.
+    fn sink<L: Loss>(&self, loss: L) -> Option<Pairs<'_, L>> {
+        let (tables, columns) = self.product.as_ref()?;
+        Some(Pairs::of_columns(tables, columns.as_deref(), loss, Factors::Curvatures))
+    }
+}
+
 /// What a job makes of a point: sums, and the entries of a product.
-type Made<'p> = (Option<Sums>, Option<Product<'p>>);
-
-/// The entries of a Hessian: of one margin, or of all pairs of several.
-enum Product<'t> {
-    One(Entries<'t>),
-    Pairs(PairEntries<'t>),
-}
-
-impl Monoid for Product<'_> {
-    fn join(&mut self, following: Self) {
-        match (self, following) {
-            (Self::One(sum), Self::One(following)) => sum.join(following),
-            (Self::Pairs(sum), Self::Pairs(following)) => sum.join(following),
-            _ => debug_assert!(false, "products of one model"),
-        }
-    }
-}
-
-/// What is made of the tiles of a point beside the sums.
-enum Sink<'t, L> {
-    None,
-    One(Square<'t, L>),
-    Pairs(Pairs<'t, L>),
-}
-
-impl<'t, L: Loss> Sink<'t, L> {
-    fn of(point: &'t Point<'_>, loss: L) -> Self {
-        match &point.product {
-            None => Self::None,
-            Some((tables, columns)) if loss.margins() == 1 => {
-                Self::One(Square::of_columns(tables, columns.as_deref(), loss, Factors::Curvatures))
-            }
-            Some((tables, columns)) => {
-                Self::Pairs(Pairs::of_columns(tables, columns.as_deref(), loss, Factors::Curvatures))
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn take(&mut self, tile: &Tile<'_, L>) {
-        match self {
-            Self::None => {}
-            Self::One(square) => square.take(tile),
-            Self::Pairs(pairs) => pairs.take(tile),
-        }
-    }
-
-    fn into_product(self) -> Option<Product<'t>> {
-        match self {
-            Self::None => None,
-            Self::One(square) => Some(Product::One(square.into_entries())),
-            Self::Pairs(pairs) => Some(Product::Pairs(pairs.into_entries())),
-        }
-    }
-}
+type Made<'p> = (Option<Sums>, Option<PairEntries<'p>>);
 
 /// Points that are made of a tile at a time.
 fn points_at_a_time(margins: usize) -> usize {
@@ -107,11 +65,16 @@ impl<L: Loss> Cpu<L> {
         let margins = self.loss.margins();
         self.passes.data += (work.len() * margins).div_ceil(MARGINS_OF_A_PASS).max(1) as u64;
         self.passes.hessian += u64::from(work.iter().any(|work| work.takes_hessian));
-        let points: Vec<Point<'_>> = work.iter().map(|work| self.point(work)).collect();
         let (loss, wide, cells) = (self.loss, self.stored.tables.wide(), self.stored.layout.cells());
+        let points: Vec<Point<'_>> = work.iter().map(|work| self.point(work)).collect();
         let jobs = self.jobs(&points);
-        let mut found: Vec<Vec<Fold<Sums>>> = points.iter().map(|_| folds(cells)).collect();
-        let mut products: Vec<Vec<Fold<Product<'_>>>> = points.iter().map(|_| folds(cells)).collect();
+        let mut products: Vec<Vec<Segments<PairEntries<'_>>>> = Vec::with_capacity(points.len());
+        for point in &points {
+            let bytes = point.bytes(margins);
+            products.push((0..cells).map(|_| self.stored.segments(jobs, bytes)).collect());
+        }
+        let mut found: Vec<Vec<Fold<Sums>>> =
+            points.iter().map(|_| (0..cells).map(|_| Fold::default()).collect()).collect();
         self.stored.pass(
             TOUCHED,
             jobs,
@@ -144,7 +107,9 @@ impl<L: Loss> Cpu<L> {
 
     fn point<'w>(&self, work: &Work<'w>) -> Point<'w> {
         let tables = &self.stored.tables;
+        work.assert_fits(self.stored.layout.cells(), tables.parameters());
         let product = work.takes_hessian.then(|| {
+            assert!(tables.pattern().is_none(), "Hessians of several points are whole");
             let intercept = tables.parameters() - 1;
             match work.columns {
                 // Some of the levels of a category are no columns.
@@ -162,9 +127,7 @@ impl<L: Loss> Cpu<L> {
     /// How the blocks become jobs: many of them in one where products are made.
     fn jobs(&self, points: &[Point<'_>]) -> Jobs {
         let margins = self.loss.margins();
-        let pairs = margins * (margins + 1) / 2;
-        let bytes: usize =
-            points.iter().filter_map(|point| Some(pairs * Entries::new(&point.product.as_ref()?.0).bytes())).sum();
+        let bytes: usize = points.iter().map(|point| point.bytes(margins)).sum();
         let numbers = points.len() * margins * self.stored.tables.wide();
         if bytes > 0 { self.stored.together(bytes + 8 * numbers) } else { Stored::block_by_block(numbers) }
     }
@@ -174,7 +137,7 @@ impl<L: Loss> Cpu<L> {
         point: &Point<'_>,
         cell: usize,
         sums: Fold<Sums>,
-        product: Fold<Product<'_>>,
+        product: Segments<PairEntries<'_>>,
     ) -> Option<CellSums> {
         if !point.work.takes(cell) {
             return None;
@@ -184,11 +147,10 @@ impl<L: Loss> Cpu<L> {
         let sums = sums.finish().unwrap_or_else(|| Sums::zero(margins * tables.wide()));
         let gradient = sums.gradient.chunks_exact(tables.wide()).flat_map(|wide| tables.narrow(wide)).collect();
         let hessian = point.product.as_ref().map(|(of_columns, _)| {
-            let whole = match product.finish() {
-                Some(Product::One(entries)) => matrix_of(&entries, 1.0),
-                Some(Product::Pairs(entries)) => entries.matrix(margins, 1.0),
-                None => Symmetric::zero(margins * of_columns.parameters()),
-            };
+            let whole = product.finish().map_or_else(
+                || Symmetric::zero(margins * of_columns.parameters()),
+                |entries| entries.matrix(margins, 1.0),
+            );
             match point.work.columns {
                 None => whole,
                 Some(columns) => whole.restricted(&kept_of(columns, tables, of_columns, margins)),
@@ -211,11 +173,6 @@ fn kept_of(columns: &[usize], tables: &Tables, of_product: &Tables, margins: usi
     in_all_margins(&places, margins * of_margin, margins)
 }
 
-/// A fold for each cell.
-fn folds<T>(cells: usize) -> Vec<Fold<T>> {
-    (0..cells).map(|_| Fold::default()).collect()
-}
-
 /// Some points that take a cell, together.
 struct Group<'p, L: Loss> {
     /// Places of the points.
@@ -224,7 +181,8 @@ struct Group<'p, L: Loss> {
     weights: Vec<f64>,
     /// A fold of the blocks' sums for each point.
     sums: Vec<Fold<Sums>>,
-    sinks: Vec<Sink<'p, L>>,
+    /// What makes the product of each point that wants one.
+    sinks: Vec<Option<Pairs<'p, L>>>,
 }
 
 /// Evaluates the rows of some blocks of a cell at each of the points: what is made of them, by the places of the points.
@@ -236,7 +194,7 @@ fn evaluate<'p, L: Loss>(blocks: &mut [Block<'_>], loss: L, wide: usize, points:
         places: places.to_vec(),
         weights: places.iter().flat_map(|&place| points[place].weights.iter().copied()).collect(),
         sums: places.iter().map(|_| Fold::default()).collect(),
-        sinks: places.iter().map(|&place| Sink::of(&points[place], loss)).collect(),
+        sinks: places.iter().map(|&place| points[place].sink(loss)).collect(),
     };
     let at_a_time = points_at_a_time(loss.margins());
     let mut groups: Vec<Group<'p, L>> = taking.chunks(at_a_time).map(of_group).collect();
@@ -268,7 +226,7 @@ fn evaluate<'p, L: Loss>(blocks: &mut [Block<'_>], loss: L, wide: usize, points:
     let mut made: Vec<Made<'p>> = points.iter().map(|_| (None, None)).collect();
     for group in groups {
         for (place, (sums, sink)) in group.places.into_iter().zip(group.sums.into_iter().zip(group.sinks)) {
-            made[place] = (sums.finish(), sink.into_product());
+            made[place] = (sums.finish(), sink.map(Pairs::into_entries));
         }
     }
     made
@@ -308,16 +266,14 @@ impl<L: Loss> Group<'_, L> {
         let of_points = margins.chunks_exact_mut(of_point).zip(residuals.chunks_exact_mut(of_point));
         for (((z, residuals), sink), value) in of_points.zip(&mut self.sinks).zip(losses) {
             if let Some(offsets) = offsets {
-                for (m, z) in z.chunks_exact_mut(n).enumerate() {
-                    for (z, offset) in z.iter_mut().zip(offsets.column(m)) {
-                        *z += f64::from(*offset);
-                    }
-                }
+                offsets.add_to(z);
             }
             let [of_tile, ..] = loss.sums(Rows { margins: z, along: None, labels, row_weights }, &mut space.loss);
             *value += of_tile;
             residuals.copy_from_slice(loss.residuals(n, &space.loss));
-            sink.take(&Tile { columns, labels, row_weights, margins: z, space: &space.loss });
+            if let Some(sink) = sink {
+                sink.take(&Tile { columns, labels, row_weights, margins: z, space: &space.loss });
+            }
         }
         columns.add_all_products(residuals, sums, &mut space.eight);
     }
