@@ -1,5 +1,6 @@
 //! From a table to a model: the main job, a step a line.
 
+mod builder;
 mod estimates;
 mod existence;
 mod fit;

@@ -1,0 +1,208 @@
+//! A job as a chain of settings.
+
+use crate::backend::Selection;
+use crate::backend::storage::Limits;
+use crate::data::{ClassWeight, Nulls, Request, WeightKind};
+use crate::penalty::PenaltyScale;
+use crate::solve::Preconditioner;
+use crate::train::job::{ExactJob, InferenceJob, Init, Job, Solver};
+
+/// The settings, each of which gives the job on.
+impl Job {
+    /// A model of the column `name`, on a graphics card if there is one.
+    pub fn label(name: impl Into<String>) -> Self {
+        let request = Request { label: Some(name.into()), ..Request::default() };
+        Self::new(request, Selection::Auto)
+    }
+
+    /// The value of the label that counts as positive, of two.
+    #[must_use]
+    pub fn positive(mut self, class: impl Into<String>) -> Self {
+        self.request.positive = Some(class.into());
+        self
+    }
+
+    /// A softmax over the values of the label, however many there are.
+    #[must_use]
+    pub fn multinomial(mut self) -> Self {
+        self.request.multinomial = true;
+        self
+    }
+
+    /// The features, by name or pattern (`*`, `?`).
+    #[must_use]
+    pub fn features<T: Into<String>>(mut self, columns: impl IntoIterator<Item = T>) -> Self {
+        self.request.features = Some(columns.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Columns to leave out, by name or pattern.
+    #[must_use]
+    pub fn ignore<T: Into<String>>(mut self, columns: impl IntoIterator<Item = T>) -> Self {
+        self.request.ignore = columns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Columns that are categories although they are no text, by name or pattern.
+    #[must_use]
+    pub fn categorical<T: Into<String>>(mut self, columns: impl IntoIterator<Item = T>) -> Self {
+        self.request.categorical = columns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// What is done about missing values.
+    #[must_use]
+    pub fn nulls(mut self, nulls: Nulls) -> Self {
+        self.request.nulls = nulls;
+        self
+    }
+
+    /// The column of row weights: a row of weight 2 counts as if it were there twice.
+    #[must_use]
+    pub fn weight(mut self, column: impl Into<String>) -> Self {
+        self.request.weight = Some(column.into());
+        self
+    }
+
+    /// The column of sampling weights: of how many of a population each row was observed.
+    #[must_use]
+    pub fn sampling_weight(mut self, column: impl Into<String>) -> Self {
+        self.request.weight_kind = Some(WeightKind::Sampling);
+        self.weight(column)
+    }
+
+    /// What the rows of each class weigh.
+    #[must_use]
+    pub fn class_weight(mut self, factors: ClassWeight) -> Self {
+        self.request.class_weight = factors;
+        self
+    }
+
+    /// The column of offsets; of several classes `CLASS=COL`, once for each that has some.
+    #[must_use]
+    pub fn offset(mut self, column: impl Into<String>) -> Self {
+        self.request.offsets.push(column.into());
+        self
+    }
+
+    /// Whether to fit an intercept.
+    #[must_use]
+    pub fn intercept(mut self, fits_one: bool) -> Self {
+        self.intercept = fits_one;
+        self
+    }
+
+    /// The level of a category that is its reference, or the class of the label that is.
+    #[must_use]
+    pub fn reference(mut self, column: impl Into<String>, level: impl Into<String>) -> Self {
+        self.request.references.push((column.into(), level.into()));
+        self
+    }
+
+    /// Levels that a category may have.
+    #[must_use]
+    pub fn max_levels(mut self, levels: usize) -> Self {
+        self.request.max_levels = levels;
+        self
+    }
+
+    /// Strength of the L2 penalty on the mean loss.
+    #[must_use]
+    pub fn l2(mut self, strength: f64) -> Self {
+        self.l2 = strength;
+        self
+    }
+
+    /// On which scale the weights are penalised.
+    #[must_use]
+    pub fn penalty_scale(mut self, scale: PenaltyScale) -> Self {
+        self.penalty_scale = scale;
+        self
+    }
+
+    /// Standard errors, tests and limits that cover with this probability.
+    #[must_use]
+    pub fn inference(mut self, confidence: f64) -> Self {
+        let robust = self.inference.is_some_and(|inference| inference.robust);
+        self.inference = Some(InferenceJob { confidence, robust });
+        self
+    }
+
+    /// White's sandwich (HC0) in place of the inverse information; with limits of 95 % if nothing else was said.
+    #[must_use]
+    pub fn robust(mut self) -> Self {
+        let confidence = self.inference.map_or(0.95, |inference| inference.confidence);
+        self.inference = Some(InferenceJob { confidence, robust: true });
+        self
+    }
+
+    /// The answer of double precision over the rows as they are.
+    #[must_use]
+    pub fn refine(mut self) -> Self {
+        self.exact = ExactJob::Refine;
+        self
+    }
+
+    /// One pass in double precision over the rows as they are, to see how near the coefficients are.
+    #[must_use]
+    pub fn verify(mut self) -> Self {
+        self.exact = ExactJob::Verify;
+        self
+    }
+
+    /// On which device.
+    #[must_use]
+    pub fn device(mut self, device: Selection) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// How much of the table may be kept where.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// By this method.
+    #[must_use]
+    pub fn solver(mut self, solver: Solver) -> Self {
+        self.solver = solver;
+        self
+    }
+
+    /// Where the method begins.
+    #[must_use]
+    pub fn init(mut self, init: Init) -> Self {
+        self.init = init;
+        self
+    }
+
+    /// What stands in for the inverse Hessian.
+    #[must_use]
+    pub fn preconditioner(mut self, preconditioner: Preconditioner) -> Self {
+        self.preconditioner = Some(preconditioner);
+        self
+    }
+
+    /// Distance to the optimum, in standard errors, that counts as converged.
+    #[must_use]
+    pub fn tolerance(mut self, standard_errors: f64) -> Self {
+        self.tolerance = standard_errors;
+        self
+    }
+
+    /// The largest component of the gradient that counts as zero, instead of a distance in standard errors.
+    #[must_use]
+    pub fn gradient_tolerance(mut self, largest: f64) -> Self {
+        self.gradient_tolerance = Some(largest);
+        self
+    }
+
+    /// Iterations at most.
+    #[must_use]
+    pub fn max_iterations(mut self, iterations: u64) -> Self {
+        self.max_iterations = iterations;
+        self
+    }
+}
