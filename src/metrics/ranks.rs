@@ -14,7 +14,7 @@ pub(super) enum Rows {
     Weighted([Chunks<(u64, f64)>; 2]),
 }
 
-/// Rows of a class in the pieces in which they were merged; one at least.
+/// Rows of a class in pieces: those that were merged, small ones joined. One at least.
 #[derive(Clone, Debug)]
 pub(super) struct Chunks<R>(Vec<Vec<R>>);
 
@@ -31,9 +31,16 @@ impl<R: Row> Chunks<R> {
         self.0.last_mut().expect("one at least")
     }
 
-    /// The rows of both, in any order.
-    fn append(&mut self, mut other: Self) {
-        self.0.append(&mut other.0);
+    /// The rows of both, in any order. Pieces of fewer rows than a core sorts at once are joined: each is a run to merge.
+    fn append(&mut self, other: Self) {
+        for piece in other.0 {
+            let last = self.last();
+            if last.len() + piece.len() <= RUN_ROWS {
+                last.extend_from_slice(&piece);
+            } else {
+                self.0.push(piece);
+            }
+        }
     }
 
     /// All rows as one, sorted.

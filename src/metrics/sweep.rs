@@ -237,7 +237,8 @@ impl Sweep {
     }
 
     /// Goes by `[n, p]`, of either class, with `[f, t]` above.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "once a row: a call costs a third of the sweep")]
+    #[inline(always)]
     fn pass(&mut self, [f, t]: [f64; 2], [n, p]: [f64; 2], mark: Mark, is_tie: bool) {
         self.last = mark.last;
         while self.end <= mark.above[0] + mark.above[1] {
