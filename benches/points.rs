@@ -6,18 +6,18 @@
 
 use std::time::Instant;
 
-use gpu_logreg::backend::cpu::CpuTable;
-use gpu_logreg::backend::storage::Limits;
-use gpu_logreg::backend::work::Work;
-use gpu_logreg::backend::{Backend, Loading};
 use gpu_logreg::data::{Column, Shape};
+use gpu_logreg::engine::cpu::CpuTableBuilder;
+use gpu_logreg::engine::storage::Limits;
+use gpu_logreg::engine::work::Work;
+use gpu_logreg::engine::{Engine, TableBuilder};
 use gpu_logreg::objective::Need;
 
 const POINTS: usize = 8;
 const RUNS: usize = 9;
 
-fn table(rows: usize, features: usize) -> Box<dyn Backend> {
-    let mut table = Box::new(CpuTable::within(Shape::plain(rows, features), &Limits::default()).expect("room"));
+fn table(rows: usize, features: usize) -> Box<dyn Engine> {
+    let mut table = Box::new(CpuTableBuilder::within(Shape::plain(rows, features), &Limits::default()).expect("room"));
     let store = table.as_store();
     let mut state = 1_u64;
     let mut unit = || {

@@ -2,15 +2,15 @@
 //!
 //! Prints a Markdown table of the passes until the relative error of the coefficients, on the standardised scale, is
 //! at most 1e-6 (the confirming evaluation not counted), against Newton's method in double precision over the same
-//! narrowed columns. With `-- --gpu` the GPU backend runs too.
+//! narrowed columns. With `-- --gpu` the GPU engine runs too.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Float64Array};
 use arrow::record_batch::RecordBatch;
-use gpu_logreg::backend::Selection;
-use gpu_logreg::data::{Request, Table};
+use gpu_logreg::data::{Spec, Table};
+use gpu_logreg::engine::Selection;
 use gpu_logreg::monitor::Silent;
 use gpu_logreg::solve::Preconditioner;
 use gpu_logreg::train::{Init, Job, Solver, train};
@@ -195,7 +195,7 @@ struct Cost {
 
 /// Fits a set and gives the parameters of each iteration with the passes so far.
 fn fit(set: &Set, way: Way, device: &Selection, tolerance: f64) -> Vec<(u64, u64, Vec<f64>)> {
-    let request = Request { label: Some(set.label.into()), ignore: set.ignore.clone(), ..Request::default() };
+    let spec = Spec { label: Some(set.label.into()), ignore: set.ignore.clone(), ..Spec::default() };
     let job = Job {
         solver: way.solver,
         init: way.init,
@@ -203,7 +203,7 @@ fn fit(set: &Set, way: Way, device: &Selection, tolerance: f64) -> Vec<(u64, u64
         l2: set.l2,
         tolerance,
         max_iterations: 3_000,
-        ..Job::new(request, device.clone())
+        ..Job::new(spec, device.clone())
     };
     let table = Table::open(&set.path).expect("opens");
     let mut points = Vec::new();

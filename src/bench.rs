@@ -1,6 +1,6 @@
 //! Times of everything that a run waits for, beside the bandwidth of the memory it streams from.
 //!
-//! Every figure is a median of several runs in one process, backends in turn, so that ratios hold when the machine's
+//! Every figure is a median of several runs in one process, engines in turn, so that ratios hold when the machine's
 //! speed drifts.
 
 use std::time::Instant;
@@ -8,9 +8,9 @@ use std::time::Instant;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::backend::storage::Limits;
-use crate::backend::{Backend, Device, Loading};
-use crate::data::{Column, Design, Request, Shape, Store, Table, decode_only, load};
+use crate::data::{Column, Design, Shape, Spec, Store, Table, decode_only, load};
+use crate::engine::storage::Limits;
+use crate::engine::{Device, Engine, TableBuilder};
 use crate::error::Result;
 use crate::monitor::{Monitor, Silent};
 use crate::objective::Need;
@@ -91,7 +91,7 @@ pub struct Figures {
 /// What is measured on.
 pub enum Source<'t> {
     /// A file, with what is asked of it.
-    File(&'t Table, &'t Request),
+    File(&'t Table, &'t Spec),
     /// Numbers made up in memory: no file could be written as fast as a GPU takes them.
     Made(Shape),
 }
@@ -102,7 +102,7 @@ struct Subject<'d> {
     device: Device,
     bandwidth: Vec<f64>,
     loss: f64,
-    backend: Box<dyn Backend>,
+    engine: Box<dyn Engine>,
     /// `[stage]`, each `[runs]`.
     seconds: Vec<Vec<f64>>,
     /// Of stage, kernel and dispatches, `[runs]`.
@@ -112,9 +112,9 @@ struct Subject<'d> {
 impl Subject<'_> {
     /// Runs a stage once more, with the clock of the device.
     fn profile(&mut self, stage: &'static str, point: &[f64]) -> Result<()> {
-        let Self { device, backend, kernels, .. } = self;
+        let Self { device, engine, kernels, .. } = self;
         let mut times = Vec::new();
-        pass(&mut **backend, stage, point, &mut |work| {
+        pass(&mut **engine, stage, point, &mut |work| {
             times = device.profiled(work)?;
             Ok(())
         })?;
@@ -136,22 +136,22 @@ type Work<'w> = dyn FnMut() -> Result<()> + 'w;
 type Measure<'m> = dyn FnMut(&mut Work<'_>) -> Result<()> + 'm;
 
 /// Hands the pass of a stage over the rows to `measure`, which runs it, once all before it is done.
-fn pass(backend: &mut dyn Backend, stage: &str, point: &[f64], measure: &mut Measure<'_>) -> Result<()> {
+fn pass(engine: &mut dyn Engine, stage: &str, point: &[f64], measure: &mut Measure<'_>) -> Result<()> {
     let mut direction = point.to_vec();
     match stage {
         "evaluate" => {
-            backend.move_to(point, Need::Gradient)?;
+            engine.move_to(point, Need::Gradient)?;
             measure(&mut || {
-                backend.line(&mut direction, 0.5).map(|line| {
+                engine.line(&mut direction, 0.5).map(|line| {
                     std::hint::black_box(line.first());
                 })
             })
         }
         "probe" => {
-            let mut line = backend.line(&mut direction, 0.5)?;
+            let mut line = engine.line(&mut direction, 0.5)?;
             measure(&mut || line.probe(&[0.25]).map(drop))
         }
-        _ => measure(&mut || backend.scatter().map(drop)),
+        _ => measure(&mut || engine.scatter().map(drop)),
     }
 }
 
@@ -183,7 +183,7 @@ pub fn bench(
     monitor: &dyn Monitor,
 ) -> Result<Figures> {
     let file = match source {
-        Source::File(table, request) => Some(request.resolve((*table).clone(), monitor)?),
+        Source::File(table, spec) => Some(spec.resolve((*table).clone(), monitor)?),
         Source::Made(_) => None,
     };
     let (design, stages) = match (source, &file) {
@@ -200,20 +200,20 @@ pub fn bench(
             device = device.in_chunks_of(bytes);
         }
         let mut loading = device.reserve(design.clone(), &job.limits)?;
-        let mut backend = match &file {
+        let mut engine = match &file {
             Some((table, plan)) => {
                 load(table, plan, &*loading.as_store(), &Silent)?;
                 loading.finish()?
             }
             None => filled(loading, &design)?,
         };
-        let loss = backend.move_to(&point, Need::Gradient)?.value;
+        let loss = engine.move_to(&point, Need::Gradient)?.value;
         subjects.push(Subject {
             name,
             device,
             loss,
             bandwidth: Vec::new(),
-            backend,
+            engine,
             seconds: vec![Vec::new(); stages.len()],
             kernels: Vec::new(),
         });
@@ -232,7 +232,7 @@ pub fn bench(
                     ("train", Some((table, _))) => timed(|| train(table, job, &Silent, &mut |_| {}).map(drop))?,
                     _ => {
                         let mut seconds = 0.0;
-                        pass(&mut *subject.backend, stage, &point, &mut |work| {
+                        pass(&mut *subject.engine, stage, &point, &mut |work| {
                             seconds = timed(work)?;
                             Ok(())
                         })?;
@@ -288,7 +288,7 @@ pub fn bench(
     Ok(figures)
 }
 
-/// Bytes that a stage must move for each row: stored columns, labels and row weights in f32, margins as wide as the backend
+/// Bytes that a stage must move for each row: stored columns, labels and row weights in f32, margins as wide as the engine
 /// keeps them.
 fn bytes_of_row(stage: &str, shape: Shape, state_bytes: usize) -> usize {
     let outcome = 4 * (1 + usize::from(shape.weights));
@@ -313,7 +313,7 @@ fn upload(device: &Device, design: &Design, limits: &Limits) -> Result<f64> {
 
 /// A table of numbers from -1 to 1 that repeat, each feature from another one on, and of labels and levels in turn; row weights
 /// are 1 and offsets 0.
-fn filled(mut loading: Box<dyn Loading>, design: &Design) -> Result<Box<dyn Backend>> {
+fn filled(mut loading: Box<dyn TableBuilder>, design: &Design) -> Result<Box<dyn Engine>> {
     const PIECE: usize = 16_384;
     let shape = design.shape;
     let (rows, plain) = (shape.rows, design.plain());

@@ -25,18 +25,18 @@
 //! ```
 //!
 //! What this needs is at the root. The modules are the parts, for those who build on them or test them; `ARCHITECTURE.md` has
-//! the way of the data, the rooms and the rules. In short: [`data`] reads columns into a [`backend`], which is an
+//! the way of the data, the rooms and the rules. In short: [`data`] reads columns into an engine ([`engine`]), which is an
 //! [`objective::Objective`]; [`solve`] minimises it, seen as a [`problem`]; [`train`] puts the parts together.
 //!
 //! The features of the crate: `gpu` for passes on a graphics card, `report` for texts and the page of a run, `cli` for the
 //! program. All are on by default; a library without them has `default-features = false`.
 
-pub mod backend;
 pub mod bench;
 pub mod data;
+pub mod engine;
 pub mod error;
 pub mod fold;
-pub mod generative;
+pub mod lda;
 pub mod logistic;
 pub mod matrix;
 pub mod metrics;
@@ -58,9 +58,9 @@ pub mod train;
 pub mod vectors;
 pub mod wording;
 
-pub use backend::Selection;
-pub use backend::storage::Limits;
 pub use data::{ClassWeight, Nulls, RecordBatch, Table, arrow};
+pub use engine::Selection;
+pub use engine::storage::Limits;
 pub use error::{Error, Result};
 pub use model::{Coefficient, Model};
 pub use monitor::Monitor;

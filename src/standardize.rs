@@ -17,7 +17,7 @@
 
 use std::sync::Arc;
 
-use crate::generative::Moments;
+use crate::lda::ClassMoments;
 use crate::matrix::{Pattern, Symmetric};
 use crate::objective::{Diagonal, Evaluation};
 
@@ -250,14 +250,14 @@ impl Coordinates {
     }
 
     /// Where the classes lie, of the active columns in the solver's coordinates; without an intercept, uncentred.
-    pub fn moments(&self, device: &Moments) -> Moments {
+    pub fn moments(&self, device: &ClassMoments) -> ClassMoments {
         let map = self.map(self.columns.len() + 1);
         let active = &map[..self.active.len()];
         let mean = |mean: &Vec<f64>| active.iter().map(|s| s.ratio * mean[s.index] + s.pull).collect();
         let entry = |a: usize, b: usize| {
             active[a].ratio * active[b].ratio * device.within.get(active[a].index, active[b].index)
         };
-        Moments {
+        ClassMoments {
             weights: device.weights.clone(),
             means: device.means.iter().map(mean).collect(),
             within: Symmetric::from_lower(active.len(), entry),

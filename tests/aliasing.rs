@@ -1,5 +1,5 @@
 //! Whether the program leaves out the columns that those before them explain, and no others: random tables with known
-//! dependencies, trained on both backends, against an elimination in whole numbers.
+//! dependencies, trained on both engines, against an elimination in whole numbers.
 //!
 //! A run takes some tables of a series; `GPU_LOGREG_TABLES` says how many, and `tests/campaigns/aliasing.sh` takes 200.
 //! With `GPU_LOGREG_TABLES_TO` the columns are written to that folder, for `tests/reference/aliasing.R`.
@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use gpu_logreg::backend::Selection;
 use gpu_logreg::data;
+use gpu_logreg::engine::Selection;
 use gpu_logreg::monitor::Silent;
 use gpu_logreg::train::{Job, train};
 use harness::{Check, Suite};
@@ -49,7 +49,7 @@ fn found(table: &Table, device: &Selection) -> Result<Found, String> {
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
     let path = folder.path().join("rows.parquet");
     table.write(&path);
-    let job = Job::new(table.request(), device.clone());
+    let job = Job::new(table.spec(), device.clone());
     let model = data::Table::open(&path).and_then(|rows| train(&rows, &job, &Silent, &mut |_| {}));
     let model: Value = serde_json::from_str(&model.map_err(|e| e.to_string())?.to_json()).map_err(|e| e.to_string())?;
     let features = model["features"].as_array().ok_or("no features")?;

@@ -25,8 +25,8 @@ use arrow::record_batch::RecordBatch;
 use common::adapter::has_adapter;
 use common::data::write_parquet;
 use common::random::Random;
-use gpu_logreg::backend::Selection;
-use gpu_logreg::data::{ClassWeight, Form, Nulls, Predicate, Predictions, Request, Rows, Selected, Table, WeightKind};
+use gpu_logreg::data::{ClassWeight, Form, Nulls, Predicate, Predictions, Rows, Selected, Spec, Table, WeightKind};
+use gpu_logreg::engine::Selection;
 use gpu_logreg::metrics::{Accumulator, Decision, Limit};
 use gpu_logreg::model::Model;
 use gpu_logreg::monitor::Silent;
@@ -182,7 +182,7 @@ fn metrics(model: &Model, table: &Table, weight: Option<&str>) -> Value {
 /// The same model, predictions and metrics from every table.
 #[track_caller]
 fn assert_same(tables: &[(String, Table)], job: &Job, keep: &[&str]) -> Value {
-    let weight = job.request.weight.as_deref();
+    let weight = job.spec.weight.as_deref();
     let of = |table: &Table| {
         let (model, json) = model_of(table, job);
         (json, predictions(&model, table, keep), metrics(&model, table, weight))
@@ -201,9 +201,9 @@ fn assert_same(tables: &[(String, Table)], job: &Job, keep: &[&str]) -> Value {
     expected.0
 }
 
-fn request(label: &str, features: &[&str]) -> Request {
+fn spec(label: &str, features: &[&str]) -> Spec {
     let features = Some(features.iter().map(|name| (*name).to_owned()).collect());
-    Request { label: Some(label.into()), features, ..Request::default() }
+    Spec { label: Some(label.into()), features, ..Spec::default() }
 }
 
 const FEATURES: [&str; 12] =
@@ -212,23 +212,19 @@ const FEATURES: [&str; 12] =
 /// Two classes with weights, offsets, categories, missing values, standard errors by products in double precision, and
 /// the gradient of the file.
 fn of_two_classes(device: Selection) -> Job {
-    let request = Request {
-        weight: Some("w".into()),
-        offsets: vec!["o".into()],
-        nulls: Nulls::Indicator,
-        ..request("won", &FEATURES)
-    };
+    let spec =
+        Spec { weight: Some("w".into()), offsets: vec!["o".into()], nulls: Nulls::Indicator, ..spec("won", &FEATURES) };
     let weights = Some(WeightKind::Sampling);
     Job {
         inference: Some(InferenceJob { confidence: 0.95, robust: true }),
         exact: ExactJob::Refine,
-        ..Job::new(Request { weight_kind: weights, ..request }, device)
+        ..Job::new(Spec { weight_kind: weights, ..spec }, device)
     }
 }
 
 fn of_three_classes(device: Selection) -> Job {
-    let request = Request { nulls: Nulls::DropRow, class_weight: ClassWeight::Balanced, ..request("plan", &FEATURES) };
-    Job { exact: ExactJob::Verify, ..Job::new(request, device) }
+    let spec = Spec { nulls: Nulls::DropRow, class_weight: ClassWeight::Balanced, ..spec("plan", &FEATURES) };
+    Job { exact: ExactJob::Verify, ..Job::new(spec, device) }
 }
 
 #[test]
@@ -344,7 +340,7 @@ fn texts_are_the_same_whatever_type_they_have() {
     });
     tables.push(("a batch of each".into(), Table::from_batches(mixed.collect()).expect("a table")));
     assert_eq!(tables.len(), 29);
-    let job = Job::new(Request { nulls: Nulls::Indicator, ..request("plan", &["city", "x"]) }, Selection::Cpu);
+    let job = Job::new(Spec { nulls: Nulls::Indicator, ..spec("plan", &["city", "x"]) }, Selection::Cpu);
     assert_same(&tables, &job, &["city", "plan"]);
     let condition = Predicate::parse("city > 'Graz' and plan != 'pro'").expect("a condition");
     let rows = Rows { filter: Some(condition), ..Rows::default() };
@@ -395,7 +391,7 @@ fn nested_and_coded_columns_are_read_by_their_values() {
         tables.push((what.into(), Table::from_batches(cut(&whole, &SEVEN)).expect("a table")));
     }
     let features = ["x", "count", "list", "pair", "city"];
-    let job = Job::new(Request { nulls: Nulls::Indicator, ..request("won", &features) }, Selection::Cpu);
+    let job = Job::new(Spec { nulls: Nulls::Indicator, ..spec("won", &features) }, Selection::Cpu);
     let model = assert_same(&tables, &job, &["count", "city"]);
     assert_eq!(model["features"].as_array().expect("features").len(), 2 + 1 + 3 + 4 + 5, "{model}");
 }
@@ -405,8 +401,8 @@ fn nested_and_coded_columns_are_read_by_their_values() {
 fn errors_do_not_talk_of_files() {
     let whole = batch(&columns(500));
     let table = || Table::from_batches(cut(&whole, &SEVEN)).expect("a table");
-    let refused = |table: Table, request: Request| {
-        let job = Job::new(request, Selection::Cpu);
+    let refused = |table: Table, spec: Spec| {
+        let job = Job::new(spec, Selection::Cpu);
         let error = train(&table, &job, &Silent, &mut |_| {}).expect_err("no model");
         let text = format!("{} {}", error.fact, error.way_out);
         for word in ["file", "Parquet", "folder", ".parquet", "footer"] {
@@ -415,16 +411,16 @@ fn errors_do_not_talk_of_files() {
         text
     };
     let none = filter_record_batch(&whole, &BooleanArray::from(vec![false; 500])).expect("no rows");
-    let empty = refused(Table::from_batches(vec![none]).expect("a table"), request("won", &["x"]));
+    let empty = refused(Table::from_batches(vec![none]).expect("a table"), spec("won", &["x"]));
     assert!(empty.contains("the table in memory has no rows"), "{empty}");
-    assert!(refused(table(), Request::default()).contains("which column is the label?"));
-    assert!(refused(table(), request("wom", &["x"])).contains("the table in memory has no column `wom`"));
+    assert!(refused(table(), Spec::default()).contains("which column is the label?"));
+    assert!(refused(table(), spec("wom", &["x"])).contains("the table in memory has no column `wom`"));
     let row = whole.column_by_name("x").expect("a column").nulls().expect("nulls").iter().position(|there| !there);
-    let missing = refused(table(), request("won", &["x"]));
+    let missing = refused(table(), spec("won", &["x"]));
     assert!(missing.contains(&format!("first rows, from 0: {}", row.expect("a null"))), "{missing}");
     let twice = Schema::new(vec![Field::new("a", DataType::Int32, true), Field::new("a", DataType::Int32, true)]);
     let array = || Arc::new(Int32Array::from(vec![1, 2])) as ArrayRef;
     let twice = RecordBatch::try_new(Arc::new(twice), vec![array(), array()]).expect("a batch");
-    let twice = refused(Table::from_batches(vec![twice]).expect("a table"), request("a", &["a"]));
+    let twice = refused(Table::from_batches(vec![twice]).expect("a table"), spec("a", &["a"]));
     assert!(twice.contains("the table in memory has two columns called `a`"), "{twice}");
 }

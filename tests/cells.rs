@@ -11,11 +11,11 @@ mod common {
 
 use common::fill::{Filling, fill};
 use common::random::Random;
-use gpu_logreg::backend::cpu::CpuTable;
-use gpu_logreg::backend::storage::Limits;
-use gpu_logreg::backend::work::{CellSums, Work, total};
-use gpu_logreg::backend::{Backend, Loading};
 use gpu_logreg::data::{Design, Shape};
+use gpu_logreg::engine::cpu::CpuTableBuilder;
+use gpu_logreg::engine::storage::Limits;
+use gpu_logreg::engine::work::{CellSums, Work, total};
+use gpu_logreg::engine::{Engine, TableBuilder};
 use gpu_logreg::objective::Need;
 use oracle::Rows;
 
@@ -68,9 +68,9 @@ fn design(rows: &Rows, classes: Option<usize>) -> Design {
 }
 
 /// Labels of several classes are codes; offsets are the same in every margin.
-fn load(rows: &Rows, design: &Design, chunk_bytes: usize) -> Box<dyn Backend> {
+fn load(rows: &Rows, design: &Design, chunk_bytes: usize) -> Box<dyn Engine> {
     let mut table =
-        Box::new(CpuTable::with_chunk_bytes(design.clone(), chunk_bytes, &Limits::default()).expect("room"));
+        Box::new(CpuTableBuilder::with_chunk_bytes(design.clone(), chunk_bytes, &Limits::default()).expect("room"));
     let Rows { columns, levels, labels, weights, offsets } = rows;
     let offsets = vec![offsets.as_slice(); design.shape.margins()];
     fill(&*table.as_store(), &Filling { columns, levels, labels, weights, offsets });

@@ -424,7 +424,7 @@ fn metrics_are_those_of_scikit_learn() {
         }
         assert_eq!(matrix(&metrics["confusion"]), matrix(&expected["confusion"]), "{flags}");
     }
-    assert_says(&place.done("evaluate -m m.json data.parquet --weight w").stdout, &["weighing 300 by `w`"]);
+    assert_says(&place.done("evaluate -m m.json data.parquet --weight w").stdout, &["sample_weights 300 by `w`"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! One suite for every backend, each held against the row-wise oracle; and the negative controls that prove the
+//! One suite for every engine, each held against the row-wise oracle; and the negative controls that prove the
 //! suite can fail. GPU checks show as ignored where there is no adapter, and fail there under
 //! `GPU_LOGREG_REQUIRE_GPU=1`.
 
@@ -13,14 +13,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use common::fill::Filling;
-use gpu_logreg::backend::cpu::CpuTable;
-use gpu_logreg::backend::gpu::kernels::{Kernel, SOURCES, Sources};
-use gpu_logreg::backend::gpu::{Adapter, FunctionErrors, Gpu};
-use gpu_logreg::backend::storage::Limits;
-use gpu_logreg::backend::work::Work;
-use gpu_logreg::backend::{Backend, Loading, RowTerms, Selection};
 use gpu_logreg::data::synth::{Recipe, write};
-use gpu_logreg::data::{Column, Design, Request, Shape, Store, Table, load};
+use gpu_logreg::data::{Column, Design, Shape, Spec, Store, Table, load};
+use gpu_logreg::engine::cpu::CpuTableBuilder;
+use gpu_logreg::engine::gpu::kernels::{Kernel, SOURCES, Sources};
+use gpu_logreg::engine::gpu::{Adapter, FunctionErrors, Gpu};
+use gpu_logreg::engine::storage::Limits;
+use gpu_logreg::engine::work::Work;
+use gpu_logreg::engine::{Engine, RowTerms, Selection, TableBuilder};
 use gpu_logreg::matrix::Symmetric;
 use gpu_logreg::monitor::Silent;
 use gpu_logreg::objective::{Evaluation, Need, Objective};
@@ -33,7 +33,7 @@ use gpu_logreg::train::{Job, train};
 use harness::{Check, Suite, close};
 use oracle::Rows;
 
-/// A backend under test: how it takes a table, and how exact its arithmetic is.
+/// An engine under test: how it takes a table, and how exact its arithmetic is.
 #[derive(Clone)]
 struct Subject {
     name: &'static str,
@@ -56,9 +56,11 @@ impl Subject {
         Self { name: "gpu", gpu: Some(gpu), unit: GPU_UNIT, limits: Limits::default() }
     }
 
-    fn reserve(&self, design: impl Into<Design>, chunk_bytes: usize) -> Box<dyn Loading> {
+    fn reserve(&self, design: impl Into<Design>, chunk_bytes: usize) -> Box<dyn TableBuilder> {
         match &self.gpu {
-            None => Box::new(CpuTable::with_chunk_bytes(design, chunk_bytes, &self.limits).expect("the host has room")),
+            None => Box::new(
+                CpuTableBuilder::with_chunk_bytes(design, chunk_bytes, &self.limits).expect("the host has room"),
+            ),
             Some(gpu) => {
                 let table = gpu.reserve_chunked(design, chunk_bytes, &self.limits).expect("the device has room");
                 // What is not written must not be read: NaN in every padding would show.
@@ -68,11 +70,11 @@ impl Subject {
         }
     }
 
-    fn load(&self, rows: &Rows, chunk_bytes: usize) -> Box<dyn Backend> {
+    fn load(&self, rows: &Rows, chunk_bytes: usize) -> Box<dyn Engine> {
         self.try_load(rows, chunk_bytes).expect("the table is whole")
     }
 
-    fn try_load(&self, rows: &Rows, chunk_bytes: usize) -> gpu_logreg::Result<Box<dyn Backend>> {
+    fn try_load(&self, rows: &Rows, chunk_bytes: usize) -> gpu_logreg::Result<Box<dyn Engine>> {
         let mut table = self.reserve(design_of(rows), chunk_bytes);
         fill(&*table.as_store(), rows);
         table.finish()
@@ -279,16 +281,16 @@ fn along(point: &[f64], step: f64, direction: &[f64]) -> Vec<f64> {
 /// Fresh evaluation, line, probes and accepted steps, all against the oracle.
 fn matches_the_oracle(subject: &Subject, rows: &Rows, point: &[f64], direction: &[f64], chunk_bytes: usize) -> Check {
     let fail = |error: gpu_logreg::Error| error.to_string();
-    let mut backend = subject.load(rows, chunk_bytes);
-    let evaluation = backend.move_to(point, Need::Gradient).map_err(fail)?;
-    let terms = backend.row_terms().map_err(fail)?;
-    close("weight", &[backend.weight()], &[rows.weight()], |_| 1e-13 * rows.weight())?;
+    let mut engine = subject.load(rows, chunk_bytes);
+    let evaluation = engine.move_to(point, Need::Gradient).map_err(fail)?;
+    let terms = engine.row_terms().map_err(fail)?;
+    close("weight", &[engine.weight()], &[rows.weight()], |_| 1e-13 * rows.weight())?;
     agree(subject, rows, point, &evaluation, &terms, &terms.margins)?;
     let mut taken = direction.to_vec();
-    let line = backend.line(&mut taken, 0.5).map_err(fail)?;
+    let line = engine.line(&mut taken, 0.5).map_err(fail)?;
     close("direction", &taken, direction, |_| 0.0)?;
     drop(line);
-    let terms = backend.row_terms().map_err(fail)?;
+    let terms = engine.row_terms().map_err(fail)?;
     let (weights, intercept) = split(direction);
     let expected: Vec<f64> = (0..rows.len()).map(|k| rows.direction_margin(k, weights, intercept)).collect();
     let d = rows.columns.len() as f64;
@@ -297,8 +299,8 @@ fn matches_the_oracle(subject: &Subject, rows: &Rows, point: &[f64], direction: 
         (d + 4.0) * subject.unit * (size + intercept.abs())
     })?;
     for step in [0.5, 0.25] {
-        backend.move_to(point, Need::Gradient).map_err(fail)?;
-        let mut line = backend.line(&mut taken, 0.5).map_err(fail)?;
+        engine.move_to(point, Need::Gradient).map_err(fail)?;
+        let mut line = engine.line(&mut taken, 0.5).map_err(fail)?;
         let probes = line.probe(&[0.0, 0.5, 0.25, -1.0, 2.0]).map_err(fail)?;
         if probes.len() != 5 {
             return Err(format!("{} probes, expected 5", probes.len()));
@@ -323,13 +325,13 @@ fn matches_the_oracle(subject: &Subject, rows: &Rows, point: &[f64], direction: 
         }
         let need = if step > 0.3 { Need::Gradient } else { Need::Hessian };
         let evaluation = line.accept(step, need).map_err(fail)?;
-        let terms = backend.row_terms().map_err(fail)?;
+        let terms = engine.row_terms().map_err(fail)?;
         let at = along(point, step, direction);
         agree(subject, rows, &at, &evaluation, &terms, &terms.margins)?;
         if need == Need::Hessian {
             hessian_agrees(subject, rows, &at, &evaluation)?;
-            scatter_agrees(subject, rows, &at, &backend.scatter().map_err(fail)?)?;
-            let diagonal = backend.move_to(&at, Need::Diagonal).map_err(fail)?;
+            scatter_agrees(subject, rows, &at, &engine.scatter().map_err(fail)?)?;
+            let diagonal = engine.move_to(&at, Need::Diagonal).map_err(fail)?;
             diagonal_agrees(subject, rows, &at, &diagonal)?;
         }
     }
@@ -373,9 +375,9 @@ fn planted_faults_are_noticed(subject: &Subject) -> Check {
         result.err().map(|_| ()).ok_or_else(|| format!("{what} was not noticed"))
     };
     let load = |rows: &Rows, at: &[f64]| {
-        let mut backend = subject.load(rows, chunk);
-        let evaluation = backend.move_to(at, Need::Gradient).expect("evaluates");
-        let terms = backend.row_terms().expect("reads back");
+        let mut engine = subject.load(rows, chunk);
+        let evaluation = engine.move_to(at, Need::Gradient).expect("evaluates");
+        let terms = engine.row_terms().expect("reads back");
         (evaluation, terms)
     };
     let against =
@@ -400,8 +402,8 @@ fn planted_faults_are_noticed(subject: &Subject) -> Check {
     let (evaluation, mut terms) = load(&rows, &point);
     terms.residuals[20_000] = 0.0;
     expect("a residual that was not computed", against(&evaluation, &terms))?;
-    let mut backend = subject.load(&swapped, chunk);
-    let evaluation = backend.move_to(&point, Need::Hessian).map_err(|e| e.to_string())?;
+    let mut engine = subject.load(&swapped, chunk);
+    let evaluation = engine.move_to(&point, Need::Hessian).map_err(|e| e.to_string())?;
     expect("the Hessian of a swapped column", hessian_agrees(subject, &rows, &point, &evaluation))?;
     let (mut evaluation, terms) = load(&rows, &point);
     evaluation.gradient[5] = f64::NAN;
@@ -419,8 +421,8 @@ fn loss_at_zero_is_ln_2(subject: &Subject) -> Check {
 /// The gradient against central differences of the value.
 fn gradient_matches_finite_differences(subject: &Subject) -> Check {
     let (rows, point, _) = fixture(2_000, 7);
-    let mut backend = subject.load(&rows, 1 << 20);
-    let gradient = backend.move_to(&point, Need::Gradient).map_err(|e| e.to_string())?.gradient;
+    let mut engine = subject.load(&rows, 1 << 20);
+    let gradient = engine.move_to(&point, Need::Gradient).map_err(|e| e.to_string())?.gradient;
     for j in 0..point.len() {
         // Steps that move the margins by about 0.02, so that f32 sums resolve the difference.
         let size = if j < 7 { rows.columns[j].iter().map(|x| x.abs()).sum::<f64>() / 2_000.0 } else { 1.0 };
@@ -428,7 +430,7 @@ fn gradient_matches_finite_differences(subject: &Subject) -> Check {
         let mut value = |offset: f64| -> Result<f64, String> {
             let mut at = point.clone();
             at[j] += offset;
-            Ok(backend.move_to(&at, Need::Gradient).map_err(|e| e.to_string())?.value)
+            Ok(engine.move_to(&at, Need::Gradient).map_err(|e| e.to_string())?.value)
         };
         let difference = (value(h)? - value(-h)?) / (2.0 * h);
         close("difference", &[difference], &[gradient[j]], |_| (1e-4 + 20.0 * subject.unit / 0.02) * size)?;
@@ -454,23 +456,23 @@ fn bits(subject: &Subject, rows: &Rows, point: &[f64], direction: &[f64], chunk_
     bits_of(&mut *subject.load(rows, chunk_bytes), point, direction)
 }
 
-fn bits_of(backend: &mut dyn Backend, point: &[f64], direction: &[f64]) -> Vec<u64> {
-    let first = backend.move_to(point, Need::Gradient).expect("evaluates");
+fn bits_of(engine: &mut dyn Engine, point: &[f64], direction: &[f64]) -> Vec<u64> {
+    let first = engine.move_to(point, Need::Gradient).expect("evaluates");
     let mut direction = direction.to_vec();
-    let mut line = backend.line(&mut direction, 0.75).expect("evaluates");
+    let mut line = engine.line(&mut direction, 0.75).expect("evaluates");
     let probes = line.probe(&[0.1, 0.2, 0.3]).expect("probes");
     let second = line.accept(0.3, Need::Hessian).expect("accepts");
     let hessian = second.hessian.expect("it was needed");
-    let terms = backend.row_terms().expect("reads back");
-    let scatter = backend.scatter().expect("evaluates");
-    let start = backend.move_to(&vec![0.0; point.len()], Need::Diagonal).expect("evaluates");
+    let terms = engine.row_terms().expect("reads back");
+    let scatter = engine.scatter().expect("evaluates");
+    let start = engine.move_to(&vec![0.0; point.len()], Need::Diagonal).expect("evaluates");
     let diagonal = start.diagonal.expect("it was needed");
     let entries = [hessian, scatter].into_iter().flat_map(|matrix| {
         (0..matrix.size()).flat_map(|i| (0..=i).map(|j| matrix.get(i, j)).collect::<Vec<_>>()).collect::<Vec<_>>()
     });
     let entries = entries.chain(diagonal.own).chain(diagonal.with_intercept).chain(start.gradient);
     let numbers = [first.value, second.value].into_iter().chain(first.gradient).chain(second.gradient).chain(entries);
-    let probes = probes.into_iter().flat_map(|p| [p.value, p.slope, p.curvature]).chain([backend.weight()]);
+    let probes = probes.into_iter().flat_map(|p| [p.value, p.slope, p.curvature]).chain([engine.weight()]);
     numbers.chain(probes).chain(terms.margins).chain(terms.residuals).map(f64::to_bits).collect()
 }
 
@@ -500,7 +502,7 @@ fn same_bits_whatever_the_chunks(subject: &Subject, fixture: &(Rows, Vec<f64>, V
 
 /// On the device, in memory, in the scratch file, or some here and some there: the chunks give the same bits.
 fn the_bits_do_not_depend_on_where_the_chunks_are_kept(subject: &Subject) -> Check {
-    let record = same_bits_wherever_the_chunks_are(subject, &fixture(20_481, 13))?;
+    let host_chunk = same_bits_wherever_the_chunks_are(subject, &fixture(20_481, 13))?;
     // An odd number of columns beside the label: what is read back does not begin at whole pairs of numbers.
     same_bits_wherever_the_chunks_are(subject, &fixture(20_481, 12))?;
     // A device that refuses memory: a tenth of what it gave goes back, the rest streams.
@@ -530,8 +532,8 @@ fn the_bits_do_not_depend_on_where_the_chunks_are_kept(subject: &Subject) -> Che
             let values: Vec<f32> = (0..40_000).map(|k| (k % 2) as f32).collect();
             table.as_store().write(column, 0, &values).map_err(|e| e.to_string())?;
         }
-        let mut backend = Box::new(table).finish().map_err(|e| e.to_string())?;
-        backend.moments().map_err(|e| format!("where a table fits into {all} bytes: {e}"))?;
+        let mut engine = Box::new(table).finish().map_err(|e| e.to_string())?;
+        engine.moments().map_err(|e| format!("where a table fits into {all} bytes: {e}"))?;
         // Chunks may be larger where all stay; where there is no room for all, the small ones visit.
         for (memory, is_whole) in [(1 << 30, true), (70 << 20, false)] {
             let gpu = gpu.clone().with_memory(memory).with_large_chunks_of(16 << 20, 4 << 20);
@@ -546,7 +548,7 @@ fn the_bits_do_not_depend_on_where_the_chunks_are_kept(subject: &Subject) -> Che
         let large = gpu.clone().with_large_chunks_of(usize::MAX, 4 << 20);
         let table = large.reserve(Shape::plain(3_000_000, 14), &Limits::default());
         table.map_err(|e| format!("chunks of any size: {e}"))?;
-        let small = Subject { gpu: Some(gpu.clone().with_memory(2 * record)), ..subject.clone() };
+        let small = Subject { gpu: Some(gpu.clone().with_memory(2 * host_chunk)), ..subject.clone() };
         let refused =
             small.gpu.as_ref().map(|gpu| gpu.reserve(Shape::plain(4_000_000, 60), &Limits::default()).is_err());
         if refused != Some(true) {
@@ -556,7 +558,7 @@ fn the_bits_do_not_depend_on_where_the_chunks_are_kept(subject: &Subject) -> Che
     Ok(())
 }
 
-/// Gives the bytes of a record.
+/// Gives the bytes of a host chunk.
 fn same_bits_wherever_the_chunks_are(
     subject: &Subject,
     fixture: &(Rows, Vec<f64>, Vec<f64>),
@@ -567,17 +569,25 @@ fn same_bits_wherever_the_chunks_are(
     let expected = bits(subject, rows, point, direction, chunk);
     let within = |device: Option<u64>, host: Option<u64>| Limits { device, host, scratch: None };
     let all = placed(&Subject { limits: within(Some(0), Some(0)), ..subject.clone() });
-    let record = all.scratch_bytes / all.scratch_chunks as u64;
+    let host_chunk = all.scratch_bytes / all.scratch_chunks as u64;
     let on_gpu = subject.gpu.is_some();
     let mut ways: Vec<(&str, Limits, [bool; 3])> = vec![
         ("all in the scratch file", within(Some(0), Some(0)), [false, false, true]),
-        ("in memory and in the scratch file", within(Some(0), Some(5 * record + record / 2)), [false, true, true]),
+        (
+            "in memory and in the scratch file",
+            within(Some(0), Some(5 * host_chunk + host_chunk / 2)),
+            [false, true, true],
+        ),
     ];
     if on_gpu {
         ways.push(("all in memory", within(Some(0), None), [false, true, false]));
-        ways.push(("on the device and in memory", within(Some(4 * record), None), [true, true, false]));
-        ways.push(("one more on the device", within(Some(5 * record), None), [true, true, false]));
-        ways.push(("everywhere", within(Some(4 * record), Some(5 * record + record / 2)), [true, true, true]));
+        ways.push(("on the device and in memory", within(Some(4 * host_chunk), None), [true, true, false]));
+        ways.push(("one more on the device", within(Some(5 * host_chunk), None), [true, true, false]));
+        ways.push((
+            "everywhere",
+            within(Some(4 * host_chunk), Some(5 * host_chunk + host_chunk / 2)),
+            [true, true, true],
+        ));
     }
     for (way, limits, places) in ways {
         let elsewhere = Subject { limits, ..subject.clone() };
@@ -591,7 +601,7 @@ fn same_bits_wherever_the_chunks_are(
             return Err(format!("{way}: number {place} of {} has other bits", expected.len()));
         }
     }
-    Ok(record)
+    Ok(host_chunk)
 }
 
 /// Columns written by several threads and, once settled, written again: the last ones count.
@@ -655,17 +665,17 @@ fn probes_match_evaluations(subject: &Subject) -> Check {
 fn probes_match(subject: &Subject, fixture: (Rows, Vec<f64>, Vec<f64>)) -> Check {
     let fail = |error: gpu_logreg::Error| error.to_string();
     let (rows, point, direction) = fixture;
-    let mut backend = subject.load(&rows, 1 << 20);
+    let mut engine = subject.load(&rows, 1 << 20);
     for step in [0.0, 0.3125, 1.5] {
-        let here = backend.move_to(&point, Need::Gradient).map_err(fail)?;
+        let here = engine.move_to(&point, Need::Gradient).map_err(fail)?;
         let mut taken = direction.clone();
-        let mut line = backend.line(&mut taken, 1.0).map_err(fail)?;
+        let mut line = engine.line(&mut taken, 1.0).map_err(fail)?;
         let probe = line.probe(&[step]).map_err(fail)?[0];
         drop(line);
         let there = if step == 0.0 {
             here
         } else {
-            backend.move_to(&along(&point, step, &direction), Need::Gradient).map_err(fail)?
+            engine.move_to(&along(&point, step, &direction), Need::Gradient).map_err(fail)?
         };
         let slope: f64 = there.gradient.iter().zip(&direction).map(|(g, p)| g * p).sum();
         let scale: f64 = direction.iter().map(|p| p.abs()).sum::<f64>();
@@ -684,17 +694,17 @@ fn a_file_matches_the_oracle(subject: &Subject) -> Check {
         return Err(format!("the oracle read {} rows", rows.len()));
     }
     let table = Table::open(path).map_err(|e| e.to_string())?;
-    let request = Request {
+    let spec = Spec {
         label: Some("rain".into()),
         features: Some(names.iter().map(ToString::to_string).collect()),
-        ..Request::default()
+        ..Spec::default()
     };
-    let (table, plan) = request.resolve(table, &Silent).map_err(|e| e.to_string())?;
+    let (table, plan) = spec.resolve(table, &Silent).map_err(|e| e.to_string())?;
     let mut store = subject.reserve(Shape::plain(table.rows, plan.features()), 1 << 20);
-    let loaded = load(&table, &plan, &*store.as_store(), &Silent).map_err(|e| e.to_string())?;
-    let mut backend = store.finish().map_err(|e| e.to_string())?;
+    let encoded = load(&table, &plan, &*store.as_store(), &Silent).map_err(|e| e.to_string())?;
+    let mut engine = store.finish().map_err(|e| e.to_string())?;
     let moments = rows.moments();
-    let scales: Vec<ColumnScale> = loaded.features.iter().map(|feature| feature.scale).collect();
+    let scales: Vec<ColumnScale> = encoded.features.iter().map(|feature| feature.scale).collect();
     close(
         "mean",
         &scales.iter().map(|s| s.mean).collect::<Vec<_>>(),
@@ -711,7 +721,7 @@ fn a_file_matches_the_oracle(subject: &Subject) -> Check {
     let point = [0.5, -0.25, 0.125, -0.2];
     let (weights, intercept) = coordinates.to_original(&point);
     let found =
-        Problem::of_loss(&mut *backend, coordinates).move_to(&point, Need::Gradient).map_err(|e| e.to_string())?;
+        Problem::of_loss(&mut *engine, coordinates).move_to(&point, Need::Gradient).map_err(|e| e.to_string())?;
     let expected = rows.evaluate(&weights, intercept);
     let n = rows.len() as f64;
     let mut gradient: Vec<f64> = rows
@@ -744,7 +754,7 @@ fn two_million_rows_train_to_the_double_precision_answer(subject: &Subject) -> C
     write(&recipe, file, &path, &Silent).map_err(|e| e.to_string())?;
     let table = Table::open(&path).map_err(|e| e.to_string())?;
     let device = if subject.gpu.is_some() { Selection::Gpu } else { Selection::Cpu };
-    let job = Job::new(Request { label: Some("y".into()), ..Request::default() }, device);
+    let job = Job::new(Spec { label: Some("y".into()), ..Spec::default() }, device);
     let model = train(&table, &job, &Silent, &mut |_| {}).map_err(|e| e.to_string())?;
     if model.training.status != Status::Converged {
         return Err(format!("stopped as {:?}", model.training.status));
@@ -886,9 +896,9 @@ fn weights_and_large_offsets_cancel(subject: &Subject) -> Check {
     }
     point[3] = 1_000.0;
     let check = |found: &Rows| -> Check {
-        let mut backend = subject.load(found, chunks_of(1, 3));
-        let evaluation = backend.move_to(&point, Need::Gradient).map_err(|e| e.to_string())?;
-        let terms = backend.row_terms().map_err(|e| e.to_string())?;
+        let mut engine = subject.load(found, chunks_of(1, 3));
+        let evaluation = engine.move_to(&point, Need::Gradient).map_err(|e| e.to_string())?;
+        let terms = engine.row_terms().map_err(|e| e.to_string())?;
         agree(subject, &rows, &point, &evaluation, &terms, &terms.margins)
     };
     check(&rows)?;
@@ -903,9 +913,9 @@ fn weights_and_offsets_that_are_wrong_are_noticed(subject: &Subject) -> Check {
     let (rows, point, direction) = weighted_fixture(8_193, 7);
     matches_the_oracle(subject, &rows, &point, &direction, chunks_of(1, 7))?;
     let against = |found: &Rows| -> Check {
-        let mut backend = subject.load(found, chunks_of(1, 7));
-        let evaluation = backend.move_to(&point, Need::Hessian).map_err(|e| e.to_string())?;
-        let terms = backend.row_terms().map_err(|e| e.to_string())?;
+        let mut engine = subject.load(found, chunks_of(1, 7));
+        let evaluation = engine.move_to(&point, Need::Hessian).map_err(|e| e.to_string())?;
+        let terms = engine.row_terms().map_err(|e| e.to_string())?;
         // Row by row the margins tell; of the weights, the sums have to.
         agree(subject, &rows, &point, &evaluation, &terms, &terms.margins)
     };
@@ -925,12 +935,12 @@ fn weights_and_offsets_that_are_wrong_are_noticed(subject: &Subject) -> Check {
         against(found).err().ok_or_else(|| format!("{fault}: not noticed"))?;
     }
     let squared = Rows { weights: rows.weights.iter().map(|w| w * w).collect(), ..rows.clone() };
-    let mut backend = subject.load(&rows, chunks_of(1, 7));
-    backend.move_to(&point, Need::Gradient).map_err(|e| e.to_string())?;
-    let scatter = backend.scatter().map_err(|e| e.to_string())?;
+    let mut engine = subject.load(&rows, chunks_of(1, 7));
+    engine.move_to(&point, Need::Gradient).map_err(|e| e.to_string())?;
+    let scatter = engine.scatter().map_err(|e| e.to_string())?;
     scatter_agrees(subject, &rows, &point, &scatter)?;
     scatter_agrees(subject, &squared, &point, &scatter).err().map(|_| ()).ok_or("squared weights are not noticed")?;
-    let hessian = backend.move_to(&point, Need::Hessian).map_err(|e| e.to_string())?;
+    let hessian = engine.move_to(&point, Need::Hessian).map_err(|e| e.to_string())?;
     hessian_agrees(subject, &rows, &point, &hessian)?;
     let of_squared = hessian_agrees(subject, &squared, &point, &hessian);
     of_squared.err().map(|_| ()).ok_or_else(|| "the Hessian of other weights is not noticed".to_owned())
@@ -986,14 +996,14 @@ fn weights_add_up(subject: &Subject) -> Check {
 fn several_points_match_the_oracle(subject: &Subject) -> Check {
     let fail = |error: gpu_logreg::Error| error.to_string();
     let (rows, point, direction) = categories_fixture(5_003, 4, &[3]);
-    let mut backend = subject.load(&rows, 1 << 18);
+    let mut engine = subject.load(&rows, 1 << 18);
     let columns = [0, 3, 5, 7];
     let work = [
         Work::at(&point),
         Work { takes_hessian: true, columns: Some(&columns), ..Work::at(&direction) },
         Work { cells: Some(&[]), ..Work::at(&point) },
     ];
-    let found = backend.run(&work).map_err(fail)?;
+    let found = engine.run(&work).map_err(fail)?;
     let n = rows.weight();
     let lengths: Vec<usize> = found.iter().map(Vec::len).collect();
     if lengths != [1, 1, 0] {
@@ -1020,7 +1030,7 @@ fn several_points_match_the_oracle(subject: &Subject) -> Check {
     }
     let in_cells = design_of(&rows).with_cells(&[5_000, 3]);
     match &subject.gpu {
-        None => CpuTable::new(in_cells).map(drop).map_err(fail),
+        None => CpuTableBuilder::new(in_cells).map(drop).map_err(fail),
         Some(gpu) => match gpu.reserve(in_cells, &Limits::default()) {
             Err(error) if error.fact.contains("2 cells") => Ok(()),
             _ => Err("a GPU takes rows in cells, whose sums it does not keep apart".into()),
@@ -1042,7 +1052,7 @@ fn weights_go_to_the_kept_rows(subject: &Subject) -> Check {
         ..Rows::default()
     };
     let mut all = subject.reserve(design_of(&rows), 1 << 20);
-    let mut kept = Box::new(CpuTable::new(design_of(&kept_rows)).map_err(fail)?);
+    let mut kept = Box::new(CpuTableBuilder::new(design_of(&kept_rows)).map_err(fail)?);
     fill(&Sampling::new(all.as_store(), &positions, kept.as_store()), &rows);
     let (mut all, mut kept) = (all.finish().map_err(fail)?, kept.finish().map_err(fail)?);
     let as_it_is = ColumnScale { mean: 0.0, scale: 1.0, device_mean: 0.0, device_scale: 1.0, reach: 1.0 };
@@ -1256,9 +1266,9 @@ fn functions_are_as_exact_as_vulkan_asks(adapter: &Adapter) -> Check {
 /// Beyond 1024 columns a margin and a gradient come in panels, and each tile joins its slot on its own.
 fn several_panels_are_summed(subject: &Subject) -> Check {
     let (rows, point, _) = fixture(67, 2_050);
-    let mut backend = subject.load(&rows, chunks_of(1, 2_050));
-    let evaluation = backend.move_to(&point, Need::Gradient).map_err(|e| e.to_string())?;
-    let terms = backend.row_terms().map_err(|e| e.to_string())?;
+    let mut engine = subject.load(&rows, chunks_of(1, 2_050));
+    let evaluation = engine.move_to(&point, Need::Gradient).map_err(|e| e.to_string())?;
+    let terms = engine.row_terms().map_err(|e| e.to_string())?;
     agree(subject, &rows, &point, &evaluation, &terms, &terms.margins)
 }
 
@@ -1286,15 +1296,15 @@ fn low_halves_count(subject: &Subject) -> Check {
     let weight = 1.0 + 2.0_f64.powi(-30);
     let rows =
         Rows { columns: vec![vec![1024.0; 7]], labels: vec![0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0], ..Rows::default() };
-    let mut backend = subject.load(&rows, 1 << 20);
-    backend.move_to(&[weight, -1024.0], Need::Gradient).map_err(|e| e.to_string())?;
-    let margins = backend.row_terms().map_err(|e| e.to_string())?.margins;
+    let mut engine = subject.load(&rows, 1 << 20);
+    engine.move_to(&[weight, -1024.0], Need::Gradient).map_err(|e| e.to_string())?;
+    let margins = engine.row_terms().map_err(|e| e.to_string())?.margins;
     close("margin", &margins, &[2.0_f64.powi(-20); 7], |_| 1e-9)?;
     // The same with the second level of a category in the place of the column.
     let coded = Rows { columns: vec![vec![0.0; 7], vec![0.0; 7], vec![1.0; 7]], levels: vec![2], ..rows };
-    let mut backend = subject.load(&coded, 1 << 20);
-    backend.move_to(&[0.0, 0.0, 1024.0 * weight, -1024.0], Need::Gradient).map_err(|e| e.to_string())?;
-    let margins = backend.row_terms().map_err(|e| e.to_string())?.margins;
+    let mut engine = subject.load(&coded, 1 << 20);
+    engine.move_to(&[0.0, 0.0, 1024.0 * weight, -1024.0], Need::Gradient).map_err(|e| e.to_string())?;
+    let margins = engine.row_terms().map_err(|e| e.to_string())?.margins;
     close("margin of a level", &margins, &[2.0_f64.powi(-20); 7], |_| 1e-9)
 }
 

@@ -26,9 +26,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use gpu_logreg::backend::Selection;
 use gpu_logreg::data::inspect::inspect;
-use gpu_logreg::data::{Nulls, Request, Table};
+use gpu_logreg::data::{Nulls, Spec, Table};
+use gpu_logreg::engine::Selection;
 use gpu_logreg::error::Kind;
 use gpu_logreg::monitor::Silent;
 use gpu_logreg::train::{Job, train};
@@ -77,18 +77,18 @@ fn answer(model: &Value) -> String {
     text
 }
 
-fn request(base: &Base) -> Request {
-    Request {
+fn spec(base: &Base) -> Spec {
+    Spec {
         label: Some("y".into()),
         features: (!base.features.is_empty()).then(|| base.features.iter().map(|name| (*name).to_owned()).collect()),
         nulls: if base.nulls { Nulls::Indicator } else { Nulls::Error },
-        ..Request::default()
+        ..Spec::default()
     }
 }
 
 /// Trains on a file, and looks at it as `inspect` does.
 fn outcome(path: &Path, base: &Base) -> Outcome {
-    let job = Job::new(request(base), Selection::Cpu);
+    let job = Job::new(spec(base), Selection::Cpu);
     let run = || {
         let _ = inspect(path);
         Table::open(path).and_then(|table| train(&table, &job, &Silent, &mut |_| {}))

@@ -1,5 +1,5 @@
 //! Where two flags meet, and where a limit lies: weights of any size, offsets beside separation, penalties beside exact
-//! passes and lines, columns that are nearly others, samples that mislead. Against the oracle, on both backends.
+//! passes and lines, columns that are nearly others, samples that mislead. Against the oracle, on both engines.
 
 mod harness;
 #[allow(dead_code, reason = "each test file uses its part of the oracle")]
@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, StringArray};
 use arrow::record_batch::RecordBatch;
-use gpu_logreg::backend::Selection;
-use gpu_logreg::data::{Request, Shape, Table};
+use gpu_logreg::data::{Shape, Spec, Table};
+use gpu_logreg::engine::Selection;
 use gpu_logreg::model::Model;
 use gpu_logreg::model::inference::Inference;
 use gpu_logreg::monitor::Silent;
@@ -72,14 +72,14 @@ fn fit_classes(
         let labels: BooleanArray = rows.labels.iter().map(|t| Some(*t > 0.5)).collect();
         ("y".into(), Arc::new(labels))
     });
-    let mut request = Request { label: Some("y".into()), features, ..Request::default() };
+    let mut spec = Spec { label: Some("y".into()), features, ..Spec::default() };
     if !rows.weights.is_empty() {
         columns.push(("w".into(), floats(&rows.weights)));
-        request.weight = Some("w".into());
+        spec.weight = Some("w".into());
     }
     if !rows.offsets.is_empty() {
         columns.push(("o".into(), floats(&rows.offsets)));
-        request.offsets = vec!["o".into()];
+        spec.offsets = vec!["o".into()];
     }
     let batch = RecordBatch::try_from_iter(columns).map_err(|e| e.to_string())?;
     let file = std::fs::File::create(&path).map_err(|e| e.to_string())?;
@@ -87,7 +87,7 @@ fn fit_classes(
     writer.write(&batch).map_err(|e| e.to_string())?;
     writer.close().map_err(|e| e.to_string())?;
     let inference = Some(InferenceJob { confidence: 0.95, robust: false });
-    let mut job = Job { inference, ..Job::new(request, device.clone()) };
+    let mut job = Job { inference, ..Job::new(spec, device.clone()) };
     change(&mut job);
     let table = Table::open(&path).map_err(|e| e.to_string())?;
     train(&table, &job, &Silent, history).map_err(|e| e.to_string())

@@ -13,10 +13,10 @@ use arrow::array::{ArrayRef, BooleanArray, Float32Array, Float64Array, Int16Arra
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
-use gpu_logreg::backend::Loading;
-use gpu_logreg::backend::cpu::CpuTable;
-use gpu_logreg::backend::exact::{Exact, evaluate_file};
-use gpu_logreg::data::{Loaded, Plan, Request, Shape, Table, load};
+use gpu_logreg::data::{Encoded, Plan, Shape, Spec, Table, load};
+use gpu_logreg::engine::TableBuilder;
+use gpu_logreg::engine::cpu::CpuTableBuilder;
+use gpu_logreg::engine::exact::{Exact, evaluate_file};
 use gpu_logreg::monitor::Silent;
 use gpu_logreg::standardize::ColumnScale;
 use oracle::Rows;
@@ -32,7 +32,7 @@ const GRADIENT: f64 = 1e-14;
 struct Subject {
     table: Table,
     plan: Plan,
-    loaded: Loaded,
+    encoded: Encoded,
     rows: Rows,
 }
 
@@ -44,29 +44,29 @@ impl Subject {
     fn new(path: &Path, label: &str, features: &[&str], ignore: &[&str]) -> Self {
         let table = Table::open(path).expect("the table opens");
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        let request = Request {
+        let spec = Spec {
             label: Some(label.into()),
             features: Some(names(features)).filter(|features: &Vec<String>| !features.is_empty()),
             ignore: names(ignore),
-            ..Request::default()
+            ..Spec::default()
         };
-        let (table, plan) = request.resolve(table, &Silent).expect("the columns are there");
-        let mut store = CpuTable::new(Shape::plain(table.rows, plan.features())).expect("there is room");
-        let loaded = load(&table, &plan, &*store.as_store(), &Silent).expect("the table loads");
-        let features: Vec<&str> = loaded.features.iter().map(|feature| feature.name.as_str()).collect();
+        let (table, plan) = spec.resolve(table, &Silent).expect("the columns are there");
+        let mut store = CpuTableBuilder::new(Shape::plain(table.rows, plan.features())).expect("there is room");
+        let encoded = load(&table, &plan, &*store.as_store(), &Silent).expect("the table loads");
+        let features: Vec<&str> = encoded.features.iter().map(|feature| feature.name.as_str()).collect();
         let rows = oracle::read(path, &features, label);
-        Self { table, plan, loaded, rows }
+        Self { table, plan, encoded, rows }
     }
 
     fn scales(&self) -> Vec<ColumnScale> {
-        self.loaded.features.iter().map(|feature| feature.scale).collect()
+        self.encoded.features.iter().map(|feature| feature.scale).collect()
     }
 
     fn evaluate(&self, weights: &[f64], intercept: f64) -> Exact {
         evaluate_file(
             &self.table,
             &self.plan,
-            &self.loaded.label,
+            &self.encoded.label,
             &self.scales(),
             &[weights, &[intercept]].concat(),
             &Silent,
@@ -266,7 +266,7 @@ fn faults_are_noticed() {
         let path = folder.path().join("changed.parquet");
         write(&path, &columns, 25_000);
         let mut changed = Subject::new(&path, "label", &LARGE, &[]);
-        changed.loaded = subject.loaded.clone();
+        changed.encoded = subject.encoded.clone();
         changed.evaluate(&weights, 0.2)
     };
     assert_same(&with_columns(&|_, column| column), &expected);
@@ -281,11 +281,11 @@ fn faults_are_noticed() {
     let mut names = LARGE;
     names.swap(2, 4);
     let mut swapped = Subject::new(&path, "label", &names, &[]);
-    swapped.loaded = subject.loaded.clone();
+    swapped.encoded = subject.encoded.clone();
     assert_differs(&swapped.evaluate(&weights, 0.2), &expected);
 
     // The classes in each other's place.
     let mut turned = Subject::new(&path, "label", &LARGE, &[]);
-    turned.loaded.label.classes.swap(0, 1);
+    turned.encoded.label.classes.swap(0, 1);
     assert_differs(&turned.evaluate(&weights, 0.2), &expected);
 }

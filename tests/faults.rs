@@ -11,10 +11,10 @@ use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, StringArray};
 use arrow::record_batch::RecordBatch;
-use gpu_logreg::backend::gpu::fault::{Faults, Operation};
-use gpu_logreg::backend::gpu::{Adapter, Gpu};
-use gpu_logreg::backend::{Device, Selection};
-use gpu_logreg::data::{Request, Table};
+use gpu_logreg::data::{Spec, Table};
+use gpu_logreg::engine::gpu::fault::{Faults, Operation};
+use gpu_logreg::engine::gpu::{Adapter, Gpu};
+use gpu_logreg::engine::{Device, Selection};
 use gpu_logreg::error::Kind;
 use gpu_logreg::model::Model;
 use gpu_logreg::monitor::Silent;
@@ -185,18 +185,18 @@ impl Case {
         if self.category {
             features.push("g".into());
         }
-        let request = Request {
+        let spec = Spec {
             label: Some(self.label.into()),
             features: Some(features),
             weight: self.weights.then(|| "w".into()),
             offsets: self.offsets.then(|| "o".into()).into_iter().collect(),
-            ..Request::default()
+            ..Spec::default()
         };
         let mut job = Job {
             solver: self.solver,
             init: self.init,
             preconditioner: self.preconditioner,
-            ..Job::new(request, Selection::Cpu)
+            ..Job::new(spec, Selection::Cpu)
         };
         if self.solver != Solver::Generative {
             job.inference = Some(InferenceJob { confidence: 0.95, robust: self.robust });

@@ -503,13 +503,14 @@ fn check_train(place: &Place, flags: &str) -> usize {
 // ---- quality --------------------------------------------------------------------------------------------------
 
 /// Compares what `evaluate` printed of two classes with its JSON.
-fn check_metrics(printed: &str, metrics: &Value, weighing: Option<&str>) -> usize {
+fn check_metrics(printed: &str, metrics: &Value, sample_weights: Option<&str>) -> usize {
     let blocks: Vec<&str> = printed.trim_end().split("\n\n").collect();
     let [head, calibration, lift] = blocks[..] else { panic!("{} blocks in {printed}", blocks.len()) };
     let confusion = &metrics["confusion"];
     let of = |name: &str| weight(number(confusion, &format!("/{name}")));
-    let weighing_line = weighing
-        .map_or_else(String::new, |column| format!(", weighing {} by `{column}`", weight(number(metrics, "/weights"))));
+    let weighing_line = sample_weights.map_or_else(String::new, |column| {
+        format!(", sample_weights {} by `{column}`", weight(number(metrics, "/weights")))
+    });
     let bounded = |name: &str| {
         assert_eq!(number(metrics, &format!("/{name}/error_bound")).to_bits(), 0);
         six(&metrics[name]["value"])
@@ -549,7 +550,7 @@ fn check_metrics(printed: &str, metrics: &Value, weighing: Option<&str>) -> usiz
     assert_eq!(head, expected.join("\n"));
     let mut compared = numbers(head);
 
-    let counted = if weighing.is_some() { "weight" } else { "rows" };
+    let counted = if sample_weights.is_some() { "weight" } else { "rows" };
     let columns = [counted, "predicted", "observed"];
     let table = Table::read(&calibration.lines().collect::<Vec<_>>(), &columns, 10);
     let bins = list(metrics, "/calibration/bins");
@@ -579,13 +580,14 @@ fn check_metrics(printed: &str, metrics: &Value, weighing: Option<&str>) -> usiz
 }
 
 /// Compares what `evaluate` printed of several classes with its JSON.
-fn check_class_metrics(printed: &str, document: &Value, weighing: Option<&str>) -> usize {
+fn check_class_metrics(printed: &str, document: &Value, sample_weights: Option<&str>) -> usize {
     let metrics = &document["metrics"];
     let blocks: Vec<&str> = printed.trim_end().split("\n\n").collect();
     let [head, each, confusion] = blocks[..] else { panic!("{} blocks in {printed}", blocks.len()) };
     let names: Vec<&str> = list(document, "/classes").iter().map(|class| class.as_str().expect("a text")).collect();
-    let weighing_line = weighing
-        .map_or_else(String::new, |column| format!(", weighing {} by `{column}`", weight(number(metrics, "/weights"))));
+    let weighing_line = sample_weights.map_or_else(String::new, |column| {
+        format!(", sample_weights {} by `{column}`", weight(number(metrics, "/weights")))
+    });
     let expected = [
         ("rows", format!("{}{weighing_line}, {} classes", metrics["rows"], names.len())),
         ("log loss", format!("{} (prevalence alone: {})", six(&metrics["log_loss"]), six(&metrics["base_log_loss"]))),
@@ -599,7 +601,7 @@ fn check_class_metrics(printed: &str, document: &Value, weighing: Option<&str>) 
     assert_eq!(head, expected.join("\n"));
     let mut compared = numbers(head);
 
-    let counted = if weighing.is_some() { "weight" } else { "rows" };
+    let counted = if sample_weights.is_some() { "weight" } else { "rows" };
     let columns = [counted, "prevalence", "AUC", "avg. prec.", "calibration"];
     let table = Table::read(&each.lines().collect::<Vec<_>>(), &columns, 11);
     assert_eq!(table.names(), names);
@@ -626,15 +628,15 @@ fn check_class_metrics(printed: &str, document: &Value, weighing: Option<&str>) 
 }
 
 /// Evaluates `model.json` on `data.parquet`, and compares what was printed; gives the numbers that were compared.
-fn check_evaluate(place: &Place, flags: &str, weighing: Option<&str>) -> usize {
-    let weighing_flag = weighing.map_or_else(String::new, |column| format!("--weight {column}"));
+fn check_evaluate(place: &Place, flags: &str, sample_weights: Option<&str>) -> usize {
+    let weighing_flag = sample_weights.map_or_else(String::new, |column| format!("--weight {column}"));
     let arguments = format!("evaluate -m model.json data.parquet {flags} {weighing_flag}");
     let run = place.done(&arguments);
     let document = place.done(&format!("{arguments} --json")).json();
     let compared = if document.get("classes").is_some() {
-        check_class_metrics(&run.stdout, &document, weighing)
+        check_class_metrics(&run.stdout, &document, sample_weights)
     } else {
-        check_metrics(&run.stdout, &document["metrics"], weighing)
+        check_metrics(&run.stdout, &document["metrics"], sample_weights)
     };
     // `F1`, `(of 2)` and names of bins are counted with the rest.
     assert_eq!(compared, numbers(&run.stdout), "{flags}: numbers were overlooked in\n{}", run.stdout);
@@ -722,13 +724,13 @@ fn inspect_prints_the_model_as_it_is() {
 fn quality_is_printed_as_it_is() {
     let place = place();
     place.done(&format!("train data.parquet {TWO} -o model.json"));
-    for (flags, weighing) in [("", None), ("--threshold 0.3", Some("w")), ("", Some("half"))] {
-        let compared = check_evaluate(&place, flags, weighing);
+    for (flags, sample_weights) in [("", None), ("--threshold 0.3", Some("w")), ("", Some("half"))] {
+        let compared = check_evaluate(&place, flags, sample_weights);
         assert!(compared >= 18 + 50 + 40, "{flags}: {compared} numbers");
     }
     place.done(&format!("train data.parquet {SEVERAL} -o model.json"));
-    for weighing in [None, Some("w"), Some("half")] {
-        let compared = check_evaluate(&place, "", weighing);
+    for sample_weights in [None, Some("w"), Some("half")] {
+        let compared = check_evaluate(&place, "", sample_weights);
         assert!(compared >= 9 + 15 + 9, "{compared} numbers");
     }
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use arrow::array::{ArrayRef, BooleanArray, Float32Array, Float64Array, Int32Array, StringArray};
 use arrow::record_batch::RecordBatch;
 use gpu_logreg::data::inspect::inspect;
-use gpu_logreg::data::{Block, Class, Column, Label, Plan, Request, Store, Table, fold_rows, load};
+use gpu_logreg::data::{Block, Class, Column, Label, Plan, Spec, Store, Table, fold_rows, load};
 use gpu_logreg::error::{Kind, Result};
 use gpu_logreg::monitor::{Monitor, Silent};
 use parquet::arrow::ArrowWriter;
@@ -52,8 +52,8 @@ fn label() -> Label {
 
 fn plan(table: &Table, features: &[&str]) -> Plan {
     let features = Some(features.iter().map(|&name| name.to_owned()).collect());
-    let request = Request { label: Some("t".into()), positive: Some("yes".into()), features, ..Request::default() };
-    request.resolve(table.clone(), &Silent).expect("the columns are there").1
+    let spec = Spec { label: Some("t".into()), positive: Some("yes".into()), features, ..Spec::default() };
+    spec.resolve(table.clone(), &Silent).expect("the columns are there").1
 }
 
 #[test]
@@ -188,8 +188,8 @@ fn columns_of(
 fn read_all(path: &Path) -> std::result::Result<usize, String> {
     let table = Table::open(path).map_err(|error| error.to_string())?;
     let features = Some(["a", "b"].map(str::to_owned).into());
-    let request = Request { label: Some("t".into()), positive: Some("yes".into()), features, ..Request::default() };
-    let (table, plan) = request.resolve(table, &Silent).map_err(|error| error.to_string())?;
+    let spec = Spec { label: Some("t".into()), positive: Some("yes".into()), features, ..Spec::default() };
+    let (table, plan) = spec.resolve(table, &Silent).map_err(|error| error.to_string())?;
     let count = |rows: &mut usize, block: &mut Block<'_>| *rows += block.labels.len();
     let rows = fold_rows(&table, &plan, &label(), &Silent, || 0, count).map_err(|error| error.to_string())?;
     Ok(rows.iter().sum())
@@ -331,9 +331,8 @@ fn eight_times_the_columns_take_about_eight_times_as_long() {
             let table = Table::open(&path).expect("the table opens");
             assert_eq!(inspect(&path).expect("what it has").columns.len(), count + 3);
             let features = Some(vec!["x*".to_owned()]);
-            let request =
-                Request { label: Some("t".into()), positive: Some("yes".into()), features, ..Request::default() };
-            let (table, plan) = request.resolve(table, &Silent).expect("the columns are there");
+            let spec = Spec { label: Some("t".into()), positive: Some("yes".into()), features, ..Spec::default() };
+            let (table, plan) = spec.resolve(table, &Silent).expect("the columns are there");
             assert_eq!(load(&table, &plan, &Nowhere, &Silent).expect("numbers").features.len(), count);
             start.elapsed().as_secs_f64()
         };

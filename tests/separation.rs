@@ -1,7 +1,7 @@
 //! Whether the program says that classes are separated where they are, and nowhere else: small random tables, trained
-//! with the defaults on both backends, against a linear programme.
+//! with the defaults on both engines, against a linear programme.
 //!
-//! A run takes some tables of a series; `GPU_LOGREG_TABLES` says how many, on either backend alike, and
+//! A run takes some tables of a series; `GPU_LOGREG_TABLES` says how many, on either engine alike, and
 //! `tests/campaigns/separation.sh` takes 2,000. With `GPU_LOGREG_TABLES_TO` the tables are written to that folder, with
 //! their verdicts, for `tests/reference/separation.py` to judge the programme by another one.
 
@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use gpu_logreg::backend::Selection;
 use gpu_logreg::data;
+use gpu_logreg::engine::Selection;
 use gpu_logreg::monitor::Silent;
 use gpu_logreg::train::{Job, train};
 use harness::{Check, Suite};
@@ -58,7 +58,7 @@ fn found(table: &Table, device: &Selection) -> Found {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("rows.parquet");
     table.write(&path);
-    let job = Job::new(table.request(), device.clone());
+    let job = Job::new(table.spec(), device.clone());
     let model = data::Table::open(&path).and_then(|rows| train(&rows, &job, &Silent, &mut |_| {}));
     let model: Value = match model {
         Ok(model) => serde_json::from_str(&model.to_json()).expect("a model is JSON"),

@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem::offset_of;
 use std::path::Path;
 
-use gpu_logreg::backend::gpu::kernels::{
+use gpu_logreg::data::Column;
+use gpu_logreg::engine::gpu::kernels::{
     Binding, EDGE, EIGHT, GROUP, HAS_LEVELS, Kernel, LEVELS, PART, PROBES, Pass, SLOT_HEAD, SOURCES, STORAGE_BUFFERS,
     WORKGROUP_BYTES,
 };
-use gpu_logreg::backend::layout::{COLUMN_LEVELS, HELD, TILE, tile_rows};
-use gpu_logreg::data::Column;
+use gpu_logreg::engine::layout::{COLUMN_LEVELS, HELD, TILE, tile_rows};
 use naga::back::PipelineConstants;
 use naga::valid::{Capabilities, GlobalUse, ModuleInfo, ValidationFlags, Validator};
 use naga::{

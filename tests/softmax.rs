@@ -1,4 +1,4 @@
-//! The softmax objective and the moments of the classes: one suite for every backend, held against a row-wise oracle that
+//! The softmax objective and the moments of the classes: one suite for every engine, held against a row-wise oracle that
 //! shares no code with `src`, and the negative controls that prove that the suite can fail.
 
 mod common {
@@ -10,13 +10,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use common::fill::Filling;
-use gpu_logreg::backend::cpu::CpuTable;
-use gpu_logreg::backend::gpu::kernels::{Kernel, SOURCES, Sources};
-use gpu_logreg::backend::gpu::{Adapter, Gpu};
-use gpu_logreg::backend::storage::Limits;
-use gpu_logreg::backend::{Backend, Loading, RowTerms};
 use gpu_logreg::data::{Design, Shape, Store};
-use gpu_logreg::generative::Moments;
+use gpu_logreg::engine::cpu::CpuTableBuilder;
+use gpu_logreg::engine::gpu::kernels::{Kernel, SOURCES, Sources};
+use gpu_logreg::engine::gpu::{Adapter, Gpu};
+use gpu_logreg::engine::storage::Limits;
+use gpu_logreg::engine::{Engine, RowTerms, TableBuilder};
+use gpu_logreg::lda::ClassMoments;
 use gpu_logreg::matrix::Symmetric;
 use gpu_logreg::objective::{Evaluation, Need};
 use harness::{Check, Suite, close};
@@ -206,10 +206,10 @@ impl Rows {
 
 // ---- Subjects ----
 
-/// How a backend reserves room for a table: within limits, in chunks of so many bytes.
-type Reserve = dyn Fn(Design, usize, &Limits) -> Box<dyn Loading> + Send + Sync;
+/// How an engine reserves room for a table: within limits, in chunks of so many bytes.
+type Reserve = dyn Fn(Design, usize, &Limits) -> Box<dyn TableBuilder> + Send + Sync;
 
-/// A backend under test: how it takes a table, and how exact its arithmetic is.
+/// An engine under test: how it takes a table, and how exact its arithmetic is.
 #[derive(Clone)]
 struct Subject {
     reserve: Arc<Reserve>,
@@ -221,14 +221,14 @@ struct Subject {
 
 impl Subject {
     fn cpu() -> Self {
-        let reserve = |design: Design, chunk_bytes: usize, limits: &Limits| -> Box<dyn Loading> {
-            Box::new(CpuTable::with_chunk_bytes(design, chunk_bytes, limits).expect("the host has room"))
+        let reserve = |design: Design, chunk_bytes: usize, limits: &Limits| -> Box<dyn TableBuilder> {
+            Box::new(CpuTableBuilder::with_chunk_bytes(design, chunk_bytes, limits).expect("the host has room"))
         };
         Self { reserve: Arc::new(reserve), unit: 1.2e-16, limits: Limits::default() }
     }
 
     fn gpu(gpu: Gpu) -> Self {
-        let reserve = move |design: Design, chunk_bytes: usize, limits: &Limits| -> Box<dyn Loading> {
+        let reserve = move |design: Design, chunk_bytes: usize, limits: &Limits| -> Box<dyn TableBuilder> {
             let table = gpu.reserve_chunked(design, chunk_bytes, limits).expect("the device has room");
             // What is not written must not be read: NaN in every padding would show.
             table.poison().expect("the device works");
@@ -237,16 +237,16 @@ impl Subject {
         Self { reserve: Arc::new(reserve), unit: 6e-8, limits: Limits::default() }
     }
 
-    fn reserve(&self, design: Design, chunk_bytes: usize) -> Box<dyn Loading> {
+    fn reserve(&self, design: Design, chunk_bytes: usize) -> Box<dyn TableBuilder> {
         (self.reserve)(design, chunk_bytes, &self.limits)
     }
 
-    fn load(&self, rows: &Rows, chunk_bytes: usize) -> Box<dyn Backend> {
+    fn load(&self, rows: &Rows, chunk_bytes: usize) -> Box<dyn Engine> {
         self.load_as(rows, Some(rows.classes), chunk_bytes)
     }
 
     /// Loads rows of two classes as those of a softmax, or of the logistic model.
-    fn load_as(&self, rows: &Rows, classes: Option<usize>, chunk_bytes: usize) -> Box<dyn Backend> {
+    fn load_as(&self, rows: &Rows, classes: Option<usize>, chunk_bytes: usize) -> Box<dyn Engine> {
         let mut design = design_of(rows);
         design.shape.classes = classes;
         let mut table = self.reserve(design, chunk_bytes);
@@ -479,7 +479,7 @@ fn diagonal_agrees(subject: &Subject, rows: &Rows, at: &[f64], evaluation: &Eval
 }
 
 /// Compares the moments with the oracle's, entries of the scatter by what the columns vary within the classes.
-fn moments_agree(subject: &Subject, rows: &Rows, found: &Moments) -> Check {
+fn moments_agree(subject: &Subject, rows: &Rows, found: &ClassMoments) -> Check {
     let (weights, means, within) = rows.moments();
     let d = rows.columns.len();
     let relative = (64.0 * subject.unit).max(rows.len() as f64 * 4e-16);
@@ -511,22 +511,22 @@ fn moments_agree(subject: &Subject, rows: &Rows, found: &Moments) -> Check {
 
 /// Fresh evaluation, line, probes and accepted steps, all against the oracle.
 fn matches_the_oracle(subject: &Subject, (rows, point, direction): &Fixture, chunk_bytes: usize) -> Check {
-    let mut backend = subject.load(rows, chunk_bytes);
-    if backend.dimension() != point.len() {
-        return Err(format!("{} parameters, expected {}", backend.dimension(), point.len()));
+    let mut engine = subject.load(rows, chunk_bytes);
+    if engine.dimension() != point.len() {
+        return Err(format!("{} parameters, expected {}", engine.dimension(), point.len()));
     }
-    close("weight", &[backend.weight()], &[rows.weight()], |_| 1e-13 * rows.weight())?;
-    let evaluation = backend.move_to(point, Need::Gradient).map_err(fail)?;
-    agree(subject, rows, point, &evaluation, &backend.row_terms().map_err(fail)?)?;
+    close("weight", &[engine.weight()], &[rows.weight()], |_| 1e-13 * rows.weight())?;
+    let evaluation = engine.move_to(point, Need::Gradient).map_err(fail)?;
+    agree(subject, rows, point, &evaluation, &engine.row_terms().map_err(fail)?)?;
     let mut taken = direction.clone();
-    drop(backend.line(&mut taken, 0.5).map_err(fail)?);
+    drop(engine.line(&mut taken, 0.5).map_err(fail)?);
     close("direction", &taken, direction, |_| 0.0)?;
-    let found = backend.row_terms().map_err(fail)?.direction_margins;
+    let found = engine.row_terms().map_err(fail)?.direction_margins;
     let allowed = by_margin(rows, |k| margin_error(subject, rows, k, direction));
     close("direction margin", &found, &by_margin(rows, |k| rows.products(k, direction)), |i| allowed[i])?;
     for step in [0.5, 0.25] {
-        backend.move_to(point, Need::Gradient).map_err(fail)?;
-        let mut line = backend.line(&mut taken, 0.5).map_err(fail)?;
+        engine.move_to(point, Need::Gradient).map_err(fail)?;
+        let mut line = engine.line(&mut taken, 0.5).map_err(fail)?;
         let probes = line.probe(&[0.0, 0.5, 0.25, -1.0, 2.0]).map_err(fail)?;
         if probes.len() != 5 {
             return Err(format!("{} probes, expected 5", probes.len()));
@@ -553,17 +553,17 @@ fn matches_the_oracle(subject: &Subject, (rows, point, direction): &Fixture, chu
         let evaluation = line.accept(step, need).map_err(fail)?;
         let at = along(point, step, direction);
         let sizes: Vec<f64> = point.iter().zip(direction).map(|(q, p)| q.abs() + (step * p).abs()).collect();
-        agree_after(subject, rows, &at, &sizes, &evaluation, &backend.row_terms().map_err(fail)?)?;
+        agree_after(subject, rows, &at, &sizes, &evaluation, &engine.row_terms().map_err(fail)?)?;
         if need == Need::Hessian {
             hessian_agrees(subject, rows, &at, &evaluation)?;
-            let scatter = backend.scatter().map_err(fail)?;
+            let scatter = engine.scatter().map_err(fail)?;
             matrix_agrees("scatter", &scatter, &rows.scatter(&at), 2.0 * product_error(subject, rows))?;
-            let evaluation = backend.move_to(&at, Need::Diagonal).map_err(fail)?;
-            agree(subject, rows, &at, &evaluation, &backend.row_terms().map_err(fail)?)?;
+            let evaluation = engine.move_to(&at, Need::Diagonal).map_err(fail)?;
+            agree(subject, rows, &at, &evaluation, &engine.row_terms().map_err(fail)?)?;
             diagonal_agrees(subject, rows, &at, &evaluation)?;
         }
     }
-    moments_agree(subject, rows, &backend.moments().map_err(fail)?)
+    moments_agree(subject, rows, &engine.moments().map_err(fail)?)
 }
 
 // ---- Checks ----
@@ -637,8 +637,8 @@ fn loss_at_zero_is_ln_k(subject: &Subject) -> Check {
 /// The gradient against central differences of the value, and the Hessian against those of the gradient.
 fn derivatives_match_finite_differences(subject: &Subject) -> Check {
     let (rows, point, _) = weighted_fixture(2_000, 4, 4);
-    let mut backend = subject.load(&rows, 1 << 20);
-    let here = backend.move_to(&point, Need::Hessian).map_err(fail)?;
+    let mut engine = subject.load(&rows, 1 << 20);
+    let here = engine.move_to(&point, Need::Hessian).map_err(fail)?;
     let hessian = here.hessian.ok_or("no Hessian came")?;
     for i in 0..point.len() {
         let column = i % rows.size();
@@ -647,7 +647,7 @@ fn derivatives_match_finite_differences(subject: &Subject) -> Check {
         let mut ends = [-h, h].into_iter().map(|offset| {
             let mut at = point.clone();
             at[i] += offset;
-            backend.move_to(&at, Need::Gradient).map_err(fail)
+            engine.move_to(&at, Need::Gradient).map_err(fail)
         });
         let (below, above) = (ends.next().ok_or("two")??, ends.next().ok_or("two")??);
         let tolerance = 1e-4 + 20.0 * subject.unit / 0.02;
@@ -698,8 +698,8 @@ fn certain_rows_keep_their_digits(subject: &Subject) -> Check {
             levels: Vec::new(),
         };
         let point = [0.0, margins[0], 0.0, margins[1]];
-        let mut backend = subject.load(&rows, 1 << 20);
-        let found = backend.move_to(&point, Need::Hessian).map_err(fail)?;
+        let mut engine = subject.load(&rows, 1 << 20);
+        let found = engine.move_to(&point, Need::Hessian).map_err(fail)?;
         let expected = rows.evaluate(&point);
         let relative = 200.0 * subject.unit * (1.0 + margins[0].abs().max(margins[1].abs()));
         close("loss", &[found.value], &[expected.loss], |_| relative * expected.loss)?;
@@ -710,7 +710,7 @@ fn certain_rows_keep_their_digits(subject: &Subject) -> Check {
             let row: Vec<f64> = (0..4).map(|j| hessian.get(i, j)).collect();
             close("hessian", &row, &of_oracle[i], |j| relative * absolute[i][j])?;
         }
-        let found = backend.move_to(&point, Need::Diagonal).map_err(fail)?;
+        let found = engine.move_to(&point, Need::Diagonal).map_err(fail)?;
         let own = found.diagonal.ok_or("no diagonal came")?.own;
         let expected: Vec<f64> = (0..4).map(|i| of_oracle[i][i]).collect();
         close("diagonal", &own, &expected, |i| relative * expected[i])?;
@@ -720,26 +720,26 @@ fn certain_rows_keep_their_digits(subject: &Subject) -> Check {
 
 /// Everything that a run gives, as numbers: evaluations, a line, probes, a Hessian, a diagonal, the scatter and the moments;
 /// and the rows, three numbers for each margin, at the end.
-fn numbers_of(backend: &mut dyn Backend, point: &[f64], direction: &[f64]) -> gpu_logreg::Result<Vec<f64>> {
+fn numbers_of(engine: &mut dyn Engine, point: &[f64], direction: &[f64]) -> gpu_logreg::Result<Vec<f64>> {
     let entries = |matrix: &Symmetric| -> Vec<f64> {
         (0..matrix.size()).flat_map(|i| (0..=i).map(move |j| (i, j))).map(|(i, j)| matrix.get(i, j)).collect()
     };
-    let mut numbers = vec![backend.weight()];
-    let first = backend.move_to(point, Need::Gradient)?;
+    let mut numbers = vec![engine.weight()];
+    let first = engine.move_to(point, Need::Gradient)?;
     numbers.push(first.value);
     numbers.extend(first.gradient);
     let mut direction = direction.to_vec();
-    let mut line = backend.line(&mut direction, 0.75)?;
+    let mut line = engine.line(&mut direction, 0.75)?;
     numbers.extend(line.probe(&[0.1, 0.2, 0.3])?.into_iter().flat_map(|p| [p.value, p.slope, p.curvature]));
     let second = line.accept(0.3, Need::Hessian)?;
     numbers.push(second.value);
     numbers.extend(second.gradient);
     numbers.extend(second.hessian.iter().flat_map(entries));
-    let rows = backend.row_terms()?;
-    numbers.extend(entries(&backend.scatter()?));
-    let third = backend.move_to(&vec![0.0; point.len()], Need::Diagonal)?;
+    let rows = engine.row_terms()?;
+    numbers.extend(entries(&engine.scatter()?));
+    let third = engine.move_to(&vec![0.0; point.len()], Need::Diagonal)?;
     numbers.extend(third.diagonal.into_iter().flat_map(|diagonal| [diagonal.own, diagonal.with_intercept].concat()));
-    let moments = backend.moments()?;
+    let moments = engine.moments()?;
     numbers.extend(moments.weights.into_iter().chain(moments.means.into_iter().flatten()));
     numbers.extend(entries(&moments.within));
     numbers.extend([rows.margins, rows.direction_margins, rows.residuals].concat());
@@ -761,8 +761,8 @@ fn two_classes_are_the_logistic_model(subject: &Subject) -> Check {
     ] {
         let (rows, point, direction) = &fixture;
         let numbers = |classes| {
-            let mut backend = subject.load_as(rows, classes, chunks_of(2, rows.columns.len()));
-            numbers_of(&mut *backend, point, direction).map_err(fail)
+            let mut engine = subject.load_as(rows, classes, chunks_of(2, rows.columns.len()));
+            numbers_of(&mut *engine, point, direction).map_err(fail)
         };
         let (found, expected) = (numbers(Some(2))?, numbers(None)?);
         let most = rows.columns.iter().flatten().fold(1.0_f64, |most, x| most.max(x.abs()));
@@ -793,13 +793,13 @@ fn the_same_run_gives_the_same_bits_whatever_the_chunks(subject: &Subject) -> Ch
 fn an_accepted_step_is_an_evaluation_there(subject: &Subject) -> Check {
     let (rows, point, direction) = fixture(300, 5, 3);
     for step in [0.75, 0.3] {
-        let mut backend = subject.load(&rows, chunks_of(2, 5));
-        backend.move_to(&point, Need::Gradient).map_err(fail)?;
+        let mut engine = subject.load(&rows, chunks_of(2, 5));
+        engine.move_to(&point, Need::Gradient).map_err(fail)?;
         let mut along = direction.clone();
-        let line = backend.line(&mut along, 0.75).map_err(fail)?;
+        let line = engine.line(&mut along, 0.75).map_err(fail)?;
         let accepted = line.accept(step, Need::Gradient).map_err(fail)?;
         let there: Vec<f64> = point.iter().zip(&along).map(|(q, p)| q + step * p).collect();
-        let expected = backend.move_to(&there, Need::Gradient).map_err(fail)?;
+        let expected = engine.move_to(&there, Need::Gradient).map_err(fail)?;
         let tolerance = (800.0 * subject.unit).max(1e-13);
         close("value", &[accepted.value], &[expected.value], |_| tolerance * (1.0 + expected.value.abs()))?;
         close("gradient", &accepted.gradient, &expected.gradient, |j| tolerance * (1.0 + expected.gradient[j].abs()))?;
@@ -830,8 +830,8 @@ fn the_bits_do_not_depend_on_where_the_chunks_are_kept(subject: &Subject) -> Che
         |host| Subject { limits: Limits { device: Some(0), host: Some(host), scratch: None }, ..subject.clone() };
     let placed = |subject: &Subject| subject.reserve(design_of(&fixture.0), chunk).placement();
     let all = placed(&within(0));
-    let record = all.scratch_bytes / all.scratch_chunks as u64;
-    for (host, has_memory) in [(0, false), (5 * record + record / 2, true)] {
+    let host_chunk = all.scratch_bytes / all.scratch_chunks as u64;
+    for (host, has_memory) in [(0, false), (5 * host_chunk + host_chunk / 2, true)] {
         let elsewhere = within(host);
         let placement = placed(&elsewhere);
         if placement.scratch_chunks == 0 || (placement.memory_chunks > 0) != has_memory {
@@ -945,11 +945,11 @@ fn moments_match_the_oracle(subject: &Subject) -> Check {
         rows.labels[k] = if k == 4_567 { 3.0 } else { (k % 2) as f64 };
     }
     rows.weights[4_567] = 0.75;
-    let mut backend = subject.load(&rows, chunks_of(1, 5));
-    let before = backend.passes();
-    let moments = backend.moments().map_err(fail)?;
-    if backend.passes().data != before.data + 1 || backend.passes().hessian != before.hessian {
-        return Err(format!("{:?} passes", backend.passes()));
+    let mut engine = subject.load(&rows, chunks_of(1, 5));
+    let before = engine.passes();
+    let moments = engine.moments().map_err(fail)?;
+    if engine.passes().data != before.data + 1 || engine.passes().hessian != before.hessian {
+        return Err(format!("{:?} passes", engine.passes()));
     }
     moments_agree(subject, &rows, &moments)?;
     close("mean of nobody", &moments.means[2], &[0.0; 9], |_| 0.0)?;
@@ -962,8 +962,8 @@ fn moments_match_the_oracle(subject: &Subject) -> Check {
 fn passes_are_counted(subject: &Subject) -> Check {
     let (rows, point, direction) = fixture(300, 3, 2);
     let passes = |classes| {
-        let mut backend = subject.load_as(&rows, classes, 1 << 20);
-        numbers_of(&mut *backend, &point, &direction).map(|_| backend.passes()).map_err(fail)
+        let mut engine = subject.load_as(&rows, classes, 1 << 20);
+        numbers_of(&mut *engine, &point, &direction).map(|_| engine.passes()).map_err(fail)
     };
     let (found, expected) = (passes(Some(2))?, passes(None)?);
     if found == expected { Ok(()) } else { Err(format!("{found:?}, expected {expected:?}")) }
@@ -974,9 +974,9 @@ fn passes_are_counted(subject: &Subject) -> Check {
 fn planted_faults_are_noticed(subject: &Subject) -> Check {
     let (rows, point, _) = fixture(9_001, 12, 4);
     let load = |rows: &Rows, at: &[f64]| -> Result<(Evaluation, RowTerms), String> {
-        let mut backend = subject.load(rows, chunks_of(2, 12));
-        let evaluation = backend.move_to(at, Need::Gradient).map_err(fail)?;
-        Ok((evaluation, backend.row_terms().map_err(fail)?))
+        let mut engine = subject.load(rows, chunks_of(2, 12));
+        let evaluation = engine.move_to(at, Need::Gradient).map_err(fail)?;
+        Ok((evaluation, engine.row_terms().map_err(fail)?))
     };
     let against =
         |rows: &Rows, (evaluation, terms): &(Evaluation, RowTerms)| agree(subject, rows, &point, evaluation, terms);
@@ -1017,15 +1017,15 @@ fn planted_faults_are_noticed(subject: &Subject) -> Check {
     of_oracle.labels[4_321] = f64::from(u8::from(of_oracle.labels[4_321] == 0.0));
     expect("an oracle with a wrong row", against(&of_oracle, &right))?;
     let small = fixture(300, 3, 4);
-    let mut backend = subject.load(&small.0, 1 << 20);
-    let evaluation = backend.move_to(&small.1, Need::Hessian).map_err(fail)?;
+    let mut engine = subject.load(&small.0, 1 << 20);
+    let evaluation = engine.move_to(&small.1, Need::Hessian).map_err(fail)?;
     hessian_agrees(subject, &small.0, &small.1, &evaluation)?;
     let mut other = small.0.clone();
     other.columns.swap(0, 1);
     expect("the Hessian of a swapped column", hessian_agrees(subject, &other, &small.1, &evaluation))?;
     let mut scatter = small.0.clone();
     scatter.labels[299] = (scatter.labels[299] + 1.0) % 4.0;
-    let found = backend.scatter().map_err(fail)?;
+    let found = engine.scatter().map_err(fail)?;
     let tolerance = 2.0 * product_error(subject, &small.0);
     matrix_agrees("scatter", &found, &small.0.scatter(&small.1), tolerance)?;
     expect("the scatter of another row", matrix_agrees("scatter", &found, &scatter.scatter(&small.1), tolerance))?;
@@ -1049,10 +1049,10 @@ fn chunks_everywhere_give_the_same_bits(subject: &Subject) -> Check {
         let within = |device, host| Subject { limits: Limits { device, host, scratch: None }, ..subject.clone() };
         let placed = |subject: &Subject| subject.reserve(design_of(&fixture.0), chunk).placement();
         let all = placed(&within(Some(0), Some(0)));
-        let record = all.scratch_bytes / all.scratch_chunks as u64;
-        let few = Some(5 * record + record / 2);
+        let host_chunk = all.scratch_bytes / all.scratch_chunks as u64;
+        let few = Some(5 * host_chunk + host_chunk / 2);
         let mut ways = 0;
-        for (device, host) in [(Some(0), None), (Some(5 * record), None), (Some(5 * record), few)] {
+        for (device, host) in [(Some(0), None), (Some(5 * host_chunk), None), (Some(5 * host_chunk), few)] {
             let elsewhere = within(device, host);
             let placement = placed(&elsewhere);
             let is_as_asked = (placement.device_chunks > 0) == (device != Some(0))
@@ -1086,9 +1086,9 @@ fn low_halves_count(subject: &Subject) -> Check {
         offsets: Vec::new(),
         levels: Vec::new(),
     };
-    let mut backend = subject.load(&rows, 1 << 20);
-    backend.move_to(&[weight, -1024.0, 2.0 * weight, -2048.0], Need::Gradient).map_err(fail)?;
-    let margins = backend.row_terms().map_err(fail)?.margins;
+    let mut engine = subject.load(&rows, 1 << 20);
+    engine.move_to(&[weight, -1024.0, 2.0 * weight, -2048.0], Need::Gradient).map_err(fail)?;
+    let margins = engine.row_terms().map_err(fail)?.margins;
     close("margin", &margins, &[[2.0_f64.powi(-20); 7], [2.0_f64.powi(-19); 7]].concat(), |_| 1e-9)
 }
 

@@ -1,5 +1,5 @@
 //! Whether the answers are right, and whether the program knows when they are not: reference answers, separation,
-//! collinear columns and awkward scales, on both backends.
+//! collinear columns and awkward scales, on both engines.
 
 mod harness;
 #[allow(dead_code, reason = "each test file uses its part of the oracle")]
@@ -13,9 +13,9 @@ use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 use arrow::record_batch::RecordBatch;
-use gpu_logreg::backend::Selection;
 use gpu_logreg::data::synth::{Recipe, write};
-use gpu_logreg::data::{Request, Table};
+use gpu_logreg::data::{Spec, Table};
+use gpu_logreg::engine::Selection;
 use gpu_logreg::model::Model;
 use gpu_logreg::monitor::Silent;
 use gpu_logreg::solve::{Preconditioner, Status};
@@ -37,8 +37,8 @@ fn strings(names: &[&str]) -> Vec<String> {
 fn job(device: &Selection, label: &str, features: &[&str]) -> Job {
     // No names are all columns.
     let features = Some(strings(features)).filter(|features| !features.is_empty());
-    let request = Request { label: Some(label.into()), features, ..Request::default() };
-    Job { inference: Some(InferenceJob { confidence: 0.95, robust: false }), ..Job::new(request, device.clone()) }
+    let spec = Spec { label: Some(label.into()), features, ..Spec::default() };
+    Job { inference: Some(InferenceJob { confidence: 0.95, robust: false }), ..Job::new(spec, device.clone()) }
 }
 
 fn fit(path: &Path, job: &Job) -> Result<Model, String> {

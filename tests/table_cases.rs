@@ -1,5 +1,5 @@
 //! What is asked of odd tables and odd files, a row of a table each: what goes in, with which arguments, and what comes out
-//! of it: the answer of an oracle in double precision or of R, on both backends, or a refusal and the words in it.
+//! of it: the answer of an oracle in double precision or of R, on both engines, or a refusal and the words in it.
 //!
 //! The rows stand in the order of the kinds: what is left out, kept or merged; files that are not what they seem;
 //! legitimate input and the words about it; edits that no other check sees.
@@ -29,8 +29,8 @@ use arrow::array::{
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
-use gpu_logreg::backend::Selection;
-use gpu_logreg::data::{Request, Table};
+use gpu_logreg::data::{Spec, Table};
+use gpu_logreg::engine::Selection;
 use gpu_logreg::error::Kind;
 use gpu_logreg::monitor::Silent;
 use gpu_logreg::train::{Job, train};
@@ -1556,8 +1556,8 @@ fn replaced_file(place: &Place, by_another: bool) -> Check {
     if by_another {
         fs::rename(&target, &path).expect("it takes the place");
     }
-    let request = Request { label: Some("y".into()), ..Request::default() };
-    match train(&opened, &Job::new(request, Selection::Cpu), &Silent, &mut |_| {}) {
+    let spec = Spec { label: Some("y".into()), ..Spec::default() };
+    match train(&opened, &Job::new(spec, Selection::Cpu), &Silent, &mut |_| {}) {
         Ok(_) => Err("a model came out of it".into()),
         Err(error) if error.kind == Kind::Data && error.fact.contains("data.parquet") => Ok(()),
         Err(error) => Err(format!("{:?}: {error}", error.kind)),

@@ -1,5 +1,5 @@
 //! Known cases, a row of a table each: what goes in, and whether the maximum exists, which columns separate and which are
-//! explained by others, on both backends; and data sets with what R says of them.
+//! explained by others, on both engines; and data sets with what R says of them.
 
 mod common {
     pub(crate) mod data;
@@ -16,8 +16,8 @@ mod random_tables;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gpu_logreg::backend::Selection;
 use gpu_logreg::data;
+use gpu_logreg::engine::Selection;
 use gpu_logreg::monitor::Silent;
 use gpu_logreg::train::{InferenceJob, Job, train};
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ fn model_of(table: &Table, device: &Selection, change: impl FnOnce(&mut Job)) ->
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
     let path = folder.path().join("rows.parquet");
     table.write(&path);
-    let mut job = Job::new(table.request(), device.clone());
+    let mut job = Job::new(table.spec(), device.clone());
     change(&mut job);
     model(&path, &job)
 }
@@ -626,19 +626,19 @@ fn of_r(name: &str) -> PathBuf {
 
 /// The job that the flags of a reference ask for.
 fn job(flags: &[&str], device: &Selection) -> Result<Job, String> {
-    let mut job = Job::new(data::Request::default(), device.clone());
+    let mut job = Job::new(data::Spec::default(), device.clone());
     let (flags, []) = flags.as_chunks::<2>() else { return Err(format!("odd flags: {flags:?}")) };
     for [flag, value] in flags {
-        let request = &mut job.request;
+        let spec = &mut job.spec;
         match *flag {
-            "--label" => request.label = Some((*value).into()),
-            "--positive" => request.positive = Some((*value).into()),
-            "--features" => request.features = Some(value.split(',').map(Into::into).collect()),
-            "--weight" => request.weight = Some((*value).into()),
-            "--offset" => request.offsets.push((*value).into()),
+            "--label" => spec.label = Some((*value).into()),
+            "--positive" => spec.positive = Some((*value).into()),
+            "--features" => spec.features = Some(value.split(',').map(Into::into).collect()),
+            "--weight" => spec.weight = Some((*value).into()),
+            "--offset" => spec.offsets.push((*value).into()),
             "--reference" => {
                 let (column, level) = value.split_once('=').ok_or("no level")?;
-                request.references.push((column.into(), level.into()));
+                spec.references.push((column.into(), level.into()));
             }
             _ => return Err(format!("{flag} is not known here")),
         }

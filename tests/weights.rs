@@ -515,7 +515,7 @@ fn metrics_of_whole_weights_are_those_of_the_rows_repeated() {
         assert_eq!(found[1..], expected[1..]);
         let confusion = found.iter().find_map(|line| line.strip_prefix("confusion ")).expect("a confusion");
         assert!(!confusion.replace("0.4", "").contains('.'), "{confusion}");
-        assert!(found[0].contains("3000, weighing 4") && found[0].contains(" by `w`, "), "{}", found[0]);
+        assert!(found[0].contains("3000, sample_weights 4") && found[0].contains(" by `w`, "), "{}", found[0]);
     }
 }
 

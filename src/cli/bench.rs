@@ -9,11 +9,11 @@ use clap::Args;
 use crate::cli::limits::{LimitFlags, size};
 use crate::cli::progress::Progress;
 use crate::cli::{Global, print};
-use gpu_logreg::backend::Selection;
-use gpu_logreg::backend::storage::human;
 use gpu_logreg::bench::{Figures, Source, bench};
 use gpu_logreg::data::synth::{Recipe, write};
-use gpu_logreg::data::{Request, Shape, Table};
+use gpu_logreg::data::{Shape, Spec, Table};
+use gpu_logreg::engine::Selection;
+use gpu_logreg::engine::storage::human;
 use gpu_logreg::error::{Error, Result};
 use gpu_logreg::train::Job;
 use gpu_logreg::wording::counted;
@@ -81,11 +81,11 @@ pub(super) fn run(arguments: &Bench, global: &Global) -> Result<ExitCode> {
         (path, "y".to_owned())
     };
     let table = if arguments.no_file { None } else { Some(Table::open(&path)?) };
-    let request = Request { label: Some(label), ..Request::default() };
+    let spec = Spec { label: Some(label), ..Spec::default() };
     let mut names = arguments.compare.clone();
     if names.is_empty() {
         names.push("cpu".into());
-        if gpu_logreg::backend::gpu::adapters().iter().any(gpu_logreg::backend::gpu::Adapter::is_hardware) {
+        if gpu_logreg::engine::gpu::adapters().iter().any(gpu_logreg::engine::gpu::Adapter::is_hardware) {
             names.push("gpu".into());
         }
     }
@@ -96,11 +96,11 @@ pub(super) fn run(arguments: &Bench, global: &Global) -> Result<ExitCode> {
                 Error::usage(format!("--compare {name}: {cause}"), "For example: --compare cpu,gpu")
             })?;
             let limits = arguments.limits.check()?;
-            Ok((name, Job { limits, ..Job::new(request.clone(), device) }))
+            Ok((name, Job { limits, ..Job::new(spec.clone(), device) }))
         })
         .collect::<Result<Vec<_>>>()?;
     let source = match &table {
-        Some(table) => Source::File(table, &request),
+        Some(table) => Source::File(table, &spec),
         None => Source::Made(Shape {
             classes: (arguments.classes > 2).then_some(arguments.classes),
             ..Shape::plain(arguments.rows, arguments.features)

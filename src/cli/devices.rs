@@ -7,9 +7,9 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::{Global, print};
-use gpu_logreg::backend::gpu::{Adapter, Gpu, Survey, adapters};
-use gpu_logreg::backend::storage::Limits;
-use gpu_logreg::backend::{Loading, self_test};
+use gpu_logreg::engine::gpu::{Adapter, Gpu, Survey, adapters};
+use gpu_logreg::engine::storage::Limits;
+use gpu_logreg::engine::{TableBuilder, self_test};
 use gpu_logreg::error::{Error, Result};
 
 #[derive(Args)]
@@ -147,6 +147,6 @@ pub(super) fn run(arguments: &Devices, global: &Global) -> Result<ExitCode> {
 
 fn test_of(adapter: &Adapter) -> Result<Survey> {
     let gpu = Gpu::open(adapter)?;
-    self_test(|shape| Ok(Box::new(gpu.reserve(shape, &Limits::default())?) as Box<dyn Loading>))?;
+    self_test(|shape| Ok(Box::new(gpu.reserve(shape, &Limits::default())?) as Box<dyn TableBuilder>))?;
     gpu.survey()
 }

@@ -7,9 +7,9 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cli::{Global, print, with_flags};
-use gpu_logreg::backend::storage::RecordLayout;
 use gpu_logreg::data::inspect::{Inspection, inspect};
 use gpu_logreg::data::{Shape, head, is_json_lines, neither};
+use gpu_logreg::engine::storage::HostLayout;
 use gpu_logreg::error::{Error, Result};
 use gpu_logreg::model::Model;
 use gpu_logreg::model::file::read;
@@ -41,7 +41,7 @@ pub(super) fn run(arguments: &Inspect, global: &Global) -> Result<ExitCode> {
             *obstacle = with_flags(obstacle);
         }
         let features = found.columns.iter().filter(|column| column.feature).count();
-        let bytes = |state_bytes| RecordLayout::new(Shape::plain(found.rows, features), state_bytes).bytes() as u64;
+        let bytes = |state_bytes| HostLayout::new(Shape::plain(found.rows, features), state_bytes).bytes() as u64;
         let room = Room { features, gpu_bytes: bytes(4), cpu_bytes: bytes(8) };
         if global.json {
             document(&Document { parquet: Some(&found), training: Some(room), model: None })?

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use gpu_logreg::backend::storage::Limits;
+use gpu_logreg::engine::storage::Limits;
 use gpu_logreg::error::{Error, Result};
 
 #[derive(Args)]

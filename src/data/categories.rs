@@ -4,8 +4,8 @@ use super::coder::Coder;
 use super::decode::{Part, decode};
 use super::levels::{CategoryPlan, for_each_codes, known};
 use super::plan::Plan;
+use super::sample_weights::SampleWeights;
 use super::table::Table;
-use super::weigh::Weighing;
 use super::{Column, Store};
 use crate::error::Result;
 use crate::monitor::Monitor;
@@ -16,7 +16,7 @@ use crate::standardize::ColumnScale;
 pub(super) fn load_categories(
     table: &Table,
     plan: &Plan,
-    weighing: Option<&Weighing>,
+    sample_weights: Option<&SampleWeights>,
     store: &dyn Store,
     monitor: &dyn Monitor,
 ) -> Result<Vec<Vec<f64>>> {
@@ -27,9 +27,9 @@ pub(super) fn load_categories(
             let codes: Vec<f32> = codes.iter().copied().map(f32::from).collect();
             store.write(column, first_row, &codes)
         })?;
-        let weights: Vec<f64> = match weighing {
+        let weights: Vec<f64> = match sample_weights {
             None => category.rows.iter().map(|&rows| rows as f64).collect(),
-            Some(weighing) => level_weights(table, category, weighing, monitor)?,
+            Some(sample_weights) => level_weights(table, category, sample_weights, monitor)?,
         };
         let total: f64 = weights.iter().sum();
         shares.push(weights.into_iter().map(|weight| weight / total).collect());
@@ -42,12 +42,13 @@ pub(super) fn load_categories(
 fn level_weights(
     table: &Table,
     category: &CategoryPlan,
-    weighing: &Weighing,
+    sample_weights: &SampleWeights,
     monitor: &dyn Monitor,
 ) -> Result<Vec<f64>> {
     let coder = Coder::of(&category.levels);
     let field = &table.fields[category.column];
-    let columns: Vec<usize> = std::iter::once(category.column).chain(weighing.columns().iter().copied()).collect();
+    let columns: Vec<usize> =
+        std::iter::once(category.column).chain(sample_weights.columns().iter().copied()).collect();
     let mut sums = vec![0.0; category.levels.len()];
     let mut codes = Vec::new();
     for (group, about) in table.groups.iter().enumerate() {
@@ -56,7 +57,7 @@ fn level_weights(
             codes.clear();
             coder.codes(&arrays[0], field.kind, &mut codes)?;
             known(table, category, about.first_row + before, &codes)?;
-            for (code, weight) in codes.iter().zip(weighing.weights(&arrays[1..])?) {
+            for (code, weight) in codes.iter().zip(sample_weights.weights(&arrays[1..])?) {
                 sums[usize::from(*code)] += weight;
             }
             Ok(())

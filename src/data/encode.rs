@@ -9,9 +9,9 @@ use super::field::{Field, Kind};
 use super::label::Label;
 use super::names::matching;
 use super::plan::{Plan, Takes};
+use super::sample_weights::SampleWeights;
 use super::scan::Batch;
 use super::table::Table;
-use super::weigh::Weighing;
 use crate::error::{Error, Result};
 use crate::wording::{entry, listed, plain};
 
@@ -68,7 +68,7 @@ struct Input {
 pub struct Encoder {
     inputs: Vec<Input>,
     label: Option<(usize, Kind, Coder)>,
-    weighing: Option<Weighing>,
+    sample_weights: Option<SampleWeights>,
     keep: Vec<usize>,
 }
 
@@ -146,7 +146,7 @@ impl Encoder {
         Self {
             inputs: features.chain(categories).chain(offsets).collect(),
             label: Some((plan.label.column, kind(plan.label.column), label.coder())),
-            weighing: Weighing::of(table, plan, label, plan.factors.as_deref()),
+            sample_weights: SampleWeights::of(table, plan, label, plan.factors.as_deref()),
             keep: Vec::new(),
         }
     }
@@ -226,13 +226,13 @@ impl Encoder {
             let kind = table.fields[column].kind;
             (column, kind, class_coder(classes, kind))
         });
-        Ok(Self { inputs, label, weighing: weight.map(Weighing::by), keep: kept })
+        Ok(Self { inputs, label, sample_weights: weight.map(SampleWeights::by), keep: kept })
     }
 
     /// The columns that are read, in the order in which [`Encoder::encode`] takes them.
     pub(super) fn columns(&self) -> Vec<usize> {
         let label = self.label.iter().map(|(column, ..)| *column);
-        let weights = self.weighing.iter().flat_map(|weighing| weighing.columns().iter().copied());
+        let weights = self.sample_weights.iter().flat_map(|sample_weights| sample_weights.columns().iter().copied());
         let inputs = self.inputs.iter().map(|input| input.column);
         inputs.chain(label).chain(weights).chain(self.keep.iter().copied()).collect()
     }
@@ -270,10 +270,10 @@ impl Encoder {
             piece.labels.column = Some(label);
             next += 1;
         }
-        if let Some(weighing) = &self.weighing {
-            let columns = next..next + weighing.columns().len();
+        if let Some(sample_weights) = &self.sample_weights {
+            let columns = next..next + sample_weights.columns().len();
             next = columns.end;
-            piece.weights = Some(weighing.weights(&batch.arrays(columns)?)?);
+            piece.weights = Some(sample_weights.weights(&batch.arrays(columns)?)?);
         }
         piece.kept = Kept(batch.arrays(next..next + self.keep.len())?);
         Ok(())

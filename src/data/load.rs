@@ -11,13 +11,13 @@ use rayon::prelude::*;
 use super::categories::{load_categories, scale_of_share};
 use super::class::level_name;
 use super::decode::{BATCH_ROWS, Job, Part, check_extent, decode, jobs, jobs_of_runs, runs};
+use super::encoded::{Encoded, EncodedCategory, Feature};
 use super::field::{Field, Kind};
-use super::loaded::{Feature, Loaded, LoadedCategory};
 use super::offsets::load_offsets;
 use super::plan::{ClassWeight, FeaturePlan, Nulls, Plan, Takes};
-use super::scale::{Missing, Moments, Narrowing, middle_half, sample_runs};
+use super::sample_weights::{SampleWeights, factors, weigh};
+use super::scale::{ColumnMoments, Missing, Narrowing, middle_half, sample_runs};
 use super::table::Table;
-use super::weigh::{Weighing, factors, weigh};
 use super::{Column, Store};
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;
@@ -26,19 +26,19 @@ use crate::wording::{counted, lines, listed, plain};
 
 /// Reads the columns of `plan` into `store`: each decoded once, and once more where its sample misled or where missing
 /// values are to be filled with a mean that is known only then.
-pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor) -> Result<Loaded> {
+pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor) -> Result<Encoded> {
     monitor.begin("reading", Some((table.rows * (plan.features.len() + plan.categories.len() + 1)) as u64));
     // The label first: it is one column, and what is wrong with it shows before the rest is read.
     let label = plan.label.load(table, store, monitor).map_err(|error| plan.beside_weightless(error))?;
     // Balanced classes are so by their weights, which have to be summed first.
-    let by_column = Weighing::of(table, plan, &label, None).filter(|_| plan.class_weight == ClassWeight::Balanced);
+    let by_column = SampleWeights::of(table, plan, &label, None).filter(|_| plan.class_weight == ClassWeight::Balanced);
     let nowhere = |_: usize, _: &[f32]| Ok(());
     let mut totals = weigh(table, plan, &label, by_column.as_ref(), monitor, nowhere)?;
     let factors = factors(table, plan, &label, &totals)?;
-    let weighing = Weighing::of(table, plan, &label, factors.as_deref());
-    if weighing.is_some() {
+    let sample_weights = SampleWeights::of(table, plan, &label, factors.as_deref());
+    if sample_weights.is_some() {
         let keep = |first_row: usize, weights: &[f32]| store.write(Column::Weight, first_row, weights);
-        totals = weigh(table, plan, &label, weighing.as_ref(), monitor, keep)?;
+        totals = weigh(table, plan, &label, sample_weights.as_ref(), monitor, keep)?;
     }
     load_offsets(table, &plan.offsets, store, monitor)?;
     let samples = sample(table, &plan.features, monitor)?;
@@ -51,7 +51,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
     for attempt in 0..4 {
         let how: Vec<How> =
             pending.iter().map(|&index| How::new(plan, index, narrowings[index], fills[index])).collect();
-        let read = read(table, &how, weighing.as_ref(), store, monitor)?;
+        let read = read(table, &how, sample_weights.as_ref(), store, monitor)?;
         for (&index, column) in pending.iter().zip(read) {
             columns[index] = Some(column);
         }
@@ -89,7 +89,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
         }
         store.settle()?;
     }
-    let shares = load_categories(table, plan, weighing.as_ref(), store, monitor)?;
+    let shares = load_categories(table, plan, sample_weights.as_ref(), store, monitor)?;
     monitor.end();
     table.check_unchanged()?;
     let mut features = Vec::with_capacity(plan.features());
@@ -142,7 +142,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
             });
         }
         let (levels, rows) = (category.levels.clone(), category.rows.clone());
-        categories.push(LoadedCategory { name: field.name.clone(), kind: field.kind, levels, rows });
+        categories.push(EncodedCategory { name: field.name.clone(), kind: field.kind, levels, rows });
     }
     check_names(&features)?;
     let constant: Vec<String> = features
@@ -167,7 +167,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
     let names = |column: Option<usize>| column.map(|column| table.fields[column].name.clone());
     let (weight, offsets) = (names(plan.weight), plan.offsets.iter().map(|column| names(*column)).collect());
     let (warnings, left_out) = (plan.warnings.clone(), plan.left_out.clone());
-    Ok(Loaded {
+    Ok(Encoded {
         label,
         features,
         categories,
@@ -194,7 +194,7 @@ fn check_names(features: &[Feature]) -> Result<()> {
 }
 
 /// What stands in for the missing values of a column.
-fn mean_of_others(field: &Field, moments: &Moments) -> Result<f64> {
+fn mean_of_others(field: &Field, moments: &ColumnMoments) -> Result<f64> {
     let mean = moments.exact().mean;
     if moments.has_values() {
         return Ok(mean);
@@ -220,7 +220,7 @@ pub fn decode_only(table: &Table, plan: &Plan) -> Result<()> {
 /// What one feature's jobs found.
 #[derive(Clone, Debug)]
 struct Read {
-    moments: Moments,
+    moments: ColumnMoments,
     /// Range of 64-bit integers that f64 cannot tell apart from their neighbours.
     integers: Option<(i128, i128)>,
 }
@@ -411,7 +411,7 @@ impl How {
 fn read(
     table: &Table,
     how: &[How],
-    weighing: Option<&Weighing>,
+    sample_weights: Option<&SampleWeights>,
     store: &dyn Store,
     monitor: &dyn Monitor,
 ) -> Result<Vec<Read>> {
@@ -420,9 +420,9 @@ fn read(
     let work = |(values, narrowed): &mut (Vec<f64>, Vec<f32>), job: &Job| {
         let how = &how[job.places.clone()];
         let mut reads: Vec<Read> =
-            how.iter().map(|how| Read { moments: Moments::new(how.narrowing), integers: None }).collect();
+            how.iter().map(|how| Read { moments: ColumnMoments::new(how.narrowing), integers: None }).collect();
         // Weighted moments: the weights come along with every column, as constant memory wants it.
-        let of_weights = weighing.map_or(&[][..], Weighing::columns);
+        let of_weights = sample_weights.map_or(&[][..], SampleWeights::columns);
         let decoded: Vec<usize> = columns[job.places.clone()].iter().chain(of_weights).copied().collect();
         // The moments have the extent of the values anyway, of numbers that are taken as they are.
         let is_value = |how: &How| how.takes == Takes::Value && !matches!(how.missing, Missing::Fill(_));
@@ -431,7 +431,7 @@ fn read(
         decode(table, &part, &decoded, |before, arrays| {
             monitor.check()?;
             let (arrays, of_weights) = arrays.split_at(how.len());
-            let weights = weighing.map(|weighing| weighing.weights(of_weights)).transpose()?;
+            let weights = sample_weights.map(|sample_weights| sample_weights.weights(of_weights)).transpose()?;
             for ((read, how), array) in reads.iter_mut().zip(how).zip(arrays) {
                 read.note_integers(array);
                 let first_row = job.first_row + before;
@@ -454,7 +454,7 @@ fn read(
     };
     // Jobs are row group by row group, and within one in the order of `how`: merge in row order. Some row groups at a
     // time, because what they leave behind has the rows of blocks that are not whole; for the same reason some columns.
-    let most = OPEN_BYTES / Moments::open_bytes(table.rows).max(1);
+    let most = OPEN_BYTES / ColumnMoments::open_bytes(table.rows).max(1);
     let mut all: Vec<Read> = Vec::with_capacity(how.len());
     let mut runs = &runs(table, &columns)[..];
     while let Some(first) = runs.first() {

@@ -6,9 +6,9 @@ use super::label::Label;
 use super::levels::{CategoryPlan, known};
 use super::plan::Plan;
 use super::rows::fold_rows;
+use super::sample_weights::SampleWeights;
 use super::scan::{Batch, by_partition};
 use super::table::Table;
-use super::weigh::Weighing;
 use crate::error::Result;
 use crate::monitor::Monitor;
 
@@ -92,8 +92,8 @@ fn counts(
     category: &CategoryPlan,
     monitor: &dyn Monitor,
 ) -> Result<Vec<Vec<u64>>> {
-    let weighing = Weighing::of(table, plan, label, plan.factors.as_deref());
-    let of_weights = weighing.iter().flat_map(|weighing| weighing.columns().iter().copied());
+    let sample_weights = SampleWeights::of(table, plan, label, plan.factors.as_deref());
+    let of_weights = sample_weights.iter().flat_map(|sample_weights| sample_weights.columns().iter().copied());
     let columns: Vec<usize> = [category.column, plan.label.column].into_iter().chain(of_weights).collect();
     let kinds = [category.column, plan.label.column].map(|column| table.fields[column].kind);
     let coders = [Coder::of(&category.levels), label.coder()];
@@ -105,8 +105,10 @@ fn counts(
             coder.codes(&batch.array(place)?, kind, codes)?;
         }
         known(table, category, batch.first_row, &codes[0])?;
-        let of_weights = |weighing: &Weighing| weighing.weights(&batch.arrays(2..2 + weighing.columns().len())?);
-        let weights = weighing.as_ref().map(of_weights).transpose()?;
+        let of_weights = |sample_weights: &SampleWeights| {
+            sample_weights.weights(&batch.arrays(2..2 + sample_weights.columns().len())?)
+        };
+        let weights = sample_weights.as_ref().map(of_weights).transpose()?;
         for (row, (level, class)) in codes[0].iter().zip(&codes[1]).enumerate() {
             let counts = weights.as_ref().is_none_or(|weights| weights[row] > 0.0);
             // A class that is new since the label was read is found out when the file is checked at the end.

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use arrow::array::ArrayRef;
 
-use super::census::Census;
+use super::encoded::Encoded;
 use super::field::{Field, Kind, UNUSABLE};
 use super::label::LabelPlan;
 use super::levels::{CategoryPlan, Levels, MOST_LEVELS, Search};
-use super::loaded::Loaded;
+use super::missing_counts::MissingCounts;
 use super::names::matching;
 use super::numbers::to_f64;
 use super::offsets::{NamedOffset, by_margin, parts};
@@ -43,7 +43,7 @@ impl Nulls {
 
 /// Which columns the user asked for.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct Spec {
     /// The label column.
     pub label: Option<String>,
     /// The value of the label that counts as positive.
@@ -73,10 +73,10 @@ pub struct Request {
     pub class_weight: ClassWeight,
 }
 
-/// The default of [`Request::max_levels`].
+/// The default of [`Spec::max_levels`].
 pub const DEFAULT_MAX_LEVELS: usize = 1000;
 
-impl Default for Request {
+impl Default for Spec {
     fn default() -> Self {
         Self {
             label: None,
@@ -238,12 +238,12 @@ impl Plan {
 
     /// The plan with what [`load`](super::load()) found: what stands in for missing values, and the classes' factors.
     #[must_use]
-    pub fn after(&self, loaded: &Loaded) -> Self {
+    pub fn after(&self, encoded: &Encoded) -> Self {
         let mut plan = self.clone();
-        for (feature, found) in plan.features.iter_mut().zip(&loaded.features) {
+        for (feature, found) in plan.features.iter_mut().zip(&encoded.features) {
             feature.fill = found.fill;
         }
-        plan.factors.clone_from(&loaded.class_weight);
+        plan.factors.clone_from(&encoded.class_weight);
         plan
     }
 
@@ -262,7 +262,7 @@ impl Plan {
     }
 }
 
-impl Request {
+impl Spec {
     /// Checks the request against the columns of `table`, and looks for the levels of categories. With
     /// [`Nulls::DropRow`] and [`Nulls::Indicator`] the missing values are looked up too, in a decode of the columns that
     /// may have any. Rows of weight 0 are left out before all that. The table without the rows that are left out comes with
@@ -294,10 +294,10 @@ impl Request {
             Nulls::DropRow => plan.columns().collect(),
             _ => plan.features.iter().map(|feature| feature.column).collect(),
         };
-        let census = Census::of(&table, &columns, monitor)?;
+        let missing_counts = MissingCounts::of(&table, &columns, monitor)?;
         if self.nulls == Nulls::Indicator {
             let features = std::mem::take(&mut plan.features);
-            let missing = census.columns();
+            let missing = missing_counts.columns();
             for feature in features {
                 plan.features.push(feature);
                 if missing.contains(&feature.column) {
@@ -307,7 +307,7 @@ impl Request {
             return Ok((table, plan));
         }
         let before = table.rows;
-        let (table, list) = census.complete_rows(&table)?;
+        let (table, list) = missing_counts.complete_rows(&table)?;
         if table.rows < before {
             // Some levels and classes may have lost all their rows.
             plan.label.find_classes(&table, leaves_missing_out, &of_label, monitor)?;

@@ -147,7 +147,7 @@ pub(super) enum Missing {
 /// their order, so the cut of the rows into files, row groups and batches changes no bit. Rows of a block that is not
 /// whole yet wait as they are.
 #[derive(Clone, Debug)]
-pub(super) struct Moments {
+pub(super) struct ColumnMoments {
     /// How the values were narrowed; the moments below are in these units.
     narrowing: Narrowing,
     /// Positions of the first row that was seen and of the one behind the last.
@@ -193,7 +193,7 @@ impl Sums {
     }
 }
 
-impl Moments {
+impl ColumnMoments {
     pub(super) fn new(narrowing: Narrowing) -> Self {
         Self {
             narrowing,
@@ -518,11 +518,11 @@ impl Seen {
 mod tests {
     use super::*;
 
-    fn moments(values: &[f64], narrowing: Narrowing, cut: usize) -> (Moments, Vec<f32>) {
+    fn moments(values: &[f64], narrowing: Narrowing, cut: usize) -> (ColumnMoments, Vec<f32>) {
         let mut all = Vec::new();
-        let mut total = Moments::new(narrowing);
+        let mut total = ColumnMoments::new(narrowing);
         for (piece, part) in values.chunks(cut).enumerate() {
-            let mut moments = Moments::new(narrowing);
+            let mut moments = ColumnMoments::new(narrowing);
             let mut narrowed = Vec::new();
             moments.take(piece * cut, part, None, |_| false, Missing::Refuse, &mut narrowed);
             all.extend(narrowed);
@@ -610,7 +610,7 @@ mod tests {
     #[test]
     fn bad_cells_are_counted_with_their_rows() {
         let values = [1.0, f64::NAN, f64::INFINITY, f64::NAN, 5.0];
-        let mut moments = Moments::new(Narrowing { mean: 0.0, scale: 1.0 });
+        let mut moments = ColumnMoments::new(Narrowing { mean: 0.0, scale: 1.0 });
         let mut narrowed = Vec::new();
         moments.take(10, &values, None, |row| row == 3, Missing::Refuse, &mut narrowed);
         assert_eq!((moments.bad.nulls, moments.bad.nans, moments.bad.infinities), (1, 1, 1));

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use crate::backend::storage::human;
 use crate::data::inspect::{Bound, ColumnInfo, Inspection};
+use crate::engine::storage::human;
 use crate::model::{FileInfo, Model};
 use crate::report::terminal::{cut, shortened};
 use crate::wording::{command, listed, plain, visible};

@@ -7,7 +7,7 @@ mod terminal;
 
 use std::fmt::Write;
 
-use crate::backend::storage::{Placement, human};
+use crate::engine::storage::{Placement, human};
 use crate::metrics::{Bounded, ClassFigures, Confusion, Metrics};
 use crate::model::inference::Inference;
 use crate::model::{CategoryInfo, FeatureInfo, LabelInfo, Model, ModelColumn, Training};
@@ -65,13 +65,13 @@ pub fn metrics(metrics: &Metrics, label: &LabelInfo, weight: Option<&str>) -> St
         Some(_) => ["AUC", "average precision", "-, all rows are of one class"],
         None => ["macro AUC", "macro avg. prec.", "-, a class has no rows, or all of them"],
     };
-    let weighing =
-        weight.map_or_else(String::new, |column| format!(", weighing {} by `{column}`", count(metrics.weights)));
+    let sample_weights =
+        weight.map_or_else(String::new, |column| format!(", sample_weights {} by `{column}`", count(metrics.weights)));
     let classes = match of_two {
         Some((_, positive)) => format!("{:.4} positive", positive.prevalence),
         None => format!("{} classes", metrics.classes.len()),
     };
-    line("rows", format!("{}{weighing}, {classes}", metrics.rows));
+    line("rows", format!("{}{sample_weights}, {classes}", metrics.rows));
     line("log loss", format!("{:.6} (prevalence alone: {:.6})", metrics.log_loss, metrics.base_log_loss));
     line("skill", share(metrics.skill));
     line(auc, figure(metrics.auc, undefined));

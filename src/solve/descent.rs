@@ -2,9 +2,9 @@
 
 use crate::error::Result;
 use crate::objective::{Evaluation, Need, Objective};
-use crate::solve::judge::{Judge, near};
 use crate::solve::line_search::Taken;
 use crate::solve::preconditioner::{Choice, Preconditioner};
+use crate::solve::stopping::{StoppingRule, near};
 use crate::solve::{Answer, Company, Doubt, Iteration, Outcome, Search, Settings, Start, Status, largest};
 
 /// Iterations without the distance halving after which a point within the tolerance is looked at afresh.
@@ -24,7 +24,7 @@ pub(super) struct Descent {
     pub(super) here: Evaluation,
     /// `here` was evaluated afresh, not from margins that were carried along.
     fresh: bool,
-    judge: Judge,
+    stopping: StoppingRule,
     is_newton: bool,
     iterations: u64,
     /// The smallest distance that was carried along, by halves, and the iterations since.
@@ -57,13 +57,13 @@ impl Descent {
     pub(super) fn new(start: Start, settings: &Settings, is_newton: bool) -> Self {
         // In f64 an iteration that gains little is no sign of rounding.
         let is_newton = is_newton && !settings.approximate && settings.is_f32();
-        let mut judge = Judge::new(settings, is_newton);
-        judge.take_border(&start.evaluation);
+        let mut stopping = StoppingRule::new(settings, is_newton);
+        stopping.take_border(&start.evaluation);
         if let Some(hessian) = &start.evaluation.hessian {
-            judge.take_metric(hessian, &start.point);
+            stopping.take_metric(hessian, &start.point);
         }
         let (point, here) = (start.point, start.evaluation);
-        Self { point, here, fresh: true, judge, is_newton, iterations: 0, best: f64::INFINITY, idle: 0 }
+        Self { point, here, fresh: true, stopping, is_newton, iterations: 0, best: f64::INFINITY, idle: 0 }
     }
 
     /// Moves to a step along a direction, where the objective was evaluated as `here`.
@@ -71,9 +71,9 @@ impl Descent {
         for (q, p) in self.point.iter_mut().zip(direction) {
             *q += step * p;
         }
-        self.judge.take_border(&here);
+        self.stopping.take_border(&here);
         if let Some(hessian) = &here.hessian {
-            self.judge.take_metric(hessian, &self.point);
+            self.stopping.take_metric(hessian, &self.point);
         }
         self.here = here;
         self.fresh = false;
@@ -89,12 +89,12 @@ impl Descent {
 
     /// The preconditioner of a choice, by the Hessian here; `None` without one.
     pub(super) fn preconditioner(&self, choice: Choice) -> Option<Preconditioner> {
-        Some(Preconditioner::new(choice, self.here.hessian.as_ref()?, self.judge.metric()))
+        Some(Preconditioner::new(choice, self.here.hessian.as_ref()?, self.stopping.metric()))
     }
 
     /// Evaluates afresh; a status if the run is over.
     fn confirm(&mut self, objective: &mut dyn Objective) -> Result<Option<Status>> {
-        let (here, status) = self.judge.confirm(objective, &self.point, &self.here.gradient, !self.fresh)?;
+        let (here, status) = self.stopping.confirm(objective, &self.point, &self.here.gradient, !self.fresh)?;
         self.here = here;
         self.fresh = true;
         Ok(status)
@@ -150,8 +150,8 @@ impl Maximum {
         if status == Status::Separated || self.is_proved {
             return Ok(status);
         }
-        let proves = at.judge.proves(&at.here.gradient, &at.point);
-        let status = at.judge.resolved(status, &at.here.gradient, &at.point);
+        let proves = at.stopping.proves(&at.here.gradient, &at.point);
+        let status = at.stopping.resolved(status, &at.here.gradient, &at.point);
         if proves && !settings.approximate {
             self.is_proved = true;
             return Ok(status);
@@ -183,7 +183,7 @@ pub(super) fn descend(
     let mut line: Option<(f64, Taken)> = None;
     let status = loop {
         let at = method.descent();
-        let delta = at.judge.delta(&at.here.gradient, &at.point);
+        let delta = at.stopping.delta(&at.here.gradient, &at.point);
         let gradient_norm = largest(&at.here.gradient);
         let passes = objective.passes();
         let distance = delta.map_or_else(
@@ -212,14 +212,14 @@ pub(super) fn descend(
         // With as many parameters as rows the classes are nearly always told apart, whatever they are.
         let is_crowded = at.iterations == 0 && settings.count <= (at.point.len() / settings.margins.max(1)) as f64;
         if maximum.is_open()
-            && (is_crowded || at.iterations > EARLY && at.judge.doubts(&at.here.gradient, &at.point))
+            && (is_crowded || at.iterations > EARLY && at.stopping.doubts(&at.here.gradient, &at.point))
             && maximum.ask(company, &at.point, Doubt::Unproved)? == Answer::Separated
         {
             break Status::Separated;
         }
         let is_stuck = at.is_stuck(delta, settings);
         // A start at the optimum is confirmed like any other end; after that, only what was carried along is.
-        if (!at.fresh || at.iterations == 0) && (is_stuck || at.judge.is_small(&at.here.gradient, &at.point)) {
+        if (!at.fresh || at.iterations == 0) && (is_stuck || at.stopping.is_small(&at.here.gradient, &at.point)) {
             at.idle = 0;
             if let Some(status) = at.confirm(objective)? {
                 break status;
@@ -242,7 +242,7 @@ pub(super) fn descend(
                 let at = method.descent();
                 // Margins that were carried along may have drifted; afresh, a failure is a failure.
                 if at.fresh {
-                    break at.judge.of_failure(&at.here.gradient, &at.point);
+                    break at.stopping.of_failure(&at.here.gradient, &at.point);
                 }
                 if let Some(status) = at.confirm(objective)? {
                     break status;
@@ -260,9 +260,9 @@ pub(super) fn descend(
         value: at.here.value,
         gradient: at.here.gradient.clone(),
         hessian: if at.fresh { at.here.hessian.take() } else { None },
-        delta: at.judge.delta(&at.here.gradient, &at.point),
-        is_bounded: at.judge.is_bounded(&at.here.gradient),
-        delta_floor: at.judge.unresolved(&at.point),
+        delta: at.stopping.delta(&at.here.gradient, &at.point),
+        is_bounded: at.stopping.is_bounded(&at.here.gradient),
+        delta_floor: at.stopping.unresolved(&at.point),
         status,
         iterations: at.iterations,
         passes: objective.passes(),

@@ -7,7 +7,6 @@ mod conjugate_gradient;
 mod descent;
 mod few_rows;
 mod gradient_descent;
-mod judge;
 mod lbfgs;
 mod line_search;
 mod newton;
@@ -17,6 +16,7 @@ mod refine;
 mod refit;
 mod rows;
 pub mod separation;
+mod stopping;
 
 pub use aliasing::{aliased, suspicious};
 pub use conjugate_gradient::conjugate_gradient;

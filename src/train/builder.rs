@@ -1,8 +1,8 @@
 //! A job as a chain of settings.
 
-use crate::backend::Selection;
-use crate::backend::storage::Limits;
-use crate::data::{ClassWeight, Nulls, Request, WeightKind};
+use crate::data::{ClassWeight, Nulls, Spec, WeightKind};
+use crate::engine::Selection;
+use crate::engine::storage::Limits;
 use crate::penalty::PenaltyScale;
 use crate::solve::Preconditioner;
 use crate::train::job::{ExactJob, InferenceJob, Init, Job, Solver};
@@ -11,77 +11,77 @@ use crate::train::job::{ExactJob, InferenceJob, Init, Job, Solver};
 impl Job {
     /// A model of the column `name`, on a graphics card if there is one.
     pub fn label(name: impl Into<String>) -> Self {
-        let request = Request { label: Some(name.into()), ..Request::default() };
-        Self::new(request, Selection::Auto)
+        let spec = Spec { label: Some(name.into()), ..Spec::default() };
+        Self::new(spec, Selection::Auto)
     }
 
     /// The value of the label that counts as positive, of two.
     #[must_use]
     pub fn positive(mut self, class: impl Into<String>) -> Self {
-        self.request.positive = Some(class.into());
+        self.spec.positive = Some(class.into());
         self
     }
 
     /// A softmax over the values of the label, however many there are.
     #[must_use]
     pub fn multinomial(mut self) -> Self {
-        self.request.multinomial = true;
+        self.spec.multinomial = true;
         self
     }
 
     /// The features, by name or pattern (`*`, `?`).
     #[must_use]
     pub fn features<T: Into<String>>(mut self, columns: impl IntoIterator<Item = T>) -> Self {
-        self.request.features = Some(columns.into_iter().map(Into::into).collect());
+        self.spec.features = Some(columns.into_iter().map(Into::into).collect());
         self
     }
 
     /// Columns to leave out, by name or pattern.
     #[must_use]
     pub fn ignore<T: Into<String>>(mut self, columns: impl IntoIterator<Item = T>) -> Self {
-        self.request.ignore = columns.into_iter().map(Into::into).collect();
+        self.spec.ignore = columns.into_iter().map(Into::into).collect();
         self
     }
 
     /// Columns that are categories although they are no text, by name or pattern.
     #[must_use]
     pub fn categorical<T: Into<String>>(mut self, columns: impl IntoIterator<Item = T>) -> Self {
-        self.request.categorical = columns.into_iter().map(Into::into).collect();
+        self.spec.categorical = columns.into_iter().map(Into::into).collect();
         self
     }
 
     /// What is done about missing values.
     #[must_use]
     pub fn nulls(mut self, nulls: Nulls) -> Self {
-        self.request.nulls = nulls;
+        self.spec.nulls = nulls;
         self
     }
 
     /// The column of row weights: a row of weight 2 counts as if it were there twice.
     #[must_use]
     pub fn weight(mut self, column: impl Into<String>) -> Self {
-        self.request.weight = Some(column.into());
+        self.spec.weight = Some(column.into());
         self
     }
 
     /// The column of sampling weights: of how many of a population each row was observed.
     #[must_use]
     pub fn sampling_weight(mut self, column: impl Into<String>) -> Self {
-        self.request.weight_kind = Some(WeightKind::Sampling);
+        self.spec.weight_kind = Some(WeightKind::Sampling);
         self.weight(column)
     }
 
     /// What the rows of each class weigh.
     #[must_use]
     pub fn class_weight(mut self, factors: ClassWeight) -> Self {
-        self.request.class_weight = factors;
+        self.spec.class_weight = factors;
         self
     }
 
     /// The column of offsets; of several classes `CLASS=COL`, once for each that has some.
     #[must_use]
     pub fn offset(mut self, column: impl Into<String>) -> Self {
-        self.request.offsets.push(column.into());
+        self.spec.offsets.push(column.into());
         self
     }
 
@@ -95,14 +95,14 @@ impl Job {
     /// The level of a category that is its reference, or the class of the label that is.
     #[must_use]
     pub fn reference(mut self, column: impl Into<String>, level: impl Into<String>) -> Self {
-        self.request.references.push((column.into(), level.into()));
+        self.spec.references.push((column.into(), level.into()));
         self
     }
 
     /// Levels that a category may have.
     #[must_use]
     pub fn max_levels(mut self, levels: usize) -> Self {
-        self.request.max_levels = levels;
+        self.spec.max_levels = levels;
         self
     }
 

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::time::UNIX_EPOCH;
 
-use crate::data::{Class, ClassWeight, Label, Loaded, Table, Totals};
-use crate::generative::Moments;
+use crate::data::{Class, ClassWeight, Encoded, Label, Table, Totals};
+use crate::lda::ClassMoments;
 use crate::matrix::Symmetric;
 use crate::model::inference::{Inference, InferenceInfo, Likelihood};
 use crate::model::{
@@ -23,17 +23,17 @@ use crate::wording::{counted, listed, plain};
 pub(super) fn model(
     table: &Table,
     job: &Job,
-    loaded: Loaded,
+    encoded: Encoded,
     fit: &Fit,
     null: Option<f64>,
     device: String,
     seconds: Seconds,
 ) -> Model {
     let Fit { coordinates, outcome, .. } = fit;
-    let is_softmax = loaded.label.is_softmax;
-    let estimates = Estimates::of(fit, job, usize::from(!is_softmax)..loaded.label.classes.len());
-    let is_weighted = loaded.weight.is_some() || loaded.class_weight.is_some();
-    let features: Vec<FeatureInfo> = loaded
+    let is_softmax = encoded.label.is_softmax;
+    let estimates = Estimates::of(fit, job, usize::from(!is_softmax)..encoded.label.classes.len());
+    let is_weighted = encoded.weight.is_some() || encoded.class_weight.is_some();
+    let features: Vec<FeatureInfo> = encoded
         .features
         .into_iter()
         .enumerate()
@@ -42,7 +42,7 @@ pub(super) fn model(
             let (coefficients, inference) = estimates.of_feature(index, active);
             FeatureInfo {
                 kind: if feature.level.is_some() { "level".into() } else { feature.kind.name().into() },
-                category: feature.level.map(|(category, _)| loaded.categories[category].name.clone()),
+                category: feature.level.map(|(category, _)| encoded.categories[category].name.clone()),
                 name: feature.name,
                 unit: feature.unit.map(Into::into),
                 indicates: feature.indicates,
@@ -57,7 +57,7 @@ pub(super) fn model(
         })
         .collect();
     let (intercepts, intercepts_inference) = estimates.of_intercept();
-    let mut notes = loaded.notes;
+    let mut notes = encoded.notes;
     let names =
         |columns: &[usize]| listed(&columns.iter().map(|&column| features[column].name.as_str()).collect::<Vec<_>>());
     if !fit.aliased.is_empty() {
@@ -66,8 +66,8 @@ pub(super) fn model(
             names(&fit.aliased)
         ));
     }
-    let mut warnings = loaded.warnings;
-    warnings.extend(doubt_about_counts(job, &loaded.totals, table.rows));
+    let mut warnings = encoded.warnings;
+    warnings.extend(doubt_about_counts(job, &encoded.totals, table.rows));
     if job.exact != ExactJob::None && fit.verified.is_none() {
         warnings.push("not verified: the run ended without estimates, so there is nothing to verify".into());
     }
@@ -80,7 +80,7 @@ pub(super) fn model(
         warnings.push(format!("{}: {}", outcome.status.name(), outcome.status.advice()));
     }
     if let Some(separation) = &fit.separation {
-        warnings.extend(explanations(separation, &loaded.label));
+        warnings.extend(explanations(separation, &encoded.label));
     }
     let existence = (job.l2 == 0.0 && fit.moments.is_none() && outcome.status != Status::Separated)
         .then(|| if outcome.is_proved { "proved" } else { "not proved" }.into());
@@ -89,9 +89,9 @@ pub(super) fn model(
         // A mean of f32 terms holds about seven digits; the CPU's is in f64.
         let digits = (fit.settings.bias > 0.0 && fit.verified.is_none()).then_some(7);
         // Factors of classes are no part of the sample; without them the loss comes with the covariance.
-        let (loss, mut totals, digits) = match &loaded.class_weight {
-            None => (fit.loss, loaded.totals.classes.clone(), digits),
-            Some(_) => (fit.covariance.as_ref()?.loss?, loaded.totals.by_column.clone(), None),
+        let (loss, mut totals, digits) = match &encoded.class_weight {
+            None => (fit.loss, encoded.totals.classes.clone(), digits),
+            Some(_) => (fit.covariance.as_ref()?.loss?, encoded.totals.by_column.clone(), None),
         };
         let is_sample = job.takes_sampling_weights();
         if is_sample {
@@ -104,29 +104,29 @@ pub(super) fn model(
         Some(Likelihood { kind: kind_of_likelihood(job), aic: if is_sample { f64::NAN } else { found.aic }, ..found })
     });
     Model {
-        covariance: estimates.covariance(&features, &loaded.label.classes, kind),
+        covariance: estimates.covariance(&features, &encoded.label.classes, kind),
         format: FORMAT.into(),
         version: VERSION,
         intercepts,
         intercepts_inference,
         generative: fit.moments.as_ref().map(|moments| generative(moments, coordinates)),
-        nulls: job.request.nulls,
-        offsets: if is_softmax && !loaded.offsets.is_empty() {
+        nulls: job.spec.nulls,
+        offsets: if is_softmax && !encoded.offsets.is_empty() {
             // The reference has none.
-            std::iter::once(None).chain(loaded.offsets).collect()
+            std::iter::once(None).chain(encoded.offsets).collect()
         } else {
-            loaded.offsets
+            encoded.offsets
         },
         training: Training {
             rows: table.rows,
-            positives: (!is_softmax).then(|| loaded.label.counts[1]),
-            class_rows: if is_softmax { loaded.label.counts } else { Vec::new() },
+            positives: (!is_softmax).then(|| encoded.label.counts[1]),
+            class_rows: if is_softmax { encoded.label.counts } else { Vec::new() },
             identification: is_softmax.then(|| if estimates.is_centred { "centred" } else { "reference" }.into()),
-            weight: loaded.weight,
-            class_weight: loaded.class_weight,
-            weight_kind: job.request.weight.as_ref().and(job.request.weight_kind).unwrap_or_default(),
+            weight: encoded.weight,
+            class_weight: encoded.class_weight,
+            weight_kind: job.spec.weight.as_ref().and(job.spec.weight_kind).unwrap_or_default(),
             weights: is_weighted.then_some(fit.weight),
-            left_out: loaded.left_out,
+            left_out: encoded.left_out,
             loss: fit.loss,
             solver: job.solver.name().into(),
             status: outcome.status,
@@ -169,12 +169,12 @@ pub(super) fn model(
             warnings,
         },
         label: LabelInfo {
-            column: loaded.label.column,
-            positive: (!is_softmax).then(|| loaded.label.classes[1].clone()),
-            classes: loaded.label.classes,
+            column: encoded.label.column,
+            positive: (!is_softmax).then(|| encoded.label.classes[1].clone()),
+            classes: encoded.label.classes,
         },
         features,
-        categories: loaded
+        categories: encoded
             .categories
             .into_iter()
             .map(|category| CategoryInfo {
@@ -189,7 +189,7 @@ pub(super) fn model(
 
 /// What the standard errors are.
 fn kind_of_errors(job: &Job) -> &'static str {
-    let of_classes = job.request.class_weight != ClassWeight::Equal;
+    let of_classes = job.spec.class_weight != ClassWeight::Equal;
     let is_robust = job.inference.is_some_and(|inference| inference.robust);
     match (job.takes_sampling_weights(), of_classes, is_robust, job.l2 > 0.0) {
         (true, true, ..) => "robust (sampling weights, weights of classes)",
@@ -203,7 +203,7 @@ fn kind_of_errors(job: &Job) -> &'static str {
 
 /// What the likelihood is of, where it is not that of the rows by their counts under the loss that was minimised.
 fn kind_of_likelihood(job: &Job) -> Option<Cow<'static, str>> {
-    let of_classes = job.request.class_weight != ClassWeight::Equal;
+    let of_classes = job.spec.class_weight != ClassWeight::Equal;
     match (job.takes_sampling_weights(), of_classes) {
         (false, false) => None,
         (false, true) => Some("without the weights of the classes".into()),
@@ -220,10 +220,10 @@ const LARGE_COUNT: f64 = 10.0;
 
 /// A warning if errors are asked for and the weights, whose kind nobody said, do not look like counts of rows.
 fn doubt_about_counts(job: &Job, totals: &Totals, rows: usize) -> Option<String> {
-    let (column, sum) = (job.request.weight.as_ref()?, totals.by_column.iter().sum::<f64>());
+    let (column, sum) = (job.spec.weight.as_ref()?, totals.by_column.iter().sum::<f64>());
     let mean = sum / rows as f64;
     let are_large = rows > MANY_ROWS && mean >= LARGE_COUNT;
-    if job.inference.is_none() || job.request.weight_kind.is_some() || totals.are_whole && !are_large {
+    if job.inference.is_none() || job.spec.weight_kind.is_some() || totals.are_whole && !are_large {
         return None;
     }
     let what = if totals.are_whole { "are large for counts" } else { "are no whole numbers" };
@@ -400,7 +400,7 @@ impl<'f> Estimates<'f> {
 }
 
 /// The moments on the original scale of the columns.
-fn generative(moments: &Moments, coordinates: &Coordinates) -> GenerativeInfo {
+fn generative(moments: &ClassMoments, coordinates: &Coordinates) -> GenerativeInfo {
     let columns = coordinates.columns();
     let mean = |mean: &Vec<f64>| {
         mean.iter().zip(columns).map(|(x, column)| column.device_mean + column.device_scale * x).collect()

@@ -1,7 +1,7 @@
 //! Whether a maximum exists and which columns are redundant, as the file answers: for either device and any number of
 //! margins by the same code.
 
-use crate::data::{Class, Label, Loaded, Outcomes, Plan, Table, fold_rows, level_name, outcomes};
+use crate::data::{Class, Encoded, Label, Outcomes, Plan, Table, fold_rows, level_name, outcomes};
 use crate::error::Result;
 use crate::model::{Cause, SeparationInfo};
 use crate::monitor::Monitor;
@@ -66,7 +66,7 @@ impl<'a> FileRows<'a> {
     fn new(
         table: &'a Table,
         plan: &Plan,
-        loaded: &'a Loaded,
+        encoded: &'a Encoded,
         coordinates: &Coordinates,
         monitor: &'a dyn Monitor,
     ) -> Self {
@@ -75,21 +75,21 @@ impl<'a> FileRows<'a> {
         for &feature in coordinates.active() {
             // Of a loose category the coordinates are uncentred; where the column lies is told by the data.
             let column = coordinates.columns()[feature];
-            let lies = loaded.features[feature].scale;
+            let lies = encoded.features[feature].scale;
             let square = lies.scale * lies.scale + if has_intercept { 0.0 } else { lies.mean * lies.mean };
-            let (shift, scale) = match loaded.features[feature].level {
+            let (shift, scale) = match encoded.features[feature].level {
                 Some(_) => (0.0, 1.0),
                 None => (if has_intercept { column.mean } else { 0.0 }, column.scale),
             };
             places.push(Place { feature, shift, scale, spread: square.sqrt() / scale });
-            let largest = match loaded.features[feature].level {
+            let largest = match encoded.features[feature].level {
                 Some(_) => 1.0,
                 None => (lies.reach + if has_intercept { 0.0 } else { lies.mean.abs() }) / scale,
             };
             reach.push(largest);
         }
-        let plan = plan.after(loaded);
-        let label = &loaded.label;
+        let plan = plan.after(encoded);
+        let label = &encoded.label;
         Self { table, plan, label, monitor, places, reach, has_intercept, kept: None, passes: 0 }
     }
 
@@ -178,7 +178,7 @@ impl Rows for FileRows<'_> {
 /// What the file says of the existence of a maximum, and of redundant columns.
 pub(super) struct Evidence<'a> {
     rows: FileRows<'a>,
-    loaded: &'a Loaded,
+    encoded: &'a Encoded,
     /// Those of the solver's points.
     coordinates: Coordinates,
     causes: Vec<Cause>,
@@ -189,12 +189,12 @@ impl<'a> Evidence<'a> {
     pub(super) fn new(
         table: &'a Table,
         plan: &Plan,
-        loaded: &'a Loaded,
+        encoded: &'a Encoded,
         coordinates: &Coordinates,
         monitor: &'a dyn Monitor,
     ) -> Self {
-        let rows = FileRows::new(table, plan, loaded, coordinates, monitor);
-        Self { rows, loaded, coordinates: coordinates.clone(), causes: Vec::new() }
+        let rows = FileRows::new(table, plan, encoded, coordinates, monitor);
+        Self { rows, encoded, coordinates: coordinates.clone(), causes: Vec::new() }
     }
 
     /// The active columns that those before them explain, by their places among the active ones.
@@ -240,7 +240,7 @@ impl<'a> Evidence<'a> {
     }
 
     fn class(&self, class: usize) -> Class {
-        self.loaded.label.classes[class].clone()
+        self.encoded.label.classes[class].clone()
     }
 
     /// The only class of some rows.
@@ -274,13 +274,13 @@ impl<'a> Evidence<'a> {
     fn single(&self, outcomes: &Outcomes) -> Vec<(Cause, Vec<f64>)> {
         let mut found = Vec::new();
         for (place, at) in self.rows.places.iter().enumerate() {
-            if self.loaded.features[at.feature].level.is_none() && self.rows.has_intercept {
+            if self.encoded.features[at.feature].level.is_none() && self.rows.has_intercept {
                 found.extend(self.by_threshold(outcomes, place, at));
             }
         }
         for (category, levels) in outcomes.levels.iter().enumerate() {
             let of_category = |place: &usize| {
-                self.loaded.features[self.rows.places[*place].feature].level.filter(|level| level.0 == category)
+                self.encoded.features[self.rows.places[*place].feature].level.filter(|level| level.0 == category)
             };
             let places: Vec<(usize, usize)> = (0..self.rows.places.len())
                 .filter_map(|place| of_category(&place).map(|(_, code)| (place, code)))
@@ -298,7 +298,7 @@ impl<'a> Evidence<'a> {
                 if rows.iter().all(|&rows| rows == 0) {
                     continue;
                 }
-                let category = &self.loaded.categories[category];
+                let category = &self.encoded.categories[category];
                 let name = format!("{}={}", category.name, level_name(&category.levels[code]));
                 for lacks in (0..rows.len()).filter(|&class| rows[class] == 0 && outcomes.rows[class] > 0) {
                     let moved = rows.iter().sum();
@@ -352,7 +352,7 @@ impl<'a> Evidence<'a> {
                 let sign = if is_above { -1.0 } else { 1.0 };
                 let threshold = (0.5 * from + 0.5 * to - at.shift) / at.scale;
                 let cause = Cause {
-                    columns: vec![self.loaded.features[at.feature].name.clone()],
+                    columns: vec![self.encoded.features[at.feature].name.clone()],
                     class: self.only_class(&moved),
                     lacks: (ends.len() > 2).then(|| self.class(class)),
                     rows: moved.iter().sum(),
@@ -367,7 +367,7 @@ impl<'a> Evidence<'a> {
 
     /// A direction that was found, in words.
     fn cause(&self, direction: &Direction) -> Cause {
-        let name = |&place: &usize| self.loaded.features[self.rows.places[place].feature].name.clone();
+        let name = |&place: &usize| self.encoded.features[self.rows.places[place].feature].name.clone();
         Cause {
             columns: direction.columns.iter().map(name).collect(),
             class: self.only_class(&direction.rows),

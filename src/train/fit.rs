@@ -1,9 +1,9 @@
 //! The fit, in the solver's coordinates.
 
-use crate::backend::Backend;
-use crate::data::{Loaded, Shape};
+use crate::data::{Encoded, Shape};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::generative::{Moments, Posterior};
+use crate::lda::{ClassMoments, Posterior};
 use crate::logistic::{Terms, terms};
 use crate::matrix::{RowSpace, Symmetric};
 use crate::model::{SeparationInfo, Verified};
@@ -59,14 +59,14 @@ pub(super) struct Fit {
     /// What separates, if something does.
     pub(super) separation: Option<SeparationInfo>,
     /// Where the classes lie in the device's coordinates, if the coefficients were made of that.
-    pub(super) moments: Option<Moments>,
+    pub(super) moments: Option<ClassMoments>,
 }
 
 /// The coordinates of the solver, in which the categories that are loose stay uncentred.
-pub(super) fn coordinates(loaded: &Loaded, intercept: bool, loose: &[bool]) -> Coordinates {
-    let scales = loaded.features.iter().map(|feature| feature.scale).collect();
+pub(super) fn coordinates(encoded: &Encoded, intercept: bool, loose: &[bool]) -> Coordinates {
+    let scales = encoded.features.iter().map(|feature| feature.scale).collect();
     let mut coordinates = Coordinates::new(scales, intercept);
-    for (index, feature) in loaded.features.iter().enumerate() {
+    for (index, feature) in encoded.features.iter().enumerate() {
         if feature.level.is_some_and(|(category, _)| loose.get(category).copied().unwrap_or(false)) {
             coordinates.leave_uncentred(index);
         }
@@ -77,7 +77,7 @@ pub(super) fn coordinates(loaded: &Loaded, intercept: bool, loose: &[bool]) -> C
 /// What a fit is of, and how it is made.
 #[derive(Clone, Copy)]
 pub(super) struct Given<'g> {
-    pub(super) loaded: &'g Loaded,
+    pub(super) encoded: &'g Encoded,
     pub(super) job: &'g Job,
     pub(super) shape: Shape,
     pub(super) device: Arithmetic,
@@ -92,13 +92,13 @@ struct Begin {
     /// The loss there.
     evaluation: Evaluation,
     /// Where the classes lie, if the fit needs it.
-    moments: Option<Moments>,
+    moments: Option<ClassMoments>,
 }
 
-/// Fits the model: to the rows of `backend`, with the Hessian of a subsample of them if there is one.
+/// Fits the model: to the rows of `engine`, with the Hessian of a subsample of them if there is one.
 pub(super) fn fit(
-    backend: &mut dyn Backend,
-    subsample: Option<&mut dyn Backend>,
+    engine: &mut dyn Engine,
+    subsample: Option<&mut dyn Engine>,
     coordinates: Coordinates,
     given: Given<'_>,
     evidence: &mut Evidence<'_>,
@@ -113,15 +113,15 @@ pub(super) fn fit(
         ));
     }
     if job.solver == Solver::Generative {
-        let moments = backend.moments()?;
-        return generative(backend, coordinates, moments, given, evidence);
+        let moments = engine.moments()?;
+        return generative(engine, coordinates, moments, given, evidence);
     }
-    let begin = begin(backend, coordinates, given, evidence)?;
+    let begin = begin(engine, coordinates, given, evidence)?;
     let coordinates = begin.coordinates;
     let penalty = Penalty::new(job.l2, job.penalty_scale, &coordinates.active_scales(), job.intercept, shape.classes);
     let plan = job.hessian_plan(shape);
     let kept = if plan == HessianPlan::Subsample { job.kept_rows(shape).len() } else { shape.rows };
-    let settings = settings(backend.weight(), kept, &coordinates, &penalty, given);
+    let settings = settings(engine.weight(), kept, &coordinates, &penalty, given);
     let (mut few, mut curvature) = (None, Curvature::Exact);
     match (&begin.moments, shape.classes, subsample) {
         (Some(moments), Some(classes), _) if plan == HessianPlan::Bound => {
@@ -135,7 +135,7 @@ pub(super) fn fit(
         }
         _ => {}
     }
-    let mut problem = Problem::new(&mut *backend, coordinates.clone(), penalty.clone(), curvature);
+    let mut problem = Problem::new(&mut *engine, coordinates.clone(), penalty.clone(), curvature);
     // A run that does without a Hessian at first takes none here.
     let need = if settings.rent.is_some() { Need::Diagonal } else { Need::Hessian };
     let evaluation = problem.stand_at(&begin.point, begin.evaluation, need)?;
@@ -163,7 +163,7 @@ pub(super) fn fit(
         outcome,
         loss,
         settings,
-        weight: backend.weight(),
+        weight: engine.weight(),
         covariance: None,
         penalty,
         verified: None,
@@ -174,22 +174,22 @@ pub(super) fn fit(
 
 /// Evaluates the loss at the start, and leaves out what others explain.
 fn begin(
-    backend: &mut dyn Backend,
+    engine: &mut dyn Engine,
     mut coordinates: Coordinates,
     given: Given<'_>,
     evidence: &mut Evidence<'_>,
 ) -> Result<Begin> {
-    let Given { loaded, job, shape, .. } = given;
+    let Given { encoded, job, shape, .. } = given;
     let plan = job.hessian_plan(shape);
     let takes_moments = job.init == Init::Generative || plan != HessianPlan::Whole && shape.classes.is_some();
-    let moments = if takes_moments { Some(backend.moments()?) } else { None };
-    let mut point = starting_point(&coordinates, &loaded.totals.classes);
+    let moments = if takes_moments { Some(engine.moments()?) } else { None };
+    let mut point = starting_point(&coordinates, &encoded.totals.classes);
     let need = if plan == HessianPlan::Whole { Need::Hessian } else { Need::Diagonal };
-    let mut evaluation = Problem::of_loss(backend, coordinates.clone()).move_to(&point, need)?;
+    let mut evaluation = Problem::of_loss(engine, coordinates.clone()).move_to(&point, need)?;
     // A penalty makes the answer unique whatever the columns are, and a subsample cannot tell.
     let mut aliased = Vec::new();
     if job.l2 == 0.0 && (plan == HessianPlan::Whole || moments.is_some()) {
-        let columns = of_first_margin(&coordinates, &evaluation, moments.as_ref(), &loaded.totals.classes);
+        let columns = of_first_margin(&coordinates, &evaluation, moments.as_ref(), &encoded.totals.classes);
         let dropped = find_aliased(&coordinates, &columns, evidence, &mut aliased)?;
         let kept = kept_parameters(coordinates.dimension(), point.len(), &dropped);
         coordinates = coordinates.without(&dropped);
@@ -202,13 +202,13 @@ fn begin(
 
 /// When the solver stops, and what it may use, for rows of so much `weight`, `kept` of which have the Hessian.
 fn settings(weight: f64, kept: usize, coordinates: &Coordinates, penalty: &Penalty, given: Given<'_>) -> Settings {
-    let Given { loaded, job, shape, device } = given;
+    let Given { encoded, job, shape, device } = given;
     let plan = job.hessian_plan(shape);
     // What a standard error is of: the rows, or their counts. The unit of other weights means nothing.
     let rows = if job.takes_sampling_weights() {
         shape.rows as f64
-    } else if loaded.class_weight.is_some() {
-        loaded.totals.by_column.iter().sum()
+    } else if encoded.class_weight.is_some() {
+        encoded.totals.by_column.iter().sum()
     } else {
         weight
     };
@@ -234,16 +234,16 @@ fn settings(weight: f64, kept: usize, coordinates: &Coordinates, penalty: &Penal
         penalty: if job.l2 > 0.0 && shape.classes.is_none() { penalty.strength().to_vec() } else { Vec::new() },
         hessian_at_end: job.inference.is_some() || job.exact != ExactJob::None,
         may_separate: job.l2 == 0.0,
-        ..settings_of(loaded, coordinates, shape, rows, device)
+        ..settings_of(encoded, coordinates, shape, rows, device)
     }
 }
 
 /// The rows of a table that keeps them, in the solver's coordinates with the penalty of the settings.
-fn rows_of(backend: &mut dyn Backend, coordinates: &Coordinates, settings: &Settings) -> Result<Option<FewRows>> {
-    let Some(kept) = backend.kept_rows()? else { return Ok(None) };
+fn rows_of(engine: &mut dyn Engine, coordinates: &Coordinates, settings: &Settings) -> Result<Option<FewRows>> {
+    let Some(kept) = engine.kept_rows()? else { return Ok(None) };
     let mut matrix = coordinates.hessian(&Symmetric::of_few_rows(kept.columns, vec![1.0; kept.labels.len()]));
     matrix.add_diagonal(&settings.penalty);
-    let weight = backend.weight();
+    let weight = engine.weight();
     let of_space = |space| FewRows {
         terms: |z, t| {
             let Terms { loss, residual, curvature } = terms(z, t);
@@ -280,7 +280,7 @@ fn along_posterior(
     start: Start,
     job: &Job,
     coordinates: &Coordinates,
-    moments: Option<&Moments>,
+    moments: Option<&ClassMoments>,
 ) -> Result<Start> {
     let posterior = moments.filter(|_| job.init == Init::Generative).and_then(|moments| {
         let moments = coordinates.moments(moments);
@@ -310,27 +310,27 @@ const EXPLAINED_IN_F64: f64 = 1e-10;
 
 /// The posterior of Gaussian classes, in closed form: a pass for their moments, and one for the loss.
 fn generative(
-    backend: &mut dyn Backend,
+    engine: &mut dyn Engine,
     mut coordinates: Coordinates,
-    moments: Moments,
+    moments: ClassMoments,
     given: Given<'_>,
     evidence: &mut Evidence<'_>,
 ) -> Result<Fit> {
-    let Given { loaded, job, device, .. } = given;
+    let Given { encoded, job, device, .. } = given;
     let mut aliased_columns = Vec::new();
     let in_solver = coordinates.moments(&moments);
     // What others explain over all rows they explain within the classes: a suspicion takes a look at all rows.
     if !in_solver.explained(10.0 * EXPLAINED).is_empty() {
-        let point = starting_point(&coordinates, &loaded.totals.classes);
-        let evaluation = Problem::of_loss(&mut *backend, coordinates.clone()).move_to(&point, Need::Gradient)?;
-        let columns = of_first_margin(&coordinates, &evaluation, Some(&moments), &loaded.totals.classes);
+        let point = starting_point(&coordinates, &encoded.totals.classes);
+        let evaluation = Problem::of_loss(&mut *engine, coordinates.clone()).move_to(&point, Need::Gradient)?;
+        let columns = of_first_margin(&coordinates, &evaluation, Some(&moments), &encoded.totals.classes);
         let dropped = find_aliased(&coordinates, &columns, evidence, &mut aliased_columns)?;
         coordinates = coordinates.without(&dropped);
     }
     let in_solver = coordinates.moments(&moments);
     let explained = in_solver.explained(if device.is_f32 { EXPLAINED } else { EXPLAINED_IN_F64 });
     if !explained.is_empty() {
-        let name = |index: &usize| loaded.features[coordinates.active()[*index]].name.as_str();
+        let name = |index: &usize| encoded.features[coordinates.active()[*index]].name.as_str();
         let names: Vec<&str> = explained.iter().map(name).collect();
         return Err(Error::data(
             format!(
@@ -344,7 +344,7 @@ fn generative(
     let posterior = Posterior::of(&in_solver)
         .ok_or_else(|| Error::data("the covariance that the classes share is singular", "Choose another solver."))?;
     let parameters = posterior.against_first();
-    let mut objective = Problem::of_loss(&mut *backend, coordinates.clone());
+    let mut objective = Problem::of_loss(&mut *engine, coordinates.clone());
     let evaluation = objective.move_to(&parameters, Need::Gradient)?;
     let passes = Passes { file: evidence.passes(), ..objective.passes() };
     let status = if evaluation.is_finite() { Status::Converged } else { Status::NonFinite };
@@ -366,8 +366,8 @@ fn generative(
     Ok(Fit {
         aliased: aliased_columns,
         loss: outcome.value,
-        settings: Settings { rows: backend.weight(), ..Settings::new(0, Vec::new()) },
-        weight: backend.weight(),
+        settings: Settings { rows: engine.weight(), ..Settings::new(0, Vec::new()) },
+        weight: engine.weight(),
         covariance: None,
         penalty,
         verified: None,
@@ -379,9 +379,9 @@ fn generative(
 }
 
 /// What the settings take from the data.
-fn settings_of(loaded: &Loaded, coordinates: &Coordinates, shape: Shape, rows: f64, device: Arithmetic) -> Settings {
+fn settings_of(encoded: &Encoded, coordinates: &Coordinates, shape: Shape, rows: f64, device: Arithmetic) -> Settings {
     let level = |&column: &usize| {
-        let (category, _) = loaded.features[column].level?;
+        let (category, _) = encoded.features[column].level?;
         let place = coordinates.columns()[column];
         Some(Level { category, step: 1.0 / place.scale, centre: place.mean / place.scale })
     };
@@ -390,7 +390,7 @@ fn settings_of(loaded: &Loaded, coordinates: &Coordinates, shape: Shape, rows: f
         levels: coordinates.active().iter().map(level).collect(),
         has_intercept: coordinates.has_intercept(),
         // A device in f32 rounds every term, whatever the column holds.
-        rounded: coordinates.active().iter().map(|&j| device.is_f32 || !loaded.features[j].is_exact).collect(),
+        rounded: coordinates.active().iter().map(|&j| device.is_f32 || !encoded.features[j].is_exact).collect(),
     };
     let settings = Settings::new(0, Vec::new());
     Settings {
@@ -424,7 +424,7 @@ fn starting_point(coordinates: &Coordinates, classes: &[f64]) -> Vec<f64> {
 fn of_first_margin(
     coordinates: &Coordinates,
     evaluation: &Evaluation,
-    moments: Option<&Moments>,
+    moments: Option<&ClassMoments>,
     classes: &[f64],
 ) -> Symmetric {
     let first: Vec<usize> = (0..coordinates.dimension()).collect();
@@ -477,7 +477,7 @@ fn restricted(evaluation: &Evaluation, kept: &[usize]) -> Evaluation {
 }
 
 /// The bound on the Hessian of the penalised loss of a softmax: `(I - 11' / K) x (X'X / 2N + penalty)`.
-fn bound(moments: &Moments, classes: usize, penalty: &Penalty) -> Symmetric {
+fn bound(moments: &ClassMoments, classes: usize, penalty: &Penalty) -> Symmetric {
     let first: Vec<usize> = (0..penalty.strength().len()).collect();
     let mut margin = moments.gram().restricted(&first);
     margin.scale(0.5);

@@ -1,8 +1,8 @@
 //! Standard errors, and how many of their digits hold.
 
-use crate::backend::Backend;
-use crate::backend::exact::{ExactProducts, Scatter, products_file};
-use crate::data::{Loaded, Plan, Table};
+use crate::data::{Encoded, Plan, Table};
+use crate::engine::Engine;
+use crate::engine::exact::{ExactProducts, Scatter, products_file};
 use crate::error::{Error, Result};
 use crate::matrix::{Factor, Symmetric};
 use crate::model::inference::covariance;
@@ -41,16 +41,16 @@ const ENOUGH: f64 = 1e-4;
 pub(super) fn infer(
     table: &Table,
     plan: &Plan,
-    loaded: &Loaded,
+    encoded: &Encoded,
     job: &Job,
     fit: &mut Fit,
-    backend: &mut dyn Backend,
+    engine: &mut dyn Engine,
     device: Arithmetic,
     monitor: &dyn Monitor,
 ) -> Result<Option<Covariance>> {
     let Some(inference) = job.inference.filter(|_| fit.outcome.status.has_estimates()) else { return Ok(None) };
     if !is_small(table, plan, fit) && !job.weighs_beyond_counts() {
-        let mut problem = Problem::new(backend, fit.coordinates.clone(), fit.penalty.clone(), Curvature::Exact);
+        let mut problem = Problem::new(engine, fit.coordinates.clone(), fit.penalty.clone(), Curvature::Exact);
         // A run that ended at a fresh evaluation has its Hessian and stands there; another one goes there.
         if fit.outcome.hessian.is_none() {
             fit.outcome.hessian = problem.move_to(&fit.outcome.parameters, Need::Hessian)?.hessian;
@@ -70,7 +70,7 @@ pub(super) fn infer(
         (false, true) => Some(Scatter::OfCounts),
         (false, false) => None,
     };
-    let found = of_file(table, plan, loaded, fit, scatter, monitor)?;
+    let found = of_file(table, plan, encoded, fit, scatter, monitor)?;
     let Some(inverse) = Inverse::of(&found.hessian) else { return Ok(None) };
     let mut covariance = inverse.covariance(fit, found.scatter.as_ref(), found.weight, F64_ERROR);
     if job.takes_sampling_weights() {
@@ -78,7 +78,7 @@ pub(super) fn infer(
         let rows = table.rows as f64;
         covariance.matrix.scale(rows / (rows - 1.0).max(1.0));
     }
-    covariance.loss = loaded.class_weight.is_some().then_some(found.loss);
+    covariance.loss = encoded.class_weight.is_some().then_some(found.loss);
     Ok(Some(covariance))
 }
 
@@ -87,14 +87,14 @@ pub(super) fn infer(
 fn of_file(
     table: &Table,
     plan: &Plan,
-    loaded: &Loaded,
+    encoded: &Encoded,
     fit: &mut Fit,
     scatter: Option<Scatter>,
     monitor: &dyn Monitor,
 ) -> Result<ExactProducts> {
     let coordinates = fit.coordinates.exact();
     let parameters = coordinates.to_device(&fit.outcome.parameters);
-    let found = products_file(table, plan, &loaded.label, coordinates.columns(), &parameters, scatter, monitor)?;
+    let found = products_file(table, plan, &encoded.label, coordinates.columns(), &parameters, scatter, monitor)?;
     fit.outcome.passes.file += 1;
     let hessian = Some(coordinates.hessian(&found.hessian));
     let evaluation = Evaluation { value: 0.0, gradient: Vec::new(), diagonal: None, hessian };
@@ -111,7 +111,7 @@ fn of_file(
 pub(super) fn metric(
     table: &Table,
     plan: &Plan,
-    loaded: &Loaded,
+    encoded: &Encoded,
     fit: &mut Fit,
     monitor: &dyn Monitor,
 ) -> Result<Option<Symmetric>> {
@@ -121,7 +121,7 @@ pub(super) fn metric(
     if !is_small(table, plan, fit) && (is_large || of_run.and_then(Inverse::of).is_some_and(is_enough)) {
         return Ok(of_run.cloned());
     }
-    Ok(Some(of_file(table, plan, loaded, fit, None, monitor)?.hessian))
+    Ok(Some(of_file(table, plan, encoded, fit, None, monitor)?.hessian))
 }
 
 /// The largest variance inflation factor of a parameter; infinite where there is no inverse.

@@ -1,8 +1,8 @@
 //! The job: what to fit, where, and how.
 
-use crate::backend::Selection;
-use crate::backend::storage::Limits;
-use crate::data::{ClassWeight, Request, Shape, WeightKind};
+use crate::data::{ClassWeight, Shape, Spec, WeightKind};
+use crate::engine::Selection;
+use crate::engine::storage::Limits;
 use crate::error::{Error, Result};
 use crate::penalty::PenaltyScale;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Preconditioner};
@@ -65,7 +65,7 @@ pub(super) const MOST_OF_FEW: usize = 4096;
 #[derive(Clone, Debug)]
 pub struct Job {
     /// Which columns.
-    pub request: Request,
+    pub spec: Spec,
     /// On which device.
     pub device: Selection,
     /// How much of the table may be kept where.
@@ -133,11 +133,11 @@ impl Job {
     /// Whether rows are weighed by more than how often they were observed: by sampling weights, or by factors of their
     /// classes.
     pub(super) fn weighs_beyond_counts(&self) -> bool {
-        self.takes_sampling_weights() || self.request.class_weight != ClassWeight::Equal
+        self.takes_sampling_weights() || self.spec.class_weight != ClassWeight::Equal
     }
 
     pub(super) fn takes_sampling_weights(&self) -> bool {
-        self.request.weight.is_some() && self.request.weight_kind == Some(WeightKind::Sampling)
+        self.spec.weight.is_some() && self.spec.weight_kind == Some(WeightKind::Sampling)
     }
 
     /// An error if a number of the job makes no sense.
@@ -229,9 +229,9 @@ impl Job {
     }
 
     /// Maximum likelihood with the defaults.
-    pub fn new(request: Request, device: Selection) -> Self {
+    pub fn new(spec: Spec, device: Selection) -> Self {
         Self {
-            request,
+            spec,
             device,
             limits: Limits::default(),
             l2: 0.0,

@@ -12,10 +12,10 @@ mod verify;
 
 use std::time::Instant;
 
-use crate::backend::cpu::CpuTable;
-use crate::backend::storage::Placement;
-use crate::backend::{Backend, Device, Loading};
 use crate::data::{Design, Plan, Table, load};
+use crate::engine::cpu::CpuTableBuilder;
+use crate::engine::storage::Placement;
+use crate::engine::{Device, Engine, TableBuilder};
 use crate::error::{Error, Result};
 use crate::model::{FeatureInfo, Model, Seconds};
 use crate::monitor::{Monitor, Silent};
@@ -67,7 +67,7 @@ pub struct Prepared<'j> {
     job: &'j Job,
     plan: Plan,
     device: Device,
-    loading: Box<dyn Loading>,
+    loading: Box<dyn TableBuilder>,
     start: Instant,
 }
 
@@ -85,7 +85,7 @@ pub fn prepare_on<'j>(
 ) -> Result<Prepared<'j>> {
     let start = Instant::now();
     job.check_numbers()?;
-    let (table, mut plan) = job.request.resolve(table, monitor)?;
+    let (table, mut plan) = job.spec.resolve(table, monitor)?;
     let design = plan.design(table.rows);
     job.check(design.shape)?;
     let mut device = open()?;
@@ -216,42 +216,42 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let shape = plan.design(table.rows).shape;
     let subsamples = job.solver != Solver::Generative && job.hessian_plan(shape) == HessianPlan::Subsample;
     let loose = if subsamples { loose(&plan.design(table.rows)) } else { Vec::new() };
-    let (loaded, mut kept) = if subsamples {
+    let (encoded, mut kept) = if subsamples {
         let rows = job.kept_rows(shape);
-        let kept = CpuTable::with_loose(&plan.design(rows.len()), loose.clone())?;
+        let kept = CpuTableBuilder::with_loose(&plan.design(rows.len()), loose.clone())?;
         let mut kept = Box::new(if job.is_wide(shape) { kept.with_rows_kept() } else { kept });
         let sampling = Sampling::new(loading.as_store(), &rows, kept.as_store());
-        let loaded = load(table, &plan, &sampling, monitor)?;
+        let encoded = load(table, &plan, &sampling, monitor)?;
         drop(sampling);
-        (loaded, Some(kept.finish()?))
+        (encoded, Some(kept.finish()?))
     } else {
         (load(table, &plan, &*loading.as_store(), monitor)?, None)
     };
     let read = reading.elapsed().as_secs_f64();
     let uploading = Instant::now();
-    let mut backend = loading.finish()?;
+    let mut engine = loading.finish()?;
     let upload = uploading.elapsed().as_secs_f64();
     let solving = Instant::now();
-    let coordinates = coordinates(&loaded, job.intercept, &loose);
-    let mut evidence = Evidence::new(table, &plan, &loaded, &coordinates, monitor);
+    let coordinates = coordinates(&encoded, job.intercept, &loose);
+    let mut evidence = Evidence::new(table, &plan, &encoded, &coordinates, monitor);
     let arithmetic = Arithmetic { bias: device.bias(shape)?, is_f32: device.is_gpu() };
-    let subsample = kept.as_deref_mut().map(|backend| backend as &mut dyn Backend);
-    let given = Given { loaded: &loaded, job, shape, device: arithmetic };
-    let mut fit = fit(&mut *backend, subsample, coordinates, given, &mut evidence, monitor, history)?;
+    let subsample = kept.as_deref_mut().map(|engine| engine as &mut dyn Engine);
+    let given = Given { encoded: &encoded, job, shape, device: arithmetic };
+    let mut fit = fit(&mut *engine, subsample, coordinates, given, &mut evidence, monitor, history)?;
     drop(evidence);
     let solve = solving.elapsed().as_secs_f64();
     let verifying = Instant::now();
     let mut verify = 0.0;
-    let plan = plan.after(&loaded);
+    let plan = plan.after(&encoded);
     if job.exact != ExactJob::None {
-        verify_on_file(table, &plan, &loaded, job, &mut fit, device.is_gpu(), monitor)?;
+        verify_on_file(table, &plan, &encoded, job, &mut fit, device.is_gpu(), monitor)?;
         verify = verifying.elapsed().as_secs_f64();
     }
-    fit.covariance = infer(table, &plan, &loaded, job, &mut fit, &mut *backend, arithmetic, monitor)?;
-    let null = null_loss(table, &plan, &loaded, job, monitor)?;
-    backend.check()?;
+    fit.covariance = infer(table, &plan, &encoded, job, &mut fit, &mut *engine, arithmetic, monitor)?;
+    let null = null_loss(table, &plan, &encoded, job, monitor)?;
+    engine.check()?;
     let seconds = Seconds { read, upload, solve, verify, total: start.elapsed().as_secs_f64() };
-    let model = model(table, job, loaded, &fit, null, device.describe(), seconds);
+    let model = model(table, job, encoded, &fit, null, device.describe(), seconds);
     check_range(&model)?;
     Ok(model)
 }

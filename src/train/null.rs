@@ -1,7 +1,7 @@
 //! The model without features beside offsets, which has no closed form: what the deviance of a model is held against.
 
-use crate::backend::exact::{evaluate_file, products_file};
-use crate::data::{Loaded, Plan, Table};
+use crate::data::{Encoded, Plan, Table};
+use crate::engine::exact::{evaluate_file, products_file};
 use crate::error::Result;
 use crate::monitor::Monitor;
 use crate::train::Job;
@@ -21,23 +21,23 @@ const LONGEST_STEP: f64 = 8.0;
 pub(super) fn null_loss(
     table: &Table,
     plan: &Plan,
-    loaded: &Loaded,
+    encoded: &Encoded,
     job: &Job,
     monitor: &dyn Monitor,
 ) -> Result<Option<f64>> {
-    if loaded.offsets.is_empty() || job.inference.is_none() {
+    if encoded.offsets.is_empty() || job.inference.is_none() {
         return Ok(None);
     }
     // Factors of classes are no part of the sample.
     let plan = plan.without_features().with_equal_classes();
-    let at = |intercepts: &[f64]| evaluate_file(table, &plan, &loaded.label, &[], intercepts, monitor);
-    let mut intercepts = vec![0.0; loaded.offsets.len()];
+    let at = |intercepts: &[f64]| evaluate_file(table, &plan, &encoded.label, &[], intercepts, monitor);
+    let mut intercepts = vec![0.0; encoded.offsets.len()];
     let mut here = at(&intercepts)?;
     if !job.intercept {
         return Ok(Some(here.loss));
     }
     for _ in 0..MOST_STEPS {
-        let hessian = products_file(table, &plan, &loaded.label, &[], &intercepts, None, monitor)?.hessian;
+        let hessian = products_file(table, &plan, &encoded.label, &[], &intercepts, None, monitor)?.hessian;
         let step = match hessian.factor() {
             Some(factor) => factor.solve(&here.gradient),
             // Where all rows are certain there is no curvature, but a direction.

@@ -1,7 +1,7 @@
 //! The fit seen in double precision on the file itself.
 
-use crate::backend::exact::evaluate_file;
-use crate::data::{Loaded, Plan, Table};
+use crate::data::{Encoded, Plan, Table};
+use crate::engine::exact::evaluate_file;
 use crate::error::{Error, Result};
 use crate::model::Verified;
 use crate::monitor::Monitor;
@@ -15,7 +15,7 @@ use crate::train::{ExactJob, Job};
 pub(super) fn verify_on_file(
     table: &Table,
     plan: &Plan,
-    loaded: &Loaded,
+    encoded: &Encoded,
     job: &Job,
     fit: &mut Fit,
     is_gpu: bool,
@@ -24,13 +24,13 @@ pub(super) fn verify_on_file(
     if !fit.outcome.status.has_estimates() {
         return Ok(());
     }
-    let Some(hessian) = &metric(table, plan, loaded, fit, monitor)? else { return Ok(()) };
+    let Some(hessian) = &metric(table, plan, encoded, fit, monitor)? else { return Ok(()) };
     let coordinates = fit.coordinates.exact();
     let scales = coordinates.columns();
     let penalty = &fit.penalty;
     let evaluate = |point: &[f64]| {
         let parameters = coordinates.to_device(point);
-        let exact = evaluate_file(table, plan, &loaded.label, scales, &parameters, monitor)?;
+        let exact = evaluate_file(table, plan, &encoded.label, scales, &parameters, monitor)?;
         let gradient = coordinates.gradient(&exact.gradient);
         Ok(penalty.add_to(Evaluation { value: exact.loss, gradient, diagonal: None, hessian: None }, point))
     };

@@ -52,13 +52,13 @@ fn macros(stream: TokenStream, name: &str) -> usize {
 #[test]
 fn a_device_has_one_engine() {
     for (device, engine, line) in [("cpu", "Cpu", "CpuLine"), ("gpu", "GpuEngine", "GpuLine")] {
-        let folder = format!("backend/{device}/");
+        let folder = format!("engine/{device}/");
         let all: Vec<String> = files()
             .iter()
             .filter(|(file, _)| file.starts_with(&folder))
             .flat_map(|(_, text)| implementations(text.parse().expect("a source that compiles")))
             .collect();
-        for (of, target) in [("Objective", engine), ("Backend", engine), ("Line", line)] {
+        for (of, target) in [("Objective", engine), ("Engine", engine), ("Line", line)] {
             let found: Vec<&String> = all.iter().filter(|name| name.starts_with(&format!("{of} for "))).collect();
             assert_eq!(found, [&format!("{of} for {target}")], "{device}");
         }
@@ -70,10 +70,10 @@ fn a_device_has_one_engine() {
 
 /// Where the program says that it cannot get, and why. None of it is about the number of margins.
 const UNREACHABLE: &[(&str, usize, &str)] = &[
-    ("backend/device.rs", 1, "the CPU was chosen before"),
-    ("backend/gpu/seat.rs", 1, "names of buffers are those of the kernels"),
     ("bench.rs", 1, "a file was resolved before"),
     ("data/coder.rs", 1, "texts are told apart by themselves"),
+    ("engine/device.rs", 1, "the CPU was chosen before"),
+    ("engine/gpu/device_chunk.rs", 1, "names of buffers are those of the kernels"),
     ("metrics/ranks.rs", 1, "all rows have weights or none"),
     ("solve/conjugate_gradient.rs", 1, "a step or a search"),
     ("solve/few_rows.rs", 1, "a line over few rows is not accepted"),

@@ -20,35 +20,35 @@ use lexer::{Found, paths};
 const HOMES: &[(&str, &[&str])] = &[
     ("arrow", &["data/"]),
     ("base64", &["data/parquet/schema.rs"]),
-    ("bytemuck", &["backend/", "vectors/"]),
+    ("bytemuck", &["engine/", "vectors/"]),
     ("bytes", &["data/parquet/input.rs"]),
     ("clap", &["cli/"]),
     ("ctrlc", &["cli/"]),
-    ("fs4", &["backend/storage/scratch.rs"]),
+    ("fs4", &["engine/storage/scratch.rs"]),
     ("glob", &["data/"]),
     ("indicatif", &["cli/"]),
     ("maud", &["report/html/"]),
-    ("memmap2", &["backend/storage/record.rs"]),
+    ("memmap2", &["engine/storage/host_chunk.rs"]),
     ("mimalloc", &["main.rs"]),
     ("nalgebra", &["matrix/"]),
     (
         "parquet",
         &["data/levels.rs", "data/parquet/", "data/predicate/prune.rs", "data/predictions.rs", "data/synth.rs"],
     ),
-    ("pollster", &["backend/gpu/"]),
+    ("pollster", &["engine/gpu/"]),
     ("rand", &["data/synth.rs"]),
     ("rand_chacha", &["data/synth.rs"]),
     ("rand_distr", &["data/synth.rs"]),
-    ("rayon", &["backend/", "bench.rs", "cli/", "data/", "matrix/", "metrics/", "score/batches.rs"]),
+    ("rayon", &["engine/", "bench.rs", "cli/", "data/", "matrix/", "metrics/", "score/batches.rs"]),
     ("serde", &[]),
     ("serde_json", &[]),
     ("statrs", &["model/"]),
     ("strsim", &["wording.rs"]),
-    ("sysinfo", &["backend/storage/limits.rs"]),
+    ("sysinfo", &["engine/storage/limits.rs"]),
     (
         "tempfile",
         &[
-            "backend/storage/",
+            "engine/storage/",
             "cli/bench.rs",
             "data/parquet/files.rs",
             "data/levels.rs",
@@ -58,7 +58,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ),
     ("thrift", &["data/parquet/footer.rs"]),
     ("walkdir", &["data/parquet/files.rs"]),
-    ("wgpu", &["backend/gpu/"]),
+    ("wgpu", &["engine/gpu/"]),
 ];
 
 /// What a module may name of the others, by the beginning of the path; itself always.
@@ -80,7 +80,7 @@ const MODULES: &[Module] = &[
     module("logistic", &[]),
     module("softmax", &["logistic"]),
     module("sum", &[]),
-    module("generative", &["matrix"]),
+    module("lda", &["matrix"]),
     module("matrix", &["fold", "vectors"]),
     module("objective", &["error", "matrix"]),
     module("monitor", &["error"]),
@@ -90,7 +90,7 @@ const MODULES: &[Module] = &[
     module("metrics", &["error", "logistic", "sum", "vectors"]),
     // What a solver minimises: a loss in its coordinates, and a penalty.
     module("penalty", &["matrix", "objective"]),
-    module("standardize", &["generative", "matrix", "objective"]),
+    module("standardize", &["lda", "matrix", "objective"]),
     module("problem", &["error", "matrix", "objective", "penalty", "standardize"]),
     // A store that passes everything on, and keeps some rows.
     module("subsample", &["data", "error"]),
@@ -101,12 +101,12 @@ const MODULES: &[Module] = &[
     module("data", &["error", "logistic", "monitor", "standardize::ColumnScale", "vectors", "wording"]),
     // The exact pass reads the file itself: it reports to a monitor, and needs to know where the columns lie.
     module(
-        "backend",
+        "engine",
         &[
             "data",
             "error",
             "fold",
-            "generative",
+            "lda",
             "logistic",
             "matrix",
             "monitor",
@@ -122,7 +122,7 @@ const MODULES: &[Module] = &[
     module(
         "report",
         &[
-            "backend::storage",
+            "engine::storage",
             "data::inspect",
             "logistic",
             "metrics",
@@ -138,15 +138,15 @@ const MODULES: &[Module] = &[
     module("profile", &["data", "logistic", "model", "vectors"]),
     // A model goes through a table of its own accord: no device, no solver.
     module("score", &["data", "error", "logistic", "metrics", "model", "monitor", "profile", "wording"]),
-    module("bench", &["backend", "data", "error", "monitor", "objective", "train"]),
+    module("bench", &["engine", "data", "error", "monitor", "objective", "train"]),
     // The parts are put together once, for every caller.
     module(
         "train",
         &[
-            "backend",
+            "engine",
             "data",
             "error",
-            "generative",
+            "lda",
             "logistic",
             "matrix",
             "model",
@@ -163,7 +163,7 @@ const MODULES: &[Module] = &[
     module(
         "cli",
         &[
-            "backend",
+            "engine",
             "bench",
             "data",
             "error",
@@ -186,7 +186,7 @@ const MODULES: &[Module] = &[
     module("main", &["cli"]),
     module(
         "lib",
-        &["backend", "data", "error", "model", "monitor", "penalty", "score", "solve::Preconditioner", "train"],
+        &["engine", "data", "error", "model", "monitor", "penalty", "score", "solve::Preconditioner", "train"],
     ),
 ];
 
@@ -398,8 +398,8 @@ fn a_foreign_crate_away_from_home_is_noticed() {
     assert_refused(solve, "fn f() -> Option<wgpu::Buffer> { <wgpu::Buffer as Default>::default() }", "wgpu::Buffer");
     assert_refused(solve, "fn f() { r#wgpu::g() }", "wgpu::g");
     assert_refused(solve, "fn f() { wgpu::<u8>::g() }", "wgpu");
-    assert_refused("backend/mod.rs", "use wgpu::Buffer;", "the home of wgpu");
-    assert_refused("backend/gpu_other.rs", "use wgpu::Buffer;", "the home of wgpu");
+    assert_refused("engine/mod.rs", "use wgpu::Buffer;", "the home of wgpu");
+    assert_refused("engine/gpu_other.rs", "use wgpu::Buffer;", "the home of wgpu");
     assert_refused("data/load.rs", "use rand::Rng;", "the home of rand");
     assert_refused("train/mod.rs", "use rayon::prelude::*;", "the home of rayon");
     for (name, homes) in HOMES.iter().filter(|(_, homes)| !homes.is_empty()) {
@@ -410,17 +410,17 @@ fn a_foreign_crate_away_from_home_is_noticed() {
 #[test]
 fn an_arrow_against_the_direction_is_noticed() {
     let solve = "solve/line_search.rs";
-    let refusal = "crate::backend::gpu: solve may not use that";
-    assert_refused(solve, "use crate::backend::gpu;", refusal);
-    assert_refused(solve, "use crate::{error::Error, backend::{gpu}};", refusal);
-    assert_refused(solve, "use {crate::backend::gpu, std::fmt};", refusal);
-    assert_refused(solve, "fn f() { x(vec![crate::backend::gpu::g()]) }", "crate::backend::gpu::g");
-    assert_refused(solve, "macro_rules! m { () => { $crate::backend::gpu } }", refusal);
-    assert_refused(solve, "use super::super::backend::gpu;", refusal);
-    assert_refused(solve, "mod tests { use super::super::super::backend::gpu; }", refusal);
-    assert_refused("solve/mod.rs", "use super::backend::gpu;", refusal);
-    assert_refused("solve/mod.rs", "use self::super::backend::gpu;", refusal);
-    assert_refused(solve, "use gpu_logreg::backend::gpu;", refusal);
+    let refusal = "crate::engine::gpu: solve may not use that";
+    assert_refused(solve, "use crate::engine::gpu;", refusal);
+    assert_refused(solve, "use crate::{error::Error, engine::{gpu}};", refusal);
+    assert_refused(solve, "use {crate::engine::gpu, std::fmt};", refusal);
+    assert_refused(solve, "fn f() { x(vec![crate::engine::gpu::g()]) }", "crate::engine::gpu::g");
+    assert_refused(solve, "macro_rules! m { () => { $crate::engine::gpu } }", refusal);
+    assert_refused(solve, "use super::super::engine::gpu;", refusal);
+    assert_refused(solve, "mod tests { use super::super::super::engine::gpu; }", refusal);
+    assert_refused("solve/mod.rs", "use super::engine::gpu;", refusal);
+    assert_refused("solve/mod.rs", "use self::super::engine::gpu;", refusal);
+    assert_refused(solve, "use gpu_logreg::engine::gpu;", refusal);
     // The root as a whole would hide what is used of it.
     assert_refused(solve, "use crate::*;", "crate::*");
     assert_refused(solve, "use crate as root;", "crate: solve");
@@ -450,12 +450,12 @@ fn an_arrow_against_the_direction_is_noticed() {
 #[test]
 fn what_is_no_path_is_left_alone() {
     let harmless = "
-        //! wgpu::Buffer, crate::backend
-        /// [`crate::backend::gpu`] and [`wgpu::Buffer`]
+        //! wgpu::Buffer, crate::engine
+        /// [`crate::engine::gpu`] and [`wgpu::Buffer`]
         /* use wgpu; */
         fn f<'rand>(x: &'rand X, rand: f32) -> impl Iterator<Item = u8> + use<'rand> {
-            // use crate::backend;
-            let text = \"wgpu::Buffer crate::backend\";
+            // use crate::engine;
+            let text = \"wgpu::Buffer crate::engine\";
             let raw = r#\"use wgpu;\"#;
             x.rand.rand::<u8>().g(other::rand::LIMIT, Type::<u8>::rand(rand));
             crate::error::Error::new(text, raw)
@@ -467,7 +467,7 @@ fn what_is_no_path_is_left_alone() {
     ";
     let applied = check("solve/line_search.rs", harmless).unwrap_or_else(|error| panic!("{error:?}"));
     assert_eq!(applied, 4, "the error, the visibility and two of the tests");
-    assert!(check("backend/gpu/mod.rs", "use wgpu::Buffer; use crate::backend::layout;").is_ok());
+    assert!(check("engine/gpu/mod.rs", "use wgpu::Buffer; use crate::engine::layout;").is_ok());
     assert!(check("solve/mod.rs", "use broken {").is_err());
 }
 

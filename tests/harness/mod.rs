@@ -1,11 +1,11 @@
-//! A test run over both backends. GPU checks show as ignored, by name, where there is no usable adapter, and fail
+//! A test run over both engines. GPU checks show as ignored, by name, where there is no usable adapter, and fail
 //! there under `GPU_LOGREG_REQUIRE_GPU=1`; the run says on which adapter how many of them passed.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use gpu_logreg::backend::gpu::{Adapter, adapters};
+use gpu_logreg::engine::gpu::{Adapter, adapters};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// The fault, if there is one.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
-use gpu_logreg::data::Request;
+use gpu_logreg::data::Spec;
 
 use crate::common::data::write_parquet;
 use crate::common::random::Random;
@@ -69,8 +69,8 @@ impl Table {
     }
 
     /// What the program is to be asked for.
-    pub(crate) fn request(&self) -> Request {
-        Request {
+    pub(crate) fn spec(&self) -> Spec {
+        Spec {
             label: Some("y".into()),
             features: Some(
                 self.numbers
@@ -82,7 +82,7 @@ impl Table {
             ),
             weight: self.weights.as_ref().map(|_| "weight".into()),
             offsets: self.offsets.iter().map(|_| "offset".into()).collect(),
-            ..Request::default()
+            ..Spec::default()
         }
     }
 

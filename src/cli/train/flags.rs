@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 use crate::cli::limits::LimitFlags;
 use crate::cli::names::{Entry, entries, names};
 use crate::cli::rows::RowFlags;
-use gpu_logreg::backend::Selection;
-use gpu_logreg::data::{ClassWeight, DEFAULT_MAX_LEVELS, MOST_LEVELS, Nulls, Request, Table, WeightKind};
+use gpu_logreg::data::{ClassWeight, DEFAULT_MAX_LEVELS, MOST_LEVELS, Nulls, Spec, Table, WeightKind};
+use gpu_logreg::engine::Selection;
 use gpu_logreg::error::{Error, Result};
 use gpu_logreg::penalty::PenaltyScale;
 use gpu_logreg::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Preconditioner};
@@ -215,7 +215,7 @@ impl Train {
         let inference = InferenceJob { confidence: self.confidence, robust: self.robust };
         inference.check()?;
         let job = Job {
-            request: Request {
+            spec: Spec {
                 label: self.label.clone(),
                 positive: self.positive.clone(),
                 multinomial: self.multinomial,

@@ -11,7 +11,7 @@ use std::time::Instant;
 use crate::cli::progress::Progress;
 use crate::cli::{Global, NOT_CONVERGED, check_distinct, check_outputs, print, print_text, with_flags};
 use flags::references;
-use gpu_logreg::data::{Encoder, Request, Table, Wanted, check_parts};
+use gpu_logreg::data::{Encoder, Spec, Table, Wanted, check_parts};
 use gpu_logreg::error::{Error, Result};
 use gpu_logreg::model::file::Pending;
 use gpu_logreg::report;
@@ -30,7 +30,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     check_distinct(&outputs)?;
     let table = Table::open_all(&arguments.data)?;
     global.tell_files(&table);
-    job.request.references = references(&arguments.reference, &table)?;
+    job.spec.references = references(&arguments.reference, &table)?;
     check_outputs(&table, &outputs)?;
     let monitor = Progress::new(global);
     // What is to be validated on is opened before the work too.
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         Some(others)
     };
     let selected = rows.select(&table, &monitor)?;
-    let unequal = match (arguments.split, &job.request.label) {
+    let unequal = match (arguments.split, &job.spec.label) {
         (Some(split), Some(label)) => check_parts(&selected, label, split, &monitor)?,
         _ => None,
     };
@@ -54,8 +54,8 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let in_sample = prepared.table().clone();
     let held_back = match held_back {
         Some(table) => {
-            check_held_back(&table, &job.request)?;
-            Some(job.request.weighed(table, &monitor)?)
+            check_held_back(&table, &job.spec)?;
+            Some(job.spec.weighed(table, &monitor)?)
         }
         None => None,
     };
@@ -150,12 +150,12 @@ fn outputs(arguments: &Train) -> Vec<(&'static str, &Path)> {
 }
 
 /// What the validation needs beside the features is there: it should not cost a training.
-fn check_held_back(table: &Table, request: &Request) -> Result<()> {
+fn check_held_back(table: &Table, spec: &Spec) -> Result<()> {
     Encoder::find(
         table,
-        request.offset_columns(table)?.into_iter().map(Wanted::number),
-        request.label.as_deref().map(|label| (label, [].as_slice())),
-        request.weight.as_deref(),
+        spec.offset_columns(table)?.into_iter().map(Wanted::number),
+        spec.label.as_deref().map(|label| (label, [].as_slice())),
+        spec.weight.as_deref(),
         &[],
     )
     .map(drop)

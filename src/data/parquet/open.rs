@@ -121,7 +121,7 @@ pub(super) fn open_file(found: &Found) -> Result<ParquetFile> {
     };
     // Of the embedded arrow schema only what the Parquet types leave open counts.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let loaded = without_panic(|| -> std::result::Result<_, ParquetError> {
+    let encoded = without_panic(|| -> std::result::Result<_, ParquetError> {
         let metadata = ArrowReaderMetadata::load(&file, options)?;
         let embedded = embedded(metadata.metadata());
         match hinted(metadata.metadata(), metadata.schema(), embedded.as_ref()) {
@@ -133,7 +133,7 @@ pub(super) fn open_file(found: &Found) -> Result<ParquetFile> {
         }
     });
     let (metadata, embedded, is_hinted) =
-        loaded.and_then(|result| result.map_err(|cause| cause.to_string())).map_err(unreadable)?;
+        encoded.and_then(|result| result.map_err(|cause| cause.to_string())).map_err(unreadable)?;
     let contradiction =
         |fact: String| Err(Error::data(format!("{shown} is damaged: {fact}"), "Write or copy the file again."));
     if let Some(fact) = contradiction_in(metadata.metadata()) {

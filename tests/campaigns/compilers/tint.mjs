@@ -6,7 +6,7 @@ import { create, globals } from "webgpu";
 Object.assign(globalThis, globals);
 const folder = process.argv[2];
 // Kept alive: what comes of it does not.
-const gpu = create(["backend=null"]);
+const gpu = create(["engine=null"]);
 globalThis.gpu = gpu;
 const adapter = await gpu.requestAdapter();
 const device = await adapter.requestDevice();

@@ -32,7 +32,7 @@ use std::str::FromStr;
 
 /// What is looked at: files, and folders with all below.
 const PLACES: &[&str] =
-    &["src/solve", "src/train", "src/model", "src/metrics", "src/score", "src/backend/cpu", "shaders"];
+    &["src/solve", "src/train", "src/model", "src/metrics", "src/score", "src/engine/cpu", "shaders"];
 
 /// A fault that can be planted.
 struct Fault {
@@ -256,7 +256,7 @@ fn apply(tree: &Path, count: usize, seed: u64, [dropped, equivalent]: [&Path; 2]
     fs::write(tree.join("src/mutants.rs"), module(&shaders)).map_err(|cause| format!("mutants.rs: {cause}"))?;
     let library = tree.join("src/lib.rs");
     replace_once(&library, "\npub mod solve;\n", "\n#[allow(missing_docs)]\npub mod mutants;\npub mod solve;\n")?;
-    let kernels = tree.join("src/backend/gpu/kernels.rs");
+    let kernels = tree.join("src/engine/gpu/kernels.rs");
     replace_once(&kernels, "sources.map(str::to_owned)", "sources.map(crate::mutants::shader)")?;
     eprintln!("{} of {all} possible faults planted", chosen.len());
     Ok(())
