@@ -1,4 +1,4 @@
-//! The L2 penalty, once, on the host, for every engine.
+//! The penalty, once, on the host, for every engine: its smooth part, the L2 penalty, and what each parameter costs by itself.
 
 use crate::matrix::Symmetric;
 use crate::objective::{Evaluation, Probe};
@@ -14,15 +14,58 @@ pub enum PenaltyScale {
     Original,
 }
 
+/// What a parameter costs by itself, and where it may be: `l1 |x| + l2 x^2 / 2` for `low <= x <= high`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Term {
+    /// Strength of the absolute value, from 0 on; infinite for a parameter that stays 0.
+    pub l1: f64,
+    /// Strength of the square, from 0 on.
+    pub l2: f64,
+    /// The least value, 0 at most.
+    pub low: f64,
+    /// The greatest value, 0 at least.
+    pub high: f64,
+}
+
+impl Term {
+    /// Without a penalty and without bounds.
+    pub const FREE: Self = Self { l1: 0.0, l2: 0.0, low: f64::NEG_INFINITY, high: f64::INFINITY };
+
+    /// What `x` costs.
+    pub fn value(&self, x: f64) -> f64 {
+        if x == 0.0 { 0.0 } else { self.l1 * x.abs() + 0.5 * self.l2 * x * x }
+    }
+
+    /// Whether the absolute value costs something, so that 0 is a place to rest.
+    pub fn has_kink(&self) -> bool {
+        self.l1 > 0.0
+    }
+
+    /// Whether `x` is at a bound.
+    pub fn is_at_bound(&self, x: f64) -> bool {
+        x <= self.low || x >= self.high
+    }
+}
+
+/// What all parameters cost by themselves.
+pub fn cost_of(terms: &[Term], point: &[f64]) -> f64 {
+    terms.iter().zip(point).map(|(term, &x)| term.value(x)).sum()
+}
+
 /// `(1/2) sum_j strength_j q_j^2`, added to a mean loss; the intercept has strength 0.
 ///
 /// Of a softmax with K >= 3 classes the same of all K centred weights: `w_k - mean w` with `w_0 = 0` for the reference
 /// are the weights that a penalty on all K chooses, and `sum_k (w_k - mean w)^2 = sum_k w_k^2 - (sum_k w_k)^2 / K`. With
 /// two classes it is that of the binary model, on their difference.
+///
+/// With L1 strengths it is the elastic net, `sum_j l1_j |q_j|` more: that part has a kink, so it is no part of a smooth objective
+/// ([`Penalty::terms`]).
 #[derive(Clone, Debug)]
 pub struct Penalty {
     /// Of the parameters of a margin.
     strength: Vec<f64>,
+    /// L1 strengths of the parameters of a margin; empty without one.
+    l1: Vec<f64>,
     /// K, of a softmax with 3 classes or more.
     centred: Option<f64>,
 }
@@ -39,12 +82,32 @@ impl Penalty {
         if intercept {
             strength.push(0.0);
         }
-        Self { strength, centred: classes.filter(|&classes| classes > 2).map(|classes| classes as f64) }
+        Self { strength, l1: Vec::new(), centred: classes.filter(|&classes| classes > 2).map(|classes| classes as f64) }
+    }
+
+    /// The same with an L1 penalty on the active columns, which have these `scales`.
+    #[must_use]
+    pub fn with_l1(mut self, l1: f64, scale: PenaltyScale, scales: &[f64]) -> Self {
+        let of_column = |s: &f64| if scale == PenaltyScale::Original { l1 / s } else { l1 };
+        self.l1 = scales.iter().map(of_column).chain([0.0]).take(self.strength.len()).collect();
+        self
+    }
+
+    /// What each parameter costs by itself, of one margin.
+    pub fn terms(&self) -> Vec<Term> {
+        let of = |(j, &l2): (usize, &f64)| Term { l1: self.l1.get(j).copied().unwrap_or(0.0), l2, ..Term::FREE };
+        self.strength.iter().enumerate().map(of).collect()
+    }
+
+    /// What the whole penalty costs at `point`, the part with a kink included.
+    pub fn cost(&self, point: &[f64]) -> f64 {
+        let of_l1: f64 = self.l1.iter().zip(point).map(|(l1, q)| if *l1 == 0.0 { 0.0 } else { l1 * q.abs() }).sum();
+        self.value(point) + of_l1
     }
 
     /// None, of margins with so many parameters.
     pub fn none(parameters: usize) -> Self {
-        Self { strength: vec![0.0; parameters], centred: None }
+        Self { strength: vec![0.0; parameters], l1: Vec::new(), centred: None }
     }
 
     /// Strengths of the parameters of a margin.
@@ -52,7 +115,7 @@ impl Penalty {
         &self.strength
     }
 
-    /// The value of the penalty at `point`.
+    /// The value of its smooth part at `point`.
     pub fn value(&self, point: &[f64]) -> f64 {
         0.5 * self.product(point, point)
     }

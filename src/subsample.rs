@@ -16,6 +16,12 @@ pub const ROWS_A_PARAMETER: usize = 20;
 /// that of the columns is ((1 + r)^2 / (1 - r)^2 for a root r of features over rows; Marchenko and Pastur 1967).
 pub const ROWS_A_FEATURE: usize = 10;
 
+/// Rows for each feature, and rows at least, of a sample whose loss is a model of that of all rows: fewer leave more to the
+/// passes that correct it, and heavy tails are not seen.
+pub const MODEL_ROWS_A_FEATURE: usize = 50;
+/// See [`MODEL_ROWS_A_FEATURE`].
+pub const LEAST_MODEL_ROWS: usize = 5000;
+
 /// Up to this many features the Hessian of all the data is taken.
 pub const HESSIAN_FEATURES: usize = 1024;
 

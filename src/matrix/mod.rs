@@ -106,6 +106,12 @@ impl Symmetric {
         }
     }
 
+    /// A column `[n]` of one that is kept whole.
+    pub fn column(&self, j: usize) -> &[f64] {
+        let n = self.size();
+        &self.entries().as_slice()[j * n..][..n]
+    }
+
     /// The diagonal `[n]`.
     pub fn diagonal(&self) -> Vec<f64> {
         match &self.0 {

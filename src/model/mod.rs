@@ -194,8 +194,8 @@ fn is_error(nulls: &Nulls) -> bool {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_zero(seconds: &f64) -> bool {
-    *seconds == 0.0
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -315,9 +315,18 @@ pub struct Training {
     pub validation: Option<Validation>,
     /// Where the passes ran.
     pub device: String,
+    /// Strength of the L1 penalty on the mean loss.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub l1: f64,
     /// Strength of the L2 penalty on the mean loss.
     #[serde(deserialize_with = "number")]
     pub l2: f64,
+    /// With an L1 penalty, what is left to gain at most, a share of the null deviance: to second order, by the last gradient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<f64>,
+    /// What it had to come down to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap_tolerance: Option<f64>,
     /// On which scale the weights are penalised.
     pub penalty_scale: PenaltyScale,
     /// Whether an intercept was fitted.
@@ -334,6 +343,13 @@ pub struct Training {
     pub notes: Vec<String>,
     /// What the user should worry about.
     pub warnings: Vec<String>,
+}
+
+impl Training {
+    /// Whether there was a penalty.
+    pub fn is_penalised(&self) -> bool {
+        self.l1 > 0.0 || self.l2 > 0.0
+    }
 }
 
 /// What separates the classes.

@@ -230,11 +230,12 @@ pub fn table(model: &Model, all: bool) -> String {
             ),
         );
     }
-    if training.l2 > 0.0 {
-        line(
-            "penalty",
-            format!("l2 = {} on {} weights", training.l2, format!("{:?}", training.penalty_scale).to_lowercase()),
-        );
+    if training.is_penalised() {
+        line("penalty", penalty(training));
+    }
+    if training.l1 > 0.0 {
+        let selected = model.features.iter().filter(|feature| feature.coefficients.iter().any(|x| *x != 0.0)).count();
+        line("selected", format!("{} of {}", count(selected as f64), counted(model.features.len() as u64, "feature")));
     }
     let seconds = training.seconds;
     line("seconds", format!("{:.3} read, {:.3} solve, {:.3} in all", seconds.read, seconds.solve, seconds.total));
@@ -275,6 +276,16 @@ fn weights(training: &Training, label: &LabelInfo) -> Option<String> {
     Some(format!("{}; sum {sum}", parts.join(", ")))
 }
 
+/// The strengths of the penalty, and which weights it is on.
+fn penalty(training: &Training) -> String {
+    let scale = format!("{:?}", training.penalty_scale).to_lowercase();
+    let (l1, l2) = (training.l1, training.l2);
+    if l1 == 0.0 {
+        return format!("l2 = {l2} on {scale} weights");
+    }
+    format!("l1 = {l1}, l2 = {l2} on {scale} weights (lambda {}, alpha {})", digits(l1 + l2), digits(l1 / (l1 + l2)))
+}
+
 /// `1 pass`, `2 passes`.
 fn passes(n: u64) -> String {
     format!("{n} {}", if n == 1 { "pass" } else { "passes" })
@@ -285,6 +296,9 @@ fn distance(model: &Model) -> String {
     let training = &model.training;
     if model.generative.is_some() {
         return "closed form: the likelihood of features and label together has its maximum here".into();
+    }
+    if let Some(gap) = training.gap {
+        return format!("{gap:.1e} of the null deviance to gain at most");
     }
     let Some(delta) = training.delta else { return format!("gradient {:.1e}", training.gradient_norm) };
     // With a penalty the unit is the inverse of the penalised curvature, smaller than a standard error.

@@ -106,6 +106,26 @@ impl Job {
         self
     }
 
+    /// Strength of the L1 penalty on the mean loss: columns that gain less than it costs are left out.
+    #[must_use]
+    pub fn l1(mut self, strength: f64) -> Self {
+        self.l1 = strength;
+        self
+    }
+
+    /// The elastic net of glmnet: an L1 penalty of `alpha lambda` and an L2 penalty of `(1 - alpha) lambda`.
+    #[must_use]
+    pub fn elastic_net(self, lambda: f64, alpha: f64) -> Self {
+        self.l1(alpha * lambda).l2((1.0 - alpha) * lambda)
+    }
+
+    /// With an L1 penalty, what may be left to gain, a share of the null deviance.
+    #[must_use]
+    pub fn gap_tolerance(mut self, share: f64) -> Self {
+        self.gap_tolerance = share;
+        self
+    }
+
     /// Strength of the L2 penalty on the mean loss.
     #[must_use]
     pub fn l2(mut self, strength: f64) -> Self {

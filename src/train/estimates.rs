@@ -77,12 +77,19 @@ pub(super) fn model(
         );
     }
     if outcome.status != Status::Converged {
-        warnings.push(format!("{}: {}", outcome.status.name(), outcome.status.advice()));
+        let advice = match outcome.status {
+            Status::F32Limit if job.l1 > 0.0 => {
+                "as near as this device's arithmetic comes; ⟦refine⟧ goes on in double precision over the file, or raise \
+                 ⟦gap-tolerance⟧"
+            }
+            status => status.advice(),
+        };
+        warnings.push(format!("{}: {advice}", outcome.status.name()));
     }
     if let Some(separation) = &fit.separation {
         warnings.extend(explanations(separation, &encoded.label));
     }
-    let existence = (job.l2 == 0.0 && fit.moments.is_none() && outcome.status != Status::Separated)
+    let existence = (!job.is_penalised() && fit.moments.is_none() && outcome.status != Status::Separated)
         .then(|| if outcome.is_proved { "proved" } else { "not proved" }.into());
     let kind = kind_of_errors(job);
     let likelihood = job.inference.and_then(|_| {
@@ -128,7 +135,7 @@ pub(super) fn model(
             weights: is_weighted.then_some(fit.weight),
             left_out: encoded.left_out,
             loss: fit.loss,
-            solver: job.solver.name().into(),
+            solver: if job.l1 > 0.0 { "proximal-newton".into() } else { job.solver.name().into() },
             status: outcome.status,
             iterations: outcome.iterations,
             passes: outcome.passes,
@@ -149,7 +156,10 @@ pub(super) fn model(
             likelihood,
             validation: None,
             device,
+            l1: job.l1,
             l2: job.l2,
+            gap: outcome.gap.map(|gap| gap / fit.null),
+            gap_tolerance: (job.l1 > 0.0).then_some(job.gap_tolerance),
             penalty_scale: job.penalty_scale,
             fit_intercept: job.intercept,
             seconds,

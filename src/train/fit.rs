@@ -11,9 +11,10 @@ use crate::monitor::Monitor;
 use crate::objective::{Diagonal, Evaluation, Need, Objective, Passes};
 use crate::penalty::Penalty;
 use crate::problem::{Curvature, Problem};
+use crate::solve::elastic_net::{ElasticNet, elastic_net};
 use crate::solve::{
-    Company, FewRows, History, LEAST_PIVOT_OF_F32, Level, Outcome, Preconditioner, Reach, Settings, Start, Status,
-    conjugate_gradient, few_rows, gradient_descent, lbfgs, newton, refit, suspicious,
+    Certain, Company, FewRows, History, LEAST_PIVOT_OF_F32, Level, Outcome, Preconditioner, Reach, Settings, Start,
+    Status, conjugate_gradient, few_rows, gradient_descent, lbfgs, newton, refit, suspicious,
 };
 use crate::standardize::Coordinates;
 use crate::train::existence::Evidence;
@@ -49,6 +50,8 @@ pub(super) struct Fit {
     pub(super) outcome: Outcome,
     /// Mean loss without the penalty.
     pub(super) loss: f64,
+    /// Mean loss at the start, where all weights are 0.
+    pub(super) null: f64,
     pub(super) settings: Settings,
     /// Sum of the row weights, factors of the classes included: what the mean loss is over.
     pub(super) weight: f64,
@@ -117,6 +120,9 @@ pub(super) fn fit(
         return generative(engine, coordinates, moments, given, evidence);
     }
     let begin = begin(engine, coordinates, given, evidence)?;
+    if job.l1 > 0.0 {
+        return fit_elastic_net(engine, subsample, begin, given, monitor, history);
+    }
     let coordinates = begin.coordinates;
     let penalty = Penalty::new(job.l2, job.penalty_scale, &coordinates.active_scales(), job.intercept, shape.classes);
     let plan = job.hessian_plan(shape);
@@ -135,6 +141,7 @@ pub(super) fn fit(
         }
         _ => {}
     }
+    let null = begin.evaluation.value;
     let mut problem = Problem::new(&mut *engine, coordinates.clone(), penalty.clone(), curvature);
     // A run that does without a Hessian at first takes none here.
     let need = if settings.rent.is_some() { Need::Diagonal } else { Need::Hessian };
@@ -162,12 +169,54 @@ pub(super) fn fit(
         aliased: begin.aliased,
         outcome,
         loss,
+        null,
         settings,
         weight: engine.weight(),
         covariance: None,
         penalty,
         verified: None,
         separation: evidence.separation(),
+        moments: None,
+    })
+}
+
+/// Fits the model with an elastic net: `subsample` is a model of the loss.
+fn fit_elastic_net(
+    engine: &mut dyn Engine,
+    subsample: Option<&mut dyn Engine>,
+    begin: Begin,
+    given: Given<'_>,
+    monitor: &dyn Monitor,
+    history: &mut History<'_>,
+) -> Result<Fit> {
+    let Given { job, shape, .. } = given;
+    let coordinates = begin.coordinates;
+    let scales = coordinates.active_scales();
+    let penalty = Penalty::new(job.l2, job.penalty_scale, &scales, job.intercept, None);
+    let penalty = penalty.with_l1(job.l1, job.penalty_scale, &scales);
+    let weight = engine.weight();
+    let settings = settings(weight, shape.rows, &coordinates, &penalty, given);
+    let null = begin.evaluation.value;
+    let net = ElasticNet { terms: penalty.terms(), gap: job.gap_tolerance * null };
+    let mut problem = Problem::of_loss(engine, coordinates.clone());
+    let evaluation = problem.stand_at(&begin.point, begin.evaluation, Need::Hessian)?;
+    let mut sample = subsample.map(|rows| Problem::of_loss(rows, coordinates.clone()));
+    let sample = sample.as_mut().map(|sample| sample as &mut dyn Objective);
+    let start = Start { point: begin.point, evaluation };
+    let company = &mut Company { monitor, history, existence: &mut Certain };
+    let outcome = elastic_net(&mut problem, sample, start, &net, &settings, company)?;
+    Ok(Fit {
+        null,
+        loss: outcome.value - penalty.cost(&outcome.parameters),
+        coordinates,
+        aliased: begin.aliased,
+        outcome,
+        settings,
+        weight,
+        covariance: None,
+        penalty,
+        verified: None,
+        separation: None,
         moments: None,
     })
 }
@@ -188,7 +237,7 @@ fn begin(
     let mut evaluation = Problem::of_loss(engine, coordinates.clone()).move_to(&point, need)?;
     // A penalty makes the answer unique whatever the columns are, and a subsample cannot tell.
     let mut aliased = Vec::new();
-    if job.l2 == 0.0 && (plan == HessianPlan::Whole || moments.is_some()) {
+    if !job.is_penalised() && (plan == HessianPlan::Whole || moments.is_some()) {
         let columns = of_first_margin(&coordinates, &evaluation, moments.as_ref(), &encoded.totals.classes);
         let dropped = find_aliased(&coordinates, &columns, evidence, &mut aliased)?;
         let kept = kept_parameters(coordinates.dimension(), point.len(), &dropped);
@@ -233,7 +282,7 @@ fn settings(weight: f64, kept: usize, coordinates: &Coordinates, penalty: &Penal
         rent: job.rent(shape, kept),
         penalty: if job.l2 > 0.0 && shape.classes.is_none() { penalty.strength().to_vec() } else { Vec::new() },
         hessian_at_end: job.inference.is_some() || job.exact != ExactJob::None,
-        may_separate: job.l2 == 0.0,
+        may_separate: !job.is_penalised(),
         ..settings_of(encoded, coordinates, shape, rows, device)
     }
 }
@@ -357,6 +406,7 @@ fn generative(
         delta: None,
         is_bounded: true,
         delta_floor: 0.0,
+        gap: None,
         status,
         iterations: 0,
         passes,
@@ -364,6 +414,7 @@ fn generative(
     let classes = moments.weights.len();
     let penalty = Penalty::new(0.0, job.penalty_scale, &coordinates.active_scales(), true, Some(classes));
     Ok(Fit {
+        null: f64::NAN,
         aliased: aliased_columns,
         loss: outcome.value,
         settings: Settings { rows: engine.weight(), ..Settings::new(0, Vec::new()) },

@@ -53,6 +53,12 @@ const COVARIANCE_PARAMETERS: usize = 16_384;
 /// few the rows.
 pub(super) const MOST_OF_FEW: usize = 4096;
 
+/// Coefficients with an L1 penalty at most: their Hessian is taken whole, three times at least.
+const MOST_OF_L1: usize = 4096;
+
+/// The default of [`Job::gap_tolerance`].
+pub const DEFAULT_GAP_TOLERANCE: f64 = 1e-8;
+
 /// What to fit, where, and how. A chain of settings makes one:
 ///
 /// ```
@@ -70,6 +76,8 @@ pub struct Job {
     pub device: Selection,
     /// How much of the table may be kept where.
     pub limits: Limits,
+    /// Strength of the L1 penalty on the mean loss, at least 0: `l1 sum |w|`, which leaves columns out.
+    pub l1: f64,
     /// Strength of the L2 penalty on the mean loss, at least 0.
     pub l2: f64,
     /// On which scale the weights are penalised.
@@ -86,6 +94,8 @@ pub struct Job {
     pub tolerance: f64,
     /// If given, the largest component of the gradient that counts as zero, instead of `tolerance`.
     pub gradient_tolerance: Option<f64>,
+    /// With an L1 penalty, what may be left to gain, a share of the null deviance, instead of `tolerance`.
+    pub gap_tolerance: f64,
     /// Iterations at most.
     pub max_iterations: u64,
     /// If given, standard errors and what follows from them.
@@ -142,13 +152,19 @@ impl Job {
 
     /// An error if a number of the job makes no sense.
     pub fn check_numbers(&self) -> Result<()> {
-        if !(self.l2 >= 0.0 && self.l2.is_finite()) {
-            return Err(Error::usage(
-                format!("⟦l2 {}⟧ is no strength of a penalty", self.l2),
-                "Give a number from 0 on.",
-            ));
+        for (name, value) in [("l1", self.l1), ("l2", self.l2)] {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(Error::usage(
+                    format!("⟦{name} {value}⟧ is no strength of a penalty"),
+                    "Give a number from 0 on.",
+                ));
+            }
         }
-        for (name, value) in [("tolerance", Some(self.tolerance)), ("gradient-tolerance", self.gradient_tolerance)] {
+        for (name, value) in [
+            ("tolerance", Some(self.tolerance)),
+            ("gradient-tolerance", self.gradient_tolerance),
+            ("gap-tolerance", Some(self.gap_tolerance)),
+        ] {
             if let Some(value) = value
                 && !(value > 0.0 && value.is_finite())
             {
@@ -169,6 +185,7 @@ impl Job {
             _ => {}
         }
         self.check_generative(shape)?;
+        self.check_l1(shape)?;
         let takes_whole = self.inference.is_some() || self.exact != ExactJob::None;
         if of_softmax && takes_whole && shape.parameters() > COVARIANCE_PARAMETERS {
             return Err(Error::usage(
@@ -196,12 +213,56 @@ impl Job {
         Ok(())
     }
 
+    /// Whether there is a penalty: then a minimum exists, whatever the columns are.
+    pub(super) fn is_penalised(&self) -> bool {
+        self.l1 > 0.0 || self.l2 > 0.0
+    }
+
+    /// An error if an L1 penalty cannot do what the job asks for.
+    fn check_l1(&self, shape: Shape) -> Result<()> {
+        if self.l1 == 0.0 {
+            return Ok(());
+        }
+        let fault = |what: &str, way_out: &str| Err(Error::usage(what, way_out));
+        if shape.classes.is_some() {
+            return fault("⟦l1⟧ is for two classes", "Say ⟦l2⟧, which several classes have too.");
+        }
+        if self.solver != Solver::Cg || self.preconditioner.is_some() || self.init != Init::Zero {
+            return fault(
+                "⟦l1⟧ has a method of its own, proximal Newton steps from 0",
+                "Leave ⟦solver⟧, ⟦preconditioner⟧ and ⟦init⟧ out.",
+            );
+        }
+        if self.gradient_tolerance.is_some() {
+            return fault("with ⟦l1⟧ a run ends by what is left to gain", "Say ⟦gap-tolerance⟧.");
+        }
+        if self.inference.is_some() {
+            return fault(
+                "⟦inference⟧ takes the columns for given, and ⟦l1⟧ chooses them by the same rows: its standard errors would be \
+                 too small",
+                "Leave it out; or train without ⟦l1⟧ on the columns that were chosen, on rows that did not choose them.",
+            );
+        }
+        if shape.parameters() > MOST_OF_L1 {
+            return Err(Error::usage(
+                format!(
+                    "⟦l1⟧ takes the Hessian of all {} coefficients, for {MOST_OF_L1} of them at most",
+                    shape.parameters()
+                ),
+                "Leave columns or categories out with ⟦ignore⟧, or say ⟦l2⟧.",
+            ));
+        }
+        Ok(())
+    }
+
     /// An error if Gaussian classes cannot do what the job asks for.
     fn check_generative(&self, shape: Shape) -> Result<()> {
         let fault = |what: &str, way_out: &str| Err(Error::usage(what, way_out));
         if self.solver == Solver::Generative {
-            if self.l2 > 0.0 {
-                return fault("⟦solver generative⟧ has no penalty", "Leave ⟦l2⟧ out, or choose another solver.");
+            if self.is_penalised() {
+                let given = if self.l1 > 0.0 { "⟦l1⟧" } else { "⟦l2⟧" };
+                let way_out = format!("Leave {given} out, or choose another solver.");
+                return fault("⟦solver generative⟧ has no penalty", &way_out);
             }
             if self.inference.is_some() || self.exact != ExactJob::None {
                 return fault(
@@ -234,6 +295,7 @@ impl Job {
             spec,
             device,
             limits: Limits::default(),
+            l1: 0.0,
             l2: 0.0,
             penalty_scale: PenaltyScale::default(),
             intercept: true,
@@ -242,6 +304,7 @@ impl Job {
             preconditioner: None,
             tolerance: DEFAULT_TOLERANCE,
             gradient_tolerance: None,
+            gap_tolerance: DEFAULT_GAP_TOLERANCE,
             max_iterations: DEFAULT_MAX_ITERATIONS,
             inference: None,
             exact: ExactJob::None,

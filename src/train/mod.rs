@@ -12,7 +12,7 @@ mod verify;
 
 use std::time::Instant;
 
-use crate::data::{Design, Plan, Table, load};
+use crate::data::{Plan, Table, load};
 use crate::engine::cpu::CpuTableBuilder;
 use crate::engine::storage::Placement;
 use crate::engine::{Device, Engine, TableBuilder};
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::model::{FeatureInfo, Model, Seconds};
 use crate::monitor::{Monitor, Silent};
 use crate::solve::History;
-use crate::subsample::{HESSIAN_FEATURES, PENALIZED_FEATURES, Sampling};
+use crate::subsample::{PENALIZED_FEATURES, Sampling};
 use crate::wording::{in_rust, plain};
 use estimates::model;
 use existence::Evidence;
@@ -30,7 +30,7 @@ use null::null_loss;
 use strategy::HessianPlan;
 use verify::verify_on_file;
 
-pub use job::{ExactJob, InferenceJob, Init, Job, Solver};
+pub use job::{DEFAULT_GAP_TOLERANCE, ExactJob, InferenceJob, Init, Job, Solver};
 
 /// What a run is going to do, known before it reads the data.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -142,13 +142,18 @@ impl Prepared<'_> {
         // Panels of weighted rows, from a few hundred columns on.
         let panels = if shape.features > PENALIZED_FEATURES { 32 << 20 } else { 0 };
         let (entries, kept) = match self.job.hessian_plan(shape) {
+            // With an L1 penalty those of a sample and their difference too.
+            HessianPlan::Whole if self.job.l1 > 0.0 => {
+                let of_row = 4 * (shape.columns + shape.columns_beside()) + 16;
+                (2 * shape.parameters().pow(2), panels + self.job.kept_rows(shape).len() * of_row)
+            }
             HessianPlan::Whole => (shape.parameters().pow(2), panels),
             // The matrix of one margin, and the scaling of all parameters.
             HessianPlan::Bound => ((shape.features + 1).pow(2) + shape.parameters(), 0),
             HessianPlan::Subsample => {
                 let loose: usize = design
                     .categories()
-                    .zip(loose(&design))
+                    .zip(self.job.loose(&design))
                     .filter(|(_, is_loose)| *is_loose)
                     .map(|(c, _)| c.features.len())
                     .sum();
@@ -202,20 +207,13 @@ impl Job {
     }
 }
 
-/// The categories that are loose in the Hessian of a subsample.
-fn loose(design: &Design) -> Vec<bool> {
-    // The levels of a category are tied by the classes of a softmax.
-    let most = if design.shape.classes.is_some() { usize::MAX } else { HESSIAN_FEATURES };
-    design.loose(most)
-}
-
 fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut History<'_>) -> Result<Model> {
     let Prepared { table, job, plan, device, mut loading, start } = prepared;
     let table = &table;
     let reading = Instant::now();
     let shape = plan.design(table.rows).shape;
-    let subsamples = job.solver != Solver::Generative && job.hessian_plan(shape) == HessianPlan::Subsample;
-    let loose = if subsamples { loose(&plan.design(table.rows)) } else { Vec::new() };
+    let subsamples = job.takes_subsample(shape);
+    let loose = if subsamples { job.loose(&plan.design(table.rows)) } else { Vec::new() };
     let (encoded, mut kept) = if subsamples {
         let rows = job.kept_rows(shape);
         let kept = CpuTableBuilder::with_loose(&plan.design(rows.len()), loose.clone())?;

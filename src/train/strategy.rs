@@ -1,8 +1,11 @@
 //! What a run does about curvature, by the job and the shape of the table, and what that costs.
 
-use crate::data::Shape;
+use crate::data::{Design, Shape};
 use crate::solve::Preconditioner;
-use crate::subsample::{FEW_ROWS, HESSIAN_FEATURES, PENALIZED_FEATURES, ROWS_A_FEATURE, ROWS_A_PARAMETER, kept_rows};
+use crate::subsample::{
+    FEW_ROWS, HESSIAN_FEATURES, LEAST_MODEL_ROWS, MODEL_ROWS_A_FEATURE, PENALIZED_FEATURES, ROWS_A_FEATURE,
+    ROWS_A_PARAMETER, kept_rows,
+};
 use crate::train::job::{Job, Solver};
 
 /// What a solver gets for a Hessian.
@@ -39,6 +42,7 @@ impl Job {
     /// What the solver gets for a Hessian of a table with such a shape.
     pub(super) fn hessian_plan(&self, shape: Shape) -> HessianPlan {
         match self.preconditioner {
+            _ if self.l1 > 0.0 => HessianPlan::Whole,
             Some(Preconditioner::Hessian) => HessianPlan::Whole,
             Some(Preconditioner::Bound) => HessianPlan::Bound,
             Some(Preconditioner::Subsample) => HessianPlan::Subsample,
@@ -61,13 +65,30 @@ impl Job {
     /// Whether a table with such a shape has so many features, all of them penalised, that a Hessian of all rows costs more
     /// than it saves.
     pub(super) fn is_wide(&self, shape: Shape) -> bool {
-        self.l2 > 0.0 && shape.classes.is_none() && !shape.has_levels() && shape.features > PENALIZED_FEATURES
+        self.l2 > 0.0
+            && self.l1 == 0.0
+            && shape.classes.is_none()
+            && !shape.has_levels()
+            && shape.features > PENALIZED_FEATURES
+    }
+
+    /// Whether rows of a subsample are kept on the host: for their Hessian, or as a model of the loss.
+    pub(super) fn takes_subsample(&self, shape: Shape) -> bool {
+        self.l1 > 0.0 || self.solver != Solver::Generative && self.hessian_plan(shape) == HessianPlan::Subsample
+    }
+
+    /// The categories that are loose in the Hessian of a subsample.
+    pub(super) fn loose(&self, design: &Design) -> Vec<bool> {
+        // The levels of a category are tied by the classes of a softmax; an L1 penalty takes the Hessian whole.
+        let is_whole = self.l1 > 0.0 || design.shape.classes.is_some();
+        design.loose(if is_whole { usize::MAX } else { HESSIAN_FEATURES })
     }
 
     /// Positions of the rows of a subsample.
     pub(super) fn kept_rows(&self, shape: Shape) -> Vec<usize> {
         let most = match shape.classes {
             Some(_) => ROWS_A_PARAMETER * shape.parameters(),
+            None if self.l1 > 0.0 => LEAST_MODEL_ROWS.max(MODEL_ROWS_A_FEATURE * shape.features),
             None if self.is_wide(shape) && self.preconditioner.is_none() => ROWS_A_FEATURE * shape.features,
             None => usize::MAX,
         };
@@ -107,6 +128,7 @@ impl Job {
     pub(super) fn usual_passes(&self, shape: Shape) -> Option<[u64; 2]> {
         let is_whole = self.hessian_plan(shape) == HessianPlan::Whole && shape.classes.is_none();
         match self.solver {
+            _ if self.l1 > 0.0 => Some([2, 6]),
             Solver::Generative => Some([2, 2]),
             // The rows that are kept are looked for one by one.
             Solver::Cg if shape.rows <= FEW_ROWS && self.is_of_few_rows(shape, self.kept_rows(shape).len()) => {

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::model::Verified;
 use crate::monitor::Monitor;
 use crate::objective::Evaluation;
-use crate::solve::{Status, refine};
+use crate::solve::{Status, elastic_net, largest, refine};
 use crate::train::fit::Fit;
 use crate::train::inference::{F32_ERROR, inflation, metric};
 use crate::train::{ExactJob, Job};
@@ -23,6 +23,9 @@ pub(super) fn verify_on_file(
 ) -> Result<()> {
     if !fit.outcome.status.has_estimates() {
         return Ok(());
+    }
+    if job.l1 > 0.0 {
+        return verify_elastic_net(table, plan, encoded, job, fit, is_gpu, monitor);
     }
     let Some(hessian) = &metric(table, plan, encoded, fit, monitor)? else { return Ok(()) };
     let coordinates = fit.coordinates.exact();
@@ -66,6 +69,54 @@ pub(super) fn verify_on_file(
     fit.outcome.delta_floor = 0.0;
     fit.outcome.gradient = refined.evaluation.gradient;
     fit.outcome.parameters = refined.parameters;
+    Ok(())
+}
+
+/// The same with an L1 penalty: what is left to gain by the gradient that the file has.
+fn verify_elastic_net(
+    table: &Table,
+    plan: &Plan,
+    encoded: &Encoded,
+    job: &Job,
+    fit: &mut Fit,
+    is_gpu: bool,
+    monitor: &dyn Monitor,
+) -> Result<()> {
+    let Some(hessian) = fit.outcome.hessian.take() else { return Ok(()) };
+    let coordinates = fit.coordinates.exact();
+    let evaluate = |point: &[f64]| {
+        let parameters = coordinates.to_device(point);
+        let exact = evaluate_file(table, plan, &encoded.label, coordinates.columns(), &parameters, monitor)?;
+        let gradient = coordinates.gradient(&exact.gradient);
+        Ok(Evaluation { value: exact.loss, gradient, diagonal: None, hessian: None })
+    };
+    let terms = fit.penalty.terms();
+    let improve = job.exact == ExactJob::Refine && fit.outcome.status != Status::MaxIterations;
+    let mut first = None;
+    let (point, evaluation, gap, passes) =
+        elastic_net::refine(&fit.outcome.parameters, &hessian, &terms, improve, |q| {
+            let evaluation = evaluate(q)?;
+            first.get_or_insert_with(|| evaluation.gradient.clone());
+            Ok(evaluation)
+        })?;
+    let distance = |gap: f64| (2.0 * gap * fit.settings.rows).sqrt();
+    if let Some(gradient) = first.filter(|_| is_gpu) {
+        let (seen, _) = elastic_net::gap(&fit.outcome.parameters, &gradient, &hessian, &terms);
+        check_against(fit, distance(seen), inflation(&hessian))?;
+    }
+    let gradient = elastic_net::subgradient(&evaluation.gradient, &terms, &point);
+    let delta = distance(gap);
+    fit.loss = evaluation.value;
+    fit.verified =
+        Some(Verified { loss: fit.loss, gradient_norm: largest(&gradient), delta, passes, refined: improve });
+    if fit.outcome.status.is_success() {
+        let is_near = gap <= job.gap_tolerance * fit.null;
+        fit.outcome.status = if is_near { Status::Converged } else { Status::F32Limit };
+    }
+    fit.outcome.gap = Some(gap);
+    fit.outcome.delta = Some(delta);
+    fit.outcome.gradient = gradient;
+    fit.outcome.parameters = point;
     Ok(())
 }
 

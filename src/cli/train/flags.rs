@@ -12,7 +12,7 @@ use gpu_logreg::engine::Selection;
 use gpu_logreg::error::{Error, Result};
 use gpu_logreg::penalty::PenaltyScale;
 use gpu_logreg::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Preconditioner};
-use gpu_logreg::train::{ExactJob, InferenceJob, Init, Job, Solver};
+use gpu_logreg::train::{DEFAULT_GAP_TOLERANCE, ExactJob, InferenceJob, Init, Job, Solver};
 
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags are what a command line has")]
@@ -76,6 +76,22 @@ pub(in crate::cli) struct Train {
     #[arg(long, value_name = "DATA", num_args = 1.., help_heading = "Rows")]
     pub(super) valid: Vec<PathBuf>,
 
+    /// Strength of the L1 penalty on the mean loss (lasso): it leaves columns out; never the intercept
+    #[arg(long, value_name = "X", default_value_t = 0.0, help_heading = "Model", allow_hyphen_values = true)]
+    l1: f64,
+    /// Strength of the elastic net, as in glmnet: `l1 = A L` and `l2 = (1 - A) L`, with `--alpha A`
+    #[arg(long, value_name = "L", help_heading = "Model", conflicts_with_all = ["l1", "l2"], allow_hyphen_values = true)]
+    lambda: Option<f64>,
+    /// The share of L1 in `--lambda`, from 0 (ridge) to 1 (lasso)
+    #[arg(
+        long,
+        value_name = "A",
+        default_value_t = 1.0,
+        help_heading = "Model",
+        requires = "lambda",
+        allow_hyphen_values = true
+    )]
+    alpha: f64,
     /// Strength of the L2 penalty on the mean loss; never on the intercept
     #[arg(long, value_name = "X", default_value_t = 0.0, help_heading = "Model", allow_hyphen_values = true)]
     l2: f64,
@@ -102,6 +118,9 @@ pub(in crate::cli) struct Train {
     /// Stop at this largest component of the gradient instead (standardised columns), as scipy does
     #[arg(long, value_name = "X", help_heading = "Solver", allow_hyphen_values = true)]
     gradient_tolerance: Option<f64>,
+    /// With an L1 penalty: what may be left to gain, a share of the null deviance, instead of `--tolerance`
+    #[arg(long, value_name = "X", default_value_t = DEFAULT_GAP_TOLERANCE, help_heading = "Solver", allow_hyphen_values = true)]
+    gap_tolerance: f64,
     /// Iterations at most
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_ITERATIONS, help_heading = "Solver")]
     max_iterations: u64,
@@ -214,6 +233,7 @@ impl Train {
     pub(super) fn job(&self) -> Result<Job> {
         let inference = InferenceJob { confidence: self.confidence, robust: self.robust };
         inference.check()?;
+        let [l1, l2] = self.penalties()?;
         let job = Job {
             spec: Spec {
                 label: self.label.clone(),
@@ -240,7 +260,8 @@ impl Train {
             },
             device: self.device.clone(),
             limits: self.limits.check()?,
-            l2: self.l2,
+            l1,
+            l2,
             penalty_scale: match self.penalty_scale {
                 Scale::Standardized => PenaltyScale::Standardized,
                 Scale::Original => PenaltyScale::Original,
@@ -267,6 +288,7 @@ impl Train {
             },
             tolerance: self.tolerance,
             gradient_tolerance: self.gradient_tolerance,
+            gap_tolerance: self.gap_tolerance,
             max_iterations: self.max_iterations,
             inference: (self.inference || self.robust || self.covariance.is_some()).then_some(inference),
             exact: match (self.refine, self.verify) {
@@ -277,6 +299,26 @@ impl Train {
         };
         job.check_numbers()?;
         Ok(job)
+    }
+}
+
+impl Train {
+    /// Strengths of the L1 and of the L2 penalty.
+    fn penalties(&self) -> Result<[f64; 2]> {
+        let Some(lambda) = self.lambda else { return Ok([self.l1, self.l2]) };
+        if !(lambda >= 0.0 && lambda.is_finite()) {
+            return Err(Error::usage(
+                format!("--lambda {lambda} is no strength of a penalty"),
+                "Give a number from 0 on.",
+            ));
+        }
+        if !(0.0..=1.0).contains(&self.alpha) {
+            return Err(Error::usage(
+                format!("--alpha {} is no share of L1", self.alpha),
+                "Give a number from 0 (ridge) to 1 (lasso).",
+            ));
+        }
+        Ok([self.alpha * lambda, (1.0 - self.alpha) * lambda])
     }
 }
 

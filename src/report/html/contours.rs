@@ -116,6 +116,10 @@ fn way(page: &Page<'_>) -> Option<Vec<Point>> {
 fn objective(page: &Page<'_>) -> Option<Loss> {
     let quality = page.quality.as_ref().filter(|quality| quality.rows == RowsFrom::Training)?;
     let Model { training, features, .. } = page.model;
+    // The picture has a smooth penalty.
+    if training.l1 > 0.0 {
+        return None;
+    }
     let penalty = match training.penalty_scale {
         PenaltyScale::Standardized => training.l2,
         PenaltyScale::Original => training.l2 / features[0].scale / features[0].scale,

@@ -161,7 +161,7 @@ impl Page<'_> {
         // What several classes find in closed form has no way.
         let steps = if is_binary || self.model.generative.is_none() { self.steps } else { &[] };
         // One margin is one line, and of one number a plane.
-        let search = if is_binary { search::search(steps, training.l2 > 0.0) } else { None };
+        let search = if is_binary { search::search(steps, training.is_penalised()) } else { None };
         let contours = if is_binary { contours::contours(self) } else { None };
         let losses = self.quality.as_ref().map(|Quality { profile, weight, .. }| match &profile.two {
             Some(two) => {
@@ -186,7 +186,7 @@ impl Page<'_> {
                         }
                         @if !steps.is_empty() {
                             div class="column" {
-                                (descent::loss(steps, training.l2 > 0.0, self.starts_empty))
+                                (descent::loss(steps, training.is_penalised(), self.starts_empty))
                                 @if let Some(distance) = descent::distance(steps, training.tolerance, training.gradient_tolerance) { (distance) }
                                 @if let (Some(_), Some(search)) = (&contours, &search) { (search) }
                             }

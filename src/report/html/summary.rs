@@ -91,7 +91,10 @@ fn verdict(training: &Training, show: &dyn Fn(&str) -> String) -> Markup {
                 strong { (word) } " after "
                 (Figure::count("model/training/iterations", training.iterations as f64))
                 (if training.iterations == 1 { " iteration" } else { " iterations" })
-                @if status.has_estimates() {
+                @if let (true, Some(gap)) = (status.has_estimates(), training.gap) {
+                    ": " (Figure::new("model/training/gap", gap, 2)) " of the null deviance is left to gain at most, where "
+                    (significant(training.gap_tolerance.unwrap_or_default(), 2)) " was asked for"
+                } @else if status.has_estimates() {
                     @if let Some(delta) = training.delta {
                         ": the coefficients are "
                         @if training.delta_is_approximate { "about " }
@@ -242,9 +245,12 @@ fn cost(model: &Model) -> Markup {
                 dt { (if verified.refined { "Refined" } else { "Verified" }) }
                 dd { "on the file in double precision, in " (Figure::count("model/training/verified/passes", verified.passes as f64)) " passes" }
             }
-            @if training.l2 > 0.0 {
+            @if training.is_penalised() {
                 dt { "Penalty" }
-                dd { "l2 = " (Figure::new("model/training/l2", training.l2, 4)) " on " (format!("{:?}", training.penalty_scale).to_lowercase()) " weights" }
+                dd {
+                    @if training.l1 > 0.0 { "l1 = " (Figure::new("model/training/l1", training.l1, 4)) ", " }
+                    "l2 = " (Figure::new("model/training/l2", training.l2, 4)) " on " (format!("{:?}", training.penalty_scale).to_lowercase()) " weights"
+                }
             }
             @if let Some(weights) = training.weights {
                 dt { "Row weights" }

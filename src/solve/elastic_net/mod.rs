@@ -1,0 +1,332 @@
+//! A mean loss with an elastic net: proximal Newton steps, few passes over the rows, and a certificate of how near the end is.
+//!
+//! A [`Surrogate`] on the host predicts the minimum; one pass evaluates there; what the prediction missed goes into the next
+//! one. The Hessian of all rows is taken at the start, and where a prediction went far.
+//!
+//! # The certificate
+//! At a point `q` with the gradient `g` of the loss and a Hessian `H` near it, the *gap* is what the quadratic model says is to be
+//! gained: `-min_d (g'd + d'Hd / 2 + terms(q + d) - terms(q))`. It is of second order: an error `e` of the gradient makes it
+//! `e'H^-1 e / 2`, where the duality gap is off by `e`. Twice the gap times N is the square of a distance in standard errors.
+
+mod quadratic;
+mod surrogate;
+
+pub use quadratic::{Minimum, minimum};
+
+use crate::error::{Error, Result};
+use crate::matrix::Symmetric;
+use crate::objective::{Evaluation, Need, Objective};
+use crate::penalty::{Term, cost_of};
+use crate::solve::{Company, Iteration, Outcome, Settings, Start, Status, dot, largest, root};
+use surrogate::{Anchor, Knot, Surrogate};
+
+/// What an elastic net minimises beside the loss, and how near is near enough.
+#[derive(Clone, Debug)]
+pub struct ElasticNet {
+    /// Of each parameter.
+    pub terms: Vec<Term>,
+    /// What may be left to gain, of the mean loss.
+    pub gap: f64,
+}
+
+/// A share of the cost up to which gaps are compared and values are not.
+const NEAR: f64 = 1e-5;
+
+/// The share of what was to be gained that a step from far away gains at least.
+const GAIN: f64 = 0.05;
+
+/// Steps that halve no gap and gain nothing after which the arithmetic comes no nearer.
+const IDLE: u32 = 2;
+
+/// Steps along a line that are tried at once where the whole one is too long.
+const SHORTER: [f64; 8] = [0.5, 0.25, 0.125, 0.0625, 0.031_25, 0.015_625, 0.007_812_5, 0.003_906_25];
+
+/// Ridges, shares of the mean of its diagonal, that are tried where rounding made a Hessian indefinite.
+const RIDGES: [f64; 3] = [0.0, 1e-7, 1e-4];
+
+/// Exact evaluations of a refinement at most.
+const MAX_REFINEMENTS: u64 = 10;
+
+/// A gain of the quadratic model that makes the sample's model no better: it predicts where the next step is long.
+const ENOUGH: f64 = 1e-11;
+
+/// Minimises the mean loss `objective`, which stands at `start` with its Hessian, with an elastic net. `sample` is the loss of a
+/// sample of the rows on the host, or of all of them.
+///
+/// # Cost
+/// The Hessian at the start, one pass with a Hessian where the sample leads, and a pass or two after it.
+///
+/// # Errors
+/// Those of the objectives, and that of a monitor that interrupts.
+pub fn elastic_net<'o>(
+    objective: &'o mut dyn Objective,
+    sample: Option<&'o mut dyn Objective>,
+    start: Start,
+    net: &'o ElasticNet,
+    settings: &Settings,
+    company: &mut Company<'_, '_>,
+) -> Result<Outcome> {
+    company.monitor.begin("training", None);
+    let mut run = Run::new(objective, sample, start, net)?;
+    let status = loop {
+        run.tell(settings, company);
+        company.monitor.check()?;
+        if !run.here.evaluation.is_finite() {
+            break Status::NonFinite;
+        }
+        if run.here.gap <= net.gap {
+            break Status::Converged;
+        }
+        if run.idle >= IDLE {
+            break if settings.is_f32() { Status::F32Limit } else { Status::Stalled };
+        }
+        if run.iterations >= settings.max_iterations {
+            break Status::MaxIterations;
+        }
+        run.iterations += 1;
+        if !run.iterate()? {
+            break Status::LineSearchFailed;
+        }
+    };
+    company.monitor.end();
+    let Run { here, hessian, iterations, objective, .. } = run;
+    Ok(Outcome {
+        value: here.cost,
+        gradient: subgradient(&here.evaluation.gradient, &net.terms, &here.point),
+        parameters: here.point,
+        hessian: Some(hessian),
+        is_proved: true,
+        delta: here.gap.is_finite().then(|| root(2.0 * here.gap * settings.rows)),
+        is_bounded: false,
+        delta_floor: 0.0,
+        gap: Some(here.gap),
+        status,
+        iterations,
+        passes: objective.passes(),
+    })
+}
+
+/// A point, and what is known there.
+struct Place {
+    point: Vec<f64>,
+    /// The loss, without its Hessian.
+    evaluation: Evaluation,
+    /// The loss with the terms.
+    cost: f64,
+    /// What is left to gain, and where the quadratic model says it is.
+    gap: f64,
+    target: Vec<f64>,
+}
+
+impl Place {
+    fn new(point: Vec<f64>, evaluation: Evaluation, hessian: &Symmetric, net: &ElasticNet) -> Self {
+        let cost = evaluation.value + cost_of(&net.terms, &point);
+        let (gap, target) = gap(&point, &evaluation.gradient, hessian, &net.terms);
+        Self { point, evaluation, cost, gap, target }
+    }
+}
+
+/// What the quadratic model with a gradient and a Hessian at `point` says is to be gained, and where; infinite and `point` where
+/// the Hessian is far from definite.
+pub fn gap(point: &[f64], gradient: &[f64], hessian: &Symmetric, terms: &[Term]) -> (f64, Vec<f64>) {
+    for ridge in RIDGES {
+        let ridged = hessian.ridged(ridge);
+        let c: Vec<f64> = gradient.iter().zip(ridged.times(point)).map(|(g, product)| g - product).collect();
+        let Some(Minimum { point: target, .. }) = minimum(&ridged, &c, terms, point) else { continue };
+        let way: Vec<f64> = target.iter().zip(point).map(|(target, q)| target - q).collect();
+        let gain = dot(gradient, &way) + 0.5 * dot(&way, &ridged.times(&way));
+        // Term by term, for little is left of the difference of two sums.
+        let of_terms: f64 =
+            terms.iter().zip(&target).zip(point).map(|((term, x), q)| term.value(*x) - term.value(*q)).sum();
+        return ((-(gain + of_terms)).max(0.0), target);
+    }
+    (f64::INFINITY, point.to_vec())
+}
+
+/// Evaluates exactly at `point` and, to `improve` it, goes where the quadratic model with the exact gradient and the given Hessian
+/// says, while that leaves a quarter of the gap at most. Gives the point, its evaluation, its gap and the evaluations it took. What
+/// is selected there is decided by exact gradients.
+///
+/// # Errors
+/// Those of `evaluate`.
+pub fn refine(
+    point: &[f64],
+    hessian: &Symmetric,
+    terms: &[Term],
+    improve: bool,
+    mut evaluate: impl FnMut(&[f64]) -> Result<Evaluation>,
+) -> Result<(Vec<f64>, Evaluation, f64, u64)> {
+    let evaluation = evaluate(point)?;
+    let (mut least, mut target) = gap(point, &evaluation.gradient, hessian, terms);
+    let mut best = (point.to_vec(), evaluation);
+    let mut evaluations = 1;
+    while improve && least > 0.0 && evaluations < MAX_REFINEMENTS {
+        let evaluation = evaluate(&target)?;
+        evaluations += 1;
+        let (left, next) = gap(&target, &evaluation.gradient, hessian, terms);
+        let before = least;
+        if left < least {
+            best = (std::mem::replace(&mut target, next), evaluation);
+            least = left;
+        }
+        if !(left <= 0.25 * before) {
+            break;
+        }
+    }
+    Ok((best.0, best.1, least, evaluations))
+}
+
+/// The least subgradient of the whole, `[dimension]`: 0 at the minimum.
+pub fn subgradient(gradient: &[f64], terms: &[Term], point: &[f64]) -> Vec<f64> {
+    let of = |((&g, term), &x): ((&f64, &Term), &f64)| {
+        if x == 0.0 {
+            return if term.l1.is_infinite() { 0.0 } else { (g.abs() - term.l1).max(0.0) * g.signum() };
+        }
+        let slope = g + term.l2 * x + term.l1 * x.signum();
+        if x <= term.low {
+            slope.min(0.0)
+        } else if x >= term.high {
+            slope.max(0.0)
+        } else {
+            slope
+        }
+    };
+    gradient.iter().zip(terms).zip(point).map(of).collect()
+}
+
+struct Run<'o> {
+    objective: &'o mut dyn Objective,
+    net: &'o ElasticNet,
+    /// The model of the loss, as long as it leads where it says.
+    surrogate: Option<Surrogate<'o>>,
+    /// The Hessian of all rows, where it was taken last.
+    hessian: Symmetric,
+    knot: Option<Knot>,
+    here: Place,
+    iterations: u64,
+    step: f64,
+    /// The share of the gap that the last step left.
+    left: f64,
+    /// Steps since the gap was halved.
+    idle: u32,
+}
+
+impl<'o> Run<'o> {
+    fn new(
+        objective: &'o mut dyn Objective,
+        sample: Option<&'o mut dyn Objective>,
+        Start { point, mut evaluation }: Start,
+        net: &'o ElasticNet,
+    ) -> Result<Self> {
+        let hessian = match evaluation.hessian.take() {
+            Some(hessian) => hessian,
+            None => hessian_of(objective.move_to(&point, Need::Hessian)?)?.1,
+        };
+        let mut surrogate = sample.map(Surrogate::new);
+        let knot = match &mut surrogate {
+            Some(surrogate) => surrogate.knot(&point, &hessian)?,
+            None => None,
+        };
+        let here = Place::new(point, evaluation, &hessian, net);
+        Ok(Self { objective, net, surrogate, hessian, knot, here, iterations: 0, step: 0.0, left: 0.0, idle: 0 })
+    }
+
+    /// Takes a step; whether there was one.
+    fn iterate(&mut self) -> Result<bool> {
+        let predicted = self.predict()?;
+        let by_sample = predicted.is_some();
+        let target = predicted.unwrap_or_else(|| self.here.target.clone());
+        // The first step is a long one. A later one gains as the one before, and where that is not enough the model is
+        // corrected there; without a sample only the Hessian knows how the next one goes.
+        let is_last = by_sample && self.here.gap * self.left <= self.net.gap;
+        let need = if self.iterations > 1 && is_last { Need::Gradient } else { Need::Hessian };
+        let mut evaluation = self.objective.move_to(&target, need)?;
+        let own = evaluation.hessian.take();
+        let next = Place::new(target, evaluation, own.as_ref().unwrap_or(&self.hessian), self.net);
+        let is_better = next.cost <= self.here.cost || self.is_near() && next.gap <= 0.5 * self.here.gap;
+        if !is_better {
+            if by_sample {
+                self.surrogate = None;
+            }
+            return self.go_less_far();
+        }
+        self.step = 1.0;
+        // By a first long step nothing is known of short ones.
+        self.left = if self.iterations > 1 { next.gap / self.here.gap } else { 0.0 };
+        self.arrive(next, own)?;
+        Ok(true)
+    }
+
+    /// Where the model of the loss has its minimum, if there is such a model.
+    fn predict(&mut self) -> Result<Option<Vec<f64>>> {
+        let (Some(surrogate), Some(knot)) = (&mut self.surrogate, &self.knot) else { return Ok(None) };
+        let anchor = Anchor { point: &self.here.point, gradient: &self.here.evaluation.gradient };
+        surrogate.minimum(&anchor, knot, &self.net.terms, ENOUGH.min(1e-3 * self.net.gap))
+    }
+
+    /// Goes towards where the quadratic model has its minimum, as far as the cost falls; whether it does.
+    fn go_less_far(&mut self) -> Result<bool> {
+        let Self { objective, here, net, .. } = self;
+        let mut way: Vec<f64> = here.target.iter().zip(&here.point).map(|(target, q)| target - q).collect();
+        objective.move_to(&here.point, Need::Gradient)?;
+        let mut line = objective.line(&mut way, 1.0)?;
+        let at = |step: f64| -> Vec<f64> { here.point.iter().zip(&way).map(|(q, d)| q + step * d).collect() };
+        let probes = line.probe(&SHORTER)?;
+        let costs = probes.iter().map(|probe| (probe.value + cost_of(&net.terms, &at(probe.step)), probe.step));
+        let least = costs.filter(|(cost, _)| cost.is_finite()).min_by(|a, b| a.0.total_cmp(&b.0));
+        let Some((_, step)) = least.filter(|(cost, _)| *cost < here.cost) else { return Ok(false) };
+        let point = at(step);
+        let (evaluation, own) = hessian_of(line.accept(step, Need::Hessian)?)?;
+        let next = Place::new(point, evaluation, &own, net);
+        self.step = step;
+        self.arrive(next, Some(own))?;
+        Ok(true)
+    }
+
+    /// Whether gaps tell more than values, whose sums may be in f32: far from the end it is the other way round.
+    fn is_near(&self) -> bool {
+        self.here.gap <= NEAR * self.here.cost
+    }
+
+    /// Stands at a place, where the Hessian of all rows may have been taken.
+    fn arrive(&mut self, next: Place, own: Option<Symmetric>) -> Result<()> {
+        let gains = !self.is_near() && self.here.cost - next.cost >= GAIN * self.here.gap;
+        self.idle = if gains || next.gap <= 0.5 * self.here.gap { 0 } else { self.idle + 1 };
+        self.here = next;
+        if let Some(own) = own {
+            self.hessian = own;
+            if let Some(surrogate) = &mut self.surrogate {
+                self.knot = surrogate.knot(&self.here.point, &self.hessian)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, settings: &Settings, company: &mut Company<'_, '_>) {
+        let Self { here, net, iterations, step, objective, .. } = self;
+        let passes = objective.passes();
+        let support = here.point.iter().zip(&net.terms).filter(|(x, term)| **x != 0.0 && term.l1 > 0.0).count();
+        company.monitor.say(&format!(
+            "iteration {iterations}, {support} columns, {:.1e} to gain, {} passes",
+            here.gap, passes.data
+        ));
+        (company.history)(&Iteration {
+            number: *iterations,
+            value: here.cost,
+            delta: here.gap.is_finite().then(|| root(2.0 * here.gap * settings.rows)),
+            gradient_norm: largest(&subgradient(&here.evaluation.gradient, &net.terms, &here.point)),
+            step: *step,
+            search: None,
+            passes,
+            point: &here.point,
+        });
+    }
+}
+
+/// An evaluation and its Hessian, apart.
+fn hessian_of(mut evaluation: Evaluation) -> Result<(Evaluation, Symmetric)> {
+    match evaluation.hessian.take() {
+        Some(hessian) => Ok((evaluation, hessian)),
+        None => Err(Error::internal("an evaluation without the Hessian that was asked for")),
+    }
+}

@@ -1,0 +1,417 @@
+//! The elastic net against a proximal gradient method that shares no code with the program, over the same values in f64: which
+//! columns are selected, their coefficients, and what the certificate says is left to gain.
+
+#[allow(dead_code, reason = "each test file uses its part of the harness")]
+mod harness;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use gpu_logreg::arrow::array::{ArrayRef, BooleanArray, Float64Array, StringArray};
+use gpu_logreg::solve::Status;
+use gpu_logreg::train::ExactJob;
+use gpu_logreg::{Job, Limits, Model, PenaltyScale, RecordBatch, Selection, Table};
+use harness::{Check, Suite};
+
+mod common {
+    pub(crate) mod random;
+}
+use common::random::Random;
+
+/// A table and its penalty.
+#[derive(Clone)]
+struct Case {
+    name: &'static str,
+    rows: usize,
+    columns: usize,
+    l1: f64,
+    l2: f64,
+    /// The share of a column that its neighbour has too.
+    shared: f64,
+    /// Values far out.
+    has_heavy_tails: bool,
+    /// About so many rows are of the positive class.
+    positives: f64,
+    is_weighted: bool,
+    has_offset: bool,
+    intercept: bool,
+    /// Levels of a category more.
+    levels: usize,
+    scale: PenaltyScale,
+    /// Bytes of memory for the table.
+    host: Option<u64>,
+}
+
+const PLAIN: Case = Case {
+    name: "",
+    rows: 400,
+    columns: 8,
+    l1: 1e-2,
+    l2: 0.0,
+    shared: 0.0,
+    has_heavy_tails: false,
+    positives: 0.4,
+    is_weighted: false,
+    has_offset: false,
+    intercept: true,
+    levels: 0,
+    scale: PenaltyScale::Standardized,
+    host: None,
+};
+
+fn cases() -> Vec<Case> {
+    vec![
+        Case { name: "a lasso", ..PLAIN },
+        Case { name: "a weak one", l1: 1e-4, ..PLAIN },
+        Case { name: "nothing is selected", l1: 0.9, ..PLAIN },
+        Case { name: "an elastic net", l2: 2e-2, ..PLAIN },
+        Case { name: "collinear columns", shared: 0.95, l1: 3e-3, ..PLAIN },
+        Case { name: "heavy tails", has_heavy_tails: true, l1: 1e-3, ..PLAIN },
+        Case { name: "few positives", positives: 0.02, rows: 1_500, l1: 1e-3, ..PLAIN },
+        Case { name: "weights and an offset", is_weighted: true, has_offset: true, ..PLAIN },
+        Case { name: "no intercept", intercept: false, ..PLAIN },
+        Case { name: "a category", levels: 7, l1: 5e-3, ..PLAIN },
+        Case { name: "original weights", scale: PenaltyScale::Original, l1: 2e-2, l2: 1e-2, ..PLAIN },
+        Case { name: "more columns than rows", rows: 40, columns: 60, l1: 3e-2, ..PLAIN },
+        Case { name: "one column", columns: 1, l1: 1e-3, ..PLAIN },
+        Case { name: "a sample of the rows", rows: 9_000, columns: 5, l1: 2e-3, ..PLAIN },
+        Case { name: "a sample, heavy tails", rows: 9_000, columns: 5, has_heavy_tails: true, l1: 5e-4, ..PLAIN },
+        Case {
+            name: "a sample, weights and an offset",
+            rows: 8_000,
+            columns: 4,
+            is_weighted: true,
+            has_offset: true,
+            ..PLAIN
+        },
+        Case { name: "from a scratch file", rows: 9_000, columns: 5, host: Some(1 << 17), ..PLAIN },
+    ]
+}
+
+struct Rows {
+    /// Columns as they are in the table, then a 0-1 column for each level but the first.
+    columns: Vec<Vec<f64>>,
+    levels: Vec<usize>,
+    labels: Vec<f64>,
+    weights: Vec<f64>,
+    offsets: Vec<f64>,
+}
+
+impl Rows {
+    fn of(case: &Case) -> Self {
+        let mut random = Random(11);
+        let mut normal = || (0..12).map(|_| random.unit()).sum::<f64>() - 6.0;
+        let mut columns: Vec<Vec<f64>> = Vec::new();
+        for j in 0..case.columns {
+            let own: Vec<f64> = (0..case.rows).map(|_| normal()).collect();
+            let column = match columns.last() {
+                Some(before) if case.shared > 0.0 => {
+                    let rest = (1.0 - case.shared * case.shared).sqrt();
+                    own.iter().zip(before).map(|(own, before)| rest * own + case.shared * before).collect()
+                }
+                _ => own,
+            };
+            columns.push(column.iter().map(|x| (x * 64.0).round() / 64.0 * if j == 1 { 4.0 } else { 1.0 }).collect());
+        }
+        if case.has_heavy_tails {
+            for column in &mut columns {
+                column.iter_mut().for_each(|x| *x = (x.exp() * 64.0).round() / 64.0);
+            }
+        }
+        let levels: Vec<usize> = (0..case.rows).map(|row| row * row % 31 % case.levels.max(1)).collect();
+        for level in 1..case.levels {
+            columns.push(levels.iter().map(|own| f64::from(u8::from(*own == level))).collect());
+        }
+        let weights = (0..case.rows).map(|row| if case.is_weighted { (row % 4) as f64 } else { 1.0 }).collect();
+        let offsets: Vec<f64> =
+            (0..case.rows).map(|row| if case.has_offset { (row % 9) as f64 / 8.0 - 0.5 } else { 0.0 }).collect();
+        let odds = (case.positives / (1.0 - case.positives)).ln();
+        let spread = if case.has_heavy_tails { 0.3 } else { 0.8 };
+        let labels = (0..case.rows).map(|row| {
+            let z = columns.iter().take(4).enumerate().map(|(j, x)| x[row] * [1.0, -0.2, 0.5, 0.0][j]).sum::<f64>();
+            f64::from(u8::from(random.unit() < 1.0 / (1.0 + (-(odds + offsets[row] + spread * z)).exp())))
+        });
+        let labels = labels.collect();
+        Self { columns, levels, labels, weights, offsets }
+    }
+
+    fn table(&self, case: &Case) -> Table {
+        let floats = |values: &[f64]| Arc::new(Float64Array::from(values.to_vec())) as ArrayRef;
+        let mut columns: Vec<(String, ArrayRef)> =
+            (0..case.columns).map(|j| (format!("x{j}"), floats(&self.columns[j]))).collect();
+        if case.levels > 0 {
+            let names = self.levels.iter().map(|level| Some(format!("l{level}")));
+            columns.push(("c".into(), Arc::new(names.collect::<StringArray>())));
+        }
+        if case.is_weighted {
+            columns.push(("w".into(), floats(&self.weights)));
+        }
+        if case.has_offset {
+            columns.push(("o".into(), floats(&self.offsets)));
+        }
+        let labels: BooleanArray = self.labels.iter().map(|t| Some(*t > 0.5)).collect();
+        columns.push(("y".into(), Arc::new(labels)));
+        Table::from_batches(vec![RecordBatch::try_from_iter(columns).expect("columns of one length")]).expect("a table")
+    }
+}
+
+/// The mean loss in standardised columns with its penalty, the intercept last.
+struct Oracle {
+    /// Rows of standardised columns and a 1.
+    rows: Vec<Vec<f64>>,
+    labels: Vec<f64>,
+    /// With the sum 1.
+    weights: Vec<f64>,
+    offsets: Vec<f64>,
+    l1: Vec<f64>,
+    l2: Vec<f64>,
+    scales: Vec<f64>,
+    means: Vec<f64>,
+}
+
+impl Oracle {
+    fn of(case: &Case, rows: &Rows) -> Self {
+        let total: f64 = rows.weights.iter().sum();
+        let weights: Vec<f64> = rows.weights.iter().map(|w| w / total).collect();
+        let mean = |values: &dyn Fn(usize) -> f64| (0..case.rows).map(|k| weights[k] * values(k)).sum::<f64>();
+        let means: Vec<f64> = rows.columns.iter().map(|x| mean(&|k| x[k])).collect();
+        let scales: Vec<f64> =
+            rows.columns.iter().zip(&means).map(|(x, m)| mean(&|k| (x[k] - m) * (x[k] - m)).sqrt()).collect();
+        let size = rows.columns.len() + usize::from(case.intercept);
+        let standard = |k: usize, j: usize| {
+            // Without an intercept columns keep their place.
+            let centre = if case.intercept { means.get(j).copied().unwrap_or(0.0) } else { 0.0 };
+            rows.columns.get(j).map_or(1.0, |x| (x[k] - centre) / scales[j])
+        };
+        let of = |strength: f64, power: i32| -> Vec<f64> {
+            let own = |s: &f64| if case.scale == PenaltyScale::Original { strength / s.powi(power) } else { strength };
+            scales.iter().map(own).chain([0.0]).take(size).collect()
+        };
+        Self {
+            rows: (0..case.rows).map(|k| (0..size).map(|j| standard(k, j)).collect()).collect(),
+            labels: rows.labels.clone(),
+            l1: of(case.l1, 1),
+            l2: of(case.l2, 2),
+            offsets: rows.offsets.clone(),
+            weights,
+            scales,
+            means,
+        }
+    }
+
+    fn margin(&self, row: usize, q: &[f64]) -> f64 {
+        self.offsets[row] + self.rows[row].iter().zip(q).map(|(x, q)| x * q).sum::<f64>()
+    }
+
+    fn cost(&self, q: &[f64]) -> f64 {
+        let loss = |row: usize| {
+            let z = self.margin(row, q) * (1.0 - 2.0 * self.labels[row]);
+            self.weights[row] * if z > 0.0 { z + (-z).exp().ln_1p() } else { z.exp().ln_1p() }
+        };
+        let of_terms = q.iter().enumerate().map(|(j, q)| self.l1[j] * q.abs() + 0.5 * self.l2[j] * q * q);
+        (0..self.rows.len()).map(loss).sum::<f64>() + of_terms.sum::<f64>()
+    }
+
+    /// The gradient without the L1 penalty.
+    fn gradient(&self, q: &[f64]) -> Vec<f64> {
+        let mut gradient: Vec<f64> = q.iter().zip(&self.l2).map(|(q, l2)| l2 * q).collect();
+        for (row, x) in self.rows.iter().enumerate() {
+            let residual = self.weights[row] * (1.0 / (1.0 + (-self.margin(row, q)).exp()) - self.labels[row]);
+            gradient.iter_mut().zip(x).for_each(|(g, x)| *g += residual * x);
+        }
+        gradient
+    }
+
+    /// How far a parameter's subgradient is from 0.
+    fn distance(&self, j: usize, q: f64, g: f64) -> f64 {
+        if q == 0.0 { (g.abs() - self.l1[j]).max(0.0) } else { (g + self.l1[j] * q.signum()).abs() }
+    }
+
+    /// Accelerated proximal gradients, with restarts (Beck and Teboulle 2009; O'Donoghue and Candès 2015).
+    fn minimum(&self) -> Vec<f64> {
+        let size = self.l1.len();
+        // The largest curvature by the power method, a little more for what that leaves.
+        let mut v = vec![1.0; size];
+        let mut curvature = 0.0;
+        for _ in 0..200 {
+            let mut next = vec![0.0; size];
+            for (x, w) in self.rows.iter().zip(&self.weights) {
+                let product: f64 = 0.25 * w * x.iter().zip(&v).map(|(x, v)| x * v).sum::<f64>();
+                next.iter_mut().zip(x).for_each(|(next, x)| *next += product * x);
+            }
+            curvature = next.iter().map(|x| x * x).sum::<f64>().sqrt();
+            v = next.iter().map(|x| x / curvature).collect();
+        }
+        let step = 1.0 / (1.05 * curvature + self.l2.iter().fold(0.0, |most: f64, l2| most.max(*l2)));
+        let (mut q, mut ahead, mut momentum) = (vec![0.0; size], vec![0.0; size], 1.0_f64);
+        for _ in 0..400_000 {
+            let gradient = self.gradient(&ahead);
+            let next: Vec<f64> = (0..size)
+                .map(|j| {
+                    let moved = ahead[j] - step * gradient[j];
+                    (moved.abs() - step * self.l1[j]).max(0.0) * moved.signum()
+                })
+                .collect();
+            let along: f64 = (0..size).map(|j| (ahead[j] - next[j]) * (next[j] - q[j])).sum();
+            let largest = (0..size).map(|j| (ahead[j] - next[j]).abs()).fold(0.0, f64::max);
+            let stronger = if along > 0.0 { 1.0 } else { 0.5 * (1.0 + (1.0 + 4.0 * momentum * momentum).sqrt()) };
+            let carry = if along > 0.0 { 0.0 } else { (momentum - 1.0) / stronger };
+            ahead = (0..size).map(|j| next[j] + carry * (next[j] - q[j])).collect();
+            (q, momentum) = (next, stronger);
+            if largest <= 1e-15 * step {
+                break;
+            }
+        }
+        q
+    }
+
+    /// The model's parameters on the standardised scale.
+    fn of_model(&self, model: &Model, intercept: bool) -> Vec<f64> {
+        let mut q: Vec<f64> = model.features.iter().zip(&self.scales).map(|(f, s)| f.coefficients[0] * s).collect();
+        if intercept {
+            let shift: f64 = model.features.iter().zip(&self.means).map(|(f, m)| f.coefficients[0] * m).sum();
+            q.push(model.intercepts[0] + shift);
+        }
+        q
+    }
+}
+
+fn job(case: &Case, device: &Selection) -> Job {
+    let mut job = Job::label("y").l1(case.l1).l2(case.l2).penalty_scale(case.scale).intercept(case.intercept);
+    job = job.device(device.clone()).limits(Limits { host: case.host, ..Limits::default() });
+    if case.is_weighted {
+        job = job.weight("w");
+    }
+    if case.has_offset {
+        job = job.offset("o");
+    }
+    job
+}
+
+/// A model against the oracle: what may be left to gain, and how far coefficients may be off, as a share of the largest.
+fn agrees(case: &Case, oracle: &Oracle, best: &[f64], model: &Model, gap: f64, off: f64) -> Check {
+    let name = case.name;
+    if model.training.status != Status::Converged {
+        return Err(format!("{name}: {:?}, {:?}", model.training.status, model.training.gap));
+    }
+    let found = oracle.of_model(model, case.intercept);
+    let null = oracle.cost(&vec![0.0; best.len()]);
+    let more = oracle.cost(&found) - oracle.cost(best);
+    if !(more <= gap * null + 1e-13) {
+        return Err(format!("{name}: {more:e} more than the least"));
+    }
+    let gradient = oracle.gradient(best);
+    let largest = best.iter().fold(0.0, |most: f64, q| most.max(q.abs()));
+    for (j, (found, best)) in found.iter().zip(best).enumerate() {
+        let is_on_edge = (gradient[j].abs() - oracle.l1[j]).abs() <= 1e-6 && best.abs() <= 1e-6 * largest;
+        if (*found == 0.0) != (*best == 0.0) && !is_on_edge {
+            return Err(format!("{name}: parameter {j} is {found:e}, not {best:e}"));
+        }
+        if !((found - best).abs() <= off * largest + 1e-9) {
+            return Err(format!("{name}: parameter {j} is {found}, not {best}"));
+        }
+    }
+    Ok(())
+}
+
+/// All cases by default, and to 1e-13 of the null deviance, refined in f64.
+fn every_case_matches_the_oracle(device: &Selection) -> Check {
+    let is_gpu = *device != Selection::Cpu;
+    for case in cases() {
+        let rows = Rows::of(&case);
+        let oracle = Oracle::of(&case, &rows);
+        let best = oracle.minimum();
+        let gradient = oracle.gradient(&best);
+        let worst = (0..best.len()).map(|j| oracle.distance(j, best[j], gradient[j])).fold(0.0, f64::max);
+        if worst > 1e-10 {
+            return Err(format!("{}: the oracle is {worst:e} from its own minimum", case.name));
+        }
+        let table = rows.table(&case);
+        let train = |job: Job| job.train(&table).map_err(|error| format!("{}: {error}", case.name));
+        let model = train(job(&case, device))?;
+        // What f32 does to the gradient is beside the certificate.
+        agrees(&case, &oracle, &best, &model, if is_gpu { 1e-7 } else { 1.1e-8 }, 1e-3)?;
+        let passes = model.training.passes.data;
+        if passes > 8 {
+            return Err(format!("{}: {passes} passes", case.name));
+        }
+        let fine = Job { exact: ExactJob::Refine, ..job(&case, device).gap_tolerance(1e-13) };
+        agrees(&case, &oracle, &best, &train(fine)?, 1e-12, 1e-5)?;
+    }
+    Ok(())
+}
+
+/// The negative controls: another strength, and a model of other rows, are noticed.
+fn another_penalty_is_noticed(device: &Selection) -> Check {
+    let case = Case { name: "a control", ..PLAIN };
+    let rows = Rows::of(&case);
+    let oracle = Oracle::of(&case, &rows);
+    let best = oracle.minimum();
+    for wrong in [Case { l1: 1.001e-2, ..case.clone() }, Case { l2: 1e-4, ..case.clone() }] {
+        let model = job(&wrong, device).gap_tolerance(1e-12).train(&rows.table(&case)).map_err(|e| e.to_string())?;
+        if agrees(&case, &oracle, &best, &model, 1e-9, 1e-5).is_ok() {
+            return Err("another penalty went unnoticed".into());
+        }
+    }
+    Ok(())
+}
+
+/// Rows of weight 2 are rows that are there twice, and no number of threads, chunks or places changes a bit.
+fn weights_repeat_rows(device: &Selection) -> Check {
+    let case = Case { is_weighted: true, rows: 700, ..PLAIN };
+    let rows = Rows::of(&case);
+    let weighted = job(&case, device).gap_tolerance(1e-13).train(&rows.table(&case)).map_err(|e| e.to_string())?;
+    let order: Vec<usize> = (0..case.rows).flat_map(|row| std::iter::repeat_n(row, row % 4)).collect();
+    let take = |values: &[f64]| order.iter().map(|&row| values[row]).collect::<Vec<f64>>();
+    let repeated = Rows {
+        columns: rows.columns.iter().map(|x| take(x)).collect(),
+        levels: Vec::new(),
+        labels: take(&rows.labels),
+        weights: vec![1.0; order.len()],
+        offsets: take(&rows.offsets),
+    };
+    let plain = Case { is_weighted: false, rows: order.len(), ..case };
+    let repeated =
+        job(&plain, device).gap_tolerance(1e-13).train(&repeated.table(&plain)).map_err(|e| e.to_string())?;
+    for (a, b) in weighted.features.iter().zip(&repeated.features) {
+        let (a, b) = (a.coefficients[0], b.coefficients[0]);
+        if (a == 0.0) != (b == 0.0) || !((a - b).abs() <= 1e-5) {
+            return Err(format!("{a} and {b}"));
+        }
+    }
+    Ok(())
+}
+
+/// What makes no sense with an L1 penalty is refused with a way out.
+fn refusals() -> Check {
+    let rows = Rows::of(&PLAIN);
+    let table = rows.table(&PLAIN);
+    let base = || job(&PLAIN, &Selection::Cpu);
+    for (job, words) in [
+        (base().l1(-1.0), "l1 = -1` is no strength"),
+        (base().l1(f64::NAN), "no strength of a penalty"),
+        (base().gap_tolerance(0.0), "can never be met"),
+        (base().inference(0.95), "too small"),
+        (base().solver(gpu_logreg::Solver::Newton), "a method of its own"),
+        (base().solver(gpu_logreg::Solver::Generative), "has no penalty"),
+        (base().multinomial(), "is for two classes"),
+    ] {
+        match job.train(&table) {
+            Ok(_) => return Err(format!("accepted where `{words}` was due")),
+            Err(error) if error.to_string().contains(words) => {}
+            Err(error) => return Err(format!("`{error}` where `{words}` was due")),
+        }
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let mut suite = Suite::new();
+    suite.cpu("every_case_matches_the_oracle", || every_case_matches_the_oracle(&Selection::Cpu));
+    suite.cpu("another_penalty_is_noticed", || another_penalty_is_noticed(&Selection::Cpu));
+    suite.cpu("weights_repeat_rows", || weights_repeat_rows(&Selection::Cpu));
+    suite.cpu("refusals", refusals);
+    suite.gpu("every_case_matches_the_oracle", |_| every_case_matches_the_oracle(&Selection::Gpu));
+    suite.gpu("weights_repeat_rows", |_| weights_repeat_rows(&Selection::Gpu));
+    suite.run()
+}
