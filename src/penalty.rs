@@ -28,6 +28,18 @@ pub struct Term {
 }
 
 impl Term {
+    /// Of a column with such a standard deviation: the strengths of L1 and L2, both multiplied by `factor`, and the bounds of its
+    /// weight on the original scale, in exactly standardised coordinates.
+    pub fn of_column([l1, l2]: [f64; 2], factor: f64, bounds: [f64; 2], scale: PenaltyScale, deviation: f64) -> Self {
+        let [low, high] = bounds.map(|bound| bound * deviation);
+        if factor.is_infinite() {
+            return Self { l1: f64::INFINITY, l2: 0.0, low, high };
+        }
+        let unit = if scale == PenaltyScale::Original { deviation } else { 1.0 };
+        // Dividing twice keeps deviations of 1e-200 from overflowing where l2 / s is finite.
+        Self { l1: factor * l1 / unit, l2: factor * l2 / unit / unit, low, high }
+    }
+
     /// Without a penalty and without bounds.
     pub const FREE: Self = Self { l1: 0.0, l2: 0.0, low: f64::NEG_INFINITY, high: f64::INFINITY };
 
@@ -64,8 +76,8 @@ pub fn cost_of(terms: &[Term], point: &[f64]) -> f64 {
 pub struct Penalty {
     /// Of the parameters of a margin.
     strength: Vec<f64>,
-    /// L1 strengths of the parameters of a margin; empty without one.
-    l1: Vec<f64>,
+    /// What each parameter costs by itself, of one margin; empty where that is its square alone.
+    terms: Vec<Term>,
     /// K, of a softmax with 3 classes or more.
     centred: Option<f64>,
 }
@@ -82,32 +94,39 @@ impl Penalty {
         if intercept {
             strength.push(0.0);
         }
-        Self { strength, l1: Vec::new(), centred: classes.filter(|&classes| classes > 2).map(|classes| classes as f64) }
+        Self {
+            strength,
+            terms: Vec::new(),
+            centred: classes.filter(|&classes| classes > 2).map(|classes| classes as f64),
+        }
     }
 
-    /// The same with an L1 penalty on the active columns, which have these `scales`.
-    #[must_use]
-    pub fn with_l1(mut self, l1: f64, scale: PenaltyScale, scales: &[f64]) -> Self {
-        let of_column = |s: &f64| if scale == PenaltyScale::Original { l1 / s } else { l1 };
-        self.l1 = scales.iter().map(of_column).chain([0.0]).take(self.strength.len()).collect();
-        self
+    /// The elastic net of one margin: what each active column costs by itself, with its bounds. The intercept, if there is one, comes
+    /// after them and costs nothing.
+    pub fn elastic_net(mut terms: Vec<Term>, intercept: bool) -> Self {
+        if intercept {
+            terms.push(Term::FREE);
+        }
+        let strength = terms.iter().map(|term| term.l2).collect();
+        Self { strength, terms, centred: None }
     }
 
     /// What each parameter costs by itself, of one margin.
     pub fn terms(&self) -> Vec<Term> {
-        let of = |(j, &l2): (usize, &f64)| Term { l1: self.l1.get(j).copied().unwrap_or(0.0), l2, ..Term::FREE };
-        self.strength.iter().enumerate().map(of).collect()
+        if self.terms.is_empty() {
+            return self.strength.iter().map(|&l2| Term { l2, ..Term::FREE }).collect();
+        }
+        self.terms.clone()
     }
 
     /// What the whole penalty costs at `point`, the part with a kink included.
     pub fn cost(&self, point: &[f64]) -> f64 {
-        let of_l1: f64 = self.l1.iter().zip(point).map(|(l1, q)| if *l1 == 0.0 { 0.0 } else { l1 * q.abs() }).sum();
-        self.value(point) + of_l1
+        if self.terms.is_empty() { self.value(point) } else { cost_of(&self.terms, point) }
     }
 
     /// None, of margins with so many parameters.
     pub fn none(parameters: usize) -> Self {
-        Self { strength: vec![0.0; parameters], l1: Vec::new(), centred: None }
+        Self { strength: vec![0.0; parameters], terms: Vec::new(), centred: None }
     }
 
     /// Strengths of the parameters of a margin.

@@ -93,6 +93,7 @@ pub fn proposed(name: &str, value: &str) -> String {
 
 /// The settings that a message may carry.
 const SETTINGS: &[&str] = &[
+    "bounds",
     "categorical",
     "class-weight",
     "classes",
@@ -118,8 +119,10 @@ const SETTINGS: &[&str] = &[
     "model",
     "multinomial",
     "no-intercept",
+    "nonnegative",
     "nulls",
     "offset",
+    "penalty-factor",
     "positive",
     "preconditioner",
     "reference",

@@ -9,7 +9,6 @@ use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, UInt64Type
 use rayon::prelude::*;
 
 use super::categories::{load_categories, scale_of_share};
-use super::class::level_name;
 use super::decode::{BATCH_ROWS, Job, Part, check_extent, decode, jobs, jobs_of_runs, runs};
 use super::encoded::{Encoded, EncodedCategory, Feature};
 use super::field::{Field, Kind};
@@ -93,6 +92,8 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
     monitor.end();
     table.check_unchanged()?;
     let mut features = Vec::with_capacity(plan.features());
+    let mut names = plan.feature_names(table).into_iter().map(|name| name.own);
+    let mut name = || names.next().expect("a name for each feature");
     for (index, column) in columns.iter().flatten().enumerate() {
         let FeaturePlan { column: place, takes, .. } = plan.features[index];
         let field = &table.fields[place];
@@ -102,7 +103,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
         let fill = (plan.nulls.fills() && takes == Takes::Value).then(|| fills[index].unwrap_or(scale.mean));
         features.push(match takes {
             Takes::Value => Feature {
-                name: field.name.clone(),
+                name: name(),
                 kind: field.kind,
                 unit: field.unit,
                 indicates: None,
@@ -113,7 +114,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
                 is_exact: samples[index].is_exact && samples[index].narrowing == narrowings[index],
             },
             Takes::Missing => Feature {
-                name: format!("{} is missing", field.name),
+                name: name(),
                 kind: Kind::Boolean,
                 unit: None,
                 indicates: Some(field.name.clone()),
@@ -128,9 +129,9 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
     let mut categories = Vec::with_capacity(plan.categories.len());
     for (index, (category, shares)) in plan.categories.iter().zip(shares).enumerate() {
         let field = &table.fields[category.column];
-        for (code, (level, share)) in category.levels.iter().zip(shares).enumerate().skip(1) {
+        for (code, share) in shares.into_iter().enumerate().skip(1) {
             features.push(Feature {
-                name: format!("{}={}", field.name, level_name(level)),
+                name: name(),
                 kind: Kind::Boolean,
                 unit: None,
                 indicates: None,

@@ -56,6 +56,7 @@ pub use field::{Field, Kind};
 pub use label::{Label, MOST_CLASSES};
 pub use levels::MOST_LEVELS;
 pub use load::{decode_only, load};
+pub use names::{FeatureName, matching_features};
 pub use outcomes::{Ends, Outcomes, outcomes};
 pub use parts::check_parts;
 pub use plan::{ClassWeight, DEFAULT_MAX_LEVELS, Nulls, Plan, Spec, WeightKind};

@@ -26,6 +26,33 @@ pub(super) fn matching(table: &Table, name: &str) -> Result<Option<Vec<usize>>> 
     Ok((!found.is_empty()).then_some(found))
 }
 
+/// What a feature is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeatureName {
+    /// The column that it is made of.
+    pub column: String,
+    /// Its own name: that of the column, `city=Bonn` of a level, `age is missing` of an indicator.
+    pub own: String,
+}
+
+impl FeatureName {
+    /// A feature that is its column.
+    pub(super) fn of_column(name: &str) -> Self {
+        Self { column: name.into(), own: name.into() }
+    }
+}
+
+/// The places of the features that a name or a pattern means: one that has it, all of a column, or those that fit.
+pub fn matching_features(names: &[FeatureName], name: &str) -> Vec<usize> {
+    let those = |means: &dyn Fn(&str) -> bool| -> Vec<usize> {
+        let fits = |feature: &FeatureName| means(&feature.own) || means(&feature.column);
+        (0..names.len()).filter(|&place| fits(&names[place])).collect()
+    };
+    let exactly = those(&|other| other == name);
+    let pattern = Pattern::new(name).ok().filter(|_| exactly.is_empty() && name.contains(['*', '?']));
+    pattern.map_or(exactly, |pattern| those(&|other| pattern.matches(other)))
+}
+
 /// Names that are looked at for a slip.
 const MOST_SLIPS: usize = 3;
 

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 
 use arrow::array::ArrayRef;
 
+use super::class::{Level, level_name};
 use super::encoded::Encoded;
 use super::field::{Field, Kind, UNUSABLE};
 use super::label::LabelPlan;
 use super::levels::{CategoryPlan, Levels, MOST_LEVELS, Search};
 use super::missing_counts::MissingCounts;
-use super::names::matching;
+use super::names::{FeatureName, matching};
 use super::numbers::to_f64;
 use super::offsets::{NamedOffset, by_margin, parts};
 use super::table::Table;
@@ -205,6 +206,24 @@ impl Plan {
         let plain = Shape { weights, offsets, classes, ..Shape::plain(rows, self.features.len()) };
         let levels: Vec<usize> = self.categories.iter().map(CategoryPlan::features).collect();
         Design::with_categories(plain, &levels)
+    }
+
+    /// What the features are called, in the order of the [`Design`].
+    pub fn feature_names(&self, table: &Table) -> Vec<FeatureName> {
+        let of_column = |feature: &FeaturePlan| {
+            let mut name = FeatureName::of_column(&table.fields[feature.column].name);
+            if feature.takes == Takes::Missing {
+                name.own = format!("{} is missing", name.column);
+            }
+            name
+        };
+        let of_category = |category: &CategoryPlan| {
+            let column = table.fields[category.column].name.clone();
+            let own = |level: &Level| format!("{column}={}", level_name(level));
+            category.levels[1..].iter().map(|level| FeatureName { column: column.clone(), own: own(level) }).collect()
+        };
+        let levels = self.categories.iter().flat_map(|category| -> Vec<FeatureName> { of_category(category) });
+        self.features.iter().map(of_column).chain(levels).collect()
     }
 
     /// The columns of the table that are read, each once.

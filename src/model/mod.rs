@@ -141,6 +141,12 @@ pub struct FeatureInfo {
     /// The columns before it explain it completely; it was dropped.
     #[serde(default, skip_serializing_if = "is_false")]
     pub aliased: bool,
+    /// What the strengths of the penalty were multiplied by, if that was not 1; infinite, `null` in the file, for one left out.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "factor")]
+    pub penalty_factor: Option<f64>,
+    /// The least and the greatest coefficient that was allowed, if there were bounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<[Option<f64>; 2]>,
     /// What is inferred of each coefficient, with `--inference`: nothing of what was not estimated.
     #[serde(flatten, with = "version1::inference")]
     pub inference: Vec<Option<Inference>>,
@@ -216,6 +222,11 @@ fn is_false(flag: &bool) -> bool {
 /// A number, or `null`, which stands for one that is not finite.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+/// A factor that is there; `null` is an infinite one.
+fn factor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    Ok(Some(Option::deserialize(deserializer)?.unwrap_or(f64::INFINITY)))
 }
 
 /// As [`number`], of a field that a softmax does not have.

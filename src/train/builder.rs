@@ -119,6 +119,27 @@ impl Job {
         self.l1(alpha * lambda).l2((1.0 - alpha) * lambda)
     }
 
+    /// Multiplies the penalty of a feature, a category or a pattern: 0 for one that is not penalised, infinite for one left out.
+    #[must_use]
+    pub fn penalty_factor(mut self, feature: impl Into<String>, factor: f64) -> Self {
+        self.penalty_factors.push((feature.into(), factor));
+        self
+    }
+
+    /// Holds the coefficient of a feature, a category or a pattern between two numbers, on the original scale; 0 lies between them.
+    #[must_use]
+    pub fn bounds(mut self, feature: impl Into<String>, low: f64, high: f64) -> Self {
+        self.bounds.push((feature.into(), [low, high]));
+        self
+    }
+
+    /// No coefficient of a feature is below 0.
+    #[must_use]
+    pub fn nonnegative(mut self) -> Self {
+        self.nonnegative = true;
+        self
+    }
+
     /// With an L1 penalty, what may be left to gain, a share of the null deviance.
     #[must_use]
     pub fn gap_tolerance(mut self, share: f64) -> Self {

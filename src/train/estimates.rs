@@ -16,13 +16,16 @@ use crate::model::{
 use crate::solve::Status;
 use crate::standardize::Coordinates;
 use crate::train::fit::Fit;
+use crate::train::single::OfFeatures;
 use crate::train::{ExactJob, Job};
 use crate::wording::{counted, listed, plain};
 
 /// The model of a fit; `null` is the mean loss of the model without features, if it has no closed form.
+#[expect(clippy::too_many_arguments, reason = "all that a model tells of")]
 pub(super) fn model(
     table: &Table,
     job: &Job,
+    single: &OfFeatures,
     encoded: Encoded,
     fit: &Fit,
     null: Option<f64>,
@@ -52,6 +55,8 @@ pub(super) fn model(
                 mean: feature.scale.mean,
                 scale: feature.scale.scale,
                 aliased: fit.aliased.contains(&index),
+                penalty_factor: (single.factors[index] != 1.0).then_some(single.factors[index]),
+                bounds: single.bounds_of(index),
                 inference,
             }
         })
@@ -78,7 +83,7 @@ pub(super) fn model(
     }
     if outcome.status != Status::Converged {
         let advice = match outcome.status {
-            Status::F32Limit if job.l1 > 0.0 => {
+            Status::F32Limit if job.has_elastic_net() => {
                 "as near as this device's arithmetic comes; ⟦refine⟧ goes on in double precision over the file, or raise \
                  ⟦gap-tolerance⟧"
             }
@@ -135,7 +140,7 @@ pub(super) fn model(
             weights: is_weighted.then_some(fit.weight),
             left_out: encoded.left_out,
             loss: fit.loss,
-            solver: if job.l1 > 0.0 { "proximal-newton".into() } else { job.solver.name().into() },
+            solver: if job.has_elastic_net() { "proximal-newton".into() } else { job.solver.name().into() },
             status: outcome.status,
             iterations: outcome.iterations,
             passes: outcome.passes,
@@ -159,7 +164,7 @@ pub(super) fn model(
             l1: job.l1,
             l2: job.l2,
             gap: outcome.gap.map(|gap| gap / fit.null),
-            gap_tolerance: (job.l1 > 0.0).then_some(job.gap_tolerance),
+            gap_tolerance: (job.has_elastic_net()).then_some(job.gap_tolerance),
             penalty_scale: job.penalty_scale,
             fit_intercept: job.intercept,
             seconds,

@@ -203,6 +203,16 @@ impl<'a> Evidence<'a> {
         aliased(&mut self.rows, &spread)
     }
 
+    /// The evidence of the active columns of `coordinates` alone.
+    pub(super) fn only(&self, coordinates: &Coordinates) -> Self {
+        Self::new(self.rows.table, &self.rows.plan, self.encoded, coordinates, self.rows.monitor)
+    }
+
+    /// Counts the passes of other evidence as its own.
+    pub(super) fn count(&mut self, other: &Self) {
+        self.rows.passes += other.rows.passes;
+    }
+
     /// The solver's points have these coordinates from now on.
     pub(super) fn follow(&mut self, coordinates: &Coordinates) {
         self.coordinates = coordinates.clone();

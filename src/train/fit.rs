@@ -9,16 +9,17 @@ use crate::matrix::{RowSpace, Symmetric};
 use crate::model::{SeparationInfo, Verified};
 use crate::monitor::Monitor;
 use crate::objective::{Diagonal, Evaluation, Need, Objective, Passes};
-use crate::penalty::Penalty;
+use crate::penalty::{Penalty, Term};
 use crate::problem::{Curvature, Problem};
 use crate::solve::elastic_net::{ElasticNet, elastic_net};
 use crate::solve::{
-    Certain, Company, FewRows, History, LEAST_PIVOT_OF_F32, Level, Outcome, Preconditioner, Reach, Settings, Start,
-    Status, conjugate_gradient, few_rows, gradient_descent, lbfgs, newton, refit, suspicious,
+    Answer, Certain, Company, Doubt, Existence, FewRows, History, LEAST_PIVOT_OF_F32, Level, Outcome, Preconditioner,
+    Reach, Settings, Start, Status, conjugate_gradient, few_rows, gradient_descent, lbfgs, newton, refit, suspicious,
 };
 use crate::standardize::Coordinates;
 use crate::train::existence::Evidence;
 use crate::train::job::{ExactJob, Init, Job, Solver};
+use crate::train::single::OfFeatures;
 use crate::train::strategy::HessianPlan;
 use crate::wording::listed;
 
@@ -82,6 +83,7 @@ pub(super) fn coordinates(encoded: &Encoded, intercept: bool, loose: &[bool]) ->
 pub(super) struct Given<'g> {
     pub(super) encoded: &'g Encoded,
     pub(super) job: &'g Job,
+    pub(super) single: &'g OfFeatures,
     pub(super) shape: Shape,
     pub(super) device: Arithmetic,
 }
@@ -120,8 +122,8 @@ pub(super) fn fit(
         return generative(engine, coordinates, moments, given, evidence);
     }
     let begin = begin(engine, coordinates, given, evidence)?;
-    if job.l1 > 0.0 {
-        return fit_elastic_net(engine, subsample, begin, given, monitor, history);
+    if job.has_elastic_net() {
+        return fit_elastic_net(engine, subsample, begin, given, evidence, monitor, history);
     }
     let coordinates = begin.coordinates;
     let penalty = Penalty::new(job.l2, job.penalty_scale, &coordinates.active_scales(), job.intercept, shape.classes);
@@ -186,14 +188,16 @@ fn fit_elastic_net(
     subsample: Option<&mut dyn Engine>,
     begin: Begin,
     given: Given<'_>,
+    evidence: &mut Evidence<'_>,
     monitor: &dyn Monitor,
     history: &mut History<'_>,
 ) -> Result<Fit> {
     let Given { job, shape, .. } = given;
+    let mut begin = begin;
+    let free = free_columns(&begin.coordinates, given);
+    let separation = if free.is_empty() { None } else { look_at_free(&mut begin, &free, given, evidence)? };
     let coordinates = begin.coordinates;
-    let scales = coordinates.active_scales();
-    let penalty = Penalty::new(job.l2, job.penalty_scale, &scales, job.intercept, None);
-    let penalty = penalty.with_l1(job.l1, job.penalty_scale, &scales);
+    let penalty = elastic_net_of(&coordinates, given);
     let weight = engine.weight();
     let settings = settings(weight, shape.rows, &coordinates, &penalty, given);
     let null = begin.evaluation.value;
@@ -204,7 +208,14 @@ fn fit_elastic_net(
     let sample = sample.as_mut().map(|sample| sample as &mut dyn Objective);
     let start = Start { point: begin.point, evaluation };
     let company = &mut Company { monitor, history, existence: &mut Certain };
-    let outcome = elastic_net(&mut problem, sample, start, &net, &settings, company)?;
+    let mut outcome = if separation.is_some() {
+        let net = ElasticNet { gap: f64::INFINITY, ..net };
+        let outcome = elastic_net(&mut problem, None, start, &net, &settings, company)?;
+        Outcome { status: Status::Separated, is_proved: false, gap: None, delta: None, hessian: None, ..outcome }
+    } else {
+        elastic_net(&mut problem, sample, start, &net, &settings, company)?
+    };
+    outcome.passes.file = evidence.passes();
     Ok(Fit {
         null,
         loss: outcome.value - penalty.cost(&outcome.parameters),
@@ -216,9 +227,63 @@ fn fit_elastic_net(
         covariance: None,
         penalty,
         verified: None,
-        separation: None,
+        separation,
         moments: None,
     })
+}
+
+/// The penalty of the active columns, each with its factor and its bounds.
+fn elastic_net_of(coordinates: &Coordinates, Given { job, single, .. }: Given<'_>) -> Penalty {
+    let columns = coordinates.active().iter().zip(coordinates.active_scales());
+    let term = |(&j, deviation): (&usize, f64)| {
+        Term::of_column([job.l1, job.l2], single.factors[j], single.bounds[j], job.penalty_scale, deviation)
+    };
+    Penalty::elastic_net(columns.map(term).collect(), coordinates.has_intercept())
+}
+
+/// The places of the active columns that neither a penalty nor bounds hold.
+fn free_columns(coordinates: &Coordinates, Given { single, .. }: Given<'_>) -> Vec<usize> {
+    let is_free = |&j: &usize| single.factors[j] == 0.0 && single.bounds[j].iter().all(|bound| bound.is_infinite());
+    let active = coordinates.active().iter().enumerate();
+    active.filter(|(_, j)| is_free(j)).map(|(place, _)| place).collect()
+}
+
+/// What nothing holds may have no estimate, as without a penalty: columns among them that others of them explain are left out, and
+/// what separates is told.
+fn look_at_free(
+    begin: &mut Begin,
+    free: &[usize],
+    given: Given<'_>,
+    evidence: &mut Evidence<'_>,
+) -> Result<Option<SeparationInfo>> {
+    let count = begin.coordinates.active().len();
+    let of_free = |coordinates: &Coordinates, free: &[usize]| {
+        let held: Vec<usize> = (0..coordinates.active().len()).filter(|place| !free.contains(place)).collect();
+        coordinates.without(&held)
+    };
+    let alone = of_free(&begin.coordinates, free);
+    let parameters = free.iter().copied().chain(begin.coordinates.has_intercept().then_some(count));
+    let gram = begin.evaluation.hessian.as_ref().map(|hessian| hessian.restricted(&parameters.collect::<Vec<_>>()));
+    let mut free = free.to_vec();
+    if let Some(gram) = gram {
+        let mut own = evidence.only(&alone);
+        let dropped = find_aliased(&alone, &gram, &mut own, &mut begin.aliased)?;
+        evidence.count(&own);
+        if !dropped.is_empty() {
+            let dropped: Vec<usize> = dropped.iter().map(|&place| free[place]).collect();
+            let kept = kept_parameters(begin.coordinates.dimension(), begin.point.len(), &dropped);
+            begin.coordinates = begin.coordinates.without(&dropped);
+            begin.point = kept.iter().map(|&index| begin.point[index]).collect();
+            begin.evaluation = restricted(&begin.evaluation, &kept);
+            free = free_columns(&begin.coordinates, given);
+        }
+    }
+    let alone = of_free(&begin.coordinates, &free);
+    let mut own = evidence.only(&alone);
+    let point = starting_point(&alone, &given.encoded.totals.classes);
+    let answer = own.ask(&point, Doubt::Unproved)?;
+    evidence.count(&own);
+    Ok(own.separation().filter(|_| answer == Answer::Separated))
 }
 
 /// Evaluates the loss at the start, and leaves out what others explain.
@@ -251,7 +316,7 @@ fn begin(
 
 /// When the solver stops, and what it may use, for rows of so much `weight`, `kept` of which have the Hessian.
 fn settings(weight: f64, kept: usize, coordinates: &Coordinates, penalty: &Penalty, given: Given<'_>) -> Settings {
-    let Given { encoded, job, shape, device } = given;
+    let Given { encoded, job, shape, device, .. } = given;
     let plan = job.hessian_plan(shape);
     // What a standard error is of: the rows, or their counts. The unit of other weights means nothing.
     let rows = if job.takes_sampling_weights() {

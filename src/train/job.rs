@@ -53,8 +53,8 @@ const COVARIANCE_PARAMETERS: usize = 16_384;
 /// few the rows.
 pub(super) const MOST_OF_FEW: usize = 4096;
 
-/// Coefficients with an L1 penalty at most: their Hessian is taken whole, three times at least.
-const MOST_OF_L1: usize = 4096;
+/// Coefficients with an elastic net at most: their Hessian is taken whole, twice at least.
+const MOST_OF_ELASTIC_NET: usize = 4096;
 
 /// The default of [`Job::gap_tolerance`].
 pub const DEFAULT_GAP_TOLERANCE: f64 = 1e-8;
@@ -82,6 +82,13 @@ pub struct Job {
     pub l2: f64,
     /// On which scale the weights are penalised.
     pub penalty_scale: PenaltyScale,
+    /// What both strengths are multiplied by for a feature, a category or a pattern: 0 for one that is not penalised, infinite for
+    /// one that is left out. 1 for the others.
+    pub penalty_factors: Vec<(String, f64)>,
+    /// The least and the greatest coefficient of a feature, a category or a pattern, on the original scale; 0 lies between them.
+    pub bounds: Vec<(String, [f64; 2])>,
+    /// No coefficient of a feature is below 0, unless it has bounds of its own.
+    pub nonnegative: bool,
     /// Whether to fit an intercept.
     pub intercept: bool,
     /// The method.
@@ -184,8 +191,8 @@ impl Job {
             }
             _ => {}
         }
+        self.check_elastic_net(shape)?;
         self.check_generative(shape)?;
-        self.check_l1(shape)?;
         let takes_whole = self.inference.is_some() || self.exact != ExactJob::None;
         if of_softmax && takes_whole && shape.parameters() > COVARIANCE_PARAMETERS {
             return Err(Error::usage(
@@ -218,38 +225,55 @@ impl Job {
         self.l1 > 0.0 || self.l2 > 0.0
     }
 
-    /// An error if an L1 penalty cannot do what the job asks for.
-    fn check_l1(&self, shape: Shape) -> Result<()> {
-        if self.l1 == 0.0 {
+    /// Whether the penalty is more than a square of the weights: it has a kink, or differs from column to column.
+    pub(super) fn has_elastic_net(&self) -> bool {
+        self.l1 > 0.0 || !self.penalty_factors.is_empty() || !self.bounds.is_empty() || self.nonnegative
+    }
+
+    /// An error if an elastic net cannot do what the job asks for.
+    fn check_elastic_net(&self, shape: Shape) -> Result<()> {
+        if !self.has_elastic_net() {
             return Ok(());
         }
-        let fault = |what: &str, way_out: &str| Err(Error::usage(what, way_out));
+        let named = if self.l1 > 0.0 {
+            "⟦l1⟧"
+        } else if !self.penalty_factors.is_empty() {
+            "⟦penalty-factor⟧"
+        } else if !self.bounds.is_empty() {
+            "⟦bounds⟧"
+        } else {
+            "⟦nonnegative⟧"
+        };
+        let fault = |what: &str, way_out: &str| Err(Error::usage(format!("{named} {what}"), way_out));
         if shape.classes.is_some() {
-            return fault("⟦l1⟧ is for two classes", "Say ⟦l2⟧, which several classes have too.");
+            return fault("is for two classes", "Say ⟦l2⟧, which several classes have too.");
+        }
+        if self.solver == Solver::Generative {
+            return fault("has no meaning with ⟦solver generative⟧, which has no penalty", "Leave one of them out.");
         }
         if self.solver != Solver::Cg || self.preconditioner.is_some() || self.init != Init::Zero {
             return fault(
-                "⟦l1⟧ has a method of its own, proximal Newton steps from 0",
+                "has a method of its own, proximal Newton steps from 0",
                 "Leave ⟦solver⟧, ⟦preconditioner⟧ and ⟦init⟧ out.",
             );
         }
         if self.gradient_tolerance.is_some() {
-            return fault("with ⟦l1⟧ a run ends by what is left to gain", "Say ⟦gap-tolerance⟧.");
+            return fault("ends a run by what is left to gain", "Say ⟦gap-tolerance⟧ instead of ⟦gradient-tolerance⟧.");
         }
         if self.inference.is_some() {
             return fault(
-                "⟦inference⟧ takes the columns for given, and ⟦l1⟧ chooses them by the same rows: its standard errors would be \
-                 too small",
-                "Leave it out; or train without ⟦l1⟧ on the columns that were chosen, on rows that did not choose them.",
+                "chooses columns, or holds coefficients at bounds, by the same rows: the standard errors of ⟦inference⟧ would be too \
+                 small",
+                "Leave it out; or train without it on the columns that were chosen, on rows that did not choose them.",
             );
         }
-        if shape.parameters() > MOST_OF_L1 {
+        if shape.parameters() > MOST_OF_ELASTIC_NET {
             return Err(Error::usage(
                 format!(
-                    "⟦l1⟧ takes the Hessian of all {} coefficients, for {MOST_OF_L1} of them at most",
+                    "{named} takes the Hessian of all {} coefficients, for {MOST_OF_ELASTIC_NET} of them at most",
                     shape.parameters()
                 ),
-                "Leave columns or categories out with ⟦ignore⟧, or say ⟦l2⟧.",
+                "Leave columns or categories out with ⟦ignore⟧, or say ⟦l2⟧ alone.",
             ));
         }
         Ok(())
@@ -259,10 +283,8 @@ impl Job {
     fn check_generative(&self, shape: Shape) -> Result<()> {
         let fault = |what: &str, way_out: &str| Err(Error::usage(what, way_out));
         if self.solver == Solver::Generative {
-            if self.is_penalised() {
-                let given = if self.l1 > 0.0 { "⟦l1⟧" } else { "⟦l2⟧" };
-                let way_out = format!("Leave {given} out, or choose another solver.");
-                return fault("⟦solver generative⟧ has no penalty", &way_out);
+            if self.l2 > 0.0 {
+                return fault("⟦solver generative⟧ has no penalty", "Leave ⟦l2⟧ out, or choose another solver.");
             }
             if self.inference.is_some() || self.exact != ExactJob::None {
                 return fault(
@@ -298,6 +320,9 @@ impl Job {
             l1: 0.0,
             l2: 0.0,
             penalty_scale: PenaltyScale::default(),
+            penalty_factors: Vec::new(),
+            bounds: Vec::new(),
+            nonnegative: false,
             intercept: true,
             solver: Solver::default(),
             init: Init::default(),

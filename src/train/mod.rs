@@ -7,6 +7,7 @@ mod fit;
 mod inference;
 mod job;
 mod null;
+mod single;
 mod strategy;
 mod verify;
 
@@ -27,6 +28,7 @@ use existence::Evidence;
 use fit::{Arithmetic, Given, coordinates, fit};
 use inference::infer;
 use null::null_loss;
+use single::OfFeatures;
 use strategy::HessianPlan;
 use verify::verify_on_file;
 
@@ -66,6 +68,7 @@ pub struct Prepared<'j> {
     table: Table,
     job: &'j Job,
     plan: Plan,
+    single: OfFeatures,
     device: Device,
     loading: Box<dyn TableBuilder>,
     start: Instant,
@@ -88,6 +91,7 @@ pub fn prepare_on<'j>(
     let (table, mut plan) = job.spec.resolve(table, monitor)?;
     let design = plan.design(table.rows);
     job.check(design.shape)?;
+    let single = OfFeatures::new(job, &plan.feature_names(&table))?;
     let mut device = open()?;
     if design.shape.features == 0 && device.is_gpu() {
         // A table without columns of features has no bytes that a GPU could bind.
@@ -95,7 +99,7 @@ pub fn prepare_on<'j>(
         device = Device::Cpu;
     }
     let loading = device.reserve(design, &job.limits)?;
-    Ok(Prepared { table, job, plan, device, loading, start })
+    Ok(Prepared { table, job, plan, single, device, loading, start })
 }
 
 impl Prepared<'_> {
@@ -143,7 +147,7 @@ impl Prepared<'_> {
         let panels = if shape.features > PENALIZED_FEATURES { 32 << 20 } else { 0 };
         let (entries, kept) = match self.job.hessian_plan(shape) {
             // With an L1 penalty those of a sample and their difference too.
-            HessianPlan::Whole if self.job.l1 > 0.0 => {
+            HessianPlan::Whole if self.job.has_elastic_net() => {
                 let of_row = 4 * (shape.columns + shape.columns_beside()) + 16;
                 (2 * shape.parameters().pow(2), panels + self.job.kept_rows(shape).len() * of_row)
             }
@@ -208,7 +212,7 @@ impl Job {
 }
 
 fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut History<'_>) -> Result<Model> {
-    let Prepared { table, job, plan, device, mut loading, start } = prepared;
+    let Prepared { table, job, plan, single, device, mut loading, start } = prepared;
     let table = &table;
     let reading = Instant::now();
     let shape = plan.design(table.rows).shape;
@@ -234,7 +238,7 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let mut evidence = Evidence::new(table, &plan, &encoded, &coordinates, monitor);
     let arithmetic = Arithmetic { bias: device.bias(shape)?, is_f32: device.is_gpu() };
     let subsample = kept.as_deref_mut().map(|engine| engine as &mut dyn Engine);
-    let given = Given { encoded: &encoded, job, shape, device: arithmetic };
+    let given = Given { encoded: &encoded, job, single: &single, shape, device: arithmetic };
     let mut fit = fit(&mut *engine, subsample, coordinates, given, &mut evidence, monitor, history)?;
     drop(evidence);
     let solve = solving.elapsed().as_secs_f64();
@@ -249,7 +253,7 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let null = null_loss(table, &plan, &encoded, job, monitor)?;
     engine.check()?;
     let seconds = Seconds { read, upload, solve, verify, total: start.elapsed().as_secs_f64() };
-    let model = model(table, job, encoded, &fit, null, device.describe(), seconds);
+    let model = model(table, job, &single, encoded, &fit, null, device.describe(), seconds);
     check_range(&model)?;
     Ok(model)
 }

@@ -42,7 +42,7 @@ impl Job {
     /// What the solver gets for a Hessian of a table with such a shape.
     pub(super) fn hessian_plan(&self, shape: Shape) -> HessianPlan {
         match self.preconditioner {
-            _ if self.l1 > 0.0 => HessianPlan::Whole,
+            _ if self.has_elastic_net() => HessianPlan::Whole,
             Some(Preconditioner::Hessian) => HessianPlan::Whole,
             Some(Preconditioner::Bound) => HessianPlan::Bound,
             Some(Preconditioner::Subsample) => HessianPlan::Subsample,
@@ -66,7 +66,7 @@ impl Job {
     /// than it saves.
     pub(super) fn is_wide(&self, shape: Shape) -> bool {
         self.l2 > 0.0
-            && self.l1 == 0.0
+            && !self.has_elastic_net()
             && shape.classes.is_none()
             && !shape.has_levels()
             && shape.features > PENALIZED_FEATURES
@@ -74,13 +74,14 @@ impl Job {
 
     /// Whether rows of a subsample are kept on the host: for their Hessian, or as a model of the loss.
     pub(super) fn takes_subsample(&self, shape: Shape) -> bool {
-        self.l1 > 0.0 || self.solver != Solver::Generative && self.hessian_plan(shape) == HessianPlan::Subsample
+        self.has_elastic_net()
+            || self.solver != Solver::Generative && self.hessian_plan(shape) == HessianPlan::Subsample
     }
 
     /// The categories that are loose in the Hessian of a subsample.
     pub(super) fn loose(&self, design: &Design) -> Vec<bool> {
         // The levels of a category are tied by the classes of a softmax; an L1 penalty takes the Hessian whole.
-        let is_whole = self.l1 > 0.0 || design.shape.classes.is_some();
+        let is_whole = self.has_elastic_net() || design.shape.classes.is_some();
         design.loose(if is_whole { usize::MAX } else { HESSIAN_FEATURES })
     }
 
@@ -88,7 +89,7 @@ impl Job {
     pub(super) fn kept_rows(&self, shape: Shape) -> Vec<usize> {
         let most = match shape.classes {
             Some(_) => ROWS_A_PARAMETER * shape.parameters(),
-            None if self.l1 > 0.0 => LEAST_MODEL_ROWS.max(MODEL_ROWS_A_FEATURE * shape.features),
+            None if self.has_elastic_net() => LEAST_MODEL_ROWS.max(MODEL_ROWS_A_FEATURE * shape.features),
             None if self.is_wide(shape) && self.preconditioner.is_none() => ROWS_A_FEATURE * shape.features,
             None => usize::MAX,
         };
@@ -128,7 +129,7 @@ impl Job {
     pub(super) fn usual_passes(&self, shape: Shape) -> Option<[u64; 2]> {
         let is_whole = self.hessian_plan(shape) == HessianPlan::Whole && shape.classes.is_none();
         match self.solver {
-            _ if self.l1 > 0.0 => Some([2, 6]),
+            _ if self.has_elastic_net() => Some([2, 6]),
             Solver::Generative => Some([2, 2]),
             // The rows that are kept are looked for one by one.
             Solver::Cg if shape.rows <= FEW_ROWS && self.is_of_few_rows(shape, self.kept_rows(shape).len()) => {

@@ -24,7 +24,7 @@ pub(super) fn verify_on_file(
     if !fit.outcome.status.has_estimates() {
         return Ok(());
     }
-    if job.l1 > 0.0 {
+    if job.has_elastic_net() {
         return verify_elastic_net(table, plan, encoded, job, fit, is_gpu, monitor);
     }
     let Some(hessian) = &metric(table, plan, encoded, fit, monitor)? else { return Ok(()) };

@@ -99,6 +99,16 @@ pub(in crate::cli) struct Train {
     /// (as scikit-learn, whose C is 1 / (rows * l2))
     #[arg(long, value_name = "SCALE", default_value = "standardized", help_heading = "Model")]
     penalty_scale: Scale,
+    /// Factors of the penalty, COL=F,...: 0 for a column that is not penalised, inf for one that is left out. Of a category for all
+    /// its levels; names may be patterns
+    #[arg(long, value_name = "COL=F", help_heading = "Model")]
+    penalty_factor: Vec<String>,
+    /// Bounds of coefficients, COL=LOW:HIGH,...: 0 lies between them, and a side may be empty
+    #[arg(long, value_name = "COL=LOW:HIGH", help_heading = "Model")]
+    bounds: Vec<String>,
+    /// No coefficient below 0, but for columns with `--bounds` of their own and the intercept
+    #[arg(long, help_heading = "Model")]
+    nonnegative: bool,
     /// Fit no intercept
     #[arg(long, help_heading = "Model")]
     no_intercept: bool,
@@ -266,6 +276,9 @@ impl Train {
                 Scale::Standardized => PenaltyScale::Standardized,
                 Scale::Original => PenaltyScale::Original,
             },
+            penalty_factors: penalty_factors(&self.penalty_factor)?,
+            bounds: bounds(&self.bounds)?,
+            nonnegative: self.nonnegative,
             intercept: !self.no_intercept,
             solver: match self.solver {
                 SolverName::Cg => Solver::Cg,
@@ -363,6 +376,45 @@ fn features(lists: &[String]) -> Result<Option<Vec<String>>> {
     }
     let not_empty: Vec<String> = lists.iter().filter(|list| !list.trim().is_empty()).cloned().collect();
     names("--features", &not_empty).map(Some)
+}
+
+/// `COL=F,...`.
+fn penalty_factors(lists: &[String]) -> Result<Vec<(String, f64)>> {
+    let way_out =
+        "Say COL=F: 0 for a column that is not penalised, 2 for twice the penalty, inf for one that is left out.";
+    of_columns("--penalty-factor", lists, way_out, |factor| factor.parse().ok())
+}
+
+/// `COL=LOW:HIGH,...`.
+fn bounds(lists: &[String]) -> Result<Vec<(String, [f64; 2])>> {
+    let way_out =
+        "Say COL=LOW:HIGH, or COL=0: for a coefficient that is not negative, COL=:0 for one that is not positive.";
+    of_columns("--bounds", lists, way_out, |text| {
+        let (low, high) = text.split_once(':')?;
+        let bound = |text: &str, open: f64| if text.trim().is_empty() { Some(open) } else { text.trim().parse().ok() };
+        Some([bound(low, f64::NEG_INFINITY)?, bound(high, f64::INFINITY)?])
+    })
+}
+
+/// What is said of single columns, each with its value behind the last `=`.
+fn of_columns<T>(
+    flag: &str,
+    lists: &[String],
+    way_out: &str,
+    value: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<(String, T)>> {
+    let mut found = Vec::new();
+    for list in lists {
+        for Entry { text, is_quoted } in entries(flag, list)? {
+            let pair = text.rsplit_once('=').and_then(|(column, text)| {
+                let column = if is_quoted { column } else { column.trim() };
+                (!column.is_empty()).then_some(())?;
+                Some((column.to_owned(), value(text.trim())?))
+            });
+            found.push(pair.ok_or_else(|| Error::usage(format!("{flag} {text} is not understood"), way_out))?);
+        }
+    }
+    Ok(found)
 }
 
 /// `balanced` or `V=W,...`.

@@ -1,0 +1,108 @@
+//! What settings say of single columns: factors of the penalty, and bounds of coefficients.
+
+use crate::data::{FeatureName, matching_features};
+use crate::error::{Error, Result};
+use crate::train::Job;
+use crate::wording::{listed, nearest, plain};
+
+/// Of each feature.
+pub(super) struct OfFeatures {
+    /// What the strengths of the penalty are multiplied by; infinite for a feature that is left out.
+    pub(super) factors: Vec<f64>,
+    /// The least and the greatest coefficient, on the original scale.
+    pub(super) bounds: Vec<[f64; 2]>,
+}
+
+impl OfFeatures {
+    /// Of features with these names.
+    ///
+    /// # Errors
+    /// Of kind `Usage` if a number makes no sense or nothing is left to penalise, of kind `Data` if a name is no feature's.
+    pub(super) fn new(job: &Job, names: &[FeatureName]) -> Result<Self> {
+        let low = if job.nonnegative { 0.0 } else { f64::NEG_INFINITY };
+        let mut of_features = Self { factors: vec![1.0; names.len()], bounds: vec![[low, f64::INFINITY]; names.len()] };
+        for (name, factor) in &job.penalty_factors {
+            if !(*factor >= 0.0) {
+                return Err(Error::usage(
+                    format!("⟦penalty-factor {}={factor}⟧ is no factor of a penalty", plain(name)),
+                    "Give a number from 0 (not penalised) on, or inf (left out).",
+                ));
+            }
+            for place in matching("⟦penalty-factor⟧", name, names)? {
+                of_features.factors[place] = *factor;
+            }
+        }
+        for (name, bounds) in &job.bounds {
+            let [low, high] = bounds;
+            if !(*low <= 0.0 && *high >= 0.0 && low < high) {
+                return Err(Error::usage(
+                    format!("the bounds {low} and {high} of `{}` do not have 0 between them", plain(name)),
+                    "A coefficient begins at 0: give a lower bound up to 0 and an upper one from 0 on, not both 0.",
+                ));
+            }
+            for place in matching("⟦bounds⟧", name, names)? {
+                of_features.bounds[place] = *bounds;
+            }
+        }
+        of_features.check(job, names)?;
+        Ok(of_features)
+    }
+
+    /// The bounds of a feature that has some; a side without one is `None`.
+    pub(super) fn bounds_of(&self, place: usize) -> Option<[Option<f64>; 2]> {
+        let bounds = self.bounds[place].map(|bound| bound.is_finite().then_some(bound));
+        bounds.iter().any(Option::is_some).then_some(bounds)
+    }
+
+    /// Whether nothing is said of any column.
+    pub(super) fn is_plain(&self) -> bool {
+        self.factors.iter().all(|factor| *factor == 1.0)
+            && self.bounds.iter().flatten().all(|bound| bound.is_infinite())
+    }
+
+    /// An error if there is nothing to penalise, or a coefficient without a penalty that only one bound holds.
+    fn check(&self, job: &Job, names: &[FeatureName]) -> Result<()> {
+        if !self.is_plain() && !job.is_penalised() {
+            return Err(Error::usage(
+                "⟦penalty-factor⟧, ⟦bounds⟧ and ⟦nonnegative⟧ go with a penalty",
+                "Add ⟦l1⟧ or ⟦l2⟧, a small one such as ⟦l2 1e-6⟧ if none is wanted.",
+            ));
+        }
+        if !names.is_empty() && self.factors.iter().all(|factor| *factor == 0.0 || factor.is_infinite()) {
+            return Err(Error::usage(
+                "⟦penalty-factor⟧ leaves no feature that is penalised",
+                "Leave the penalty out, or give a feature a factor above 0.",
+            ));
+        }
+        let is_half = |bounds: &[f64; 2]| bounds[0].is_finite() != bounds[1].is_finite();
+        let half: Vec<&str> = (0..names.len())
+            .filter(|&j| self.factors[j] == 0.0 && is_half(&self.bounds[j]))
+            .map(|j| names[j].own.as_str())
+            .collect();
+        if half.is_empty() {
+            return Ok(());
+        }
+        Err(Error::usage(
+            format!(
+                "without a penalty a coefficient needs both bounds or none, for it may have no finite value: {}",
+                listed(&half)
+            ),
+            "Give the other bound too, or a factor above 0 (⟦penalty-factor⟧).",
+        ))
+    }
+}
+
+/// The places of the features that a name or a pattern means, of which there must be one.
+fn matching(setting: &str, name: &str, names: &[FeatureName]) -> Result<Vec<usize>> {
+    let found = matching_features(names, name);
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let known = || names.iter().flat_map(|feature| [feature.column.as_str(), feature.own.as_str()]);
+    let meant = nearest(name, known()).map_or_else(String::new, |near| format!("Did you mean {}? ", plain(near)));
+    let all: Vec<&str> = names.iter().map(|feature| feature.own.as_str()).collect();
+    Err(Error::data(
+        format!("{setting} names `{}`, which is no feature", plain(name)),
+        format!("{meant}The features are: {}", listed(&all)),
+    ))
+}
