@@ -12,6 +12,7 @@ use gpu_logreg::solve::Status;
 use gpu_logreg::train::ExactJob;
 use gpu_logreg::{Job, Limits, Model, PenaltyScale, RecordBatch, Selection, Table};
 use harness::{Check, Suite};
+use serde_json::Value;
 
 mod common {
     pub(crate) mod random;
@@ -470,6 +471,63 @@ fn refusals() -> Check {
     Ok(())
 }
 
+/// Real tables as R's glmnet has them (`tests/reference/glmnet.py`): paths, factors, limits, weights and offsets; the same columns,
+/// and coefficients to 1e-6 of the largest, on the standardised scale.
+fn as_glmnet_has_them(device: &Selection) -> Check {
+    let text = std::fs::read_to_string("tests/reference/glmnet.json").map_err(|error| error.to_string())?;
+    let jobs: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let numbers =
+        |value: &Value| -> Vec<f64> { value.as_array().into_iter().flatten().filter_map(Value::as_f64).collect() };
+    let mut fits = 0;
+    for (number, given) in jobs.as_array().into_iter().flatten().enumerate() {
+        let text = |key: &str| given[key].as_str().unwrap_or_default().to_owned();
+        let table = Table::open(text("table")).map_err(|error| error.to_string())?;
+        let columns: Vec<&str> = given["columns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let name = |place: &str| columns[place.parse::<usize>().expect("a place")];
+        let mut job = Job::label(text("label")).features(columns.clone()).device(device.clone());
+        for (place, factor) in given["factors"].as_object().into_iter().flatten() {
+            job = job.penalty_factor(name(place), factor.as_f64().expect("a factor"));
+        }
+        for (place, bounds) in given["bounds"].as_object().into_iter().flatten() {
+            let bounds = numbers(bounds);
+            job = job.bounds(name(place), bounds[0], bounds[1]);
+        }
+        if given["nonnegative"] == true {
+            job = job.nonnegative();
+        }
+        if let Some(weight) = given["weight"].as_str() {
+            job = job.sampling_weight(weight);
+        }
+        if let Some(offset) = given["offset"].as_str() {
+            job = job.offset(offset);
+        }
+        let alpha = given["alpha"].as_f64().expect("a share");
+        for (lambda, expected) in
+            numbers(&given["lambdas"]).into_iter().zip(given["coefficients"].as_array().expect("a list"))
+        {
+            let job = job.clone().elastic_net(lambda, alpha).gap_tolerance(1e-14).refine();
+            let model = job.train(&table).map_err(|error| error.to_string())?;
+            let expected = &numbers(expected)[1..];
+            let scaled = |weights: &[f64]| -> Vec<f64> {
+                weights.iter().zip(&model.features).map(|(w, feature)| w * feature.scale).collect()
+            };
+            let found: Vec<f64> = model.features.iter().map(|feature| feature.coefficients[0]).collect();
+            let (found, expected) = (scaled(&found), scaled(expected));
+            let largest = expected.iter().fold(0.0, |most: f64, q| most.max(q.abs()));
+            for (column, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                if (*found == 0.0) != (*expected == 0.0) || !((found - expected).abs() <= 1e-6 * largest) {
+                    return Err(format!(
+                        "job {number}, lambda {lambda}, {}: {found}, glmnet {expected}",
+                        columns[column]
+                    ));
+                }
+            }
+            fits += 1;
+        }
+    }
+    if fits == 42 { Ok(()) } else { Err(format!("{fits} fits")) }
+}
+
 /// Columns that no penalty holds are looked at as without one: what separates is named, and what others explain is left out.
 fn unpenalised_columns_are_looked_at() -> Check {
     let case = Case { name: "free", factors: &[(0, 0.0), (1, 0.0)], ..PLAIN };
@@ -497,6 +555,8 @@ fn main() -> ExitCode {
     suite.cpu("every_case_matches_the_oracle", || every_case_matches_the_oracle(&Selection::Cpu));
     suite.cpu("another_penalty_is_noticed", || another_penalty_is_noticed(&Selection::Cpu));
     suite.cpu("weights_repeat_rows", || weights_repeat_rows(&Selection::Cpu));
+    suite.cpu("as_glmnet_has_them", || as_glmnet_has_them(&Selection::Cpu));
+    suite.gpu("as_glmnet_has_them", |_| as_glmnet_has_them(&Selection::Gpu));
     suite.cpu("refusals", refusals);
     suite.cpu("unpenalised_columns_are_looked_at", unpenalised_columns_are_looked_at);
     suite.gpu("every_case_matches_the_oracle", |_| every_case_matches_the_oracle(&Selection::Gpu));

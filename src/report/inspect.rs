@@ -210,7 +210,10 @@ pub fn model(path: &str, model: &Model, all: bool) -> String {
     let goal = match training.gradient_tolerance {
         _ if model.generative.is_some() => "Gaussian classes with one covariance, in closed form".into(),
         Some(gradient) => format!("until the gradient is {gradient:e}"),
-        None => format!("until {:e} standard errors from the optimum", training.tolerance),
+        None => match training.gap_tolerance {
+            Some(gap) => format!("until {gap:e} of the null deviance is left to gain"),
+            None => format!("until {:e} standard errors from the optimum", training.tolerance),
+        },
     };
     line("solver", &format!("{}, {goal}", plain(&training.solver)));
     for note in &training.notes {

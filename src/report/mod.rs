@@ -234,7 +234,7 @@ pub fn table(model: &Model, all: bool) -> String {
         line("penalty", penalty(training));
     }
     if training.l1 > 0.0 {
-        let selected = model.features.iter().filter(|feature| feature.coefficients.iter().any(|x| *x != 0.0)).count();
+        let selected = model.features.iter().filter(|feature| is_selected(feature)).count();
         line("selected", format!("{} of {}", count(selected as f64), counted(model.features.len() as u64, "feature")));
     }
     let seconds = training.seconds;
@@ -283,7 +283,9 @@ fn penalty(training: &Training) -> String {
     if l1 == 0.0 {
         return format!("l2 = {l2} on {scale} weights");
     }
-    format!("l1 = {l1}, l2 = {l2} on {scale} weights (lambda {}, alpha {})", digits(l1 + l2), digits(l1 / (l1 + l2)))
+    let (lambda, alpha) = (l1 + l2, l1 / (l1 + l2));
+    let [l1, l2, lambda, alpha] = [l1, l2, lambda, alpha].map(|x| significant(x, 4));
+    format!("l1 = {l1}, l2 = {l2} on {scale} weights (lambda {lambda}, alpha {alpha})")
 }
 
 /// `1 pass`, `2 passes`.
@@ -298,7 +300,9 @@ fn distance(model: &Model) -> String {
         return "closed form: the likelihood of features and label together has its maximum here".into();
     }
     if let Some(gap) = training.gap {
-        return format!("{gap:.1e} of the null deviance to gain at most");
+        // Below that a double says nothing of a sum.
+        let gap = if gap < 1e-16 { "less than 1e-16".into() } else { format!("at most {gap:.1e}") };
+        return format!("{gap} of the null deviance is left to gain");
     }
     let Some(delta) = training.delta else { return format!("gradient {:.1e}", training.gradient_norm) };
     // With a penalty the unit is the inverse of the penalised curvature, smaller than a standard error.
@@ -409,25 +413,38 @@ fn rows_of(
     let reference =
         |category: &CategoryInfo| only(feature_name(&category.name_of(0), Some(&category.column)), "reference");
     let most = if all { usize::MAX } else { LEVELS };
+    // What an L1 penalty leaves out has nothing to show.
+    let is_shown = |feature: &&FeatureInfo| all || model.training.l1 == 0.0 || is_selected(feature);
     let lines = model.columns().map(|column| match column {
-        ModelColumn::Feature(_) => 1,
-        ModelColumn::Category(_, levels) => 1 + levels.len().min(most) + usize::from(levels.len() > most),
+        ModelColumn::Feature(feature) => usize::from(is_shown(&feature)),
+        ModelColumn::Category(_, levels) => match levels.iter().filter(is_shown).count() {
+            0 if !levels.is_empty() => 0,
+            shown => 1 + shown.min(most) + usize::from(shown > most),
+        },
     });
     if all || lines.sum::<usize>() <= COEFFICIENTS {
         for column in model.columns() {
             match column {
-                ModelColumn::Feature(feature) => rows.push(of_feature(feature)),
+                ModelColumn::Feature(feature) => rows.extend(Some(feature).filter(is_shown).map(&of_feature)),
                 ModelColumn::Category(category, levels) => {
+                    let shown: Vec<&FeatureInfo> = levels.iter().filter(is_shown).collect();
+                    if shown.is_empty() && !levels.is_empty() {
+                        continue;
+                    }
                     rows.push(reference(category));
-                    rows.extend(levels.iter().take(most).map(&of_feature));
-                    if levels.len() > most {
-                        let more = levels.len() - most;
+                    rows.extend(shown.iter().take(most).map(|feature| of_feature(feature)));
+                    if shown.len() > most {
+                        let more = shown.len() - most;
                         rows.push(only(shortened(&category.column), &format!("{more} more levels, in the model")));
                     }
                 }
             }
         }
-        return (rows, String::new());
+        let more = match model.features.len() - model.features.iter().filter(is_shown).count() {
+            0 => String::new(),
+            hidden => format!("... and {} not selected (-v shows all)\n", counted(hidden as u64, "feature")),
+        };
+        return (rows, more);
     }
     let size = |feature: &FeatureInfo| {
         (0..feature.coefficients.len()).map(|margin| feature.effect(margin).abs()).fold(0.0, f64::max)
@@ -451,6 +468,11 @@ fn rows_of(
     }
     let others = model.features.len() - shown;
     (rows, format!("... and {others} others, with smaller effects of 1 std. dev. (-v shows all)\n"))
+}
+
+/// Whether a penalty left a coefficient of the feature other than 0.
+fn is_selected(feature: &FeatureInfo) -> bool {
+    feature.coefficients.iter().any(|coefficient| *coefficient != 0.0)
 }
 
 /// Names to the left, cells to the right.

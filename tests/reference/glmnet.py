@@ -1,0 +1,73 @@
+"""Writes what R's glmnet makes of real tables with elastic nets, glmnet.json, beside itself.
+
+    python tests/reference/glmnet.py
+
+`thresh = 1e-20` on the same doubles, which R reads by readBin: at 1e-14 its own subgradients are 1e-8 from 0, and coefficients of
+collinear columns up to 3e-5 of the largest from the optimum. Needs numpy, pandas, pyarrow, R and its package glmnet.
+"""
+
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+FOLDER = Path(__file__).parent
+ROOT = FOLDER.parent.parent
+INF = float("inf")
+
+
+def lambdas(largest, count=10):
+    return (largest * np.logspace(0, -3, count)).tolist()
+
+
+TABLES = {
+    "examples/breast_cancer.parquet": ("malignant", None, None),
+    "tests/reference/weights.parquet": ("y", "v", "o"),
+}
+JOBS = [
+    {"table": "examples/breast_cancer.parquet", "alpha": 1.0, "lambdas": lambdas(0.35)},
+    {"table": "examples/breast_cancer.parquet", "alpha": 0.5, "lambdas": lambdas(0.5)},
+    {"table": "examples/breast_cancer.parquet", "alpha": 0.7, "lambdas": lambdas(0.3, 4), "factors": {0: 0.0, 3: 2.0, 7: 0.5}},
+    {"table": "examples/breast_cancer.parquet", "alpha": 1.0, "lambdas": lambdas(0.1, 4), "nonnegative": True},
+    {"table": "examples/breast_cancer.parquet", "alpha": 0.9, "lambdas": lambdas(0.1, 4), "bounds": {0: [-0.1, 0.05], 21: [0.0, 0.1]}},
+    {"table": "tests/reference/weights.parquet", "alpha": 1.0, "lambdas": lambdas(0.05, 5), "weight": True},
+    {"table": "tests/reference/weights.parquet", "alpha": 0.6, "lambdas": lambdas(0.05, 5), "weight": True, "offset": True},
+]
+
+with tempfile.TemporaryDirectory() as folder:
+    lines = []
+    for number, job in enumerate(JOBS):
+        label, weight, offset = TABLES[job["table"]]
+        frame = pd.read_parquet(ROOT / job["table"]).astype("float64")
+        job["label"] = label
+        columns = [c for c in frame.columns if c not in (label, "w", "v", "o")]
+        job["columns"] = columns
+        none = np.ones(len(frame))
+        parts = [frame[columns].to_numpy(), frame[[label]].to_numpy()]
+        for name in (weight if job.get("weight") else None, offset if job.get("offset") else None):
+            parts.append((frame[name].to_numpy() if name else none)[:, None])
+        np.asfortranarray(np.hstack(parts)).T.tofile(f"{folder}/{number}.bin")
+        factors = [job.get("factors", {}).get(j, 1.0) for j in range(len(columns))]
+        bounds = [job.get("bounds", {}).get(j, [0.0 if job.get("nonnegative") else -INF, INF]) for j in range(len(columns))]
+        text = lambda values: " ".join(repr(float(v)).replace("inf", "Inf") for v in values)
+        has = [bool(job.get("weight")), bool(job.get("offset")), True]
+        fields = [
+            f"{number}.bin", str(len(frame)), str(len(columns)), str(job["alpha"]), text(job["lambdas"]), text(factors),
+            text(b[0] for b in bounds), text(b[1] for b in bounds), " ".join(str(h).upper() for h in has),
+        ]
+        lines.append("\t".join(fields))
+        if job.get("weight"):
+            job["weight"] = weight
+        if job.get("offset"):
+            job["offset"] = offset
+    Path(folder, "jobs.txt").write_text("\n".join(lines) + "\n")
+    subprocess.run(["Rscript", str(FOLDER / "glmnet.R"), folder], check=True)
+    found = [list(map(float, line.split())) for line in Path(folder, "coefficients.txt").read_text().splitlines()]
+
+for job in JOBS:
+    job["coefficients"] = [found.pop(0) for _ in job["lambdas"]]
+assert not found
+(FOLDER / "glmnet.json").write_text(json.dumps(JOBS, indent=1) + "\n")
