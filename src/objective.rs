@@ -90,6 +90,17 @@ pub trait Objective {
     /// Evaluates at `point` afresh, without anything cached from earlier steps, and stays there.
     fn move_to(&mut self, point: &[f64], need: Need) -> Result<Evaluation>;
 
+    /// Evaluates at `point` with the Hessian of some parameters alone, `kept` in ascending order, `[kept x kept]`: a working set. Where
+    /// the objective stands after it is not said.
+    ///
+    /// # Panics
+    /// If the parameters are those of several margins.
+    fn evaluate_with(&mut self, point: &[f64], kept: &[usize]) -> Result<Evaluation> {
+        let mut evaluation = self.move_to(point, Need::Hessian)?;
+        evaluation.hessian = evaluation.hessian.map(|hessian| hessian.restricted(kept));
+        Ok(evaluation)
+    }
+
     /// Looks along `direction` from where the objective stands and evaluates at `first_step`, all in
     /// one pass. `direction` is changed to what was really taken: an objective that works in f32
     /// rounds it, and the caller's parameters must follow the same path.

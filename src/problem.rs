@@ -138,6 +138,32 @@ impl Objective for Problem<'_> {
         self.stand_at(point, self.coordinates.evaluation(&of_engine), need)
     }
 
+    fn evaluate_with(&mut self, point: &[f64], kept: &[usize]) -> Result<Evaluation> {
+        let Self { engine, coordinates, penalty, .. } = self;
+        let count = coordinates.active().len();
+        let places: Vec<usize> = kept.iter().copied().filter(|&place| place < count).collect();
+        // The columns of a device are centred by its own means: their parameters pull at its intercept, whether there is one here.
+        let of_engine = places.iter().map(|&place| coordinates.active()[place]).chain([coordinates.columns().len()]);
+        let found = engine.evaluate_with(&coordinates.to_device(point), &of_engine.collect::<Vec<_>>())?;
+        let own = coordinates.of_places(&places);
+        let hessian = found.hessian.as_ref().map(|hessian| own.hessian(hessian)).map(|hessian| {
+            // The intercept is in the matrix whether it is kept or not.
+            if kept.len() == hessian.size() {
+                hessian
+            } else {
+                hessian.restricted(&(0..kept.len()).collect::<Vec<_>>())
+            }
+        });
+        let gradient = coordinates.gradient(&found.gradient);
+        let mut evaluation =
+            penalty.add_to(Evaluation { value: found.value, gradient, diagonal: None, hessian: None }, point);
+        evaluation.hessian = hessian.map(|mut hessian| {
+            hessian.add_diagonal(&kept.iter().map(|&place| penalty.strength()[place]).collect::<Vec<_>>());
+            hessian
+        });
+        Ok(evaluation)
+    }
+
     fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {
         let Self { engine, coordinates, penalty, curvature, point, .. } = self;
         assert_eq!(point.len(), direction.len(), "move_to comes before line");

@@ -91,6 +91,13 @@ impl Coordinates {
         Self { active, ..self.clone() }
     }
 
+    /// The coordinates of a table with the columns of the active ones at these places alone, all of them active.
+    #[must_use]
+    pub fn of_places(&self, places: &[usize]) -> Self {
+        let columns = places.iter().map(|&place| self.columns[self.active[place]]).collect();
+        Self { columns, active: (0..places.len()).collect(), intercept: self.intercept }
+    }
+
     /// Whether the model has an intercept.
     pub fn has_intercept(&self) -> bool {
         self.intercept

@@ -82,6 +82,27 @@ fn cases() -> Vec<Case> {
         Case { name: "a category", levels: 7, l1: 5e-3, ..PLAIN },
         Case { name: "original weights", scale: PenaltyScale::Original, l1: 2e-2, l2: 1e-2, ..PLAIN },
         Case { name: "more columns than rows", rows: 40, columns: 60, l1: 3e-2, ..PLAIN },
+        Case { name: "too many columns for a matrix", rows: 60, columns: 1_500, l1: 4e-2, ..PLAIN },
+        Case {
+            name: "the same, weights and factors",
+            rows: 70,
+            columns: 1_100,
+            l1: 3e-2,
+            l2: 1e-2,
+            is_weighted: true,
+            has_offset: true,
+            factors: &[(0, 0.0), (5, 0.2)],
+            ..PLAIN
+        },
+        Case {
+            name: "the same without an intercept",
+            rows: 60,
+            columns: 1_100,
+            l1: 5e-2,
+            intercept: false,
+            nonnegative: true,
+            ..PLAIN
+        },
         Case { name: "one column", columns: 1, l1: 1e-3, ..PLAIN },
         Case { name: "a sample of the rows", rows: 9_000, columns: 5, l1: 2e-3, ..PLAIN },
         Case { name: "a sample, heavy tails", rows: 9_000, columns: 5, has_heavy_tails: true, l1: 5e-4, ..PLAIN },
@@ -275,6 +296,12 @@ impl Oracle {
         if held { 0.0 } else { slope.abs() }
     }
 
+    /// How far the subgradient of any parameter is from 0.
+    fn furthest(&self, q: &[f64]) -> f64 {
+        let gradient = self.gradient(q);
+        (0..q.len()).map(|j| self.distance(j, q[j], gradient[j])).fold(0.0, f64::max)
+    }
+
     /// Accelerated proximal gradients, with restarts (Beck and Teboulle 2009; O'Donoghue and Candès 2015).
     fn minimum(&self) -> Vec<f64> {
         let size = self.l1.len();
@@ -292,7 +319,10 @@ impl Oracle {
         }
         let step = 1.0 / (1.05 * curvature + self.l2.iter().fold(0.0, |most: f64, l2| most.max(*l2)));
         let (mut q, mut ahead, mut momentum) = (vec![0.0; size], vec![0.0; size], 1.0_f64);
-        for _ in 0..400_000 {
+        for round in 1..400_000 {
+            if round % 500 == 0 && self.furthest(&q) <= 1e-12 {
+                break;
+            }
             let gradient = self.gradient(&ahead);
             let next: Vec<f64> = (0..size)
                 .map(|j| {
@@ -302,14 +332,10 @@ impl Oracle {
                 })
                 .collect();
             let along: f64 = (0..size).map(|j| (ahead[j] - next[j]) * (next[j] - q[j])).sum();
-            let largest = (0..size).map(|j| (ahead[j] - next[j]).abs()).fold(0.0, f64::max);
             let stronger = if along > 0.0 { 1.0 } else { 0.5 * (1.0 + (1.0 + 4.0 * momentum * momentum).sqrt()) };
             let carry = if along > 0.0 { 0.0 } else { (momentum - 1.0) / stronger };
             ahead = (0..size).map(|j| next[j] + carry * (next[j] - q[j])).collect();
             (q, momentum) = (next, stronger);
-            if largest <= 1e-15 * step {
-                break;
-            }
         }
         q
     }
@@ -379,9 +405,8 @@ fn every_case_matches_the_oracle(device: &Selection) -> Check {
         let rows = Rows::of(&case);
         let oracle = Oracle::of(&case, &rows);
         let best = oracle.minimum();
-        let gradient = oracle.gradient(&best);
-        let worst = (0..best.len()).map(|j| oracle.distance(j, best[j], gradient[j])).fold(0.0, f64::max);
-        if worst > 1e-10 {
+        let worst = oracle.furthest(&best);
+        if worst > 1e-9 {
             return Err(format!("{}: the oracle is {worst:e} from its own minimum", case.name));
         }
         let table = rows.table(&case);
@@ -393,6 +418,11 @@ fn every_case_matches_the_oracle(device: &Selection) -> Check {
         let passes = model.training.passes.data / if is_gpu { 2 } else { 1 };
         if passes > 9 {
             return Err(format!("{}: {passes} passes", case.name));
+        }
+        if case.columns > 1_000 {
+            // Without a matrix of all of them there is nothing to refine by.
+            agrees(&case, &oracle, &best, &train(job(&case, device).gap_tolerance(1e-13))?, 1e-10, 1e-4)?;
+            continue;
         }
         let fine = Job { exact: ExactJob::Refine, ..job(&case, device).gap_tolerance(1e-13) };
         agrees(&case, &oracle, &best, &train(fine)?, 1e-12, 1e-5)?;

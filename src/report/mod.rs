@@ -301,6 +301,9 @@ fn distance(model: &Model) -> String {
     }
     if let Some(gap) = training.gap {
         // Below that a double says nothing of a sum.
+        if training.delta_is_approximate {
+            return format!("about {gap:.1e} of the null deviance is left to gain (by the curvature of a sample)");
+        }
         let gap = if gap < 1e-16 { "less than 1e-16".into() } else { format!("at most {gap:.1e}") };
         return format!("{gap} of the null deviance is left to gain");
     }

@@ -199,11 +199,14 @@ fn fit_elastic_net(
     let coordinates = begin.coordinates;
     let penalty = elastic_net_of(&coordinates, given);
     let weight = engine.weight();
-    let settings = settings(weight, shape.rows, &coordinates, &penalty, given);
+    let mut settings = settings(weight, shape.rows, &coordinates, &penalty, given);
+    // Where the sample measures, the gap is as good as its curvature.
+    settings.approximate = job.hessian_plan(shape) == HessianPlan::Penalty && job.kept_rows(shape).len() < shape.rows;
     let null = begin.evaluation.value;
     let net = ElasticNet { terms: penalty.terms(), gap: job.gap_tolerance * null };
     let mut problem = Problem::of_loss(engine, coordinates.clone());
-    let evaluation = problem.stand_at(&begin.point, begin.evaluation, Need::Hessian)?;
+    let need = if begin.evaluation.hessian.is_some() { Need::Hessian } else { Need::Gradient };
+    let evaluation = problem.stand_at(&begin.point, begin.evaluation, need)?;
     let mut sample = subsample.map(|rows| Problem::of_loss(rows, coordinates.clone()));
     let sample = sample.as_mut().map(|sample| sample as &mut dyn Objective);
     let start = Start { point: begin.point, evaluation };

@@ -6,6 +6,7 @@ use crate::engine::storage::Limits;
 use crate::error::{Error, Result};
 use crate::penalty::PenaltyScale;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Preconditioner};
+use crate::train::strategy::ELASTIC_NET_PARAMETERS;
 
 /// A solver, by the name in the model file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,9 +53,6 @@ const COVARIANCE_PARAMETERS: usize = 16_384;
 /// Parameters up to which their products over the file are taken at all: the squares of 20,000 columns do not fit memory, however
 /// few the rows.
 pub(super) const MOST_OF_FEW: usize = 4096;
-
-/// Coefficients with an elastic net at most: their Hessian is taken whole, twice at least.
-const MOST_OF_ELASTIC_NET: usize = 4096;
 
 /// The default of [`Job::gap_tolerance`].
 pub const DEFAULT_GAP_TOLERANCE: f64 = 1e-8;
@@ -267,13 +265,26 @@ impl Job {
                 "Leave it out; or train without it on the columns that were chosen, on rows that did not choose them.",
             );
         }
-        if shape.parameters() > MOST_OF_ELASTIC_NET {
+        if shape.parameters() <= ELASTIC_NET_PARAMETERS {
+            return Ok(());
+        }
+        if shape.has_levels() {
             return Err(Error::usage(
                 format!(
-                    "{named} takes the Hessian of all {} coefficients, for {MOST_OF_ELASTIC_NET} of them at most",
+                    "{named} takes the Hessian of all {} coefficients where some are levels of categories, of \
+                     {ELASTIC_NET_PARAMETERS} at most",
                     shape.parameters()
                 ),
                 "Leave columns or categories out with ⟦ignore⟧, or say ⟦l2⟧ alone.",
+            ));
+        }
+        if self.exact != ExactJob::None {
+            return Err(Error::usage(
+                format!(
+                    "{named} has no Hessian of all {} coefficients for ⟦verify⟧ and ⟦refine⟧, beyond {ELASTIC_NET_PARAMETERS} of them",
+                    shape.parameters()
+                ),
+                "Leave them out; or train on the columns that were selected.",
             ));
         }
         Ok(())

@@ -172,6 +172,11 @@ impl Prepared<'_> {
                     (tight * tight + (tight + 1) * loose, kept + panels)
                 }
             }
+            // A working set of the largest size, and the sample.
+            HessianPlan::Penalty if self.job.has_elastic_net() => {
+                let of_row = 4 * (shape.columns + shape.columns_beside()) + 16;
+                (2048 * 2048, self.job.kept_rows(shape).len() * of_row)
+            }
             HessianPlan::Penalty => (0, 0),
         };
         // Sums, what they are in the solver's coordinates, with a ridge, and their factor; and one more on the way.

@@ -25,9 +25,9 @@ use rayon::prelude::*;
 use crate::data::{Column, Design, Shape, Store};
 use crate::engine::layout::Layout;
 use crate::engine::storage::{Access, HostColumns, HostStore, Limits, Part, Placement, chunk_bytes, host_layout};
-use crate::engine::work::{CellSums, Work};
+use crate::engine::work::{CellSums, Work, total};
 use crate::engine::{Engine, KeptRows, RowTerms, TableBuilder};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fold::{Fold, Segments};
 use crate::lda::ClassMoments;
 use crate::matrix::{FewRows, Squares, Symmetric};
@@ -435,6 +435,19 @@ impl<L: Loss> Objective for Cpu<L> {
         self.last_step = 0.0;
         let point = self.stored.widen(point);
         self.evaluation(At::Point(&point), need)
+    }
+
+    fn evaluate_with(&mut self, point: &[f64], kept: &[usize]) -> Result<Evaluation> {
+        assert_eq!(self.loss.margins(), 1, "a working set of one margin");
+        let work = Work { takes_hessian: true, columns: Some(kept), ..Work::at(point) };
+        let found = self.several(&[work])?;
+        let Some(mut sums) = total(&found[0]) else { return Err(Error::internal("an evaluation without sums")) };
+        let n = self.stored.divisor();
+        sums.gradient.iter_mut().for_each(|sum| *sum /= n);
+        if let Some(hessian) = &mut sums.hessian {
+            hessian.scale(1.0 / n);
+        }
+        Ok(Evaluation { value: sums.loss / n, gradient: sums.gradient, diagonal: None, hessian: sums.hessian })
     }
 
     fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {

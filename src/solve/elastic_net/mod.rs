@@ -18,7 +18,7 @@ use crate::matrix::Symmetric;
 use crate::objective::{Evaluation, Need, Objective};
 use crate::penalty::{Term, cost_of};
 use crate::solve::{Company, Iteration, Outcome, Settings, Start, Status, dot, largest, root};
-use surrogate::{Anchor, Knot, Surrogate};
+use surrogate::{Anchor, Knot, Surrogate, working_set};
 
 /// What an elastic net minimises beside the loss, and how near is near enough.
 #[derive(Clone, Debug)]
@@ -44,6 +44,9 @@ const SHORTER: [f64; 8] = [0.5, 0.25, 0.125, 0.0625, 0.031_25, 0.015_625, 0.007_
 /// Ridges, shares of the mean of its diagonal, that are tried where rounding made a Hessian indefinite.
 const RIDGES: [f64; 3] = [0.0, 1e-7, 1e-4];
 
+/// The share of its strength from which on a slope at rest is nearly selected.
+const EDGE: f64 = 0.98;
+
 /// Exact evaluations of a refinement at most.
 const MAX_REFINEMENTS: u64 = 10;
 
@@ -51,7 +54,8 @@ const MAX_REFINEMENTS: u64 = 10;
 const ENOUGH: f64 = 1e-11;
 
 /// Minimises the mean loss `objective`, which stands at `start` with its Hessian, with an elastic net. `sample` is the loss of a
-/// sample of the rows on the host, or of all of them.
+/// sample of the rows on the host, or of all of them. Without the Hessian at the start there are too many parameters for one: the
+/// sample's, of a working set, leads and measures.
 ///
 /// # Cost
 /// The Hessian at the start, one pass with a Hessian where the sample leads, and a pass or two after it.
@@ -89,12 +93,15 @@ pub fn elastic_net<'o>(
         }
     };
     company.monitor.end();
-    let Run { here, hessian, iterations, objective, .. } = run;
+    let Run { here, metric, iterations, objective, .. } = run;
     Ok(Outcome {
         value: here.cost,
         gradient: subgradient(&here.evaluation.gradient, &net.terms, &here.point),
         parameters: here.point,
-        hessian: Some(hessian),
+        hessian: match metric {
+            Metric::All { hessian, .. } => Some(hessian),
+            Metric::Sample => None,
+        },
         is_proved: true,
         delta: here.gap.is_finite().then(|| root(2.0 * here.gap * settings.rows)),
         is_bounded: false,
@@ -104,6 +111,14 @@ pub fn elastic_net<'o>(
         iterations,
         passes: objective.passes(),
     })
+}
+
+/// Whose curvature measures what is left to gain.
+enum Metric {
+    /// That of all rows, where it was taken last, and what corrects the model there.
+    All { hessian: Symmetric, knot: Option<Knot> },
+    /// That of the sample, of a working set: there are too many parameters for a matrix of all of them.
+    Sample,
 }
 
 /// A point, and what is known there.
@@ -123,6 +138,26 @@ impl Place {
         let cost = evaluation.value + cost_of(&net.terms, &point);
         let (gap, target) = gap(&point, &evaluation.gradient, hessian, &net.terms);
         Self { point, evaluation, cost, gap, target }
+    }
+
+    /// The same by the curvature of a sample, of what is or nearly is selected.
+    fn by_sample(
+        point: Vec<f64>,
+        evaluation: Evaluation,
+        surrogate: &mut Surrogate<'_>,
+        net: &ElasticNet,
+    ) -> Result<Self> {
+        let cost = evaluation.value + cost_of(&net.terms, &point);
+        let set = working_set(&point, &evaluation.gradient, &net.terms, EDGE)?;
+        let hessian = surrogate.hessian(&point, &set)?.ok_or_else(without_hessian)?;
+        let of_set = |all: &[f64]| set.iter().map(|&j| all[j]).collect::<Vec<f64>>();
+        let terms: Vec<Term> = set.iter().map(|&j| net.terms[j]).collect();
+        let (gap, found) = gap(&of_set(&point), &of_set(&evaluation.gradient), &hessian, &terms);
+        let mut target = point.clone();
+        for (&j, x) in set.iter().zip(found) {
+            target[j] = x;
+        }
+        Ok(Self { point, evaluation, cost, gap, target })
     }
 }
 
@@ -197,11 +232,10 @@ pub fn subgradient(gradient: &[f64], terms: &[Term], point: &[f64]) -> Vec<f64> 
 struct Run<'o> {
     objective: &'o mut dyn Objective,
     net: &'o ElasticNet,
-    /// The model of the loss, as long as it leads where it says.
     surrogate: Option<Surrogate<'o>>,
-    /// The Hessian of all rows, where it was taken last.
-    hessian: Symmetric,
-    knot: Option<Knot>,
+    /// Whether the model leads where it says.
+    is_led: bool,
+    metric: Metric,
     here: Place,
     iterations: u64,
     step: f64,
@@ -218,54 +252,74 @@ impl<'o> Run<'o> {
         Start { point, mut evaluation }: Start,
         net: &'o ElasticNet,
     ) -> Result<Self> {
-        let hessian = match evaluation.hessian.take() {
-            Some(hessian) => hessian,
-            None => hessian_of(objective.move_to(&point, Need::Hessian)?)?.1,
-        };
         let mut surrogate = sample.map(Surrogate::new);
-        let knot = match &mut surrogate {
-            Some(surrogate) => surrogate.knot(&point, &hessian)?,
-            None => None,
+        let (metric, here) = match (evaluation.hessian.take(), &mut surrogate) {
+            (Some(hessian), surrogate) => {
+                let here = Place::new(point, evaluation, &hessian, net);
+                let knot = match surrogate {
+                    Some(surrogate) => surrogate.knot(&here.point, &hessian)?,
+                    None => None,
+                };
+                (Metric::All { hessian, knot }, here)
+            }
+            (None, Some(surrogate)) => (Metric::Sample, Place::by_sample(point, evaluation, surrogate, net)?),
+            (None, None) => return Err(without_hessian()),
         };
-        let here = Place::new(point, evaluation, &hessian, net);
-        Ok(Self { objective, net, surrogate, hessian, knot, here, iterations: 0, step: 0.0, left: 0.0, idle: 0 })
+        let is_led = surrogate.is_some();
+        Ok(Self { objective, net, surrogate, is_led, metric, here, iterations: 0, step: 0.0, left: 0.0, idle: 0 })
     }
 
     /// Takes a step; whether there was one.
     fn iterate(&mut self) -> Result<bool> {
         let predicted = self.predict()?;
-        let by_sample = predicted.is_some();
+        let by_model = predicted.is_some();
         let target = predicted.unwrap_or_else(|| self.here.target.clone());
         // The first step is a long one. A later one gains as the one before, and where that is not enough the model is
-        // corrected there; without a sample only the Hessian knows how the next one goes.
-        let is_last = by_sample && self.here.gap * self.left <= self.net.gap;
-        let need = if self.iterations > 1 && is_last { Need::Gradient } else { Need::Hessian };
-        let mut evaluation = self.objective.move_to(&target, need)?;
-        let own = evaluation.hessian.take();
-        let next = Place::new(target, evaluation, own.as_ref().unwrap_or(&self.hessian), self.net);
+        // corrected there; without a model only the Hessian knows how the next one goes.
+        let is_last = by_model && self.here.gap * self.left <= self.net.gap;
+        let takes_hessian = matches!(self.metric, Metric::All { .. }) && (self.iterations == 1 || !is_last);
+        let evaluation = self.objective.move_to(&target, if takes_hessian { Need::Hessian } else { Need::Gradient })?;
+        let (next, metric) = self.place(target, evaluation)?;
         let is_better = next.cost <= self.here.cost || self.is_near() && next.gap <= 0.5 * self.here.gap;
         if !is_better {
-            if by_sample {
-                self.surrogate = None;
-            }
+            self.is_led &= !by_model;
             return self.go_less_far();
         }
         self.step = 1.0;
         // By a first long step nothing is known of short ones.
         self.left = if self.iterations > 1 { next.gap / self.here.gap } else { 0.0 };
-        self.arrive(next, own)?;
+        self.arrive(next, metric)?;
         Ok(true)
     }
 
     /// Where the model of the loss has its minimum, if there is such a model.
     fn predict(&mut self) -> Result<Option<Vec<f64>>> {
-        let (Some(surrogate), Some(knot)) = (&mut self.surrogate, &self.knot) else { return Ok(None) };
+        let knot = match &self.metric {
+            Metric::All { knot: None, .. } => return Ok(None),
+            Metric::All { knot, .. } => knot.as_ref(),
+            Metric::Sample => None,
+        };
+        let Some(surrogate) = self.surrogate.as_mut().filter(|_| self.is_led) else { return Ok(None) };
         let anchor = Anchor { point: &self.here.point, gradient: &self.here.evaluation.gradient };
         surrogate.minimum(&anchor, knot, &self.net.terms, ENOUGH.min(1e-3 * self.net.gap))
     }
 
+    /// A place, and the Hessian of all rows if it was taken there.
+    fn place(&mut self, point: Vec<f64>, mut evaluation: Evaluation) -> Result<(Place, Option<Symmetric>)> {
+        let own = evaluation.hessian.take();
+        let place = match (&self.metric, &mut self.surrogate) {
+            (Metric::All { hessian, .. }, _) => {
+                Place::new(point, evaluation, own.as_ref().unwrap_or(hessian), self.net)
+            }
+            (Metric::Sample, Some(surrogate)) => Place::by_sample(point, evaluation, surrogate, self.net)?,
+            (Metric::Sample, None) => return Err(without_hessian()),
+        };
+        Ok((place, own))
+    }
+
     /// Goes towards where the quadratic model has its minimum, as far as the cost falls; whether it does.
     fn go_less_far(&mut self) -> Result<bool> {
+        let need = if matches!(self.metric, Metric::All { .. }) { Need::Hessian } else { Need::Gradient };
         let Self { objective, here, net, .. } = self;
         let mut way: Vec<f64> = here.target.iter().zip(&here.point).map(|(target, q)| target - q).collect();
         objective.move_to(&here.point, Need::Gradient)?;
@@ -276,10 +330,10 @@ impl<'o> Run<'o> {
         let least = costs.filter(|(cost, _)| cost.is_finite()).min_by(|a, b| a.0.total_cmp(&b.0));
         let Some((_, step)) = least.filter(|(cost, _)| *cost < here.cost) else { return Ok(false) };
         let point = at(step);
-        let (evaluation, own) = hessian_of(line.accept(step, Need::Hessian)?)?;
-        let next = Place::new(point, evaluation, &own, net);
+        let evaluation = line.accept(step, need)?;
+        let (next, own) = self.place(point, evaluation)?;
         self.step = step;
-        self.arrive(next, Some(own))?;
+        self.arrive(next, own)?;
         Ok(true)
     }
 
@@ -293,11 +347,12 @@ impl<'o> Run<'o> {
         let gains = !self.is_near() && self.here.cost - next.cost >= GAIN * self.here.gap;
         self.idle = if gains || next.gap <= 0.5 * self.here.gap { 0 } else { self.idle + 1 };
         self.here = next;
-        if let Some(own) = own {
-            self.hessian = own;
-            if let Some(surrogate) = &mut self.surrogate {
-                self.knot = surrogate.knot(&self.here.point, &self.hessian)?;
-            }
+        if let Some(hessian) = own {
+            let knot = match &mut self.surrogate {
+                Some(surrogate) if self.is_led => surrogate.knot(&self.here.point, &hessian)?,
+                _ => None,
+            };
+            self.metric = Metric::All { hessian, knot };
         }
         Ok(())
     }
@@ -323,10 +378,6 @@ impl<'o> Run<'o> {
     }
 }
 
-/// An evaluation and its Hessian, apart.
-fn hessian_of(mut evaluation: Evaluation) -> Result<(Evaluation, Symmetric)> {
-    match evaluation.hessian.take() {
-        Some(hessian) => Ok((evaluation, hessian)),
-        None => Err(Error::internal("an evaluation without the Hessian that was asked for")),
-    }
+fn without_hessian() -> Error {
+    Error::internal("an elastic net without a Hessian, and without a sample that has one")
 }

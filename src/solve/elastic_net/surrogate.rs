@@ -5,9 +5,9 @@
 //! those of the sample. What is left of the error is the third derivative alone, as far as the sample misses it, times the
 //! square of the way from the anchor.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::matrix::Symmetric;
-use crate::objective::{Need, Objective};
+use crate::objective::{Evaluation, Need, Objective};
 use crate::penalty::{Term, cost_of};
 use crate::solve::dot;
 use crate::solve::elastic_net::quadratic::minimum;
@@ -50,55 +50,76 @@ impl<'o> Surrogate<'o> {
         Ok(correction.is_finite().then_some(Knot { correction }))
     }
 
-    /// The minimum of the model with the terms, to a step that gains `enough`; `None` where the model has none or is lost.
+    /// The Hessian of the sample at `point`, of the parameters of a working set.
+    pub(super) fn hessian(&mut self, point: &[f64], set: &[usize]) -> Result<Option<Symmetric>> {
+        Ok(self.sample.evaluate_with(point, set)?.hessian)
+    }
+
+    /// The loss of the sample with its Hessian: whole beside a knot, else of a working set.
+    fn evaluate(&mut self, point: &[f64], set: &[usize], knot: Option<&Knot>) -> Result<Evaluation> {
+        match knot {
+            Some(_) => self.sample.move_to(point, Need::Hessian),
+            None => self.sample.evaluate_with(point, set),
+        }
+    }
+
+    /// The minimum of the model with the terms, to a step that gains `enough`; `None` where the model has none or is lost. Without a
+    /// knot the Hessian is that of the sample, of a working set alone.
+    ///
+    /// # Errors
+    /// Those of the sample; of kind `Usage` if the working set grows beyond what can be solved for.
     ///
     /// # Reference
     /// Lee, Sun and Saunders, *Proximal Newton-Type Methods for Minimizing Composite Functions* (2014).
     pub(super) fn minimum(
         &mut self,
         anchor: &Anchor<'_>,
-        knot: &Knot,
+        knot: Option<&Knot>,
         terms: &[Term],
         enough: f64,
     ) -> Result<Option<Vec<f64>>> {
-        let at_anchor = self.sample.move_to(anchor.point, Need::Hessian)?;
+        let mut set = match knot {
+            Some(_) => (0..terms.len()).collect(),
+            None => working_set(anchor.point, anchor.gradient, terms, 1.0)?,
+        };
+        let mut here = self.evaluate(anchor.point, &set, knot)?;
         // What all rows have beside the sample.
-        let beside: Vec<f64> = anchor.gradient.iter().zip(&at_anchor.gradient).map(|(g, s)| g - s).collect();
+        let beside: Vec<f64> = anchor.gradient.iter().zip(&here.gradient).map(|(g, s)| g - s).collect();
+        let model = Model { anchor, beside, knot, terms };
         let mut point = anchor.point.to_vec();
-        let mut here = at_anchor;
         for _ in 0..STEPS {
-            let way: Vec<f64> = point.iter().zip(anchor.point).map(|(q, a)| q - a).collect();
-            let corrected = knot.correction.times(&way);
-            let own = |value: f64| value + dot(&beside, &way) + 0.5 * dot(&way, &corrected);
-            let (from, gradient) = (own(here.value), sum(&[&here.gradient, &beside, &corrected]));
-            let Some(mut hessian) = here.hessian.take() else { return Ok(None) };
-            hessian.add(&knot.correction);
-            let c: Vec<f64> = gradient.iter().zip(hessian.times(&point)).map(|(g, product)| g - product).collect();
-            let Some(next) = minimum(&hessian, &c, terms, &point) else { return Ok(None) };
-            let step: Vec<f64> = next.point.iter().zip(&point).map(|(next, q)| next - q).collect();
-            let curvature = dot(&step, &hessian.times(&step));
+            let gradient = model.gradient(&point, &here.gradient);
+            let Some(hessian) = here.hessian.take() else { return Ok(None) };
+            let Some(Step { target, curvature, promised }) = model.step(&point, &gradient, hessian, &set) else {
+                return Ok(None);
+            };
             if !curvature.is_finite() {
                 return Ok(None);
             }
             if curvature <= enough {
-                return Ok(Some(next.point));
+                let at_target = self.evaluate(&target, &set, knot)?;
+                let grown = match knot {
+                    Some(_) => set.clone(),
+                    None => grown(&set, &model.gradient(&target, &at_target.gradient), terms)?,
+                };
+                if grown.len() == set.len() {
+                    return Ok(Some(target));
+                }
+                set = grown;
+                here = self.evaluate(&target, &set, knot)?;
+                point = target;
+                continue;
             }
-            let promised = dot(&gradient, &step) + cost_of(terms, &next.point) - cost_of(terms, &point);
-            let before = from + cost_of(terms, &point);
+            let before = model.cost(&point, here.value);
             let mut length = 1.0;
             (point, here) = loop {
                 let there: Vec<f64> = if length < 1.0 {
-                    point.iter().zip(&step).map(|(q, s)| q + length * s).collect()
+                    point.iter().zip(&target).map(|(q, t)| q + length * (t - q)).collect()
                 } else {
-                    next.point.clone()
+                    target.clone()
                 };
-                let evaluation = self.sample.move_to(&there, Need::Hessian)?;
-                let way: Vec<f64> = there.iter().zip(anchor.point).map(|(q, a)| q - a).collect();
-                let cost = evaluation.value
-                    + dot(&beside, &way)
-                    + 0.5 * dot(&way, &knot.correction.times(&way))
-                    + cost_of(terms, &there);
-                if curvature <= SMALL || cost <= before + ENOUGH * length * promised {
+                let evaluation = self.evaluate(&there, &set, knot)?;
+                if curvature <= SMALL || model.cost(&there, evaluation.value) <= before + ENOUGH * length * promised {
                     break (there, evaluation);
                 }
                 length *= 0.5;
@@ -111,11 +132,105 @@ impl<'o> Surrogate<'o> {
     }
 }
 
-/// The sum of vectors of one length.
-fn sum(vectors: &[&[f64]]) -> Vec<f64> {
-    let mut sum = vectors[0].to_vec();
-    for other in &vectors[1..] {
-        sum.iter_mut().zip(*other).for_each(|(a, b)| *a += b);
+/// The model with its terms, around an anchor.
+struct Model<'m> {
+    anchor: &'m Anchor<'m>,
+    /// The gradient of all rows at the anchor, less that of the sample.
+    beside: Vec<f64>,
+    knot: Option<&'m Knot>,
+    terms: &'m [Term],
+}
+
+/// A step of Newton's method on it.
+struct Step {
+    target: Vec<f64>,
+    /// Along the step.
+    curvature: f64,
+    /// The change of the cost by the quadratic model.
+    promised: f64,
+}
+
+impl Model<'_> {
+    fn way(&self, point: &[f64]) -> Vec<f64> {
+        point.iter().zip(self.anchor.point).map(|(q, a)| q - a).collect()
     }
-    sum
+
+    /// Its cost at `point`, where the sample has the loss `value`.
+    fn cost(&self, point: &[f64], value: f64) -> f64 {
+        let way = self.way(point);
+        let corrected = self.knot.map_or(0.0, |knot| 0.5 * dot(&way, &knot.correction.times(&way)));
+        value + dot(&self.beside, &way) + corrected + cost_of(self.terms, point)
+    }
+
+    /// The gradient of its smooth part at `point`, where the sample has this one.
+    fn gradient(&self, point: &[f64], of_sample: &[f64]) -> Vec<f64> {
+        let mut gradient: Vec<f64> = of_sample.iter().zip(&self.beside).map(|(s, b)| s + b).collect();
+        if let Some(knot) = self.knot {
+            let corrected = knot.correction.times(&self.way(point));
+            gradient.iter_mut().zip(corrected).for_each(|(g, c)| *g += c);
+        }
+        gradient
+    }
+
+    /// The step at `point` by the Hessian of the sample, of the parameters in `set`.
+    fn step(&self, point: &[f64], gradient: &[f64], mut hessian: Symmetric, set: &[usize]) -> Option<Step> {
+        if let Some(knot) = self.knot {
+            hessian.add(&knot.correction);
+        }
+        let of_set = |all: &[f64]| set.iter().map(|&j| all[j]).collect::<Vec<f64>>();
+        let (from, slopes) = (of_set(point), of_set(gradient));
+        let terms: Vec<Term> = set.iter().map(|&j| self.terms[j]).collect();
+        let c: Vec<f64> = slopes.iter().zip(hessian.times(&from)).map(|(g, product)| g - product).collect();
+        let to = minimum(&hessian, &c, &terms, &from)?.point;
+        let step: Vec<f64> = to.iter().zip(&from).map(|(to, from)| to - from).collect();
+        let mut target = point.to_vec();
+        for (&j, x) in set.iter().zip(&to) {
+            target[j] = *x;
+        }
+        let promised = dot(&slopes, &step) + cost_of(&terms, &to) - cost_of(&terms, &from);
+        Some(Step { target, curvature: dot(&step, &hessian.times(&step)), promised })
+    }
+}
+
+/// Parameters of a working set at most: a matrix of 32 MiB, and some times that on the way.
+pub(super) const MOST: usize = 2048;
+
+/// Parameters that join a working set at a time at most.
+const JOINING: usize = 256;
+
+/// The parameters that are not at rest at 0, that cost nothing there, or whose slopes are `share` of their strength or more: of those
+/// the steepest.
+///
+/// # Errors
+/// As [`grown`].
+pub(super) fn working_set(point: &[f64], gradient: &[f64], terms: &[Term], share: f64) -> Result<Vec<usize>> {
+    let own = |j: &usize| point[*j] != 0.0 || !terms[*j].has_kink();
+    joined((0..terms.len()).filter(own).collect(), gradient, terms, share)
+}
+
+/// A working set with the steepest of those that should not be at rest.
+///
+/// # Errors
+/// Of kind `Usage` if it has more than [`MOST`] then.
+fn grown(set: &[usize], gradient: &[f64], terms: &[Term]) -> Result<Vec<usize>> {
+    // What a step leaves of a slope at the edge is no reason to go on.
+    joined(set.to_vec(), gradient, terms, 1.0 + 1e-9)
+}
+
+fn joined(mut set: Vec<usize>, gradient: &[f64], terms: &[Term], share: f64) -> Result<Vec<usize>> {
+    let is_there: std::collections::HashSet<usize> = set.iter().copied().collect();
+    let excess = |j: usize| gradient[j].abs() / terms[j].l1;
+    let mut steep: Vec<usize> =
+        (0..terms.len()).filter(|j| terms[*j].has_kink() && !is_there.contains(j) && excess(*j) >= share).collect();
+    steep.sort_by(|&a, &b| excess(b).total_cmp(&excess(a)).then(a.cmp(&b)));
+    steep.truncate(JOINING);
+    set.extend(steep);
+    set.sort_unstable();
+    if set.len() > MOST {
+        return Err(Error::usage(
+            format!("more than {MOST} coefficients are other than 0 with this ⟦l1⟧"),
+            "Raise ⟦l1⟧, or say ⟦l2⟧ alone, which has no limit.",
+        ));
+    }
+    Ok(set)
 }
