@@ -4,6 +4,7 @@
 
 mod common {
     pub(crate) mod fill;
+    pub(crate) mod random;
 }
 mod harness;
 #[allow(dead_code, reason = "each test file uses its part of the oracle")]
@@ -13,6 +14,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use common::fill::Filling;
+use common::random::Random;
 use gpu_logreg::data::synth::{Recipe, write};
 use gpu_logreg::data::{Column, Design, Shape, Spec, Store, Table, load};
 use gpu_logreg::engine::cpu::CpuTableBuilder;
@@ -96,35 +98,22 @@ fn fill(store: &dyn Store, rows: &Rows) {
     common::fill::fill(store, &Filling { columns, levels, labels, weights, offsets });
 }
 
-/// A repeatable stream of numbers in -1..1 (splitmix64).
-struct Stream(u64);
-
-impl Stream {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((x ^ (x >> 31)) >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
-    }
-}
-
 /// A table in which every column and every row has a magnitude of its own, exact in f32; and a point and a
 /// direction with margins of a few units.
 fn fixture(rows: usize, features: usize) -> (Rows, Vec<f64>, Vec<f64>) {
-    let mut stream = Stream((rows * 1_000 + features) as u64);
+    let mut stream = Random((rows * 1_000 + features) as u64);
     let magnitude = |j: usize| 2.0_f64.powi(j as i32 % 11 - 5);
     let columns = (0..features)
         .map(|j| {
             (0..rows)
-                .map(|k| f64::from((magnitude(j) * (0.4 + (k % 89) as f64 / 89.0) * (stream.next() + 0.1)) as f32))
+                .map(|k| f64::from((magnitude(j) * (0.4 + (k % 89) as f64 / 89.0) * (stream.symmetric() + 0.1)) as f32))
                 .collect()
         })
         .collect();
-    let labels = (0..rows).map(|_| f64::from(u8::from(stream.next() > 0.2))).collect();
+    let labels = (0..rows).map(|_| f64::from(u8::from(stream.symmetric() > 0.2))).collect();
     let mut parameters = |scale: f64| -> Vec<f64> {
         let mut q: Vec<f64> =
-            (0..features).map(|j| scale * stream.next() / magnitude(j) / (features as f64).sqrt()).collect();
+            (0..features).map(|j| scale * stream.symmetric() / magnitude(j) / (features as f64).sqrt()).collect();
         q.push(0.3 * scale);
         q.into_iter().map(|q| f64::from(q as f32)).collect()
     };
@@ -136,11 +125,11 @@ fn fixture(rows: usize, features: usize) -> (Rows, Vec<f64>, Vec<f64>) {
 /// of +-1000.
 fn weighted_fixture(rows: usize, features: usize) -> (Rows, Vec<f64>, Vec<f64>) {
     let (mut table, point, direction) = fixture(rows, features);
-    let mut stream = Stream((rows * 1_000 + features + 500) as u64);
+    let mut stream = Random((rows * 1_000 + features + 500) as u64);
     for k in 0..rows {
-        let weight = if k % 5 == 3 { 0.0 } else { 1.5 + stream.next() };
+        let weight = if k % 5 == 3 { 0.0 } else { 1.5 + stream.symmetric() };
         let size = if weight == 0.0 { 1_000.0 } else { [2.0, 2.0, 30.0][k % 3] };
-        let offset = if weight == 0.0 { size * stream.next().signum() } else { size * stream.next() };
+        let offset = if weight == 0.0 { size * stream.symmetric().signum() } else { size * stream.symmetric() };
         table.weights.push(f64::from(weight as f32));
         table.offsets.push(f64::from(offset as f32));
     }
@@ -157,18 +146,18 @@ fn split(parameters: &[f64]) -> (&[f64], f64) {
 fn categories_fixture(rows: usize, plain: usize, levels: &[usize]) -> (Rows, Vec<f64>, Vec<f64>) {
     let d = plain + levels.iter().sum::<usize>();
     let (mut table, mut point, mut direction) = weighted_fixture(rows, d);
-    let mut stream = Stream((rows * 1_000 + d + 700) as u64);
+    let mut stream = Random((rows * 1_000 + d + 700) as u64);
     let mut first = plain;
     for &count in levels {
         // More rows for the first levels, and none for the last of many.
         let used = if count > 9 { count } else { count + 1 } as f64;
-        let codes: Vec<usize> = (0..rows).map(|_| (used * (0.5 + 0.5 * stream.next()).powi(2)) as usize).collect();
+        let codes: Vec<usize> = (0..rows).map(|_| (used * (0.5 + 0.5 * stream.symmetric()).powi(2)) as usize).collect();
         for level in 0..count {
             table.columns[first + level] = codes.iter().map(|&code| f64::from(u8::from(code == level + 1))).collect();
         }
         for j in first..first + count {
-            point[j] = f64::from((2.0 * stream.next()) as f32);
-            direction[j] = f64::from(stream.next() as f32);
+            point[j] = f64::from((2.0 * stream.symmetric()) as f32);
+            direction[j] = f64::from(stream.symmetric() as f32);
         }
         first += count;
     }
@@ -963,9 +952,10 @@ fn weights_in_probes_match_evaluations(subject: &Subject) -> Check {
 /// Weights whose sum f64 has to round: it has the same bits whatever the chunks, and what cannot be a weight is refused.
 fn weights_add_up(subject: &Subject) -> Check {
     let (mut rows, ..) = fixture(20_481, 1);
-    let mut stream = Stream(5);
-    rows.weights =
-        (0..20_481).map(|k| f64::from(((1.0 + 0.5 * stream.next()) * 10.0_f64.powi(k % 25 - 12)) as f32)).collect();
+    let mut stream = Random(5);
+    rows.weights = (0..20_481)
+        .map(|k| f64::from(((1.0 + 0.5 * stream.symmetric()) * 10.0_f64.powi(k % 25 - 12)) as f32))
+        .collect();
     let expected = subject.load(&rows, 1 << 26).weight();
     let mut sorted = rows.weights.clone();
     sorted.sort_by(f64::total_cmp);

@@ -1,6 +1,9 @@
 //! Where two flags meet, and where a limit lies: weights of any size, offsets beside separation, penalties beside exact
 //! passes and lines, columns that are nearly others, samples that mislead. Against the oracle, on both engines.
 
+mod common {
+    pub(crate) mod random;
+}
 mod harness;
 #[allow(dead_code, reason = "each test file uses its part of the oracle")]
 mod oracle;
@@ -10,6 +13,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, StringArray};
 use arrow::record_batch::RecordBatch;
+use common::random::uniform;
 use gpu_logreg::data::{Shape, Spec, Table};
 use gpu_logreg::engine::Selection;
 use gpu_logreg::model::Model;
@@ -24,18 +28,6 @@ use oracle::{Rows, solve};
 use parquet::arrow::ArrowWriter;
 
 // ---- data made here -------------------------------------------------------------------------------------------
-
-/// A repeatable stream of numbers in 0..1 (splitmix64).
-fn uniform(seed: u64) -> impl FnMut() -> f64 {
-    let mut state = seed;
-    move || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = state;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((x ^ (x >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-}
 
 /// `n` rows of `d` uniform columns with labels from a moderate model.
 fn moderate(n: usize, d: usize, seed: u64) -> Rows {

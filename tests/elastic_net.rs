@@ -21,6 +21,7 @@ use common::random::Random;
 
 /// A table and its penalty.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "what a table may have, each by itself")]
 struct Case {
     name: &'static str,
     rows: usize,
@@ -155,7 +156,9 @@ impl Rows {
         }
         if case.has_heavy_tails {
             for column in &mut columns {
-                column.iter_mut().for_each(|x| *x = (x.exp() * 64.0).round() / 64.0);
+                for x in column {
+                    *x = (x.exp() * 64.0).round() / 64.0;
+                }
             }
         }
         let levels: Vec<usize> = (0..case.rows).map(|row| row * row % 31 % case.levels.max(1)).collect();
@@ -372,6 +375,11 @@ fn job(case: &Case, device: &Selection) -> Job {
     job
 }
 
+/// NaN is not within anything.
+fn is_within(x: f64, most: f64) -> bool {
+    x <= most
+}
+
 /// A model against the oracle: what may be left to gain, and how far coefficients may be off, as a share of the largest.
 fn agrees(case: &Case, oracle: &Oracle, best: &[f64], model: &Model, gap: f64, off: f64) -> Check {
     let name = case.name;
@@ -381,7 +389,7 @@ fn agrees(case: &Case, oracle: &Oracle, best: &[f64], model: &Model, gap: f64, o
     let found = oracle.of_model(model, case.intercept);
     let null = oracle.cost(&vec![0.0; best.len()]);
     let more = oracle.cost(&found) - oracle.cost(best);
-    if !(more <= gap * null + 1e-13) {
+    if !is_within(more, gap * null + 1e-13) {
         return Err(format!("{name}: {more:e} more than the least"));
     }
     let gradient = oracle.gradient(best);
@@ -391,7 +399,7 @@ fn agrees(case: &Case, oracle: &Oracle, best: &[f64], model: &Model, gap: f64, o
         if (*found == 0.0) != (*best == 0.0) && !is_on_edge {
             return Err(format!("{name}: parameter {j} is {found:e}, not {best:e}"));
         }
-        if !((found - best).abs() <= off * largest + 1e-9) {
+        if !is_within((found - best).abs(), off * largest + 1e-9) {
             return Err(format!("{name}: parameter {j} is {found}, not {best}"));
         }
     }
@@ -464,7 +472,7 @@ fn weights_repeat_rows(device: &Selection) -> Check {
         job(&plain, device).gap_tolerance(1e-13).train(&repeated.table(&plain)).map_err(|e| e.to_string())?;
     for (a, b) in weighted.features.iter().zip(&repeated.features) {
         let (a, b) = (a.coefficients[0], b.coefficients[0]);
-        if (a == 0.0) != (b == 0.0) || !((a - b).abs() <= 1e-5) {
+        if (a == 0.0) != (b == 0.0) || !is_within((a - b).abs(), 1e-5) {
             return Err(format!("{a} and {b}"));
         }
     }
@@ -545,7 +553,7 @@ fn as_glmnet_has_them(device: &Selection) -> Check {
             let (found, expected) = (scaled(&found), scaled(expected));
             let largest = expected.iter().fold(0.0, |most: f64, q| most.max(q.abs()));
             for (column, (found, expected)) in found.iter().zip(&expected).enumerate() {
-                if (*found == 0.0) != (*expected == 0.0) || !((found - expected).abs() <= 1e-6 * largest) {
+                if (*found == 0.0) != (*expected == 0.0) || !is_within((found - expected).abs(), 1e-6 * largest) {
                     return Err(format!(
                         "job {number}, lambda {lambda}, {}: {found}, glmnet {expected}",
                         columns[column]

@@ -5,12 +5,17 @@
 #[allow(dead_code, reason = "each test file uses its part of the harness")]
 mod harness;
 
+mod common {
+    pub(crate) mod random;
+}
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, StringArray};
 use arrow::record_batch::RecordBatch;
+use common::random::Random;
 use gpu_logreg::data::{Spec, Table};
 use gpu_logreg::engine::gpu::fault::{Faults, Operation};
 use gpu_logreg::engine::gpu::{Adapter, Gpu};
@@ -46,28 +51,15 @@ impl Cut {
     }
 }
 
-/// A repeatable stream of numbers in 0..1 (splitmix64).
-struct Stream(u64);
-
-impl Stream {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((x ^ (x >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-}
-
 /// Numbers a and b, a category g of four levels, row weights w, offsets o, a label y of two classes and one c of three.
 fn write_table(path: &Path) {
-    let mut random = Stream(2_026);
+    let mut random = Random(2_026);
     let mut numbers = [const { Vec::new() }; 4];
     let (mut levels, mut labels, mut classes) = (Vec::new(), Vec::new(), Vec::new());
     for row in 0..ROWS {
-        let (a, b) = (3.0 + 2.0 * (random.next() + random.next() - 1.0), random.next() - 0.4);
-        let (weight, offset) = (0.5 + random.next(), 0.6 * (random.next() - 0.5));
-        let level = ((random.next() * 4.0) as usize).min(3);
+        let (a, b) = (3.0 + 2.0 * (random.unit() + random.unit() - 1.0), random.unit() - 0.4);
+        let (weight, offset) = (0.5 + random.unit(), 0.6 * (random.unit() - 0.5));
+        let level = ((random.unit() * 4.0) as usize).min(3);
         for (column, value) in numbers.iter_mut().zip([a, b, weight, offset]) {
             column.push(value);
         }
@@ -75,9 +67,9 @@ fn write_table(path: &Path) {
         // Rows do not come in the order of the classes, nor evenly: what is missing anywhere counts.
         let drift = row as f64 / ROWS as f64 - 0.5;
         let margin = 0.7 * (a - 3.0) - 1.1 * b + [0.0, 0.8, -0.6, 0.3][level] + offset + drift;
-        labels.push(random.next() < 1.0 / (1.0 + (-margin).exp()));
+        labels.push(random.unit() < 1.0 / (1.0 + (-margin).exp()));
         let odds = [1.0, margin.exp(), (0.4 - 0.5 * margin + 0.9 * b).exp()];
-        let mut draw = random.next() * odds.iter().sum::<f64>();
+        let mut draw = random.unit() * odds.iter().sum::<f64>();
         let class = odds.iter().position(|odds| {
             draw -= odds;
             draw < 0.0

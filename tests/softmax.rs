@@ -3,6 +3,7 @@
 
 mod common {
     pub(crate) mod fill;
+    pub(crate) mod random;
 }
 mod harness;
 
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use common::fill::Filling;
+use common::random::Random;
 use gpu_logreg::data::{Design, Shape, Store};
 use gpu_logreg::engine::cpu::CpuTableBuilder;
 use gpu_logreg::engine::gpu::kernels::{Kernel, SOURCES, Sources};
@@ -273,22 +275,9 @@ fn fill(store: &dyn Store, rows: &Rows) {
 
 // ---- Tables ----
 
-/// A repeatable stream of numbers in -1..1 (splitmix64).
-struct Stream(u64);
-
-impl Stream {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((x ^ (x >> 31)) >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
-    }
-
-    /// One of `0..count`, the first ones more often.
-    fn code(&mut self, count: usize) -> usize {
-        (count as f64 * (0.5 + 0.5 * self.next()).powf(1.5)) as usize
-    }
+/// One of `0..count`, the first ones more often.
+fn code(stream: &mut Random, count: usize) -> usize {
+    (count as f64 * (0.5 + 0.5 * stream.symmetric()).powf(1.5)) as usize
 }
 
 /// A table, a point and a direction.
@@ -297,21 +286,21 @@ type Fixture = (Rows, Vec<f64>, Vec<f64>);
 /// A table in which every column and every row has a magnitude of its own, exact in f32; and a point and a direction with
 /// margins of a few units.
 fn fixture(rows: usize, features: usize, classes: usize) -> Fixture {
-    let mut stream = Stream((rows * 10_000 + features * 100 + classes) as u64);
+    let mut stream = Random((rows * 10_000 + features * 100 + classes) as u64);
     let magnitude = |j: usize| 2.0_f64.powi(j as i32 % 7 - 3);
     let columns = (0..features)
         .map(|j| {
             (0..rows)
-                .map(|k| f64::from((magnitude(j) * (0.4 + (k % 89) as f64 / 89.0) * (stream.next() + 0.1)) as f32))
+                .map(|k| f64::from((magnitude(j) * (0.4 + (k % 89) as f64 / 89.0) * (stream.symmetric() + 0.1)) as f32))
                 .collect()
         })
         .collect();
-    let labels = (0..rows).map(|_| stream.code(classes) as f64).collect();
+    let labels = (0..rows).map(|_| code(&mut stream, classes) as f64).collect();
     let mut parameters = |scale: f64| -> Vec<f64> {
         let mut q = Vec::new();
         for _ in 1..classes {
-            q.extend((0..features).map(|j| scale * stream.next() / magnitude(j) / (features as f64).sqrt()));
-            q.push(0.3 * scale * stream.next());
+            q.extend((0..features).map(|j| scale * stream.symmetric() / magnitude(j) / (features as f64).sqrt()));
+            q.push(0.3 * scale * stream.symmetric());
         }
         q.into_iter().map(|q| f64::from(q as f32)).collect()
     };
@@ -322,8 +311,8 @@ fn fixture(rows: usize, features: usize, classes: usize) -> Fixture {
 /// [`fixture`] with row weights, a fifth of them 0.
 fn weighted_fixture(rows: usize, features: usize, classes: usize) -> Fixture {
     let (mut table, point, direction) = fixture(rows, features, classes);
-    let mut stream = Stream((rows * 1_000 + features + 500) as u64);
-    let weight = |k: usize| if k % 5 == 3 { 0.0 } else { f64::from((1.5 + stream.next()) as f32) };
+    let mut stream = Random((rows * 1_000 + features + 500) as u64);
+    let weight = |k: usize| if k % 5 == 3 { 0.0 } else { f64::from((1.5 + stream.symmetric()) as f32) };
     table.weights = (0..rows).map(weight).collect();
     (table, point, direction)
 }
@@ -331,8 +320,9 @@ fn weighted_fixture(rows: usize, features: usize, classes: usize) -> Fixture {
 /// A weighted fixture with offsets, others for each margin, and of some size.
 fn offset_fixture(rows: usize, features: usize, classes: usize) -> Fixture {
     let (mut table, point, direction) = weighted_fixture(rows, features, classes);
-    let mut stream = Stream((rows * 1_000 + features + 900) as u64);
-    let mut of_margin = |m: usize| (0..rows).map(|_| f64::from((stream.next() * (1 + m % 3) as f64) as f32)).collect();
+    let mut stream = Random((rows * 1_000 + features + 900) as u64);
+    let mut of_margin =
+        |m: usize| (0..rows).map(|_| f64::from((stream.symmetric() * (1 + m % 3) as f64) as f32)).collect();
     table.offsets = (0..classes - 1).map(&mut of_margin).collect();
     (table, point, direction)
 }
@@ -341,17 +331,17 @@ fn offset_fixture(rows: usize, features: usize, classes: usize) -> Fixture {
 fn categories_fixture(rows: usize, plain: usize, levels: &[usize], classes: usize) -> Fixture {
     let d = plain + levels.iter().sum::<usize>();
     let (mut table, mut point, mut direction) = weighted_fixture(rows, d, classes);
-    let mut stream = Stream((rows * 1_000 + d + 700) as u64);
+    let mut stream = Random((rows * 1_000 + d + 700) as u64);
     let mut first = plain;
     for &count in levels {
-        let codes: Vec<usize> = (0..rows).map(|_| stream.code(count + 1)).collect();
+        let codes: Vec<usize> = (0..rows).map(|_| code(&mut stream, count + 1)).collect();
         for level in 0..count {
             table.columns[first + level] = codes.iter().map(|&code| f64::from(u8::from(code == level + 1))).collect();
         }
         for j in first..first + count {
             for m in 0..classes - 1 {
-                point[m * (d + 1) + j] = f64::from((2.0 * stream.next()) as f32);
-                direction[m * (d + 1) + j] = f64::from(stream.next() as f32);
+                point[m * (d + 1) + j] = f64::from((2.0 * stream.symmetric()) as f32);
+                direction[m * (d + 1) + j] = f64::from(stream.symmetric() as f32);
             }
         }
         first += count;
@@ -1095,9 +1085,9 @@ fn low_halves_count(subject: &Subject) -> Check {
 /// A column whose spread within the classes is a ten-thousandth of its whole spread: its scatter has the digits of f32.
 fn narrow_classes_keep_their_digits(subject: &Subject) -> Check {
     let (mut rows, ..) = fixture(9_001, 3, 3);
-    let mut stream = Stream(5);
+    let mut stream = Random(5);
     for k in 0..rows.len() {
-        rows.columns[1][k] = f64::from((rows.labels[k] - 0.7 + 1e-4 * stream.next()) as f32);
+        rows.columns[1][k] = f64::from((rows.labels[k] - 0.7 + 1e-4 * stream.symmetric()) as f32);
     }
     let found = subject.load(&rows, chunks_of(2, 3)).moments().map_err(fail)?;
     let (_, means, within) = rows.moments();

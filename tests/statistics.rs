@@ -1,6 +1,9 @@
 //! Whether the answers are right, and whether the program knows when they are not: reference answers, separation,
 //! collinear columns and awkward scales, on both engines.
 
+mod common {
+    pub(crate) mod random;
+}
 mod harness;
 #[allow(dead_code, reason = "each test file uses its part of the oracle")]
 mod oracle;
@@ -13,6 +16,7 @@ use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 use arrow::record_batch::RecordBatch;
+use common::random::uniform;
 use gpu_logreg::data::synth::{Recipe, write};
 use gpu_logreg::data::{Spec, Table};
 use gpu_logreg::engine::Selection;
@@ -180,18 +184,6 @@ fn complete_separation_is_said(device: &Selection) -> Check {
     status(&model, Status::Converged)?;
     let found: Vec<f64> = model.features.iter().map(|feature| feature.effect(0)).collect();
     close("penalised", &found, &expected[..4], |j| 1e-4 * expected[j].abs())
-}
-
-/// A repeatable stream of numbers in 0..1 (splitmix64).
-fn uniform(seed: u64) -> impl FnMut() -> f64 {
-    let mut state = seed;
-    move || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = state;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((x ^ (x >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
 }
 
 /// `n` rows of `d` uniform columns with labels from a moderate model.

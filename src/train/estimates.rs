@@ -55,7 +55,7 @@ pub(super) fn model(
                 mean: feature.scale.mean,
                 scale: feature.scale.scale,
                 aliased: fit.aliased.contains(&index),
-                penalty_factor: (single.factors[index] != 1.0).then_some(single.factors[index]),
+                penalty_factor: single.factor_of(index),
                 bounds: single.bounds_of(index),
                 inference,
             }

@@ -22,7 +22,7 @@ impl OfFeatures {
         let low = if job.nonnegative { 0.0 } else { f64::NEG_INFINITY };
         let mut of_features = Self { factors: vec![1.0; names.len()], bounds: vec![[low, f64::INFINITY]; names.len()] };
         for (name, factor) in &job.penalty_factors {
-            if !(*factor >= 0.0) {
+            if *factor < 0.0 || factor.is_nan() {
                 return Err(Error::usage(
                     format!("⟦penalty-factor {}={factor}⟧ is no factor of a penalty", plain(name)),
                     "Give a number from 0 (not penalised) on, or inf (left out).",
@@ -54,10 +54,15 @@ impl OfFeatures {
         bounds.iter().any(Option::is_some).then_some(bounds)
     }
 
+    /// What the penalty of a feature is multiplied by, if that is not 1.
+    #[expect(clippy::float_cmp, reason = "a factor of exactly 1 is none")]
+    pub(super) fn factor_of(&self, place: usize) -> Option<f64> {
+        Some(self.factors[place]).filter(|factor| *factor != 1.0)
+    }
+
     /// Whether nothing is said of any column.
-    pub(super) fn is_plain(&self) -> bool {
-        self.factors.iter().all(|factor| *factor == 1.0)
-            && self.bounds.iter().flatten().all(|bound| bound.is_infinite())
+    fn is_plain(&self) -> bool {
+        (0..self.factors.len()).all(|place| self.factor_of(place).is_none() && self.bounds_of(place).is_none())
     }
 
     /// An error if there is nothing to penalise, or a coefficient without a penalty that only one bound holds.

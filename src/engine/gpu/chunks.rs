@@ -21,7 +21,7 @@ use crate::fold::Fold;
 pub(super) struct Chunks {
     pub(super) core: Core,
     /// Of the first chunks, which stay on the device.
-    device_chunks: Vec<DeviceChunk>,
+    resident: Vec<DeviceChunk>,
     /// The other chunks.
     away: Option<Away>,
     /// What the columns add up to.
@@ -103,13 +103,13 @@ impl Chunks {
     pub(super) fn new(
         gpu: Gpu,
         layout: Layout,
-        device_chunks: Vec<DeviceChunk>,
+        resident: Vec<DeviceChunk>,
         shared: Shared,
         away: Option<Away>,
         checksums: Checksums,
         slots: usize,
     ) -> Result<Self> {
-        let rows = device_chunks.iter().map(|chunk| chunk.margins.size() as usize).max().unwrap_or(0);
+        let rows = resident.iter().map(|chunk| chunk.margins.size() as usize).max().unwrap_or(0);
         let sources = shared.sources_sent.len() * 4;
         let largest = (slots * 4).max(rows).max(sources).max(shared.pieces.size() as usize);
         let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
@@ -123,7 +123,7 @@ impl Chunks {
             },
         );
         let mut chunks =
-            Self { core: Core::new(gpu, layout, weight, shared, stamps, readback), device_chunks, away, checksums };
+            Self { core: Core::new(gpu, layout, weight, shared, stamps, readback), resident, away, checksums };
         chunks.check()?;
         if has_weights {
             chunks.core.weight = chunks.sum_row_weights()?;
@@ -133,8 +133,8 @@ impl Chunks {
 
     /// An error unless the chunks that stay on the device, and what tells features from columns, are what was sent there.
     pub(super) fn check(&mut self) -> Result<()> {
-        let Self { core, device_chunks, checksums, .. } = self;
-        for (chunk, buffers) in device_chunks.iter().enumerate() {
+        let Self { core, resident, checksums, .. } = self;
+        for (chunk, buffers) in resident.iter().enumerate() {
             let mut encoder = core.encoder();
             let columns = [Part::Features, Part::Labels, Part::RowWeights, Part::Offsets];
             checksums.make(core, &mut encoder, At { buffers, chunk }, &columns);
@@ -142,7 +142,7 @@ impl Chunks {
         }
         checksums.check(
             &core.gpu,
-            0..device_chunks.len(),
+            0..resident.len(),
             &[Part::Features, Part::Labels, Part::RowWeights, Part::Offsets],
         )?;
         let Some(sources) = &core.shared.sources else { return Ok(()) };
@@ -168,7 +168,7 @@ impl Chunks {
 
     /// N, from the row weights as they are stored.
     fn sum_row_weights(&mut self) -> Result<f64> {
-        let Self { core, device_chunks, away, checksums } = self;
+        let Self { core, resident, away, checksums } = self;
         let layout = core.layout.clone();
         let mut weight = Fold::default();
         let mut add = |row_weights: &[f32]| {
@@ -176,7 +176,7 @@ impl Chunks {
                 weight.push(weight_of_block(block));
             }
         };
-        for (chunk, buffers) in device_chunks.iter().enumerate() {
+        for (chunk, buffers) in resident.iter().enumerate() {
             let Some(source) = &buffers.row_weights else { continue };
             let mut encoder = core.encoder();
             core.gpu.copy(Operation::ReadBack, &mut encoder, (source, 0), (&core.readback, 0), source.size());
@@ -189,7 +189,7 @@ impl Chunks {
         }
         if let Some(Away { host_chunks, .. }) = away {
             let range = host_chunks.layout.range(Part::RowWeights);
-            let first_chunk = device_chunks.len();
+            let first_chunk = resident.len();
             host_chunks.stream(Access { reads: &[Part::RowWeights], writes: &[] }, |visit| {
                 if let Some(visit) = &visit {
                     let values: &[f32] = bytemuck::cast_slice(&visit.chunk[range.clone()]);
@@ -208,10 +208,10 @@ impl Chunks {
         access: Access,
         mut work: impl FnMut(&Core, At<'_>, wgpu::CommandEncoder) -> Result<wgpu::CommandEncoder>,
     ) -> Result<()> {
-        let Self { core, device_chunks, away, checksums } = self;
+        let Self { core, resident, away, checksums } = self;
         core.stamps.begin_pass();
         let together = chunks_together(&core.layout);
-        for (first, few) in device_chunks.chunks(together).enumerate() {
+        for (first, few) in resident.chunks(together).enumerate() {
             let mut encoder = core.encoder();
             for (index, buffers) in few.iter().enumerate() {
                 encoder = work(core, At { buffers, chunk: first * together + index }, encoder)?;
@@ -238,7 +238,7 @@ impl Chunks {
 
     /// What each row holds, margin by margin.
     pub(super) fn row_terms(&mut self) -> Result<RowTerms> {
-        let Self { core, device_chunks, away, .. } = self;
+        let Self { core, resident, away, .. } = self;
         let layout = core.layout.clone();
         // What was never written has no stamp.
         let check = |chunk: usize, part: usize, found: &[f32]| {
@@ -255,7 +255,7 @@ impl Chunks {
                 target.extend(values[..layout.rows_of(chunk)].iter().map(|&v| f64::from(v)));
             }
         };
-        for (chunk, buffers) in device_chunks.iter().enumerate() {
+        for (chunk, buffers) in resident.iter().enumerate() {
             for (part, source) in
                 [&buffers.margins, &buffers.direction_margins, &buffers.residuals].into_iter().enumerate()
             {
@@ -271,7 +271,7 @@ impl Chunks {
         }
         if let Some(Away { host_chunks, stamps, .. }) = away {
             let host_layout = host_chunks.layout;
-            let first_chunk = device_chunks.len();
+            let first_chunk = resident.len();
             host_chunks.stream(Access { reads: &STATE, writes: &[] }, |visit| {
                 if let Some(visit) = &visit {
                     for (index, part) in STATE.into_iter().enumerate() {

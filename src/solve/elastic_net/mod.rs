@@ -99,7 +99,7 @@ pub fn elastic_net<'o>(
         gradient: subgradient(&here.evaluation.gradient, &net.terms, &here.point),
         parameters: here.point,
         hessian: match metric {
-            Metric::All { hessian, .. } => Some(hessian),
+            Metric::All { hessian, .. } => Some(*hessian),
             Metric::Sample => None,
         },
         is_proved: true,
@@ -116,7 +116,7 @@ pub fn elastic_net<'o>(
 /// Whose curvature measures what is left to gain.
 enum Metric {
     /// That of all rows, where it was taken last, and what corrects the model there.
-    All { hessian: Symmetric, knot: Option<Knot> },
+    All { hessian: Box<Symmetric>, knot: Option<Knot> },
     /// That of the sample, of a working set: there are too many parameters for a matrix of all of them.
     Sample,
 }
@@ -204,7 +204,7 @@ pub fn refine(
             best = (std::mem::replace(&mut target, next), evaluation);
             least = left;
         }
-        if !(left <= 0.25 * before) {
+        if left > 0.25 * before || left.is_nan() {
             break;
         }
     }
@@ -260,7 +260,7 @@ impl<'o> Run<'o> {
                     Some(surrogate) => surrogate.knot(&here.point, &hessian)?,
                     None => None,
                 };
-                (Metric::All { hessian, knot }, here)
+                (Metric::All { hessian: Box::new(hessian), knot }, here)
             }
             (None, Some(surrogate)) => (Metric::Sample, Place::by_sample(point, evaluation, surrogate, net)?),
             (None, None) => return Err(without_hessian()),
@@ -352,7 +352,7 @@ impl<'o> Run<'o> {
                 Some(surrogate) if self.is_led => surrogate.knot(&self.here.point, &hessian)?,
                 _ => None,
             };
-            self.metric = Metric::All { hessian, knot };
+            self.metric = Metric::All { hessian: Box::new(hessian), knot };
         }
         Ok(())
     }

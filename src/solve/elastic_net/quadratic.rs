@@ -68,6 +68,14 @@ enum State {
     Explained,
 }
 
+/// What became of the system of a support.
+enum Solved {
+    /// The way to its minimum, `[support]`.
+    Way(Vec<f64>),
+    /// Its columns are dependent, and the point slid along them.
+    Slid,
+}
+
 struct Run<'q> {
     hessian: &'q Symmetric,
     terms: &'q [Term],
@@ -171,18 +179,20 @@ impl<'q> Run<'q> {
         let most = 20 * self.point.len() + 200;
         for _ in 0..most {
             let support = self.support();
-            let Some(direction) = self.direction(&support)? else { continue };
-            if !self.walk(&support, &direction) && !self.join() {
+            if let Solved::Way(direction) = self.direction(&support)?
+                && !self.walk(&support, &direction)
+                && !self.join()
+            {
                 break;
             }
         }
         Some(())
     }
 
-    /// The way to the minimum of the support with its signs, or nothing where dependent columns had to be dealt with first.
-    fn direction(&mut self, support: &[(usize, f64)]) -> Option<Option<Vec<f64>>> {
+    /// The way to the minimum of the support with its signs; `None` where the Hessian is indefinite.
+    fn direction(&mut self, support: &[(usize, f64)]) -> Option<Solved> {
         if support.is_empty() {
-            return Some(Some(Vec::new()));
+            return Some(Solved::Way(Vec::new()));
         }
         self.solved += 1;
         let n = support.len();
@@ -197,7 +207,7 @@ impl<'q> Run<'q> {
             // Once more with what rounding left.
             let left: Vec<f64> = down.iter().zip(matrix.times(&way)).map(|(down, product)| down - product).collect();
             way.iter_mut().zip(factor.solve(&left)).for_each(|(x, correction)| *x += correction);
-            return Some(Some(way));
+            return Some(Solved::Way(way));
         }
         // As another column, what stands on the right is solved for.
         let mut pivots = Pivots::new(|a, b| if a == n { if b == n { 0.0 } else { down[b] } } else { matrix.get(a, b) });
@@ -217,9 +227,9 @@ impl<'q> Run<'q> {
                 way[kept] = -share;
             }
             self.slide(support, place, way);
-            return Some(None);
+            return Some(Solved::Slid);
         }
-        Some(Some(pivots.shares(&pivots.of(n))))
+        Some(Solved::Way(pivots.shares(&pivots.of(n))))
     }
 
     /// Slides along dependent columns to where one of them leaves the support, or leaves the last of them where it is.
@@ -231,7 +241,9 @@ impl<'q> Run<'q> {
         // Where nothing is gained the later column shrinks.
         let turn = if is_level { self.point[j] > 0.0 } else { slope > 0.0 };
         if turn {
-            way.iter_mut().for_each(|x| *x = -*x);
+            for x in &mut way {
+                *x = -*x;
+            }
         }
         let is_at_rest = is_level && self.point[j] == 0.0;
         match self.first_to_leave(support, &way, f64::INFINITY) {
@@ -242,18 +254,14 @@ impl<'q> Run<'q> {
 
     /// Goes along a direction of the support as far as no sign changes and no bound is crossed; whether something left.
     fn walk(&mut self, support: &[(usize, f64)], direction: &[f64]) -> bool {
-        match self.first_to_leave(support, direction, 1.0) {
-            Some((step, _)) => {
-                self.go(support, direction, step);
-                true
-            }
-            None => {
-                for (&(j, _), change) in support.iter().zip(direction) {
-                    self.put(j, self.point[j] + change);
-                }
-                false
-            }
+        if let Some((step, _)) = self.first_to_leave(support, direction, 1.0) {
+            self.go(support, direction, step);
+            return true;
         }
+        for (&(j, _), change) in support.iter().zip(direction) {
+            self.put(j, self.point[j] + change);
+        }
+        false
     }
 
     /// The step, below `most`, at which the first of the support arrives at 0 or at a bound, and its place.
@@ -468,13 +476,13 @@ mod tests {
     #[test]
     fn collinear_columns_take_few_solutions() {
         let mut chance = Chance(3);
-        let rows = 200;
+        let rows = 200_u32;
         let common: Vec<f64> = (0..rows).map(|_| chance.next()).collect();
         let x: Vec<Vec<f64>> =
             (0..60).map(|_| common.iter().map(|common| common + 1e-3 * chance.next()).collect()).collect();
         let y: Vec<f64> = common.iter().map(|common| 2.0 * common + 0.1 * chance.next()).collect();
-        let hessian = Symmetric::from_lower(60, |i, j| dot(&x[i], &x[j]) / rows as f64);
-        let c: Vec<f64> = x.iter().map(|column| -dot(column, &y) / rows as f64).collect();
+        let hessian = Symmetric::from_lower(60, |i, j| dot(&x[i], &x[j]) / f64::from(rows));
+        let c: Vec<f64> = x.iter().map(|column| -dot(column, &y) / f64::from(rows)).collect();
         let terms = vec![Term { l1: 1e-5, ..Term::FREE }; 60];
         let found = minimum(&hessian, &c, &terms, &[0.0; 60]).expect("definite");
         assert!(found.solved <= 60, "{} solutions", found.solved);
@@ -486,14 +494,16 @@ mod tests {
         }
     }
 
-    /// Of two columns that are the same the later one rests; what is indefinite has no minimum.
+    /// Of two columns that are the same the later one rests, unless the start has it alone; what is indefinite has no minimum.
     #[test]
     fn the_earlier_of_equal_columns_is_taken() {
         let hessian = Symmetric::from_lower(2, |_, _| 1.0);
-        for (l1, start) in [(0.5, [0.0, 0.0]), (0.5, [0.0, 3.0]), (0.0, [0.0, 0.0])] {
+        for (l1, start, taken) in
+            [(0.5, [0.0, 0.0], 0), (0.5, [0.0, 3.0], 1), (0.5, [1.0, 0.5], 0), (0.0, [0.0, 0.0], 0)]
+        {
             let terms = [Term { l1, ..Term::FREE }; 2];
             let found = minimum(&hessian, &[-2.0, -2.0], &terms, &start).expect("definite").point;
-            assert!((found[0] - (2.0 - l1)).abs() <= 1e-14 && found[1] == 0.0, "{found:?} from {start:?}");
+            assert!((found[taken] - (2.0 - l1)).abs() <= 1e-14 && found[1 - taken] == 0.0, "{found:?} from {start:?}");
         }
         let shared = [Term { l1: 0.5, l2: 0.25, ..Term::FREE }; 2];
         let found = minimum(&hessian, &[-2.0, -2.0], &shared, &[0.0; 2]).expect("definite").point;
