@@ -493,9 +493,11 @@ fn refusals() -> Check {
         (base().solver(gpu_logreg::Solver::Generative), "has no penalty"),
         (base().penalty_factor("x0", -1.0), "no factor of a penalty"),
         (base().penalty_factor("x00", 2.0), "Did you mean x0?"),
-        (base().penalty_factor("x*", 0.0), "no feature that is penalised"),
-        (base().bounds("x0", 0.5, 1.0), "do not have 0 between them"),
-        (base().bounds("x0", f64::NAN, 1.0), "do not have 0 between them"),
+        (base().penalty_factor("x*", 0.0), "no feature that is in the model and penalised"),
+        (base().bounds("x0", 0.5, 1.0), "leave no room around 0"),
+        (base().bounds("x0", f64::NAN, 1.0), "leave no room around 0"),
+        (base().bounds("x0", 0.0, 0.0), "leave no room around 0"),
+        (base().penalty_factor("x0", 2.0).penalty_factor("x0", 3.0), "speaks of `x0` twice"),
         (base().bounds("x0", 0.0, f64::INFINITY).penalty_factor("x0", 0.0), "both bounds or none"),
         (base().l1(0.0).nonnegative(), "go with a penalty"),
         (base().multinomial(), "is for two classes"),
@@ -566,6 +568,79 @@ fn as_glmnet_has_them(device: &Selection) -> Check {
     if fits == 42 { Ok(()) } else { Err(format!("{fits} fits")) }
 }
 
+/// A level that is rare and nearly decides: Newton's steps from where it is flat go far beyond the minimum.
+fn rare_levels_are_found() -> Check {
+    let mut fits = 0;
+    for (rows, ones, positive, base) in
+        [(100, 4, 3, 0.03), (2_000, 24, 20, 0.02), (2_000, 1, 1, 0.02), (9_000, 30, 28, 0.01)]
+    {
+        for l1 in [1e-3, 1e-4] {
+            let mut random = Random((rows + ones) as u64);
+            let case = Case { name: "a rare level", rows, columns: 2, l1, ..PLAIN };
+            let level: Vec<f64> = (0..rows).map(|row| f64::from(u8::from(row < ones))).collect();
+            let other: Vec<f64> = (0..rows).map(|_| (16.0 * random.symmetric()).round() / 4.0).collect();
+            let labels = (0..rows).map(|row| {
+                let is_positive =
+                    if row < ones { row < positive } else { random.unit() < base * (1.0 + 0.2 * other[row]) };
+                f64::from(u8::from(is_positive))
+            });
+            let labels = labels.collect();
+            let columns = vec![level, other];
+            let rows_of =
+                Rows { columns, levels: Vec::new(), labels, weights: vec![1.0; rows], offsets: vec![0.0; rows] };
+            let oracle = Oracle::of(&case, &rows_of);
+            let best = oracle.minimum();
+            if oracle.furthest(&best) > 1e-9 {
+                return Err(format!("{rows} rows: the oracle is {:e} from its minimum", oracle.furthest(&best)));
+            }
+            let model = job(&case, &Selection::Cpu).train(&rows_of.table(&case)).map_err(|error| error.to_string())?;
+            agrees(&case, &oracle, &best, &model, 1.1e-8, 1e-3)
+                .map_err(|fault| format!("{rows}, {ones}, {l1}: {fault}"))?;
+            fits += 1;
+        }
+    }
+    if fits == 8 { Ok(()) } else { Err(format!("{fits} fits")) }
+}
+
+/// A strength that is beyond all others does not hide what the others do.
+fn strengths_of_any_size_are_told_apart() -> Check {
+    let case = Case { name: "strengths", columns: 3, l1: 0.05, factors: &[(0, 2.0), (2, 1e12)], ..PLAIN };
+    let mut rows = Rows::of(&case);
+    rows.columns[1] = rows.columns[0].iter().map(|x| 2.0 * x).collect();
+    let oracle = Oracle::of(&case, &rows);
+    let best = oracle.minimum();
+    let model = job(&case, &Selection::Cpu).train(&rows.table(&case)).map_err(|error| error.to_string())?;
+    if best[0] != 0.0 || best[1] == 0.0 {
+        return Err(format!("the oracle selects {best:?}"));
+    }
+    agrees(&case, &oracle, &best, &model, 1.1e-8, 1e-3)
+}
+
+/// Where f32 does not tell columns apart a GPU claims nothing, and double precision over the file does.
+fn collinear_columns_are_no_claim_of_f32() -> Check {
+    let mut random = Random(3);
+    let case = Case { name: "collinear", rows: 300, columns: 6, l1: 1e-7, ..PLAIN };
+    let mut rows = Rows::of(&case);
+    // What sets them apart decides.
+    let apart: Vec<f64> = rows.columns[0].iter().map(|_| random.symmetric()).collect();
+    rows.columns[4] = rows.columns[0].iter().zip(&apart).map(|(x, apart)| x + 1e-5 * apart).collect();
+    rows.labels = apart.iter().map(|apart| f64::from(u8::from(random.unit() < 0.5 + 0.4 * apart))).collect();
+    let table = rows.table(&case);
+    let train = |job: Job| job.train(&table).map_err(|error| error.to_string());
+    let claimed = train(job(&case, &Selection::Gpu))?;
+    if claimed.training.status != Status::F32Limit {
+        return Err(format!("{:?}", claimed.training.status));
+    }
+    let refined = train(job(&case, &Selection::Gpu).refine())?;
+    let of_cpu = train(job(&case, &Selection::Cpu))?;
+    let loss = |model: &Model| model.training.loss;
+    let is_claim = refined.training.status == Status::Converged;
+    if is_claim && !is_within((loss(&refined) - loss(&of_cpu)).abs(), 1e-6) {
+        return Err(format!("{} and {}", loss(&refined), loss(&of_cpu)));
+    }
+    if of_cpu.training.status == Status::Converged { Ok(()) } else { Err(format!("{:?}", of_cpu.training.status)) }
+}
+
 /// Columns that no penalty holds are looked at as without one: what separates is named, and what others explain is left out.
 fn unpenalised_columns_are_looked_at() -> Check {
     let case = Case { name: "free", factors: &[(0, 0.0), (1, 0.0)], ..PLAIN };
@@ -595,6 +670,9 @@ fn main() -> ExitCode {
     suite.cpu("weights_repeat_rows", || weights_repeat_rows(&Selection::Cpu));
     suite.cpu("as_glmnet_has_them", || as_glmnet_has_them(&Selection::Cpu));
     suite.gpu("as_glmnet_has_them", |_| as_glmnet_has_them(&Selection::Gpu));
+    suite.cpu("rare_levels_are_found", rare_levels_are_found);
+    suite.cpu("strengths_of_any_size_are_told_apart", strengths_of_any_size_are_told_apart);
+    suite.gpu("collinear_columns_are_no_claim_of_f32", |_| collinear_columns_are_no_claim_of_f32());
     suite.cpu("refusals", refusals);
     suite.cpu("unpenalised_columns_are_looked_at", unpenalised_columns_are_looked_at);
     suite.gpu("every_case_matches_the_oracle", |_| every_case_matches_the_oracle(&Selection::Gpu));

@@ -91,9 +91,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
     let shares = load_categories(table, plan, sample_weights.as_ref(), store, monitor)?;
     monitor.end();
     table.check_unchanged()?;
-    let mut features = Vec::with_capacity(plan.features());
-    let mut names = plan.feature_names(table).into_iter().map(|name| name.own);
-    let mut name = || names.next().expect("a name for each feature");
+    let (names, mut features) = (plan.feature_names(table), Vec::with_capacity(plan.features()));
     for (index, column) in columns.iter().flatten().enumerate() {
         let FeaturePlan { column: place, takes, .. } = plan.features[index];
         let field = &table.fields[place];
@@ -103,7 +101,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
         let fill = (plan.nulls.fills() && takes == Takes::Value).then(|| fills[index].unwrap_or(scale.mean));
         features.push(match takes {
             Takes::Value => Feature {
-                name: name(),
+                name: names[features.len()].own.clone(),
                 kind: field.kind,
                 unit: field.unit,
                 indicates: None,
@@ -114,7 +112,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
                 is_exact: samples[index].is_exact && samples[index].narrowing == narrowings[index],
             },
             Takes::Missing => Feature {
-                name: name(),
+                name: names[features.len()].own.clone(),
                 kind: Kind::Boolean,
                 unit: None,
                 indicates: Some(field.name.clone()),
@@ -131,7 +129,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
         let field = &table.fields[category.column];
         for (code, share) in shares.into_iter().enumerate().skip(1) {
             features.push(Feature {
-                name: name(),
+                name: names[features.len()].own.clone(),
                 kind: Kind::Boolean,
                 unit: None,
                 indicates: None,

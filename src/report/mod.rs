@@ -12,6 +12,7 @@ use crate::metrics::{Bounded, ClassFigures, Confusion, Metrics};
 use crate::model::inference::Inference;
 use crate::model::{CategoryInfo, FeatureInfo, LabelInfo, Model, ModelColumn, Training};
 use crate::report::terminal::{feature_name, shortened};
+use crate::solve::Status;
 use crate::train::RunPlan;
 use crate::wording::{counted, listed, plain, visible};
 
@@ -230,12 +231,8 @@ pub fn table(model: &Model, all: bool) -> String {
             ),
         );
     }
-    if training.is_penalised() {
-        line("penalty", penalty(training));
-    }
-    if training.l1 > 0.0 {
-        let selected = model.features.iter().filter(|feature| is_selected(feature)).count();
-        line("selected", format!("{} of {}", count(selected as f64), counted(model.features.len() as u64, "feature")));
+    for (name, text) in penalty(model) {
+        line(name, text);
     }
     let seconds = training.seconds;
     line("seconds", format!("{:.3} read, {:.3} solve, {:.3} in all", seconds.read, seconds.solve, seconds.total));
@@ -276,16 +273,39 @@ fn weights(training: &Training, label: &LabelInfo) -> Option<String> {
     Some(format!("{}; sum {sum}", parts.join(", ")))
 }
 
-/// The strengths of the penalty, and which weights it is on.
-fn penalty(training: &Training) -> String {
+/// What the penalty is, and what it left in the model.
+fn penalty(model: &Model) -> Vec<(&'static str, String)> {
+    let training = &model.training;
+    if !training.is_penalised() {
+        return Vec::new();
+    }
     let scale = format!("{:?}", training.penalty_scale).to_lowercase();
     let (l1, l2) = (training.l1, training.l2);
-    if l1 == 0.0 {
-        return format!("l2 = {l2} on {scale} weights");
+    let mut text = format!("l2 = {l2} on {scale} weights");
+    if l1 > 0.0 {
+        let (lambda, alpha) = (l1 + l2, l1 / (l1 + l2));
+        let [l1, of_l2, lambda, alpha] = [l1, l2, lambda, alpha].map(|x| significant(x, 4));
+        text = if l2 == 0.0 {
+            format!("l1 = {l1} on {scale} weights")
+        } else {
+            format!("l1 = {l1}, l2 = {of_l2} on {scale} weights (lambda {lambda}, alpha {alpha})")
+        };
     }
-    let (lambda, alpha) = (l1 + l2, l1 / (l1 + l2));
-    let [l1, l2, lambda, alpha] = [l1, l2, lambda, alpha].map(|x| significant(x, 4));
-    format!("l1 = {l1}, l2 = {l2} on {scale} weights (lambda {lambda}, alpha {alpha})")
+    let of_features = |has: &dyn Fn(&&FeatureInfo) -> bool| model.features.iter().filter(has).count() as u64;
+    for (what, features) in [
+        ("a factor of their own", of_features(&|feature| feature.penalty_factor.is_some())),
+        ("bounds", of_features(&|feature| feature.bounds.is_some())),
+    ] {
+        if features > 0 {
+            text += &format!("; {} with {what}", counted(features, "feature"));
+        }
+    }
+    let mut lines = vec![("penalty", text)];
+    if training.l1 > 0.0 {
+        let selected = count(of_features(&|feature| is_selected(feature)) as f64);
+        lines.push(("selected", format!("{selected} of {}", counted(model.features.len() as u64, "feature"))));
+    }
+    lines
 }
 
 /// `1 pass`, `2 passes`.
@@ -304,8 +324,9 @@ fn distance(model: &Model) -> String {
         if training.delta_is_approximate {
             return format!("about {gap:.1e} of the null deviance is left to gain (by the curvature of a sample)");
         }
-        let gap = if gap < 1e-16 { "less than 1e-16".into() } else { format!("at most {gap:.1e}") };
-        return format!("{gap} of the null deviance is left to gain");
+        let gap = if gap < 1e-16 { "less than 1e-16".into() } else { format!("{gap:.1e}") };
+        let by_f32 = if training.status == Status::F32Limit { ", as far as this device's sums tell" } else { "" };
+        return format!("{gap} of the null deviance is left to gain, to second order{by_f32}");
     }
     let Some(delta) = training.delta else { return format!("gradient {:.1e}", training.gradient_norm) };
     // With a penalty the unit is the inverse of the penalised curvature, smaller than a standard error.
@@ -418,23 +439,16 @@ fn rows_of(
     let most = if all { usize::MAX } else { LEVELS };
     // What an L1 penalty leaves out has nothing to show.
     let is_shown = |feature: &&FeatureInfo| all || model.training.l1 == 0.0 || is_selected(feature);
-    let lines = model.columns().map(|column| match column {
-        ModelColumn::Feature(feature) => usize::from(is_shown(&feature)),
-        ModelColumn::Category(_, levels) => match levels.iter().filter(is_shown).count() {
-            0 if !levels.is_empty() => 0,
-            shown => 1 + shown.min(most) + usize::from(shown > most),
-        },
-    });
+    let lines = model.columns().map(|column| lines_of(column, most, &is_shown));
     if all || lines.sum::<usize>() <= COEFFICIENTS {
         for column in model.columns() {
             match column {
                 ModelColumn::Feature(feature) => rows.extend(Some(feature).filter(is_shown).map(&of_feature)),
                 ModelColumn::Category(category, levels) => {
                     let shown: Vec<&FeatureInfo> = levels.iter().filter(is_shown).collect();
-                    if shown.is_empty() && !levels.is_empty() {
-                        continue;
+                    if !shown.is_empty() || levels.is_empty() {
+                        rows.push(reference(category));
                     }
-                    rows.push(reference(category));
                     rows.extend(shown.iter().take(most).map(|feature| of_feature(feature)));
                     if shown.len() > most {
                         let more = shown.len() - most;
@@ -443,11 +457,7 @@ fn rows_of(
                 }
             }
         }
-        let more = match model.features.len() - model.features.iter().filter(is_shown).count() {
-            0 => String::new(),
-            hidden => format!("... and {} not selected (-v shows all)\n", counted(hidden as u64, "feature")),
-        };
-        return (rows, more);
+        return (rows, not_selected(model.features.iter().filter(|feature| !is_shown(feature)).count()));
     }
     let size = |feature: &FeatureInfo| {
         (0..feature.coefficients.len()).map(|margin| feature.effect(margin).abs()).fold(0.0, f64::max)
@@ -471,6 +481,25 @@ fn rows_of(
     }
     let others = model.features.len() - shown;
     (rows, format!("... and {others} others, with smaller effects of 1 std. dev. (-v shows all)\n"))
+}
+
+/// Lines of a column, of whose levels `most` are shown.
+fn lines_of(column: ModelColumn<'_>, most: usize, is_shown: &dyn Fn(&&FeatureInfo) -> bool) -> usize {
+    match column {
+        ModelColumn::Feature(feature) => usize::from(is_shown(&feature)),
+        ModelColumn::Category(_, levels) => match levels.iter().filter(|level| is_shown(level)).count() {
+            0 if !levels.is_empty() => 0,
+            shown => 1 + shown.min(most) + usize::from(shown > most),
+        },
+    }
+}
+
+/// What is said of features that are not shown because nothing of them is in the model.
+fn not_selected(features: usize) -> String {
+    if features == 0 {
+        return String::new();
+    }
+    format!("... and {} not selected (-v shows all)\n", counted(features as u64, "feature"))
 }
 
 /// Whether a penalty left a coefficient of the feature other than 0.

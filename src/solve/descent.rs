@@ -263,7 +263,6 @@ pub(super) fn descend(
         delta: at.stopping.delta(&at.here.gradient, &at.point),
         is_bounded: at.stopping.is_bounded(&at.here.gradient),
         delta_floor: at.stopping.unresolved(&at.point),
-        gap: None,
         status,
         iterations: at.iterations,
         passes: objective.passes(),

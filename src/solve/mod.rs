@@ -297,8 +297,6 @@ pub struct Outcome {
     pub is_bounded: bool,
     /// The distance that the arithmetic does not resolve: another evaluation might show it.
     pub delta_floor: f64,
-    /// What is left to gain of the mean loss with an elastic net at most, where there is one.
-    pub gap: Option<f64>,
     /// How it stopped.
     pub status: Status,
     /// Iterations: directions that were searched.

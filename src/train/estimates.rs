@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::time::UNIX_EPOCH;
 
-use crate::data::{Class, ClassWeight, Encoded, Label, Table, Totals};
+use crate::data::{Class, ClassWeight, Encoded, Label, SourceFile, Table, Totals};
 use crate::lda::ClassMoments;
 use crate::matrix::Symmetric;
 use crate::model::inference::{Inference, InferenceInfo, Likelihood};
@@ -82,13 +82,7 @@ pub(super) fn model(
         );
     }
     if outcome.status != Status::Converged {
-        let advice = match outcome.status {
-            Status::F32Limit if job.has_elastic_net() => {
-                "as near as this device's arithmetic comes; ⟦refine⟧ goes on in double precision over the file, or raise \
-                 ⟦gap-tolerance⟧"
-            }
-            status => status.advice(),
-        };
+        let advice = advice(job, outcome.status);
         warnings.push(format!("{}: {advice}", outcome.status.name()));
     }
     if let Some(separation) = &fit.separation {
@@ -163,21 +157,12 @@ pub(super) fn model(
             device,
             l1: job.l1,
             l2: job.l2,
-            gap: outcome.gap.map(|gap| gap / fit.null),
-            gap_tolerance: (job.has_elastic_net()).then_some(job.gap_tolerance),
+            gap: fit.gap.map(|gap| gap.left / gap.null),
+            gap_tolerance: fit.gap.map(|_| job.gap_tolerance),
             penalty_scale: job.penalty_scale,
             fit_intercept: job.intercept,
             seconds,
-            files: table
-                .files()
-                .iter()
-                .map(|file| FileInfo {
-                    path: file.path.display().to_string(),
-                    bytes: file.bytes,
-                    modified: file.modified.and_then(|time| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())),
-                    page_checksums: file.page_checksums,
-                })
-                .collect(),
+            files: files(table),
             program: concat!("gpu-logreg ", env!("CARGO_PKG_VERSION")).into(),
             command: Vec::new(),
             notes,
@@ -199,6 +184,39 @@ pub(super) fn model(
                 rows: category.rows,
             })
             .collect(),
+    }
+}
+
+/// The files that were read.
+fn files(table: &Table) -> Vec<FileInfo> {
+    let info = |file: &SourceFile| FileInfo {
+        path: file.path.display().to_string(),
+        bytes: file.bytes,
+        modified: file.modified.and_then(|time| Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())),
+        page_checksums: file.page_checksums,
+    };
+    table.files().into_iter().map(info).collect()
+}
+
+/// What a status other than `converged` means for the user of this job.
+fn advice(job: &Job, status: Status) -> &'static str {
+    match status {
+        Status::Separated if job.is_penalised() => {
+            "columns that nothing holds tell the classes apart perfectly, at least for some rows, so these coefficients are no \
+             estimates; give them a ⟦penalty-factor⟧ above 0 or ⟦bounds⟧ on both sides, or leave them out"
+        }
+        _ if !job.has_elastic_net() => status.advice(),
+        Status::F32Limit if job.exact == ExactJob::Refine => {
+            "as near as the sums of this device tell; try ⟦device cpu⟧, or raise ⟦gap-tolerance⟧"
+        }
+        Status::F32Limit => {
+            "as near as the sums of this device tell, where columns are nearly collinear; ⟦refine⟧ goes on in double precision \
+             over the file, or raise ⟦gap-tolerance⟧"
+        }
+        Status::LineSearchFailed | Status::Stalled => {
+            "no step came nearer; look for extreme values, raise ⟦gap-tolerance⟧ or the penalty, or try ⟦l2⟧ alone"
+        }
+        status => status.advice(),
     }
 }
 

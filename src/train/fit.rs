@@ -43,6 +43,14 @@ pub(super) struct Covariance {
     pub(super) loss: Option<f64>,
 }
 
+/// What is left to gain of a mean loss with an elastic net.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gap {
+    pub(super) left: f64,
+    /// Mean loss at the start, where all weights are 0.
+    pub(super) null: f64,
+}
+
 /// A fit in the solver's coordinates.
 pub(super) struct Fit {
     pub(super) coordinates: Coordinates,
@@ -51,8 +59,8 @@ pub(super) struct Fit {
     pub(super) outcome: Outcome,
     /// Mean loss without the penalty.
     pub(super) loss: f64,
-    /// Mean loss at the start, where all weights are 0.
-    pub(super) null: f64,
+    /// Of an elastic net.
+    pub(super) gap: Option<Gap>,
     pub(super) settings: Settings,
     /// Sum of the row weights, factors of the classes included: what the mean loss is over.
     pub(super) weight: f64,
@@ -111,12 +119,7 @@ pub(super) fn fit(
     history: &mut History<'_>,
 ) -> Result<Fit> {
     let Given { job, shape, .. } = given;
-    if coordinates.dimension() == 0 {
-        return Err(Error::data(
-            "there is nothing to fit: every feature is always 0, and there is no intercept",
-            "Leave ⟦no-intercept⟧ out, or name other features.",
-        ));
-    }
+    check_not_empty(&coordinates)?;
     if job.solver == Solver::Generative {
         let moments = engine.moments()?;
         return generative(engine, coordinates, moments, given, evidence);
@@ -143,7 +146,6 @@ pub(super) fn fit(
         }
         _ => {}
     }
-    let null = begin.evaluation.value;
     let mut problem = Problem::new(&mut *engine, coordinates.clone(), penalty.clone(), curvature);
     // A run that does without a Hessian at first takes none here.
     let need = if settings.rent.is_some() { Need::Diagonal } else { Need::Hessian };
@@ -171,7 +173,7 @@ pub(super) fn fit(
         aliased: begin.aliased,
         outcome,
         loss,
-        null,
+        gap: None,
         settings,
         weight: engine.weight(),
         covariance: None,
@@ -180,6 +182,28 @@ pub(super) fn fit(
         separation: evidence.separation(),
         moments: None,
     })
+}
+
+/// The error for features without which there is no covariance within the classes.
+fn do_not_vary(names: &[&str]) -> Error {
+    Error::data(
+        format!(
+            "within the classes these features do not vary, or others explain them: {}; the covariance that the classes \
+             share is singular",
+            listed(names)
+        ),
+        "Leave them out with ⟦ignore⟧, or choose another solver.",
+    )
+}
+
+fn check_not_empty(coordinates: &Coordinates) -> Result<()> {
+    if coordinates.dimension() > 0 {
+        return Ok(());
+    }
+    Err(Error::data(
+        "there is nothing to fit: every feature is always 0, and there is no intercept",
+        "Leave ⟦no-intercept⟧ out, or name other features.",
+    ))
 }
 
 /// Fits the model with an elastic net: `subsample` is a model of the loss.
@@ -211,16 +235,22 @@ fn fit_elastic_net(
     let sample = sample.as_mut().map(|sample| sample as &mut dyn Objective);
     let start = Start { point: begin.point, evaluation };
     let company = &mut Company { monitor, history, existence: &mut Certain };
-    let mut outcome = if separation.is_some() {
+    let (mut outcome, gap) = if separation.is_some() {
         let net = ElasticNet { gap: f64::INFINITY, ..net };
-        let outcome = elastic_net(&mut problem, None, start, &net, &settings, company)?;
-        Outcome { status: Status::Separated, is_proved: false, gap: None, delta: None, hessian: None, ..outcome }
+        elastic_net(&mut problem, sample, start, &net, &settings, company)?
     } else {
         elastic_net(&mut problem, sample, start, &net, &settings, company)?
     };
+    if separation.is_some() {
+        outcome = Outcome { status: Status::Separated, is_proved: false, delta: None, hessian: None, ..outcome };
+    }
+    // As of other penalties.
+    if let Some(hessian) = &mut outcome.hessian {
+        hessian.add_diagonal(penalty.strength());
+    }
     outcome.passes.file = evidence.passes();
     Ok(Fit {
-        null,
+        gap: separation.is_none().then_some(Gap { left: gap, null }),
         loss: outcome.value - penalty.cost(&outcome.parameters),
         coordinates,
         aliased: begin.aliased,
@@ -448,15 +478,7 @@ fn generative(
     let explained = in_solver.explained(if device.is_f32 { EXPLAINED } else { EXPLAINED_IN_F64 });
     if !explained.is_empty() {
         let name = |index: &usize| encoded.features[coordinates.active()[*index]].name.as_str();
-        let names: Vec<&str> = explained.iter().map(name).collect();
-        return Err(Error::data(
-            format!(
-                "within the classes these features do not vary, or others explain them: {}; the covariance that the \
-                 classes share is singular",
-                listed(&names)
-            ),
-            "Leave them out with ⟦ignore⟧, or choose another solver.",
-        ));
+        return Err(do_not_vary(&explained.iter().map(name).collect::<Vec<_>>()));
     }
     let posterior = Posterior::of(&in_solver)
         .ok_or_else(|| Error::data("the covariance that the classes share is singular", "Choose another solver."))?;
@@ -474,7 +496,6 @@ fn generative(
         delta: None,
         is_bounded: true,
         delta_floor: 0.0,
-        gap: None,
         status,
         iterations: 0,
         passes,
@@ -482,7 +503,7 @@ fn generative(
     let classes = moments.weights.len();
     let penalty = Penalty::new(0.0, job.penalty_scale, &coordinates.active_scales(), true, Some(classes));
     Ok(Fit {
-        null: f64::NAN,
+        gap: None,
         aliased: aliased_columns,
         loss: outcome.value,
         settings: Settings { rows: engine.weight(), ..Settings::new(0, Vec::new()) },

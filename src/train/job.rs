@@ -6,7 +6,6 @@ use crate::engine::storage::Limits;
 use crate::error::{Error, Result};
 use crate::penalty::PenaltyScale;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Preconditioner};
-use crate::train::strategy::ELASTIC_NET_PARAMETERS;
 
 /// A solver, by the name in the model file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +52,10 @@ const COVARIANCE_PARAMETERS: usize = 16_384;
 /// Parameters up to which their products over the file are taken at all: the squares of 20,000 columns do not fit memory, however
 /// few the rows.
 pub(super) const MOST_OF_FEW: usize = 4096;
+
+/// Up to this many parameters the Hessian of all rows is taken for an elastic net; with more, that of a sample, of what is nearly
+/// selected.
+pub(super) const ELASTIC_NET_PARAMETERS: usize = 1024;
 
 /// The default of [`Job::gap_tolerance`].
 pub const DEFAULT_GAP_TOLERANCE: f64 = 1e-8;
@@ -224,16 +227,13 @@ impl Job {
     }
 
     /// Whether the penalty is more than a square of the weights: it has a kink, or differs from column to column.
-    pub(super) fn has_elastic_net(&self) -> bool {
+    pub fn has_elastic_net(&self) -> bool {
         self.l1 > 0.0 || !self.penalty_factors.is_empty() || !self.bounds.is_empty() || self.nonnegative
     }
 
-    /// An error if an elastic net cannot do what the job asks for.
-    fn check_elastic_net(&self, shape: Shape) -> Result<()> {
-        if !self.has_elastic_net() {
-            return Ok(());
-        }
-        let named = if self.l1 > 0.0 {
+    /// The setting that makes the penalty one.
+    fn name_of_elastic_net(&self) -> &'static str {
+        if self.l1 > 0.0 {
             "⟦l1⟧"
         } else if !self.penalty_factors.is_empty() {
             "⟦penalty-factor⟧"
@@ -241,10 +241,19 @@ impl Job {
             "⟦bounds⟧"
         } else {
             "⟦nonnegative⟧"
-        };
+        }
+    }
+
+    /// An error if an elastic net cannot do what the job asks for.
+    fn check_elastic_net(&self, shape: Shape) -> Result<()> {
+        if !self.has_elastic_net() {
+            return Ok(());
+        }
+        let named = self.name_of_elastic_net();
         let fault = |what: &str, way_out: &str| Err(Error::usage(format!("{named} {what}"), way_out));
         if shape.classes.is_some() {
-            return fault("is for two classes", "Say ⟦l2⟧, which several classes have too.");
+            let way_out = "Leave it out; ⟦l2⟧ alone is for several classes too.";
+            return fault("is for two classes", way_out);
         }
         if self.solver == Solver::Generative {
             return fault("has no meaning with ⟦solver generative⟧, which has no penalty", "Leave one of them out.");
@@ -260,9 +269,9 @@ impl Job {
         }
         if self.inference.is_some() {
             return fault(
-                "chooses columns, or holds coefficients at bounds, by the same rows: the standard errors of ⟦inference⟧ would be too \
-                 small",
-                "Leave it out; or train without it on the columns that were chosen, on rows that did not choose them.",
+                "has no standard errors for ⟦inference⟧: where columns are chosen or held at bounds by the same rows they would be too \
+                 small, and penalties that differ have none here",
+                "Leave one of them out; or train without a penalty on the columns that were chosen, on rows that did not choose them.",
             );
         }
         if shape.parameters() <= ELASTIC_NET_PARAMETERS {

@@ -28,21 +28,24 @@ impl OfFeatures {
                     "Give a number from 0 (not penalised) on, or inf (left out).",
                 ));
             }
-            for place in matching("⟦penalty-factor⟧", name, names)? {
-                of_features.factors[place] = *factor;
-            }
+        }
+        for (place, factor) in said("⟦penalty-factor⟧", &job.penalty_factors, names)? {
+            of_features.factors[place] = factor;
         }
         for (name, bounds) in &job.bounds {
             let [low, high] = bounds;
             if !(*low <= 0.0 && *high >= 0.0 && low < high) {
                 return Err(Error::usage(
-                    format!("the bounds {low} and {high} of `{}` do not have 0 between them", plain(name)),
-                    "A coefficient begins at 0: give a lower bound up to 0 and an upper one from 0 on, not both 0.",
+                    format!(
+                        "the bounds {low} and {high} of `{}` leave no room around 0, where a coefficient begins",
+                        plain(name)
+                    ),
+                    "Give a lower bound up to 0 and an upper one from 0 on, not both 0. ⟦penalty-factor⟧ inf leaves a column out.",
                 ));
             }
-            for place in matching("⟦bounds⟧", name, names)? {
-                of_features.bounds[place] = *bounds;
-            }
+        }
+        for (place, bounds) in said("⟦bounds⟧", &job.bounds, names)? {
+            of_features.bounds[place] = bounds;
         }
         of_features.check(job, names)?;
         Ok(of_features)
@@ -75,8 +78,8 @@ impl OfFeatures {
         }
         if !names.is_empty() && self.factors.iter().all(|factor| *factor == 0.0 || factor.is_infinite()) {
             return Err(Error::usage(
-                "⟦penalty-factor⟧ leaves no feature that is penalised",
-                "Leave the penalty out, or give a feature a factor above 0.",
+                "⟦penalty-factor⟧ leaves no feature that is in the model and penalised",
+                "Leave the penalty out, or give a feature a finite factor above 0.",
             ));
         }
         let is_half = |bounds: &[f64; 2]| bounds[0].is_finite() != bounds[1].is_finite();
@@ -95,6 +98,30 @@ impl OfFeatures {
             "Give the other bound too, or a factor above 0 (⟦penalty-factor⟧).",
         ))
     }
+}
+
+/// What a setting says of features by their places: patterns first, then names, which say it better.
+///
+/// # Errors
+/// Of kind `Data` if a name is no feature's, of kind `Usage` if two names or two patterns speak of one feature.
+fn said<T: Copy>(setting: &str, list: &[(String, T)], names: &[FeatureName]) -> Result<Vec<(usize, T)>> {
+    let is_name = |name: &str| names.iter().any(|feature| [&feature.own, &feature.column].contains(&&name.to_owned()));
+    let mut all = Vec::new();
+    for by_name in [false, true] {
+        let first = all.len();
+        for (name, value) in list.iter().filter(|(name, _)| is_name(name) == by_name) {
+            for place in matching(setting, name, names)? {
+                if all[first..].iter().any(|(other, _)| *other == place) {
+                    return Err(Error::usage(
+                        format!("{setting} speaks of `{}` twice", plain(&names[place].own)),
+                        "Say it once; the name of a column or level goes before a pattern.",
+                    ));
+                }
+                all.push((place, *value));
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// The places of the features that a name or a pattern means, of which there must be one.

@@ -6,7 +6,7 @@ use crate::subsample::{
     FEW_ROWS, HESSIAN_FEATURES, LEAST_MODEL_ROWS, MODEL_ROWS_A_FEATURE, PENALIZED_FEATURES, ROWS_A_FEATURE,
     ROWS_A_PARAMETER, kept_rows,
 };
-use crate::train::job::{Job, Solver};
+use crate::train::job::{ELASTIC_NET_PARAMETERS, Job, Solver};
 
 /// What a solver gets for a Hessian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +30,6 @@ const FEW_PRODUCTS: usize = 4_000_000_000;
 /// Up to this many parameters, and up to twice the root of the rows, that of a subsample is taken for a softmax: with 20
 /// rows a parameter it costs `5 parameters^2 / rows` times what an evaluation does, and a few of them save some hundred.
 const SUBSAMPLE_PARAMETERS: usize = 4096;
-
-/// Up to this many parameters the Hessian of all rows is taken for an elastic net; with more, that of a sample, of what is nearly
-/// selected.
-pub(super) const ELASTIC_NET_PARAMETERS: usize = 1024;
 
 /// Operations on cached blocks in the time in which a pass reads a value from memory: on two cores 80 GFLOP/s beside 3.3e9
 /// values a second.

@@ -7,7 +7,7 @@ use crate::model::Verified;
 use crate::monitor::Monitor;
 use crate::objective::Evaluation;
 use crate::solve::{Status, elastic_net, largest, refine};
-use crate::train::fit::Fit;
+use crate::train::fit::{Fit, Gap};
 use crate::train::inference::{F32_ERROR, inflation, metric};
 use crate::train::{ExactJob, Job};
 
@@ -82,7 +82,10 @@ fn verify_elastic_net(
     is_gpu: bool,
     monitor: &dyn Monitor,
 ) -> Result<()> {
-    let Some(hessian) = fit.outcome.hessian.take() else { return Ok(()) };
+    let Some(Gap { null, .. }) = fit.gap else { return Ok(()) };
+    let Some(mut hessian) = metric(table, plan, encoded, fit, monitor)? else { return Ok(()) };
+    // Squares are among the terms.
+    hessian.add_diagonal(&fit.penalty.strength().iter().map(|l2| -l2).collect::<Vec<_>>());
     let coordinates = fit.coordinates.exact();
     let evaluate = |point: &[f64]| {
         let parameters = coordinates.to_device(point);
@@ -91,7 +94,7 @@ fn verify_elastic_net(
         Ok(Evaluation { value: exact.loss, gradient, diagonal: None, hessian: None })
     };
     let terms = fit.penalty.terms();
-    let improve = job.exact == ExactJob::Refine && fit.outcome.status != Status::MaxIterations;
+    let improve = job.exact == ExactJob::Refine && fit.outcome.status.is_success();
     let mut first = None;
     let (point, evaluation, gap, passes) =
         elastic_net::refine(&fit.outcome.parameters, &hessian, &terms, improve, |q| {
@@ -110,10 +113,10 @@ fn verify_elastic_net(
     fit.verified =
         Some(Verified { loss: fit.loss, gradient_norm: largest(&gradient), delta, passes, refined: improve });
     if fit.outcome.status.is_success() {
-        let is_near = gap <= job.gap_tolerance * fit.null;
+        let is_near = gap <= job.gap_tolerance * null;
         fit.outcome.status = if is_near { Status::Converged } else { Status::F32Limit };
     }
-    fit.outcome.gap = Some(gap);
+    fit.gap = Some(Gap { left: gap, null });
     fit.outcome.delta = Some(delta);
     fit.outcome.gradient = gradient;
     fit.outcome.parameters = point;

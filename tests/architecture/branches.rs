@@ -32,9 +32,12 @@ const BRANCHES: &[(&str, usize, &str)] = &[
     ("score/evaluate.rs", 1, "a threshold, or the likeliest class"),
     ("score/mod.rs", 1, "one column of predictions, or one a class"),
     ("train/fit.rs", 2, "the bound on a softmax' Hessian; the penalty's curvature of one margin"),
-    ("train/job.rs", 1, "a bound, and how many coefficients have a covariance"),
-    ("train/mod.rs", 1, "the levels of a category are tied by the classes of a softmax"),
-    ("train/strategy.rs", 4, "what the solver gets for a Hessian, and what that costs"),
+    ("train/job.rs", 2, "a bound, how many coefficients have a covariance, and an elastic net, which is for two"),
+    (
+        "train/strategy.rs",
+        5,
+        "what the solver gets for a Hessian, what that costs, and levels that the classes of a softmax tie",
+    ),
 ];
 
 /// Whether a question begins at a token: a call of `softmax()`, the margins compared with 1, or what is made of the field

@@ -96,7 +96,7 @@ const MODULES: &[Module] = &[
     module("subsample", &["data", "error"]),
     // A solver sees an objective, never a table or a device; the Hessian that it gets is a matrix. Where rows are few it
     // calculates with them, by a loss that it is given.
-    Module { name: "solve", uses: &["error", "matrix", "monitor", "objective"], tests: &["logistic"] },
+    Module { name: "solve", uses: &["error", "matrix", "monitor", "objective", "penalty"], tests: &["logistic"] },
     // Of `standardize`, a table only fills in the scales of its columns.
     module("data", &["error", "logistic", "monitor", "standardize::ColumnScale", "vectors", "wording"]),
     // The exact pass reads the file itself: it reports to a monitor, and needs to know where the columns lie.

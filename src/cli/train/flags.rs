@@ -100,7 +100,7 @@ pub(in crate::cli) struct Train {
     #[arg(long, value_name = "SCALE", default_value = "standardized", help_heading = "Model")]
     penalty_scale: Scale,
     /// Factors of the penalty, COL=F,...: 0 for a column that is not penalised, inf for one that is left out. Of a category for all
-    /// its levels; names may be patterns
+    /// its levels; names may be patterns; one with a comma stands in quotes with its factor, '"a,b=0"'
     #[arg(long, value_name = "COL=F", help_heading = "Model")]
     penalty_factor: Vec<String>,
     /// Bounds of coefficients, COL=LOW:HIGH,...: 0 lies between them, and a side may be empty
@@ -122,15 +122,16 @@ pub(in crate::cli) struct Train {
     /// What stands in for the inverse Hessian
     #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Solver")]
     preconditioner: PreconditionerName,
-    /// Distance to the optimum, in standard errors, that counts as converged
-    #[arg(long, value_name = "X", default_value_t = DEFAULT_TOLERANCE, help_heading = "Solver", allow_hyphen_values = true)]
-    tolerance: f64,
+    /// Distance to the optimum, in standard errors, that counts as converged [default: 0.0001]
+    #[arg(long, value_name = "X", help_heading = "Solver", allow_hyphen_values = true)]
+    tolerance: Option<f64>,
     /// Stop at this largest component of the gradient instead (standardised columns), as scipy does
     #[arg(long, value_name = "X", help_heading = "Solver", allow_hyphen_values = true)]
     gradient_tolerance: Option<f64>,
-    /// With an L1 penalty: what may be left to gain, a share of the null deviance, instead of `--tolerance`
-    #[arg(long, value_name = "X", default_value_t = DEFAULT_GAP_TOLERANCE, help_heading = "Solver", allow_hyphen_values = true)]
-    gap_tolerance: f64,
+    /// With an L1 penalty, factors or bounds: what may be left to gain, a share of the null deviance, instead of `--tolerance`
+    /// [default: 1e-8]
+    #[arg(long, value_name = "X", help_heading = "Solver", allow_hyphen_values = true)]
+    gap_tolerance: Option<f64>,
     /// Iterations at most
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_ITERATIONS, help_heading = "Solver")]
     max_iterations: u64,
@@ -240,34 +241,39 @@ enum Scale {
 }
 
 impl Train {
+    /// Which columns.
+    fn spec(&self) -> Result<Spec> {
+        Ok(Spec {
+            label: self.label.clone(),
+            positive: self.positive.clone(),
+            multinomial: self.multinomial,
+            features: features(&self.features)?,
+            categorical: names("--categorical", &self.categorical)?,
+            references: Vec::new(),
+            max_levels: check_max_levels(self.max_levels)?,
+            ignore: names("--ignore", &self.ignore)?,
+            weight: self.weight.clone(),
+            weight_kind: self.weight_kind.map(|kind| match kind {
+                WeightKindName::Count => WeightKind::Count,
+                WeightKindName::Sampling => WeightKind::Sampling,
+            }),
+            offsets: self.offset.clone(),
+            class_weight: self.class_weight.as_deref().map_or(Ok(ClassWeight::Equal), class_weight)?,
+            nulls: match self.nulls {
+                NullsName::Error => Nulls::Error,
+                NullsName::DropRow => Nulls::DropRow,
+                NullsName::Mean => Nulls::Mean,
+                NullsName::Indicator => Nulls::Indicator,
+            },
+        })
+    }
+
     pub(super) fn job(&self) -> Result<Job> {
         let inference = InferenceJob { confidence: self.confidence, robust: self.robust };
         inference.check()?;
         let [l1, l2] = self.penalties()?;
         let job = Job {
-            spec: Spec {
-                label: self.label.clone(),
-                positive: self.positive.clone(),
-                multinomial: self.multinomial,
-                features: features(&self.features)?,
-                categorical: names("--categorical", &self.categorical)?,
-                references: Vec::new(),
-                max_levels: check_max_levels(self.max_levels)?,
-                ignore: names("--ignore", &self.ignore)?,
-                weight: self.weight.clone(),
-                weight_kind: self.weight_kind.map(|kind| match kind {
-                    WeightKindName::Count => WeightKind::Count,
-                    WeightKindName::Sampling => WeightKind::Sampling,
-                }),
-                offsets: self.offset.clone(),
-                class_weight: self.class_weight.as_deref().map_or(Ok(ClassWeight::Equal), class_weight)?,
-                nulls: match self.nulls {
-                    NullsName::Error => Nulls::Error,
-                    NullsName::DropRow => Nulls::DropRow,
-                    NullsName::Mean => Nulls::Mean,
-                    NullsName::Indicator => Nulls::Indicator,
-                },
-            },
+            spec: self.spec()?,
             device: self.device.clone(),
             limits: self.limits.check()?,
             l1,
@@ -299,9 +305,9 @@ impl Train {
                 PreconditionerName::Subsample => Some(Preconditioner::Subsample),
                 PreconditionerName::Bound => Some(Preconditioner::Bound),
             },
-            tolerance: self.tolerance,
+            tolerance: self.tolerance.unwrap_or(DEFAULT_TOLERANCE),
             gradient_tolerance: self.gradient_tolerance,
-            gap_tolerance: self.gap_tolerance,
+            gap_tolerance: self.gap_tolerance.unwrap_or(DEFAULT_GAP_TOLERANCE),
             max_iterations: self.max_iterations,
             inference: (self.inference || self.robust || self.covariance.is_some()).then_some(inference),
             exact: match (self.refine, self.verify) {
@@ -311,11 +317,31 @@ impl Train {
             },
         };
         job.check_numbers()?;
+        self.check_tolerances(&job)?;
         Ok(job)
     }
 }
 
 impl Train {
+    /// An error if a tolerance is given that the run does not look at.
+    fn check_tolerances(&self, job: &Job) -> Result<()> {
+        match (job.has_elastic_net(), self.tolerance, self.gap_tolerance) {
+            (true, Some(tolerance), _) => Err(Error::usage(
+                format!(
+                    "--tolerance {tolerance}: with an L1 penalty, factors or bounds a run ends by what is left to gain"
+                ),
+                "Say --gap-tolerance, a share of the null deviance.",
+            )),
+            (false, _, Some(gap)) => Err(Error::usage(
+                format!(
+                    "--gap-tolerance {gap}: without an L1 penalty, factors or bounds a run ends by the distance to the optimum"
+                ),
+                "Say --tolerance, in standard errors.",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// Strengths of the L1 and of the L2 penalty.
     fn penalties(&self) -> Result<[f64; 2]> {
         let Some(lambda) = self.lambda else { return Ok([self.l1, self.l2]) };

@@ -106,7 +106,7 @@ fn verdict(training: &Training, show: &dyn Fn(&str) -> String) -> Markup {
                 }
                 "."
             }
-            @if status == Status::Converged {
+            @if status == Status::Converged && training.gap.is_none() {
                 p class="soft" { "The error of the computation is that small a part of what chance in the rows does to the coefficients." }
             } @else {
                 p { (sentence(&show(status.advice()))) }
@@ -211,6 +211,11 @@ fn identification(model: &Model, marks: &Marks) -> Markup {
     }
 }
 
+/// The strength of L1, if there is one, before that of L2.
+fn l1(training: &Training) -> Markup {
+    html! { @if training.l1 > 0.0 { "l1 = " (Figure::new("model/training/l1", training.l1, 4)) ", " } }
+}
+
 fn cost(model: &Model) -> Markup {
     let training = &model.training;
     let passes = training.passes;
@@ -247,10 +252,7 @@ fn cost(model: &Model) -> Markup {
             }
             @if training.is_penalised() {
                 dt { "Penalty" }
-                dd {
-                    @if training.l1 > 0.0 { "l1 = " (Figure::new("model/training/l1", training.l1, 4)) ", " }
-                    "l2 = " (Figure::new("model/training/l2", training.l2, 4)) " on " (format!("{:?}", training.penalty_scale).to_lowercase()) " weights"
-                }
+                dd { (l1(training)) "l2 = " (Figure::new("model/training/l2", training.l2, 4)) " on " (format!("{:?}", training.penalty_scale).to_lowercase()) " weights" }
             }
             @if let Some(weights) = training.weights {
                 dt { "Row weights" }

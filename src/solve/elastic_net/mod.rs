@@ -11,11 +11,12 @@
 mod quadratic;
 mod surrogate;
 
+use quadratic::damped;
 pub use quadratic::{Minimum, minimum};
 
 use crate::error::{Error, Result};
 use crate::matrix::Symmetric;
-use crate::objective::{Evaluation, Need, Objective};
+use crate::objective::{Evaluation, Need, Objective, round_step};
 use crate::penalty::{Term, cost_of};
 use crate::solve::{Company, Iteration, Outcome, Settings, Start, Status, dot, largest, root};
 use surrogate::{Anchor, Knot, Surrogate, working_set};
@@ -41,11 +42,21 @@ const IDLE: u32 = 2;
 /// Steps along a line that are tried at once where the whole one is too long.
 const SHORTER: [f64; 8] = [0.5, 0.25, 0.125, 0.0625, 0.031_25, 0.015_625, 0.007_812_5, 0.003_906_25];
 
+/// The same, as multiples of the step that is short enough for certain.
+const AROUND: [f64; 6] = [0.125, 0.5, 1.0, 2.0, 4.0, 16.0];
+
+/// How often the model may mislead before it is given up.
+const MISLED: u32 = 3;
+
 /// Ridges, shares of the mean of its diagonal, that are tried where rounding made a Hessian indefinite.
 const RIDGES: [f64; 3] = [0.0, 1e-7, 1e-4];
 
 /// The share of its strength from which on a slope at rest is nearly selected.
 const EDGE: f64 = 0.98;
+
+/// The error of a mean in f32, a share of the spread of what it is of, and the least pivot that a matrix of such means has.
+const ERROR_OF_SUMS: f64 = 1.0 / (1 << 22) as f64;
+const LEAST_PIVOT_OF_SUMS: f64 = 1e-5;
 
 /// Exact evaluations of a refinement at most.
 const MAX_REFINEMENTS: u64 = 10;
@@ -54,7 +65,7 @@ const MAX_REFINEMENTS: u64 = 10;
 const ENOUGH: f64 = 1e-11;
 
 /// Minimises the mean loss `objective`, which stands at `start` with its Hessian, with an elastic net. `sample` is the loss of a
-/// sample of the rows on the host, or of all of them. Without the Hessian at the start there are too many parameters for one: the
+/// sample of the rows on the host, or of all of them. Gives what is left to gain beside the outcome. Without the Hessian at the start there are too many parameters for one: the
 /// sample's, of a working set, leads and measures.
 ///
 /// # Cost
@@ -67,11 +78,11 @@ pub fn elastic_net<'o>(
     sample: Option<&'o mut dyn Objective>,
     start: Start,
     net: &'o ElasticNet,
-    settings: &Settings,
+    settings: &'o Settings,
     company: &mut Company<'_, '_>,
-) -> Result<Outcome> {
+) -> Result<(Outcome, f64)> {
     company.monitor.begin("training", None);
-    let mut run = Run::new(objective, sample, start, net)?;
+    let mut run = Run::new(objective, sample, start, net, &settings.reach.parameters)?;
     let status = loop {
         run.tell(settings, company);
         company.monitor.check()?;
@@ -79,7 +90,8 @@ pub fn elastic_net<'o>(
             break Status::NonFinite;
         }
         if run.here.gap <= net.gap {
-            break Status::Converged;
+            let is_resolved = !settings.is_f32() || run.unresolved() <= net.gap;
+            break if is_resolved { Status::Converged } else { Status::F32Limit };
         }
         if run.idle >= IDLE {
             break if settings.is_f32() { Status::F32Limit } else { Status::Stalled };
@@ -89,12 +101,14 @@ pub fn elastic_net<'o>(
         }
         run.iterations += 1;
         if !run.iterate()? {
-            break Status::LineSearchFailed;
+            // Sums that do not tell columns apart give directions that lead nowhere.
+            let is_resolved = !settings.is_f32() || run.unresolved() <= net.gap;
+            break if is_resolved { Status::LineSearchFailed } else { Status::F32Limit };
         }
     };
     company.monitor.end();
     let Run { here, metric, iterations, objective, .. } = run;
-    Ok(Outcome {
+    let outcome = Outcome {
         value: here.cost,
         gradient: subgradient(&here.evaluation.gradient, &net.terms, &here.point),
         parameters: here.point,
@@ -106,11 +120,11 @@ pub fn elastic_net<'o>(
         delta: here.gap.is_finite().then(|| root(2.0 * here.gap * settings.rows)),
         is_bounded: false,
         delta_floor: 0.0,
-        gap: Some(here.gap),
         status,
         iterations,
         passes: objective.passes(),
-    })
+    };
+    Ok((outcome, here.gap))
 }
 
 /// Whose curvature measures what is left to gain.
@@ -137,7 +151,8 @@ impl Place {
     fn new(point: Vec<f64>, evaluation: Evaluation, hessian: &Symmetric, net: &ElasticNet) -> Self {
         let cost = evaluation.value + cost_of(&net.terms, &point);
         let (gap, target) = gap(&point, &evaluation.gradient, hessian, &net.terms);
-        Self { point, evaluation, cost, gap, target }
+        // No cost is below 0, whatever a quadratic model says from far away.
+        Self { point, evaluation, cost, gap: gap.min(cost), target }
     }
 
     /// The same by the curvature of a sample, of what is or nearly is selected.
@@ -157,7 +172,7 @@ impl Place {
         for (&j, x) in set.iter().zip(found) {
             target[j] = x;
         }
-        Ok(Self { point, evaluation, cost, gap, target })
+        Ok(Self { point, evaluation, cost, gap: gap.min(cost), target })
     }
 }
 
@@ -193,6 +208,7 @@ pub fn refine(
 ) -> Result<(Vec<f64>, Evaluation, f64, u64)> {
     let evaluation = evaluate(point)?;
     let (mut least, mut target) = gap(point, &evaluation.gradient, hessian, terms);
+    let cost = |point: &[f64], evaluation: &Evaluation| evaluation.value + cost_of(terms, point);
     let mut best = (point.to_vec(), evaluation);
     let mut evaluations = 1;
     while improve && least > 0.0 && evaluations < MAX_REFINEMENTS {
@@ -200,11 +216,13 @@ pub fn refine(
         evaluations += 1;
         let (left, next) = gap(&target, &evaluation.gradient, hessian, terms);
         let before = least;
-        if left < least {
+        // A gap from far away says little: the cost must not rise, as far as a double tells.
+        let is_better = cost(&target, &evaluation) <= cost(&best.0, &best.1) * (1.0 + 1e-13);
+        if left < least && is_better {
             best = (std::mem::replace(&mut target, next), evaluation);
             least = left;
         }
-        if left > 0.25 * before || left.is_nan() {
+        if left > 0.25 * before || left.is_nan() || !is_better {
             break;
         }
     }
@@ -233,8 +251,10 @@ struct Run<'o> {
     objective: &'o mut dyn Objective,
     net: &'o ElasticNet,
     surrogate: Option<Surrogate<'o>>,
-    /// Whether the model leads where it says.
-    is_led: bool,
+    /// How often the model did not lead where it says.
+    misled: u32,
+    /// How far each parameter reaches into a margin.
+    reach: &'o [f64],
     metric: Metric,
     here: Place,
     iterations: u64,
@@ -251,8 +271,9 @@ impl<'o> Run<'o> {
         sample: Option<&'o mut dyn Objective>,
         Start { point, mut evaluation }: Start,
         net: &'o ElasticNet,
+        reach: &'o [f64],
     ) -> Result<Self> {
-        let mut surrogate = sample.map(Surrogate::new);
+        let mut surrogate = sample.map(|sample| Surrogate::new(sample, reach));
         let (metric, here) = match (evaluation.hessian.take(), &mut surrogate) {
             (Some(hessian), surrogate) => {
                 let here = Place::new(point, evaluation, &hessian, net);
@@ -265,8 +286,8 @@ impl<'o> Run<'o> {
             (None, Some(surrogate)) => (Metric::Sample, Place::by_sample(point, evaluation, surrogate, net)?),
             (None, None) => return Err(without_hessian()),
         };
-        let is_led = surrogate.is_some();
-        Ok(Self { objective, net, surrogate, is_led, metric, here, iterations: 0, step: 0.0, left: 0.0, idle: 0 })
+        let (iterations, step, left) = (0, 0.0, 0.0);
+        Ok(Self { objective, net, surrogate, misled: 0, reach, metric, here, iterations, step, left, idle: 0 })
     }
 
     /// Takes a step; whether there was one.
@@ -282,7 +303,7 @@ impl<'o> Run<'o> {
         let (next, metric) = self.place(target, evaluation)?;
         let is_better = next.cost <= self.here.cost || self.is_near() && next.gap <= 0.5 * self.here.gap;
         if !is_better {
-            self.is_led &= !by_model;
+            self.misled += u32::from(by_model);
             return self.go_less_far();
         }
         self.step = 1.0;
@@ -299,7 +320,7 @@ impl<'o> Run<'o> {
             Metric::All { knot, .. } => knot.as_ref(),
             Metric::Sample => None,
         };
-        let Some(surrogate) = self.surrogate.as_mut().filter(|_| self.is_led) else { return Ok(None) };
+        let Some(surrogate) = self.surrogate.as_mut().filter(|_| self.misled < MISLED) else { return Ok(None) };
         let anchor = Anchor { point: &self.here.point, gradient: &self.here.evaluation.gradient };
         surrogate.minimum(&anchor, knot, &self.net.terms, ENOUGH.min(1e-3 * self.net.gap))
     }
@@ -320,12 +341,14 @@ impl<'o> Run<'o> {
     /// Goes towards where the quadratic model has its minimum, as far as the cost falls; whether it does.
     fn go_less_far(&mut self) -> Result<bool> {
         let need = if matches!(self.metric, Metric::All { .. }) { Need::Hessian } else { Need::Gradient };
-        let Self { objective, here, net, .. } = self;
+        let Self { objective, here, net, reach, .. } = self;
         let mut way: Vec<f64> = here.target.iter().zip(&here.point).map(|(target, q)| target - q).collect();
         objective.move_to(&here.point, Need::Gradient)?;
         let mut line = objective.line(&mut way, 1.0)?;
         let at = |step: f64| -> Vec<f64> { here.point.iter().zip(&way).map(|(q, d)| q + step * d).collect() };
-        let probes = line.probe(&SHORTER)?;
+        let damped = damped(&way, reach);
+        let steps: Vec<f64> = SHORTER.iter().copied().chain(AROUND.map(|times| round_step(times * damped))).collect();
+        let probes = line.probe(&steps)?;
         let costs = probes.iter().map(|probe| (probe.value + cost_of(&net.terms, &at(probe.step)), probe.step));
         let least = costs.filter(|(cost, _)| cost.is_finite()).min_by(|a, b| a.0.total_cmp(&b.0));
         let Some((_, step)) = least.filter(|(cost, _)| *cost < here.cost) else { return Ok(false) };
@@ -335,6 +358,22 @@ impl<'o> Run<'o> {
         self.step = step;
         self.arrive(next, own)?;
         Ok(true)
+    }
+
+    /// What sums in f32 leave open of the gap: `e'H^-1 e / 2` of errors e of the gradient by its own columns' spread, over what is
+    /// selected; infinite where f32 does not tell columns apart.
+    fn unresolved(&self) -> f64 {
+        let Metric::All { hessian, .. } = &self.metric else { return 0.0 };
+        let Self { here, net, .. } = self;
+        let selected = |j: &usize| here.point[*j] != 0.0 || !net.terms[*j].has_kink();
+        let selected: Vec<usize> = (0..here.point.len()).filter(selected).collect();
+        let mut own = hessian.restricted(&selected);
+        own.add_diagonal(&selected.iter().map(|&j| net.terms[j].l2).collect::<Vec<_>>());
+        let Some(factor) = own.factor().filter(|factor| factor.least_pivot() > LEAST_PIVOT_OF_SUMS) else {
+            return f64::INFINITY;
+        };
+        let inflations = factor.inverse_diagonal().into_iter().zip(own.diagonal()).map(|(inverse, own)| inverse * own);
+        0.5 * ERROR_OF_SUMS * ERROR_OF_SUMS * inflations.sum::<f64>()
     }
 
     /// Whether gaps tell more than values, whose sums may be in f32: far from the end it is the other way round.
@@ -349,7 +388,7 @@ impl<'o> Run<'o> {
         self.here = next;
         if let Some(hessian) = own {
             let knot = match &mut self.surrogate {
-                Some(surrogate) if self.is_led => surrogate.knot(&self.here.point, &hessian)?,
+                Some(surrogate) if self.misled < MISLED => surrogate.knot(&self.here.point, &hessian)?,
                 _ => None,
             };
             self.metric = Metric::All { hessian: Box::new(hessian), knot };

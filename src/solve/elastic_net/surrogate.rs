@@ -10,7 +10,7 @@ use crate::matrix::Symmetric;
 use crate::objective::{Evaluation, Need, Objective};
 use crate::penalty::{Term, cost_of};
 use crate::solve::dot;
-use crate::solve::elastic_net::quadratic::minimum;
+use crate::solve::elastic_net::quadratic::{damped, minimum};
 
 /// A point with the gradient of all rows there.
 pub(super) struct Anchor<'a> {
@@ -29,17 +29,19 @@ const STEPS: usize = 20;
 /// A step of the model that gains so much of the loss or less is taken as it is.
 const SMALL: f64 = 1e-6;
 
-/// The share of the gain that the quadratic promises which a shorter step has to bring (Armijo 1966), and the least step.
+/// The share of the gain that the quadratic promises which a shorter step has to bring (Armijo 1966).
 const ENOUGH: f64 = 1e-3;
 
 /// The loss of a sample, corrected.
 pub(super) struct Surrogate<'o> {
     sample: &'o mut dyn Objective,
+    /// How far each parameter reaches into a margin.
+    reach: &'o [f64],
 }
 
 impl<'o> Surrogate<'o> {
-    pub(super) fn new(sample: &'o mut dyn Objective) -> Self {
-        Self { sample }
+    pub(super) fn new(sample: &'o mut dyn Objective, reach: &'o [f64]) -> Self {
+        Self { sample, reach }
     }
 
     /// A knot at `point`, where all rows have the Hessian `hessian`.
@@ -111,6 +113,10 @@ impl<'o> Surrogate<'o> {
                 continue;
             }
             let before = model.cost(&point, here.value);
+            let way: Vec<f64> = target.iter().zip(&point).map(|(t, q)| t - q).collect();
+            // The whole step, half of it, then what is short enough for certain, or nearly.
+            let damped = damped(&way, self.reach);
+            let mut shorter = [0.5, 4.0 * damped, damped, damped / 8.0, damped / 64.0].into_iter();
             let mut length = 1.0;
             (point, here) = loop {
                 let there: Vec<f64> = if length < 1.0 {
@@ -122,10 +128,8 @@ impl<'o> Surrogate<'o> {
                 if curvature <= SMALL || model.cost(&there, evaluation.value) <= before + ENOUGH * length * promised {
                     break (there, evaluation);
                 }
-                length *= 0.5;
-                if length < ENOUGH {
-                    return Ok(None);
-                }
+                let Some(next) = shorter.find(|next| *next < length) else { return Ok(None) };
+                length = next;
             };
         }
         Ok(None)
