@@ -292,15 +292,13 @@ fn penalty(model: &Model) -> Vec<(&'static str, String)> {
         };
     }
     let of_features = |has: &dyn Fn(&&FeatureInfo) -> bool| model.features.iter().filter(has).count() as u64;
-    for (what, features) in [
+    let own = [
         ("a factor of their own", of_features(&|feature| feature.penalty_factor.is_some())),
         ("bounds", of_features(&|feature| feature.bounds.is_some())),
-    ] {
-        if features > 0 {
-            text += &format!("; {} with {what}", counted(features, "feature"));
-        }
-    }
-    let mut lines = vec![("penalty", text)];
+    ];
+    let own = own.iter().filter(|(_, features)| *features > 0);
+    let own = own.map(|(what, features)| format!("{} with {what}", counted(*features, "feature")));
+    let mut lines = vec![("penalty", std::iter::once(text).chain(own).collect::<Vec<_>>().join("; "))];
     if training.l1 > 0.0 {
         let selected = count(of_features(&|feature| is_selected(feature)) as f64);
         lines.push(("selected", format!("{selected} of {}", counted(model.features.len() as u64, "feature"))));

@@ -288,7 +288,9 @@ fn explanations(separation: &SeparationInfo, label: &Label) -> Vec<String> {
     };
     let mut sentences = vec![format!("the columns that separate: {}", listed(&names))];
     for cause in separation.causes.iter().take(SPELT_OUT) {
-        let columns = listed(&cause.columns);
+        // What the causes before leave on the edge may be of one class.
+        let is_constant = cause.columns.is_empty();
+        let columns = if is_constant { "the intercept".into() } else { listed(&cause.columns) };
         let (rows, together) = (counted(cause.rows, "row"), if cause.columns.len() > 1 { " together" } else { "" });
         let of_class = match (&cause.class, &cause.lacks) {
             (_, Some(class)) if label.is_softmax => format!(" from `{}`", plain(&class.to_string())),
@@ -296,7 +298,7 @@ fn explanations(separation: &SeparationInfo, label: &Label) -> Vec<String> {
             _ => String::new(),
         };
         let verb = if cause.columns.len() > 1 { "tell" } else { "tells" };
-        let edge = if cause.on_edge == 0 { ", which is every row".into() } else { String::new() };
+        let edge = if cause.on_edge == 0 && !is_constant { ", which is every row".into() } else { String::new() };
         sentences.push(format!("{columns}{together} {verb} {rows} apart{of_class}{edge}"));
     }
     if separation.causes.len() > SPELT_OUT {
