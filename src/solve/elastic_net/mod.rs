@@ -1,7 +1,7 @@
 //! A mean loss with an elastic net: proximal Newton steps, few passes over the rows, and a certificate of how near the end is.
 //!
-//! A [`Surrogate`] on the host predicts the minimum; one pass evaluates there; what the prediction missed goes into the next
-//! one. The Hessian of all rows is taken at the start, and where a prediction went far.
+//! A model of the loss on the host (`surrogate`) predicts the minimum; one pass evaluates there; what the prediction missed goes
+//! into the next one. The Hessian of all rows is taken at the start, and where a prediction went far.
 //!
 //! # The certificate
 //! At a point `q` with the gradient `g` of the loss and a Hessian `H` near it, the *gap* is what the quadratic model says is to be
