@@ -145,8 +145,8 @@ fi
 # The binaries that are likely to notice a fault of a file.
 likely() {
     case $1 in
-        shaders/softmax* | shaders/class_sums* | shaders/gram* | src/backend/cpu/softmax/* | src/backend/cpu/moments*) echo softmax ;;
-        shaders/* | src/backend/cpu/*) echo conformance exact ;;
+        shaders/softmax* | shaders/class_sums* | shaders/gram* | src/engine/cpu/softmax/* | src/engine/cpu/moments*) echo softmax ;;
+        shaders/* | src/engine/cpu/*) echo conformance exact ;;
         src/metrics/* | src/score/*) echo metrics classes ;;
         src/model/*) echo printed cli ;;
         *) echo edges cli ;;
