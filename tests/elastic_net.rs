@@ -1,7 +1,6 @@
 //! The elastic net against a proximal gradient method that shares no code with the program, over the same values in f64: which
 //! columns are selected, their coefficients, and what the certificate says is left to gain.
 
-#[allow(dead_code, reason = "each test file uses its part of the harness")]
 mod harness;
 
 use std::process::ExitCode;
@@ -11,7 +10,7 @@ use gpu_logreg::arrow::array::{ArrayRef, BooleanArray, Float64Array, StringArray
 use gpu_logreg::solve::Status;
 use gpu_logreg::train::ExactJob;
 use gpu_logreg::{Job, Limits, Model, PenaltyScale, RecordBatch, Selection, Table};
-use harness::{Check, Suite};
+use harness::{Check, Suite, close};
 use serde_json::Value;
 
 mod common {
@@ -429,7 +428,9 @@ fn every_case_matches_the_oracle(device: &Selection) -> Check {
         }
         if case.columns > 1_000 {
             // Without a matrix of all of them there is nothing to refine by.
-            agrees(&case, &oracle, &best, &train(job(&case, device).gap_tolerance(1e-13))?, 1e-10, 1e-4)?;
+            // What f32 leaves open of a gap is beyond the smaller one.
+            let gap = if is_gpu { 1e-10 } else { 1e-13 };
+            agrees(&case, &oracle, &best, &train(job(&case, device).gap_tolerance(gap))?, 1e-10, 1e-4)?;
             continue;
         }
         let fine = Job { exact: ExactJob::Refine, ..job(&case, device).gap_tolerance(1e-13) };
@@ -470,13 +471,13 @@ fn weights_repeat_rows(device: &Selection) -> Check {
     let plain = Case { is_weighted: false, rows: order.len(), ..case };
     let repeated =
         job(&plain, device).gap_tolerance(1e-13).train(&repeated.table(&plain)).map_err(|e| e.to_string())?;
-    for (a, b) in weighted.features.iter().zip(&repeated.features) {
-        let (a, b) = (a.coefficients[0], b.coefficients[0]);
-        if (a == 0.0) != (b == 0.0) || !is_within((a - b).abs(), 1e-5) {
-            return Err(format!("{a} and {b}"));
-        }
+    let of = |model: &Model| -> Vec<f64> { model.features.iter().map(|feature| feature.coefficients[0]).collect() };
+    let (weighted, repeated) = (of(&weighted), of(&repeated));
+    let selected = |weights: &[f64]| -> Vec<bool> { weights.iter().map(|w| *w != 0.0).collect() };
+    if selected(&weighted) != selected(&repeated) {
+        return Err(format!("{weighted:?} and {repeated:?}"));
     }
-    Ok(())
+    close("coefficients", &weighted, &repeated, |_| 1e-5)
 }
 
 /// What makes no sense with an L1 penalty is refused with a way out.
@@ -500,6 +501,8 @@ fn refusals() -> Check {
         (base().penalty_factor("x0", 2.0).penalty_factor("x0", 3.0), "speaks of `x0` twice"),
         (base().bounds("x0", 0.0, f64::INFINITY).penalty_factor("x0", 0.0), "both bounds or none"),
         (base().l1(0.0).nonnegative(), "go with a penalty"),
+        (base().l1(0.0).penalty_factor("x0", 1.0), "go with a penalty"),
+        (base().l1(0.0).bounds("x0", f64::NEG_INFINITY, f64::INFINITY), "go with a penalty"),
         (base().multinomial(), "is for two classes"),
     ] {
         match job.train(&table) {
@@ -602,6 +605,55 @@ fn rare_levels_are_found() -> Check {
     if fits == 8 { Ok(()) } else { Err(format!("{fits} fits")) }
 }
 
+/// A name says it better than a pattern, and a level better than its column, in whatever order.
+fn what_is_said_better_holds() -> Check {
+    let case = Case { levels: 4, ..PLAIN };
+    let table = Rows::of(&case).table(&case);
+    let base = || job(&case, &Selection::Cpu);
+    let orders: [fn(Job) -> Job; 2] = [
+        |job| {
+            job.penalty_factor("x*", 2.0).penalty_factor("x1", 0.5).penalty_factor("c", 3.0).penalty_factor("c=l2", 0.1)
+        },
+        |job| {
+            job.penalty_factor("c=l2", 0.1).penalty_factor("c", 3.0).penalty_factor("x1", 0.5).penalty_factor("x*", 2.0)
+        },
+    ];
+    for order in orders {
+        let model = order(base()).train(&table).map_err(|error| error.to_string())?;
+        let factor = |name: &str| model.features.iter().find(|f| f.name == name).and_then(|f| f.penalty_factor);
+        let found = ["x0", "x1", "c=l1", "c=l2"].map(factor);
+        if found != [2.0, 0.5, 3.0, 0.1].map(Some) {
+            return Err(format!("{found:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// A step that goes far beyond the minimum is shortened, and still ends within the bounds.
+fn shortened_steps_stay_within_bounds() -> Check {
+    for bound in [0.5, 3.0, 8.0] {
+        let (rows, ones) = (9_000, 30);
+        let mut random = Random(5);
+        let case = Case { name: "bounds", rows, columns: 2, l1: 1e-4, ..PLAIN };
+        let level: Vec<f64> = (0..rows).map(|row| f64::from(u8::from(row < ones))).collect();
+        let other: Vec<f64> = (0..rows).map(|_| (16.0 * random.symmetric()).round() / 4.0).collect();
+        let labels = (0..rows).map(|row| f64::from(u8::from(if row < ones { row < 28 } else { random.unit() < 0.01 })));
+        let labels = labels.collect();
+        let columns = vec![level, other];
+        let made = Rows { columns, levels: Vec::new(), labels, weights: vec![1.0; rows], offsets: vec![0.0; rows] };
+        let job = job(&case, &Selection::Cpu).bounds("x0", -bound, bound);
+        let model = job.train(&made.table(&case)).map_err(|error| error.to_string())?;
+        let mut oracle = Oracle::of(&case, &made);
+        oracle.bounds[0] = [-bound, bound].map(|bound| bound * oracle.scales[0]);
+        let best = oracle.minimum();
+        agrees(&case, &oracle, &best, &model, 1.1e-8, 1e-3)?;
+        if model.features[0].coefficients[0].abs() > bound {
+            return Err(format!("{} beyond {bound}", model.features[0].coefficients[0]));
+        }
+    }
+    Ok(())
+}
+
 /// A strength that is beyond all others does not hide what the others do.
 fn strengths_of_any_size_are_told_apart() -> Check {
     let case = Case { name: "strengths", columns: 3, l1: 0.05, factors: &[(0, 2.0), (2, 1e12)], ..PLAIN };
@@ -672,6 +724,8 @@ fn main() -> ExitCode {
     suite.cpu("as_glmnet_has_them", || as_glmnet_has_them(&Selection::Cpu));
     suite.gpu("as_glmnet_has_them", |_| as_glmnet_has_them(&Selection::Gpu));
     suite.cpu("rare_levels_are_found", rare_levels_are_found);
+    suite.cpu("what_is_said_better_holds", what_is_said_better_holds);
+    suite.cpu("shortened_steps_stay_within_bounds", shortened_steps_stay_within_bounds);
     suite.cpu("strengths_of_any_size_are_told_apart", strengths_of_any_size_are_told_apart);
     suite.gpu("collinear_columns_are_no_claim_of_f32", |_| collinear_columns_are_no_claim_of_f32());
     suite.cpu("refusals", refusals);

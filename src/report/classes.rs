@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use super::coefficients::{Row, TERMINAL, aligned, coefficients, rows_of};
 use super::terminal::{cut, shortened};
-use super::{Row, TERMINAL, aligned, coefficients, count, digits, rows_of, share};
+use super::{count, digits, share};
 use crate::metrics::{Metrics, confusions};
 use crate::model::{FeatureInfo, LabelInfo, Model};
 use crate::wording::{plain, visible};

@@ -15,8 +15,8 @@ use crate::model::{
 };
 use crate::solve::Status;
 use crate::standardize::Coordinates;
+use crate::train::feature_penalties::FeaturePenalties;
 use crate::train::fit::Fit;
-use crate::train::single::OfFeatures;
 use crate::train::{ExactJob, Job};
 use crate::wording::{counted, listed, plain};
 
@@ -25,7 +25,7 @@ use crate::wording::{counted, listed, plain};
 pub(super) fn model(
     table: &Table,
     job: &Job,
-    single: &OfFeatures,
+    penalties: &FeaturePenalties,
     encoded: Encoded,
     fit: &Fit,
     null: Option<f64>,
@@ -55,8 +55,8 @@ pub(super) fn model(
                 mean: feature.scale.mean,
                 scale: feature.scale.scale,
                 aliased: fit.aliased.contains(&index),
-                penalty_factor: single.factor_of(index),
-                bounds: single.bounds_of(index),
+                penalty_factor: penalties.factor_of(index),
+                bounds: penalties.bounds_of(index),
                 inference,
             }
         })

@@ -9,17 +9,16 @@ use crate::matrix::{RowSpace, Symmetric};
 use crate::model::{SeparationInfo, Verified};
 use crate::monitor::Monitor;
 use crate::objective::{Diagonal, Evaluation, Need, Objective, Passes};
-use crate::penalty::{Penalty, Term};
+use crate::penalty::Penalty;
 use crate::problem::{Curvature, Problem};
-use crate::solve::elastic_net::{ElasticNet, elastic_net};
 use crate::solve::{
-    Answer, Certain, Company, Doubt, Existence, FewRows, History, LEAST_PIVOT_OF_F32, Level, Outcome, Preconditioner,
-    Reach, Settings, Start, Status, conjugate_gradient, few_rows, gradient_descent, lbfgs, newton, refit, suspicious,
+    Company, FewRows, History, LEAST_PIVOT_OF_F32, Level, Outcome, Preconditioner, Reach, Settings, Start, Status,
+    conjugate_gradient, few_rows, gradient_descent, lbfgs, newton, refit, suspicious,
 };
 use crate::standardize::Coordinates;
 use crate::train::existence::Evidence;
+use crate::train::feature_penalties::FeaturePenalties;
 use crate::train::job::{ExactJob, Init, Job, Solver};
-use crate::train::single::OfFeatures;
 use crate::train::strategy::HessianPlan;
 use crate::wording::listed;
 
@@ -91,19 +90,19 @@ pub(super) fn coordinates(encoded: &Encoded, intercept: bool, loose: &[bool]) ->
 pub(super) struct Given<'g> {
     pub(super) encoded: &'g Encoded,
     pub(super) job: &'g Job,
-    pub(super) single: &'g OfFeatures,
+    pub(super) penalties: &'g FeaturePenalties,
     pub(super) shape: Shape,
     pub(super) device: Arithmetic,
 }
 
 /// Where a fit begins, in the solver's coordinates.
-struct Begin {
-    coordinates: Coordinates,
+pub(super) struct Begin {
+    pub(super) coordinates: Coordinates,
     /// Columns that others explain, which the coordinates are without.
-    aliased: Vec<usize>,
-    point: Vec<f64>,
+    pub(super) aliased: Vec<usize>,
+    pub(super) point: Vec<f64>,
     /// The loss there.
-    evaluation: Evaluation,
+    pub(super) evaluation: Evaluation,
     /// Where the classes lie, if the fit needs it.
     moments: Option<ClassMoments>,
 }
@@ -125,9 +124,6 @@ pub(super) fn fit(
         return generative(engine, coordinates, moments, given, evidence);
     }
     let begin = begin(engine, coordinates, given, evidence)?;
-    if job.has_elastic_net() {
-        return fit_elastic_net(engine, subsample, begin, given, evidence, monitor, history);
-    }
     let coordinates = begin.coordinates;
     let penalty = Penalty::new(job.l2, job.penalty_scale, &coordinates.active_scales(), job.intercept, shape.classes);
     let plan = job.hessian_plan(shape);
@@ -196,7 +192,7 @@ fn do_not_vary(names: &[&str]) -> Error {
     )
 }
 
-fn check_not_empty(coordinates: &Coordinates) -> Result<()> {
+pub(super) fn check_not_empty(coordinates: &Coordinates) -> Result<()> {
     if coordinates.dimension() > 0 {
         return Ok(());
     }
@@ -206,121 +202,8 @@ fn check_not_empty(coordinates: &Coordinates) -> Result<()> {
     ))
 }
 
-/// Fits the model with an elastic net: `subsample` is a model of the loss.
-fn fit_elastic_net(
-    engine: &mut dyn Engine,
-    subsample: Option<&mut dyn Engine>,
-    begin: Begin,
-    given: Given<'_>,
-    evidence: &mut Evidence<'_>,
-    monitor: &dyn Monitor,
-    history: &mut History<'_>,
-) -> Result<Fit> {
-    let Given { job, shape, .. } = given;
-    let mut begin = begin;
-    let free = free_columns(&begin.coordinates, given);
-    let separation = if free.is_empty() { None } else { look_at_free(&mut begin, &free, given, evidence)? };
-    let coordinates = begin.coordinates;
-    let penalty = elastic_net_of(&coordinates, given);
-    let weight = engine.weight();
-    let mut settings = settings(weight, shape.rows, &coordinates, &penalty, given);
-    // Where the sample measures, the gap is as good as its curvature.
-    settings.approximate = job.hessian_plan(shape) == HessianPlan::Penalty && job.kept_rows(shape).len() < shape.rows;
-    let null = begin.evaluation.value;
-    let net = ElasticNet { terms: penalty.terms(), gap: job.gap_tolerance * null };
-    let mut problem = Problem::of_loss(engine, coordinates.clone());
-    let need = if begin.evaluation.hessian.is_some() { Need::Hessian } else { Need::Gradient };
-    let evaluation = problem.stand_at(&begin.point, begin.evaluation, need)?;
-    let mut sample = subsample.map(|rows| Problem::of_loss(rows, coordinates.clone()));
-    let sample = sample.as_mut().map(|sample| sample as &mut dyn Objective);
-    let start = Start { point: begin.point, evaluation };
-    let company = &mut Company { monitor, history, existence: &mut Certain };
-    let (mut outcome, gap) = if separation.is_some() {
-        let net = ElasticNet { gap: f64::INFINITY, ..net };
-        elastic_net(&mut problem, sample, start, &net, &settings, company)?
-    } else {
-        elastic_net(&mut problem, sample, start, &net, &settings, company)?
-    };
-    if separation.is_some() {
-        outcome = Outcome { status: Status::Separated, is_proved: false, delta: None, hessian: None, ..outcome };
-    }
-    // As of other penalties.
-    if let Some(hessian) = &mut outcome.hessian {
-        hessian.add_diagonal(penalty.strength());
-    }
-    outcome.passes.file = evidence.passes();
-    Ok(Fit {
-        gap: separation.is_none().then_some(Gap { left: gap, null }),
-        loss: outcome.value - penalty.cost(&outcome.parameters),
-        coordinates,
-        aliased: begin.aliased,
-        outcome,
-        settings,
-        weight,
-        covariance: None,
-        penalty,
-        verified: None,
-        separation,
-        moments: None,
-    })
-}
-
-/// The penalty of the active columns, each with its factor and its bounds.
-fn elastic_net_of(coordinates: &Coordinates, Given { job, single, .. }: Given<'_>) -> Penalty {
-    let columns = coordinates.active().iter().zip(coordinates.active_scales());
-    let term = |(&j, deviation): (&usize, f64)| {
-        Term::of_column([job.l1, job.l2], single.factors[j], single.bounds[j], job.penalty_scale, deviation)
-    };
-    Penalty::elastic_net(columns.map(term).collect(), coordinates.has_intercept())
-}
-
-/// The places of the active columns that neither a penalty nor bounds hold.
-fn free_columns(coordinates: &Coordinates, Given { single, .. }: Given<'_>) -> Vec<usize> {
-    let is_free = |&j: &usize| single.factors[j] == 0.0 && single.bounds[j].iter().all(|bound| bound.is_infinite());
-    let active = coordinates.active().iter().enumerate();
-    active.filter(|(_, j)| is_free(j)).map(|(place, _)| place).collect()
-}
-
-/// What nothing holds may have no estimate, as without a penalty: columns among them that others of them explain are left out, and
-/// what separates is told.
-fn look_at_free(
-    begin: &mut Begin,
-    free: &[usize],
-    given: Given<'_>,
-    evidence: &mut Evidence<'_>,
-) -> Result<Option<SeparationInfo>> {
-    let count = begin.coordinates.active().len();
-    let of_free = |coordinates: &Coordinates, free: &[usize]| {
-        let held: Vec<usize> = (0..coordinates.active().len()).filter(|place| !free.contains(place)).collect();
-        coordinates.without(&held)
-    };
-    let alone = of_free(&begin.coordinates, free);
-    let parameters = free.iter().copied().chain(begin.coordinates.has_intercept().then_some(count));
-    let gram = begin.evaluation.hessian.as_ref().map(|hessian| hessian.restricted(&parameters.collect::<Vec<_>>()));
-    let mut free = free.to_vec();
-    if let Some(gram) = gram {
-        let mut own = evidence.only(&alone);
-        let dropped = find_aliased(&alone, &gram, &mut own, &mut begin.aliased)?;
-        evidence.count(&own);
-        if !dropped.is_empty() {
-            let dropped: Vec<usize> = dropped.iter().map(|&place| free[place]).collect();
-            let kept = kept_parameters(begin.coordinates.dimension(), begin.point.len(), &dropped);
-            begin.coordinates = begin.coordinates.without(&dropped);
-            begin.point = kept.iter().map(|&index| begin.point[index]).collect();
-            begin.evaluation = restricted(&begin.evaluation, &kept);
-            free = free_columns(&begin.coordinates, given);
-        }
-    }
-    let alone = of_free(&begin.coordinates, &free);
-    let mut own = evidence.only(&alone);
-    let point = starting_point(&alone, &given.encoded.totals.classes);
-    let answer = own.ask(&point, Doubt::Unproved)?;
-    evidence.count(&own);
-    Ok(own.separation().filter(|_| answer == Answer::Separated))
-}
-
 /// Evaluates the loss at the start, and leaves out what others explain.
-fn begin(
+pub(super) fn begin(
     engine: &mut dyn Engine,
     mut coordinates: Coordinates,
     given: Given<'_>,
@@ -348,7 +231,13 @@ fn begin(
 }
 
 /// When the solver stops, and what it may use, for rows of so much `weight`, `kept` of which have the Hessian.
-fn settings(weight: f64, kept: usize, coordinates: &Coordinates, penalty: &Penalty, given: Given<'_>) -> Settings {
+pub(super) fn settings(
+    weight: f64,
+    kept: usize,
+    coordinates: &Coordinates,
+    penalty: &Penalty,
+    given: Given<'_>,
+) -> Settings {
     let Given { encoded, job, shape, device, .. } = given;
     let plan = job.hessian_plan(shape);
     // What a standard error is of: the rows, or their counts. The unit of other weights means nothing.
@@ -374,6 +263,8 @@ fn settings(weight: f64, kept: usize, coordinates: &Coordinates, penalty: &Penal
         // A subsample of all rows is none; of categories it may keep the pattern alone.
         approximate: match plan {
             HessianPlan::Whole | HessianPlan::Penalty => false,
+            // Where the sample measures, the distance is as good as its curvature.
+            HessianPlan::WorkingSet => kept < shape.rows,
             HessianPlan::Subsample => kept < shape.rows || shape.has_levels(),
             HessianPlan::Bound => true,
         },
@@ -547,7 +438,7 @@ fn settings_of(encoded: &Encoded, coordinates: &Coordinates, shape: Shape, rows:
 }
 
 /// All weights 0, and the intercepts at the log odds of the classes against the first.
-fn starting_point(coordinates: &Coordinates, classes: &[f64]) -> Vec<f64> {
+pub(super) fn starting_point(coordinates: &Coordinates, classes: &[f64]) -> Vec<f64> {
     let of_class = |class: &f64| {
         let mut point = vec![0.0; coordinates.dimension()];
         if coordinates.has_intercept()
@@ -583,7 +474,7 @@ fn of_first_margin(
 
 /// The parameters of a margin that others explain; their columns are added to `columns`. A Gram matrix of all rows, or a
 /// multiple of it, tells whether to look.
-fn find_aliased(
+pub(super) fn find_aliased(
     coordinates: &Coordinates,
     gram: &Symmetric,
     evidence: &mut Evidence<'_>,
@@ -598,12 +489,12 @@ fn find_aliased(
 }
 
 /// Of `all` parameters, `of_margin` for each margin, those that are not dropped.
-fn kept_parameters(of_margin: usize, all: usize, dropped: &[usize]) -> Vec<usize> {
+pub(super) fn kept_parameters(of_margin: usize, all: usize, dropped: &[usize]) -> Vec<usize> {
     (0..all).filter(|index| !dropped.contains(&(index % of_margin))).collect()
 }
 
 /// The evaluation without the other parameters.
-fn restricted(evaluation: &Evaluation, kept: &[usize]) -> Evaluation {
+pub(super) fn restricted(evaluation: &Evaluation, kept: &[usize]) -> Evaluation {
     let some = |all: &[f64]| kept.iter().map(|&index| all[index]).collect::<Vec<f64>>();
     Evaluation {
         value: evaluation.value,

@@ -1,13 +1,14 @@
 //! From a table to a model: the main job, a step a line.
 
 mod builder;
+mod elastic_net;
 mod estimates;
 mod existence;
+mod feature_penalties;
 mod fit;
 mod inference;
 mod job;
 mod null;
-mod single;
 mod strategy;
 mod verify;
 
@@ -21,14 +22,16 @@ use crate::error::{Error, Result};
 use crate::model::{FeatureInfo, Model, Seconds};
 use crate::monitor::{Monitor, Silent};
 use crate::solve::History;
+use crate::solve::elastic_net::WORKING_SET;
 use crate::subsample::{PENALIZED_FEATURES, Sampling};
 use crate::wording::{in_rust, plain};
+use elastic_net::fit_elastic_net;
 use estimates::model;
 use existence::Evidence;
+use feature_penalties::FeaturePenalties;
 use fit::{Arithmetic, Given, coordinates, fit};
 use inference::infer;
 use null::null_loss;
-use single::OfFeatures;
 use strategy::HessianPlan;
 use verify::verify_on_file;
 
@@ -68,7 +71,7 @@ pub struct Prepared<'j> {
     table: Table,
     job: &'j Job,
     plan: Plan,
-    single: OfFeatures,
+    penalties: FeaturePenalties,
     device: Device,
     loading: Box<dyn TableBuilder>,
     start: Instant,
@@ -91,7 +94,7 @@ pub fn prepare_on<'j>(
     let (table, mut plan) = job.spec.resolve(table, monitor)?;
     let design = plan.design(table.rows);
     job.check(design.shape)?;
-    let single = OfFeatures::new(job, &plan.feature_names(&table))?;
+    let penalties = FeaturePenalties::new(job, &plan.feature_names(&table))?;
     let mut device = open()?;
     if design.shape.features == 0 && device.is_gpu() {
         // A table without columns of features has no bytes that a GPU could bind.
@@ -99,7 +102,7 @@ pub fn prepare_on<'j>(
         device = Device::Cpu;
     }
     let loading = device.reserve(design, &job.limits)?;
-    Ok(Prepared { table, job, plan, single, device, loading, start })
+    Ok(Prepared { table, job, plan, penalties, device, loading, start })
 }
 
 impl Prepared<'_> {
@@ -173,9 +176,9 @@ impl Prepared<'_> {
                 }
             }
             // A working set of the largest size, and the sample.
-            HessianPlan::Penalty if self.job.has_elastic_net() => {
+            HessianPlan::WorkingSet => {
                 let of_row = 4 * (shape.columns + shape.columns_beside()) + 16;
-                (2048 * 2048, self.job.kept_rows(shape).len() * of_row)
+                (WORKING_SET.min(shape.parameters()).pow(2), self.job.kept_rows(shape).len() * of_row)
             }
             HessianPlan::Penalty => (0, 0),
         };
@@ -217,7 +220,7 @@ impl Job {
 }
 
 fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut History<'_>) -> Result<Model> {
-    let Prepared { table, job, plan, single, device, mut loading, start } = prepared;
+    let Prepared { table, job, plan, penalties, device, mut loading, start } = prepared;
     let table = &table;
     let reading = Instant::now();
     let shape = plan.design(table.rows).shape;
@@ -243,8 +246,9 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let mut evidence = Evidence::new(table, &plan, &encoded, &coordinates, monitor);
     let arithmetic = Arithmetic { bias: device.bias(shape)?, is_f32: device.is_gpu() };
     let subsample = kept.as_deref_mut().map(|engine| engine as &mut dyn Engine);
-    let given = Given { encoded: &encoded, job, single: &single, shape, device: arithmetic };
-    let mut fit = fit(&mut *engine, subsample, coordinates, given, &mut evidence, monitor, history)?;
+    let given = Given { encoded: &encoded, job, penalties: &penalties, shape, device: arithmetic };
+    let fit_of_job = if job.has_elastic_net() { fit_elastic_net } else { fit };
+    let mut fit = fit_of_job(&mut *engine, subsample, coordinates, given, &mut evidence, monitor, history)?;
     drop(evidence);
     let solve = solving.elapsed().as_secs_f64();
     let verifying = Instant::now();
@@ -258,7 +262,7 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let null = null_loss(table, &plan, &encoded, job, monitor)?;
     engine.check()?;
     let seconds = Seconds { read, upload, solve, verify, total: start.elapsed().as_secs_f64() };
-    let model = model(table, job, &single, encoded, &fit, null, device.describe(), seconds);
+    let model = model(table, job, &penalties, encoded, &fit, null, device.describe(), seconds);
     check_range(&model)?;
     Ok(model)
 }

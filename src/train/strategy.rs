@@ -19,6 +19,8 @@ pub(super) enum HessianPlan {
     Bound,
     /// None: the penalty's tells how near the end is.
     Penalty,
+    /// That of a sample of the rows, of the parameters that an elastic net selects or nearly does.
+    WorkingSet,
 }
 
 /// Up to this many parameters the Hessian of a softmax is taken: it costs `parameters / 8` times what an evaluation does.
@@ -42,7 +44,7 @@ impl Job {
     /// What the solver gets for a Hessian of a table with such a shape.
     pub(super) fn hessian_plan(&self, shape: Shape) -> HessianPlan {
         match self.preconditioner {
-            _ if self.has_elastic_net() && shape.parameters() > ELASTIC_NET_PARAMETERS => HessianPlan::Penalty,
+            _ if self.has_elastic_net() && shape.parameters() > ELASTIC_NET_PARAMETERS => HessianPlan::WorkingSet,
             _ if self.has_elastic_net() => HessianPlan::Whole,
             Some(Preconditioner::Hessian) => HessianPlan::Whole,
             Some(Preconditioner::Bound) => HessianPlan::Bound,

@@ -2,6 +2,7 @@
 
 mod flags;
 mod iterations;
+mod lists;
 mod measured;
 
 use std::path::Path;
@@ -10,7 +11,6 @@ use std::time::Instant;
 
 use crate::cli::progress::Progress;
 use crate::cli::{Global, NOT_CONVERGED, check_distinct, check_outputs, print, print_text, with_flags};
-use flags::references;
 use gpu_logreg::data::{Encoder, Spec, Table, Wanted, check_parts};
 use gpu_logreg::error::{Error, Result};
 use gpu_logreg::model::file::Pending;
@@ -19,6 +19,7 @@ use gpu_logreg::report::html::RowsFrom;
 use gpu_logreg::solve::Status;
 use gpu_logreg::train::{Init, prepare};
 use iterations::{line, step};
+use lists::references;
 use measured::{Measured, page_of, validation};
 
 pub(super) use flags::Train;

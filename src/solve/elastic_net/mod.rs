@@ -2,24 +2,21 @@
 //!
 //! A model of the loss on the host (`surrogate`) predicts the minimum; one pass evaluates there; what the prediction missed goes
 //! into the next one. The Hessian of all rows is taken at the start, and where a prediction went far.
-//!
-//! # The certificate
-//! At a point `q` with the gradient `g` of the loss and a Hessian `H` near it, the *gap* is what the quadratic model says is to be
-//! gained: `-min_d (g'd + d'Hd / 2 + terms(q + d) - terms(q))`. It is of second order: an error `e` of the gradient makes it
-//! `e'H^-1 e / 2`, where the duality gap is off by `e`. Twice the gap times N is the square of a distance in standard errors.
 
+mod certificate;
 mod quadratic;
 mod surrogate;
 
+pub use certificate::{gap, refine, subgradient};
 use quadratic::damped;
-pub use quadratic::{Minimum, minimum};
+pub use surrogate::WORKING_SET;
 
 use crate::error::{Error, Result};
 use crate::matrix::Symmetric;
 use crate::objective::{Evaluation, Need, Objective, round_step};
 use crate::penalty::{Term, cost_of};
-use crate::solve::{Company, Iteration, Outcome, Settings, Start, Status, dot, largest, root};
-use surrogate::{Anchor, Knot, Surrogate, working_set};
+use crate::solve::{Company, Iteration, Outcome, Settings, Start, Status, largest, root};
+use surrogate::{Anchor, Knot, Surrogate, is_at_rest_outside, working_set};
 
 /// What an elastic net minimises beside the loss, and how near is near enough.
 #[derive(Clone, Debug)]
@@ -48,9 +45,6 @@ const AROUND: [f64; 6] = [0.125, 0.5, 1.0, 2.0, 4.0, 16.0];
 /// How often the model may mislead before it is given up.
 const MISLED: u32 = 3;
 
-/// Ridges, shares of the mean of its diagonal, that are tried where rounding made a Hessian indefinite.
-const RIDGES: [f64; 3] = [0.0, 1e-7, 1e-4];
-
 /// The share of its strength from which on a slope at rest is nearly selected.
 const EDGE: f64 = 0.98;
 
@@ -58,15 +52,14 @@ const EDGE: f64 = 0.98;
 const ERROR_OF_SUMS: f64 = 1.0 / (1 << 22) as f64;
 const LEAST_PIVOT_OF_SUMS: f64 = 1e-5;
 
-/// Exact evaluations of a refinement at most.
-const MAX_REFINEMENTS: u64 = 10;
-
-/// A gain of the quadratic model that makes the sample's model no better: it predicts where the next step is long.
+/// A step of the model that gains no more of the mean loss ends a prediction.
 const ENOUGH: f64 = 1e-11;
 
 /// Minimises the mean loss `objective`, which stands at `start` with its Hessian, with an elastic net. `sample` is the loss of a
-/// sample of the rows on the host, or of all of them. Gives what is left to gain beside the outcome. Without the Hessian at the start there are too many parameters for one: the
+/// sample of the rows on the host, or of all of them. Without the Hessian at the start there are too many parameters for one: the
 /// sample's, of a working set, leads and measures.
+///
+/// Gives the outcome, and what is left to gain of the mean loss.
 ///
 /// # Cost
 /// The Hessian at the start, one pass with a Hessian where the sample leads, and a pass or two after it.
@@ -90,11 +83,11 @@ pub fn elastic_net<'o>(
             break Status::NonFinite;
         }
         if run.here.gap <= net.gap {
-            let is_resolved = !settings.is_f32() || run.unresolved() <= net.gap;
-            break if is_resolved { Status::Converged } else { Status::F32Limit };
+            break if run.is_resolved(settings)? { Status::Converged } else { Status::F32Limit };
         }
         if run.idle >= IDLE {
-            break if settings.is_f32() { Status::F32Limit } else { Status::Stalled };
+            let is_at_limit = settings.is_f32() && run.is_near() || !run.is_resolved(settings)?;
+            break if is_at_limit { Status::F32Limit } else { Status::Stalled };
         }
         if run.iterations >= settings.max_iterations {
             break Status::MaxIterations;
@@ -102,8 +95,7 @@ pub fn elastic_net<'o>(
         run.iterations += 1;
         if !run.iterate()? {
             // Sums that do not tell columns apart give directions that lead nowhere.
-            let is_resolved = !settings.is_f32() || run.unresolved() <= net.gap;
-            break if is_resolved { Status::LineSearchFailed } else { Status::F32Limit };
+            break if run.is_resolved(settings)? { Status::LineSearchFailed } else { Status::F32Limit };
         }
     };
     company.monitor.end();
@@ -172,79 +164,11 @@ impl Place {
         for (&j, x) in set.iter().zip(found) {
             target[j] = x;
         }
+        // What is too steep to rest, and stands outside, is more to gain: the set has the steepest.
+        let is_whole = is_at_rest_outside(&set, &evaluation.gradient, &net.terms);
+        let gap = if is_whole { gap } else { gap + 2.0 * net.gap };
         Ok(Self { point, evaluation, cost, gap: gap.min(cost), target })
     }
-}
-
-/// What the quadratic model with a gradient and a Hessian at `point` says is to be gained, and where; infinite and `point` where
-/// the Hessian is far from definite.
-pub fn gap(point: &[f64], gradient: &[f64], hessian: &Symmetric, terms: &[Term]) -> (f64, Vec<f64>) {
-    for ridge in RIDGES {
-        let ridged = hessian.ridged(ridge);
-        let c: Vec<f64> = gradient.iter().zip(ridged.times(point)).map(|(g, product)| g - product).collect();
-        let Some(Minimum { point: target, .. }) = minimum(&ridged, &c, terms, point) else { continue };
-        let way: Vec<f64> = target.iter().zip(point).map(|(target, q)| target - q).collect();
-        let gain = dot(gradient, &way) + 0.5 * dot(&way, &ridged.times(&way));
-        // Term by term, for little is left of the difference of two sums.
-        let of_terms: f64 =
-            terms.iter().zip(&target).zip(point).map(|((term, x), q)| term.value(*x) - term.value(*q)).sum();
-        return ((-(gain + of_terms)).max(0.0), target);
-    }
-    (f64::INFINITY, point.to_vec())
-}
-
-/// Evaluates exactly at `point` and, to `improve` it, goes where the quadratic model with the exact gradient and the given Hessian
-/// says, while that leaves a quarter of the gap at most. Gives the point, its evaluation, its gap and the evaluations it took. What
-/// is selected there is decided by exact gradients.
-///
-/// # Errors
-/// Those of `evaluate`.
-pub fn refine(
-    point: &[f64],
-    hessian: &Symmetric,
-    terms: &[Term],
-    improve: bool,
-    mut evaluate: impl FnMut(&[f64]) -> Result<Evaluation>,
-) -> Result<(Vec<f64>, Evaluation, f64, u64)> {
-    let evaluation = evaluate(point)?;
-    let (mut least, mut target) = gap(point, &evaluation.gradient, hessian, terms);
-    let cost = |point: &[f64], evaluation: &Evaluation| evaluation.value + cost_of(terms, point);
-    let mut best = (point.to_vec(), evaluation);
-    let mut evaluations = 1;
-    while improve && least > 0.0 && evaluations < MAX_REFINEMENTS {
-        let evaluation = evaluate(&target)?;
-        evaluations += 1;
-        let (left, next) = gap(&target, &evaluation.gradient, hessian, terms);
-        let before = least;
-        // A gap from far away says little: the cost must not rise, as far as a double tells.
-        let is_better = cost(&target, &evaluation) <= cost(&best.0, &best.1) * (1.0 + 1e-13);
-        if left < least && is_better {
-            best = (std::mem::replace(&mut target, next), evaluation);
-            least = left;
-        }
-        if left > 0.25 * before || left.is_nan() || !is_better {
-            break;
-        }
-    }
-    Ok((best.0, best.1, least, evaluations))
-}
-
-/// The least subgradient of the whole, `[dimension]`: 0 at the minimum.
-pub fn subgradient(gradient: &[f64], terms: &[Term], point: &[f64]) -> Vec<f64> {
-    let of = |((&g, term), &x): ((&f64, &Term), &f64)| {
-        if x == 0.0 {
-            return if term.l1.is_infinite() { 0.0 } else { (g.abs() - term.l1).max(0.0) * g.signum() };
-        }
-        let slope = g + term.l2 * x + term.l1 * x.signum();
-        if x <= term.low {
-            slope.min(0.0)
-        } else if x >= term.high {
-            slope.max(0.0)
-        } else {
-            slope
-        }
-    };
-    gradient.iter().zip(terms).zip(point).map(of).collect()
 }
 
 struct Run<'o> {
@@ -300,7 +224,7 @@ impl<'o> Run<'o> {
         let is_last = by_model && self.here.gap * self.left <= self.net.gap;
         let takes_hessian = matches!(self.metric, Metric::All { .. }) && (self.iterations == 1 || !is_last);
         let evaluation = self.objective.move_to(&target, if takes_hessian { Need::Hessian } else { Need::Gradient })?;
-        let (next, metric) = self.place(target, evaluation)?;
+        let (next, own) = self.place(target, evaluation)?;
         let is_better = next.cost <= self.here.cost || self.is_near() && next.gap <= 0.5 * self.here.gap;
         if !is_better {
             self.misled += u32::from(by_model);
@@ -309,7 +233,7 @@ impl<'o> Run<'o> {
         self.step = 1.0;
         // By a first long step nothing is known of short ones.
         self.left = if self.iterations > 1 { next.gap / self.here.gap } else { 0.0 };
-        self.arrive(next, metric)?;
+        self.arrive(next, own)?;
         Ok(true)
     }
 
@@ -347,7 +271,9 @@ impl<'o> Run<'o> {
         let mut line = objective.line(&mut way, 1.0)?;
         let at = |step: f64| -> Vec<f64> { here.point.iter().zip(&way).map(|(q, d)| q + step * d).collect() };
         let damped = damped(&way, reach);
-        let steps: Vec<f64> = SHORTER.iter().copied().chain(AROUND.map(|times| round_step(times * damped))).collect();
+        // The whole step was too long, and beyond it lie the bounds.
+        let around = AROUND.map(|times| round_step(times * damped)).into_iter().filter(|step| *step < 1.0);
+        let steps: Vec<f64> = SHORTER.iter().copied().chain(around).collect();
         let probes = line.probe(&steps)?;
         let costs = probes.iter().map(|probe| (probe.value + cost_of(&net.terms, &at(probe.step)), probe.step));
         let least = costs.filter(|(cost, _)| cost.is_finite()).min_by(|a, b| a.0.total_cmp(&b.0));
@@ -360,20 +286,28 @@ impl<'o> Run<'o> {
         Ok(true)
     }
 
-    /// What sums in f32 leave open of the gap: `e'H^-1 e / 2` of errors e of the gradient by its own columns' spread, over what is
-    /// selected; infinite where f32 does not tell columns apart.
-    fn unresolved(&self) -> f64 {
-        let Metric::All { hessian, .. } = &self.metric else { return 0.0 };
-        let Self { here, net, .. } = self;
+    /// Whether the sums of the device tell whether the gap is within its limit. In f32 errors e of the gradient, by the spread of
+    /// its own columns, leave `e'H^-1 e / 2` open over what is selected, and all of it where f32 does not tell columns apart.
+    fn is_resolved(&mut self, settings: &Settings) -> Result<bool> {
+        if !settings.is_f32() {
+            return Ok(true);
+        }
+        let Self { here, net, metric, surrogate, .. } = self;
         let selected = |j: &usize| here.point[*j] != 0.0 || !net.terms[*j].has_kink();
         let selected: Vec<usize> = (0..here.point.len()).filter(selected).collect();
-        let mut own = hessian.restricted(&selected);
+        let mut own = match (metric, surrogate) {
+            (Metric::All { hessian, .. }, _) => hessian.restricted(&selected),
+            (Metric::Sample, Some(surrogate)) => {
+                surrogate.hessian(&here.point, &selected)?.ok_or_else(without_hessian)?
+            }
+            (Metric::Sample, None) => return Err(without_hessian()),
+        };
         own.add_diagonal(&selected.iter().map(|&j| net.terms[j].l2).collect::<Vec<_>>());
         let Some(factor) = own.factor().filter(|factor| factor.least_pivot() > LEAST_PIVOT_OF_SUMS) else {
-            return f64::INFINITY;
+            return Ok(false);
         };
         let inflations = factor.inverse_diagonal().into_iter().zip(own.diagonal()).map(|(inverse, own)| inverse * own);
-        0.5 * ERROR_OF_SUMS * ERROR_OF_SUMS * inflations.sum::<f64>()
+        Ok(0.5 * ERROR_OF_SUMS * ERROR_OF_SUMS * inflations.sum::<f64>() <= net.gap)
     }
 
     /// Whether gaps tell more than values, whose sums may be in f32: far from the end it is the other way round.

@@ -5,22 +5,22 @@ use crate::error::{Error, Result};
 use crate::train::Job;
 use crate::wording::{listed, nearest, plain};
 
-/// Of each feature.
-pub(super) struct OfFeatures {
+/// Factors of the penalty and bounds, of each feature.
+pub(super) struct FeaturePenalties {
     /// What the strengths of the penalty are multiplied by; infinite for a feature that is left out.
     pub(super) factors: Vec<f64>,
     /// The least and the greatest coefficient, on the original scale.
     pub(super) bounds: Vec<[f64; 2]>,
 }
 
-impl OfFeatures {
+impl FeaturePenalties {
     /// Of features with these names.
     ///
     /// # Errors
     /// Of kind `Usage` if a number makes no sense or nothing is left to penalise, of kind `Data` if a name is no feature's.
     pub(super) fn new(job: &Job, names: &[FeatureName]) -> Result<Self> {
         let low = if job.nonnegative { 0.0 } else { f64::NEG_INFINITY };
-        let mut of_features = Self { factors: vec![1.0; names.len()], bounds: vec![[low, f64::INFINITY]; names.len()] };
+        let mut penalties = Self { factors: vec![1.0; names.len()], bounds: vec![[low, f64::INFINITY]; names.len()] };
         for (name, factor) in &job.penalty_factors {
             if *factor < 0.0 || factor.is_nan() {
                 return Err(Error::usage(
@@ -30,7 +30,7 @@ impl OfFeatures {
             }
         }
         for (place, factor) in said("⟦penalty-factor⟧", &job.penalty_factors, names)? {
-            of_features.factors[place] = factor;
+            penalties.factors[place] = factor;
         }
         for (name, bounds) in &job.bounds {
             let [low, high] = bounds;
@@ -45,10 +45,10 @@ impl OfFeatures {
             }
         }
         for (place, bounds) in said("⟦bounds⟧", &job.bounds, names)? {
-            of_features.bounds[place] = bounds;
+            penalties.bounds[place] = bounds;
         }
-        of_features.check(job, names)?;
-        Ok(of_features)
+        penalties.check(job, names)?;
+        Ok(penalties)
     }
 
     /// The bounds of a feature that has some; a side without one is `None`.
@@ -63,14 +63,9 @@ impl OfFeatures {
         Some(self.factors[place]).filter(|factor| *factor != 1.0)
     }
 
-    /// Whether nothing is said of any column.
-    fn is_plain(&self) -> bool {
-        (0..self.factors.len()).all(|place| self.factor_of(place).is_none() && self.bounds_of(place).is_none())
-    }
-
     /// An error if there is nothing to penalise, or a coefficient without a penalty that only one bound holds.
     fn check(&self, job: &Job, names: &[FeatureName]) -> Result<()> {
-        if !self.is_plain() && !job.is_penalised() {
+        if job.has_elastic_net() && !job.is_penalised() {
             return Err(Error::usage(
                 "⟦penalty-factor⟧, ⟦bounds⟧ and ⟦nonnegative⟧ go with a penalty",
                 "Add ⟦l1⟧ or ⟦l2⟧, a small one such as ⟦l2 1e-6⟧ if none is wanted.",
@@ -100,21 +95,25 @@ impl OfFeatures {
     }
 }
 
-/// What a setting says of features by their places: patterns first, then names, which say it better.
+/// What a setting says of features by their places. What says it better comes later: patterns, then columns, which may be all levels of a
+/// category, then the names of features.
 ///
 /// # Errors
-/// Of kind `Data` if a name is no feature's, of kind `Usage` if two names or two patterns speak of one feature.
+/// Of kind `Data` if a name is no feature's, of kind `Usage` if two entries of one kind speak of one feature.
 fn said<T: Copy>(setting: &str, list: &[(String, T)], names: &[FeatureName]) -> Result<Vec<(usize, T)>> {
-    let is_name = |name: &str| names.iter().any(|feature| [&feature.own, &feature.column].contains(&&name.to_owned()));
+    let rank = |name: &str| {
+        let is_one = |of: &dyn Fn(&FeatureName) -> bool| usize::from(names.iter().any(of));
+        2 * is_one(&|feature| feature.own == name) + is_one(&|feature| feature.column == name)
+    };
     let mut all = Vec::new();
-    for by_name in [false, true] {
+    for wanted in 0..4 {
         let first = all.len();
-        for (name, value) in list.iter().filter(|(name, _)| is_name(name) == by_name) {
+        for (name, value) in list.iter().filter(|(name, _)| rank(name) == wanted) {
             for place in matching(setting, name, names)? {
                 if all[first..].iter().any(|(other, _)| *other == place) {
                     return Err(Error::usage(
                         format!("{setting} speaks of `{}` twice", plain(&names[place].own)),
-                        "Say it once; the name of a column or level goes before a pattern.",
+                        "Say it once; a name goes before a pattern, and a level before its column.",
                     ));
                 }
                 all.push((place, *value));
