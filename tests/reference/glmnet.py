@@ -1,13 +1,13 @@
 """Writes what R's glmnet makes of real tables with elastic nets, glmnet.json, beside itself.
 
-    python tests/reference/glmnet.py
-    python tests/reference/glmnet.py --compare PROGRAM [DEVICE]
+    python tests/reference/glmnet.py [OUT [THRESH]]
+    python tests/reference/glmnet.py --compare PROGRAM [DEVICE [OUT]]
 
 The second command fits the same with the program, refined to 1e-14 of the null deviance, and prints how far apart the coefficients
 are at most, a share of the largest, and in how many fits other columns are selected.
 
-`thresh = 1e-20` on the same doubles, which R reads by readBin: at 1e-14 its own subgradients are 1e-8 from 0, and coefficients of
-collinear columns up to 3e-5 of the largest from the optimum. Needs numpy, pandas, pyarrow, R and its package glmnet.
+On the same doubles, which R reads by readBin, at `thresh = 1e-20`: at 1e-14 glmnet itself is not done where columns are collinear
+(write another OUT with it, and compare). Needs numpy, pandas, pyarrow, R and its package glmnet.
 """
 
 import json
@@ -24,9 +24,9 @@ ROOT = FOLDER.parent.parent
 INF = float("inf")
 
 
-def compare(program, device):
+def compare(program, device, out):
     worst, others, fits = 0.0, 0, 0
-    for job in json.loads((FOLDER / "glmnet.json").read_text()):
+    for job in json.loads(Path(out).read_text()):
         columns = job["columns"]
         flags = ["--label", job["label"], "--features", ",".join(columns), "--device", device]
         flags += ["--alpha", repr(job["alpha"]), "--gap-tolerance", "1e-14", "--refine"]
@@ -73,8 +73,10 @@ JOBS = [
 ]
 
 if sys.argv[1:2] == ["--compare"]:
-    compare(sys.argv[2], (sys.argv[3:] or ["cpu"])[0])
+    rest = sys.argv[3:] + ["cpu", str(FOLDER / "glmnet.json")][len(sys.argv[3:]):]
+    compare(sys.argv[2], rest[0], rest[1])
     sys.exit()
+out, thresh = sys.argv[1:] + [str(FOLDER / "glmnet.json"), "1e-20"][len(sys.argv[1:]):]
 
 with tempfile.TemporaryDirectory() as folder:
     lines = []
@@ -103,10 +105,10 @@ with tempfile.TemporaryDirectory() as folder:
         if job.get("offset"):
             job["offset"] = offset
     Path(folder, "jobs.txt").write_text("\n".join(lines) + "\n")
-    subprocess.run(["Rscript", str(FOLDER / "glmnet.R"), folder], check=True)
+    subprocess.run(["Rscript", str(FOLDER / "glmnet.R"), folder, thresh], check=True)
     found = [list(map(float, line.split())) for line in Path(folder, "coefficients.txt").read_text().splitlines()]
 
 for job in JOBS:
     job["coefficients"] = [found.pop(0) for _ in job["lambdas"]]
 assert not found
-(FOLDER / "glmnet.json").write_text(json.dumps(JOBS, indent=1) + "\n")
+Path(out).write_text(json.dumps(JOBS, indent=1) + "\n")
