@@ -164,6 +164,14 @@ impl Objective for Problem<'_> {
         Ok(evaluation)
     }
 
+    fn evaluate_all(&mut self, points: &[Vec<f64>]) -> Result<Vec<Evaluation>> {
+        let Self { engine, coordinates, penalty, .. } = self;
+        let of_engine: Vec<Vec<f64>> = points.iter().map(|point| coordinates.to_device(point)).collect();
+        let found = engine.evaluate_all(&of_engine)?;
+        let completed = |(point, found): (&Vec<f64>, &Evaluation)| penalty.add_to(coordinates.evaluation(found), point);
+        Ok(points.iter().zip(&found).map(completed).collect())
+    }
+
     fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {
         let Self { engine, coordinates, penalty, curvature, point, .. } = self;
         assert_eq!(point.len(), direction.len(), "move_to comes before line");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use gpu_logreg::arrow::array::{ArrayRef, BooleanArray, Float64Array, StringArray};
 use gpu_logreg::solve::Status;
-use gpu_logreg::train::ExactJob;
+use gpu_logreg::train::{ExactJob, PathJob, Strengths};
 use gpu_logreg::{Job, Limits, Model, PenaltyScale, RecordBatch, Selection, Table};
 use harness::{Check, Suite, close};
 use serde_json::Value;
@@ -439,6 +439,47 @@ fn every_case_matches_the_oracle(device: &Selection) -> Check {
     Ok(())
 }
 
+/// The cases by their paths: each model of a path is the minimum at its strength, and the model itself too.
+fn every_path_matches_the_oracle(device: &Selection) -> Check {
+    let is_gpu = *device != Selection::Cpu;
+    let mut models = 0;
+    for case in cases().into_iter().filter(|case| case.l1 > 0.0) {
+        let rows = Rows::of(&case);
+        let table = rows.table(&case);
+        let alpha = case.l1 / (case.l1 + case.l2);
+        let strengths = Strengths::Grid { count: 6, ratio: Some(if case.columns > 40 { 0.2 } else { 0.01 }) };
+        let job = Job { l1: 0.0, l2: 0.0, ..job(&case, device) };
+        let job = job.path(PathJob { strengths, alpha, is_full: true, selected: None });
+        let whole = job.train(&table).map_err(|error| format!("{}: {error}", case.name))?;
+        let path = whole.path.as_ref().ok_or("no path")?;
+        if path.lambdas.len() != 6 || path.columns[0] > case.factors.len() || path.selected != path.lambdas[5] {
+            return Err(format!("{}: {path:?}", case.name));
+        }
+        for (place, &lambda) in path.lambdas.iter().enumerate() {
+            let [l1, l2] = [alpha * lambda, (1.0 - alpha) * lambda];
+            let own = Case { l1, l2, ..case.clone() };
+            let oracle = Oracle::of(&own, &rows);
+            let best = oracle.minimum();
+            let worst = oracle.furthest(&best);
+            if worst > 1e-9 {
+                return Err(format!("{}: the oracle is {worst:e} from its own minimum", case.name));
+            }
+            let model = whole.at_lambda(lambda).map_err(|error| error.to_string())?;
+            agrees(&own, &oracle, &best, &model, if is_gpu { 1e-7 } else { 1.1e-8 }, 2e-3)
+                .map_err(|fault| format!("{fault}, at place {place}, {lambda:e}"))?;
+            if path.gaps[place] > 1e-8 || path.columns[place] != path.coefficients[place].len() {
+                return Err(format!("{}: gap {:e} at place {place}", case.name, path.gaps[place]));
+            }
+            models += 1;
+        }
+        // What is explained grows, and the first selects nothing.
+        if !path.explained.is_sorted() || path.explained[0].abs() > 1e-6 {
+            return Err(format!("{}: explained {:?}", case.name, path.explained));
+        }
+    }
+    if models == 6 * 24 { Ok(()) } else { Err(format!("{models} models")) }
+}
+
 /// The negative controls: another strength, and a model of other rows, are noticed.
 fn another_penalty_is_noticed(device: &Selection) -> Check {
     let case = Case { name: "a control", ..PLAIN };
@@ -719,6 +760,8 @@ fn unpenalised_columns_are_looked_at() -> Check {
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     suite.cpu("every_case_matches_the_oracle", || every_case_matches_the_oracle(&Selection::Cpu));
+    suite.cpu("every_path_matches_the_oracle", || every_path_matches_the_oracle(&Selection::Cpu));
+    suite.gpu("every_path_matches_the_oracle", |_| every_path_matches_the_oracle(&Selection::Gpu));
     suite.cpu("another_penalty_is_noticed", || another_penalty_is_noticed(&Selection::Cpu));
     suite.cpu("weights_repeat_rows", || weights_repeat_rows(&Selection::Cpu));
     suite.cpu("as_glmnet_has_them", || as_glmnet_has_them(&Selection::Cpu));

@@ -7,7 +7,9 @@ use clap::Args;
 
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
-use crate::cli::{Global, check_distinct, check_outputs, check_threshold, print, print_text, quality, with_flags};
+use crate::cli::{
+    Global, at_lambda, check_distinct, check_outputs, check_threshold, print, print_text, quality, with_flags,
+};
 use gpu_logreg::error::Result;
 use gpu_logreg::metrics::{Accumulator, Decision, Limit};
 use gpu_logreg::model::file::{self, Pending};
@@ -33,6 +35,9 @@ pub(super) struct Evaluate {
     /// The probability from which on a row counts as positive, of two classes [default: 0.5]
     #[arg(long, value_name = "P", allow_hyphen_values = true)]
     threshold: Option<f64>,
+    /// The strength of the penalty, for a model with a path, as in `predict`
+    #[arg(long, value_name = "L", allow_hyphen_values = true)]
+    lambda: Option<f64>,
     /// Write a report with pictures to this file, as one page of HTML
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -43,7 +48,7 @@ pub(super) struct Evaluate {
 pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
     let by_threshold = Decision::Threshold(arguments.threshold.unwrap_or(0.5)).check()?;
     let rows = arguments.rows.check(None)?;
-    let model = file::read(&arguments.model)?;
+    let model = at_lambda(file::read(&arguments.model)?, arguments.lambda)?;
     check_threshold(&model, arguments.threshold)?;
     let table = open(&model, &arguments.data)?;
     table.check_has_rows()?;

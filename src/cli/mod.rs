@@ -250,6 +250,14 @@ fn check_threshold(model: &Model, threshold: Option<f64>) -> Result<()> {
     }
 }
 
+/// The model, or that at another strength of its path.
+fn at_lambda(model: Model, lambda: Option<f64>) -> Result<Model> {
+    match lambda {
+        Some(lambda) => model.at_lambda(lambda),
+        None => Ok(model),
+    }
+}
+
 /// What a page says of how good a model is, if the pass has what its pictures need; `weight` is the column of row weights.
 fn quality<'e>(found: &'e Evaluation, rows: RowsFrom, weight: Option<&'e str>) -> Option<Quality<'e>> {
     let Evaluation { metrics, counts, profile } = found;

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use crate::cli::names::names;
 use crate::cli::progress::Progress;
 use crate::cli::rows::RowFlags;
-use crate::cli::{Global, check_distinct, check_outputs, check_threshold};
+use crate::cli::{Global, at_lambda, check_distinct, check_outputs, check_threshold};
 use gpu_logreg::data::{Form, Predictions};
 use gpu_logreg::error::{Error, Result};
 use gpu_logreg::model::file::{self, Pending};
@@ -34,6 +34,9 @@ pub(super) struct Predict {
     /// The probability from which on the label is the positive class, of two [default: 0.5]
     #[arg(long, value_name = "P", allow_hyphen_values = true)]
     threshold: Option<f64>,
+    /// The strength of the penalty, for a model with a path: between two of it the coefficients on the line that joins theirs
+    #[arg(long, value_name = "L", allow_hyphen_values = true)]
+    lambda: Option<f64>,
     /// Columns of the data to write beside the prediction: names or patterns, as the features of `train`
     #[arg(long, value_name = "LIST")]
     keep: Vec<String>,
@@ -115,7 +118,7 @@ pub(super) fn run(arguments: &Predict, global: &Global) -> Result<ExitCode> {
     let path = arguments.output_file.as_path();
     let rows = arguments.rows.check(None)?;
     let keep = names("--keep", &arguments.keep)?;
-    let model = file::read(&arguments.model)?;
+    let model = at_lambda(file::read(&arguments.model)?, arguments.lambda)?;
     check_threshold(&model, arguments.threshold)?;
     let table = open(&model, &arguments.data)?;
     global.tell_files(&table);

@@ -4,6 +4,7 @@ mod coefficients;
 mod faults;
 pub mod file;
 pub mod inference;
+mod path;
 mod version1;
 
 use std::borrow::Cow;
@@ -11,6 +12,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use coefficients::{Coefficient, INTERCEPT};
+pub use path::PathInfo;
 
 use crate::data::{Class, Level, Nulls, WeightKind, level_name};
 use crate::model::inference::{Inference, InferenceInfo, Likelihood};
@@ -55,6 +57,9 @@ pub struct Model {
     /// Priors, means and covariance of the Gaussian classes, if the coefficients are those of their posterior.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generative: Option<GenerativeInfo>,
+    /// Models at other strengths of the penalty, of a run with a path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathInfo>,
     /// How the model came about.
     pub training: Training,
     /// Covariance of the estimates on the original scale, with `--inference`; a file of its own.

@@ -4,6 +4,7 @@ mod classes;
 mod coefficients;
 pub mod html;
 pub mod inspect;
+mod path;
 mod terminal;
 
 use std::fmt::Write;
@@ -252,6 +253,10 @@ pub fn table(model: &Model, all: bool) -> String {
             ),
         );
         line("errors", format!("{}, limits at {} %", inference.kind, 100.0 * inference.confidence));
+    }
+    if let Some(path) = &model.path {
+        text.push('\n');
+        text += &path::table(path, all);
     }
     text.push('\n');
     text += &if has_several { classes::coefficients_of_classes(model, all) } else { coefficients(model, 0, all) };

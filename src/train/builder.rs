@@ -5,7 +5,7 @@ use crate::engine::Selection;
 use crate::engine::storage::Limits;
 use crate::penalty::PenaltyScale;
 use crate::solve::Preconditioner;
-use crate::train::job::{ExactJob, InferenceJob, Init, Job, Solver};
+use crate::train::job::{ExactJob, InferenceJob, Init, Job, PathJob, Solver};
 
 /// The settings, each of which gives the job on.
 impl Job {
@@ -117,6 +117,13 @@ impl Job {
     #[must_use]
     pub fn elastic_net(self, lambda: f64, alpha: f64) -> Self {
         self.l1(alpha * lambda).l2((1.0 - alpha) * lambda)
+    }
+
+    /// Elastic nets of many strengths, from the first that selects a feature on.
+    #[must_use]
+    pub fn path(mut self, path: PathJob) -> Self {
+        self.path = Some(path);
+        self
     }
 
     /// Multiplies the penalty of a feature, a category or a pattern: 0 for one that is not penalised, infinite for one left out.

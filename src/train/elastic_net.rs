@@ -1,20 +1,23 @@
 //! The fit with an elastic net, with factors of the penalty and bounds for single columns.
 
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::SeparationInfo;
 use crate::monitor::Monitor;
 use crate::objective::{Need, Objective};
 use crate::penalty::{Penalty, Term};
 use crate::problem::Problem;
-use crate::solve::elastic_net::{ElasticNet, elastic_net};
+use crate::solve::elastic_net::{ElasticNet, PathOutcome, PathPoint, PathProblem, elastic_net, path};
 use crate::solve::{Answer, Certain, Company, Doubt, Existence, History, Outcome, Start, Status};
 use crate::standardize::Coordinates;
 use crate::train::existence::Evidence;
 use crate::train::fit::{
-    Begin, Fit, Gap, Given, begin, check_not_empty, find_aliased, kept_parameters, restricted, settings, starting_point,
+    Begin, Fit, Gap, Given, Walked, begin, check_not_empty, find_aliased, kept_parameters, restricted, settings,
+    starting_point,
 };
+use crate::train::job::PathJob;
 use crate::train::strategy::HessianPlan;
+use crate::wording::listed;
 
 /// Fits the model with an elastic net: `subsample` is a model of the loss.
 pub(super) fn fit_elastic_net(
@@ -32,21 +35,48 @@ pub(super) fn fit_elastic_net(
     let free = free_columns(&begin.coordinates, given);
     let separation = if free.is_empty() { None } else { look_at_free(&mut begin, &free, given, evidence)? };
     let coordinates = begin.coordinates;
-    let penalty = elastic_net_of(&coordinates, given);
     let weight = engine.weight();
-    let has_sample = job.hessian_plan(shape) == HessianPlan::WorkingSet;
-    let kept = if has_sample { job.kept_rows(shape).len() } else { shape.rows };
-    let settings = settings(weight, kept, &coordinates, &penalty, given);
-    let null = begin.evaluation.value;
-    // Where there is no minimum the start is as good as any other point.
-    let gap = if separation.is_some() { f64::INFINITY } else { job.gap_tolerance * null };
-    let net = ElasticNet { terms: penalty.terms(), gap };
+    let kept = job.kept_rows(shape).len();
+    let of_sample = if job.hessian_plan(shape) == HessianPlan::WorkingSet { kept } else { shape.rows };
+    let mut penalty = elastic_net_of(&coordinates, given, [job.l1, job.l2]);
+    let settings = settings(weight, of_sample, &coordinates, &penalty, given);
+    let mut null = begin.evaluation.value;
     let mut problem = Problem::of_loss(engine, coordinates.clone());
     let need = if begin.evaluation.hessian.is_some() { Need::Hessian } else { Need::Gradient };
     let evaluation = problem.stand_at(&begin.point, begin.evaluation, need)?;
     let mut sample = subsample.map(|rows| Problem::of_loss(rows, coordinates.clone()));
-    let sample = sample.as_mut().map(|sample| sample as &mut dyn Objective);
-    let start = Start { point: begin.point, evaluation };
+    let mut sample = sample.as_mut().map(|sample| sample as &mut dyn Objective);
+    let mut start = Start { point: begin.point, evaluation };
+    let mut walked = None;
+    if let Some(path_job) = &job.path {
+        if let Some(separation) = &separation {
+            return Err(without_path(separation));
+        }
+        let terms = |strengths| elastic_net_of(&coordinates, given, strengths).terms();
+        let path_problem = PathProblem {
+            terms: &terms,
+            strengths: &path_job.strengths,
+            alpha: path_job.alpha,
+            gap_tolerance: job.gap_tolerance,
+            ends_early: !path_job.is_full,
+            has_all_rows: kept >= shape.rows,
+        };
+        let company = &mut Company { monitor, history, existence: &mut Certain };
+        let of_sample = sample.as_mut().map(|sample| &mut **sample as &mut dyn Objective);
+        let mut found = path(&mut problem, of_sample, start, &path_problem, &settings, company)?;
+        let selected = selected(&mut found, path_job)?;
+        null = found.null;
+        penalty = elastic_net_of(&coordinates, given, [path_job.alpha, 1.0 - path_job.alpha].map(|x| x * selected));
+        // The nearest of the path leads to it, with the curvature that is there.
+        let far = |point: &PathPoint| (point.strength / selected).ln().abs();
+        let nearest = found.points.iter().min_by(|a, b| far(a).total_cmp(&far(b)));
+        let point = nearest.ok_or_else(|| Error::internal("a path without points"))?.parameters.clone();
+        start = Start { evaluation: problem.move_to(&point, need)?, point };
+        walked = Some(Walked { alpha: path_job.alpha, selected, outcome: found });
+    }
+    // Where there is no minimum the start is as good as any other point.
+    let gap = if separation.is_some() { f64::INFINITY } else { job.gap_tolerance * null };
+    let net = ElasticNet { terms: penalty.terms(), gap };
     let company = &mut Company { monitor, history, existence: &mut Certain };
     let (mut outcome, left) = elastic_net(&mut problem, sample, start, &net, &settings, company)?;
     if separation.is_some() {
@@ -60,6 +90,7 @@ pub(super) fn fit_elastic_net(
     Ok(Fit {
         gap: separation.is_none().then_some(Gap { left, null }),
         loss: outcome.value - penalty.cost(&outcome.parameters),
+        path: walked,
         coordinates,
         aliased: begin.aliased,
         outcome,
@@ -73,11 +104,44 @@ pub(super) fn fit_elastic_net(
     })
 }
 
+/// The strength of the model itself.
+///
+/// # Errors
+/// Of kind `Usage` if it is not on the path.
+fn selected(found: &mut PathOutcome, job: &PathJob) -> Result<f64> {
+    let [Some(first), Some(last)] = [found.points.first(), found.points.last()] else {
+        return Err(Error::internal("a path without points"));
+    };
+    match job.selected {
+        None => Ok(last.strength),
+        Some(selected) if selected >= last.strength * (1.0 - 1e-9) => Ok(selected),
+        Some(selected) => Err(Error::usage(
+            format!(
+                "⟦select {selected}⟧ is not on the path, which goes from {:e} down to {:e}",
+                first.strength, last.strength
+            ),
+            "Give a strength between them; or a smaller ⟦lambda-min-ratio⟧, or ⟦full-path⟧, for a path that goes farther.",
+        )),
+    }
+}
+
+/// The error for columns that nothing holds where they separate.
+fn without_path(separation: &SeparationInfo) -> Error {
+    let columns: Vec<&str> = separation.causes.iter().flat_map(|cause| &cause.columns).map(String::as_str).collect();
+    let what = if columns.is_empty() { "the intercept alone".into() } else { listed(&columns) };
+    Error::data(
+        format!(
+            "no model of the path has estimates: nothing holds {what}, and at least some rows are told apart perfectly"
+        ),
+        "Give what separates a ⟦penalty-factor⟧ above 0 or ⟦bounds⟧ on both sides, or leave it out.",
+    )
+}
+
 /// The penalty of the active columns, each with its factor and its bounds.
-fn elastic_net_of(coordinates: &Coordinates, Given { job, penalties, .. }: Given<'_>) -> Penalty {
+fn elastic_net_of(coordinates: &Coordinates, Given { job, penalties, .. }: Given<'_>, strengths: [f64; 2]) -> Penalty {
     let columns = coordinates.active().iter().zip(coordinates.active_scales());
     let term = |(&j, deviation): (&usize, f64)| {
-        Term::of_column([job.l1, job.l2], penalties.factors[j], penalties.bounds[j], job.penalty_scale, deviation)
+        Term::of_column(strengths, penalties.factors[j], penalties.bounds[j], job.penalty_scale, deviation)
     };
     Penalty::elastic_net(columns.map(term).collect(), coordinates.has_intercept())
 }

@@ -10,13 +10,14 @@ use crate::lda::ClassMoments;
 use crate::matrix::Symmetric;
 use crate::model::inference::{Inference, InferenceInfo, Likelihood};
 use crate::model::{
-    CategoryInfo, Covariance, FORMAT, FeatureInfo, FileInfo, GenerativeInfo, INTERCEPT, LabelInfo, Model, Seconds,
-    SeparationInfo, Training, VERSION,
+    CategoryInfo, Covariance, FORMAT, FeatureInfo, FileInfo, GenerativeInfo, INTERCEPT, LabelInfo, Model, PathInfo,
+    Seconds, SeparationInfo, Training, VERSION,
 };
 use crate::solve::Status;
+use crate::solve::elastic_net::{PathOutcome, PathPoint};
 use crate::standardize::Coordinates;
 use crate::train::feature_penalties::FeaturePenalties;
-use crate::train::fit::Fit;
+use crate::train::fit::{Fit, Walked};
 use crate::train::{ExactJob, Job};
 use crate::wording::{counted, listed, plain};
 
@@ -85,6 +86,7 @@ pub(super) fn model(
         let advice = advice(job, outcome.status);
         warnings.push(format!("{}: {advice}", outcome.status.name()));
     }
+    warnings.extend(fit.path.as_ref().and_then(|path| left_of_path(&path.outcome, job)));
     if let Some(separation) = &fit.separation {
         warnings.extend(explanations(separation, &encoded.label));
     }
@@ -115,6 +117,7 @@ pub(super) fn model(
         version: VERSION,
         intercepts,
         intercepts_inference,
+        path: fit.path.as_ref().map(|path| path_info(path, fit)),
         generative: fit.moments.as_ref().map(|moments| generative(moments, coordinates)),
         nulls: job.spec.nulls,
         offsets: if is_softmax && !encoded.offsets.is_empty() {
@@ -155,8 +158,8 @@ pub(super) fn model(
             likelihood,
             validation: None,
             device,
-            l1: job.l1,
-            l2: job.l2,
+            l1: fit.path.as_ref().map_or(job.l1, |path| path.alpha * path.selected),
+            l2: fit.path.as_ref().map_or(job.l2, |path| (1.0 - path.alpha) * path.selected),
             gap: fit.gap.map(|gap| gap.left / gap.null),
             gap_tolerance: fit.gap.map(|_| job.gap_tolerance),
             penalty_scale: job.penalty_scale,
@@ -431,6 +434,52 @@ impl<'f> Estimates<'f> {
             kind,
             covariance: (0..order.len()).map(row).collect(),
         })
+    }
+}
+
+/// A warning if models of a path are not as near as was asked for.
+fn left_of_path(outcome: &PathOutcome, job: &Job) -> Option<String> {
+    let share = |point: &PathPoint| point.gap / outcome.null;
+    let left: Vec<f64> = outcome.points.iter().map(share).filter(|gap| *gap > job.gap_tolerance).collect();
+    let worst = left.iter().copied().fold(0.0, f64::max);
+    (!left.is_empty()).then(|| {
+        format!(
+            "{} of {} models of the path are not within ⟦gap-tolerance⟧: up to {worst:.1e} of the null deviance is left to gain",
+            left.len(),
+            outcome.points.len()
+        )
+    })
+}
+
+/// The path on the original scale of the columns. The model itself stands in it as it was fitted last.
+fn path_info(Walked { alpha, selected, outcome }: &Walked, fit: &Fit) -> PathInfo {
+    let points = &outcome.points;
+    let is_selected = |point: &PathPoint| point.strength == *selected;
+    let of_point = |point: &PathPoint| {
+        let parameters = if is_selected(point) { &fit.outcome.parameters } else { &point.parameters };
+        fit.coordinates.to_original(parameters)
+    };
+    let originals: Vec<(Vec<f64>, f64)> = points.iter().map(of_point).collect();
+    let coefficients: Vec<Vec<(usize, f64)>> = originals
+        .iter()
+        .map(|(weights, _)| weights.iter().copied().enumerate().filter(|(_, weight)| *weight != 0.0).collect())
+        .collect();
+    let share = |left: f64| left / outcome.null;
+    PathInfo {
+        alpha: *alpha,
+        lambdas: points.iter().map(|point| point.strength).collect(),
+        selected: *selected,
+        explained: points
+            .iter()
+            .map(|point| 1.0 - share(if is_selected(point) { fit.loss } else { point.loss }))
+            .collect(),
+        columns: coefficients.iter().map(Vec::len).collect(),
+        gaps: points
+            .iter()
+            .map(|point| share(fit.gap.filter(|_| is_selected(point)).map_or(point.gap, |gap| gap.left)))
+            .collect(),
+        intercepts: originals.iter().map(|(_, intercept)| *intercept).collect(),
+        coefficients,
     }
 }
 

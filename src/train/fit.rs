@@ -11,6 +11,7 @@ use crate::monitor::Monitor;
 use crate::objective::{Diagonal, Evaluation, Need, Objective, Passes};
 use crate::penalty::Penalty;
 use crate::problem::{Curvature, Problem};
+use crate::solve::elastic_net::PathOutcome;
 use crate::solve::{
     Company, FewRows, History, LEAST_PIVOT_OF_F32, Level, Outcome, Preconditioner, Reach, Settings, Start, Status,
     conjugate_gradient, few_rows, gradient_descent, lbfgs, newton, refit, suspicious,
@@ -50,6 +51,15 @@ pub(super) struct Gap {
     pub(super) null: f64,
 }
 
+/// A path that a run has gone, whose last step is its fit.
+pub(super) struct Walked {
+    /// The share of L1 in each strength.
+    pub(super) alpha: f64,
+    /// The strength of the fit.
+    pub(super) selected: f64,
+    pub(super) outcome: PathOutcome,
+}
+
 /// A fit in the solver's coordinates.
 pub(super) struct Fit {
     pub(super) coordinates: Coordinates,
@@ -60,6 +70,8 @@ pub(super) struct Fit {
     pub(super) loss: f64,
     /// Of an elastic net.
     pub(super) gap: Option<Gap>,
+    /// The path that led to it, if one did.
+    pub(super) path: Option<Walked>,
     pub(super) settings: Settings,
     /// Sum of the row weights, factors of the classes included: what the mean loss is over.
     pub(super) weight: f64,
@@ -170,6 +182,7 @@ pub(super) fn fit(
         outcome,
         loss,
         gap: None,
+        path: None,
         settings,
         weight: engine.weight(),
         covariance: None,
@@ -395,6 +408,7 @@ fn generative(
     let penalty = Penalty::new(0.0, job.penalty_scale, &coordinates.active_scales(), true, Some(classes));
     Ok(Fit {
         gap: None,
+        path: None,
         aliased: aliased_columns,
         loss: outcome.value,
         settings: Settings { rows: engine.weight(), ..Settings::new(0, Vec::new()) },

@@ -5,6 +5,7 @@ use crate::engine::Selection;
 use crate::engine::storage::Limits;
 use crate::error::{Error, Result};
 use crate::penalty::PenaltyScale;
+use crate::solve::elastic_net::Strengths;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Preconditioner};
 
 /// A solver, by the name in the model file.
@@ -60,6 +61,32 @@ pub(super) const ELASTIC_NET_PARAMETERS: usize = 1024;
 /// The default of [`Job::gap_tolerance`].
 pub const DEFAULT_GAP_TOLERANCE: f64 = 1e-8;
 
+/// Which strengths a path of elastic nets has, and which of them the model is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PathJob {
+    /// The strengths.
+    pub strengths: Strengths,
+    /// The share of L1 in each strength, from 0 to 1.
+    pub alpha: f64,
+    /// All strengths, also where weaker penalties explain next to nothing more.
+    pub is_full: bool,
+    /// The strength of the model itself; the last one of the path for `None`.
+    pub selected: Option<f64>,
+}
+
+impl Default for PathJob {
+    fn default() -> Self {
+        let strengths = Strengths::Grid { count: DEFAULT_STRENGTHS, ratio: None };
+        Self { strengths, alpha: 1.0, is_full: false, selected: None }
+    }
+}
+
+/// The default number of strengths of a path.
+pub const DEFAULT_STRENGTHS: usize = 100;
+
+/// Strengths of a path at most.
+const MOST_STRENGTHS: usize = 10_000;
+
 /// What to fit, where, and how. A chain of settings makes one:
 ///
 /// ```
@@ -81,6 +108,8 @@ pub struct Job {
     pub l1: f64,
     /// Strength of the L2 penalty on the mean loss, at least 0.
     pub l2: f64,
+    /// If given, models at many strengths of an elastic net, in place of `l1` and `l2`.
+    pub path: Option<PathJob>,
     /// On which scale the weights are penalised.
     pub penalty_scale: PenaltyScale,
     /// What both strengths are multiplied by for a feature, a category or a pattern: 0 for one that is not penalised, infinite for
@@ -147,6 +176,61 @@ impl InferenceJob {
     }
 }
 
+impl PathJob {
+    /// An error if a number makes no sense.
+    fn check(&self) -> Result<()> {
+        let fault = |what: String, way_out: &str| Err(Error::usage(what, way_out));
+        if !(0.0..=1.0).contains(&self.alpha) {
+            return fault(
+                format!("⟦alpha {}⟧ is no share of L1", self.alpha),
+                "Give a number from 0 (ridge) to 1 (lasso).",
+            );
+        }
+        match &self.strengths {
+            Strengths::Grid { count, ratio } => {
+                if !(1..=MOST_STRENGTHS).contains(count) {
+                    return fault(
+                        format!("a path of {count} strengths is none"),
+                        &format!("Give a number from 1 to {MOST_STRENGTHS}, such as {DEFAULT_STRENGTHS}."),
+                    );
+                }
+                if let Some(ratio) = ratio
+                    && !(*ratio > 0.0 && *ratio < 1.0)
+                {
+                    return fault(
+                        format!("⟦lambda-min-ratio {ratio}⟧ is no share of the largest strength"),
+                        "Give a number between 0 and 1, such as 1e-4.",
+                    );
+                }
+            }
+            Strengths::Given(strengths) => {
+                if !(1..=MOST_STRENGTHS).contains(&strengths.len()) {
+                    return fault(
+                        format!("{} strengths are no path", strengths.len()),
+                        &format!("Give from 1 to {MOST_STRENGTHS} of them."),
+                    );
+                }
+                if let Some(strength) = strengths.iter().find(|x| !(**x > 0.0 && x.is_finite())) {
+                    return fault(
+                        format!("{strength} is no strength of a path"),
+                        "Give positive numbers; a strength of 0 is a run without ⟦path⟧.",
+                    );
+                }
+                if !strengths.is_sorted_by(|a, b| a > b) {
+                    return fault("the strengths of a path do not descend".into(), "Sort them, and give each once.");
+                }
+            }
+        }
+        match self.selected {
+            Some(selected) if !(selected > 0.0 && selected.is_finite()) => fault(
+                format!("⟦select {selected}⟧ is no strength of a path"),
+                "Give a positive number, such as one of the strengths.",
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Job {
     /// Whether rows are weighed by more than how often they were observed: by sampling weights, or by factors of their
     /// classes.
@@ -177,6 +261,15 @@ impl Job {
                 && !(value > 0.0 && value.is_finite())
             {
                 return Err(Error::usage(format!("⟦{name} {value}⟧ can never be met"), "Give a positive number."));
+            }
+        }
+        if let Some(path) = &self.path {
+            path.check()?;
+            if self.l1 > 0.0 || self.l2 > 0.0 {
+                return Err(Error::usage(
+                    "⟦path⟧ goes through many strengths of the penalty, and ⟦l1⟧ or ⟦l2⟧ says one",
+                    "Leave ⟦l1⟧ and ⟦l2⟧ out; ⟦alpha⟧ is the share of L1.",
+                ));
             }
         }
         self.inference.map_or(Ok(()), InferenceJob::check)
@@ -223,17 +316,23 @@ impl Job {
 
     /// Whether there is a penalty: then a minimum exists, whatever the columns are.
     pub(super) fn is_penalised(&self) -> bool {
-        self.l1 > 0.0 || self.l2 > 0.0
+        self.l1 > 0.0 || self.l2 > 0.0 || self.path.is_some()
     }
 
     /// Whether the penalty is more than a square of the weights: it has a kink, or differs from column to column.
     pub fn has_elastic_net(&self) -> bool {
-        self.l1 > 0.0 || !self.penalty_factors.is_empty() || !self.bounds.is_empty() || self.nonnegative
+        self.l1 > 0.0
+            || self.path.is_some()
+            || !self.penalty_factors.is_empty()
+            || !self.bounds.is_empty()
+            || self.nonnegative
     }
 
     /// The setting that makes the penalty one.
     fn name_of_elastic_net(&self) -> &'static str {
-        if self.l1 > 0.0 {
+        if self.path.is_some() {
+            "⟦path⟧"
+        } else if self.l1 > 0.0 {
             "⟦l1⟧"
         } else if !self.penalty_factors.is_empty() {
             "⟦penalty-factor⟧"
@@ -339,6 +438,7 @@ impl Job {
             limits: Limits::default(),
             l1: 0.0,
             l2: 0.0,
+            path: None,
             penalty_scale: PenaltyScale::default(),
             penalty_factors: Vec::new(),
             bounds: Vec::new(),

@@ -35,7 +35,9 @@ use null::null_loss;
 use strategy::HessianPlan;
 use verify::verify_on_file;
 
-pub use job::{DEFAULT_GAP_TOLERANCE, ExactJob, InferenceJob, Init, Job, Solver};
+pub use job::{DEFAULT_GAP_TOLERANCE, DEFAULT_STRENGTHS, ExactJob, InferenceJob, Init, Job, PathJob, Solver};
+
+pub use crate::solve::elastic_net::Strengths;
 
 /// What a run is going to do, known before it reads the data.
 #[derive(Clone, Debug, serde::Serialize)]

@@ -7,13 +7,13 @@ use clap::{Args, ValueEnum};
 use crate::cli::limits::LimitFlags;
 use crate::cli::names::names;
 use crate::cli::rows::RowFlags;
-use crate::cli::train::lists::{bounds, check_max_levels, class_weight, features, penalty_factors};
+use crate::cli::train::lists::{bounds, check_max_levels, class_weight, features, penalty_factors, strengths_in};
 use gpu_logreg::data::{ClassWeight, DEFAULT_MAX_LEVELS, Nulls, Spec, WeightKind};
 use gpu_logreg::engine::Selection;
 use gpu_logreg::error::{Error, Result};
 use gpu_logreg::penalty::PenaltyScale;
 use gpu_logreg::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Preconditioner};
-use gpu_logreg::train::{DEFAULT_GAP_TOLERANCE, ExactJob, InferenceJob, Init, Job, Solver};
+use gpu_logreg::train::{DEFAULT_GAP_TOLERANCE, ExactJob, InferenceJob, Init, Job, PathJob, Solver, Strengths};
 
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags are what a command line has")]
@@ -83,16 +83,9 @@ pub(in crate::cli) struct Train {
     /// Strength of the elastic net, as in glmnet: `l1 = A L` and `l2 = (1 - A) L`, with `--alpha A`
     #[arg(long, value_name = "L", help_heading = "Model", conflicts_with_all = ["l1", "l2"], allow_hyphen_values = true)]
     lambda: Option<f64>,
-    /// The share of L1 in `--lambda`, from 0 (ridge) to 1 (lasso)
-    #[arg(
-        long,
-        value_name = "A",
-        default_value_t = 1.0,
-        help_heading = "Model",
-        requires = "lambda",
-        allow_hyphen_values = true
-    )]
-    alpha: f64,
+    /// The share of L1 in `--lambda` and in the strengths of a path, from 0 (ridge) to 1 (lasso) [default: 1]
+    #[arg(long, value_name = "A", help_heading = "Model", allow_hyphen_values = true)]
+    alpha: Option<f64>,
     /// Strength of the L2 penalty on the mean loss; never on the intercept
     #[arg(long, value_name = "X", default_value_t = 0.0, help_heading = "Model", allow_hyphen_values = true)]
     l2: f64,
@@ -110,6 +103,23 @@ pub(in crate::cli) struct Train {
     /// No coefficient below 0, but for columns with `--bounds` of their own and the intercept
     #[arg(long, help_heading = "Model")]
     nonnegative: bool,
+    /// Elastic nets of N strengths, from the least that selects nothing down to a share of it [default for N: 100]
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "100", help_heading = "Path",
+        conflicts_with_all = ["lambda", "l1", "l2"])]
+    path: Option<usize>,
+    /// The last strength of a path as a share of the first [default: 1e-4, with more columns than rows 1e-2]
+    #[arg(long, value_name = "X", help_heading = "Path", requires = "path", allow_hyphen_values = true)]
+    lambda_min_ratio: Option<f64>,
+    /// The strengths of a path: a file of text with a number on each line
+    #[arg(long, value_name = "FILE", help_heading = "Path",
+        conflicts_with_all = ["lambda", "l1", "l2", "path", "lambda_min_ratio"])]
+    lambdas: Option<PathBuf>,
+    /// All strengths of a path, also where weaker penalties explain next to nothing more
+    #[arg(long, help_heading = "Path", requires = "path")]
+    full_path: bool,
+    /// The strength of the model itself, on the path [default: the last one]
+    #[arg(long, value_name = "L", help_heading = "Path", allow_hyphen_values = true)]
+    select: Option<f64>,
     /// Fit no intercept
     #[arg(long, help_heading = "Model")]
     no_intercept: bool,
@@ -279,6 +289,7 @@ impl Train {
             limits: self.limits.check()?,
             l1,
             l2,
+            path: self.path_job()?,
             penalty_scale: match self.penalty_scale {
                 Scale::Standardized => PenaltyScale::Standardized,
                 Scale::Original => PenaltyScale::Original,
@@ -346,18 +357,40 @@ impl Train {
     /// Strengths of the L1 and of the L2 penalty.
     fn penalties(&self) -> Result<[f64; 2]> {
         let Some(lambda) = self.lambda else { return Ok([self.l1, self.l2]) };
+        let alpha = self.alpha.unwrap_or(1.0);
         if !(lambda >= 0.0 && lambda.is_finite()) {
             return Err(Error::usage(
                 format!("--lambda {lambda} is no strength of a penalty"),
                 "Give a number from 0 on.",
             ));
         }
-        if !(0.0..=1.0).contains(&self.alpha) {
+        if !(0.0..=1.0).contains(&alpha) {
             return Err(Error::usage(
-                format!("--alpha {} is no share of L1", self.alpha),
+                format!("--alpha {alpha} is no share of L1"),
                 "Give a number from 0 (ridge) to 1 (lasso).",
             ));
         }
-        Ok([self.alpha * lambda, (1.0 - self.alpha) * lambda])
+        Ok([alpha * lambda, (1.0 - alpha) * lambda])
+    }
+
+    /// The path, if one is asked for.
+    fn path_job(&self) -> Result<Option<PathJob>> {
+        let strengths = match (self.path, &self.lambdas) {
+            (Some(count), _) => Strengths::Grid { count, ratio: self.lambda_min_ratio },
+            (None, Some(path)) => Strengths::Given(strengths_in(path)?),
+            (None, None) => {
+                let of_path =
+                    [("--select", self.select.is_some()), ("--alpha", self.alpha.is_some() && self.lambda.is_none())];
+                return match of_path.iter().find(|(_, is_given)| *is_given) {
+                    Some((name, _)) => Err(Error::usage(
+                        format!("{name} says something of a penalty that is not asked for"),
+                        "Say --path too, or --lambdas; --alpha goes with --lambda as well.",
+                    )),
+                    None => Ok(None),
+                };
+            }
+        };
+        let alpha = self.alpha.unwrap_or(1.0);
+        Ok(Some(PathJob { strengths, alpha, is_full: self.full_path, selected: self.select }))
     }
 }

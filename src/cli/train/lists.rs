@@ -1,8 +1,11 @@
 //! What flags of `train` say in lists: of columns, levels and classes, each with a value.
 
+use std::path::Path;
+
 use crate::cli::names::{Entry, entries, names};
 use gpu_logreg::data::{ClassWeight, MOST_LEVELS, Table};
 use gpu_logreg::error::{Error, Result};
+use gpu_logreg::wording::plain;
 
 /// `COL=LEVEL` of `table`, each column once.
 pub(super) fn references(texts: &[String], table: &Table) -> Result<Vec<(String, String)>> {
@@ -103,4 +106,34 @@ pub(super) fn class_weight(text: &str) -> Result<ClassWeight> {
             "Say `balanced`, or a positive weight for each value of the label, such as --class-weight true=10,false=1.",
         )
     })
+}
+
+/// The strengths of a path in a file of text, descending: a number on each line.
+///
+/// # Errors
+/// Of kind `Usage` if it cannot be read, or a line is no number.
+pub(super) fn strengths_in(path: &Path) -> Result<Vec<f64>> {
+    let shown = path.display();
+    let way_out = "Name a file of text with a positive number on each line.";
+    let text = std::fs::read_to_string(path).map_err(|cause| {
+        Error::usage(format!("--lambdas {shown} cannot be read: {cause}"), way_out).from_error(cause)
+    })?;
+    let mut strengths = Vec::new();
+    for (number, line) in text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty()) {
+        match line.parse::<f64>() {
+            Ok(strength) if strength > 0.0 && strength.is_finite() => strengths.push(strength),
+            _ => {
+                return Err(Error::usage(
+                    format!("--lambdas {shown}: line {}, `{}`, is no strength of a penalty", number + 1, plain(line)),
+                    way_out,
+                ));
+            }
+        }
+    }
+    strengths.sort_by(|a, b| b.total_cmp(a));
+    strengths.dedup();
+    if strengths.is_empty() {
+        return Err(Error::usage(format!("--lambdas {shown} has no numbers"), way_out));
+    }
+    Ok(strengths)
 }

@@ -426,6 +426,19 @@ impl<L: Loss> Cpu<L> {
     }
 }
 
+impl<L: Loss> Cpu<L> {
+    /// The means over all rows of sums of cells.
+    fn mean(&self, cells: &[CellSums]) -> Result<Evaluation> {
+        let Some(mut sums) = total(cells) else { return Err(Error::internal("an evaluation without sums")) };
+        let n = self.stored.divisor();
+        sums.gradient.iter_mut().for_each(|sum| *sum /= n);
+        if let Some(hessian) = &mut sums.hessian {
+            hessian.scale(1.0 / n);
+        }
+        Ok(Evaluation { value: sums.loss / n, gradient: sums.gradient, diagonal: None, hessian: sums.hessian })
+    }
+}
+
 impl<L: Loss> Objective for Cpu<L> {
     fn dimension(&self) -> usize {
         self.stored.layout.shape.parameters()
@@ -441,13 +454,12 @@ impl<L: Loss> Objective for Cpu<L> {
         assert_eq!(self.loss.margins(), 1, "a working set of one margin");
         let work = Work { takes_hessian: true, columns: Some(kept), ..Work::at(point) };
         let found = self.several(&[work])?;
-        let Some(mut sums) = total(&found[0]) else { return Err(Error::internal("an evaluation without sums")) };
-        let n = self.stored.divisor();
-        sums.gradient.iter_mut().for_each(|sum| *sum /= n);
-        if let Some(hessian) = &mut sums.hessian {
-            hessian.scale(1.0 / n);
-        }
-        Ok(Evaluation { value: sums.loss / n, gradient: sums.gradient, diagonal: None, hessian: sums.hessian })
+        self.mean(&found[0])
+    }
+
+    fn evaluate_all(&mut self, points: &[Vec<f64>]) -> Result<Vec<Evaluation>> {
+        let work: Vec<Work<'_>> = points.iter().map(|point| Work::at(point)).collect();
+        self.several(&work)?.iter().map(|cells| self.mean(cells)).collect()
     }
 
     fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {

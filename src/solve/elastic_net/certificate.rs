@@ -10,6 +10,7 @@ use crate::objective::Evaluation;
 use crate::penalty::{Term, cost_of};
 use crate::solve::dot;
 use crate::solve::elastic_net::quadratic::{Minimum, minimum};
+use crate::solve::elastic_net::surrogate::is_at_rest_outside;
 
 /// Ridges, shares of the mean of its diagonal, that are tried where rounding made a Hessian indefinite.
 const RIDGES: [f64; 3] = [0.0, 1e-7, 1e-4];
@@ -35,6 +36,25 @@ pub fn gap(point: &[f64], gradient: &[f64], hessian: &Symmetric, terms: &[Term])
         }
     }
     (f64::INFINITY, point.to_vec())
+}
+
+/// The same by the Hessian of some parameters alone, of a working set: whether all others are at rest comes with it, and what is too
+/// steep to rest is more to gain.
+pub(super) fn gap_of_set(
+    point: &[f64],
+    gradient: &[f64],
+    hessian: &Symmetric,
+    set: &[usize],
+    terms: &[Term],
+) -> (f64, Vec<f64>, bool) {
+    let of_set = |all: &[f64]| set.iter().map(|&j| all[j]).collect::<Vec<f64>>();
+    let terms_of_set: Vec<Term> = set.iter().map(|&j| terms[j]).collect();
+    let (gap, found) = gap(&of_set(point), &of_set(gradient), hessian, &terms_of_set);
+    let mut target = point.to_vec();
+    for (&j, x) in set.iter().zip(found) {
+        target[j] = x;
+    }
+    (gap, target, is_at_rest_outside(set, gradient, terms))
 }
 
 /// Evaluates exactly at `point` and, to `improve` it, goes where the quadratic model with the exact gradient and the given Hessian

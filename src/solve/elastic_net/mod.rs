@@ -4,10 +4,13 @@
 //! into the next one. The Hessian of all rows is taken at the start, and where a prediction went far.
 
 mod certificate;
+mod path;
 mod quadratic;
 mod surrogate;
 
+use certificate::gap_of_set;
 pub use certificate::{gap, refine, subgradient};
+pub use path::{PathOutcome, PathPoint, PathProblem, Strengths, path};
 use quadratic::damped;
 pub use surrogate::WORKING_SET;
 
@@ -16,7 +19,7 @@ use crate::matrix::Symmetric;
 use crate::objective::{Evaluation, Need, Objective, round_step};
 use crate::penalty::{Term, cost_of};
 use crate::solve::{Company, Iteration, Outcome, Settings, Start, Status, largest, root};
-use surrogate::{Anchor, Knot, Surrogate, is_at_rest_outside, working_set};
+use surrogate::{Knot, Search, Surrogate, working_set};
 
 /// What an elastic net minimises beside the loss, and how near is near enough.
 #[derive(Clone, Debug)]
@@ -76,28 +79,7 @@ pub fn elastic_net<'o>(
 ) -> Result<(Outcome, f64)> {
     company.monitor.begin("training", None);
     let mut run = Run::new(objective, sample, start, net, &settings.reach.parameters)?;
-    let status = loop {
-        run.tell(settings, company);
-        company.monitor.check()?;
-        if !run.here.evaluation.is_finite() {
-            break Status::NonFinite;
-        }
-        if run.here.gap <= net.gap {
-            break if run.is_resolved(settings)? { Status::Converged } else { Status::F32Limit };
-        }
-        if run.idle >= IDLE {
-            let is_at_limit = settings.is_f32() && run.is_near() || !run.is_resolved(settings)?;
-            break if is_at_limit { Status::F32Limit } else { Status::Stalled };
-        }
-        if run.iterations >= settings.max_iterations {
-            break Status::MaxIterations;
-        }
-        run.iterations += 1;
-        if !run.iterate()? {
-            // Sums that do not tell columns apart give directions that lead nowhere.
-            break if run.is_resolved(settings)? { Status::LineSearchFailed } else { Status::F32Limit };
-        }
-    };
+    let status = run.go(settings, company)?;
     company.monitor.end();
     let Run { here, metric, iterations, objective, .. } = run;
     let outcome = Outcome {
@@ -157,15 +139,8 @@ impl Place {
         let cost = evaluation.value + cost_of(&net.terms, &point);
         let set = working_set(&point, &evaluation.gradient, &net.terms, EDGE)?;
         let hessian = surrogate.hessian(&point, &set)?.ok_or_else(without_hessian)?;
-        let of_set = |all: &[f64]| set.iter().map(|&j| all[j]).collect::<Vec<f64>>();
-        let terms: Vec<Term> = set.iter().map(|&j| net.terms[j]).collect();
-        let (gap, found) = gap(&of_set(&point), &of_set(&evaluation.gradient), &hessian, &terms);
-        let mut target = point.clone();
-        for (&j, x) in set.iter().zip(found) {
-            target[j] = x;
-        }
-        // What is too steep to rest, and stands outside, is more to gain: the set has the steepest.
-        let is_whole = is_at_rest_outside(&set, &evaluation.gradient, &net.terms);
+        let (gap, target, is_whole) = gap_of_set(&point, &evaluation.gradient, &hessian, &set, &net.terms);
+        // The set has the steepest.
         let gap = if is_whole { gap } else { gap + 2.0 * net.gap };
         Ok(Self { point, evaluation, cost, gap: gap.min(cost), target })
     }
@@ -197,7 +172,7 @@ impl<'o> Run<'o> {
         net: &'o ElasticNet,
         reach: &'o [f64],
     ) -> Result<Self> {
-        let mut surrogate = sample.map(|sample| Surrogate::new(sample, reach));
+        let mut surrogate = sample.map(|sample| Surrogate::new(Some(sample), reach));
         let (metric, here) = match (evaluation.hessian.take(), &mut surrogate) {
             (Some(hessian), surrogate) => {
                 let here = Place::new(point, evaluation, &hessian, net);
@@ -212,6 +187,32 @@ impl<'o> Run<'o> {
         };
         let (iterations, step, left) = (0, 0.0, 0.0);
         Ok(Self { objective, net, surrogate, misled: 0, reach, metric, here, iterations, step, left, idle: 0 })
+    }
+
+    /// Goes on until nothing is left to gain, or nothing can be gained.
+    fn go(&mut self, settings: &Settings, company: &mut Company<'_, '_>) -> Result<Status> {
+        loop {
+            self.tell(settings, company);
+            company.monitor.check()?;
+            if !self.here.evaluation.is_finite() {
+                return Ok(Status::NonFinite);
+            }
+            if self.here.gap <= self.net.gap {
+                return Ok(if self.is_resolved(settings)? { Status::Converged } else { Status::F32Limit });
+            }
+            if self.idle >= IDLE {
+                let is_at_limit = settings.is_f32() && self.is_near() || !self.is_resolved(settings)?;
+                return Ok(if is_at_limit { Status::F32Limit } else { Status::Stalled });
+            }
+            if self.iterations >= settings.max_iterations {
+                return Ok(Status::MaxIterations);
+            }
+            self.iterations += 1;
+            if !self.iterate()? {
+                // Sums that do not tell columns apart give directions that lead nowhere.
+                return Ok(if self.is_resolved(settings)? { Status::LineSearchFailed } else { Status::F32Limit });
+            }
+        }
     }
 
     /// Takes a step; whether there was one.
@@ -239,14 +240,18 @@ impl<'o> Run<'o> {
 
     /// Where the model of the loss has its minimum, if there is such a model.
     fn predict(&mut self) -> Result<Option<Vec<f64>>> {
-        let knot = match &self.metric {
+        let (correction, share) = match &self.metric {
             Metric::All { knot: None, .. } => return Ok(None),
-            Metric::All { knot, .. } => knot.as_ref(),
-            Metric::Sample => None,
+            Metric::All { knot, .. } => (knot.as_ref().map(|knot| &knot.correction), 0.0),
+            Metric::Sample => (None, 1.0),
         };
         let Some(surrogate) = self.surrogate.as_mut().filter(|_| self.misled < MISLED) else { return Ok(None) };
-        let anchor = Anchor { point: &self.here.point, gradient: &self.here.evaluation.gradient };
-        surrogate.minimum(&anchor, knot, &self.net.terms, ENOUGH.min(1e-3 * self.net.gap))
+        let Place { point, evaluation, .. } = &self.here;
+        let anchor = surrogate.anchor(point, evaluation.value, &evaluation.gradient)?;
+        let enough = ENOUGH.min(1e-3 * self.net.gap);
+        let slopes = &evaluation.gradient;
+        let search = Search { start: point, terms: &self.net.terms, enough, slopes, share };
+        Ok(surrogate.minimum(&[(1.0, &anchor)], correction, &search)?.map(|predicted| predicted.point))
     }
 
     /// A place, and the Hessian of all rows if it was taken there.

@@ -12,15 +12,65 @@ use crate::penalty::{Term, cost_of};
 use crate::solve::dot;
 use crate::solve::elastic_net::quadratic::{damped, minimum};
 
-/// A point with the gradient of all rows there.
-pub(super) struct Anchor<'a> {
-    pub(super) point: &'a [f64],
-    pub(super) gradient: &'a [f64],
+/// A point with the loss of all rows there.
+#[derive(Clone, Debug)]
+pub(super) struct Anchor {
+    pub(super) point: Vec<f64>,
+    /// Of all rows.
+    pub(super) loss: f64,
+    pub(super) gradient: Vec<f64>,
+    /// The same, less those of the sample.
+    level: f64,
+    beside: Vec<f64>,
 }
 
-/// The Hessian of all rows at a point, less that of the sample.
+impl Anchor {
+    /// For a model without a sample.
+    pub(super) fn alone(&self) -> Self {
+        Self { level: self.loss, beside: self.gradient.clone(), ..self.clone() }
+    }
+}
+
+/// What the Hessian of all rows has beside that of the sample, and both where it was taken.
+#[derive(Clone, Debug)]
 pub(super) struct Knot {
-    correction: Symmetric,
+    pub(super) hessian: Symmetric,
+    pub(super) correction: Symmetric,
+}
+
+impl Knot {
+    /// Between two knots.
+    pub(super) fn between(&self, other: &Self, share: f64) -> Self {
+        let blend = |a: &Symmetric, b: &Symmetric| {
+            let (mut a, mut b) = (a.clone(), b.clone());
+            a.scale(1.0 - share);
+            b.scale(share);
+            a.add(&b);
+            a
+        };
+        Self { hessian: blend(&self.hessian, &other.hessian), correction: blend(&self.correction, &other.correction) }
+    }
+}
+
+/// Where a prediction begins, and how far it goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Search<'s> {
+    pub(super) start: &'s [f64],
+    pub(super) terms: &'s [Term],
+    /// A step that gains so much ends it.
+    pub(super) enough: f64,
+    /// A gradient, and the share of its strength from which on a slope in it belongs to the working set: all of them for 0.
+    pub(super) slopes: &'s [f64],
+    pub(super) share: f64,
+}
+
+/// Where a model has its minimum.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Predicted {
+    pub(super) point: Vec<f64>,
+    /// The loss of all rows there, by the model, and its gradient.
+    pub(super) loss: f64,
+    pub(super) gradient: Vec<f64>,
 }
 
 /// Steps of Newton's method on the model at most.
@@ -32,41 +82,73 @@ const SMALL: f64 = 1e-6;
 /// The share of the gain that the quadratic promises which a shorter step has to bring (Armijo 1966).
 const ENOUGH: f64 = 1e-3;
 
-/// The loss of a sample, corrected.
+/// The loss of a sample, corrected; without a sample a quadratic.
 pub(super) struct Surrogate<'o> {
-    sample: &'o mut dyn Objective,
+    sample: Option<&'o mut dyn Objective>,
     /// How far each parameter reaches into a margin.
     reach: &'o [f64],
 }
 
 impl<'o> Surrogate<'o> {
-    pub(super) fn new(sample: &'o mut dyn Objective, reach: &'o [f64]) -> Self {
+    pub(super) fn new(sample: Option<&'o mut dyn Objective>, reach: &'o [f64]) -> Self {
         Self { sample, reach }
     }
 
-    /// A knot at `point`, where all rows have the Hessian `hessian`.
+    pub(super) fn has_sample(&self) -> bool {
+        self.sample.is_some()
+    }
+
+    pub(super) fn sample(&mut self) -> Option<&mut dyn Objective> {
+        match &mut self.sample {
+            Some(sample) => Some(&mut **sample),
+            None => None,
+        }
+    }
+
+    /// An anchor at `point`, where all rows have this loss and this gradient.
+    pub(super) fn anchor(&mut self, point: &[f64], loss: f64, gradient: &[f64]) -> Result<Anchor> {
+        let (mut level, mut beside) = (loss, gradient.to_vec());
+        if let Some(sample) = &mut self.sample {
+            let own = sample.move_to(point, Need::Gradient)?;
+            level -= own.value;
+            beside.iter_mut().zip(&own.gradient).for_each(|(all, own)| *all -= own);
+        }
+        Ok(Anchor { point: point.to_vec(), loss, gradient: gradient.to_vec(), level, beside })
+    }
+
+    /// A knot at `point`, where all rows have the Hessian `hessian`; `None` if the sample has none there.
     pub(super) fn knot(&mut self, point: &[f64], hessian: &Symmetric) -> Result<Option<Knot>> {
-        let Some(mut correction) = self.sample.move_to(point, Need::Hessian)?.hessian else { return Ok(None) };
-        correction.scale(-1.0);
-        correction.add(hessian);
-        Ok(correction.is_finite().then_some(Knot { correction }))
+        let mut correction = hessian.clone();
+        if let Some(sample) = &mut self.sample {
+            let Some(mut own) = sample.move_to(point, Need::Hessian)?.hessian else { return Ok(None) };
+            own.scale(-1.0);
+            correction.add(&own);
+        }
+        Ok(correction.is_finite().then(|| Knot { hessian: hessian.clone(), correction }))
     }
 
     /// The Hessian of the sample at `point`, of the parameters of a working set.
     pub(super) fn hessian(&mut self, point: &[f64], set: &[usize]) -> Result<Option<Symmetric>> {
-        Ok(self.sample.evaluate_with(point, set)?.hessian)
+        Ok(self.evaluate(point, set)?.hessian)
     }
 
-    /// The loss of the sample with its Hessian: whole beside a knot, else of a working set.
-    fn evaluate(&mut self, point: &[f64], set: &[usize], knot: Option<&Knot>) -> Result<Evaluation> {
-        match knot {
-            Some(_) => self.sample.move_to(point, Need::Hessian),
-            None => self.sample.evaluate_with(point, set),
+    /// The loss of the sample with its Hessian, of a working set; 0 without a sample.
+    fn evaluate(&mut self, point: &[f64], set: &[usize]) -> Result<Evaluation> {
+        let size = point.len();
+        match &mut self.sample {
+            Some(sample) if set.len() == size => sample.move_to(point, Need::Hessian),
+            Some(sample) => sample.evaluate_with(point, set),
+            None => Ok(Evaluation {
+                value: 0.0,
+                gradient: vec![0.0; size],
+                diagonal: None,
+                hessian: Some(Symmetric::zero(set.len())),
+            }),
         }
     }
 
-    /// The minimum of the model with the terms, to a step that gains `enough`; `None` where the model has none or is lost. Without a
-    /// knot the Hessian is that of the sample, of a working set alone.
+    /// The minimum of the model with the terms, around anchors with their shares, which add up to 1; `None` where the model has none or
+    /// is lost. Without a correction the Hessian is that of the sample.
     ///
     /// # Errors
     /// Those of the sample; of kind `Usage` if the working set grows beyond what can be solved for.
@@ -75,20 +157,15 @@ impl<'o> Surrogate<'o> {
     /// Lee, Sun and Saunders, *Proximal Newton-Type Methods for Minimizing Composite Functions* (2014).
     pub(super) fn minimum(
         &mut self,
-        anchor: &Anchor<'_>,
-        knot: Option<&Knot>,
-        terms: &[Term],
-        enough: f64,
-    ) -> Result<Option<Vec<f64>>> {
-        let mut set = match knot {
-            Some(_) => (0..terms.len()).collect(),
-            None => working_set(anchor.point, anchor.gradient, terms, 1.0)?,
-        };
-        let mut here = self.evaluate(anchor.point, &set, knot)?;
-        // What all rows have beside the sample.
-        let beside: Vec<f64> = anchor.gradient.iter().zip(&here.gradient).map(|(g, s)| g - s).collect();
-        let model = Model { anchor, beside, knot, terms };
-        let mut point = anchor.point.to_vec();
+        anchors: &[(f64, &Anchor)],
+        correction: Option<&Symmetric>,
+        search: &Search<'_>,
+    ) -> Result<Option<Predicted>> {
+        let Search { start, terms, enough, slopes, share } = *search;
+        let model = Model::new(anchors, correction, terms);
+        let mut set = if share > 0.0 { working_set(start, slopes, terms, share)? } else { (0..terms.len()).collect() };
+        let mut here = self.evaluate(start, &set)?;
+        let mut point = start.to_vec();
         for _ in 0..STEPS {
             let gradient = model.gradient(&point, &here.gradient);
             let Some(hessian) = here.hessian.take() else { return Ok(None) };
@@ -98,25 +175,22 @@ impl<'o> Surrogate<'o> {
             if !curvature.is_finite() {
                 return Ok(None);
             }
-            if curvature <= enough {
-                // Beside a knot the set has all parameters.
-                if knot.is_some() {
-                    return Ok(Some(target));
-                }
-                let at_target = self.evaluate(&target, &set, knot)?;
-                let grown = grown(&set, &model.gradient(&target, &at_target.gradient), terms)?;
+            // A quadratic is solved exactly.
+            if curvature <= enough || self.sample.is_none() {
+                let (value, own) = self.gradient(&target)?;
+                let gradient = model.gradient(&target, &own);
+                let grown = grown(&set, &gradient, terms)?;
                 if grown.len() == set.len() {
-                    return Ok(Some(target));
+                    return Ok(Some(Predicted { loss: model.loss(&target, value), gradient, point: target }));
                 }
                 set = grown;
-                here = self.evaluate(&target, &set, knot)?;
+                here = self.evaluate(&target, &set)?;
                 point = target;
                 continue;
             }
             let before = model.cost(&point, here.value);
-            let way: Vec<f64> = target.iter().zip(&point).map(|(t, q)| t - q).collect();
             // The whole step, half of it, then what is short enough for certain, or nearly.
-            let damped = damped(&way, self.reach);
+            let damped = damped(&way(&point, &target), self.reach);
             let mut shorter = [0.5, 4.0 * damped, damped, damped / 8.0, damped / 64.0].into_iter();
             let mut length = 1.0;
             (point, here) = loop {
@@ -125,7 +199,7 @@ impl<'o> Surrogate<'o> {
                 } else {
                     target.clone()
                 };
-                let evaluation = self.evaluate(&there, &set, knot)?;
+                let evaluation = self.evaluate(&there, &set)?;
                 if curvature <= SMALL || model.cost(&there, evaluation.value) <= before + ENOUGH * length * promised {
                     break (there, evaluation);
                 }
@@ -135,14 +209,36 @@ impl<'o> Surrogate<'o> {
         }
         Ok(None)
     }
+
+    /// The loss of the sample at `point` with its gradient; 0 without a sample.
+    fn gradient(&mut self, point: &[f64]) -> Result<(f64, Vec<f64>)> {
+        let Some(sample) = &mut self.sample else { return Ok((0.0, vec![0.0; point.len()])) };
+        let Evaluation { value, gradient, .. } = sample.move_to(point, Need::Gradient)?;
+        Ok((value, gradient))
+    }
 }
 
-/// The model with its terms, around an anchor.
+/// From `from` to `to`.
+fn way(from: &[f64], to: &[f64]) -> Vec<f64> {
+    to.iter().zip(from).map(|(to, from)| to - from).collect()
+}
+
+/// The mean over anchors of something that they have.
+fn mean(anchors: &[(f64, &Anchor)], of: fn(&Anchor) -> &[f64]) -> Vec<f64> {
+    let mut mean = vec![0.0; anchors.first().map_or(0, |(_, anchor)| of(anchor).len())];
+    for (share, anchor) in anchors {
+        mean.iter_mut().zip(of(anchor)).for_each(|(mean, x)| *mean += share * x);
+    }
+    mean
+}
+
+/// The model with its terms, around anchors.
 struct Model<'m> {
-    anchor: &'m Anchor<'m>,
-    /// The gradient of all rows at the anchor, less that of the sample.
+    anchors: &'m [(f64, &'m Anchor)],
+    /// The mean of the anchors, and what all rows have beside the sample there.
+    centre: Vec<f64>,
     beside: Vec<f64>,
-    knot: Option<&'m Knot>,
+    correction: Option<&'m Symmetric>,
     terms: &'m [Term],
 }
 
@@ -155,23 +251,34 @@ struct Step {
     promised: f64,
 }
 
-impl Model<'_> {
-    fn way(&self, point: &[f64]) -> Vec<f64> {
-        point.iter().zip(self.anchor.point).map(|(q, a)| q - a).collect()
+impl<'m> Model<'m> {
+    fn new(anchors: &'m [(f64, &'m Anchor)], correction: Option<&'m Symmetric>, terms: &'m [Term]) -> Self {
+        let (centre, beside) = (mean(anchors, |anchor| &anchor.point), mean(anchors, |anchor| &anchor.beside));
+        Self { anchors, centre, beside, correction, terms }
     }
 
-    /// Its cost at `point`, where the sample has the loss `value`.
+    /// The loss of all rows at `point`, where the sample has the loss `value`.
+    fn loss(&self, point: &[f64], value: f64) -> f64 {
+        let beside = |anchor: &Anchor| {
+            let way = way(&anchor.point, point);
+            let corrected = self.correction.map_or(0.0, |correction| 0.5 * dot(&way, &correction.times(&way)));
+            anchor.level + dot(&anchor.beside, &way) + corrected
+        };
+        value + self.anchors.iter().map(|(share, anchor)| share * beside(anchor)).sum::<f64>()
+    }
+
+    /// Its cost at `point`, but for a constant, where the sample has the loss `value`.
     fn cost(&self, point: &[f64], value: f64) -> f64 {
-        let way = self.way(point);
-        let corrected = self.knot.map_or(0.0, |knot| 0.5 * dot(&way, &knot.correction.times(&way)));
+        let way = way(&self.centre, point);
+        let corrected = self.correction.map_or(0.0, |correction| 0.5 * dot(&way, &correction.times(&way)));
         value + dot(&self.beside, &way) + corrected + cost_of(self.terms, point)
     }
 
     /// The gradient of its smooth part at `point`, where the sample has this one.
     fn gradient(&self, point: &[f64], of_sample: &[f64]) -> Vec<f64> {
         let mut gradient: Vec<f64> = of_sample.iter().zip(&self.beside).map(|(s, b)| s + b).collect();
-        if let Some(knot) = self.knot {
-            let corrected = knot.correction.times(&self.way(point));
+        if let Some(correction) = self.correction {
+            let corrected = correction.times(&way(&self.centre, point));
             gradient.iter_mut().zip(corrected).for_each(|(g, c)| *g += c);
         }
         gradient
@@ -179,15 +286,19 @@ impl Model<'_> {
 
     /// The step at `point` by the Hessian of the sample, of the parameters in `set`.
     fn step(&self, point: &[f64], gradient: &[f64], mut hessian: Symmetric, set: &[usize]) -> Option<Step> {
-        if let Some(knot) = self.knot {
-            hessian.add(&knot.correction);
+        if let Some(correction) = self.correction {
+            if set.len() == point.len() {
+                hessian.add(correction);
+            } else {
+                hessian.add(&correction.restricted(set));
+            }
         }
         let of_set = |all: &[f64]| set.iter().map(|&j| all[j]).collect::<Vec<f64>>();
         let (from, slopes) = (of_set(point), of_set(gradient));
         let terms: Vec<Term> = set.iter().map(|&j| self.terms[j]).collect();
         let c: Vec<f64> = slopes.iter().zip(hessian.times(&from)).map(|(g, product)| g - product).collect();
         let to = minimum(&hessian, &c, &terms, &from)?.point;
-        let step: Vec<f64> = to.iter().zip(&from).map(|(to, from)| to - from).collect();
+        let step = way(&from, &to);
         let mut target = point.to_vec();
         for (&j, x) in set.iter().zip(&to) {
             target[j] = *x;
