@@ -57,6 +57,13 @@ impl Factor {
         }
     }
 
+    /// The rows of the lower triangle, `[place + 1]` each, of one that is kept whole.
+    pub(super) fn lower(&self) -> Option<Vec<Vec<f64>>> {
+        let FactorForm::Dense(cholesky) = &self.0 else { return None };
+        let lower = cholesky.l_dirty();
+        Some((0..lower.nrows()).map(|i| (0..=i).map(|j| lower[(i, j)]).collect()).collect())
+    }
+
     /// The diagonal of `M^-1`, `[n]`.
     pub fn inverse_diagonal(&self) -> Vec<f64> {
         match &self.0 {

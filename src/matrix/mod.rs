@@ -2,6 +2,7 @@
 
 mod arrowhead;
 mod basis;
+mod changing;
 mod dense;
 mod factor;
 mod kronecker;
@@ -17,6 +18,7 @@ use rayon::prelude::*;
 use arrowhead::Arrowhead;
 pub use arrowhead::Pattern;
 pub use basis::{Basis, product, products_with};
+pub use changing::ChangingFactor;
 pub use factor::Factor;
 use kronecker::Kronecker;
 pub use pivots::{Pivots, Remainder};

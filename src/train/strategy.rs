@@ -3,8 +3,8 @@
 use crate::data::{Design, Shape};
 use crate::solve::Preconditioner;
 use crate::subsample::{
-    FEW_ROWS, HESSIAN_FEATURES, LEAST_MODEL_ROWS, MODEL_ROWS_A_FEATURE, PENALIZED_FEATURES, ROWS_A_FEATURE,
-    ROWS_A_PARAMETER, kept_rows,
+    FEW_ROWS, HESSIAN_FEATURES, LEAST_MODEL_ROWS, MODEL_ROWS_A_FEATURE, PATH_ROWS_A_FEATURE, PENALIZED_FEATURES,
+    ROWS_A_FEATURE, ROWS_A_PARAMETER, kept_rows,
 };
 use crate::train::job::{ELASTIC_NET_PARAMETERS, Job, Solver};
 
@@ -92,7 +92,12 @@ impl Job {
     pub(super) fn kept_rows(&self, shape: Shape) -> Vec<usize> {
         let most = match shape.classes {
             Some(_) => ROWS_A_PARAMETER * shape.parameters(),
-            None if self.has_elastic_net() => LEAST_MODEL_ROWS.max(MODEL_ROWS_A_FEATURE * shape.features),
+            None if self.has_elastic_net() => {
+                let of_feature = if self.path.is_some() { PATH_ROWS_A_FEATURE } else { MODEL_ROWS_A_FEATURE };
+                let most = LEAST_MODEL_ROWS.max(of_feature * shape.features);
+                // Most of a table are as well all of it.
+                if shape.rows <= 2 * most { shape.rows } else { most }
+            }
             None if self.is_wide(shape) && self.preconditioner.is_none() => ROWS_A_FEATURE * shape.features,
             None => usize::MAX,
         };

@@ -4,6 +4,8 @@
 //! gained: `-min_d (g'd + d'Hd / 2 + terms(q + d) - terms(q))`. It is of second order: an error `e` of the gradient makes it
 //! `e'H^-1 e / 2`, where the duality gap is off by `e`. Twice the gap times N is the square of a distance in standard errors.
 
+use std::borrow::Cow;
+
 use crate::error::Result;
 use crate::matrix::Symmetric;
 use crate::objective::Evaluation;
@@ -22,7 +24,7 @@ const MAX_REFINEMENTS: u64 = 10;
 /// the Hessian is far from definite, or not finite.
 pub fn gap(point: &[f64], gradient: &[f64], hessian: &Symmetric, terms: &[Term]) -> (f64, Vec<f64>) {
     for ridge in RIDGES {
-        let ridged = hessian.ridged(ridge);
+        let ridged = if ridge > 0.0 { Cow::Owned(hessian.ridged(ridge)) } else { Cow::Borrowed(hessian) };
         let c: Vec<f64> = gradient.iter().zip(ridged.times(point)).map(|(g, product)| g - product).collect();
         let Some(Minimum { point: target, .. }) = minimum(&ridged, &c, terms, point) else { continue };
         let way: Vec<f64> = target.iter().zip(point).map(|(target, q)| target - q).collect();

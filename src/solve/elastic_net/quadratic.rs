@@ -8,7 +8,7 @@
 //! Friedman, Hastie and Tibshirani, *Regularization Paths for Generalized Linear Models via Coordinate Descent* (2010), for
 //! the sweeps; Nocedal and Wright, *Numerical Optimization*, 2nd edition, section 16.5, for the active set.
 
-use crate::matrix::{Pivots, Symmetric};
+use crate::matrix::{ChangingFactor, Pivots, Symmetric};
 use crate::penalty::Term;
 use crate::solve::dot;
 
@@ -33,6 +33,12 @@ pub(super) fn damped(way: &[f64], reach: &[f64]) -> f64 {
 
 /// Sweeps over the coordinates at most.
 const SWEEPS: usize = 50;
+
+/// The same where the support is nearly known.
+const FEW_SWEEPS: usize = 3;
+
+/// Of so many of a support at most the factor is made by changes, beside a few.
+const CHANGED: usize = 4;
 
 /// A share of a column's square below which the columns before it explain it.
 const EXPLAINED: f64 = 1e-12;
@@ -59,10 +65,30 @@ const EQUAL: f64 = 1e-12;
 /// # Panics
 /// If the lengths differ, or the Hessian is not kept whole.
 pub(super) fn minimum(hessian: &Symmetric, c: &[f64], terms: &[Term], start: &[f64]) -> Option<Minimum> {
+    next_minimum(hessian, &mut Common::default(), c, terms, start)
+}
+
+/// What minima of quadratics with the same Hessian have in common: the factor of the support where the last one ended.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Common {
+    factor: ChangingFactor,
+    /// The squares that are in it, by parameter.
+    l2: Vec<f64>,
+}
+
+/// As [`minimum`], after another one with the same Hessian.
+pub(super) fn next_minimum(
+    hessian: &Symmetric,
+    common: &mut Common,
+    c: &[f64],
+    terms: &[Term],
+    start: &[f64],
+) -> Option<Minimum> {
     assert!(hessian.size() == c.len() && terms.len() == c.len() && start.len() == c.len(), "lengths of a quadratic");
-    let mut run = Run::new(hessian, c, terms, start);
+    let sweeps = if common.factor.members().is_empty() { SWEEPS } else { FEW_SWEEPS };
+    let mut run = Run::new(hessian, common, c, terms, start);
     if terms.iter().any(|term| term.has_kink() || term.low > f64::NEG_INFINITY || term.high < f64::INFINITY) {
-        run.sweep_all();
+        run.sweep_all(sweeps);
     }
     run.take_slopes();
     run.rest();
@@ -93,6 +119,7 @@ enum Solved {
 
 struct Run<'q> {
     hessian: &'q Symmetric,
+    common: &'q mut Common,
     c: &'q [f64],
     terms: &'q [Term],
     point: Vec<f64>,
@@ -107,7 +134,7 @@ struct Run<'q> {
 }
 
 impl<'q> Run<'q> {
-    fn new(hessian: &'q Symmetric, c: &'q [f64], terms: &'q [Term], start: &[f64]) -> Self {
+    fn new(hessian: &'q Symmetric, common: &'q mut Common, c: &'q [f64], terms: &'q [Term], start: &[f64]) -> Self {
         let point: Vec<f64> =
             start.iter().zip(terms).map(|(&x, term)| if term.l1 == f64::INFINITY { 0.0 } else { x }).collect();
         let products = hessian.times(&point);
@@ -115,7 +142,7 @@ impl<'q> Run<'q> {
         let largest = |values: &[f64]| values.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
         let resolution = EQUAL * (largest(c) + largest(&products));
         let (states, explained) = (vec![State::Zero; c.len()], vec![0; c.len()]);
-        Self { hessian, c, terms, point, slopes, states, explained, resolution, solved: 0 }
+        Self { hessian, common, c, terms, point, slopes, states, explained, resolution, solved: 0 }
     }
 
     /// Takes a parameter somewhere else.
@@ -128,13 +155,13 @@ impl<'q> Run<'q> {
     }
 
     /// Minimises over one coordinate after the other until a sweep leaves the support as it was.
-    fn sweep_all(&mut self) {
+    fn sweep_all(&mut self, most: usize) {
         let support = |run: &Self| -> Vec<i8> {
             let sign = |x: f64| if x == 0.0 { 0 } else { x.signum() as i8 };
             run.point.iter().zip(run.terms).map(|(&x, term)| 2 * sign(x) + i8::from(term.is_at_bound(x))).collect()
         };
         let mut before = support(self);
-        for sweep in 0..SWEEPS {
+        for sweep in 0..most {
             for j in 0..self.point.len() {
                 let Term { l1, l2, low, high } = self.terms[j];
                 let own = self.hessian.get(j, j);
@@ -226,18 +253,10 @@ impl<'q> Run<'q> {
         self.solved += 1;
         let n = support.len();
         let down: Vec<f64> = support.iter().map(|&(j, sign)| -self.slope(j, sign)).collect();
-        let entry = |a: usize, b: usize| {
-            let (i, j) = (support[a].0, support[b].0);
-            self.hessian.get(i, j) + if i == j { self.terms[i].l2 } else { 0.0 }
-        };
-        let matrix = Symmetric::from_lower(n, entry);
-        if let Some(factor) = matrix.factor().filter(|factor| factor.least_pivot() > EXPLAINED) {
-            let mut way = factor.solve(&down);
-            // Once more with what rounding left.
-            let left: Vec<f64> = down.iter().zip(matrix.times(&way)).map(|(down, product)| down - product).collect();
-            way.iter_mut().zip(factor.solve(&left)).for_each(|(x, correction)| *x += correction);
+        if let Some(way) = self.by_factor(support, &down) {
             return Some(Solved::Way(way));
         }
+        let matrix = self.matrix(support);
         // As another column, what stands on the right is solved for.
         let mut pivots = Pivots::new(|a, b| if a == n { if b == n { 0.0 } else { down[b] } } else { matrix.get(a, b) });
         for place in 0..n {
@@ -262,6 +281,79 @@ impl<'q> Run<'q> {
             return Some(Solved::Slid);
         }
         Some(Solved::Way(pivots.shares(&pivots.of(n))))
+    }
+
+    /// The matrix of a support.
+    fn matrix(&self, support: &[(usize, f64)]) -> Symmetric {
+        let entry = |a: usize, b: usize| {
+            let (i, j) = (support[a].0, support[b].0);
+            self.hessian.get(i, j) + if i == j { self.terms[i].l2 } else { 0.0 }
+        };
+        Symmetric::from_lower(support.len(), entry)
+    }
+
+    /// The solution by a factor; `None` if it is not definite, by far.
+    fn by_factor(&mut self, support: &[(usize, f64)], down: &[f64]) -> Option<Vec<f64>> {
+        self.follow(support)?;
+        let factor = &self.common.factor;
+        // Members stand in the order in which they joined.
+        let mut place_of = vec![usize::MAX; self.point.len()];
+        for (place, &(j, _)) in support.iter().enumerate() {
+            place_of[j] = place;
+        }
+        let solved = |down: &[f64]| -> Vec<f64> {
+            let of_members: Vec<f64> = factor.members().iter().map(|&j| down[place_of[j]]).collect();
+            let mut way = vec![0.0; down.len()];
+            for (&j, x) in factor.members().iter().zip(factor.solve(&of_members)) {
+                way[place_of[j]] = x;
+            }
+            way
+        };
+        let mut way = solved(down);
+        // Once more with what rounding left.
+        let mut left = down.to_vec();
+        for (&(j, _), x) in support.iter().zip(&way) {
+            let column = self.hessian.column(j);
+            left.iter_mut().zip(support).for_each(|(left, &(i, _))| *left -= x * column[i]);
+            left[place_of[j]] -= x * self.terms[j].l2;
+        }
+        way.iter_mut().zip(solved(&left)).for_each(|(x, correction)| *x += correction);
+        Some(way)
+    }
+
+    /// Makes the members of the common factor those of a support; `None` if that is not definite, by far.
+    fn follow(&mut self, support: &[(usize, f64)]) -> Option<()> {
+        let mut is_in = vec![false; self.point.len()];
+        for &(j, _) in support {
+            is_in[j] = true;
+        }
+        let Common { factor, l2 } = &mut *self.common;
+        l2.resize(self.point.len(), 0.0);
+        let stays = |j: usize| is_in[j] && l2[j] == self.terms[j].l2;
+        let leaving: Vec<usize> =
+            factor.members().iter().enumerate().filter(|(_, j)| !stays(**j)).map(|(place, _)| place).collect();
+        let staying = factor.members().len() - leaving.len();
+        if support.len() - staying + leaving.len() > support.len() / CHANGED + CHANGED {
+            let own = self.matrix(support).into_factor().filter(|factor| factor.least_pivot() > EXPLAINED)?;
+            let members = support.iter().map(|&(j, _)| j).collect();
+            let Common { factor, l2 } = &mut *self.common;
+            *factor = ChangingFactor::of(members, &own)?;
+            l2.iter_mut().zip(self.terms).for_each(|(l2, term)| *l2 = term.l2);
+            return Some(());
+        }
+        for &place in leaving.iter().rev() {
+            factor.leave(place);
+        }
+        for &j in factor.members() {
+            is_in[j] = false;
+        }
+        for &(j, _) in support.iter().filter(|(j, _)| is_in[*j]) {
+            let column = self.hessian.column(j);
+            let beside: Vec<f64> = factor.members().iter().map(|&i| column[i]).collect();
+            l2[j] = self.terms[j].l2;
+            factor.join(j, &beside, column[j] + l2[j], EXPLAINED).ok()?;
+        }
+        Some(())
     }
 
     /// Slides along dependent columns to where one of them leaves the support, or leaves the last of them where it is.

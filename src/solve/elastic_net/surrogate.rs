@@ -10,7 +10,7 @@ use crate::matrix::Symmetric;
 use crate::objective::{Evaluation, Need, Objective};
 use crate::penalty::{Term, cost_of};
 use crate::solve::dot;
-use crate::solve::elastic_net::quadratic::{damped, minimum};
+use crate::solve::elastic_net::quadratic::{Common, damped, next_minimum};
 
 /// A point with the loss of all rows there.
 #[derive(Clone, Debug)]
@@ -73,8 +73,11 @@ pub(super) struct Predicted {
     pub(super) gradient: Vec<f64>,
 }
 
-/// Steps of Newton's method on the model at most.
-const STEPS: usize = 20;
+/// Steps on the model at most.
+const STEPS: usize = 40;
+
+/// What a step with the Hessian of another point leaves of the curvature along the one before, from which on a new one is worth it.
+const SLOW: f64 = 0.05;
 
 /// A step of the model that gains so much of the loss or less is taken as it is.
 const SMALL: f64 = 1e-6;
@@ -87,11 +90,27 @@ pub(super) struct Surrogate<'o> {
     sample: Option<&'o mut dyn Objective>,
     /// How far each parameter reaches into a margin.
     reach: &'o [f64],
+    /// The Hessian of the model where it was taken last.
+    metric: Option<Metric>,
+}
+
+/// A Hessian of a working set, and what the minima of quadratics with it have in common.
+struct Metric {
+    set: Vec<usize>,
+    hessian: Symmetric,
+    common: Common,
+}
+
+impl Metric {
+    /// Whether all of another set are in its own.
+    fn has(&self, set: &[usize]) -> bool {
+        set.iter().all(|j| self.set.binary_search(j).is_ok())
+    }
 }
 
 impl<'o> Surrogate<'o> {
     pub(super) fn new(sample: Option<&'o mut dyn Objective>, reach: &'o [f64]) -> Self {
-        Self { sample, reach }
+        Self { sample, reach, metric: None }
     }
 
     pub(super) fn has_sample(&self) -> bool {
@@ -164,50 +183,72 @@ impl<'o> Surrogate<'o> {
         let Search { start, terms, enough, slopes, share } = *search;
         let model = Model::new(anchors, correction, terms);
         let mut set = if share > 0.0 { working_set(start, slopes, terms, share)? } else { (0..terms.len()).collect() };
-        let mut here = self.evaluate(start, &set)?;
         let mut point = start.to_vec();
+        let (mut value, mut own) = self.gradient(&point)?;
+        let mut before = 0.0;
         for _ in 0..STEPS {
-            let gradient = model.gradient(&point, &here.gradient);
-            let Some(hessian) = here.hessian.take() else { return Ok(None) };
-            let Some(Step { target, curvature, promised }) = model.step(&point, &gradient, hessian, &set) else {
+            let gradient = model.gradient(&point, &own);
+            // A quadratic has its own.
+            let metric = self.metric.as_mut().filter(|metric| self.sample.is_some() && metric.has(&set));
+            let mut step = metric.and_then(|metric| model.step(&point, &gradient, metric));
+            // A Hessian from elsewhere is good as long as each step leaves little to the next.
+            if step.as_ref().is_none_or(|step| step.curvature > SLOW * before && before > 0.0) {
+                self.metric = self.metric_at(&point, &model, std::mem::take(&mut set))?;
+                step = self.metric.as_mut().and_then(|metric| model.step(&point, &gradient, metric));
+            }
+            let (Some(Step { target, curvature, promised }), Some(metric)) = (step, &self.metric) else {
                 return Ok(None);
             };
+            set.clone_from(&metric.set);
             if !curvature.is_finite() {
                 return Ok(None);
             }
+            before = curvature;
             // A quadratic is solved exactly.
             if curvature <= enough || self.sample.is_none() {
-                let (value, own) = self.gradient(&target)?;
-                let gradient = model.gradient(&target, &own);
+                let (value_there, own_there) = self.gradient(&target)?;
+                let gradient = model.gradient(&target, &own_there);
                 let grown = grown(&set, &gradient, terms)?;
                 if grown.len() == set.len() {
-                    return Ok(Some(Predicted { loss: model.loss(&target, value), gradient, point: target }));
+                    return Ok(Some(Predicted { loss: model.loss(&target, value_there), gradient, point: target }));
                 }
-                set = grown;
-                here = self.evaluate(&target, &set)?;
-                point = target;
+                (set, point, value, own) = (grown, target, value_there, own_there);
                 continue;
             }
-            let before = model.cost(&point, here.value);
+            let cost = model.cost(&point, value);
             // The whole step, half of it, then what is short enough for certain, or nearly.
             let damped = damped(&way(&point, &target), self.reach);
             let mut shorter = [0.5, 4.0 * damped, damped, damped / 8.0, damped / 64.0].into_iter();
             let mut length = 1.0;
-            (point, here) = loop {
+            loop {
                 let there: Vec<f64> = if length < 1.0 {
                     point.iter().zip(&target).map(|(q, t)| q + length * (t - q)).collect()
                 } else {
                     target.clone()
                 };
-                let evaluation = self.evaluate(&there, &set)?;
-                if curvature <= SMALL || model.cost(&there, evaluation.value) <= before + ENOUGH * length * promised {
-                    break (there, evaluation);
+                let (value_there, own_there) = self.gradient(&there)?;
+                if curvature <= SMALL || model.cost(&there, value_there) <= cost + ENOUGH * length * promised {
+                    (point, value, own) = (there, value_there, own_there);
+                    break;
                 }
                 let Some(next) = shorter.find(|next| *next < length) else { return Ok(None) };
                 length = next;
-            };
+            }
         }
         Ok(None)
+    }
+
+    /// The Hessian of the model at `point`, of a working set; `None` if the sample has none there.
+    fn metric_at(&mut self, point: &[f64], model: &Model<'_>, set: Vec<usize>) -> Result<Option<Metric>> {
+        let Some(mut hessian) = self.evaluate(point, &set)?.hessian else { return Ok(None) };
+        if let Some(correction) = model.correction {
+            if set.len() == point.len() {
+                hessian.add(correction);
+            } else {
+                hessian.add(&correction.restricted(&set));
+            }
+        }
+        Ok(Some(Metric { set, hessian, common: Common::default() }))
     }
 
     /// The loss of the sample at `point` with its gradient; 0 without a sample.
@@ -284,20 +325,14 @@ impl<'m> Model<'m> {
         gradient
     }
 
-    /// The step at `point` by the Hessian of the sample, of the parameters in `set`.
-    fn step(&self, point: &[f64], gradient: &[f64], mut hessian: Symmetric, set: &[usize]) -> Option<Step> {
-        if let Some(correction) = self.correction {
-            if set.len() == point.len() {
-                hessian.add(correction);
-            } else {
-                hessian.add(&correction.restricted(set));
-            }
-        }
+    /// The step at `point` by a Hessian of a working set.
+    fn step(&self, point: &[f64], gradient: &[f64], metric: &mut Metric) -> Option<Step> {
+        let Metric { set, hessian, common } = metric;
         let of_set = |all: &[f64]| set.iter().map(|&j| all[j]).collect::<Vec<f64>>();
         let (from, slopes) = (of_set(point), of_set(gradient));
         let terms: Vec<Term> = set.iter().map(|&j| self.terms[j]).collect();
         let c: Vec<f64> = slopes.iter().zip(hessian.times(&from)).map(|(g, product)| g - product).collect();
-        let to = minimum(&hessian, &c, &terms, &from)?.point;
+        let to = next_minimum(hessian, common, &c, &terms, &from)?.point;
         let step = way(&from, &to);
         let mut target = point.to_vec();
         for (&j, x) in set.iter().zip(&to) {
