@@ -242,8 +242,8 @@ impl<'o> Run<'o> {
     fn predict(&mut self) -> Result<Option<Vec<f64>>> {
         let (correction, share) = match &self.metric {
             Metric::All { knot: None, .. } => return Ok(None),
-            Metric::All { knot, .. } => (knot.as_ref().map(|knot| &knot.correction), 0.0),
-            Metric::Sample => (None, 1.0),
+            Metric::All { knot: Some(knot), .. } => (vec![(1.0, &knot.correction)], 0.0),
+            Metric::Sample => (Vec::new(), 1.0),
         };
         let Some(surrogate) = self.surrogate.as_mut().filter(|_| self.misled < MISLED) else { return Ok(None) };
         let Place { point, evaluation, .. } = &self.here;
@@ -251,7 +251,7 @@ impl<'o> Run<'o> {
         let enough = ENOUGH.min(1e-3 * self.net.gap);
         let slopes = &evaluation.gradient;
         let search = Search { start: point, terms: &self.net.terms, enough, slopes, share };
-        Ok(surrogate.minimum(&[(1.0, &anchor)], correction, &search)?.map(|predicted| predicted.point))
+        Ok(surrogate.minimum(&[(1.0, &anchor)], &correction, &search)?.map(|predicted| predicted.point))
     }
 
     /// A place, and the Hessian of all rows if it was taken there.

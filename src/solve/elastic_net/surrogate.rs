@@ -38,18 +38,16 @@ pub(super) struct Knot {
     pub(super) correction: Symmetric,
 }
 
-impl Knot {
-    /// Between two knots.
-    pub(super) fn between(&self, other: &Self, share: f64) -> Self {
-        let blend = |a: &Symmetric, b: &Symmetric| {
-            let (mut a, mut b) = (a.clone(), b.clone());
-            a.scale(1.0 - share);
-            b.scale(share);
-            a.add(&b);
-            a
-        };
-        Self { hessian: blend(&self.hessian, &other.hessian), correction: blend(&self.correction, &other.correction) }
+/// What is added to the Hessian of the sample: corrections with their shares. Without any the sample stands for all rows.
+pub(super) type Correction<'c> = [(f64, &'c Symmetric)];
+
+/// `sum_k share_k D_k v`.
+fn corrected(correction: &Correction<'_>, v: &[f64]) -> Vec<f64> {
+    let mut sum = vec![0.0; v.len()];
+    for (share, own) in correction {
+        sum.iter_mut().zip(own.times(v)).for_each(|(sum, x)| *sum += share * x);
     }
+    sum
 }
 
 /// Where a prediction begins, and how far it goes.
@@ -177,7 +175,7 @@ impl<'o> Surrogate<'o> {
     pub(super) fn minimum(
         &mut self,
         anchors: &[(f64, &Anchor)],
-        correction: Option<&Symmetric>,
+        correction: &Correction<'_>,
         search: &Search<'_>,
     ) -> Result<Option<Predicted>> {
         let Search { start, terms, enough, slopes, share } = *search;
@@ -241,12 +239,10 @@ impl<'o> Surrogate<'o> {
     /// The Hessian of the model at `point`, of a working set; `None` if the sample has none there.
     fn metric_at(&mut self, point: &[f64], model: &Model<'_>, set: Vec<usize>) -> Result<Option<Metric>> {
         let Some(mut hessian) = self.evaluate(point, &set)?.hessian else { return Ok(None) };
-        if let Some(correction) = model.correction {
-            if set.len() == point.len() {
-                hessian.add(correction);
-            } else {
-                hessian.add(&correction.restricted(&set));
-            }
+        for (share, own) in model.correction {
+            let mut own = if set.len() == point.len() { (*own).clone() } else { own.restricted(&set) };
+            own.scale(*share);
+            hessian.add(&own);
         }
         Ok(Some(Metric { set, hessian, common: Common::default() }))
     }
@@ -279,7 +275,7 @@ struct Model<'m> {
     /// The mean of the anchors, and what all rows have beside the sample there.
     centre: Vec<f64>,
     beside: Vec<f64>,
-    correction: Option<&'m Symmetric>,
+    correction: &'m Correction<'m>,
     terms: &'m [Term],
 }
 
@@ -293,7 +289,7 @@ struct Step {
 }
 
 impl<'m> Model<'m> {
-    fn new(anchors: &'m [(f64, &'m Anchor)], correction: Option<&'m Symmetric>, terms: &'m [Term]) -> Self {
+    fn new(anchors: &'m [(f64, &'m Anchor)], correction: &'m Correction<'m>, terms: &'m [Term]) -> Self {
         let (centre, beside) = (mean(anchors, |anchor| &anchor.point), mean(anchors, |anchor| &anchor.beside));
         Self { anchors, centre, beside, correction, terms }
     }
@@ -302,8 +298,7 @@ impl<'m> Model<'m> {
     fn loss(&self, point: &[f64], value: f64) -> f64 {
         let beside = |anchor: &Anchor| {
             let way = way(&anchor.point, point);
-            let corrected = self.correction.map_or(0.0, |correction| 0.5 * dot(&way, &correction.times(&way)));
-            anchor.level + dot(&anchor.beside, &way) + corrected
+            anchor.level + dot(&anchor.beside, &way) + 0.5 * dot(&way, &corrected(self.correction, &way))
         };
         value + self.anchors.iter().map(|(share, anchor)| share * beside(anchor)).sum::<f64>()
     }
@@ -311,17 +306,15 @@ impl<'m> Model<'m> {
     /// Its cost at `point`, but for a constant, where the sample has the loss `value`.
     fn cost(&self, point: &[f64], value: f64) -> f64 {
         let way = way(&self.centre, point);
-        let corrected = self.correction.map_or(0.0, |correction| 0.5 * dot(&way, &correction.times(&way)));
+        let corrected = 0.5 * dot(&way, &corrected(self.correction, &way));
         value + dot(&self.beside, &way) + corrected + cost_of(self.terms, point)
     }
 
     /// The gradient of its smooth part at `point`, where the sample has this one.
     fn gradient(&self, point: &[f64], of_sample: &[f64]) -> Vec<f64> {
         let mut gradient: Vec<f64> = of_sample.iter().zip(&self.beside).map(|(s, b)| s + b).collect();
-        if let Some(correction) = self.correction {
-            let corrected = correction.times(&way(&self.centre, point));
-            gradient.iter_mut().zip(corrected).for_each(|(g, c)| *g += c);
-        }
+        let corrected = corrected(self.correction, &way(&self.centre, point));
+        gradient.iter_mut().zip(corrected).for_each(|(g, c)| *g += c);
         gradient
     }
 

@@ -1,17 +1,21 @@
 //! A path: the minima with an elastic net at many strengths, in few passes over the rows.
 //!
 //! The Hessian of all rows is taken at a few strengths far apart, the *stations*. Between two of them a model of the loss that is
-//! right at both (`surrogate`) has the other minima; one pass evaluates at all of them, and what is not near enough is looked for
-//! again with the gradient that it has. Where the sample is the table, the model is the loss, and there are no stations.
+//! right at both (`surrogate`) has other minima. A first visit of the rows evaluates at a few of them, the *marks*, and a second one
+//! at those between two marks, which their gradients lead to. What is not near enough is looked for again with the gradient that it
+//! has. Where the sample is the table, the model is the loss, and one visit is enough.
 
-use crate::error::Result;
+mod stations;
+
+use crate::error::{Error, Result};
 use crate::matrix::Symmetric;
 use crate::objective::{Evaluation, Need, Objective, Passes};
 use crate::penalty::{Term, cost_of};
 use crate::solve::elastic_net::certificate::gap_of_set;
-use crate::solve::elastic_net::surrogate::{Anchor, Knot, Predicted, Search, Surrogate, working_set};
+use crate::solve::elastic_net::surrogate::{Anchor, Predicted, Search, working_set};
 use crate::solve::elastic_net::{EDGE, ENOUGH, ElasticNet, IDLE, NEAR, Run, without_hessian};
 use crate::solve::{Certain, Company, Settings, Start, Status};
+use stations::{Models, Station, Stations, blended, shares};
 
 /// Which strengths a path has.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +80,12 @@ pub struct PathOutcome {
 /// The factor between the strengths of stations: with a sample, and without one.
 const FAR: [f64; 2] = [20.0, 2.1];
 
+/// The factor between the strengths of marks at least.
+const MARKS: f64 = 1.4;
+
+/// The share of its strength from which on a slope between those of neighbours belongs to a working set.
+const NEIGHBOURS: f64 = 0.8;
+
 /// A gap, a share of the null loss, from which on a station is too far.
 const TOO_FAR: f64 = 5e-3;
 
@@ -129,8 +139,9 @@ pub fn path<'o>(
     let mut walk = Walk::new(objective, sample, problem, settings, strengths, null)?;
     company.monitor.begin("the path", None);
     walk.coarse(company)?;
-    walk.visit(company)?;
-    while walk.repair(company)? {}
+    walk.visit_all(company)?;
+    while walk.repair(company, false)? {}
+    walk.end_early();
     company.monitor.end();
     walk.finish(company)
 }
@@ -201,25 +212,16 @@ fn largest_strength(problem: &PathProblem<'_>, gradient: &[f64]) -> f64 {
     steepest / problem.alpha.max(LEAST_ALPHA)
 }
 
-/// A strength where all is known.
-struct Station {
-    strength: f64,
-    anchor: Anchor,
-    /// Where the minimum is, by the model around it.
-    solution: Vec<f64>,
-    knot: Option<Knot>,
-}
-
 /// A strength of the path.
 struct Place {
     strength: f64,
     terms: Vec<Term>,
-    /// Where the minimum is by the model, before it is visited.
+    /// Where the minimum is by the model, once that was asked.
     predicted: Option<Predicted>,
     /// The best point that was visited.
     best: Option<Visited>,
     /// Whether the sample has misled here.
-    is_misled: bool,
+    has_misled: bool,
     /// Visits since the gap was halved.
     idle: u32,
 }
@@ -237,10 +239,8 @@ struct Walk<'o> {
     objective: &'o mut dyn Objective,
     problem: &'o PathProblem<'o>,
     settings: &'o Settings,
-    surrogate: Surrogate<'o>,
-    /// The same without the sample.
-    quadratic: Surrogate<'o>,
-    stations: Vec<Station>,
+    models: Models<'o>,
+    stations: Stations,
     places: Vec<Place>,
     null: f64,
     rounds: u64,
@@ -255,12 +255,11 @@ impl<'o> Walk<'o> {
         strengths: Vec<f64>,
         null: Null,
     ) -> Result<Self> {
-        let reach = &settings.reach.parameters;
-        let mut surrogate = Surrogate::new(sample, reach);
+        let mut models = Models::new(sample, &settings.reach.parameters);
         let Null { point, evaluation, gap } = null;
-        let anchor = surrogate.anchor(&point, evaluation.value, &evaluation.gradient)?;
+        let anchor = models.sampled.anchor(&point, evaluation.value, &evaluation.gradient)?;
         let knot = match &evaluation.hessian {
-            Some(hessian) if !problem.has_all_rows => surrogate.knot(&point, hessian)?,
+            Some(hessian) if !problem.has_all_rows => models.sampled.knot(&point, hessian)?,
             _ => None,
         };
         let largest = largest_strength(problem, &evaluation.gradient);
@@ -276,24 +275,14 @@ impl<'o> Walk<'o> {
                 gap,
                 target: point.clone(),
             });
-            Place { strength, terms, predicted: None, best, is_misled: false, idle: 0 }
+            Place { strength, terms, predicted: None, best, has_misled: false, idle: 0 }
         };
         let places: Vec<Place> = strengths.iter().map(|&strength| place(strength)).collect();
         let last_null = places.iter().take_while(|place| place.best.is_some()).last();
         let strength = last_null.map_or(largest, |place| place.strength);
-        let stations = vec![Station { strength, anchor, solution: point, knot }];
-        let quadratic = Surrogate::new(None, reach);
-        Ok(Self {
-            objective,
-            problem,
-            settings,
-            surrogate,
-            quadratic,
-            stations,
-            places,
-            null: evaluation.value,
-            rounds: 0,
-        })
+        let stations = Stations::new(Station { strength, anchor, solution: point, knot });
+        let null = evaluation.value;
+        Ok(Self { objective, problem, settings, models, stations, places, null, rounds: 0 })
     }
 
     /// What may be left to gain.
@@ -307,9 +296,9 @@ impl<'o> Walk<'o> {
 
     // ---- predictions -------------------------------------------------------------------------------------------
 
-    /// Goes from station to station, and predicts what lies between them.
+    /// Goes from station to station, and predicts the marks between them; all places in turn where the sample is the table.
     fn coarse(&mut self, company: &Company<'_, '_>) -> Result<()> {
-        let first = self.places.iter().take_while(|place| place.best.is_some()).count();
+        let first = self.first();
         if self.problem.has_all_rows {
             return self.predict_in_turn(first);
         }
@@ -323,27 +312,76 @@ impl<'o> Walk<'o> {
                 queue.extend([next, usize::midpoint(previous, next)]);
                 continue;
             }
-            self.predict_between(previous, next)?;
-            if self.end_early(next + 1) {
-                return Ok(());
+            let enough = self.enough();
+            for mark in self.marks(previous, next) {
+                let shares = self.stations.around(self.places[mark].strength);
+                let anchors: Vec<(f64, &Anchor)> = shares.iter().map(|(share, at)| (*share, &at.anchor)).collect();
+                let solutions: Vec<(f64, &[f64])> =
+                    shares.iter().map(|(share, at)| (*share, &at.solution[..])).collect();
+                let found = predict_between(
+                    &mut self.models,
+                    &self.stations,
+                    &self.places[mark],
+                    &anchors,
+                    &solutions,
+                    enough,
+                )?;
+                self.places[mark].predicted = Some(found);
+            }
+            if self.ends_before(next + 1) {
+                break;
             }
             previous = next + 1;
         }
         Ok(())
     }
 
-    /// Ends the path among its first places, up to `end`, where weaker penalties explain next to nothing more; whether it does.
-    fn end_early(&mut self, end: usize) -> bool {
-        if !self.problem.ends_early || matches!(self.problem.strengths, Strengths::Given(_)) {
+    /// The first place where the model is another one than without the penalised columns.
+    fn first(&self) -> usize {
+        self.places.iter().take_while(|place| place.best.is_some()).count()
+    }
+
+    /// Places from `first` on before `end` so far apart as marks are.
+    fn marks(&self, first: usize, end: usize) -> Vec<usize> {
+        let mut last = if first > 0 { self.places[first - 1].strength } else { self.stations.first().strength };
+        let mut marks = Vec::new();
+        for place in (first..end).filter(|&place| self.places[place].predicted.is_none()) {
+            if last / self.places[place].strength >= MARKS {
+                marks.push(place);
+                last = self.places[place].strength;
+            }
+        }
+        marks
+    }
+
+    /// Ends the path before `end`, where between marks, from one place to the next, next to nothing is added; whether it does. Which
+    /// place is the last one is seen when all have been visited.
+    fn ends_before(&mut self, end: usize) -> bool {
+        if !self.ends_early() {
             return false;
         }
-        let explained = |place: &Place| {
-            let visited = place.best.as_ref().map(|best| best.loss);
-            visited
-                .or_else(|| place.predicted.as_ref().map(|predicted| predicted.loss))
-                .map(|loss| 1.0 - loss / self.null)
+        let known = |place: usize| Some((place, 1.0 - self.places[place].loss()? / self.null));
+        let known: Vec<(usize, f64)> = (0..end).filter_map(known).collect();
+        let is_end = |pair: &&[(usize, f64)]| {
+            let [(before, less), (place, now)] = **pair else { return false };
+            let gain = (now - less) / (place - before) as f64;
+            place >= LEAST_COUNT && (now > EXPLAINED || gain < GAIN * now)
         };
-        let explained: Vec<f64> = self.places[..end].iter().map_while(explained).collect();
+        match known.windows(2).find(is_end) {
+            Some(pair) => {
+                self.places.truncate(pair[1].0 + 1);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Ends the path where weaker penalties explain next to nothing more; whether it does.
+    fn end_early(&mut self) -> bool {
+        if !self.ends_early() {
+            return false;
+        }
+        let explained: Vec<f64> = self.places.iter().map_while(|place| Some(1.0 - place.loss()? / self.null)).collect();
         let is_end = |place: &usize| {
             let now = explained[*place];
             now > EXPLAINED || now - explained[place - 1] < GAIN * now
@@ -357,21 +395,26 @@ impl<'o> Walk<'o> {
         }
     }
 
+    fn ends_early(&self) -> bool {
+        self.problem.ends_early && !matches!(self.problem.strengths, Strengths::Given(_))
+    }
+
     /// Places of the path that are about so far apart as stations may be, from `first` on, the last one among them.
     fn far_apart(&self, first: usize) -> Vec<usize> {
         let Some(last) = self.places.last().filter(|_| first < self.places.len()) else { return Vec::new() };
-        let far = FAR[usize::from(!self.surrogate.has_sample())].ln();
-        let begin = self.stations[0].strength.ln();
+        let far = FAR[usize::from(!self.models.sampled.has_sample())].ln();
+        let begin = self.stations.first().strength.ln();
         let whole = begin - last.strength.ln();
         let count = (whole / far).round().max(1.0);
-        let mut places: Vec<usize> = Vec::new();
-        for (place, at) in self.places.iter().enumerate().skip(first) {
-            let gone = begin - at.strength.ln();
-            // The last strength before a mark, or on it.
-            let mark = (gone / whole * count + 1e-9).floor();
-            let before = (begin - self.places[place.max(1) - 1].strength.ln()) / whole * count + 1e-9;
-            if place + 1 == self.places.len() || mark > before.floor() && mark >= 1.0 {
+        // In such units.
+        let gone = |place: usize| (begin - self.places[place].strength.ln()) / whole * count;
+        let mut next = 1.0;
+        let mut places = Vec::new();
+        for place in first..self.places.len() {
+            // Rounding does not move a mark.
+            if place + 1 == self.places.len() || gone(place) >= next - 1e-9 {
                 places.push(place);
+                next = gone(place).floor() + 1.0;
             }
         }
         places
@@ -380,77 +423,81 @@ impl<'o> Walk<'o> {
     /// Takes the Hessian where the model of the last station has the minimum of a place, which becomes a station; whether it is near
     /// enough, or there is none nearer.
     fn go_to(&mut self, place: usize, may_be_nearer: bool) -> Result<bool> {
-        let last = self.stations.len() - 1;
-        let Station { strength, anchor, solution, knot } = &self.stations[last];
-        let Place { terms, .. } = &self.places[place];
-        let share = 2.0 - strength / self.places[place].strength;
-        let enough = ENOUGH.min(1e-3 * self.problem.gap_tolerance * self.null);
-        let search = Search { start: solution, terms, enough, slopes: &anchor.gradient, share };
-        let found = predict(&mut self.surrogate, &mut self.quadratic, &[(1.0, anchor)], knot.as_ref(), &search, false)?;
-        let Some(Predicted { point, .. }) = found else {
-            if may_be_nearer {
-                return Ok(false);
-            }
-            // Nothing leads there: the last station leads on.
-            return Ok(true);
-        };
-        let has_knots = knot.is_some();
-        let before = anchor.loss + cost_of(terms, &anchor.point);
-        let mut evaluation = self.objective.move_to(&point, if has_knots { Need::Hessian } else { Need::Gradient })?;
+        let enough = self.enough();
+        let at = &self.places[place];
+        let last = self.stations.last();
+        let knots: Vec<_> = last.knot.iter().map(|knot| (1.0, knot)).collect();
+        let share = 2.0 - last.strength / at.strength;
+        let search = Search { start: &last.solution, terms: &at.terms, enough, slopes: &last.anchor.gradient, share };
+        let found = self.models.minimum(&[(1.0, &last.anchor)], &knots, &search, false)?;
+        // Where nothing leads there, the last station leads on.
+        let Some(Predicted { point, .. }) = found else { return Ok(!may_be_nearer) };
+        let before = last.anchor.loss + cost_of(&at.terms, &last.anchor.point);
+        let need = if last.knot.is_some() { Need::Hessian } else { Need::Gradient };
+        let mut evaluation = self.objective.move_to(&point, need)?;
         let hessian = evaluation.hessian.take();
         let gap = match &hessian {
-            Some(hessian) => gap_by(&point, &evaluation.gradient, hessian, terms)?.0,
+            Some(hessian) => gap_by(&point, &evaluation.gradient, hessian, &at.terms)?.0,
             None => self.gap_by_sample(&point, &evaluation.gradient, place)?.0,
         };
-        let cost = evaluation.value + cost_of(&self.places[place].terms, &point);
+        let at = &self.places[place];
+        let cost = evaluation.value + cost_of(&at.terms, &point);
         let is_far = gap > TOO_FAR * self.null || cost > before || !evaluation.is_finite();
         if is_far && may_be_nearer {
             return Ok(false);
         }
-        let anchor = self.surrogate.anchor(&point, evaluation.value, &evaluation.gradient)?;
+        let sampled = &mut self.models.sampled;
+        let anchor = sampled.anchor(&point, evaluation.value, &evaluation.gradient)?;
         let knot = match &hessian {
-            Some(hessian) => self.surrogate.knot(&point, hessian)?,
+            Some(hessian) => sampled.knot(&point, hessian)?,
             None => None,
         };
-        let terms = &self.places[place].terms;
-        let search = Search { start: &point, terms, enough, slopes: &evaluation.gradient, share: EDGE };
-        let own = predict(&mut self.surrogate, &mut self.quadratic, &[(1.0, &anchor)], knot.as_ref(), &search, false)?;
+        let knots: Vec<_> = knot.iter().map(|knot| (1.0, knot)).collect();
+        let search = Search { start: &point, terms: &at.terms, enough, slopes: &evaluation.gradient, share: EDGE };
+        let own = self.models.minimum(&[(1.0, &anchor)], &knots, &search, false)?;
         let own = own.unwrap_or(Predicted { point, loss: evaluation.value, gradient: evaluation.gradient });
-        let solution = own.point.clone();
+        let strength = at.strength;
+        self.stations.insert(Station { strength, anchor, solution: own.point.clone(), knot });
         self.places[place].predicted = Some(own);
-        self.stations.push(Station { strength: self.places[place].strength, anchor, solution, knot });
         Ok(true)
     }
 
-    /// Predicts the places from `first` on up to the last station, `end`, by both stations around them.
-    fn predict_between(&mut self, first: usize, end: usize) -> Result<()> {
-        for place in (first..end).filter(|&place| self.places[place].predicted.is_none()).collect::<Vec<_>>() {
-            let around = self.shares(self.places[place].strength);
-            let knot = self.knot(&around);
-            let Place { strength, terms, .. } = &self.places[place];
-            let stations: Vec<(f64, &Station)> =
-                around.iter().map(|&(share, at)| (share, &self.stations[at])).collect();
-            let mut start = vec![0.0; terms.len()];
-            let mut slopes = start.clone();
-            for (share, station) in &stations {
-                start.iter_mut().zip(&station.solution).for_each(|(x, of)| *x += share * of);
-                slopes.iter_mut().zip(&station.anchor.gradient).for_each(|(x, of)| *x += share * of);
+    /// Predicts what was not visited, between what was.
+    fn predict_rest(&mut self) -> Result<()> {
+        let left: Vec<usize> = (0..self.places.len()).filter(|&place| self.places[place].best.is_none()).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        let mut strengths = vec![self.stations.first().strength];
+        let mut anchors = vec![self.stations.first().anchor.clone()];
+        for Place { strength, best, .. } in &self.places[self.first()..] {
+            if let Some(Visited { point, loss, gradient, .. }) = best {
+                strengths.push(*strength);
+                anchors.push(self.models.sampled.anchor(point, *loss, gradient)?);
             }
-            let anchors: Vec<(f64, &Anchor)> =
-                stations.iter().map(|(share, station)| (*share, &station.anchor)).collect();
-            let share = 2.0 - stations[0].1.strength / strength;
-            let search = Search { start: &start, terms, enough: self.enough(), slopes: &slopes, share };
-            let found = predict(&mut self.surrogate, &mut self.quadratic, &anchors, knot.as_ref(), &search, false)?;
-            // What lies between is as good as anything.
-            let loss = anchors.iter().map(|(share, anchor)| share * anchor.loss).sum();
-            self.places[place].predicted = Some(found.unwrap_or(Predicted { point: start, loss, gradient: slopes }));
+        }
+        let enough = self.enough();
+        for place in left {
+            let around = shares(&strengths, self.places[place].strength);
+            let anchors: Vec<(f64, &Anchor)> = around.iter().map(|&(share, at)| (share, &anchors[at])).collect();
+            let points: Vec<(f64, &[f64])> =
+                anchors.iter().map(|(share, anchor)| (*share, &anchor.point[..])).collect();
+            let found = predict_between(
+                &mut self.models,
+                &self.stations,
+                &self.places[place],
+                &anchors,
+                &points,
+                enough,
+            )?;
+            self.places[place].predicted = Some(found);
         }
         Ok(())
     }
 
     /// Predicts place after place, where the sample is the table.
     fn predict_in_turn(&mut self, first: usize) -> Result<()> {
-        let Station { strength, anchor, .. } = &self.stations[0];
+        let Station { strength, anchor, .. } = self.stations.first();
         let mut before =
             Predicted { point: anchor.point.clone(), loss: anchor.loss, gradient: anchor.gradient.clone() };
         let mut strength_before = *strength;
@@ -458,41 +505,18 @@ impl<'o> Walk<'o> {
             let Place { strength, terms, .. } = &self.places[place];
             let (slopes, share) = (&before.gradient, 2.0 - strength_before / strength);
             let search = Search { start: &before.point, terms, enough: self.enough(), slopes, share };
-            let anchors = [(1.0, &self.stations[0].anchor)];
-            let found = predict(&mut self.surrogate, &mut self.quadratic, &anchors, None, &search, false)?;
             strength_before = *strength;
-            if let Some(found) = found {
+            if let Some(found) = self.models.minimum(&[(1.0, &self.stations.first().anchor)], &[], &search, false)? {
                 before = found;
             }
             self.places[place].predicted = Some(before.clone());
-            if self.end_early(place + 1) {
+            let all = self.places.split_off(place + 1);
+            if self.end_early() {
                 break;
             }
+            self.places.extend(all);
         }
         Ok(())
-    }
-
-    /// The stations around a strength with their shares, by its logarithm.
-    fn shares(&self, strength: f64) -> Vec<(f64, usize)> {
-        let after = self.stations.partition_point(|station| station.strength > strength);
-        let is_there = self.stations.get(after).is_some_and(|station| station.strength == strength);
-        if is_there || after == self.stations.len() || after == 0 {
-            return vec![(1.0, after.min(self.stations.len() - 1))];
-        }
-        let [before, next] = [after - 1, after].map(|at| self.stations[at].strength);
-        let share = (before / strength).ln() / (before / next).ln();
-        vec![(1.0 - share, after - 1), (share, after)]
-    }
-
-    /// The knot that lies at a strength between those of the stations.
-    fn knot(&self, shares: &[(f64, usize)]) -> Option<Knot> {
-        match *shares {
-            [(_, at)] => self.stations[at].knot.clone(),
-            [(_, before), (share, next)] => {
-                Some(self.stations[before].knot.as_ref()?.between(self.stations[next].knot.as_ref()?, share))
-            }
-            _ => None,
-        }
     }
 
     // ---- visits ------------------------------------------------------------------------------------------------
@@ -500,20 +524,24 @@ impl<'o> Walk<'o> {
     /// Evaluates at what is predicted, in one visit of the rows.
     fn visit(&mut self, company: &Company<'_, '_>) -> Result<()> {
         company.monitor.check()?;
-        let left: Vec<usize> = (0..self.places.len()).filter(|&place| self.places[place].best.is_none()).collect();
-        let point = |&place: &usize| {
-            let predicted = self.places[place].predicted.as_ref().map(|predicted| predicted.point.clone());
-            // Where no station leads it begins at the last one.
-            predicted.unwrap_or_else(|| self.stations[self.stations.len() - 1].solution.clone())
-        };
-        let points: Vec<Vec<f64>> = left.iter().map(point).collect();
-        for (&place, visited) in left.iter().zip(self.visited(&left, points)?) {
-            self.places[place].is_misled = visited.gap > POOR * self.null;
+        let is_next = |place: &Place| place.best.is_none() && place.predicted.is_some();
+        let next: Vec<usize> = (0..self.places.len()).filter(|&place| is_next(&self.places[place])).collect();
+        let point = |&place: &usize| self.places[place].predicted.as_ref().map(|predicted| predicted.point.clone());
+        let points: Vec<Vec<f64>> = next.iter().filter_map(point).collect();
+        for (&place, visited) in next.iter().zip(self.visited(&next, points)?) {
+            self.places[place].has_misled = visited.gap > POOR * self.null;
             self.places[place].best = Some(visited);
         }
+        Ok(())
+    }
+
+    /// Evaluates at marks, then at what lies between them and again at marks that are not near enough.
+    fn visit_all(&mut self, company: &Company<'_, '_>) -> Result<()> {
+        self.visit(company)?;
+        self.predict_rest()?;
+        self.repair(company, true)?;
         self.compare();
-        let end = self.places.len();
-        self.end_early(end);
+        self.end_early();
         Ok(())
     }
 
@@ -532,62 +560,74 @@ impl<'o> Walk<'o> {
         visited.collect()
     }
 
-    /// Goes on with what is not near enough; whether there was something.
-    fn repair(&mut self, company: &Company<'_, '_>) -> Result<bool> {
+    /// Goes on with what is not near enough, and visits what is predicted beside it; whether there was something.
+    fn repair(&mut self, company: &Company<'_, '_>, is_first: bool) -> Result<bool> {
         let tolerance = self.tolerance();
         let goes_on = |place: &Place| place.idle < IDLE && place.best.as_ref().is_some_and(|best| best.gap > tolerance);
         let left: Vec<usize> = (0..self.places.len()).filter(|&place| goes_on(&self.places[place])).collect();
-        if left.is_empty() || self.rounds == ROUNDS {
+        let new: Vec<usize> = (0..self.places.len()).filter(|&place| self.places[place].best.is_none()).collect();
+        if left.is_empty() && new.is_empty() || self.rounds == ROUNDS {
             return Ok(false);
         }
-        self.rounds += 1;
+        self.rounds += u64::from(!is_first);
         company.monitor.check()?;
-        company.monitor.say(&format!("{} of {} strengths to go", left.len(), self.places.len()));
+        company.monitor.say(&format!("{} of {} strengths to go", left.len() + new.len(), self.places.len()));
         self.add_stations(&left)?;
-        let mut points = Vec::with_capacity(left.len());
+        let mut points = Vec::with_capacity(left.len() + new.len());
         for &place in &left {
-            let knot = self.knot(&self.shares(self.places[place].strength));
-            let enough = self.enough();
-            let Place { terms, best, is_misled, .. } = &self.places[place];
-            let Some(best) = best else { continue };
-            let anchor = self.surrogate.anchor(&best.point, best.loss, &best.gradient)?;
-            let search = Search { start: &best.point, terms, enough, slopes: &best.gradient, share: EDGE };
-            let anchors = [(1.0, &anchor)];
-            let found =
-                predict(&mut self.surrogate, &mut self.quadratic, &anchors, knot.as_ref(), &search, *is_misled)?;
-            points.push(found.map_or_else(|| best.target.clone(), |found| found.point));
+            points.push(self.corrected(place)?);
         }
-        for (&place, next) in left.iter().zip(self.visited(&left, points)?) {
-            self.places[place].take(next, tolerance);
+        let predicted = |&place: &usize| self.places[place].predicted.as_ref().map(|predicted| predicted.point.clone());
+        points.extend(new.iter().filter_map(predicted));
+        let all = [left, new].concat();
+        for (&place, next) in all.iter().zip(self.visited(&all, points)?) {
+            let place = &mut self.places[place];
+            if place.best.is_some() {
+                place.take(next, tolerance);
+            } else {
+                place.has_misled = next.gap > POOR * self.null;
+                place.best = Some(next);
+            }
         }
         self.compare();
         Ok(true)
     }
 
+    /// Where the minimum at a place is by the gradient that was found near it.
+    fn corrected(&mut self, place: usize) -> Result<Vec<f64>> {
+        let enough = self.enough();
+        let Place { strength, terms, best: Some(best), has_misled, .. } = &self.places[place] else {
+            return Err(Error::internal("a place that nobody visited"));
+        };
+        let anchor = self.models.sampled.anchor(&best.point, best.loss, &best.gradient)?;
+        let knots = self.stations.shares(*strength);
+        let search = Search { start: &best.point, terms, enough, slopes: &best.gradient, share: EDGE };
+        let found = self.models.minimum(&[(1.0, &anchor)], &self.stations.knots(&knots), &search, *has_misled)?;
+        Ok(found.map_or_else(|| best.target.clone(), |found| found.point))
+    }
+
     /// Takes the Hessian where the model is poor, at the worst of them.
     fn add_stations(&mut self, left: &[usize]) -> Result<()> {
-        if self.stations[0].knot.is_none() {
+        if !self.stations.have_knots() {
             return Ok(());
         }
         let gap = |place: usize| self.places[place].best.as_ref().map_or(0.0, |best| best.gap);
-        let mut poor: Vec<usize> = left.iter().copied().filter(|&place| self.places[place].is_misled).collect();
+        let mut poor: Vec<usize> = left.iter().copied().filter(|&place| self.places[place].has_misled).collect();
         poor.sort_by(|&a, &b| gap(b).total_cmp(&gap(a)).then(a.cmp(&b)));
         let mut added = 0;
         for place in poor {
             let Place { strength, best: Some(best), .. } = &self.places[place] else { continue };
             // Not beside another one.
-            let first = place.saturating_sub(1);
-            let beside = &self.places[first..(place + 2).min(self.places.len())];
-            let is_near = |station: &Station| beside.iter().any(|place| place.strength == station.strength);
-            if added == ADDED || self.stations.iter().any(is_near) {
+            let beside = &self.places[place.saturating_sub(1)..(place + 2).min(self.places.len())];
+            if added == ADDED || beside.iter().any(|place| self.stations.has(place.strength)) {
                 continue;
             }
             let Some(hessian) = self.objective.move_to(&best.point, Need::Hessian)?.hessian else { continue };
-            let Some(knot) = self.surrogate.knot(&best.point, &hessian)? else { continue };
-            let anchor = self.surrogate.anchor(&best.point, best.loss, &best.gradient)?;
-            let station = Station { strength: *strength, anchor, solution: best.point.clone(), knot: Some(knot) };
-            let at = self.stations.partition_point(|other| other.strength > station.strength);
-            self.stations.insert(at, station);
+            let sampled = &mut self.models.sampled;
+            let Some(knot) = sampled.knot(&best.point, &hessian)? else { continue };
+            let anchor = sampled.anchor(&best.point, best.loss, &best.gradient)?;
+            let (strength, solution) = (*strength, best.point.clone());
+            self.stations.insert(Station { strength, anchor, solution, knot: Some(knot) });
             added += 1;
         }
         Ok(())
@@ -614,15 +654,13 @@ impl<'o> Walk<'o> {
 
     /// What is left to gain at a place of the path, and where.
     fn gap(&mut self, place: usize, point: &[f64], gradient: &[f64]) -> Result<(f64, Vec<f64>)> {
-        if self.stations[0].knot.is_none() {
+        if !self.stations.have_knots() {
             return self.gap_by_sample(point, gradient, place);
         }
         let Place { strength, terms, .. } = &self.places[place];
-        let around = self.shares(*strength);
         let set = working_set(point, gradient, terms, EDGE)?;
         let mut hessian = Symmetric::zero(set.len());
-        for (share, at) in around {
-            let Some(knot) = &self.stations[at].knot else { continue };
+        for (share, knot) in self.stations.knots(&self.stations.shares(*strength)) {
             let mut own = knot.hessian.restricted(&set);
             own.scale(share);
             hessian.add(&own);
@@ -633,7 +671,7 @@ impl<'o> Walk<'o> {
     fn gap_by_sample(&mut self, point: &[f64], gradient: &[f64], place: usize) -> Result<(f64, Vec<f64>)> {
         let terms = &self.places[place].terms;
         let set = working_set(point, gradient, terms, EDGE)?;
-        let hessian = self.surrogate.hessian(point, &set)?.ok_or_else(without_hessian)?;
+        let hessian = self.models.sampled.hessian(point, &set)?.ok_or_else(without_hessian)?;
         Ok(self.checked(gap_of_set(point, gradient, &hessian, &set, &self.places[place].terms)))
     }
 
@@ -676,10 +714,10 @@ impl<'o> Walk<'o> {
         if self.settings.is_f32() && best.gap <= NEAR * cost {
             return Ok(Status::F32Limit);
         }
-        let need = if self.stations[0].knot.is_some() { Need::Hessian } else { Need::Gradient };
+        let need = if self.stations.have_knots() { Need::Hessian } else { Need::Gradient };
         let start = Start { point: best.point.clone(), evaluation: self.objective.move_to(&best.point, need)? };
         let net = ElasticNet { terms: terms.clone(), gap };
-        let sample = self.surrogate.sample();
+        let sample = self.models.sampled.sample();
         let mut run = Run::new(&mut *self.objective, sample, start, &net, &self.settings.reach.parameters)?;
         let quiet = &mut Company { monitor: company.monitor, history: &mut |_| {}, existence: &mut Certain };
         let status = run.go(self.settings, quiet)?;
@@ -691,13 +729,19 @@ impl<'o> Walk<'o> {
 }
 
 impl Place {
+    /// The loss there, as far as it is known.
+    fn loss(&self) -> Option<f64> {
+        let visited = self.best.as_ref().map(|best| best.loss);
+        visited.or_else(|| self.predicted.as_ref().map(|predicted| predicted.loss))
+    }
+
     /// Goes to a point if it is better there.
     fn take(&mut self, next: Visited, tolerance: f64) {
         let Some(best) = &self.best else { return };
         let cost = |visited: &Visited| visited.loss + cost_of(&self.terms, &visited.point);
         let is_near = best.gap <= NEAR * cost(best);
         let is_better = cost(&next) <= cost(best) || is_near && next.gap <= 0.5 * best.gap;
-        self.is_misled |= next.gap > STALLED * best.gap && next.gap > tolerance;
+        self.has_misled |= next.gap > STALLED * best.gap && next.gap > tolerance;
         self.idle = if is_better && next.gap <= 0.5 * best.gap { 0 } else { self.idle + 1 };
         if is_better {
             self.best = Some(next);
@@ -712,23 +756,22 @@ fn gap_by(point: &[f64], gradient: &[f64], hessian: &Symmetric, terms: &[Term]) 
     Ok((gap, target))
 }
 
-/// The minimum by the model with a sample, or else by the quadratic.
-fn predict(
-    surrogate: &mut Surrogate<'_>,
-    quadratic: &mut Surrogate<'_>,
+/// The minimum at a place between anchors that have minima of their own.
+fn predict_between(
+    models: &mut Models<'_>,
+    stations: &Stations,
+    place: &Place,
     anchors: &[(f64, &Anchor)],
-    knot: Option<&Knot>,
-    search: &Search<'_>,
-    is_misled: bool,
-) -> Result<Option<Predicted>> {
-    if surrogate.has_sample() && !(is_misled && knot.is_some()) {
-        let found = surrogate.minimum(anchors, knot.map(|knot| &knot.correction), search)?;
-        if found.is_some() {
-            return Ok(found);
-        }
-    }
-    let Some(knot) = knot else { return Ok(None) };
-    let alone: Vec<(f64, Anchor)> = anchors.iter().map(|(share, anchor)| (*share, anchor.alone())).collect();
-    let alone: Vec<(f64, &Anchor)> = alone.iter().map(|(share, anchor)| (*share, anchor)).collect();
-    quadratic.minimum(&alone, Some(&knot.hessian), search)
+    minima: &[(f64, &[f64])],
+    enough: f64,
+) -> Result<Predicted> {
+    let Place { strength, terms, .. } = place;
+    let start = blended(minima);
+    let slopes = blended(&anchors.iter().map(|(share, anchor)| (*share, &anchor.gradient[..])).collect::<Vec<_>>());
+    let knots = stations.shares(*strength);
+    let search = Search { start: &start, terms, enough, slopes: &slopes, share: NEIGHBOURS };
+    let found = models.minimum(anchors, &stations.knots(&knots), &search, false)?;
+    // What lies between is as good as anything.
+    let loss = anchors.iter().map(|(share, anchor)| share * anchor.loss).sum();
+    Ok(found.unwrap_or_else(|| Predicted { point: start.clone(), loss, gradient: slopes.clone() }))
 }

@@ -1,0 +1,120 @@
+//! Strengths where the Hessian of all rows is known, and the models of the loss between them.
+
+use crate::error::Result;
+use crate::objective::Objective;
+use crate::solve::elastic_net::surrogate::{Anchor, Correction, Knot, Predicted, Search, Surrogate};
+
+/// A strength where all is known.
+pub(super) struct Station {
+    pub(super) strength: f64,
+    pub(super) anchor: Anchor,
+    /// Where the minimum is, by the model around it.
+    pub(super) solution: Vec<f64>,
+    /// Nothing where there are too many parameters for a Hessian of all rows, or the sample has all rows.
+    pub(super) knot: Option<Knot>,
+}
+
+/// Some of them by their shares, which add up to 1.
+pub(super) type Shares = Vec<(f64, usize)>;
+
+/// By descending strengths; there is one at least.
+pub(super) struct Stations(Vec<Station>);
+
+impl Stations {
+    pub(super) fn new(first: Station) -> Self {
+        Self(vec![first])
+    }
+
+    pub(super) fn first(&self) -> &Station {
+        &self.0[0]
+    }
+
+    pub(super) fn last(&self) -> &Station {
+        &self.0[self.0.len() - 1]
+    }
+
+    pub(super) fn have_knots(&self) -> bool {
+        self.first().knot.is_some()
+    }
+
+    pub(super) fn has(&self, strength: f64) -> bool {
+        self.0.iter().any(|station| station.strength == strength)
+    }
+
+    pub(super) fn insert(&mut self, station: Station) {
+        let at = self.0.partition_point(|other| other.strength > station.strength);
+        self.0.insert(at, station);
+    }
+
+    /// The stations around a strength, by its logarithm.
+    pub(super) fn shares(&self, strength: f64) -> Shares {
+        let strengths: Vec<f64> = self.0.iter().map(|station| station.strength).collect();
+        shares(&strengths, strength)
+    }
+
+    /// The knots at stations with their shares; none where there are no knots.
+    pub(super) fn knots(&self, shares: &Shares) -> Vec<(f64, &Knot)> {
+        shares.iter().filter_map(|&(share, at)| Some((share, self.0[at].knot.as_ref()?))).collect()
+    }
+
+    /// The anchors, solutions and knots around a strength.
+    pub(super) fn around(&self, strength: f64) -> Vec<(f64, &Station)> {
+        self.shares(strength).into_iter().map(|(share, at)| (share, &self.0[at])).collect()
+    }
+}
+
+/// The neighbours of a strength among descending ones, by its logarithm; one of them where it is there, or beyond all.
+pub(super) fn shares(strengths: &[f64], strength: f64) -> Shares {
+    let after = strengths.partition_point(|other| *other > strength);
+    if after == 0 || after == strengths.len() || strengths[after] == strength {
+        return vec![(1.0, after.min(strengths.len() - 1))];
+    }
+    let [before, next] = [strengths[after - 1], strengths[after]];
+    let share = (before / strength).ln() / (before / next).ln();
+    vec![(1.0 - share, after - 1), (share, after)]
+}
+
+/// The sum of vectors by their shares.
+pub(super) fn blended(parts: &[(f64, &[f64])]) -> Vec<f64> {
+    let mut sum = vec![0.0; parts.first().map_or(0, |(_, part)| part.len())];
+    for (share, part) in parts {
+        sum.iter_mut().zip(*part).for_each(|(sum, x)| *sum += share * x);
+    }
+    sum
+}
+
+/// The model of the loss with a sample, and that without.
+pub(super) struct Models<'o> {
+    pub(super) sampled: Surrogate<'o>,
+    quadratic: Surrogate<'o>,
+}
+
+impl<'o> Models<'o> {
+    pub(super) fn new(sample: Option<&'o mut dyn Objective>, reach: &'o [f64]) -> Self {
+        Self { sampled: Surrogate::new(sample, reach), quadratic: Surrogate::new(None, reach) }
+    }
+
+    /// The minimum by the model with the sample, or else, or where that `has_misled`, by the quadratic.
+    pub(super) fn minimum(
+        &mut self,
+        anchors: &[(f64, &Anchor)],
+        knots: &[(f64, &Knot)],
+        search: &Search<'_>,
+        has_misled: bool,
+    ) -> Result<Option<Predicted>> {
+        if self.sampled.has_sample() && !(has_misled && !knots.is_empty()) {
+            let correction: Vec<_> = knots.iter().map(|(share, knot)| (*share, &knot.correction)).collect();
+            let found = self.sampled.minimum(anchors, &correction, search)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        if knots.is_empty() {
+            return Ok(None);
+        }
+        let alone: Vec<(f64, Anchor)> = anchors.iter().map(|(share, anchor)| (*share, anchor.alone())).collect();
+        let alone: Vec<(f64, &Anchor)> = alone.iter().map(|(share, anchor)| (*share, anchor)).collect();
+        let hessian: &Correction<'_> = &knots.iter().map(|(share, knot)| (*share, &knot.hessian)).collect::<Vec<_>>();
+        self.quadratic.minimum(&alone, hessian, search)
+    }
+}
