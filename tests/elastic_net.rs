@@ -394,7 +394,7 @@ fn agrees(case: &Case, oracle: &Oracle, best: &[f64], model: &Model, gap: f64, o
     let gradient = oracle.gradient(best);
     let largest = best.iter().fold(0.0, |most: f64, q| most.max(q.abs()));
     for (j, (found, best)) in found.iter().zip(best).enumerate() {
-        let is_on_edge = (gradient[j].abs() - oracle.l1[j]).abs() <= 1e-5 && best.abs() <= 1e-6 * largest;
+        let is_on_edge = (gradient[j].abs() - oracle.l1[j]).abs() <= 1e-5 && best.abs() <= 1e-6 * largest + 1e-14;
         if (*found == 0.0) != (*best == 0.0) && !is_on_edge {
             return Err(format!("{name}: parameter {j} is {found:e}, not {best:e}"));
         }

@@ -269,6 +269,18 @@ impl Symmetric {
         };
     }
 
+    /// Adds the rows and columns `kept` of matrices that are kept whole, as this one, by their shares.
+    pub fn add_parts(&mut self, parts: &[(f64, &Self)], kept: &[usize]) {
+        let Form::Dense(entries) = &mut self.0 else { panic!("parts of a matrix that is kept whole") };
+        assert_eq!(entries.nrows(), kept.len(), "rows that are kept");
+        for (share, part) in parts {
+            for (column, &j) in entries.as_mut_slice().chunks_exact_mut(kept.len().max(1)).zip(kept) {
+                let from = part.column(j);
+                column.iter_mut().zip(kept).for_each(|(entry, &i)| *entry += share * from[i]);
+            }
+        }
+    }
+
     /// `M v`.
     pub fn times(&self, v: &[f64]) -> Vec<f64> {
         match &self.0 {

@@ -71,6 +71,12 @@ pub(super) struct Predicted {
     pub(super) gradient: Vec<f64>,
 }
 
+/// Up to so many parameters all are in the working set.
+const FEW: usize = 128;
+
+/// Up to so many the Hessian of all is taken for some of them.
+const WHOLE: usize = 1025;
+
 /// Steps on the model at most.
 const STEPS: usize = 40;
 
@@ -154,6 +160,12 @@ impl<'o> Surrogate<'o> {
         let size = point.len();
         match &mut self.sample {
             Some(sample) if set.len() == size => sample.move_to(point, Need::Hessian),
+            // Whole products are made faster than those of some columns.
+            Some(sample) if size <= WHOLE && 3 * set.len() > size => {
+                let mut evaluation = sample.move_to(point, Need::Hessian)?;
+                evaluation.hessian = evaluation.hessian.map(|hessian| hessian.restricted(set));
+                Ok(evaluation)
+            }
             Some(sample) => sample.evaluate_with(point, set),
             None => Ok(Evaluation {
                 value: 0.0,
@@ -180,7 +192,9 @@ impl<'o> Surrogate<'o> {
     ) -> Result<Option<Predicted>> {
         let Search { start, terms, enough, slopes, share } = *search;
         let model = Model::new(anchors, correction, terms);
-        let mut set = if share > 0.0 { working_set(start, slopes, terms, share)? } else { (0..terms.len()).collect() };
+        let everything = || (0..terms.len()).collect::<Vec<usize>>();
+        let is_whole = share <= 0.0 || terms.len() <= FEW;
+        let mut set = if is_whole { everything() } else { working_set(start, slopes, terms, share)? };
         let mut point = start.to_vec();
         let (mut value, mut own) = self.gradient(&point)?;
         let mut before = 0.0;
@@ -191,23 +205,32 @@ impl<'o> Surrogate<'o> {
             let mut step = metric.and_then(|metric| model.step(&point, &gradient, metric));
             // A Hessian from elsewhere is good as long as each step leaves little to the next.
             if step.as_ref().is_none_or(|step| step.curvature > SLOW * before && before > 0.0) {
-                self.metric = self.metric_at(&point, &model, std::mem::take(&mut set))?;
+                // What was selected on the way belongs to it.
+                let is_selected = |j: &usize| point[*j] != 0.0 || set.binary_search(j).is_ok();
+                set = (0..point.len()).filter(is_selected).collect();
+                self.metric = self.metric_at(&point, &model, set.clone())?;
                 step = self.metric.as_mut().and_then(|metric| model.step(&point, &gradient, metric));
             }
             let (Some(Step { target, curvature, promised }), Some(metric)) = (step, &self.metric) else {
                 return Ok(None);
             };
-            set.clone_from(&metric.set);
             if !curvature.is_finite() {
                 return Ok(None);
             }
+            set.clone_from(&metric.set);
             before = curvature;
             // A quadratic is solved exactly.
             if curvature <= enough || self.sample.is_none() {
+                if metric.set.len() == terms.len() {
+                    // The gradient of where it came from will do.
+                    let loss = model.loss(&target, value + dot(&own, &way(&point, &target)));
+                    return Ok(Some(Predicted { loss, gradient, point: target }));
+                }
+                let known = metric.set.clone();
                 let (value_there, own_there) = self.gradient(&target)?;
                 let gradient = model.gradient(&target, &own_there);
-                let grown = grown(&set, &gradient, terms)?;
-                if grown.len() == set.len() {
+                let grown = grown(&known, &gradient, terms)?;
+                if grown.len() == known.len() {
                     return Ok(Some(Predicted { loss: model.loss(&target, value_there), gradient, point: target }));
                 }
                 (set, point, value, own) = (grown, target, value_there, own_there);
@@ -239,11 +262,7 @@ impl<'o> Surrogate<'o> {
     /// The Hessian of the model at `point`, of a working set; `None` if the sample has none there.
     fn metric_at(&mut self, point: &[f64], model: &Model<'_>, set: Vec<usize>) -> Result<Option<Metric>> {
         let Some(mut hessian) = self.evaluate(point, &set)?.hessian else { return Ok(None) };
-        for (share, own) in model.correction {
-            let mut own = if set.len() == point.len() { (*own).clone() } else { own.restricted(&set) };
-            own.scale(*share);
-            hessian.add(&own);
-        }
+        hessian.add_parts(model.correction, &set);
         Ok(Some(Metric { set, hessian, common: Common::default() }))
     }
 

@@ -13,7 +13,7 @@ use crate::objective::{Evaluation, Need, Objective, Passes};
 use crate::penalty::{Term, cost_of};
 use crate::solve::elastic_net::certificate::gap_of_set;
 use crate::solve::elastic_net::surrogate::{Anchor, Predicted, Search, working_set};
-use crate::solve::elastic_net::{EDGE, ENOUGH, ElasticNet, IDLE, NEAR, Run, without_hessian};
+use crate::solve::elastic_net::{EDGE, ElasticNet, IDLE, NEAR, Run, without_hessian};
 use crate::solve::{Certain, Company, Settings, Start, Status};
 use stations::{Models, Station, Stations, blended, shares};
 
@@ -291,7 +291,7 @@ impl<'o> Walk<'o> {
     }
 
     fn enough(&self) -> f64 {
-        ENOUGH.min(1e-3 * self.tolerance())
+        1e-2 * self.tolerance()
     }
 
     // ---- predictions -------------------------------------------------------------------------------------------
@@ -482,14 +482,8 @@ impl<'o> Walk<'o> {
             let anchors: Vec<(f64, &Anchor)> = around.iter().map(|&(share, at)| (share, &anchors[at])).collect();
             let points: Vec<(f64, &[f64])> =
                 anchors.iter().map(|(share, anchor)| (*share, &anchor.point[..])).collect();
-            let found = predict_between(
-                &mut self.models,
-                &self.stations,
-                &self.places[place],
-                &anchors,
-                &points,
-                enough,
-            )?;
+            let found =
+                predict_between(&mut self.models, &self.stations, &self.places[place], &anchors, &points, enough)?;
             self.places[place].predicted = Some(found);
         }
         Ok(())
@@ -660,11 +654,9 @@ impl<'o> Walk<'o> {
         let Place { strength, terms, .. } = &self.places[place];
         let set = working_set(point, gradient, terms, EDGE)?;
         let mut hessian = Symmetric::zero(set.len());
-        for (share, knot) in self.stations.knots(&self.stations.shares(*strength)) {
-            let mut own = knot.hessian.restricted(&set);
-            own.scale(share);
-            hessian.add(&own);
-        }
+        let knots = self.stations.knots(&self.stations.shares(*strength));
+        let hessians: Vec<_> = knots.iter().map(|(share, knot)| (*share, &knot.hessian)).collect();
+        hessian.add_parts(&hessians, &set);
         Ok(self.checked(gap_of_set(point, gradient, &hessian, &set, terms)))
     }
 
