@@ -78,10 +78,10 @@ const FEW: usize = 128;
 const WHOLE: usize = 1025;
 
 /// Steps on the model at most.
-const STEPS: usize = 40;
+const STEPS: usize = 80;
 
-/// What a step with the Hessian of another point leaves of the curvature along the one before, from which on a new one is worth it.
-const SLOW: f64 = 0.05;
+/// A Hessian of the sample takes the time of a step for each so many parameters, and of two at least.
+const PARAMETERS_A_STEP: f64 = 20.0;
 
 /// A step of the model that gains so much of the loss or less is taken as it is.
 const SMALL: f64 = 1e-6;
@@ -203,8 +203,9 @@ impl<'o> Surrogate<'o> {
             // A quadratic has its own.
             let metric = self.metric.as_mut().filter(|metric| self.sample.is_some() && metric.has(&set));
             let mut step = metric.and_then(|metric| model.step(&point, &gradient, metric));
-            // A Hessian from elsewhere is good as long as each step leaves little to the next.
-            if step.as_ref().is_none_or(|step| step.curvature > SLOW * before && before > 0.0) {
+            // A Hessian from elsewhere is good as long as the steps to the end are less work than a new one.
+            let worth = (terms.len() as f64 / PARAMETERS_A_STEP).max(2.0);
+            if step.as_ref().is_none_or(|step| before > 0.0 && steps_left(before, step.curvature, enough) > worth) {
                 // What was selected on the way belongs to it.
                 let is_selected = |j: &usize| point[*j] != 0.0 || set.binary_search(j).is_ok();
                 set = (0..point.len()).filter(is_selected).collect();
@@ -272,6 +273,12 @@ impl<'o> Surrogate<'o> {
         let Evaluation { value, gradient, .. } = sample.move_to(point, Need::Gradient)?;
         Ok((value, gradient))
     }
+}
+
+/// Steps until so little is gained, if each leaves to the next what the last one did.
+fn steps_left(before: f64, now: f64, enough: f64) -> f64 {
+    let ratio = now / before;
+    if ratio < 1.0 { (enough / now).ln().min(0.0) / ratio.ln() } else { f64::INFINITY }
 }
 
 /// From `from` to `to`.
