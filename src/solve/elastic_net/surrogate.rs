@@ -81,7 +81,7 @@ const WHOLE: usize = 1025;
 const STEPS: usize = 80;
 
 /// A Hessian of the sample takes the time of a step for each so many parameters, and of two at least.
-const PARAMETERS_A_STEP: f64 = 20.0;
+const PARAMETERS_A_STEP: f64 = 150.0;
 
 /// A step of the model that gains so much of the loss or less is taken as it is.
 const SMALL: f64 = 1e-6;
