@@ -1,0 +1,161 @@
+"""Passes, certificates and times of paths of elastic nets, beside R's glmnet where R has it.
+
+    python benches/paths.py [PROGRAM [SETS [ALPHAS]]]
+
+Each table is made here, by numpy's default generator with seed 0. A line for each table and share of L1: strengths of the path, passes
+over the data (Hessians among them; eight points of a visit count as one), the worst gap that is certified, and against single runs
+refined to 1e-15, at every tenth strength: how much more the path costs at most, a share of the null deviance, and in how many models
+other columns are selected. Then seconds of the whole process, those of reading and fitting among them, and of glmnet's fit alone at its default
+threshold with its own strengths. SETS and ALPHAS are lists with commas. Needs numpy and pyarrow; scikit-learn for two real tables.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+PROGRAM = (sys.argv[1:] or ["target/release/gpu-logreg"])[0]
+GLMNET = """
+suppressMessages(library(glmnet))
+a <- commandArgs(TRUE); n <- as.integer(a[2]); d <- as.integer(a[3])
+v <- readBin(a[1], "double", n * (d + 1)); x <- matrix(v[1:(n * d)], nrow = n); y <- v[(n * d + 1):(n * (d + 1))]
+t <- system.time(f <- glmnet(x, y, family = "binomial", alpha = as.numeric(a[4])))[3]
+cat(t, f$npasses, length(f$lambda))
+"""
+
+
+def standard(x):
+    spread = x.std(0)
+    return (x - x.mean(0)) / np.where(spread > 0, spread, 1)
+
+
+def normal(rng, n, d):
+    return rng.standard_normal((n, d))
+
+
+def correlated(rng, n, d):
+    # A condition of 1e4.
+    rotation = np.linalg.qr(rng.standard_normal((d, d)))[0]
+    return rng.standard_normal((n, d)) @ (rotation * np.logspace(0, -2, d)) @ rotation.T
+
+
+def heavy(rng, n, d):
+    third = d // 3
+    parts = [np.exp(rng.standard_normal((n, third))), rng.standard_t(3, (n, third)), rng.random((n, d - 2 * third)) < 0.01]
+    return np.hstack(parts)
+
+
+def rare(rng, n, d):
+    return (rng.random((n, d)) < np.logspace(-0.5, -2.7, d)).astype(float)
+
+
+def neighbours(rng, n, d):
+    x = rng.standard_normal((n, d))
+    for j in range(1, d):
+        x[:, j] = 0.7 * x[:, j - 1] + np.sqrt(0.51) * x[:, j]
+    return x
+
+
+def few(rng, d, count, size):
+    weights = np.zeros(d)
+    weights[rng.choice(d, count, replace=False)] = size * rng.standard_normal(count)
+    return weights
+
+
+# Name, columns, rows, their number, weights of standardised columns, intercept.
+TABLES = {
+    "normal": (normal, 100_000, 20, lambda rng, d: 0.4 * rng.standard_normal(d), -0.3),
+    "heavy tails": (heavy, 30_000, 40, lambda rng, d: few(rng, d, 24, 0.3), 0.0),
+    "59 positives": (normal, 100_000, 20, lambda rng, d: 0.4 * rng.standard_normal(d), -8.2),
+    "nearly separated": (normal, 50_000, 20, lambda rng, d: 40 * standard_length(rng, d), 0.0),
+    "correlated": (correlated, 20_000, 100, lambda rng, d: few(rng, d, 30, 0.9), 0.0),
+    "rare levels": (rare, 20_000, 200, lambda rng, d: few(rng, d, 60, 0.3), -1.0),
+    "neighbours": (neighbours, 14_000, 500, lambda rng, d: few(rng, d, 25, 0.4), -0.5),
+    "wide": (normal, 20_000, 500, lambda rng, d: few(rng, d, 20, 0.5), -0.5),
+    "tall": (normal, 200_000, 50, lambda rng, d: few(rng, d, 20, 0.5), -0.5),
+    "tall, correlated": (correlated, 200_000, 50, lambda rng, d: few(rng, d, 15, 0.9), -0.5),
+    "wide, correlated": (correlated, 20_000, 500, lambda rng, d: few(rng, d, 150, 0.9), -0.5),
+}
+REAL = ["breast cancer", "digits"]
+
+
+def standard_length(rng, d):
+    weights = rng.standard_normal(d)
+    return weights / np.linalg.norm(weights)
+
+
+def table(name):
+    if name in REAL:
+        from sklearn.datasets import load_breast_cancer, load_digits
+
+        x, y = (load_breast_cancer if name == REAL[0] else load_digits)(return_X_y=True)
+        x, y = x[:, x.std(0) > 0], (y if name == REAL[0] else y % 2)
+        return x.astype(np.float32).astype(float), y
+    make, n, d, weights, intercept = TABLES[name]
+    rng = np.random.default_rng(0)
+    # As the program stores them.
+    x = standard(make(rng, n, d)).astype(np.float32).astype(float)
+    z = intercept + x @ weights(rng, d)
+    return x, (rng.random(n) < 1 / (1 + np.exp(-z))).astype(int)
+
+
+def run(folder, *flags):
+    command = [PROGRAM, "train", f"{folder}/data.parquet", "--label", "y", "--device", "cpu", "-q", *map(str, flags)]
+    begin = time.perf_counter()
+    subprocess.run([*command, "-o", f"{folder}/model.json"], check=True, stdout=subprocess.DEVNULL)
+    seconds = time.perf_counter() - begin
+    return json.loads(Path(folder, "model.json").read_text()), seconds
+
+
+def mean_loss(x, y, intercept, weights):
+    z = intercept + x @ weights
+    return np.mean(np.logaddexp(0, z) - y * z)
+
+
+sets = sys.argv[2].split(",") if len(sys.argv) > 2 else [*TABLES, *REAL]
+alphas = [float(alpha) for alpha in (sys.argv[3].split(",") if len(sys.argv) > 3 else ["1", "0.5"])]
+has_glmnet = shutil.which("Rscript") and subprocess.run(["Rscript", "-e", "library(glmnet)"], capture_output=True).returncode == 0
+for name in sets:
+    x, y = table(name)
+    n, d = x.shape
+    scales = x.std(0)
+    with tempfile.TemporaryDirectory() as folder:
+        pq.write_table(pa.table({f"x{j}": x[:, j] for j in range(d)} | {"y": y.astype(np.int8)}), f"{folder}/data.parquet")
+        np.hstack([x, y[:, None]]).T.tofile(f"{folder}/data.bin")
+        Path(folder, "fit.R").write_text(GLMNET)
+        for alpha in alphas:
+            model, seconds = run(folder, "--path", "--alpha", alpha)
+            path, training = model["path"], model["training"]
+            null = np.log(1 - y.mean()) * (y.mean() - 1) - np.log(y.mean()) * y.mean()
+            worst, others, looked = 0.0, 0, 0
+            for place in range(9, len(path["lambdas"]), 10):
+                strength = path["lambdas"][place]
+                best, _ = run(folder, "--lambda", repr(strength), "--alpha", alpha, "--gap-tolerance", "1e-15", "--refine")
+                weights = np.array([feature["coefficient"] for feature in best["features"]])
+                own = np.zeros(d)
+                for j, coefficient in path["coefficients"][place]:
+                    own[j] = coefficient
+
+                def cost(intercept, weights):
+                    q = weights * scales
+                    return mean_loss(x, y, intercept, weights) + strength * (alpha * abs(q).sum() + (1 - alpha) / 2 * (q @ q))
+
+                more = cost(path["intercepts"][place], own) - cost(best["intercept"], weights)
+                worst, looked = max(worst, more / null), looked + 1
+                others += np.any((own != 0) != (weights != 0))
+            passes = training["passes"]
+            line = f"{name} {n} x {d}, alpha {alpha:g}: {len(path['lambdas'])} strengths, {passes['data']} passes ({passes['hessian']} H), "
+            line += f"gap {max(path['gaps']):.1e}, excess {worst:.1e}, {others} of {looked} other columns, "
+            line += f"{seconds:.2f} s ({training['seconds']['read']:.2f} + {training['seconds']['solve']:.2f})"
+            if has_glmnet:
+                command = ["Rscript", f"{folder}/fit.R", f"{folder}/data.bin", str(n), str(d), str(alpha)]
+                fit, sweeps, strengths = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+                line += f"; glmnet {float(fit):.2f} s, {sweeps} sweeps for {strengths}: {float(fit) / seconds:.1f} times"
+            print(line, flush=True)
