@@ -83,6 +83,9 @@ const STEPS: usize = 80;
 /// A Hessian of the sample takes the time of a step for each so many parameters, and of two at least.
 const PARAMETERS_A_STEP: f64 = 150.0;
 
+/// A step that gains so much of the loss is a long one.
+const FAR: f64 = 1e-4;
+
 /// A step of the model that gains so much of the loss or less is taken as it is.
 const SMALL: f64 = 1e-6;
 
@@ -197,7 +200,7 @@ impl<'o> Surrogate<'o> {
         let mut set = if is_whole { everything() } else { working_set(start, slopes, terms, share)? };
         let mut point = start.to_vec();
         let (mut value, mut own) = self.gradient(&point)?;
-        let mut before = 0.0;
+        let (mut before, mut farthest, mut must_renew) = (0.0, 0.0_f64, false);
         for _ in 0..STEPS {
             let gradient = model.gradient(&point, &own);
             // A quadratic has its own.
@@ -205,7 +208,10 @@ impl<'o> Surrogate<'o> {
             let mut step = metric.and_then(|metric| model.step(&point, &gradient, metric));
             // A Hessian from elsewhere is good as long as the steps to the end are less work than a new one.
             let worth = (terms.len() as f64 / PARAMETERS_A_STEP).max(2.0);
-            if step.as_ref().is_none_or(|step| before > 0.0 && steps_left(before, step.curvature, enough) > worth) {
+            let is_slow = |step: &Step| before > 0.0 && steps_left(before, step.curvature, enough) > worth;
+            let is_fresh = must_renew || step.as_ref().is_none_or(is_slow);
+            must_renew = false;
+            if is_fresh {
                 // What was selected on the way belongs to it.
                 let is_selected = |j: &usize| point[*j] != 0.0 || set.binary_search(j).is_ok();
                 set = (0..point.len()).filter(is_selected).collect();
@@ -220,7 +226,13 @@ impl<'o> Surrogate<'o> {
             }
             set.clone_from(&metric.set);
             before = curvature;
-            // A quadratic is solved exactly.
+            // A quadratic is solved exactly. Far from where its Hessian was taken a model may have lost its minimum.
+            farthest = farthest.max(curvature);
+            if curvature <= enough && farthest > FAR && !is_fresh && self.sample.is_some() {
+                (point, before, must_renew) = (target, 0.0, true);
+                (value, own) = self.gradient(&point)?;
+                continue;
+            }
             if curvature <= enough || self.sample.is_none() {
                 if metric.set.len() == terms.len() {
                     // The gradient of where it came from will do.

@@ -89,6 +89,9 @@ const NEIGHBOURS: f64 = 0.8;
 /// A gap, a share of the null loss, from which on a station is too far.
 const TOO_FAR: f64 = 5e-3;
 
+/// A gap, a share of the null loss, from which on a model is not only wrong by what it leaves out.
+const LOST: f64 = 0.05;
+
 /// Visits that go on with what is left at most.
 const ROUNDS: u64 = 8;
 
@@ -212,6 +215,15 @@ fn largest_strength(problem: &PathProblem<'_>, gradient: &[f64]) -> f64 {
     steepest / problem.alpha.max(LEAST_ALPHA)
 }
 
+/// What became of a way to a station.
+enum Arrival {
+    There,
+    TooFar {
+        /// The model led anywhere.
+        is_lost: bool,
+    },
+}
+
 /// A strength of the path.
 struct Place {
     strength: f64,
@@ -303,14 +315,21 @@ impl<'o> Walk<'o> {
             return self.predict_in_turn(first);
         }
         let mut previous = first;
+        let mut has_misled = false;
         let mut queue = self.far_apart(first);
         queue.reverse();
         while let Some(next) = queue.pop() {
             company.monitor.check()?;
             company.monitor.say(&format!("strength {} of {}", next + 1, self.places.len()));
-            if !self.go_to(next, next > previous)? {
-                queue.extend([next, usize::midpoint(previous, next)]);
-                continue;
+            match self.go_to(next, has_misled)? {
+                Arrival::There => has_misled = false,
+                Arrival::TooFar { is_lost } if next > previous => {
+                    has_misled |= is_lost;
+                    queue.extend([next, usize::midpoint(previous, next)]);
+                    continue;
+                }
+                // There is none nearer.
+                Arrival::TooFar { .. } => self.fight_to(next, company)?,
             }
             let enough = self.enough();
             for mark in self.marks(previous, next) {
@@ -328,7 +347,8 @@ impl<'o> Walk<'o> {
                 )?;
                 self.places[mark].predicted = Some(found);
             }
-            if self.ends_before(next + 1) {
+            let loss = |place: usize| Some((place, self.stations.at(self.places[place].strength)?.anchor.loss));
+            if self.ends_among(&(0..=next).filter_map(loss).collect::<Vec<_>>()) {
                 break;
             }
             previous = next + 1;
@@ -354,14 +374,13 @@ impl<'o> Walk<'o> {
         marks
     }
 
-    /// Ends the path before `end`, where between marks, from one place to the next, next to nothing is added; whether it does. Which
+    /// Ends the path at one of these places from which on, from one place of the path to the next, next to nothing is added; whether it does. Which
     /// place is the last one is seen when all have been visited.
-    fn ends_before(&mut self, end: usize) -> bool {
+    fn ends_among(&mut self, losses: &[(usize, f64)]) -> bool {
         if !self.ends_early() {
             return false;
         }
-        let known = |place: usize| Some((place, 1.0 - self.places[place].loss()? / self.null));
-        let known: Vec<(usize, f64)> = (0..end).filter_map(known).collect();
+        let known: Vec<(usize, f64)> = losses.iter().map(|(place, loss)| (*place, 1.0 - loss / self.null)).collect();
         let is_end = |pair: &&[(usize, f64)]| {
             let [(before, less), (place, now)] = **pair else { return false };
             let gain = (now - less) / (place - before) as f64;
@@ -420,18 +439,16 @@ impl<'o> Walk<'o> {
         places
     }
 
-    /// Takes the Hessian where the model of the last station has the minimum of a place, which becomes a station; whether it is near
-    /// enough, or there is none nearer.
-    fn go_to(&mut self, place: usize, may_be_nearer: bool) -> Result<bool> {
+    /// Takes the Hessian where the model of the last station has the minimum of a place, which becomes a station if it is near enough.
+    fn go_to(&mut self, place: usize, has_misled: bool) -> Result<Arrival> {
         let enough = self.enough();
         let at = &self.places[place];
         let last = self.stations.last();
         let knots: Vec<_> = last.knot.iter().map(|knot| (1.0, knot)).collect();
         let share = 2.0 - last.strength / at.strength;
         let search = Search { start: &last.solution, terms: &at.terms, enough, slopes: &last.anchor.gradient, share };
-        let found = self.models.minimum(&[(1.0, &last.anchor)], &knots, &search, false)?;
-        // Where nothing leads there, the last station leads on.
-        let Some(Predicted { point, .. }) = found else { return Ok(!may_be_nearer) };
+        let found = self.models.minimum(&[(1.0, &last.anchor)], &knots, &search, has_misled)?;
+        let Some(Predicted { point, .. }) = found else { return Ok(Arrival::TooFar { is_lost: true }) };
         let before = last.anchor.loss + cost_of(&at.terms, &last.anchor.point);
         let need = if last.knot.is_some() { Need::Hessian } else { Need::Gradient };
         let mut evaluation = self.objective.move_to(&point, need)?;
@@ -443,12 +460,41 @@ impl<'o> Walk<'o> {
         let at = &self.places[place];
         let cost = evaluation.value + cost_of(&at.terms, &point);
         let is_far = gap > TOO_FAR * self.null || cost > before || !evaluation.is_finite();
-        if is_far && may_be_nearer {
-            return Ok(false);
+        if is_far {
+            return Ok(Arrival::TooFar { is_lost: gap.is_nan() || gap > LOST * self.null });
         }
+        self.settle(place, point, evaluation, hessian.as_ref())?;
+        Ok(Arrival::There)
+    }
+
+    /// Makes a station of a place that no model leads to: by steps that are held against the rows.
+    fn fight_to(&mut self, place: usize, company: &Company<'_, '_>) -> Result<()> {
+        let last = self.stations.last().anchor.point.clone();
+        let need = if self.stations.have_knots() { Need::Hessian } else { Need::Gradient };
+        let start = Start { evaluation: self.objective.move_to(&last, need)?, point: last };
+        let net = ElasticNet { terms: self.places[place].terms.clone(), gap: self.tolerance() };
+        let sample = self.models.sampled.sample();
+        let mut run = Run::new(&mut *self.objective, sample, start, &net, &self.settings.reach.parameters)?;
+        let quiet = &mut Company { monitor: company.monitor, history: &mut |_| {}, existence: &mut Certain };
+        run.go(self.settings, quiet)?;
+        let point = run.here.point;
+        let mut evaluation = self.objective.move_to(&point, need)?;
+        let hessian = evaluation.hessian.take();
+        self.settle(place, point, evaluation, hessian.as_ref())
+    }
+
+    /// Makes a station of a place.
+    fn settle(
+        &mut self,
+        place: usize,
+        point: Vec<f64>,
+        evaluation: Evaluation,
+        hessian: Option<&Symmetric>,
+    ) -> Result<()> {
+        let (at, enough) = (&self.places[place], self.enough());
         let sampled = &mut self.models.sampled;
         let anchor = sampled.anchor(&point, evaluation.value, &evaluation.gradient)?;
-        let knot = match &hessian {
+        let knot = match hessian {
             Some(hessian) => sampled.knot(&point, hessian)?,
             None => None,
         };
@@ -459,7 +505,7 @@ impl<'o> Walk<'o> {
         let strength = at.strength;
         self.stations.insert(Station { strength, anchor, solution: own.point.clone(), knot });
         self.places[place].predicted = Some(own);
-        Ok(true)
+        Ok(())
     }
 
     /// Predicts what was not visited, between what was.
@@ -532,10 +578,12 @@ impl<'o> Walk<'o> {
     /// Evaluates at marks, then at what lies between them and again at marks that are not near enough.
     fn visit_all(&mut self, company: &Company<'_, '_>) -> Result<()> {
         self.visit(company)?;
+        let near = |(place, at): (usize, &Place)| {
+            at.best.as_ref().filter(|best| best.gap <= POOR * self.null).map(|best| (place, best.loss))
+        };
+        self.ends_among(&self.places.iter().enumerate().filter_map(near).collect::<Vec<_>>());
         self.predict_rest()?;
         self.repair(company, true)?;
-        self.compare();
-        self.end_early();
         Ok(())
     }
 
@@ -613,7 +661,7 @@ impl<'o> Walk<'o> {
             let Place { strength, best: Some(best), .. } = &self.places[place] else { continue };
             // Not beside another one.
             let beside = &self.places[place.saturating_sub(1)..(place + 2).min(self.places.len())];
-            if added == ADDED || beside.iter().any(|place| self.stations.has(place.strength)) {
+            if added == ADDED || beside.iter().any(|place| self.stations.at(place.strength).is_some()) {
                 continue;
             }
             let Some(hessian) = self.objective.move_to(&best.point, Need::Hessian)?.hessian else { continue };

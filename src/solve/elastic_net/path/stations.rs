@@ -37,8 +37,8 @@ impl Stations {
         self.first().knot.is_some()
     }
 
-    pub(super) fn has(&self, strength: f64) -> bool {
-        self.0.iter().any(|station| station.strength == strength)
+    pub(super) fn at(&self, strength: f64) -> Option<&Station> {
+        self.0.iter().find(|station| station.strength == strength)
     }
 
     pub(super) fn insert(&mut self, station: Station) {
