@@ -21,6 +21,8 @@ pub const ROWS_A_FEATURE: usize = 10;
 pub const MODEL_ROWS_A_FEATURE: usize = 50;
 /// The same where a path is walked, and minima at many strengths pay for each row.
 pub const PATH_ROWS_A_FEATURE: usize = 10;
+/// See [`PATH_ROWS_A_FEATURE`].
+pub const LEAST_PATH_ROWS: usize = 10_000;
 /// See [`MODEL_ROWS_A_FEATURE`].
 pub const LEAST_MODEL_ROWS: usize = 5000;
 

@@ -3,8 +3,8 @@
 use crate::data::{Design, Shape};
 use crate::solve::Preconditioner;
 use crate::subsample::{
-    FEW_ROWS, HESSIAN_FEATURES, LEAST_MODEL_ROWS, MODEL_ROWS_A_FEATURE, PATH_ROWS_A_FEATURE, PENALIZED_FEATURES,
-    ROWS_A_FEATURE, ROWS_A_PARAMETER, kept_rows,
+    FEW_ROWS, HESSIAN_FEATURES, LEAST_MODEL_ROWS, LEAST_PATH_ROWS, MODEL_ROWS_A_FEATURE, PATH_ROWS_A_FEATURE,
+    PENALIZED_FEATURES, ROWS_A_FEATURE, ROWS_A_PARAMETER, kept_rows,
 };
 use crate::train::job::{ELASTIC_NET_PARAMETERS, Job, Solver};
 
@@ -93,10 +93,14 @@ impl Job {
         let most = match shape.classes {
             Some(_) => ROWS_A_PARAMETER * shape.parameters(),
             None if self.has_elastic_net() => {
-                let of_feature = if self.path.is_some() { PATH_ROWS_A_FEATURE } else { MODEL_ROWS_A_FEATURE };
-                let most = LEAST_MODEL_ROWS.max(of_feature * shape.features);
-                // Most of a table are as well all of it.
-                if shape.rows <= 2 * most { shape.rows } else { most }
+                let most = LEAST_MODEL_ROWS.max(MODEL_ROWS_A_FEATURE * shape.features);
+                if self.path.is_none() {
+                    most
+                } else {
+                    let most = most.min(LEAST_PATH_ROWS.max(PATH_ROWS_A_FEATURE * shape.features));
+                    // Most of a table are as well all of it.
+                    if 2 * shape.rows <= 3 * most { shape.rows } else { most }
+                }
             }
             None if self.is_wide(shape) && self.preconditioner.is_none() => ROWS_A_FEATURE * shape.features,
             None => usize::MAX,

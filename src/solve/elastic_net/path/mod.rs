@@ -99,8 +99,9 @@ const ROUNDS: u64 = 8;
 const POOR: f64 = 1e-4;
 const STALLED: f64 = 0.1;
 
-/// Stations that are added in a round at most.
-const ADDED: usize = 2;
+/// Stations that are added in a round at most, and the factor between them and others.
+const ADDED: usize = 8;
+const APART: f64 = 1.9;
 
 /// The least strength as a share of the largest, of more rows than parameters and of fewer.
 const RATIOS: [f64; 2] = [1e-4, 1e-2];
@@ -346,6 +347,7 @@ impl<'o> Walk<'o> {
                     enough,
                 )?;
                 self.places[mark].predicted = Some(found);
+                self.places[mark].has_misled = self.models.was_alone;
             }
             let loss = |place: usize| Some((place, self.stations.at(self.places[place].strength)?.anchor.loss));
             if self.ends_among(&(0..=next).filter_map(loss).collect::<Vec<_>>()) {
@@ -531,6 +533,7 @@ impl<'o> Walk<'o> {
             let found =
                 predict_between(&mut self.models, &self.stations, &self.places[place], &anchors, &points, enough)?;
             self.places[place].predicted = Some(found);
+            self.places[place].has_misled = self.models.was_alone;
         }
         Ok(())
     }
@@ -569,7 +572,7 @@ impl<'o> Walk<'o> {
         let point = |&place: &usize| self.places[place].predicted.as_ref().map(|predicted| predicted.point.clone());
         let points: Vec<Vec<f64>> = next.iter().filter_map(point).collect();
         for (&place, visited) in next.iter().zip(self.visited(&next, points)?) {
-            self.places[place].has_misled = visited.gap > POOR * self.null;
+            self.places[place].has_misled |= visited.gap > POOR * self.null;
             self.places[place].best = Some(visited);
         }
         Ok(())
@@ -614,7 +617,9 @@ impl<'o> Walk<'o> {
         self.rounds += u64::from(!is_first);
         company.monitor.check()?;
         company.monitor.say(&format!("{} of {} strengths to go", left.len() + new.len(), self.places.len()));
-        self.add_stations(&left)?;
+        if !left.is_empty() {
+            self.add_stations(&left)?;
+        }
         let mut points = Vec::with_capacity(left.len() + new.len());
         for &place in &left {
             points.push(self.corrected(place)?);
@@ -627,7 +632,7 @@ impl<'o> Walk<'o> {
             if place.best.is_some() {
                 place.take(next, tolerance);
             } else {
-                place.has_misled = next.gap > POOR * self.null;
+                place.has_misled |= next.gap > POOR * self.null;
                 place.best = Some(next);
             }
         }
@@ -659,9 +664,7 @@ impl<'o> Walk<'o> {
         let mut added = 0;
         for place in poor {
             let Place { strength, best: Some(best), .. } = &self.places[place] else { continue };
-            // Not beside another one.
-            let beside = &self.places[place.saturating_sub(1)..(place + 2).min(self.places.len())];
-            if added == ADDED || beside.iter().any(|place| self.stations.at(place.strength).is_some()) {
+            if added == ADDED || self.stations.has_near(*strength, APART) {
                 continue;
             }
             let Some(hessian) = self.objective.move_to(&best.point, Need::Hessian)?.hessian else { continue };

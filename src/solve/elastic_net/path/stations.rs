@@ -41,6 +41,12 @@ impl Stations {
         self.0.iter().find(|station| station.strength == strength)
     }
 
+    /// Whether one is within so large a factor of a strength.
+    pub(super) fn has_near(&self, strength: f64, factor: f64) -> bool {
+        let is_near = |station: &Station| (station.strength / strength).ln().abs() < factor.ln();
+        self.0.iter().any(is_near)
+    }
+
     pub(super) fn insert(&mut self, station: Station) {
         let at = self.0.partition_point(|other| other.strength > station.strength);
         self.0.insert(at, station);
@@ -87,11 +93,13 @@ pub(super) fn blended(parts: &[(f64, &[f64])]) -> Vec<f64> {
 pub(super) struct Models<'o> {
     pub(super) sampled: Surrogate<'o>,
     quadratic: Surrogate<'o>,
+    /// Whether the last minimum is by the quadratic.
+    pub(super) was_alone: bool,
 }
 
 impl<'o> Models<'o> {
     pub(super) fn new(sample: Option<&'o mut dyn Objective>, reach: &'o [f64]) -> Self {
-        Self { sampled: Surrogate::new(sample, reach), quadratic: Surrogate::new(None, reach) }
+        Self { sampled: Surrogate::new(sample, reach), quadratic: Surrogate::new(None, reach), was_alone: false }
     }
 
     /// The minimum by the model with the sample, or else, or where that `has_misled`, by the quadratic.
@@ -102,6 +110,7 @@ impl<'o> Models<'o> {
         search: &Search<'_>,
         has_misled: bool,
     ) -> Result<Option<Predicted>> {
+        self.was_alone = false;
         if self.sampled.has_sample() && !(has_misled && !knots.is_empty()) {
             let correction: Vec<_> = knots.iter().map(|(share, knot)| (*share, &knot.correction)).collect();
             let found = self.sampled.minimum(anchors, &correction, search)?;
@@ -112,6 +121,7 @@ impl<'o> Models<'o> {
         if knots.is_empty() {
             return Ok(None);
         }
+        self.was_alone = true;
         let alone: Vec<(f64, Anchor)> = anchors.iter().map(|(share, anchor)| (*share, anchor.alone())).collect();
         let alone: Vec<(f64, &Anchor)> = alone.iter().map(|(share, anchor)| (*share, anchor)).collect();
         let hessian: &Correction<'_> = &knots.iter().map(|(share, knot)| (*share, &knot.hessian)).collect::<Vec<_>>();
