@@ -124,6 +124,11 @@ impl<'o> Surrogate<'o> {
         self.sample.is_some()
     }
 
+    /// From here on it is a quadratic.
+    pub(super) fn give_up(&mut self) {
+        self.sample = None;
+    }
+
     pub(super) fn sample(&mut self) -> Option<&mut dyn Objective> {
         match &mut self.sample {
             Some(sample) => Some(&mut **sample),

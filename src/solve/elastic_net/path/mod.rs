@@ -13,7 +13,7 @@ use crate::objective::{Evaluation, Need, Objective, Passes};
 use crate::penalty::{Term, cost_of};
 use crate::solve::elastic_net::certificate::gap_of_set;
 use crate::solve::elastic_net::surrogate::{Anchor, Predicted, Search, working_set};
-use crate::solve::elastic_net::{EDGE, ElasticNet, IDLE, NEAR, Run, without_hessian};
+use crate::solve::elastic_net::{EDGE, ElasticNet, IDLE, MISLED, NEAR, Run, without_hessian};
 use crate::solve::{Certain, Company, Settings, Start, Status};
 use stations::{Models, Station, Stations, blended, shares};
 
@@ -218,7 +218,10 @@ fn largest_strength(problem: &PathProblem<'_>, gradient: &[f64]) -> f64 {
 
 /// What became of a way to a station.
 enum Arrival {
-    There,
+    There {
+        /// The sample did not lead there.
+        is_alone: bool,
+    },
     TooFar {
         /// The model led anywhere.
         is_lost: bool,
@@ -316,17 +319,24 @@ impl<'o> Walk<'o> {
             return self.predict_in_turn(first);
         }
         let mut previous = first;
-        let mut has_misled = false;
+        let (mut has_misled, mut lost) = (false, 0);
         let mut queue = self.far_apart(first);
         queue.reverse();
         while let Some(next) = queue.pop() {
             company.monitor.check()?;
             company.monitor.say(&format!("strength {} of {}", next + 1, self.places.len()));
-            match self.go_to(next, has_misled)? {
-                Arrival::There => has_misled = false,
+            let arrival = self.go_to(next, has_misled)?;
+            let is_alone = matches!(arrival, Arrival::TooFar { is_lost: true } | Arrival::There { is_alone: true });
+            lost += u32::from(is_alone && self.stations.have_knots());
+            let gives_up = lost >= MISLED && self.models.sampled.has_sample();
+            match arrival {
+                Arrival::There { .. } => has_misled = false,
                 Arrival::TooFar { is_lost } if next > previous => {
                     has_misled |= is_lost;
                     queue.extend([next, usize::midpoint(previous, next)]);
+                    if gives_up {
+                        queue = self.without_sample(previous);
+                    }
                     continue;
                 }
                 // There is none nearer.
@@ -354,8 +364,20 @@ impl<'o> Walk<'o> {
                 break;
             }
             previous = next + 1;
+            if gives_up {
+                queue = self.without_sample(previous);
+            }
         }
         Ok(())
+    }
+
+    /// Goes on without a sample, which does not see what matters here: places of stations so near as quadratics need them, the last one
+    /// first.
+    fn without_sample(&mut self, first: usize) -> Vec<usize> {
+        self.models.give_up();
+        let mut queue = self.far_apart(first);
+        queue.reverse();
+        queue
     }
 
     /// The first place where the model is another one than without the penalised columns.
@@ -424,7 +446,7 @@ impl<'o> Walk<'o> {
     fn far_apart(&self, first: usize) -> Vec<usize> {
         let Some(last) = self.places.last().filter(|_| first < self.places.len()) else { return Vec::new() };
         let far = FAR[usize::from(!self.models.sampled.has_sample())].ln();
-        let begin = self.stations.first().strength.ln();
+        let begin = self.stations.last().strength.ln();
         let whole = begin - last.strength.ln();
         let count = (whole / far).round().max(1.0);
         // In such units.
@@ -450,6 +472,7 @@ impl<'o> Walk<'o> {
         let share = 2.0 - last.strength / at.strength;
         let search = Search { start: &last.solution, terms: &at.terms, enough, slopes: &last.anchor.gradient, share };
         let found = self.models.minimum(&[(1.0, &last.anchor)], &knots, &search, has_misled)?;
+        let is_alone = self.models.was_alone;
         let Some(Predicted { point, .. }) = found else { return Ok(Arrival::TooFar { is_lost: true }) };
         let before = last.anchor.loss + cost_of(&at.terms, &last.anchor.point);
         let need = if last.knot.is_some() { Need::Hessian } else { Need::Gradient };
@@ -466,7 +489,7 @@ impl<'o> Walk<'o> {
             return Ok(Arrival::TooFar { is_lost: gap.is_nan() || gap > LOST * self.null });
         }
         self.settle(place, point, evaluation, hessian.as_ref())?;
-        Ok(Arrival::There)
+        Ok(Arrival::There { is_alone })
     }
 
     /// Makes a station of a place that no model leads to: by steps that are held against the rows.

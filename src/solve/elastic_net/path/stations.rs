@@ -102,6 +102,11 @@ impl<'o> Models<'o> {
         Self { sampled: Surrogate::new(sample, reach), quadratic: Surrogate::new(None, reach), was_alone: false }
     }
 
+    /// From here on there is no sample.
+    pub(super) fn give_up(&mut self) {
+        self.sampled.give_up();
+    }
+
     /// The minimum by the model with the sample, or else, or where that `has_misled`, by the quadratic.
     pub(super) fn minimum(
         &mut self,
