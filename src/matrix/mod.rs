@@ -281,6 +281,14 @@ impl Symmetric {
         }
     }
 
+    /// Adds `factor v v'` to one that is kept whole.
+    pub fn add_square(&mut self, v: &[f64], factor: f64) {
+        let Form::Dense(entries) = &mut self.0 else { panic!("a square beside a matrix that is kept whole") };
+        for (column, x) in entries.as_mut_slice().chunks_exact_mut(v.len().max(1)).zip(v) {
+            column.iter_mut().zip(v).for_each(|(entry, y)| *entry += factor * x * y);
+        }
+    }
+
     /// `M v`.
     pub fn times(&self, v: &[f64]) -> Vec<f64> {
         match &self.0 {

@@ -42,7 +42,7 @@ pub(super) struct Knot {
 pub(super) type Correction<'c> = [(f64, &'c Symmetric)];
 
 /// `sum_k share_k D_k v`.
-fn corrected(correction: &Correction<'_>, v: &[f64]) -> Vec<f64> {
+pub(super) fn corrected(correction: &Correction<'_>, v: &[f64]) -> Vec<f64> {
     let mut sum = vec![0.0; v.len()];
     for (share, own) in correction {
         sum.iter_mut().zip(own.times(v)).for_each(|(sum, x)| *sum += share * x);
@@ -299,7 +299,7 @@ fn steps_left(before: f64, now: f64, enough: f64) -> f64 {
 }
 
 /// From `from` to `to`.
-fn way(from: &[f64], to: &[f64]) -> Vec<f64> {
+pub(super) fn way(from: &[f64], to: &[f64]) -> Vec<f64> {
     to.iter().zip(from).map(|(to, from)| to - from).collect()
 }
 

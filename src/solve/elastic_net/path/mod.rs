@@ -12,7 +12,7 @@ use crate::matrix::Symmetric;
 use crate::objective::{Evaluation, Need, Objective, Passes};
 use crate::penalty::{Term, cost_of};
 use crate::solve::elastic_net::certificate::gap_of_set;
-use crate::solve::elastic_net::surrogate::{Anchor, Predicted, Search, working_set};
+use crate::solve::elastic_net::surrogate::{Anchor, Predicted, Search, way, working_set};
 use crate::solve::elastic_net::{EDGE, ElasticNet, IDLE, MISLED, NEAR, Run, without_hessian};
 use crate::solve::{Certain, Company, Settings, Start, Status};
 use stations::{Models, Station, Stations, blended, shares};
@@ -234,8 +234,9 @@ struct Place {
     terms: Vec<Term>,
     /// Where the minimum is by the model, once that was asked.
     predicted: Option<Predicted>,
-    /// The best point that was visited.
+    /// The best point that was visited, and another one.
     best: Option<Visited>,
+    other: Option<Visited>,
     /// Whether the sample has misled here.
     has_misled: bool,
     /// Visits since the gap was halved.
@@ -291,7 +292,7 @@ impl<'o> Walk<'o> {
                 gap,
                 target: point.clone(),
             });
-            Place { strength, terms, predicted: None, best, has_misled: false, idle: 0 }
+            Place { strength, terms, predicted: None, best, other: None, has_misled: false, idle: 0 }
         };
         let places: Vec<Place> = strengths.iter().map(|&strength| place(strength)).collect();
         let last_null = places.iter().take_while(|place| place.best.is_some()).last();
@@ -672,8 +673,22 @@ impl<'o> Walk<'o> {
         let anchor = self.models.sampled.anchor(&best.point, best.loss, &best.gradient)?;
         let knots = self.stations.shares(*strength);
         let search = Search { start: &best.point, terms, enough, slopes: &best.gradient, share: EDGE };
-        let found = self.models.minimum(&[(1.0, &anchor)], &self.stations.knots(&knots), &search, *has_misled)?;
+        let knots = self.stations.knots(&knots);
+        let found = if *has_misled && self.stations.have_knots() {
+            self.models.bent_minimum(&anchor, &knots, &self.seen_around(place), &search)?
+        } else {
+            self.models.minimum(&[(1.0, &anchor)], &knots, &search, false)?
+        };
         Ok(found.map_or_else(|| best.target.clone(), |found| found.point))
+    }
+
+    /// Steps from the best point of a place to those of its neighbours and to another one of its own, with the changes of the gradient
+    /// along them.
+    fn seen_around(&self, place: usize) -> Vec<(Vec<f64>, Vec<f64>)> {
+        let Some(own) = &self.places[place].best else { return Vec::new() };
+        let beside = [place.wrapping_sub(1), place + 1].into_iter().filter_map(|at| self.places.get(at)?.best.as_ref());
+        let others = beside.chain(&self.places[place].other);
+        others.map(|other| (way(&own.point, &other.point), way(&own.gradient, &other.gradient))).collect()
     }
 
     /// Takes the Hessian where the model is poor, at the worst of them.
@@ -809,9 +824,7 @@ impl Place {
         let is_better = cost(&next) <= cost(best) || is_near && next.gap <= 0.5 * best.gap;
         self.has_misled |= next.gap > STALLED * best.gap && next.gap > tolerance;
         self.idle = if is_better && next.gap <= 0.5 * best.gap { 0 } else { self.idle + 1 };
-        if is_better {
-            self.best = Some(next);
-        }
+        self.other = if is_better { self.best.replace(next) } else { Some(next) };
     }
 }
 

@@ -1,8 +1,10 @@
 //! Strengths where the Hessian of all rows is known, and the models of the loss between them.
 
 use crate::error::Result;
+use crate::matrix::Symmetric;
 use crate::objective::Objective;
-use crate::solve::elastic_net::surrogate::{Anchor, Correction, Knot, Predicted, Search, Surrogate};
+use crate::solve::dot;
+use crate::solve::elastic_net::surrogate::{Anchor, Knot, Predicted, Search, Surrogate, corrected};
 
 /// A strength where all is known.
 pub(super) struct Station {
@@ -89,6 +91,13 @@ pub(super) fn blended(parts: &[(f64, &[f64])]) -> Vec<f64> {
     sum
 }
 
+/// The share of the curvature along a step below which, and beyond whose inverse, what is seen of it is rounding.
+const LEAST_BEND: f64 = 1e-3;
+
+fn hessian_of<'k>(knots: &[(f64, &'k Knot)]) -> Vec<(f64, &'k Symmetric)> {
+    knots.iter().map(|(share, knot)| (*share, &knot.hessian)).collect()
+}
+
 /// The model of the loss with a sample, and that without.
 pub(super) struct Models<'o> {
     pub(super) sampled: Surrogate<'o>,
@@ -129,7 +138,34 @@ impl<'o> Models<'o> {
         self.was_alone = true;
         let alone: Vec<(f64, Anchor)> = anchors.iter().map(|(share, anchor)| (*share, anchor.alone())).collect();
         let alone: Vec<(f64, &Anchor)> = alone.iter().map(|(share, anchor)| (*share, anchor)).collect();
-        let hessian: &Correction<'_> = &knots.iter().map(|(share, knot)| (*share, &knot.hessian)).collect::<Vec<_>>();
-        self.quadratic.minimum(&alone, hessian, search)
+        self.quadratic.minimum(&alone, &hessian_of(knots), search)
+    }
+
+    /// The minimum by the quadratic around an anchor, whose Hessian follows what gradients have changed by along steps near it:
+    /// pairs of a step and that change, the ones that count most at last.
+    ///
+    /// # Reference
+    /// Nocedal and Wright, *Numerical Optimization*, 2nd edition, equation 6.19 (BFGS).
+    pub(super) fn bent_minimum(
+        &mut self,
+        anchor: &Anchor,
+        knots: &[(f64, &Knot)],
+        pairs: &[(Vec<f64>, Vec<f64>)],
+        search: &Search<'_>,
+    ) -> Result<Option<Predicted>> {
+        let mut hessian = hessian_of(knots);
+        let mut bend = Symmetric::zero(anchor.point.len());
+        for (step, change) in pairs {
+            let mut straight = corrected(&hessian, step);
+            straight.iter_mut().zip(bend.times(step)).for_each(|(sum, x)| *sum += x);
+            let [own, seen] = [dot(step, &straight), dot(step, change)];
+            // What rounding leaves of a difference bends anywhere.
+            if own > 0.0 && (LEAST_BEND..1.0 / LEAST_BEND).contains(&(seen / own)) {
+                bend.add_square(&straight, -1.0 / own);
+                bend.add_square(change, 1.0 / seen);
+            }
+        }
+        hessian.push((1.0, &bend));
+        self.quadratic.minimum(&[(1.0, &anchor.alone())], &hessian, search)
     }
 }
