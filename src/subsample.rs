@@ -19,10 +19,10 @@ pub const ROWS_A_FEATURE: usize = 10;
 /// Rows for each feature, and rows at least, of a sample whose loss is a model of that of all rows: fewer leave more to the
 /// passes that correct it, and heavy tails are not seen.
 pub const MODEL_ROWS_A_FEATURE: usize = 50;
-/// The same where a path is walked, and minima at many strengths pay for each row.
+/// The same where a path is walked, and minima at many strengths pay for each row: values of a sample that is more than the least.
+pub const PATH_VALUES: usize = 2_000_000;
+/// The least that there are for each feature then.
 pub const PATH_ROWS_A_FEATURE: usize = 10;
-/// See [`PATH_ROWS_A_FEATURE`].
-pub const LEAST_PATH_ROWS: usize = 10_000;
 /// See [`MODEL_ROWS_A_FEATURE`].
 pub const LEAST_MODEL_ROWS: usize = 5000;
 

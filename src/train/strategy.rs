@@ -3,7 +3,7 @@
 use crate::data::{Design, Shape};
 use crate::solve::Preconditioner;
 use crate::subsample::{
-    FEW_ROWS, HESSIAN_FEATURES, LEAST_MODEL_ROWS, LEAST_PATH_ROWS, MODEL_ROWS_A_FEATURE, PATH_ROWS_A_FEATURE,
+    FEW_ROWS, HESSIAN_FEATURES, LEAST_MODEL_ROWS, MODEL_ROWS_A_FEATURE, PATH_ROWS_A_FEATURE, PATH_VALUES,
     PENALIZED_FEATURES, ROWS_A_FEATURE, ROWS_A_PARAMETER, kept_rows,
 };
 use crate::train::job::{ELASTIC_NET_PARAMETERS, Job, Solver};
@@ -97,7 +97,8 @@ impl Job {
                 if self.path.is_none() {
                     most
                 } else {
-                    let most = most.min(LEAST_PATH_ROWS.max(PATH_ROWS_A_FEATURE * shape.features));
+                    let least = LEAST_MODEL_ROWS.max(PATH_ROWS_A_FEATURE * shape.features);
+                    let most = most.min(least.max(PATH_VALUES / shape.features.max(1)));
                     // Most of a table are as well all of it.
                     if 2 * shape.rows <= 3 * most { shape.rows } else { most }
                 }

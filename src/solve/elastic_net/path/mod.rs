@@ -297,7 +297,7 @@ impl<'o> Walk<'o> {
         let places: Vec<Place> = strengths.iter().map(|&strength| place(strength)).collect();
         let last_null = places.iter().take_while(|place| place.best.is_some()).last();
         let strength = last_null.map_or(largest, |place| place.strength);
-        let stations = Stations::new(Station { strength, anchor, solution: point, knot });
+        let stations = Stations::new(Station { strength, anchor, gap, solution: point, knot });
         let null = evaluation.value;
         Ok(Self { objective, problem, settings, models, stations, places, null, rounds: 0 })
     }
@@ -360,7 +360,11 @@ impl<'o> Walk<'o> {
                 self.places[mark].predicted = Some(found);
                 self.places[mark].has_misled = self.models.was_alone;
             }
-            let loss = |place: usize| Some((place, self.stations.at(self.places[place].strength)?.anchor.loss));
+            // What is left to gain there would be explained too.
+            let loss = |place: usize| {
+                let Station { anchor, gap, .. } = self.stations.at(self.places[place].strength)?;
+                Some((place, anchor.loss - gap))
+            };
             if self.ends_among(&(0..=next).filter_map(loss).collect::<Vec<_>>()) {
                 break;
             }
@@ -489,7 +493,7 @@ impl<'o> Walk<'o> {
         if is_far {
             return Ok(Arrival::TooFar { is_lost: gap.is_nan() || gap > LOST * self.null });
         }
-        self.settle(place, point, evaluation, hessian.as_ref())?;
+        self.settle(place, point, evaluation, hessian.as_ref(), gap)?;
         Ok(Arrival::There { is_alone })
     }
 
@@ -503,10 +507,10 @@ impl<'o> Walk<'o> {
         let mut run = Run::new(&mut *self.objective, sample, start, &net, &self.settings.reach.parameters)?;
         let quiet = &mut Company { monitor: company.monitor, history: &mut |_| {}, existence: &mut Certain };
         run.go(self.settings, quiet)?;
-        let point = run.here.point;
+        let (point, gap) = (run.here.point, run.here.gap);
         let mut evaluation = self.objective.move_to(&point, need)?;
         let hessian = evaluation.hessian.take();
-        self.settle(place, point, evaluation, hessian.as_ref())
+        self.settle(place, point, evaluation, hessian.as_ref(), gap)
     }
 
     /// Makes a station of a place.
@@ -516,6 +520,7 @@ impl<'o> Walk<'o> {
         point: Vec<f64>,
         evaluation: Evaluation,
         hessian: Option<&Symmetric>,
+        gap: f64,
     ) -> Result<()> {
         let (at, enough) = (&self.places[place], self.enough());
         let sampled = &mut self.models.sampled;
@@ -529,7 +534,7 @@ impl<'o> Walk<'o> {
         let own = self.models.minimum(&[(1.0, &anchor)], &knots, &search, false)?;
         let own = own.unwrap_or(Predicted { point, loss: evaluation.value, gradient: evaluation.gradient });
         let strength = at.strength;
-        self.stations.insert(Station { strength, anchor, solution: own.point.clone(), knot });
+        self.stations.insert(Station { strength, anchor, gap, solution: own.point.clone(), knot });
         self.places[place].predicted = Some(own);
         Ok(())
     }
@@ -606,7 +611,7 @@ impl<'o> Walk<'o> {
     fn visit_all(&mut self, company: &Company<'_, '_>) -> Result<()> {
         self.visit(company)?;
         let near = |(place, at): (usize, &Place)| {
-            at.best.as_ref().filter(|best| best.gap <= POOR * self.null).map(|best| (place, best.loss))
+            at.best.as_ref().filter(|best| best.gap <= 0.1 * GAIN * self.null).map(|best| (place, best.loss))
         };
         self.ends_among(&self.places.iter().enumerate().filter_map(near).collect::<Vec<_>>());
         self.predict_rest()?;
@@ -709,8 +714,8 @@ impl<'o> Walk<'o> {
             let sampled = &mut self.models.sampled;
             let Some(knot) = sampled.knot(&best.point, &hessian)? else { continue };
             let anchor = sampled.anchor(&best.point, best.loss, &best.gradient)?;
-            let (strength, solution) = (*strength, best.point.clone());
-            self.stations.insert(Station { strength, anchor, solution, knot: Some(knot) });
+            let (strength, gap, solution) = (*strength, best.gap, best.point.clone());
+            self.stations.insert(Station { strength, anchor, gap, solution, knot: Some(knot) });
             added += 1;
         }
         Ok(())
