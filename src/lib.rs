@@ -67,4 +67,4 @@ pub use monitor::Monitor;
 pub use penalty::PenaltyScale;
 pub use score::Output;
 pub use solve::Preconditioner;
-pub use train::{Init, Job, Solver};
+pub use train::{Init, Job, PathJob, Solver, Strengths};

@@ -526,6 +526,8 @@ fn refusals() -> Check {
     let rows = Rows::of(&PLAIN);
     let table = rows.table(&PLAIN);
     let base = || job(&PLAIN, &Selection::Cpu);
+    let path_of = |path: PathJob| base().l1(0.0).path(path);
+    let grid = |ratio: f64| Strengths::Grid { count: 5, ratio: Some(ratio) };
     for (job, words) in [
         (base().l1(-1.0), "l1 = -1` is no strength"),
         (base().l1(f64::NAN), "no strength of a penalty"),
@@ -545,6 +547,18 @@ fn refusals() -> Check {
         (base().l1(0.0).penalty_factor("x0", 1.0), "go with a penalty"),
         (base().l1(0.0).bounds("x0", f64::NEG_INFINITY, f64::INFINITY), "go with a penalty"),
         (base().multinomial(), "is for two classes"),
+        (base().path(PathJob::default()), "goes through many strengths"),
+        (path_of(PathJob { alpha: 1.5, ..PathJob::default() }), "no share of L1"),
+        (path_of(PathJob { alpha: f64::NAN, ..PathJob::default() }), "no share of L1"),
+        (path_of(PathJob { strengths: Strengths::Grid { count: 0, ratio: None }, ..PathJob::default() }), "path of 0"),
+        (path_of(PathJob { strengths: grid(1.0), ..PathJob::default() }), "no share of the largest"),
+        (path_of(PathJob { strengths: grid(0.0), ..PathJob::default() }), "no share of the largest"),
+        (path_of(PathJob { strengths: Strengths::Given(vec![]), ..PathJob::default() }), "0 strengths are no path"),
+        (path_of(PathJob { strengths: Strengths::Given(vec![0.1, 0.0]), ..PathJob::default() }), "0 is no strength"),
+        (path_of(PathJob { strengths: Strengths::Given(vec![0.1, f64::NAN]), ..PathJob::default() }), "NaN is no"),
+        (path_of(PathJob { strengths: Strengths::Given(vec![0.1, 0.2]), ..PathJob::default() }), "do not descend"),
+        (path_of(PathJob { selected: Some(-1.0), ..PathJob::default() }), "-1⟧ is no strength of a path"),
+        (path_of(PathJob { selected: Some(1e-9), ..PathJob::default() }), "which goes from"),
     ] {
         match job.train(&table) {
             Ok(_) => return Err(format!("accepted where `{words}` was due")),
@@ -735,6 +749,79 @@ fn collinear_columns_are_no_claim_of_f32() -> Check {
     if of_cpu.training.status == Status::Converged { Ok(()) } else { Err(format!("{:?}", of_cpu.training.status)) }
 }
 
+/// What a path has beside its models: the strengths that were asked for, one between two of them by the line that joins theirs, an end
+/// where nothing more is explained, and the model itself at a strength of its own, as a single run has it.
+fn a_path_is_what_was_asked_for() -> Check {
+    let case = Case { name: "a path", rows: 9_000, columns: 6, ..PLAIN };
+    let rows = Rows::of(&case);
+    let table = rows.table(&case);
+    let base = || job(&case, &Selection::Cpu).l1(0.0);
+    let train = |job: Job| job.train(&table).map_err(|error| error.to_string());
+    let of = |model: &Model| -> Vec<f64> { model.features.iter().map(|feature| feature.coefficients[0]).collect() };
+    let given = vec![0.5, 0.03, 0.011, 2e-3];
+    let strengths = Strengths::Given(given.clone());
+    let whole = train(base().path(PathJob { strengths, selected: Some(0.02), ..PathJob::default() }))?;
+    let path = whole.path.as_ref().ok_or("no path")?;
+    if path.lambdas != given || path.selected != 0.02 || path.columns[0] != 0 || whole.training.l1 != 0.02 {
+        return Err(format!("{path:?}, l1 {}", whole.training.l1));
+    }
+    let single = train(base().l1(0.02))?;
+    close("the model itself", &of(&whole), &of(&single), |_| 2e-4)?;
+    let at = |lambda: f64| whole.at_lambda(lambda).map(|model| of(&model)).map_err(|error| error.to_string());
+    let middle: Vec<f64> = at(0.03)?.iter().zip(at(0.011)?).map(|(a, b)| 0.25 * a + 0.75 * b).collect();
+    close("between two", &at(0.011 + 0.25 * 0.019)?, &middle, |_| 1e-12)?;
+    if at(0.7)?.iter().any(|w| *w != 0.0) || whole.at_lambda(1e-3).is_ok() || whole.at_lambda(f64::NAN).is_ok() {
+        return Err("beyond the ends".into());
+    }
+    if single.at_lambda(0.01).is_ok() {
+        return Err("a model without a path has another strength".into());
+    }
+    // Early, at the first strength that explains next to nothing more; the rest is as if it went on.
+    let full = train(base().path(PathJob { is_full: true, ..PathJob::default() }))?;
+    let early = train(base().path(PathJob::default()))?;
+    let (full, early) = (full.path.ok_or("no path")?, early.path.ok_or("no path")?);
+    let ends = |place: &usize| {
+        let [before, now] = [place - 1, *place].map(|place| full.explained[place]);
+        now > 0.999 || now - before < 1e-5 * now
+    };
+    let expected = (4..100).find(ends).map_or(100, |place| place + 1);
+    if full.lambdas.len() != 100 || early.lambdas.len() != expected || expected > 95 {
+        return Err(format!("{} and {} strengths, expected {expected}", full.lambdas.len(), early.lambdas.len()));
+    }
+    close("explained", &early.explained, &full.explained[..expected], |_| 3e-8)
+}
+
+/// A path has the same bits wherever its rows are kept, and however many threads there are.
+fn a_path_has_the_same_bits() -> Check {
+    let case = Case { name: "bits", rows: 12_000, columns: 5, has_heavy_tails: true, is_weighted: true, ..PLAIN };
+    let table = Rows::of(&case).table(&case);
+    let path = |host: Option<u64>| -> Result<String, String> {
+        let case = Case { host, ..case.clone() };
+        let job = job(&case, &Selection::Cpu).l1(0.0).path(PathJob { alpha: 0.8, ..PathJob::default() });
+        let model = job.train(&table).map_err(|error| error.to_string())?;
+        serde_json::to_string(&model.path).map_err(|error| error.to_string())
+    };
+    let expected = path(None)?;
+    if path(Some(1 << 17))? != expected {
+        return Err("a scratch file changes bits".into());
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().map_err(|error| error.to_string())?;
+    if pool.install(|| path(None))? == expected { Ok(()) } else { Err("threads change bits".into()) }
+}
+
+/// A path with a column that nothing holds and that separates has no models, and says which column it is.
+fn a_path_names_what_separates() -> Check {
+    let case = Case { name: "free", factors: &[(1, 0.0)], ..PLAIN };
+    let mut rows = Rows::of(&case);
+    rows.columns[1] = rows.labels.iter().zip(&rows.columns[0]).map(|(t, x)| 3.0 * t + x.sin()).collect();
+    let job = job(&case, &Selection::Cpu).l1(0.0).path(PathJob::default());
+    match job.train(&rows.table(&case)) {
+        Err(error) if error.to_string().contains("nothing holds x1") => Ok(()),
+        Err(error) => Err(error.to_string()),
+        Ok(model) => Err(format!("{:?}", model.training.status)),
+    }
+}
+
 /// Columns that no penalty holds are looked at as without one: what separates is named, and what others explain is left out.
 fn unpenalised_columns_are_looked_at() -> Check {
     let case = Case { name: "free", factors: &[(0, 0.0), (1, 0.0)], ..PLAIN };
@@ -762,6 +849,9 @@ fn main() -> ExitCode {
     suite.cpu("every_case_matches_the_oracle", || every_case_matches_the_oracle(&Selection::Cpu));
     suite.cpu("every_path_matches_the_oracle", || every_path_matches_the_oracle(&Selection::Cpu));
     suite.gpu("every_path_matches_the_oracle", |_| every_path_matches_the_oracle(&Selection::Gpu));
+    suite.cpu("a_path_is_what_was_asked_for", a_path_is_what_was_asked_for);
+    suite.cpu("a_path_has_the_same_bits", a_path_has_the_same_bits);
+    suite.cpu("a_path_names_what_separates", a_path_names_what_separates);
     suite.cpu("another_penalty_is_noticed", || another_penalty_is_noticed(&Selection::Cpu));
     suite.cpu("weights_repeat_rows", || weights_repeat_rows(&Selection::Cpu));
     suite.cpu("as_glmnet_has_them", || as_glmnet_has_them(&Selection::Cpu));

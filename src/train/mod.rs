@@ -151,10 +151,13 @@ impl Prepared<'_> {
         // Panels of weighted rows, from a few hundred columns on.
         let panels = if shape.features > PENALIZED_FEATURES { 32 << 20 } else { 0 };
         let (entries, kept) = match self.job.hessian_plan(shape) {
-            // With an L1 penalty those of a sample and their difference too.
+            // With an L1 penalty those of a sample and their difference too; of a path those at a dozen strengths, and points.
             HessianPlan::Whole if self.job.has_elastic_net() => {
                 let of_row = 4 * (shape.columns + shape.columns_beside()) + 16;
-                (2 * shape.parameters().pow(2), panels + self.job.kept_rows(shape).len() * of_row)
+                let of_path = if self.job.path.is_some() { 100 * 6 * 8 * shape.parameters() } else { 0 };
+                let matrices = if self.job.path.is_some() { 7 } else { 2 };
+                let kept = panels + of_path + self.job.kept_rows(shape).len() * of_row;
+                (matrices * shape.parameters().pow(2), kept)
             }
             HessianPlan::Whole => (shape.parameters().pow(2), panels),
             // The matrix of one margin, and the scaling of all parameters.

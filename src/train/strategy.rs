@@ -142,6 +142,7 @@ impl Job {
     pub(super) fn usual_passes(&self, shape: Shape) -> Option<[u64; 2]> {
         let is_whole = self.hessian_plan(shape) == HessianPlan::Whole && shape.classes.is_none();
         match self.solver {
+            _ if self.path.is_some() => Some([14, 40]),
             _ if self.has_elastic_net() => Some([2, 6]),
             Solver::Generative => Some([2, 2]),
             // The rows that are kept are looked for one by one.

@@ -15,7 +15,7 @@ use crate::solve::elastic_net::certificate::gap_of_set;
 use crate::solve::elastic_net::surrogate::{Anchor, Predicted, Search, way, working_set};
 use crate::solve::elastic_net::{EDGE, ElasticNet, IDLE, MISLED, NEAR, Run, without_hessian};
 use crate::solve::{Certain, Company, Settings, Start, Status};
-use stations::{Models, Station, Stations, blended, shares};
+use stations::{Models, Pair, Station, Stations, bend, blended, hessian_of, shares};
 
 /// Which strengths a path has.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +85,9 @@ const MARKS: f64 = 1.4;
 
 /// The share of its strength from which on a slope between those of neighbours belongs to a working set.
 const NEIGHBOURS: f64 = 0.8;
+
+/// What a gap by the curvature between stations is multiplied by: that may be larger than the curvature where the point is.
+const DOUBT: f64 = 2.0;
 
 /// A gap, a share of the null loss, from which on a station is too far.
 const TOO_FAR: f64 = 5e-3;
@@ -600,9 +603,21 @@ impl<'o> Walk<'o> {
         let next: Vec<usize> = (0..self.places.len()).filter(|&place| is_next(&self.places[place])).collect();
         let point = |&place: &usize| self.places[place].predicted.as_ref().map(|predicted| predicted.point.clone());
         let points: Vec<Vec<f64>> = next.iter().filter_map(point).collect();
-        for (&place, visited) in next.iter().zip(self.visited(&next, points)?) {
-            self.places[place].has_misled |= visited.gap > POOR * self.null;
+        let visited = self.visited(points)?;
+        self.arrive(&next, visited)
+    }
+
+    /// Stands at points of places that nobody visited before.
+    fn arrive(&mut self, places: &[usize], visited: Vec<Visited>) -> Result<()> {
+        for (&place, visited) in places.iter().zip(visited) {
             self.places[place].best = Some(visited);
+        }
+        // Neighbours tell of the curvature.
+        for &place in places {
+            let Some(mut best) = self.places[place].best.take() else { continue };
+            self.measure(place, &mut best)?;
+            self.places[place].has_misled |= best.gap > POOR * self.null;
+            self.places[place].best = Some(best);
         }
         Ok(())
     }
@@ -619,19 +634,29 @@ impl<'o> Walk<'o> {
         Ok(())
     }
 
-    fn visited(&mut self, places: &[usize], points: Vec<Vec<f64>>) -> Result<Vec<Visited>> {
+    /// Evaluates at points; what is left to gain there is another question.
+    fn visited(&mut self, points: Vec<Vec<f64>>) -> Result<Vec<Visited>> {
         if points.is_empty() {
             return Ok(Vec::new());
         }
         let evaluations = self.objective.evaluate_all(&points)?;
-        let visited = places.iter().zip(points.into_iter().zip(evaluations)).map(|(&place, (point, evaluation))| {
-            let Evaluation { value: loss, gradient, .. } = evaluation;
-            let (gap, target) = self.gap(place, &point, &gradient)?;
-            // No cost is below 0, whatever a quadratic model says from far away.
-            let gap = gap.min(loss + cost_of(&self.places[place].terms, &point));
-            Ok(Visited { point, loss, gradient, gap, target })
-        });
-        visited.collect()
+        let visited = |(point, Evaluation { value: loss, gradient, .. }): (Vec<f64>, Evaluation)| Visited {
+            target: point.clone(),
+            point,
+            loss,
+            gradient,
+            gap: f64::INFINITY,
+        };
+        Ok(points.into_iter().zip(evaluations).map(visited).collect())
+    }
+
+    /// Sees what is left to gain at a point for a place, and where.
+    fn measure(&mut self, place: usize, visited: &mut Visited) -> Result<()> {
+        let (gap, target) = self.gap(place, visited)?;
+        // No cost is below 0, whatever a quadratic model says from far away.
+        let cost = visited.loss + cost_of(&self.places[place].terms, &visited.point);
+        (visited.gap, visited.target) = (gap.min(cost), target);
+        Ok(())
     }
 
     /// Goes on with what is not near enough, and visits what is predicted beside it; whether there was something.
@@ -655,15 +680,12 @@ impl<'o> Walk<'o> {
         }
         let predicted = |&place: &usize| self.places[place].predicted.as_ref().map(|predicted| predicted.point.clone());
         points.extend(new.iter().filter_map(predicted));
-        let all = [left, new].concat();
-        for (&place, next) in all.iter().zip(self.visited(&all, points)?) {
-            let place = &mut self.places[place];
-            if place.best.is_some() {
-                place.take(next, tolerance);
-            } else {
-                place.has_misled |= next.gap > POOR * self.null;
-                place.best = Some(next);
-            }
+        let mut visited = self.visited(points)?;
+        let of_new = visited.split_off(left.len());
+        self.arrive(&new, of_new)?;
+        for (&place, mut next) in left.iter().zip(visited) {
+            self.measure(place, &mut next)?;
+            self.places[place].take(next, tolerance);
         }
         self.compare();
         Ok(true)
@@ -680,20 +702,19 @@ impl<'o> Walk<'o> {
         let search = Search { start: &best.point, terms, enough, slopes: &best.gradient, share: EDGE };
         let knots = self.stations.knots(&knots);
         let found = if *has_misled && self.stations.have_knots() {
-            self.models.bent_minimum(&anchor, &knots, &self.seen_around(place), &search)?
+            self.models.bent_minimum(&anchor, &knots, &self.seen_around(place, best), &search)?
         } else {
             self.models.minimum(&[(1.0, &anchor)], &knots, &search, false)?
         };
         Ok(found.map_or_else(|| best.target.clone(), |found| found.point))
     }
 
-    /// Steps from the best point of a place to those of its neighbours and to another one of its own, with the changes of the gradient
-    /// along them.
-    fn seen_around(&self, place: usize) -> Vec<(Vec<f64>, Vec<f64>)> {
-        let Some(own) = &self.places[place].best else { return Vec::new() };
+    /// Steps from a point of a place to those of its neighbours and to others of its own, with the changes of the gradient along them.
+    fn seen_around(&self, place: usize, from: &Visited) -> Vec<Pair> {
         let beside = [place.wrapping_sub(1), place + 1].into_iter().filter_map(|at| self.places.get(at)?.best.as_ref());
-        let others = beside.chain(&self.places[place].other);
-        others.map(|other| (way(&own.point, &other.point), way(&own.gradient, &other.gradient))).collect()
+        let others = beside.chain(&self.places[place].other).chain(&self.places[place].best);
+        let others = others.filter(|other| other.point != from.point);
+        others.map(|other| (way(&from.point, &other.point), way(&from.gradient, &other.gradient))).collect()
     }
 
     /// Takes the Hessian where the model is poor, at the worst of them.
@@ -741,7 +762,8 @@ impl<'o> Walk<'o> {
     }
 
     /// What is left to gain at a place of the path, and where.
-    fn gap(&mut self, place: usize, point: &[f64], gradient: &[f64]) -> Result<(f64, Vec<f64>)> {
+    fn gap(&mut self, place: usize, visited: &Visited) -> Result<(f64, Vec<f64>)> {
+        let Visited { point, gradient, .. } = visited;
         if !self.stations.have_knots() {
             return self.gap_by_sample(point, gradient, place);
         }
@@ -749,9 +771,10 @@ impl<'o> Walk<'o> {
         let set = working_set(point, gradient, terms, EDGE)?;
         let mut hessian = Symmetric::zero(set.len());
         let knots = self.stations.knots(&self.stations.shares(*strength));
-        let hessians: Vec<_> = knots.iter().map(|(share, knot)| (*share, &knot.hessian)).collect();
-        hessian.add_parts(&hessians, &set);
-        Ok(self.checked(gap_of_set(point, gradient, &hessian, &set, terms)))
+        hessian.add_parts(&hessian_of(&knots), &set);
+        hessian.add_parts(&[(1.0, &bend(&knots, &self.seen_around(place, visited), point.len()))], &set);
+        let (gap, target) = self.checked(gap_of_set(point, gradient, &hessian, &set, terms));
+        Ok((DOUBT * gap, target))
     }
 
     fn gap_by_sample(&mut self, point: &[f64], gradient: &[f64], place: usize) -> Result<(f64, Vec<f64>)> {

@@ -96,7 +96,31 @@ pub(super) fn blended(parts: &[(f64, &[f64])]) -> Vec<f64> {
 /// The share of the curvature along a step below which, and beyond whose inverse, what is seen of it is rounding.
 const LEAST_BEND: f64 = 1e-3;
 
-fn hessian_of<'k>(knots: &[(f64, &'k Knot)]) -> Vec<(f64, &'k Symmetric)> {
+/// What is added to the Hessian between knots, of so many parameters, so that it changes gradients as was seen along steps: pairs of a
+/// step and that change, the ones that count most at last.
+///
+/// # Reference
+/// Nocedal and Wright, *Numerical Optimization*, 2nd edition, equation 6.19 (BFGS).
+pub(super) fn bend(knots: &[(f64, &Knot)], pairs: &[Pair], size: usize) -> Symmetric {
+    let hessian = hessian_of(knots);
+    let mut bend = Symmetric::zero(size);
+    for (step, change) in pairs {
+        let mut straight = corrected(&hessian, step);
+        straight.iter_mut().zip(bend.times(step)).for_each(|(sum, x)| *sum += x);
+        let [own, seen] = [dot(step, &straight), dot(step, change)];
+        // What rounding leaves of a difference bends anywhere.
+        if own > 0.0 && (LEAST_BEND..1.0 / LEAST_BEND).contains(&(seen / own)) {
+            bend.add_square(&straight, -1.0 / own);
+            bend.add_square(change, 1.0 / seen);
+        }
+    }
+    bend
+}
+
+/// A step, and what the gradient changes by along it.
+pub(super) type Pair = (Vec<f64>, Vec<f64>);
+
+pub(super) fn hessian_of<'k>(knots: &[(f64, &'k Knot)]) -> Vec<(f64, &'k Symmetric)> {
     knots.iter().map(|(share, knot)| (*share, &knot.hessian)).collect()
 }
 
@@ -143,31 +167,55 @@ impl<'o> Models<'o> {
         self.quadratic.minimum(&alone, &hessian_of(knots), search)
     }
 
-    /// The minimum by the quadratic around an anchor, whose Hessian follows what gradients have changed by along steps near it:
-    /// pairs of a step and that change, the ones that count most at last.
-    ///
-    /// # Reference
-    /// Nocedal and Wright, *Numerical Optimization*, 2nd edition, equation 6.19 (BFGS).
+    /// The minimum by the quadratic around an anchor, whose Hessian follows what gradients have changed by along steps near it.
     pub(super) fn bent_minimum(
         &mut self,
         anchor: &Anchor,
         knots: &[(f64, &Knot)],
-        pairs: &[(Vec<f64>, Vec<f64>)],
+        pairs: &[Pair],
         search: &Search<'_>,
     ) -> Result<Option<Predicted>> {
-        let mut hessian = hessian_of(knots);
-        let mut bend = Symmetric::zero(anchor.point.len());
-        for (step, change) in pairs {
-            let mut straight = corrected(&hessian, step);
-            straight.iter_mut().zip(bend.times(step)).for_each(|(sum, x)| *sum += x);
-            let [own, seen] = [dot(step, &straight), dot(step, change)];
-            // What rounding leaves of a difference bends anywhere.
-            if own > 0.0 && (LEAST_BEND..1.0 / LEAST_BEND).contains(&(seen / own)) {
-                bend.add_square(&straight, -1.0 / own);
-                bend.add_square(change, 1.0 / seen);
-            }
-        }
+        let (mut hessian, bend) = (hessian_of(knots), bend(knots, pairs, anchor.point.len()));
         hessian.push((1.0, &bend));
         self.quadratic.minimum(&[(1.0, &anchor.alone())], &hessian, search)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::penalty::Term;
+
+    /// Between two by the logarithm; alone at one of them and beyond all.
+    #[test]
+    fn shares_are_those_of_the_neighbours() {
+        let strengths = [1.0, 0.1, 0.001];
+        assert_eq!(shares(&strengths, 2.0), [(1.0, 0)]);
+        assert_eq!(shares(&strengths, 0.1), [(1.0, 1)]);
+        assert_eq!(shares(&strengths, 1e-5), [(1.0, 2)]);
+        let [(before, first), (after, second)] = shares(&strengths, 0.01)[..] else { panic!("two neighbours") };
+        assert_eq!([first, second], [1, 2]);
+        assert!((before - 0.5).abs() <= 1e-12 && (after - 0.5).abs() <= 1e-12);
+        assert_eq!(blended(&[(0.25, &[4.0, 0.0]), (0.75, &[0.0, 4.0])]), [1.0, 3.0]);
+    }
+
+    /// Where the Hessian has changed along a step, what gradients have changed by says so: `x^2 / 2 + 5 y^2`, by a knot that takes both
+    /// for 1.
+    #[test]
+    fn a_bent_quadratic_has_the_curvature_that_was_seen() {
+        let of_one = Symmetric::from_lower(2, |i, j| f64::from(u8::from(i == j)));
+        let mut models = Models::new(None, &[1.0, 1.0]);
+        let anchor = models.sampled.anchor(&[1.0, 1.0], 5.5, &[1.0, 10.0]).expect("an anchor");
+        let knot = models.sampled.knot(&[1.0, 1.0], &of_one).expect("no error").expect("finite");
+        let terms = [Term::FREE; 2];
+        let search = Search { start: &[1.0, 1.0], terms: &terms, enough: 1e-12, slopes: &[1.0, 10.0], share: 0.0 };
+        let pairs = [(vec![0.0, -0.5], vec![0.0, -5.0])];
+        let mut found = |pairs: &[_]| {
+            models.bent_minimum(&anchor, &[(1.0, &knot)], pairs, &search).expect("no error").expect("a minimum").point
+        };
+        assert!(found(&pairs).iter().all(|x| x.abs() <= 1e-12));
+        // The control: without it, and with a change that is rounding, the step is ten times too long.
+        assert_eq!(found(&[]), [0.0, -9.0]);
+        assert_eq!(found(&[(vec![0.0, -0.5], vec![0.0, -1e-9])]), [0.0, -9.0]);
     }
 }
