@@ -9,7 +9,7 @@ mod stations;
 
 use crate::error::{Error, Result};
 use crate::matrix::Symmetric;
-use crate::objective::{Evaluation, Need, Objective, Passes};
+use crate::objective::{Evaluation, Need, Objective};
 use crate::penalty::{Term, cost_of};
 use crate::solve::elastic_net::certificate::gap_of_set;
 use crate::solve::elastic_net::surrogate::{Anchor, Predicted, Search, way, working_set};
@@ -58,8 +58,6 @@ pub struct PathPoint {
     pub loss: f64,
     /// What is left to gain of the mean loss, by the curvature of the path.
     pub gap: f64,
-    /// The gradient of the loss.
-    pub gradient: Vec<f64>,
 }
 
 /// A path that was gone.
@@ -69,12 +67,6 @@ pub struct PathOutcome {
     pub points: Vec<PathPoint>,
     /// The mean loss without the penalised columns.
     pub null: f64,
-    /// The worst of all.
-    pub status: Status,
-    /// Visits of the rows that went on with what was left.
-    pub rounds: u64,
-    /// What it has cost.
-    pub passes: Passes,
 }
 
 /// The factor between the strengths of stations: with a sample, and without one.
@@ -105,6 +97,10 @@ const STALLED: f64 = 0.1;
 /// Stations that are added in a round at most, and the factor between them and others.
 const ADDED: usize = 8;
 const APART: f64 = 1.9;
+
+/// What the model of what is not penalised may leave to gain, in f64 and in f32: the root of it is how well its slopes tell the largest
+/// strength.
+const NULL_GAPS: [f64; 2] = [1e-14, 1e-11];
 
 /// The least strength as a share of the largest, of more rows than parameters and of fewer.
 const RATIOS: [f64; 2] = [1e-4, 1e-2];
@@ -173,7 +169,7 @@ fn null_model(
     let hessian = start.evaluation.hessian.clone();
     let net = ElasticNet {
         terms: (problem.terms)([1.0, 1.0]).into_iter().map(held).collect(),
-        gap: problem.gap_tolerance * start.evaluation.value,
+        gap: problem.gap_tolerance.min(NULL_GAPS[usize::from(settings.is_f32())]) * start.evaluation.value,
     };
     let sample = sample.map(|sample| sample as &mut dyn Objective);
     let mut run = Run::new(&mut *objective, sample, start, &net, &settings.reach.parameters)?;
@@ -793,24 +789,17 @@ impl<'o> Walk<'o> {
 
     /// Fits what the visits did not bring near enough by itself.
     fn finish(mut self, company: &Company<'_, '_>) -> Result<PathOutcome> {
-        let mut status = Status::Converged;
         for place in 0..self.places.len() {
-            let of_place = self.fit(place, company)?;
-            if status == Status::Converged || of_place != Status::Converged && status == Status::F32Limit {
-                status = of_place;
+            // What sums in f32 do not tell at one strength they do not tell at the next.
+            if self.fit(place, company)? == Status::F32Limit {
+                break;
             }
         }
         let point = |place: Place| {
-            let Visited { point, loss, gap, gradient, .. } = place.best?;
-            Some(PathPoint { strength: place.strength, parameters: point, loss, gap, gradient })
+            let Visited { point, loss, gap, .. } = place.best?;
+            Some(PathPoint { strength: place.strength, parameters: point, loss, gap })
         };
-        Ok(PathOutcome {
-            points: self.places.into_iter().filter_map(point).collect(),
-            null: self.null,
-            status,
-            rounds: self.rounds,
-            passes: self.objective.passes(),
-        })
+        Ok(PathOutcome { points: self.places.into_iter().filter_map(point).collect(), null: self.null })
     }
 
     fn fit(&mut self, place: usize, company: &Company<'_, '_>) -> Result<Status> {
@@ -818,10 +807,6 @@ impl<'o> Walk<'o> {
         let Place { terms, best: Some(best), .. } = &mut self.places[place] else { return Ok(Status::Stalled) };
         if best.gap <= gap {
             return Ok(Status::Converged);
-        }
-        let cost = best.loss + cost_of(terms, &best.point);
-        if self.settings.is_f32() && best.gap <= NEAR * cost {
-            return Ok(Status::F32Limit);
         }
         let need = if self.stations.have_knots() { Need::Hessian } else { Need::Gradient };
         let start = Start { point: best.point.clone(), evaluation: self.objective.move_to(&best.point, need)? };
