@@ -93,6 +93,7 @@ pub fn proposed(name: &str, value: &str) -> String {
 
 /// The settings that a message may carry.
 const SETTINGS: &[&str] = &[
+    "alpha",
     "bounds",
     "categorical",
     "class-weight",
@@ -101,6 +102,7 @@ const SETTINGS: &[&str] = &[
     "correlation",
     "device",
     "features",
+    "full-path",
     "gap-tolerance",
     "gradient-tolerance",
     "host-memory",
@@ -113,6 +115,8 @@ const SETTINGS: &[&str] = &[
     "l1",
     "l2",
     "label",
+    "lambda",
+    "lambda-min-ratio",
     "limit",
     "max-iterations",
     "max-levels",
@@ -122,6 +126,7 @@ const SETTINGS: &[&str] = &[
     "nonnegative",
     "nulls",
     "offset",
+    "path",
     "penalty-factor",
     "positive",
     "preconditioner",
@@ -130,6 +135,7 @@ const SETTINGS: &[&str] = &[
     "sample",
     "scratch",
     "seed",
+    "select",
     "solver",
     "split",
     "tolerance",

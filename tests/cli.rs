@@ -1740,3 +1740,82 @@ fn one_row_is_no_rows() {
     let run = place.done("predict -m model.json data.parquet --limit 2 -o out.csv");
     assert_says(&run.stderr, &["2 predictions are in out.csv"]);
 }
+
+// ---- paths ----------------------------------------------------------------------------------------------------
+
+/// Settings of a path that make no sense, or say something of a path that is not asked for.
+#[test]
+fn settings_of_paths_are_refused() {
+    let place = sample_place();
+    fs::write(place.path("words.txt"), "0.1\nmuch\n").expect("writes");
+    fs::write(place.path("none.txt"), "\n").expect("writes");
+    for (flags, fact, way_out) in [
+        ("--select 0.1", "--select says something of a penalty", "--path"),
+        ("--alpha 0.5", "--alpha says something of a penalty", "--lambda"),
+        ("--path 0", "path of 0", "100"),
+        ("--path --alpha 2", "--alpha 2 is no share", "lasso"),
+        ("--path --lambda-min-ratio 1", "--lambda-min-ratio 1 is no share", "1e-4"),
+        ("--path --select 1e-9", "--select 0.000000001 is not on the path", "--lambda-min-ratio"),
+        ("--path --inference", "no standard errors", "rows that did not choose them"),
+        ("--lambdas missing.txt", "missing.txt cannot be read", "a positive number on each line"),
+        ("--lambdas words.txt", "line 2, `much`", "a positive number on each line"),
+        ("--lambdas none.txt", "has no numbers", "a positive number on each line"),
+    ] {
+        assert_refused(&place, &format!("train data.parquet --label y {flags}"), 2, &[fact], &[way_out]);
+    }
+    for both in ["--path --l1 0.1", "--path --lambda 0.1", "--path --lambdas words.txt", "--path --l2 1"] {
+        let run = place.run(&format!("train data.parquet --label y {both}"));
+        assert_eq!(run.code, Some(2), "{both}: {run:?}");
+        assert_says(&run.stderr, &["cannot be used with"]);
+    }
+}
+
+/// The path in the terminal's table, in the model, and in what `predict` and `evaluate` make of a strength.
+#[test]
+fn a_path_is_printed_and_predicts() {
+    let place = sample_place();
+    fs::write(place.path("strengths.txt"), "0.001\n0.3\n 0.01 \n0.01\n").expect("writes");
+    let run = place.run("train data.parquet --label y --lambdas strengths.txt --select 0.01 -o m.json");
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let model: Value = serde_json::from_slice(&place.read("m.json")).expect("a model");
+    let path = &model["path"];
+    assert_eq!(path["lambdas"], serde_json::json!([0.3, 0.01, 0.001]));
+    let lines: Vec<Vec<&str>> = run.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
+    let head =
+        lines.iter().position(|line| line == &["lambda", "features", "explained", "gap"]).expect("the path's table");
+    for (place, line) in lines[head + 1..head + 4].iter().enumerate() {
+        let number = |text: &str| text.parse::<f64>().expect("a number");
+        assert!((number(line[0]) / path["lambdas"][place].as_f64().expect("a number") - 1.0).abs() <= 1e-5);
+        assert_eq!(line[1], path["columns"][place].to_string());
+        assert!((number(line[2]) - path["explained"][place].as_f64().expect("a number")).abs() <= 1e-6);
+        assert_eq!(line.contains(&"model"), place == 1, "{line:?}");
+    }
+    let log_loss = |flags: &str| {
+        let run = place.run(&format!("evaluate -m m.json data.parquet {flags} --json"));
+        assert_eq!(run.code, Some(0), "{run:?}");
+        run.json()["metrics"]["log_loss"].as_f64().expect("a number")
+    };
+    assert_eq!(log_loss(""), log_loss("--lambda 0.01"));
+    let explained = |lambda: &str| 1.0 - log_loss(&format!("--lambda {lambda}")) / log_loss("--lambda 0.3");
+    for (place, lambda) in ["0.3", "0.01", "0.001"].iter().enumerate() {
+        let expected = path["explained"][place].as_f64().expect("a number");
+        assert!((explained(lambda) - expected).abs() <= 1e-9, "{} and {expected}", explained(lambda));
+    }
+    assert_eq!(place.run("predict -m m.json data.parquet --lambda 0.005 -o p.csv").code, Some(0));
+    for (flags, fact) in [("--lambda 1e-4", "is not on the path"), ("--lambda 0", "is not on the path")] {
+        let run = place.run(&format!("predict -m m.json data.parquet {flags} -o q.csv"));
+        assert_eq!(run.code, Some(2), "{run:?}");
+        assert_says(&run.stderr, &[fact, "3e-1 down to 1e-3"]);
+    }
+    assert_eq!(place.run("train data.parquet --label y --l1 0.01 -o single.json").code, Some(0));
+    let run = place.run("predict -m single.json data.parquet --lambda 0.01 -o q.csv");
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert_says(&run.stderr, &["has no path", "--path"]);
+    // What a path lacks is damage.
+    let mut damaged = model.clone();
+    damaged["path"]["gaps"] = serde_json::json!([0.0]);
+    fs::write(place.path("damaged.json"), damaged.to_string()).expect("writes");
+    let run = place.run("predict -m damaged.json data.parquet -o q.csv");
+    assert_eq!(run.code, Some(3), "{run:?}");
+    assert_says(&run.stderr, &["damaged model", "3 strengths"]);
+}

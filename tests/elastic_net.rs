@@ -563,7 +563,7 @@ fn refusals() -> Check {
         (path_of(PathJob { strengths: Strengths::Given(vec![0.1, 0.0]), ..PathJob::default() }), "0 is no strength"),
         (path_of(PathJob { strengths: Strengths::Given(vec![0.1, f64::NAN]), ..PathJob::default() }), "NaN is no"),
         (path_of(PathJob { strengths: Strengths::Given(vec![0.1, 0.2]), ..PathJob::default() }), "do not descend"),
-        (path_of(PathJob { selected: Some(-1.0), ..PathJob::default() }), "-1⟧ is no strength of a path"),
+        (path_of(PathJob { selected: Some(-1.0), ..PathJob::default() }), "select = -1` is no strength of a path"),
         (path_of(PathJob { selected: Some(1e-9), ..PathJob::default() }), "which goes from"),
     ] {
         match job.train(&table) {
