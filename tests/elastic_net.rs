@@ -453,7 +453,7 @@ fn every_path_matches_the_oracle(device: &Selection) -> Check {
         let train = |job: Job| job.train(&table).map_err(|error| format!("{}: {error}", case.name));
         let [whole, fine] = [train(job.clone())?, train(job.gap_tolerance(1e-11))?];
         let path = whole.path.as_ref().ok_or("no path")?;
-        if path.lambdas.len() != 6 || path.columns[0] > case.factors.len() || path.selected != path.lambdas[5] {
+        if path.lambdas.len() != 6 || path.columns[0] > case.factors.len() || [path.selected] != path.lambdas[5..] {
             return Err(format!("{}: {path:?}", case.name));
         }
         for (place, &lambda) in path.lambdas.iter().enumerate() {
@@ -768,7 +768,7 @@ fn a_path_is_what_was_asked_for() -> Check {
     let strengths = Strengths::Given(given.clone());
     let whole = train(base().path(PathJob { strengths, selected: Some(0.02), ..PathJob::default() }))?;
     let path = whole.path.as_ref().ok_or("no path")?;
-    if path.lambdas != given || path.selected != 0.02 || path.columns[0] != 0 || whole.training.l1 != 0.02 {
+    if path.lambdas != given || path.columns[0] != 0 || [path.selected, whole.training.l1] != [0.02; 2] {
         return Err(format!("{path:?}, l1 {}", whole.training.l1));
     }
     let single = train(base().l1(0.02))?;

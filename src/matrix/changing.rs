@@ -107,12 +107,11 @@ mod tests {
         for round in 0..200 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let j = (state >> 33) as usize % n;
-            match factor.members().iter().position(|member| *member == j) {
-                Some(place) => factor.leave(place),
-                None => {
-                    let beside: Vec<f64> = factor.members().iter().map(|&i| matrix.get(i, j)).collect();
-                    factor.join(j, &beside, matrix.get(j, j), 1e-12).expect("definite");
-                }
+            if let Some(place) = factor.members().iter().position(|member| *member == j) {
+                factor.leave(place);
+            } else {
+                let beside: Vec<f64> = factor.members().iter().map(|&i| matrix.get(i, j)).collect();
+                factor.join(j, &beside, matrix.get(j, j), 1e-12).expect("definite");
             }
             let b: Vec<f64> = factor.members().iter().map(|&i| (i as f64).cos()).collect();
             let x = factor.solve(&b);

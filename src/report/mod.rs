@@ -254,13 +254,8 @@ pub fn table(model: &Model, all: bool) -> String {
         );
         line("errors", format!("{}, limits at {} %", inference.kind, 100.0 * inference.confidence));
     }
-    if let Some(path) = &model.path {
-        text.push('\n');
-        text += &path::table(path, all);
-    }
-    text.push('\n');
-    text += &if has_several { classes::coefficients_of_classes(model, all) } else { coefficients(model, 0, all) };
-    text
+    text += &model.path.as_ref().map_or_else(String::new, |path| format!("\n{}", path::table(path, all)));
+    text + "\n" + &if has_several { classes::coefficients_of_classes(model, all) } else { coefficients(model, 0, all) }
 }
 
 /// What the rows weigh: by which column and as what, by their class, and together.

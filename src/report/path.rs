@@ -16,7 +16,7 @@ pub(super) fn table(path: &PathInfo, all: bool) -> String {
     let nearest = |a: &f64, b: &f64| (a / path.selected).ln().abs().total_cmp(&(b / path.selected).ln().abs());
     let own = path.lambdas.iter().enumerate().min_by(|a, b| nearest(a.1, b.1)).map(|(place, _)| place);
     for place in (0..count).filter(|&place| place % step == 0 || place + 1 == count || Some(place) == own) {
-        let is_own = Some(place) == own && path.lambdas[place] == path.selected;
+        let is_own = Some(place) == own && path.lambdas[place].total_cmp(&path.selected).is_eq();
         writeln!(
             text,
             "{:>12} {:>9} {:>11.6} {:>9}{}",

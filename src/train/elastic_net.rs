@@ -8,7 +8,7 @@ use crate::objective::{Need, Objective};
 use crate::penalty::{Penalty, Term};
 use crate::problem::Problem;
 use crate::solve::elastic_net::{ElasticNet, PathOutcome, PathPoint, PathProblem, elastic_net, path};
-use crate::solve::{Answer, Certain, Company, Doubt, Existence, History, Outcome, Start, Status};
+use crate::solve::{Answer, Certain, Company, Doubt, Existence, History, Outcome, Settings, Start, Status};
 use crate::standardize::Coordinates;
 use crate::train::existence::Evidence;
 use crate::train::fit::{
@@ -52,45 +52,26 @@ pub(super) fn fit_elastic_net(
         if let Some(separation) = &separation {
             return Err(without_path(separation));
         }
-        let terms = |strengths| elastic_net_of(&coordinates, given, strengths).terms();
-        let path_problem = PathProblem {
-            terms: &terms,
-            strengths: &path_job.strengths,
-            alpha: path_job.alpha,
-            gap_tolerance: job.gap_tolerance,
-            ends_early: !path_job.is_full,
-            has_all_rows: kept >= shape.rows,
-        };
-        let company = &mut Company { monitor, history, existence: &mut Certain };
-        let of_sample = sample.as_mut().map(|sample| &mut **sample as &mut dyn Objective);
-        let mut found = path(&mut problem, of_sample, start, &path_problem, &settings, company)?;
-        let selected = selected(&mut found, path_job)?;
-        null = found.null;
-        penalty = elastic_net_of(&coordinates, given, [path_job.alpha, 1.0 - path_job.alpha].map(|x| x * selected));
-        // The nearest of the path leads to it, with the curvature that is there.
-        let far = |point: &PathPoint| (point.strength / selected).ln().abs();
-        let nearest = found.points.iter().min_by(|a, b| far(a).total_cmp(&far(b)));
-        let point = nearest.ok_or_else(|| Error::internal("a path without points"))?.parameters.clone();
+        let has_all_rows = kept >= shape.rows;
+        let of_path = sample.as_mut().map(|sample| &mut **sample as &mut dyn Objective);
+        let on = On { coordinates: &coordinates, settings: &settings, has_all_rows, monitor };
+        let found = walk(&mut problem, of_path, start, path_job, on, given)?;
+        null = found.outcome.null;
+        penalty = elastic_net_of(&coordinates, given, found.strengths());
+        let point = found.nearest()?.parameters.clone();
         start = Start { evaluation: problem.move_to(&point, need)?, point };
-        walked = Some(Walked { alpha: path_job.alpha, selected, outcome: found });
+        walked = Some(found);
     }
     // Where there is no minimum the start is as good as any other point.
     let gap = if separation.is_some() { f64::INFINITY } else { job.gap_tolerance * null };
     let net = ElasticNet { terms: penalty.terms(), gap };
     let company = &mut Company { monitor, history, existence: &mut Certain };
-    let (mut outcome, left) = elastic_net(&mut problem, sample, start, &net, &settings, company)?;
-    if separation.is_some() {
-        outcome = Outcome { status: Status::Separated, is_proved: false, delta: None, hessian: None, ..outcome };
-    }
-    // As of other penalties.
-    if let Some(hessian) = &mut outcome.hessian {
-        hessian.add_diagonal(penalty.strength());
-    }
+    let (outcome, left) = elastic_net(&mut problem, sample, start, &net, &settings, company)?;
+    let mut outcome = completed(outcome, &penalty, separation.is_some());
     outcome.passes.file = evidence.passes();
     Ok(Fit {
-        gap: separation.is_none().then_some(Gap { left, null }),
+        gap: separation.is_none().then_some(Gap { left, null, path: walked }),
         loss: outcome.value - penalty.cost(&outcome.parameters),
-        path: walked,
         coordinates,
         aliased: begin.aliased,
         outcome,
@@ -104,11 +85,69 @@ pub(super) fn fit_elastic_net(
     })
 }
 
+/// An outcome as others are: its Hessian with the penalty; and without estimates where what nothing holds separates.
+fn completed(mut outcome: Outcome, penalty: &Penalty, separates: bool) -> Outcome {
+    if separates {
+        return Outcome { status: Status::Separated, is_proved: false, delta: None, hessian: None, ..outcome };
+    }
+    if let Some(hessian) = &mut outcome.hessian {
+        hessian.add_diagonal(penalty.strength());
+    }
+    outcome
+}
+
+/// Where a path is walked.
+struct On<'o> {
+    coordinates: &'o Coordinates,
+    settings: &'o Settings,
+    has_all_rows: bool,
+    monitor: &'o dyn Monitor,
+}
+
+/// Walks the path, and finds the strength of the model itself on it.
+fn walk(
+    problem: &mut dyn Objective,
+    sample: Option<&mut dyn Objective>,
+    start: Start,
+    path_job: &PathJob,
+    On { coordinates, settings, has_all_rows, monitor }: On<'_>,
+    given: Given<'_>,
+) -> Result<Walked> {
+    let terms = |strengths| elastic_net_of(coordinates, given, strengths).terms();
+    let path_problem = PathProblem {
+        terms: &terms,
+        strengths: &path_job.strengths,
+        alpha: path_job.alpha,
+        gap_tolerance: given.job.gap_tolerance,
+        ends_early: !path_job.is_full,
+        has_all_rows,
+    };
+    let company = &mut Company { monitor, history: &mut |_| {}, existence: &mut Certain };
+    let sample = sample.map(|sample| sample as &mut dyn Objective);
+    let outcome = path(problem, sample, start, &path_problem, settings, company)?;
+    let selected = selected(&outcome, path_job)?;
+    Ok(Walked { alpha: path_job.alpha, selected, outcome })
+}
+
+impl Walked {
+    /// Of L1 and of L2, where the model itself is.
+    fn strengths(&self) -> [f64; 2] {
+        [self.alpha, 1.0 - self.alpha].map(|share| share * self.selected)
+    }
+
+    /// The point of the path that is nearest to the model itself.
+    fn nearest(&self) -> Result<&PathPoint> {
+        let far = |point: &PathPoint| (point.strength / self.selected).ln().abs();
+        let nearest = self.outcome.points.iter().min_by(|a, b| far(a).total_cmp(&far(b)));
+        nearest.ok_or_else(|| Error::internal("a path without points"))
+    }
+}
+
 /// The strength of the model itself.
 ///
 /// # Errors
 /// Of kind `Usage` if it is not on the path.
-fn selected(found: &mut PathOutcome, job: &PathJob) -> Result<f64> {
+fn selected(found: &PathOutcome, job: &PathJob) -> Result<f64> {
     let [Some(first), Some(last)] = [found.points.first(), found.points.last()] else {
         return Err(Error::internal("a path without points"));
     };

@@ -77,16 +77,12 @@ pub(super) fn model(
     if job.exact != ExactJob::None && fit.verified.is_none() {
         warnings.push("not verified: the run ended without estimates, so there is nothing to verify".into());
     }
-    if job.inference.is_some() && fit.covariance.is_none() {
-        warnings.push(
-            "no standard errors: the Hessian at the end has no inverse, or the run ended without estimates".into(),
-        );
-    }
+    warnings.extend(without_errors(job, fit));
     if outcome.status != Status::Converged {
         let advice = advice(job, outcome.status);
         warnings.push(format!("{}: {advice}", outcome.status.name()));
     }
-    warnings.extend(fit.path.as_ref().and_then(|path| left_of_path(&path.outcome, job)));
+    warnings.extend(fit.path().and_then(|path| left_of_path(&path.outcome, job)));
     if let Some(separation) = &fit.separation {
         warnings.extend(explanations(separation, &encoded.label));
     }
@@ -117,7 +113,7 @@ pub(super) fn model(
         version: VERSION,
         intercepts,
         intercepts_inference,
-        path: fit.path.as_ref().map(|path| path_info(path, fit)),
+        path: fit.path().map(|path| path_info(path, fit)),
         generative: fit.moments.as_ref().map(|moments| generative(moments, coordinates)),
         nulls: job.spec.nulls,
         offsets: if is_softmax && !encoded.offsets.is_empty() {
@@ -158,10 +154,10 @@ pub(super) fn model(
             likelihood,
             validation: None,
             device,
-            l1: fit.path.as_ref().map_or(job.l1, |path| path.alpha * path.selected),
-            l2: fit.path.as_ref().map_or(job.l2, |path| (1.0 - path.alpha) * path.selected),
-            gap: fit.gap.map(|gap| gap.left / gap.null),
-            gap_tolerance: fit.gap.map(|_| job.gap_tolerance),
+            l1: fit.path().map_or(job.l1, |path| path.alpha * path.selected),
+            l2: fit.path().map_or(job.l2, |path| (1.0 - path.alpha) * path.selected),
+            gap: fit.gap.as_ref().map(|gap| gap.left / gap.null),
+            gap_tolerance: fit.gap.as_ref().map(|_| job.gap_tolerance),
             penalty_scale: job.penalty_scale,
             fit_intercept: job.intercept,
             seconds,
@@ -437,6 +433,13 @@ impl<'f> Estimates<'f> {
     }
 }
 
+/// A warning if errors are asked for and there are none.
+fn without_errors(job: &Job, fit: &Fit) -> Option<String> {
+    let is_without = job.inference.is_some() && fit.covariance.is_none();
+    let why = "no standard errors: the Hessian at the end has no inverse, or the run ended without estimates";
+    is_without.then(|| why.into())
+}
+
 /// A warning if models of a path are not as near as was asked for.
 fn left_of_path(outcome: &PathOutcome, job: &Job) -> Option<String> {
     let share = |point: &PathPoint| point.gap / outcome.null;
@@ -454,7 +457,7 @@ fn left_of_path(outcome: &PathOutcome, job: &Job) -> Option<String> {
 /// The path on the original scale of the columns. The model itself stands in it as it was fitted last.
 fn path_info(Walked { alpha, selected, outcome }: &Walked, fit: &Fit) -> PathInfo {
     let points = &outcome.points;
-    let is_selected = |point: &PathPoint| point.strength == *selected;
+    let is_selected = |point: &PathPoint| point.strength.total_cmp(selected).is_eq();
     let of_point = |point: &PathPoint| {
         let parameters = if is_selected(point) { &fit.outcome.parameters } else { &point.parameters };
         fit.coordinates.to_original(parameters)
@@ -476,7 +479,7 @@ fn path_info(Walked { alpha, selected, outcome }: &Walked, fit: &Fit) -> PathInf
         columns: coefficients.iter().map(Vec::len).collect(),
         gaps: points
             .iter()
-            .map(|point| share(fit.gap.filter(|_| is_selected(point)).map_or(point.gap, |gap| gap.left)))
+            .map(|point| share(fit.gap.as_ref().filter(|_| is_selected(point)).map_or(point.gap, |gap| gap.left)))
             .collect(),
         intercepts: originals.iter().map(|(_, intercept)| *intercept).collect(),
         coefficients,

@@ -44,11 +44,12 @@ pub(super) struct Covariance {
 }
 
 /// What is left to gain of a mean loss with an elastic net.
-#[derive(Clone, Copy, Debug)]
 pub(super) struct Gap {
     pub(super) left: f64,
     /// Mean loss at the start, where all weights are 0.
     pub(super) null: f64,
+    /// The path that led there, if one did.
+    pub(super) path: Option<Walked>,
 }
 
 /// A path that a run has gone, whose last step is its fit.
@@ -70,8 +71,6 @@ pub(super) struct Fit {
     pub(super) loss: f64,
     /// Of an elastic net.
     pub(super) gap: Option<Gap>,
-    /// The path that led to it, if one did.
-    pub(super) path: Option<Walked>,
     pub(super) settings: Settings,
     /// Sum of the row weights, factors of the classes included: what the mean loss is over.
     pub(super) weight: f64,
@@ -83,6 +82,13 @@ pub(super) struct Fit {
     pub(super) separation: Option<SeparationInfo>,
     /// Where the classes lie in the device's coordinates, if the coefficients were made of that.
     pub(super) moments: Option<ClassMoments>,
+}
+
+impl Fit {
+    /// The path that led to it, if one did.
+    pub(super) fn path(&self) -> Option<&Walked> {
+        self.gap.as_ref()?.path.as_ref()
+    }
 }
 
 /// The coordinates of the solver, in which the categories that are loose stay uncentred.
@@ -182,7 +188,6 @@ pub(super) fn fit(
         outcome,
         loss,
         gap: None,
-        path: None,
         settings,
         weight: engine.weight(),
         covariance: None,
@@ -408,7 +413,6 @@ fn generative(
     let penalty = Penalty::new(0.0, job.penalty_scale, &coordinates.active_scales(), true, Some(classes));
     Ok(Fit {
         gap: None,
-        path: None,
         aliased: aliased_columns,
         loss: outcome.value,
         settings: Settings { rows: engine.weight(), ..Settings::new(0, Vec::new()) },

@@ -7,7 +7,7 @@ use crate::model::Verified;
 use crate::monitor::Monitor;
 use crate::objective::Evaluation;
 use crate::solve::{Status, elastic_net, largest, refine};
-use crate::train::fit::{Fit, Gap};
+use crate::train::fit::Fit;
 use crate::train::inference::{F32_ERROR, inflation, metric};
 use crate::train::{ExactJob, Job};
 
@@ -82,7 +82,7 @@ fn verify_elastic_net(
     is_gpu: bool,
     monitor: &dyn Monitor,
 ) -> Result<()> {
-    let Some(Gap { null, .. }) = fit.gap else { return Ok(()) };
+    let Some(null) = fit.gap.as_ref().map(|gap| gap.null) else { return Ok(()) };
     let Some(mut hessian) = metric(table, plan, encoded, fit, monitor)? else { return Ok(()) };
     // Squares are among the terms.
     hessian.add_diagonal(&fit.penalty.strength().iter().map(|l2| -l2).collect::<Vec<_>>());
@@ -116,7 +116,9 @@ fn verify_elastic_net(
         let is_near = gap <= job.gap_tolerance * null;
         fit.outcome.status = if is_near { Status::Converged } else { Status::F32Limit };
     }
-    fit.gap = Some(Gap { left: gap, null });
+    if let Some(of_fit) = &mut fit.gap {
+        of_fit.left = gap;
+    }
     fit.outcome.delta = Some(delta);
     fit.outcome.gradient = gradient;
     fit.outcome.parameters = point;

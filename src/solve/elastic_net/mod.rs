@@ -104,7 +104,7 @@ pub fn elastic_net<'o>(
 /// Whose curvature measures what is left to gain.
 enum Metric {
     /// That of all rows, where it was taken last, and what corrects the model there.
-    All { hessian: Box<Symmetric>, knot: Option<Knot> },
+    All { hessian: Box<Symmetric>, knot: Option<Box<Knot>> },
     /// That of the sample, of a working set: there are too many parameters for a matrix of all of them.
     Sample,
 }
@@ -177,7 +177,7 @@ impl<'o> Run<'o> {
             (Some(hessian), surrogate) => {
                 let here = Place::new(point, evaluation, &hessian, net);
                 let knot = match surrogate {
-                    Some(surrogate) => surrogate.knot(&here.point, &hessian)?,
+                    Some(surrogate) => surrogate.knot(&here.point, &hessian)?.map(Box::new),
                     None => None,
                 };
                 (Metric::All { hessian: Box::new(hessian), knot }, here)
@@ -327,7 +327,7 @@ impl<'o> Run<'o> {
         self.here = next;
         if let Some(hessian) = own {
             let knot = match &mut self.surrogate {
-                Some(surrogate) if self.misled < MISLED => surrogate.knot(&self.here.point, &hessian)?,
+                Some(surrogate) if self.misled < MISLED => surrogate.knot(&self.here.point, &hessian)?.map(Box::new),
                 _ => None,
             };
             self.metric = Metric::All { hessian: Box::new(hessian), knot };

@@ -329,7 +329,7 @@ impl<'q> Run<'q> {
         }
         let Common { factor, l2 } = &mut *self.common;
         l2.resize(self.point.len(), 0.0);
-        let stays = |j: usize| is_in[j] && l2[j] == self.terms[j].l2;
+        let stays = |j: usize| is_in[j] && l2[j].total_cmp(&self.terms[j].l2).is_eq();
         let leaving: Vec<usize> =
             factor.members().iter().enumerate().filter(|(_, j)| !stays(**j)).map(|(place, _)| place).collect();
         let staying = factor.members().len() - leaving.len();

@@ -62,6 +62,16 @@ pub(super) struct Search<'s> {
     pub(super) share: f64,
 }
 
+impl Search<'_> {
+    /// The parameters that it begins with.
+    fn set(&self) -> Result<Vec<usize>> {
+        if self.share <= 0.0 || self.terms.len() <= FEW {
+            return Ok((0..self.terms.len()).collect());
+        }
+        working_set(self.start, self.slopes, self.terms, self.share)
+    }
+}
+
 /// Where a model has its minimum.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Predicted {
@@ -198,11 +208,9 @@ impl<'o> Surrogate<'o> {
         correction: &Correction<'_>,
         search: &Search<'_>,
     ) -> Result<Option<Predicted>> {
-        let Search { start, terms, enough, slopes, share } = *search;
+        let Search { start, terms, enough, .. } = *search;
         let model = Model::new(anchors, correction, terms);
-        let everything = || (0..terms.len()).collect::<Vec<usize>>();
-        let is_whole = share <= 0.0 || terms.len() <= FEW;
-        let mut set = if is_whole { everything() } else { working_set(start, slopes, terms, share)? };
+        let mut set = search.set()?;
         let mut point = start.to_vec();
         let (mut value, mut own) = self.gradient(&point)?;
         let (mut before, mut farthest, mut must_renew) = (0.0, 0.0_f64, false);
@@ -245,33 +253,36 @@ impl<'o> Surrogate<'o> {
                     return Ok(Some(Predicted { loss, gradient, point: target }));
                 }
                 let known = metric.set.clone();
-                let (value_there, own_there) = self.gradient(&target)?;
-                let gradient = model.gradient(&target, &own_there);
-                let grown = grown(&known, &gradient, terms)?;
-                if grown.len() == known.len() {
-                    return Ok(Some(Predicted { loss: model.loss(&target, value_there), gradient, point: target }));
+                (value, own) = self.gradient(&target)?;
+                let gradient = model.gradient(&target, &own);
+                (set, point) = (grown(&known, &gradient, terms)?, target);
+                if set.len() == known.len() {
+                    return Ok(Some(Predicted { loss: model.loss(&point, value), gradient, point }));
                 }
-                (set, point, value, own) = (grown, target, value_there, own_there);
                 continue;
             }
-            let cost = model.cost(&point, value);
-            // The whole step, half of it, then what is short enough for certain, or nearly.
-            let damped = damped(&way(&point, &target), self.reach);
-            let mut shorter = [0.5, 4.0 * damped, damped, damped / 8.0, damped / 64.0].into_iter();
-            let mut length = 1.0;
-            loop {
-                let there: Vec<f64> = if length < 1.0 {
-                    point.iter().zip(&target).map(|(q, t)| q + length * (t - q)).collect()
-                } else {
-                    target.clone()
-                };
-                let (value_there, own_there) = self.gradient(&there)?;
-                if curvature <= SMALL || model.cost(&there, value_there) <= cost + ENOUGH * length * promised {
-                    (point, value, own) = (there, value_there, own_there);
-                    break;
-                }
-                let Some(next) = shorter.find(|next| *next < length) else { return Ok(None) };
-                length = next;
+            let step = Step { target, curvature, promised };
+            let Some(next) = self.go(&model, &point, value, &step)? else { return Ok(None) };
+            (point, value, own) = next;
+        }
+        Ok(None)
+    }
+
+    /// Goes the whole step, half of it, then what is short enough for certain, or nearly: the point with the loss of the sample and its
+    /// gradient. `None` where the model costs more everywhere.
+    fn go(&mut self, model: &Model<'_>, point: &[f64], value: f64, step: &Step) -> Result<Option<Seen>> {
+        let Step { target, curvature, promised } = step;
+        let cost = model.cost(point, value);
+        let damped = damped(&way(point, target), self.reach);
+        for length in [1.0, 0.5, 4.0 * damped, damped, damped / 8.0, damped / 64.0] {
+            let there: Vec<f64> = if length < 1.0 {
+                point.iter().zip(target).map(|(q, t)| q + length * (t - q)).collect()
+            } else {
+                target.clone()
+            };
+            let (value, own) = self.gradient(&there)?;
+            if *curvature <= SMALL || model.cost(&there, value) <= cost + ENOUGH * length.min(1.0) * promised {
+                return Ok(Some((there, value, own)));
             }
         }
         Ok(None)
@@ -297,6 +308,9 @@ fn steps_left(before: f64, now: f64, enough: f64) -> f64 {
     let ratio = now / before;
     if ratio < 1.0 { (enough / now).ln().min(0.0) / ratio.ln() } else { f64::INFINITY }
 }
+
+/// A point with the loss of the sample and its gradient.
+type Seen = (Vec<f64>, f64, Vec<f64>);
 
 /// From `from` to `to`.
 pub(super) fn way(from: &[f64], to: &[f64]) -> Vec<f64> {

@@ -138,8 +138,8 @@ pub fn path<'o>(
         settings,
         company,
     )?;
-    let strengths = strengths_of(problem, &null, settings);
-    let mut walk = Walk::new(objective, sample, problem, settings, strengths, null)?;
+    let strengths = strengths_of(problem, &null, settings)?;
+    let mut walk = Walk::new(objective, sample, problem, settings, &strengths, null)?;
     company.monitor.begin("the path", None);
     walk.coarse(company)?;
     walk.visit_all(company)?;
@@ -191,17 +191,23 @@ fn held(term: Term) -> Term {
 }
 
 /// The strengths of a path from the model of what is not penalised, descending.
-fn strengths_of(problem: &PathProblem<'_>, null: &Null, settings: &Settings) -> Vec<f64> {
-    match problem.strengths {
+fn strengths_of(problem: &PathProblem<'_>, null: &Null, settings: &Settings) -> Result<Vec<f64>> {
+    Ok(match problem.strengths {
         Strengths::Given(strengths) => strengths.clone(),
         &Strengths::Grid { count, ratio } => {
             let largest = largest_strength(problem, &null.evaluation.gradient);
+            if largest <= 0.0 {
+                return Err(Error::data(
+                    "no strength selects a column: beside what is not penalised none has a slope, or bounds forbid the way down",
+                    "Look at the features, their ⟦bounds⟧ and their ⟦penalty-factor⟧.",
+                ));
+            }
             let is_tall = settings.count > null.point.len() as f64;
             let ratio = ratio.unwrap_or(if is_tall { RATIOS[0] } else { RATIOS[1] });
             let step = if count > 1 { ratio.ln() / (count - 1) as f64 } else { 0.0 };
             (0..count).map(|place| largest * (step * place as f64).exp()).collect()
         }
-    }
+    })
 }
 
 /// The least strength at which no penalised parameter leaves 0, by the gradient without them.
@@ -268,7 +274,7 @@ impl<'o> Walk<'o> {
         sample: Option<&'o mut dyn Objective>,
         problem: &'o PathProblem<'o>,
         settings: &'o Settings,
-        strengths: Vec<f64>,
+        strengths: &[f64],
         null: Null,
     ) -> Result<Self> {
         let mut models = Models::new(sample, &settings.reach.parameters);
@@ -359,12 +365,11 @@ impl<'o> Walk<'o> {
                 self.places[mark].predicted = Some(found);
                 self.places[mark].has_misled = self.models.was_alone;
             }
-            // What is left to gain there would be explained too.
-            let loss = |place: usize| {
+            let known = |place: usize| {
                 let Station { anchor, gap, .. } = self.stations.at(self.places[place].strength)?;
-                Some((place, anchor.loss - gap))
+                Some((place, anchor.loss, *gap))
             };
-            if self.ends_among(&(0..=next).filter_map(loss).collect::<Vec<_>>()) {
+            if self.ends_among(&(0..=next).filter_map(known).collect::<Vec<_>>()) {
                 break;
             }
             previous = next + 1;
@@ -404,15 +409,16 @@ impl<'o> Walk<'o> {
 
     /// Ends the path at one of these places from which on, from one place of the path to the next, next to nothing is added; whether it does. Which
     /// place is the last one is seen when all have been visited.
-    fn ends_among(&mut self, losses: &[(usize, f64)]) -> bool {
+    fn ends_among(&mut self, known: &[(usize, f64, f64)]) -> bool {
         if !self.ends_early() {
             return false;
         }
-        let known: Vec<(usize, f64)> = losses.iter().map(|(place, loss)| (*place, 1.0 - loss / self.null)).collect();
-        let is_end = |pair: &&[(usize, f64)]| {
-            let [(before, less), (place, now)] = **pair else { return false };
-            let gain = (now - less) / (place - before) as f64;
-            place >= LEAST_COUNT && (now > EXPLAINED || gain < GAIN * now)
+        let is_end = |pair: &&[(usize, f64, f64)]| {
+            let [(before, loss_before, _), (place, loss, gap)] = **pair else { return false };
+            // At most: what is left to gain at the later one would be explained too.
+            let now = 1.0 - (loss - gap) / self.null;
+            let gain = (loss_before - (loss - gap)) / self.null / (place - before) as f64;
+            place >= LEAST_COUNT && (1.0 - loss / self.null > EXPLAINED || gain < GAIN * now)
         };
         match known.windows(2).find(is_end) {
             Some(pair) => {
@@ -622,7 +628,7 @@ impl<'o> Walk<'o> {
     fn visit_all(&mut self, company: &Company<'_, '_>) -> Result<()> {
         self.visit(company)?;
         let near = |(place, at): (usize, &Place)| {
-            at.best.as_ref().filter(|best| best.gap <= 0.1 * GAIN * self.null).map(|best| (place, best.loss))
+            at.best.as_ref().filter(|best| best.gap <= 0.1 * GAIN * self.null).map(|best| (place, best.loss, best.gap))
         };
         self.ends_among(&self.places.iter().enumerate().filter_map(near).collect::<Vec<_>>());
         self.predict_rest()?;
@@ -707,10 +713,13 @@ impl<'o> Walk<'o> {
 
     /// Steps from a point of a place to those of its neighbours and to others of its own, with the changes of the gradient along them.
     fn seen_around(&self, place: usize, from: &Visited) -> Vec<Pair> {
-        let beside = [place.wrapping_sub(1), place + 1].into_iter().filter_map(|at| self.places.get(at)?.best.as_ref());
-        let others = beside.chain(&self.places[place].other).chain(&self.places[place].best);
-        let others = others.filter(|other| other.point != from.point);
-        others.map(|other| (way(&from.point, &other.point), way(&from.gradient, &other.gradient))).collect()
+        let near = [place.wrapping_sub(1), place + 1].into_iter().filter_map(|at| self.places.get(at)?.best.as_ref());
+        let own = [&self.places[place].other, &self.places[place].best];
+        let near = near.chain(own.into_iter().flatten()).map(|other| (&other.point, &other.gradient));
+        let station = self.stations.at(self.places[place].strength);
+        let others = near.chain(station.map(|station| (&station.anchor.point, &station.anchor.gradient)));
+        let others = others.filter(|(point, _)| **point != from.point);
+        others.map(|(point, gradient)| (way(&from.point, point), way(&from.gradient, gradient))).collect()
     }
 
     /// Takes the Hessian where the model is poor, at the worst of them.
@@ -768,7 +777,9 @@ impl<'o> Walk<'o> {
         let mut hessian = Symmetric::zero(set.len());
         let knots = self.stations.knots(&self.stations.shares(*strength));
         hessian.add_parts(&hessian_of(&knots), &set);
-        hessian.add_parts(&[(1.0, &bend(&knots, &self.seen_around(place, visited), point.len()))], &set);
+        // Curvatures that fell along a step fall on.
+        let bend = bend(&knots, &self.seen_around(place, visited), point.len(), true);
+        hessian.add_parts(&[(1.0, &bend)], &set);
         let (gap, target) = self.checked(gap_of_set(point, gradient, &hessian, &set, terms));
         Ok((DOUBT * gap, target))
     }
@@ -802,14 +813,26 @@ impl<'o> Walk<'o> {
         Ok(PathOutcome { points: self.places.into_iter().filter_map(point).collect(), null: self.null })
     }
 
+    /// The point that costs least at a place: its own, that of a neighbour, or that of the model without penalised columns.
+    fn cheapest(&self, place: usize) -> Vec<f64> {
+        let terms = &self.places[place].terms;
+        let around = [place, place.wrapping_sub(1), place + 1].into_iter();
+        let visited = around.filter_map(|at| self.places.get(at)?.best.as_ref()).map(|at| (at.loss, &at.point));
+        let first = &self.stations.first().anchor;
+        let cost = |(loss, point): &(f64, &Vec<f64>)| loss + cost_of(terms, point);
+        let cheapest = visited.chain([(first.loss, &first.point)]).min_by(|a, b| cost(a).total_cmp(&cost(b)));
+        cheapest.map_or_else(|| first.point.clone(), |(_, point)| point.clone())
+    }
+
     fn fit(&mut self, place: usize, company: &Company<'_, '_>) -> Result<Status> {
         let gap = self.tolerance();
+        let from = self.cheapest(place);
         let Place { terms, best: Some(best), .. } = &mut self.places[place] else { return Ok(Status::Stalled) };
         if best.gap <= gap {
             return Ok(Status::Converged);
         }
         let need = if self.stations.have_knots() { Need::Hessian } else { Need::Gradient };
-        let start = Start { point: best.point.clone(), evaluation: self.objective.move_to(&best.point, need)? };
+        let start = Start { evaluation: self.objective.move_to(&from, need)?, point: from };
         let net = ElasticNet { terms: terms.clone(), gap };
         let sample = self.models.sampled.sample();
         let mut run = Run::new(&mut *self.objective, sample, start, &net, &self.settings.reach.parameters)?;

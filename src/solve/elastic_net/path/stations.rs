@@ -42,7 +42,7 @@ impl Stations {
     }
 
     pub(super) fn at(&self, strength: f64) -> Option<&Station> {
-        self.0.iter().find(|station| station.strength == strength)
+        self.0.iter().find(|station| station.strength.total_cmp(&strength).is_eq())
     }
 
     /// Whether one is within so large a factor of a strength.
@@ -76,7 +76,7 @@ impl Stations {
 /// The neighbours of a strength among descending ones, by its logarithm; one of them where it is there, or beyond all.
 pub(super) fn shares(strengths: &[f64], strength: f64) -> Shares {
     let after = strengths.partition_point(|other| *other > strength);
-    if after == 0 || after == strengths.len() || strengths[after] == strength {
+    if after == 0 || after == strengths.len() || strengths[after].total_cmp(&strength).is_eq() {
         return vec![(1.0, after.min(strengths.len() - 1))];
     }
     let [before, next] = [strengths[after - 1], strengths[after]];
@@ -97,11 +97,12 @@ pub(super) fn blended(parts: &[(f64, &[f64])]) -> Vec<f64> {
 const LEAST_BEND: f64 = 1e-3;
 
 /// What is added to the Hessian between knots, of so many parameters, so that it changes gradients as was seen along steps: pairs of a
-/// step and that change, the ones that count most at last.
+/// step and that change, the ones that count most at last. Where a change `goes_on`, a curvature that is the mean along a step has fallen as
+/// much again where the step ends.
 ///
 /// # Reference
 /// Nocedal and Wright, *Numerical Optimization*, 2nd edition, equation 6.19 (BFGS).
-pub(super) fn bend(knots: &[(f64, &Knot)], pairs: &[Pair], size: usize) -> Symmetric {
+pub(super) fn bend(knots: &[(f64, &Knot)], pairs: &[Pair], size: usize, goes_on: bool) -> Symmetric {
     let hessian = hessian_of(knots);
     let mut bend = Symmetric::zero(size);
     for (step, change) in pairs {
@@ -111,7 +112,8 @@ pub(super) fn bend(knots: &[(f64, &Knot)], pairs: &[Pair], size: usize) -> Symme
         // What rounding leaves of a difference bends anywhere.
         if own > 0.0 && (LEAST_BEND..1.0 / LEAST_BEND).contains(&(seen / own)) {
             bend.add_square(&straight, -1.0 / own);
-            bend.add_square(change, 1.0 / seen);
+            let fallen = if goes_on { (seen / own).min(1.0) } else { 1.0 };
+            bend.add_square(change, fallen / seen);
         }
     }
     bend
@@ -151,7 +153,7 @@ impl<'o> Models<'o> {
         has_misled: bool,
     ) -> Result<Option<Predicted>> {
         self.was_alone = false;
-        if self.sampled.has_sample() && !(has_misled && !knots.is_empty()) {
+        if self.sampled.has_sample() && (!has_misled || knots.is_empty()) {
             let correction: Vec<_> = knots.iter().map(|(share, knot)| (*share, &knot.correction)).collect();
             let found = self.sampled.minimum(anchors, &correction, search)?;
             if found.is_some() {
@@ -175,7 +177,7 @@ impl<'o> Models<'o> {
         pairs: &[Pair],
         search: &Search<'_>,
     ) -> Result<Option<Predicted>> {
-        let (mut hessian, bend) = (hessian_of(knots), bend(knots, pairs, anchor.point.len()));
+        let (mut hessian, bend) = (hessian_of(knots), bend(knots, pairs, anchor.point.len(), false));
         hessian.push((1.0, &bend));
         self.quadratic.minimum(&[(1.0, &anchor.alone())], &hessian, search)
     }
