@@ -144,7 +144,6 @@ pub fn path<'o>(
     walk.coarse(company)?;
     walk.visit_all(company)?;
     while walk.repair(company, false)? {}
-    walk.end_early();
     company.monitor.end();
     walk.finish(company)
 }
@@ -248,6 +247,7 @@ struct Place {
     idle: u32,
 }
 
+#[derive(Clone)]
 struct Visited {
     point: Vec<f64>,
     loss: f64,
@@ -689,7 +689,7 @@ impl<'o> Walk<'o> {
             self.measure(place, &mut next)?;
             self.places[place].take(next, tolerance);
         }
-        self.compare();
+        self.compare()?;
         Ok(true)
     }
 
@@ -747,23 +747,23 @@ impl<'o> Walk<'o> {
         Ok(())
     }
 
-    /// What is gained where a neighbour is better at a strength than what was found for it is more than the curvature says.
-    fn compare(&mut self) {
+    /// Where a neighbour's point costs less at a place than its own, by more than is left to gain there, it takes that.
+    fn compare(&mut self) -> Result<()> {
         let unsure = if self.settings.is_f32() { 1e-6 } else { 1e-12 };
         for place in 0..self.places.len() {
             let Place { terms, best: Some(own), .. } = &self.places[place] else { continue };
             let cost = |visited: &Visited| visited.loss + cost_of(terms, &visited.point);
-            let beside = [place.wrapping_sub(1), place + 1]
-                .into_iter()
-                .filter_map(|other| self.places.get(other)?.best.as_ref());
-            let better = beside.map(cost).fold(f64::INFINITY, f64::min);
-            let gained = cost(own) - better - unsure * cost(own);
-            if gained > own.gap
-                && let Some(own) = &mut self.places[place].best
-            {
-                own.gap = gained;
+            let beside = [place.wrapping_sub(1), place + 1].into_iter();
+            let beside = beside.filter_map(|other| self.places.get(other)?.best.as_ref());
+            let Some(better) = beside.min_by(|a, b| cost(a).total_cmp(&cost(b))) else { continue };
+            if cost(own) - cost(better) - unsure * cost(own) <= own.gap {
+                continue;
             }
+            let mut better = better.clone();
+            self.measure(place, &mut better)?;
+            self.places[place].other = self.places[place].best.replace(better);
         }
+        Ok(())
     }
 
     /// What is left to gain at a place of the path, and where.
@@ -806,6 +806,7 @@ impl<'o> Walk<'o> {
                 break;
             }
         }
+        self.end_early();
         let point = |place: Place| {
             let Visited { point, loss, gap, .. } = place.best?;
             Some(PathPoint { strength: place.strength, parameters: point, loss, gap })
