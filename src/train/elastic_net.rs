@@ -49,12 +49,9 @@ pub(super) fn fit_elastic_net(
     let mut start = Start { point: begin.point, evaluation };
     let mut walked = None;
     if let Some(path_job) = &job.path {
-        if let Some(separation) = &separation {
-            return Err(without_path(separation));
-        }
-        let has_all_rows = kept >= shape.rows;
+        check_holds(separation.as_ref())?;
         let of_path = sample.as_mut().map(|sample| &mut **sample as &mut dyn Objective);
-        let on = On { coordinates: &coordinates, settings: &settings, has_all_rows, monitor };
+        let on = On { coordinates: &coordinates, settings: &settings, has_all_rows: kept >= shape.rows, monitor };
         let found = walk(&mut problem, of_path, start, path_job, on, given)?;
         null = found.outcome.null;
         penalty = elastic_net_of(&coordinates, given, found.strengths());
@@ -164,16 +161,17 @@ fn selected(found: &PathOutcome, job: &PathJob) -> Result<f64> {
     }
 }
 
-/// The error for columns that nothing holds where they separate.
-fn without_path(separation: &SeparationInfo) -> Error {
+/// An error if columns that nothing holds separate: no model of a path has estimates then.
+fn check_holds(separation: Option<&SeparationInfo>) -> Result<()> {
+    let Some(separation) = separation else { return Ok(()) };
     let columns: Vec<&str> = separation.causes.iter().flat_map(|cause| &cause.columns).map(String::as_str).collect();
     let what = if columns.is_empty() { "the intercept alone".into() } else { listed(&columns) };
-    Error::data(
+    Err(Error::data(
         format!(
             "no model of the path has estimates: nothing holds {what}, and at least some rows are told apart perfectly"
         ),
         "Give what separates a ⟦penalty-factor⟧ above 0 or ⟦bounds⟧ on both sides, or leave it out.",
-    )
+    ))
 }
 
 /// The penalty of the active columns, each with its factor and its bounds.

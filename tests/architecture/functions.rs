@@ -44,10 +44,10 @@ const LONG: &[(&str, usize)] = &[
     ("report/html/summary.rs: cost", 83),
     ("report/html/surface.rs: surface", 82),
     ("report/inspect.rs: parquet", 62),
-    ("report/mod.rs: table", 107),
+    ("report/mod.rs: table", 106),
     ("solve/cone.rs: project", 62),
     ("solve/descent.rs: descend", 94),
-    ("train/estimates.rs: model", 161),
+    ("train/estimates.rs: model", 159),
     ("train/fit.rs: fit", 68),
 ];
 
