@@ -804,6 +804,45 @@ fn a_path_is_what_was_asked_for() -> Check {
     close("explained", &early.explained, &full.explained[..expected], |_| 3e-8)
 }
 
+/// A path ends where the next strengths explain next to nothing more and not before, also where a sample misleads: nearly separated rows, and
+/// rare levels.
+fn a_path_ends_where_nothing_more_is_explained() -> Check {
+    let mut random = Random(3);
+    for (number, (columns, is_rare, alpha)) in
+        [(6, false, 0.5), (6, false, 0.5), (6, false, 0.5), (12, true, 1.0), (12, true, 0.5)].into_iter().enumerate()
+    {
+        let case = Case { name: "an end", rows: 12_000, columns, ..PLAIN };
+        let mut rows = Rows::of(&case);
+        let weights: Vec<f64> = (0..columns).map(|_| 3.0 * random.symmetric()).collect();
+        if is_rare {
+            for (j, column) in rows.columns.iter_mut().enumerate() {
+                let share = 0.1 * 0.68_f64.powi(j as i32);
+                for x in column.iter_mut() {
+                    *x = f64::from(u8::from(random.unit() < share));
+                }
+            }
+        }
+        for row in 0..case.rows {
+            let z: f64 = rows.columns.iter().zip(&weights).map(|(x, w)| 2.0 * x[row] * w).sum();
+            rows.labels[row] = f64::from(u8::from(random.unit() < 1.0 / (1.0 + (-z).exp())));
+        }
+        let table = rows.table(&case);
+        let path = |is_full: bool| -> Result<Vec<f64>, String> {
+            let path = PathJob { is_full, alpha, ..PathJob::default() };
+            let model = job(&case, &Selection::Cpu).l1(0.0).path(path).train(&table);
+            Ok(model.map_err(|error| error.to_string())?.path.ok_or("no path")?.explained)
+        };
+        let (full, early) = (path(true)?, path(false)?);
+        let is_end = |place: &usize| full[*place] > 0.999 || full[*place] - full[place - 1] < 1e-5 * full[*place];
+        let expected = (4..100).find(is_end).map_or(100, |place| place + 1);
+        // What the tolerance leaves open may decide by one.
+        if early.len().abs_diff(expected) > 1 || !full.is_sorted() {
+            return Err(format!("table {number}: {} strengths, expected {expected}, {full:?}", early.len()));
+        }
+    }
+    Ok(())
+}
+
 /// A path has the same bits wherever its rows are kept, and however many threads there are.
 fn a_path_has_the_same_bits() -> Check {
     let case = Case { name: "bits", rows: 12_000, columns: 5, has_heavy_tails: true, is_weighted: true, ..PLAIN };
@@ -863,6 +902,7 @@ fn main() -> ExitCode {
     suite.cpu("every_path_matches_the_oracle", || every_path_matches_the_oracle(&Selection::Cpu));
     suite.gpu("every_path_matches_the_oracle", |_| every_path_matches_the_oracle(&Selection::Gpu));
     suite.cpu("a_path_is_what_was_asked_for", a_path_is_what_was_asked_for);
+    suite.cpu("a_path_ends_where_nothing_more_is_explained", a_path_ends_where_nothing_more_is_explained);
     suite.cpu("a_path_has_the_same_bits", a_path_has_the_same_bits);
     suite.cpu("a_path_names_what_separates", a_path_names_what_separates);
     suite.cpu("another_penalty_is_noticed", || another_penalty_is_noticed(&Selection::Cpu));

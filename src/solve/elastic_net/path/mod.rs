@@ -302,7 +302,7 @@ impl<'o> Walk<'o> {
         let places: Vec<Place> = strengths.iter().map(|&strength| place(strength)).collect();
         let last_null = places.iter().take_while(|place| place.best.is_some()).last();
         let strength = last_null.map_or(largest, |place| place.strength);
-        let stations = Stations::new(Station { strength, anchor, gap, solution: point, knot });
+        let stations = Stations::new(Station { strength, anchor, solution: point, knot });
         let null = evaluation.value;
         Ok(Self { objective, problem, settings, models, stations, places, null, rounds: 0 })
     }
@@ -365,13 +365,6 @@ impl<'o> Walk<'o> {
                 self.places[mark].predicted = Some(found);
                 self.places[mark].has_misled = self.models.was_alone;
             }
-            let known = |place: usize| {
-                let Station { anchor, gap, .. } = self.stations.at(self.places[place].strength)?;
-                Some((place, anchor.loss, *gap))
-            };
-            if self.ends_among(&(0..=next).filter_map(known).collect::<Vec<_>>()) {
-                break;
-            }
             previous = next + 1;
             if gives_up {
                 queue = self.without_sample(previous);
@@ -407,25 +400,21 @@ impl<'o> Walk<'o> {
         marks
     }
 
-    /// Ends the path at one of these places from which on, from one place of the path to the next, next to nothing is added; whether it does. Which
-    /// place is the last one is seen when all have been visited.
-    fn ends_among(&mut self, known: &[(usize, f64, f64)]) -> bool {
-        if !self.ends_early() {
-            return false;
-        }
-        let is_end = |pair: &&[(usize, f64, f64)]| {
-            let [(before, loss_before, _), (place, loss, gap)] = **pair else { return false };
-            // At most: what is left to gain at the later one would be explained too.
-            let now = 1.0 - (loss - gap) / self.null;
-            let gain = (loss_before - (loss - gap)) / self.null / (place - before) as f64;
-            place >= LEAST_COUNT && (1.0 - loss / self.null > EXPLAINED || gain < GAIN * now)
+    /// Ends the path at a mark from which on, from one place to the next, next to nothing is added: by losses of marks that are near
+    /// enough for that. What a station has lost says less: its point may lie beyond the minimum. Which place is the last one is seen when
+    /// all have been visited.
+    fn end_among_marks(&mut self) {
+        let near = |(place, at): (usize, &Place)| {
+            at.best.as_ref().filter(|best| best.gap <= 0.1 * GAIN * self.null).map(|best| (place, best.loss))
         };
-        match known.windows(2).find(is_end) {
-            Some(pair) => {
-                self.places.truncate(pair[1].0 + 1);
-                true
-            }
-            None => false,
+        let marks: Vec<(usize, f64)> = self.places.iter().enumerate().filter_map(near).collect();
+        let is_end = |pair: &&[(usize, f64)]| {
+            let [(before, loss_before), (place, loss)] = **pair else { return false };
+            let gain = (loss_before - loss) / self.null / (place - before) as f64;
+            place >= LEAST_COUNT && (1.0 - loss / self.null > EXPLAINED || gain < 0.5 * GAIN * (1.0 - loss / self.null))
+        };
+        if let Some(pair) = marks.windows(2).find(is_end).filter(|_| self.ends_early()) {
+            self.places.truncate(pair[1].0 + 1);
         }
     }
 
@@ -498,7 +487,7 @@ impl<'o> Walk<'o> {
         if is_far {
             return Ok(Arrival::TooFar { is_lost: gap.is_nan() || gap > LOST * self.null });
         }
-        self.settle(place, point, evaluation, hessian.as_ref(), gap)?;
+        self.settle(place, point, evaluation, hessian.as_ref())?;
         Ok(Arrival::There { is_alone })
     }
 
@@ -512,10 +501,10 @@ impl<'o> Walk<'o> {
         let mut run = Run::new(&mut *self.objective, sample, start, &net, &self.settings.reach.parameters)?;
         let quiet = &mut Company { monitor: company.monitor, history: &mut |_| {}, existence: &mut Certain };
         run.go(self.settings, quiet)?;
-        let (point, gap) = (run.here.point, run.here.gap);
+        let point = run.here.point;
         let mut evaluation = self.objective.move_to(&point, need)?;
         let hessian = evaluation.hessian.take();
-        self.settle(place, point, evaluation, hessian.as_ref(), gap)
+        self.settle(place, point, evaluation, hessian.as_ref())
     }
 
     /// Makes a station of a place.
@@ -525,7 +514,6 @@ impl<'o> Walk<'o> {
         point: Vec<f64>,
         evaluation: Evaluation,
         hessian: Option<&Symmetric>,
-        gap: f64,
     ) -> Result<()> {
         let (at, enough) = (&self.places[place], self.enough());
         let sampled = &mut self.models.sampled;
@@ -539,7 +527,7 @@ impl<'o> Walk<'o> {
         let own = self.models.minimum(&[(1.0, &anchor)], &knots, &search, false)?;
         let own = own.unwrap_or(Predicted { point, loss: evaluation.value, gradient: evaluation.gradient });
         let strength = at.strength;
-        self.stations.insert(Station { strength, anchor, gap, solution: own.point.clone(), knot });
+        self.stations.insert(Station { strength, anchor, solution: own.point.clone(), knot });
         self.places[place].predicted = Some(own);
         Ok(())
     }
@@ -627,10 +615,7 @@ impl<'o> Walk<'o> {
     /// Evaluates at marks, then at what lies between them and again at marks that are not near enough.
     fn visit_all(&mut self, company: &Company<'_, '_>) -> Result<()> {
         self.visit(company)?;
-        let near = |(place, at): (usize, &Place)| {
-            at.best.as_ref().filter(|best| best.gap <= 0.1 * GAIN * self.null).map(|best| (place, best.loss, best.gap))
-        };
-        self.ends_among(&self.places.iter().enumerate().filter_map(near).collect::<Vec<_>>());
+        self.end_among_marks();
         self.predict_rest()?;
         self.repair(company, true)?;
         Ok(())
@@ -740,8 +725,8 @@ impl<'o> Walk<'o> {
             let sampled = &mut self.models.sampled;
             let Some(knot) = sampled.knot(&best.point, &hessian)? else { continue };
             let anchor = sampled.anchor(&best.point, best.loss, &best.gradient)?;
-            let (strength, gap, solution) = (*strength, best.gap, best.point.clone());
-            self.stations.insert(Station { strength, anchor, gap, solution, knot: Some(knot) });
+            let (strength, solution) = (*strength, best.point.clone());
+            self.stations.insert(Station { strength, anchor, solution, knot: Some(knot) });
             added += 1;
         }
         Ok(())

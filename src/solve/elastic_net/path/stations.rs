@@ -10,8 +10,6 @@ use crate::solve::elastic_net::surrogate::{Anchor, Knot, Predicted, Search, Surr
 pub(super) struct Station {
     pub(super) strength: f64,
     pub(super) anchor: Anchor,
-    /// What is left to gain there.
-    pub(super) gap: f64,
     /// Where the minimum is, by the model around it.
     pub(super) solution: Vec<f64>,
     /// Nothing where there are too many parameters for a Hessian of all rows, or the sample has all rows.
