@@ -793,6 +793,17 @@ fn a_path_is_what_was_asked_for() -> Check {
     let full = train(base().path(PathJob { is_full: true, ..PathJob::default() }))?;
     let early = train(base().path(PathJob::default()))?;
     let (full, early) = (full.path.ok_or("no path")?, early.path.ok_or("no path")?);
+    let ratio = full.lambdas[99] / full.lambdas[0];
+    if !is_within((ratio / 1e-4 - 1.0).abs(), 1e-12) || full.columns[0] != 0 || full.columns[1] == 0 {
+        return Err(format!("the path goes down to {ratio:e}, and selects {:?} at first", &full.columns[..2]));
+    }
+    // Ridge, beside the solver that has no path.
+    let strengths = Strengths::Given(vec![1.0, 0.1, 1e-3]);
+    let ridge = train(base().path(PathJob { strengths, alpha: 0.0, ..PathJob::default() }).gap_tolerance(1e-12))?;
+    for lambda in [1.0, 0.1, 1e-3] {
+        let own = ridge.at_lambda(lambda).map_err(|error| error.to_string())?;
+        close("ridge", &of(&own), &of(&train(base().l2(lambda))?), |_| 1e-5)?;
+    }
     let ends = |place: &usize| {
         let [before, now] = [place - 1, *place].map(|place| full.explained[place]);
         now > 0.999 || now - before < 1e-5 * now
