@@ -126,7 +126,10 @@ impl Prepared<'_> {
             placement: self.loading.placement(),
             preconditioner_bytes: self.preconditioner_bytes(),
             working_bytes: self.working_bytes(),
-            passes: self.job.usual_passes(self.plan.design(self.table.rows).shape),
+            // A GPU goes through the rows point by point.
+            passes: Some(self.job.usual_passes(self.plan.design(self.table.rows).shape))
+                .filter(|_| self.job.path.is_none() || !self.device.is_gpu())
+                .flatten(),
         }
     }
 
