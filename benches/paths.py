@@ -148,6 +148,7 @@ for name in sets:
                     return mean_loss(x, y, intercept, weights) + strength * (alpha * abs(q).sum() + (1 - alpha) / 2 * (q @ q))
 
                 more = cost(path["intercepts"][place], own) - cost(best["intercept"], weights)
+                assert np.isfinite(more), (name, alpha, strength)
                 worst, looked = max(worst, more / null), looked + 1
                 others += np.any((own != 0) != (weights != 0))
             passes = training["passes"]

@@ -235,6 +235,39 @@ pub fn counted(n: u64, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::{Path, PathBuf};
+
+    /// The texts of a folder.
+    fn texts(folder: &Path, all: &mut Vec<(PathBuf, String)>) {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                texts(&path, all);
+            } else {
+                let text = std::fs::read_to_string(&path).expect("a text");
+                all.push((path, text));
+            }
+        }
+    }
+
+    /// Every setting that a message of the library carries is one that is shown.
+    #[test]
+    fn settings_of_messages_are_known() {
+        let mut all = Vec::new();
+        texts(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);
+        let mut seen = 0;
+        for (path, text) in all.iter().filter(|(path, _)| !path.ends_with("wording.rs")) {
+            for at in text.split('⟦').skip(1) {
+                let name: String = at.chars().take_while(|c| *c == '-' || c.is_ascii_alphanumeric()).collect();
+                // A name that is put in when it is known.
+                let is_later = at.starts_with('{');
+                assert!(is_later || SETTINGS.binary_search(&&*name).is_ok(), "`{name}` in {}", path.display());
+                seen += 1;
+            }
+        }
+        assert!(seen > 100, "{seen} settings");
+        assert!(SETTINGS.is_sorted());
+    }
 
     #[test]
     fn lists_end_and_are_plain() {

@@ -1753,9 +1753,9 @@ fn settings_of_paths_are_refused() {
         ("--select 0.1", "--select says something of a penalty", "--path"),
         ("--alpha 0.5", "--alpha says something of a penalty", "--lambda"),
         ("--path 0", "path of 0", "100"),
-        ("--path --alpha 2", "--alpha 2 is no share", "lasso"),
-        ("--path --lambda-min-ratio 1", "--lambda-min-ratio 1 is no share", "1e-4"),
-        ("--path --select 1e-9", "--select 0.000000001 is not on the path", "--lambda-min-ratio"),
+        ("--path --alpha 2", "--alpha 2.0 is no share", "lasso"),
+        ("--path --lambda-min-ratio 1", "--lambda-min-ratio 1.0 is no share", "1e-4"),
+        ("--path --select 1e-9", "--select 1e-9 is not on the path", "--lambda-min-ratio"),
         ("--path --inference", "no standard errors", "rows that did not choose them"),
         ("--lambdas missing.txt", "missing.txt cannot be read", "a positive number on each line"),
         ("--lambdas words.txt", "line 2, `much`", "a positive number on each line"),
@@ -1805,7 +1805,7 @@ fn a_path_is_printed_and_predicts() {
     for (flags, fact) in [("--lambda 1e-4", "is not on the path"), ("--lambda 0", "is not on the path")] {
         let run = place.run(&format!("predict -m m.json data.parquet {flags} -o q.csv"));
         assert_eq!(run.code, Some(2), "{run:?}");
-        assert_says(&run.stderr, &[fact, "3e-1 down to 1e-3"]);
+        assert_says(&run.stderr, &[fact, "0.3 down to 0.001"]);
     }
     assert_eq!(place.run("train data.parquet --label y --l1 0.01 -o single.json").code, Some(0));
     let run = place.run("predict -m single.json data.parquet --lambda 0.01 -o q.csv");

@@ -476,7 +476,7 @@ fn every_path_matches_the_oracle(device: &Selection) -> Check {
             // How far coefficients are off at a gap depends on how collinear columns are, and how heavy their tails.
             agrees(&whole, if is_gpu { 1e-7 } else { 1e-8 }, 1e-2)?;
             agrees(&fine, if is_gpu { 1e-7 } else { 1e-11 }, 1e-3)?;
-            if path.gaps[place] > 1e-8 || path.columns[place] != path.coefficients[place].len() {
+            if !is_within(path.gaps[place], 1e-8) || path.columns[place] != path.coefficients[place].len() {
                 return Err(format!("{}: gap {:e} at place {place}", case.name, path.gaps[place]));
             }
             models += 1;
@@ -567,7 +567,7 @@ fn refusals() -> Check {
         (path_of(PathJob { strengths: Strengths::Given(vec![0.1, f64::NAN]), ..PathJob::default() }), "NaN is no"),
         (path_of(PathJob { strengths: Strengths::Given(vec![0.1, 0.2]), ..PathJob::default() }), "do not descend"),
         (path_of(PathJob::default()).features(["x0"]).bounds("x0", f64::NEG_INFINITY, 0.0), "no strength selects"),
-        (path_of(PathJob { selected: Some(-1.0), ..PathJob::default() }), "select = -1` is no strength of a path"),
+        (path_of(PathJob { selected: Some(-1.0), ..PathJob::default() }), "select = -1.0` is no strength of a path"),
         (path_of(PathJob { selected: Some(1e-9), ..PathJob::default() }), "which goes from"),
     ] {
         match job.train(&table) {

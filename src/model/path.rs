@@ -15,7 +15,10 @@ pub struct PathInfo {
     pub lambdas: Vec<f64>,
     /// The strength of the model itself.
     pub selected: f64,
-    /// The share of the null deviance that each explains, `[lambdas]`. The null model has what is not penalised.
+    /// The mean loss of the null model, which has what is not penalised.
+    pub null_loss: f64,
+    /// The share of the null deviance that each explains, `[lambdas]`.
+    #[serde(deserialize_with = "numbers")]
     pub explained: Vec<f64>,
     /// Features that are selected, `[lambdas]`: their coefficients are not 0.
     pub columns: Vec<usize>,
@@ -32,11 +35,15 @@ pub struct PathInfo {
 /// A share of a strength within which another one is the same.
 const SAME: f64 = 1e-9;
 
+fn is_same(a: f64, b: f64) -> bool {
+    (a - b).abs() <= SAME * b
+}
+
 impl PathInfo {
     /// The intercept and the coefficients of all `features` at a strength: between two of the path on the line that joins them, as
     /// glmnet does; above the first one those of the first. `None` below the last one.
     pub fn at(&self, lambda: f64, features: usize) -> Option<(f64, Vec<f64>)> {
-        let after = self.lambdas.iter().position(|other| *other <= lambda * (1.0 + SAME))?;
+        let after = self.lambdas.iter().position(|other| *other <= lambda || is_same(*other, lambda))?;
         let of = |place: usize| {
             let mut all = vec![0.0; features];
             for &(feature, value) in &self.coefficients[place] {
@@ -45,8 +52,7 @@ impl PathInfo {
             (self.intercepts[place], all)
         };
         let (mut intercept, mut coefficients) = of(after);
-        let is_there = self.lambdas[after] >= lambda * (1.0 - SAME);
-        if after > 0 && !is_there {
+        if after > 0 && !is_same(self.lambdas[after], lambda) {
             let (high, low) = (self.lambdas[after - 1], self.lambdas[after]);
             let share = (lambda - low) / (high - low);
             let (other, of_other) = of(after - 1);
@@ -72,7 +78,7 @@ impl PathInfo {
 }
 
 impl Model {
-    /// The model at another strength of its path: the same but for its coefficients, without what was said of those that it had.
+    /// The model at another strength of its path, whose loss and gap are known if it is one of those of the path.
     ///
     /// # Errors
     /// Of kind `Usage` if the model has no path, or the strength is below those of the path.
@@ -88,12 +94,18 @@ impl Model {
         let Some((intercept, coefficients)) = found else {
             return Err(Error::usage(
                 format!(
-                    "⟦lambda {lambda}⟧ is not on the path of the model, which goes from {first:e} down to {last:e}"
+                    "⟦lambda {lambda:?}⟧ is not on the path of the model, which goes from {first:?} down to {last:?}"
                 ),
                 "Give a strength between them, or train a path that goes farther.",
             ));
         };
+        let at = path.lambdas.iter().position(|other| is_same(*other, lambda));
         let mut model = self.clone();
+        let training = &mut model.training;
+        (training.l1, training.l2) = (path.alpha * lambda, (1.0 - path.alpha) * lambda);
+        training.loss = at.map_or(f64::NAN, |at| path.null_loss * (1.0 - path.explained[at]));
+        training.gap = at.map(|at| path.gaps[at]);
+        training.delta = None;
         model.intercepts = vec![intercept];
         for (feature, coefficient) in model.features.iter_mut().zip(coefficients) {
             feature.coefficients = vec![coefficient];

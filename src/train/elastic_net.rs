@@ -29,14 +29,13 @@ pub(super) fn fit_elastic_net(
     monitor: &dyn Monitor,
     history: &mut History<'_>,
 ) -> Result<Fit> {
-    let Given { job, shape, .. } = given;
+    let Given { job, shape, kept, .. } = given;
     check_not_empty(&coordinates)?;
     let mut begin = begin(engine, coordinates, given, evidence)?;
     let free = free_columns(&begin.coordinates, given);
     let separation = if free.is_empty() { None } else { look_at_free(&mut begin, &free, given, evidence)? };
     let coordinates = begin.coordinates;
     let weight = engine.weight();
-    let kept = job.kept_rows(shape).len();
     let of_sample = if job.hessian_plan(shape) == HessianPlan::WorkingSet { kept } else { shape.rows };
     let mut penalty = elastic_net_of(&coordinates, given, [job.l1, job.l2]);
     let settings = settings(weight, of_sample, &coordinates, &penalty, given);
@@ -153,7 +152,7 @@ fn selected(found: &PathOutcome, job: &PathJob) -> Result<f64> {
         Some(selected) if selected >= last.strength * (1.0 - 1e-9) => Ok(selected),
         Some(selected) => Err(Error::usage(
             format!(
-                "⟦select {selected}⟧ is not on the path, which goes from {:e} down to {:e}",
+                "⟦select {selected:?}⟧ is not on the path, which goes from {:?} down to {:?}",
                 first.strength, last.strength
             ),
             "Give a strength between them; or a smaller ⟦lambda-min-ratio⟧, or ⟦full-path⟧, for a path that goes farther.",

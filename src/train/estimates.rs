@@ -443,7 +443,8 @@ fn without_errors(job: &Job, fit: &Fit) -> Option<String> {
 /// A warning if models of a path are not as near as was asked for.
 fn left_of_path(outcome: &PathOutcome, job: &Job) -> Option<String> {
     let share = |point: &PathPoint| point.gap / outcome.null;
-    let left: Vec<f64> = outcome.points.iter().map(share).filter(|gap| *gap > job.gap_tolerance).collect();
+    let left: Vec<f64> =
+        outcome.points.iter().map(share).filter(|gap| gap.is_nan() || *gap > job.gap_tolerance).collect();
     let worst = left.iter().copied().fold(0.0, f64::max);
     (!left.is_empty()).then(|| {
         format!(
@@ -472,6 +473,7 @@ fn path_info(Walked { alpha, selected, outcome }: &Walked, fit: &Fit) -> PathInf
         alpha: *alpha,
         lambdas: points.iter().map(|point| point.strength).collect(),
         selected: *selected,
+        null_loss: outcome.null,
         explained: points
             .iter()
             .map(|point| 1.0 - share(if is_selected(point) { fit.loss } else { point.loss }))

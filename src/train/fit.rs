@@ -110,6 +110,8 @@ pub(super) struct Given<'g> {
     pub(super) job: &'g Job,
     pub(super) penalties: &'g FeaturePenalties,
     pub(super) shape: Shape,
+    /// Rows of the subsample; all of them where there is none.
+    pub(super) kept: usize,
     pub(super) device: Arithmetic,
 }
 
@@ -135,7 +137,7 @@ pub(super) fn fit(
     monitor: &dyn Monitor,
     history: &mut History<'_>,
 ) -> Result<Fit> {
-    let Given { job, shape, .. } = given;
+    let Given { job, shape, kept, .. } = given;
     check_not_empty(&coordinates)?;
     if job.solver == Solver::Generative {
         let moments = engine.moments()?;
@@ -145,7 +147,6 @@ pub(super) fn fit(
     let coordinates = begin.coordinates;
     let penalty = Penalty::new(job.l2, job.penalty_scale, &coordinates.active_scales(), job.intercept, shape.classes);
     let plan = job.hessian_plan(shape);
-    let kept = if plan == HessianPlan::Subsample { job.kept_rows(shape).len() } else { shape.rows };
     let settings = settings(engine.weight(), kept, &coordinates, &penalty, given);
     let (mut few, mut curvature) = (None, Curvature::Exact);
     match (&begin.moments, shape.classes, subsample) {

@@ -182,7 +182,7 @@ impl PathJob {
         let fault = |what: String, way_out: &str| Err(Error::usage(what, way_out));
         if !(0.0..=1.0).contains(&self.alpha) {
             return fault(
-                format!("⟦alpha {}⟧ is no share of L1", self.alpha),
+                format!("⟦alpha {:?}⟧ is no share of L1", self.alpha),
                 "Give a number from 0 (ridge) to 1 (lasso).",
             );
         }
@@ -198,7 +198,7 @@ impl PathJob {
                     && !(*ratio > 0.0 && *ratio < 1.0)
                 {
                     return fault(
-                        format!("⟦lambda-min-ratio {ratio}⟧ is no share of the largest strength"),
+                        format!("⟦lambda-min-ratio {ratio:?}⟧ is no share of the largest strength"),
                         "Give a number between 0 and 1, such as 1e-4.",
                     );
                 }
@@ -212,7 +212,7 @@ impl PathJob {
                 }
                 if let Some(strength) = strengths.iter().find(|x| !(**x > 0.0 && x.is_finite())) {
                     return fault(
-                        format!("{strength} is no strength of a path"),
+                        format!("{strength:?} is no strength of a path"),
                         "Give positive numbers; a strength of 0 is a run without ⟦path⟧.",
                     );
                 }
@@ -223,7 +223,7 @@ impl PathJob {
         }
         match self.selected {
             Some(selected) if !(selected > 0.0 && selected.is_finite()) => fault(
-                format!("⟦select {selected}⟧ is no strength of a path"),
+                format!("⟦select {selected:?}⟧ is no strength of a path"),
                 "Give a positive number, such as one of the strengths.",
             ),
             _ => Ok(()),

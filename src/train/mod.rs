@@ -126,10 +126,7 @@ impl Prepared<'_> {
             placement: self.loading.placement(),
             preconditioner_bytes: self.preconditioner_bytes(),
             working_bytes: self.working_bytes(),
-            // A GPU goes through the rows point by point.
-            passes: Some(self.job.usual_passes(self.plan.design(self.table.rows).shape))
-                .filter(|_| self.job.path.is_none() || !self.device.is_gpu())
-                .flatten(),
+            passes: self.job.usual_passes(self.plan.design(self.table.rows).shape, self.device.is_gpu()),
         }
     }
 
@@ -234,16 +231,16 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let shape = plan.design(table.rows).shape;
     let subsamples = job.takes_subsample(shape);
     let loose = if subsamples { job.loose(&plan.design(table.rows)) } else { Vec::new() };
-    let (encoded, mut kept) = if subsamples {
+    let (encoded, mut kept, kept_rows) = if subsamples {
         let rows = job.kept_rows(shape);
         let kept = CpuTableBuilder::with_loose(&plan.design(rows.len()), loose.clone())?;
         let mut kept = Box::new(if job.is_wide(shape) { kept.with_rows_kept() } else { kept });
         let sampling = Sampling::new(loading.as_store(), &rows, kept.as_store());
         let encoded = load(table, &plan, &sampling, monitor)?;
         drop(sampling);
-        (encoded, Some(kept.finish()?))
+        (encoded, Some(kept.finish()?), rows.len())
     } else {
-        (load(table, &plan, &*loading.as_store(), monitor)?, None)
+        (load(table, &plan, &*loading.as_store(), monitor)?, None, shape.rows)
     };
     let read = reading.elapsed().as_secs_f64();
     let uploading = Instant::now();
@@ -254,7 +251,7 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let mut evidence = Evidence::new(table, &plan, &encoded, &coordinates, monitor);
     let arithmetic = Arithmetic { bias: device.bias(shape)?, is_f32: device.is_gpu() };
     let subsample = kept.as_deref_mut().map(|engine| engine as &mut dyn Engine);
-    let given = Given { encoded: &encoded, job, penalties: &penalties, shape, device: arithmetic };
+    let given = Given { encoded: &encoded, job, penalties: &penalties, shape, kept: kept_rows, device: arithmetic };
     let fit_of_job = if job.has_elastic_net() { fit_elastic_net } else { fit };
     let mut fit = fit_of_job(&mut *engine, subsample, coordinates, given, &mut evidence, monitor, history)?;
     drop(evidence);

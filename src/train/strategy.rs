@@ -139,10 +139,11 @@ impl Job {
 
     /// Passes that the methods needed on the nine data sets of `docs/solver.md`, the confirming evaluation included; of few rows at the start and at the end,
     /// where an evaluation is two on a GPU.
-    pub(super) fn usual_passes(&self, shape: Shape) -> Option<[u64; 2]> {
+    pub(super) fn usual_passes(&self, shape: Shape, is_gpu: bool) -> Option<[u64; 2]> {
         let is_whole = self.hessian_plan(shape) == HessianPlan::Whole && shape.classes.is_none();
         match self.solver {
-            _ if self.path.is_some() => Some([14, 40]),
+            // A GPU goes through the rows point by point.
+            _ if self.path.is_some() => (!is_gpu).then_some([14, 40]),
             _ if self.has_elastic_net() => Some([2, 6]),
             Solver::Generative => Some([2, 2]),
             // The rows that are kept are looked for one by one.

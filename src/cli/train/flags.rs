@@ -366,7 +366,7 @@ impl Train {
         }
         if !(0.0..=1.0).contains(&alpha) {
             return Err(Error::usage(
-                format!("--alpha {alpha} is no share of L1"),
+                format!("--alpha {alpha:?} is no share of L1"),
                 "Give a number from 0 (ridge) to 1 (lasso).",
             ));
         }

@@ -60,7 +60,7 @@ pub struct PathPoint {
     pub gap: f64,
 }
 
-/// A path that was gone.
+/// A path that was walked.
 #[derive(Clone, Debug)]
 pub struct PathOutcome {
     /// By descending strengths.
@@ -175,6 +175,14 @@ fn null_model(
     let quiet = &mut Company { monitor: company.monitor, history: &mut |_| {}, existence: &mut Certain };
     run.go(settings, quiet)?;
     let Run { here, iterations, .. } = run;
+    // Nearer than that is as near as rounding allows.
+    let left = here.gap / here.evaluation.value;
+    if left.is_nan() || left > problem.gap_tolerance {
+        return Err(Error::data(
+            format!("the path has no beginning: without penalised columns {left:.1e} of the loss is left to gain"),
+            "Raise ⟦gap-tolerance⟧ or ⟦max-iterations⟧, or give all columns a ⟦penalty-factor⟧ above 0.",
+        ));
+    }
     let mut evaluation = here.evaluation;
     evaluation.hessian = match hessian {
         _ if !takes_hessian => None,
@@ -212,12 +220,15 @@ fn strengths_of(problem: &PathProblem<'_>, null: &Null, settings: &Settings) -> 
 /// The least strength at which no penalised parameter leaves 0, by the gradient without them.
 fn largest_strength(problem: &PathProblem<'_>, gradient: &[f64]) -> f64 {
     let of = |(&slope, term): (&f64, &Term)| {
-        // Bounds may forbid the way down.
-        let may_leave = if slope < 0.0 { term.high > 0.0 } else { term.low < 0.0 };
-        if may_leave && term.l1 > 0.0 && term.l1.is_finite() { slope.abs() / term.l1 } else { 0.0 }
+        if may_leave(slope, term) && term.l1 > 0.0 && term.l1.is_finite() { slope.abs() / term.l1 } else { 0.0 }
     };
     let steepest = gradient.iter().zip(&(problem.terms)([1.0, 0.0])).map(of).fold(0.0, f64::max);
     steepest / problem.alpha.max(LEAST_ALPHA)
+}
+
+/// Whether bounds allow the way down from 0.
+fn may_leave(slope: f64, term: &Term) -> bool {
+    if slope < 0.0 { term.high > 0.0 } else { term.low < 0.0 }
 }
 
 /// What became of a way to a station.
@@ -288,7 +299,9 @@ impl<'o> Walk<'o> {
         let place = |strength: f64| {
             let terms = (problem.terms)([strength * problem.alpha, strength * (1.0 - problem.alpha)]);
             // Nothing leaves 0 there.
-            let rests = |(g, term): (&f64, &Term)| term.l1 >= g.abs() * (1.0 - 1e-12) || held(*term) == *term;
+            let rests = |(g, term): (&f64, &Term)| {
+                term.l1 >= g.abs() * (1.0 - 1e-12) || held(*term) == *term || !may_leave(*g, term)
+            };
             let is_null = evaluation.gradient.iter().zip(&terms).all(rests);
             let best = is_null.then(|| Visited {
                 point: point.clone(),
