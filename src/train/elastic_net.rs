@@ -118,9 +118,8 @@ fn walk(
         ends_early: !path_job.is_full,
         has_all_rows,
     };
-    let company = &mut Company { monitor, history: &mut |_| {}, existence: &mut Certain };
     let sample = sample.map(|sample| sample as &mut dyn Objective);
-    let outcome = path(problem, sample, start, &path_problem, settings, company)?;
+    let outcome = path(problem, sample, start, &path_problem, settings, monitor)?;
     let selected = selected(&outcome, path_job)?;
     Ok(Walked { alpha: path_job.alpha, selected, outcome })
 }

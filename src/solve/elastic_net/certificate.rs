@@ -12,7 +12,7 @@ use crate::objective::Evaluation;
 use crate::penalty::{Term, cost_of};
 use crate::solve::dot;
 use crate::solve::elastic_net::quadratic::{Minimum, minimum};
-use crate::solve::elastic_net::surrogate::is_at_rest_outside;
+use crate::solve::elastic_net::working_set::is_at_rest_outside;
 
 /// Ridges, shares of the mean of its diagonal, that are tried where rounding made a Hessian indefinite.
 const RIDGES: [f64; 3] = [0.0, 1e-7, 1e-4];

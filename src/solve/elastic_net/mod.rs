@@ -7,19 +7,22 @@ mod certificate;
 mod path;
 mod quadratic;
 mod surrogate;
+mod working_set;
 
 use certificate::gap_of_set;
 pub use certificate::{gap, refine, subgradient};
 pub use path::{PathOutcome, PathPoint, PathProblem, Strengths, path};
 use quadratic::damped;
-pub use surrogate::WORKING_SET;
+pub use working_set::WORKING_SET;
 
 use crate::error::{Error, Result};
 use crate::matrix::Symmetric;
+use crate::monitor::Monitor;
 use crate::objective::{Evaluation, Need, Objective, round_step};
 use crate::penalty::{Term, cost_of};
-use crate::solve::{Company, Iteration, Outcome, Settings, Start, Status, largest, root};
-use surrogate::{Knot, Search, Surrogate, working_set};
+use crate::solve::{Certain, Company, Iteration, Outcome, Settings, Start, Status, largest, root};
+use surrogate::{Knot, Search, Surrogate};
+use working_set::working_set;
 
 /// What an elastic net minimises beside the loss, and how near is near enough.
 #[derive(Clone, Debug)]
@@ -99,6 +102,20 @@ pub fn elastic_net<'o>(
         passes: objective.passes(),
     };
     Ok((outcome, here.gap))
+}
+
+/// As [`elastic_net`], from inside of it: nobody hears of the iterations. Where it ended, how, and after how many of them.
+fn go_by_itself<'o>(
+    objective: &'o mut dyn Objective,
+    sample: Option<&'o mut dyn Objective>,
+    start: Start,
+    net: &'o ElasticNet,
+    settings: &'o Settings,
+    monitor: &dyn Monitor,
+) -> Result<(Place, Status, u64)> {
+    let mut run = Run::new(objective, sample, start, net, &settings.reach.parameters)?;
+    let status = run.go(settings, &mut Company { monitor, history: &mut |_| {}, existence: &mut Certain })?;
+    Ok((run.here, status, run.iterations))
 }
 
 /// Whose curvature measures what is left to gain.

@@ -5,12 +5,13 @@
 //! those of the sample. What is left of the error is the third derivative alone, as far as the sample misses it, times the
 //! square of the way from the anchor.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::matrix::Symmetric;
 use crate::objective::{Evaluation, Need, Objective};
 use crate::penalty::{Term, cost_of};
 use crate::solve::dot;
 use crate::solve::elastic_net::quadratic::{Common, damped, next_minimum};
+use crate::solve::elastic_net::working_set::{grown, working_set};
 
 /// A point with the loss of all rows there.
 #[derive(Clone, Debug)]
@@ -79,6 +80,8 @@ pub(super) struct Predicted {
     /// The loss of all rows there, by the model, and its gradient.
     pub(super) loss: f64,
     pub(super) gradient: Vec<f64>,
+    /// Whether no sample led there.
+    pub(super) is_alone: bool,
 }
 
 /// Up to so many parameters all are in the working set.
@@ -108,17 +111,17 @@ pub(super) struct Surrogate<'o> {
     /// How far each parameter reaches into a margin.
     reach: &'o [f64],
     /// The Hessian of the model where it was taken last.
-    metric: Option<Metric>,
+    kept: Option<KeptHessian>,
 }
 
 /// A Hessian of a working set, and what the minima of quadratics with it have in common.
-struct Metric {
+struct KeptHessian {
     set: Vec<usize>,
     hessian: Symmetric,
     common: Common,
 }
 
-impl Metric {
+impl KeptHessian {
     /// Whether all of another set are in its own.
     fn has(&self, set: &[usize]) -> bool {
         set.iter().all(|j| self.set.binary_search(j).is_ok())
@@ -127,7 +130,7 @@ impl Metric {
 
 impl<'o> Surrogate<'o> {
     pub(super) fn new(sample: Option<&'o mut dyn Objective>, reach: &'o [f64]) -> Self {
-        Self { sample, reach, metric: None }
+        Self { sample, reach, kept: None }
     }
 
     pub(super) fn has_sample(&self) -> bool {
@@ -210,6 +213,7 @@ impl<'o> Surrogate<'o> {
     ) -> Result<Option<Predicted>> {
         let Search { start, terms, enough, .. } = *search;
         let model = Model::new(anchors, correction, terms);
+        let is_alone = self.sample.is_none();
         let mut set = search.set()?;
         let mut point = start.to_vec();
         let (mut value, mut own) = self.gradient(&point)?;
@@ -217,8 +221,8 @@ impl<'o> Surrogate<'o> {
         for _ in 0..STEPS {
             let gradient = model.gradient(&point, &own);
             // A quadratic has its own.
-            let metric = self.metric.as_mut().filter(|metric| self.sample.is_some() && metric.has(&set));
-            let mut step = metric.and_then(|metric| model.step(&point, &gradient, metric));
+            let kept = self.kept.as_mut().filter(|kept| self.sample.is_some() && kept.has(&set));
+            let mut step = kept.and_then(|kept| model.step(&point, &gradient, kept));
             // A Hessian from elsewhere is good as long as the steps to the end are less work than a new one.
             let worth = (terms.len() as f64 / PARAMETERS_A_STEP).max(2.0);
             let is_slow = |step: &Step| before > 0.0 && steps_left(before, step.curvature, enough) > worth;
@@ -228,16 +232,16 @@ impl<'o> Surrogate<'o> {
                 // What was selected on the way belongs to it.
                 let is_selected = |j: &usize| point[*j] != 0.0 || set.binary_search(j).is_ok();
                 set = (0..point.len()).filter(is_selected).collect();
-                self.metric = self.metric_at(&point, &model, set.clone())?;
-                step = self.metric.as_mut().and_then(|metric| model.step(&point, &gradient, metric));
+                self.kept = self.hessian_at(&point, &model, set.clone())?;
+                step = self.kept.as_mut().and_then(|kept| model.step(&point, &gradient, kept));
             }
-            let (Some(Step { target, curvature, promised }), Some(metric)) = (step, &self.metric) else {
+            let (Some(Step { target, curvature, promised }), Some(kept)) = (step, &self.kept) else {
                 return Ok(None);
             };
             if !curvature.is_finite() {
                 return Ok(None);
             }
-            set.clone_from(&metric.set);
+            set.clone_from(&kept.set);
             before = curvature;
             // A quadratic is solved exactly. Far from where its Hessian was taken a model may have lost its minimum.
             farthest = farthest.max(curvature);
@@ -247,17 +251,17 @@ impl<'o> Surrogate<'o> {
                 continue;
             }
             if curvature <= enough || self.sample.is_none() {
-                if metric.set.len() == terms.len() {
+                if kept.set.len() == terms.len() {
                     // The gradient of where it came from will do.
                     let loss = model.loss(&target, value + dot(&own, &way(&point, &target)));
-                    return Ok(Some(Predicted { loss, gradient, point: target }));
+                    return Ok(Some(Predicted { loss, gradient, point: target, is_alone }));
                 }
-                let known = metric.set.clone();
+                let known = kept.set.clone();
                 (value, own) = self.gradient(&target)?;
                 let gradient = model.gradient(&target, &own);
                 (set, point) = (grown(&known, &gradient, terms)?, target);
                 if set.len() == known.len() {
-                    return Ok(Some(Predicted { loss: model.loss(&point, value), gradient, point }));
+                    return Ok(Some(Predicted { loss: model.loss(&point, value), gradient, point, is_alone }));
                 }
                 continue;
             }
@@ -289,10 +293,10 @@ impl<'o> Surrogate<'o> {
     }
 
     /// The Hessian of the model at `point`, of a working set; `None` if the sample has none there.
-    fn metric_at(&mut self, point: &[f64], model: &Model<'_>, set: Vec<usize>) -> Result<Option<Metric>> {
+    fn hessian_at(&mut self, point: &[f64], model: &Model<'_>, set: Vec<usize>) -> Result<Option<KeptHessian>> {
         let Some(mut hessian) = self.evaluate(point, &set)?.hessian else { return Ok(None) };
         hessian.add_parts(model.correction, &set);
-        Ok(Some(Metric { set, hessian, common: Common::default() }))
+        Ok(Some(KeptHessian { set, hessian, common: Common::default() }))
     }
 
     /// The loss of the sample at `point` with its gradient; 0 without a sample.
@@ -376,8 +380,8 @@ impl<'m> Model<'m> {
     }
 
     /// The step at `point` by a Hessian of a working set.
-    fn step(&self, point: &[f64], gradient: &[f64], metric: &mut Metric) -> Option<Step> {
-        let Metric { set, hessian, common } = metric;
+    fn step(&self, point: &[f64], gradient: &[f64], kept: &mut KeptHessian) -> Option<Step> {
+        let KeptHessian { set, hessian, common } = kept;
         let of_set = |all: &[f64]| set.iter().map(|&j| all[j]).collect::<Vec<f64>>();
         let (from, slopes) = (of_set(point), of_set(gradient));
         let terms: Vec<Term> = set.iter().map(|&j| self.terms[j]).collect();
@@ -390,83 +394,5 @@ impl<'m> Model<'m> {
         }
         let promised = dot(&slopes, &step) + cost_of(&terms, &to) - cost_of(&terms, &from);
         Some(Step { target, curvature: dot(&step, &hessian.times(&step)), promised })
-    }
-}
-
-/// Parameters of a working set at most: a matrix of 32 MiB, and some times that on the way.
-pub const WORKING_SET: usize = 2048;
-
-/// Parameters that join a working set at a time at most.
-const JOINING: usize = 256;
-
-/// The parameters that are not at rest at 0, that cost nothing there, or whose slopes are `share` of their strength or more: of those
-/// the steepest.
-///
-/// # Errors
-/// As [`grown`].
-pub(super) fn working_set(point: &[f64], gradient: &[f64], terms: &[Term], share: f64) -> Result<Vec<usize>> {
-    let own = |j: &usize| point[*j] != 0.0 || !terms[*j].has_kink();
-    joined((0..terms.len()).filter(own).collect(), gradient, terms, share)
-}
-
-/// A working set with the steepest of those that should not be at rest.
-///
-/// # Errors
-/// Of kind `Usage` if it has more than [`WORKING_SET`] then.
-fn grown(set: &[usize], gradient: &[f64], terms: &[Term]) -> Result<Vec<usize>> {
-    joined(set.to_vec(), gradient, terms, 1.0 + AT_REST)
-}
-
-fn joined(mut set: Vec<usize>, gradient: &[f64], terms: &[Term], share: f64) -> Result<Vec<usize>> {
-    let is_there: std::collections::HashSet<usize> = set.iter().copied().collect();
-    let excess = |j: usize| gradient[j].abs() / terms[j].l1;
-    let mut steep: Vec<usize> =
-        (0..terms.len()).filter(|j| terms[*j].has_kink() && !is_there.contains(j) && excess(*j) >= share).collect();
-    steep.sort_by(|&a, &b| excess(b).total_cmp(&excess(a)).then(a.cmp(&b)));
-    steep.truncate(JOINING);
-    set.extend(steep);
-    set.sort_unstable();
-    if set.len() > WORKING_SET {
-        return Err(Error::usage(
-            format!("{} coefficients would have to be solved for at once, and {WORKING_SET} can be", set.len()),
-            "Raise ⟦l1⟧, so that fewer are selected; or say ⟦l2⟧ alone, without factors and bounds, which has no limit.",
-        ));
-    }
-    Ok(set)
-}
-
-/// Whether all parameters outside a working set have slopes within their strengths.
-pub(super) fn is_at_rest_outside(set: &[usize], gradient: &[f64], terms: &[Term]) -> bool {
-    let is_at_rest = |j: usize| gradient[j].abs() <= terms[j].l1 * (1.0 + AT_REST) || set.binary_search(&j).is_ok();
-    (0..terms.len()).all(is_at_rest)
-}
-
-/// A share of its strength by which a slope may be off at rest: what a step leaves at the edge is no reason to go on.
-const AT_REST: f64 = 1e-9;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The steepest come first, so many at a time; as long as others are too steep, what is outside is not at rest.
-    #[test]
-    fn a_working_set_grows_by_the_steepest() {
-        let gradient: Vec<f64> = (0..700).map(|j| 1.0 + 0.001 * f64::from(j)).collect();
-        let terms = vec![Term { l1: 1.1, ..Term::FREE }; 700];
-        let mut point = vec![0.0; 700];
-        point[3] = 1.0;
-        let mut set = working_set(&point, &gradient, &terms, 1.0).expect("a few");
-        assert_eq!((set.len(), set[0], set[1]), (257, 3, 700 - 256));
-        let mut rounds = 0;
-        while !is_at_rest_outside(&set, &gradient, &terms) {
-            set = grown(&set, &gradient, &terms).expect("a few");
-            rounds += 1;
-        }
-        // All beyond 1.1, and the one that is not at 0.
-        assert_eq!((rounds, set.len()), (2, 600));
-        let many = vec![Term { l1: 1e-3, ..Term::FREE }; 3_000];
-        let all: Vec<usize> = (0..WORKING_SET).collect();
-        let refused = grown(&all, &vec![1.0; 3_000], &many).expect_err("too many").to_string();
-        assert!(refused.contains("2304 coefficients"), "{refused}");
     }
 }

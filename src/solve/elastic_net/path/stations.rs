@@ -94,27 +94,40 @@ pub(super) fn blended(parts: &[(f64, &[f64])]) -> Vec<f64> {
 /// The share of the curvature along a step below which, and beyond whose inverse, what is seen of it is rounding.
 const LEAST_BEND: f64 = 1e-3;
 
-/// What is added to the Hessian between knots, of so many parameters, so that it changes gradients as was seen along steps: pairs of a
-/// step and that change, the ones that count most at last. Where a change `goes_on`, a curvature that is the mean along a step has fallen as
-/// much again where the step ends.
+/// What is added to the Hessian between knots so that it changes gradients as was seen along steps: squares of vectors with their factors.
 ///
 /// # Reference
 /// Nocedal and Wright, *Numerical Optimization*, 2nd edition, equation 6.19 (BFGS).
-pub(super) fn bend(knots: &[(f64, &Knot)], pairs: &[Pair], size: usize, goes_on: bool) -> Symmetric {
-    let hessian = hessian_of(knots);
-    let mut bend = Symmetric::zero(size);
-    for (step, change) in pairs {
-        let mut straight = corrected(&hessian, step);
-        straight.iter_mut().zip(bend.times(step)).for_each(|(sum, x)| *sum += x);
-        let [own, seen] = [dot(step, &straight), dot(step, change)];
-        // What rounding leaves of a difference bends anywhere.
-        if own > 0.0 && (LEAST_BEND..1.0 / LEAST_BEND).contains(&(seen / own)) {
-            bend.add_square(&straight, -1.0 / own);
-            let fallen = if goes_on { (seen / own).min(1.0) } else { 1.0 };
-            bend.add_square(change, fallen / seen);
+pub(super) struct Bend(Vec<(Vec<f64>, f64)>);
+
+impl Bend {
+    /// By such pairs, the ones that count most at last. Where a change `goes_on`, a curvature that is the mean along a step has fallen as
+    /// much again where the step ends.
+    pub(super) fn new(knots: &[(f64, &Knot)], pairs: &[Pair], goes_on: bool) -> Self {
+        let hessian = hessian_of(knots);
+        let mut bend = Self(Vec::new());
+        for (step, change) in pairs {
+            let mut straight = corrected(&hessian, step);
+            for (v, factor) in &bend.0 {
+                let share = factor * dot(v, step);
+                straight.iter_mut().zip(v).for_each(|(sum, x)| *sum += share * x);
+            }
+            let [own, seen] = [dot(step, &straight), dot(step, change)];
+            // What rounding leaves of a difference bends anywhere.
+            if own > 0.0 && (LEAST_BEND..1.0 / LEAST_BEND).contains(&(seen / own)) {
+                let fallen = if goes_on { (seen / own).min(1.0) } else { 1.0 };
+                bend.0.extend([(straight, -1.0 / own), (change.clone(), fallen / seen)]);
+            }
+        }
+        bend
+    }
+
+    /// Adds it to a Hessian of some parameters.
+    pub(super) fn add_to(&self, hessian: &mut Symmetric, set: &[usize]) {
+        for (v, factor) in &self.0 {
+            hessian.add_square(&set.iter().map(|&j| v[j]).collect::<Vec<f64>>(), *factor);
         }
     }
-    bend
 }
 
 /// A step, and what the gradient changes by along it.
@@ -128,13 +141,11 @@ pub(super) fn hessian_of<'k>(knots: &[(f64, &'k Knot)]) -> Vec<(f64, &'k Symmetr
 pub(super) struct Models<'o> {
     pub(super) sampled: Surrogate<'o>,
     quadratic: Surrogate<'o>,
-    /// Whether the last minimum is by the quadratic.
-    pub(super) was_alone: bool,
 }
 
 impl<'o> Models<'o> {
     pub(super) fn new(sample: Option<&'o mut dyn Objective>, reach: &'o [f64]) -> Self {
-        Self { sampled: Surrogate::new(sample, reach), quadratic: Surrogate::new(None, reach), was_alone: false }
+        Self { sampled: Surrogate::new(sample, reach), quadratic: Surrogate::new(None, reach) }
     }
 
     /// From here on there is no sample.
@@ -150,7 +161,6 @@ impl<'o> Models<'o> {
         search: &Search<'_>,
         has_misled: bool,
     ) -> Result<Option<Predicted>> {
-        self.was_alone = false;
         if self.sampled.has_sample() && (!has_misled || knots.is_empty()) {
             let correction: Vec<_> = knots.iter().map(|(share, knot)| (*share, &knot.correction)).collect();
             let found = self.sampled.minimum(anchors, &correction, search)?;
@@ -161,7 +171,6 @@ impl<'o> Models<'o> {
         if knots.is_empty() {
             return Ok(None);
         }
-        self.was_alone = true;
         let alone: Vec<(f64, Anchor)> = anchors.iter().map(|(share, anchor)| (*share, anchor.alone())).collect();
         let alone: Vec<(f64, &Anchor)> = alone.iter().map(|(share, anchor)| (*share, anchor)).collect();
         self.quadratic.minimum(&alone, &hessian_of(knots), search)
@@ -175,7 +184,9 @@ impl<'o> Models<'o> {
         pairs: &[Pair],
         search: &Search<'_>,
     ) -> Result<Option<Predicted>> {
-        let (mut hessian, bend) = (hessian_of(knots), bend(knots, pairs, anchor.point.len(), false));
+        let size = anchor.point.len();
+        let (mut hessian, mut bend) = (hessian_of(knots), Symmetric::zero(size));
+        Bend::new(knots, pairs, false).add_to(&mut bend, &(0..size).collect::<Vec<_>>());
         hessian.push((1.0, &bend));
         self.quadratic.minimum(&[(1.0, &anchor.alone())], &hessian, search)
     }
