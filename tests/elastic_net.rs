@@ -783,6 +783,15 @@ fn a_path_is_what_was_asked_for() -> Check {
     let at = |lambda: f64| whole.at_lambda(lambda).map(|model| of(&model)).map_err(|error| error.to_string());
     let middle: Vec<f64> = at(0.03)?.iter().zip(at(0.011)?).map(|(a, b)| 0.25 * a + 0.75 * b).collect();
     close("between two", &at(0.011 + 0.25 * 0.019)?, &middle, |_| 1e-12)?;
+    let other = whole.at_lambda(0.03).map_err(|error| error.to_string())?.training;
+    let loss = path.null_loss * (1.0 - path.explained[1]);
+    if (other.l1 - 0.03).abs() > 0.0
+        || other.l2 > 0.0
+        || other.gap.map(f64::to_bits) != Some(path.gaps[1].to_bits())
+        || !is_within((other.loss - loss).abs(), 1e-15)
+    {
+        return Err(format!("l1 {}, gap {:?}, loss {}, not {loss}", other.l1, other.gap, other.loss));
+    }
     if at(0.7)?.iter().any(|w| *w != 0.0) || whole.at_lambda(1e-3).is_ok() || whole.at_lambda(f64::NAN).is_ok() {
         return Err("beyond the ends".into());
     }

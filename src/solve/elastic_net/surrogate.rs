@@ -213,7 +213,6 @@ impl<'o> Surrogate<'o> {
     ) -> Result<Option<Predicted>> {
         let Search { start, terms, enough, .. } = *search;
         let model = Model::new(anchors, correction, terms);
-        let is_alone = self.sample.is_none();
         let mut set = search.set()?;
         let mut point = start.to_vec();
         let (mut value, mut own) = self.gradient(&point)?;
@@ -235,12 +234,10 @@ impl<'o> Surrogate<'o> {
                 self.kept = self.hessian_at(&point, &model, set.clone())?;
                 step = self.kept.as_mut().and_then(|kept| model.step(&point, &gradient, kept));
             }
-            let (Some(Step { target, curvature, promised }), Some(kept)) = (step, &self.kept) else {
+            let finite = step.filter(|step| step.curvature.is_finite());
+            let (Some(Step { target, curvature, promised }), Some(kept)) = (finite, &self.kept) else {
                 return Ok(None);
             };
-            if !curvature.is_finite() {
-                return Ok(None);
-            }
             set.clone_from(&kept.set);
             before = curvature;
             // A quadratic is solved exactly. Far from where its Hessian was taken a model may have lost its minimum.
@@ -254,14 +251,15 @@ impl<'o> Surrogate<'o> {
                 if kept.set.len() == terms.len() {
                     // The gradient of where it came from will do.
                     let loss = model.loss(&target, value + dot(&own, &way(&point, &target)));
-                    return Ok(Some(Predicted { loss, gradient, point: target, is_alone }));
+                    return Ok(Some(Predicted { loss, gradient, point: target, is_alone: false }));
                 }
                 let known = kept.set.clone();
                 (value, own) = self.gradient(&target)?;
                 let gradient = model.gradient(&target, &own);
                 (set, point) = (grown(&known, &gradient, terms)?, target);
                 if set.len() == known.len() {
-                    return Ok(Some(Predicted { loss: model.loss(&point, value), gradient, point, is_alone }));
+                    let loss = model.loss(&point, value);
+                    return Ok(Some(Predicted { loss, gradient, point, is_alone: false }));
                 }
                 continue;
             }

@@ -173,7 +173,10 @@ impl<'o> Models<'o> {
         }
         let alone: Vec<(f64, Anchor)> = anchors.iter().map(|(share, anchor)| (*share, anchor.alone())).collect();
         let alone: Vec<(f64, &Anchor)> = alone.iter().map(|(share, anchor)| (*share, anchor)).collect();
-        self.quadratic.minimum(&alone, &hessian_of(knots), search)
+        Ok(self
+            .quadratic
+            .minimum(&alone, &hessian_of(knots), search)?
+            .map(|found| Predicted { is_alone: true, ..found }))
     }
 
     /// The minimum by the quadratic around an anchor, whose Hessian follows what gradients have changed by along steps near it.
