@@ -37,7 +37,7 @@ pub(super) struct Evaluate {
     threshold: Option<f64>,
     /// The strength of the penalty, for a model with a path, as in `predict`
     #[arg(long, value_name = "L", allow_hyphen_values = true)]
-    lambda: Option<f64>,
+    lambda: Option<String>,
     /// Write a report with pictures to this file, as one page of HTML
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -48,7 +48,7 @@ pub(super) struct Evaluate {
 pub(super) fn run(arguments: &Evaluate, global: &Global) -> Result<ExitCode> {
     let by_threshold = Decision::Threshold(arguments.threshold.unwrap_or(0.5)).check()?;
     let rows = arguments.rows.check(None)?;
-    let model = at_lambda(file::read(&arguments.model)?, arguments.lambda)?;
+    let model = at_lambda(file::read(&arguments.model)?, arguments.lambda.as_deref())?;
     check_threshold(&model, arguments.threshold)?;
     let table = open(&model, &arguments.data)?;
     table.check_has_rows()?;

@@ -250,12 +250,27 @@ fn check_threshold(model: &Model, threshold: Option<f64>) -> Result<()> {
     }
 }
 
-/// The model, or that at another strength of its path.
-fn at_lambda(model: Model, lambda: Option<f64>) -> Result<Model> {
-    match lambda {
-        Some(lambda) => model.at_lambda(lambda),
-        None => Ok(model),
-    }
+/// The model, or that at another strength of its path: a number, `min` or `1se`.
+fn at_lambda(model: Model, lambda: Option<&str>) -> Result<Model> {
+    let Some(text) = lambda else { return Ok(model) };
+    let of_folds = model.path.as_ref().and_then(|path| path.cv.as_ref());
+    let lambda = match (text, of_folds) {
+        ("min", Some(found)) => found.lambda_min,
+        ("1se", Some(found)) => found.lambda_1se,
+        ("min" | "1se", None) => {
+            return Err(Error::usage(
+                format!("--lambda {text}: the model was not cross-validated"),
+                "Give a number, or train with --folds.",
+            ));
+        }
+        _ => text.parse().map_err(|_| {
+            Error::usage(
+                format!("--lambda {} is no strength of a penalty", gpu_logreg::wording::plain(text)),
+                "Give a number; or min or 1se, of a model that was cross-validated.",
+            )
+        })?,
+    };
+    model.at_lambda(lambda)
 }
 
 /// What a page says of how good a model is, if the pass has what its pictures need; `weight` is the column of row weights.

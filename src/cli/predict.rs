@@ -36,7 +36,7 @@ pub(super) struct Predict {
     threshold: Option<f64>,
     /// The strength of the penalty, for a model with a path: between two of it the coefficients on the line that joins theirs
     #[arg(long, value_name = "L", allow_hyphen_values = true)]
-    lambda: Option<f64>,
+    lambda: Option<String>,
     /// Columns of the data to write beside the prediction: names or patterns, as the features of `train`
     #[arg(long, value_name = "LIST")]
     keep: Vec<String>,
@@ -118,7 +118,7 @@ pub(super) fn run(arguments: &Predict, global: &Global) -> Result<ExitCode> {
     let path = arguments.output_file.as_path();
     let rows = arguments.rows.check(None)?;
     let keep = names("--keep", &arguments.keep)?;
-    let model = at_lambda(file::read(&arguments.model)?, arguments.lambda)?;
+    let model = at_lambda(file::read(&arguments.model)?, arguments.lambda.as_deref())?;
     check_threshold(&model, arguments.threshold)?;
     let table = open(&model, &arguments.data)?;
     global.tell_files(&table);

@@ -19,7 +19,7 @@ pub(super) struct RowFlags {
     limit: Option<usize>,
     /// Makes chance repeatable
     #[arg(long, value_name = "N", default_value_t = 0)]
-    seed: u64,
+    pub(super) seed: u64,
 }
 
 impl RowFlags {

@@ -20,7 +20,8 @@ pub fn check_parts(selected: &Selected, label: &str, split: f64, monitor: &dyn M
     let (training, Some(validation)) = (&selected.training, &selected.validation) else { return Ok(None) };
     let Some(column) = training.find(label)?.filter(|&column| has_classes(training, column)) else { return Ok(None) };
     monitor.begin("classes", None);
-    let [trained, held_back] = [classes(training, column, monitor)?, classes(validation, column, monitor)?];
+    let of = |table| classes(table, column, MOST_CLASSES, monitor);
+    let [trained, held_back] = [of(training)?, of(validation)?];
     monitor.end();
     let (Some(trained), Some(held_back)) = (trained, held_back) else { return Ok(None) };
     let lost = |some: &[Class], others: &[Class]| {
@@ -42,16 +43,16 @@ fn has_classes(table: &Table, column: usize) -> bool {
     matches!(table.fields[column].kind, Kind::Boolean | Kind::Numeric | Kind::Text)
 }
 
-/// The values of a column, in their order; `None` if there are too many for classes.
-fn classes(table: &Table, column: usize, monitor: &dyn Monitor) -> Result<Option<Vec<Class>>> {
+/// The values of a column, in their order; `None` if there are more than `most`.
+pub(super) fn classes(table: &Table, column: usize, most: usize, monitor: &dyn Monitor) -> Result<Option<Vec<Class>>> {
     let kind = table.fields[column].kind;
     let learn = |(coder, found, codes): &mut (Coder, Vec<Class>, Vec<u16>), batch: &Batch<'_>| {
         codes.clear();
-        coder.learn(&batch.array(0)?, kind, found, MOST_CLASSES, codes)
+        coder.learn(&batch.array(0)?, kind, found, most, codes)
     };
     let parts = by_partition(table, &[column], monitor, |_| Default::default(), learn)?;
     let mut all: Vec<Class> = parts.into_iter().flat_map(|(_, found, _)| found).collect();
     all.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
     all.dedup();
-    Ok((all.len() <= MOST_CLASSES).then_some(all))
+    Ok((all.len() <= most).then_some(all))
 }

@@ -7,6 +7,7 @@ use arrow::array::ArrayRef;
 use super::class::{Level, level_name};
 use super::encoded::Encoded;
 use super::field::{Field, Kind, UNUSABLE};
+use super::folds::{FoldSpec, check_column as check_column_of_folds};
 use super::label::LabelPlan;
 use super::levels::{CategoryPlan, Levels, MOST_LEVELS, Search};
 use super::missing_counts::MissingCounts;
@@ -72,6 +73,8 @@ pub struct Spec {
     pub offsets: Vec<String>,
     /// What the rows of each class weigh.
     pub class_weight: ClassWeight,
+    /// Folds that are held back in turn, if the user asked for some.
+    pub folds: Option<FoldSpec>,
 }
 
 /// The default of [`Spec::max_levels`].
@@ -93,6 +96,7 @@ impl Default for Spec {
             weight_kind: None,
             offsets: Vec::new(),
             class_weight: ClassWeight::default(),
+            folds: None,
         }
     }
 }
@@ -408,7 +412,8 @@ impl Spec {
         }
         // What has another part in the model is no feature of it.
         let offsets = named_offsets.iter().map(|offset| offset.column);
-        let mut ignored: HashSet<usize> = weight.into_iter().chain(offsets).collect();
+        let of_folds = self.column_of_folds(table, &label)?;
+        let mut ignored: HashSet<usize> = weight.into_iter().chain(offsets).chain(of_folds).collect();
         for name in &self.ignore {
             ignored.extend(matching(table, name)?.ok_or_else(|| {
                 let shown = plain(&entry(name));
@@ -509,15 +514,39 @@ impl Spec {
             };
             return Err(Error::data(format!("{setting} {name}: {why}"), "Name a column of numbers."));
         }
-        let features = self.features.as_deref().unwrap_or_default();
-        let named = [("⟦features⟧", features), ("⟦categorical⟧", &self.categorical)];
-        if let Some((other, _)) = named.iter().find(|(_, names)| names.iter().any(|feature| feature == name)) {
+        self.check_no_feature(setting, name)?;
+        Ok(Some(column))
+    }
+
+    /// The column that says which rows belong to a fold.
+    fn column_of_folds(&self, table: &Table, label: &LabelPlan) -> Result<Option<usize>> {
+        let Some(folds) = &self.folds else { return Ok(None) };
+        let (setting, Some(name)) = (folds.setting(), folds.column()) else { return Ok(None) };
+        let Some(column) = table.find_shared(name)? else {
+            return Err(table.no_column(format!("{setting} {}: there is no such column", plain(name)), &[name]));
+        };
+        if column == label.column {
             return Err(Error::usage(
-                format!("{other} and {setting} both name `{name}`"),
-                "A column has one part in the model; take it out of one of them.",
+                format!("{setting} {}: it is the label", plain(name)),
+                "Name a column that says which rows belong together.",
             ));
         }
+        check_column_of_folds(&table.fields[column], folds)?;
+        self.check_no_feature(setting, name)?;
         Ok(Some(column))
+    }
+
+    /// An error if a column with another part in the model is named as a feature.
+    fn check_no_feature(&self, setting: &str, name: &str) -> Result<()> {
+        let features = self.features.as_deref().unwrap_or_default();
+        let named = [("⟦features⟧", features), ("⟦categorical⟧", &self.categorical)];
+        match named.iter().find(|(_, names)| names.iter().any(|feature| feature == name)) {
+            Some((other, _)) => Err(Error::usage(
+                format!("{other} and {setting} both name `{}`", plain(name)),
+                "A column has one part in the model; take it out of one of them.",
+            )),
+            None => Ok(()),
+        }
     }
 }
 

@@ -128,6 +128,11 @@ impl Layout {
         self.cells.partition_point(|&first| first <= chunk) - 1
     }
 
+    /// The number of rows in `cell`.
+    pub fn rows_of_cell(&self, cell: usize) -> usize {
+        self.starts[self.cells[cell + 1]] - self.starts[self.cells[cell]]
+    }
+
     /// The first row of `chunk`.
     pub fn first_of(&self, chunk: usize) -> usize {
         self.starts[chunk]

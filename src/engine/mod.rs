@@ -10,6 +10,7 @@ pub mod gpu;
 #[path = "no_gpu.rs"]
 pub mod gpu;
 pub mod layout;
+pub mod part;
 pub mod storage;
 pub mod work;
 
@@ -19,7 +20,7 @@ pub use device::{Device, Selection, logistic_bias, self_test};
 
 use crate::data::Store;
 use crate::engine::storage::Placement;
-use crate::engine::work::{CellSums, Work};
+use crate::engine::work::{CellMoments, CellSums, HeldOut, Work};
 use crate::error::{Error, Result};
 use crate::lda::ClassMoments;
 use crate::matrix::FewRows;
@@ -70,6 +71,31 @@ pub trait Engine: Objective {
         work.iter().map(|work| one_by_one(self, work)).collect()
     }
 
+    /// Where the columns of each cell lie. A pass over the features.
+    ///
+    /// # Errors
+    /// Of kind `Usage` from an engine that keeps all rows in one cell.
+    fn moments_of_cells(&mut self) -> Result<Vec<CellMoments>> {
+        Err(has_no_cells())
+    }
+
+    /// How well points tell the rows of a cell that each is for, `[cells][points]`; with the margins of the rows if they are wanted.
+    /// Of two classes. Eight margins a row count as a pass.
+    ///
+    /// # Errors
+    /// Of kind `Usage` from an engine that keeps all rows in one cell.
+    fn held_out(&mut self, _points: &[Vec<Vec<f64>>], _keeps_margins: bool) -> Result<Vec<Vec<HeldOut>>> {
+        Err(has_no_cells())
+    }
+
+    /// Labels and row weights `[rows]` of each cell.
+    ///
+    /// # Errors
+    /// Of kind `Usage` from an engine that keeps all rows in one cell.
+    fn outcomes_of_cells(&mut self) -> Result<Vec<[Vec<f64>; 2]>> {
+        Err(has_no_cells())
+    }
+
     /// An error of the device unless it still holds what was sent to it. No pass over the data: it is not counted.
     fn check(&mut self) -> Result<()> {
         Ok(())
@@ -82,6 +108,10 @@ pub trait Engine: Objective {
 
     /// What each row holds where the objective stands now; for diagnosis and tests.
     fn row_terms(&mut self) -> Result<RowTerms>;
+}
+
+fn has_no_cells() -> Error {
+    Error::usage("this device has no passes over parts of the rows", "Say ⟦device cpu⟧.")
 }
 
 /// The places of the parameters `columns` of each margin among all `parameters`.

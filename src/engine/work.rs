@@ -1,6 +1,7 @@
 //! Several problems that share a pass over the features: points of a path, folds, one class against the rest.
 
 use crate::fold::{Fold, Monoid, add_entries};
+use crate::logistic::{sigmoid, terms};
 use crate::matrix::Symmetric;
 
 /// Margins that a pass takes at a price that is counted as one.
@@ -64,6 +65,58 @@ impl Monoid for CellSums {
         if let (Some(sum), Some(following)) = (&mut self.hessian, &following.hessian) {
             sum.add(following);
         }
+    }
+}
+
+/// Where the columns of a cell lie, by the row weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CellMoments {
+    /// Of all its rows.
+    pub weight: f64,
+    /// Sums of the columns, x extended by 1, `[features + 1]`.
+    pub sums: Vec<f64>,
+    /// Sums of their squares, `[features + 1]`.
+    pub squares: Vec<f64>,
+}
+
+/// How well a point tells rows of two classes: sums by the row weights.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HeldOut {
+    /// Of the cross-entropies.
+    pub loss: f64,
+    /// Of the squares of what probabilities are off by, `(L - t)^2`.
+    pub brier: f64,
+    /// Of the rows whose class is not the more probable one; of two that are as probable the negative one is taken.
+    pub errors: f64,
+    /// The margins themselves, `[rows]`, where they were asked for.
+    pub margins: Vec<f64>,
+}
+
+impl HeldOut {
+    /// Adds rows with these margins.
+    #[inline]
+    pub(super) fn add(&mut self, margins: &[f64], labels: &[f32], row_weights: Option<&[f32]>) {
+        let (mut loss, mut brier, mut errors) = (0.0, 0.0, 0.0);
+        for (row, (&z, &label)) in margins.iter().zip(labels).enumerate() {
+            let weight = row_weights.map_or(1.0, |weights| f64::from(weights[row]));
+            if weight > 0.0 {
+                let t = f64::from(label);
+                loss += weight * terms(z, t).loss;
+                brier += weight * (sigmoid(z) - t).powi(2);
+                errors += if (z > 0.0) == (t > 0.5) { 0.0 } else { weight };
+            }
+        }
+        self.loss += loss;
+        self.brier += brier;
+        self.errors += errors;
+    }
+}
+
+impl Monoid for HeldOut {
+    fn join(&mut self, following: Self) {
+        self.loss += following.loss;
+        self.brier += following.brier;
+        self.errors += following.errors;
     }
 }
 

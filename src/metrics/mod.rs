@@ -22,7 +22,7 @@ mod sweep;
 pub use accumulator::{Accumulator, Decision};
 pub use calibration::{Calibration, CalibrationBin};
 pub use figures::{ClassFigures, Confusion, Metrics, confusions};
-pub use ranking::Limit;
+pub use ranking::{Limit, auc};
 pub use sweep::{Bounded, CurvePoint, LiftRow};
 
 use crate::error::{Error, Result};

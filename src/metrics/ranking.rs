@@ -162,6 +162,26 @@ impl Ranking {
     }
 }
 
+/// The area under the curve of rows with labels 0 and 1, by weights that are not negative; `None` without both classes.
+pub fn auc(labels: &[f64], scores: &[f64], weights: &[f64]) -> Option<f64> {
+    let is_weighted = weights.iter().any(|w| *w != 1.0);
+    let mut totals = [0.0; 2];
+    for (label, weight) in labels.iter().zip(weights) {
+        totals[usize::from(*label > 0.5)] += weight;
+    }
+    let mut ranking = Ranking::new(Limit::new(usize::MAX), 1);
+    if weights.iter().all(|w| *w > 0.0) {
+        ranking.add(labels, scores, is_weighted.then_some(weights));
+    } else {
+        let rows = labels.iter().zip(scores).zip(weights).filter(|(_, weight)| **weight > 0.0);
+        for ((label, score), weight) in rows {
+            ranking.make_room(1, true);
+            ranking.push(*score, usize::from(*label > 0.5), *weight);
+        }
+    }
+    Some(ranking.finish(totals, crate::logistic::sigmoid, 2)?.auc.value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

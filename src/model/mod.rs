@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use coefficients::{Coefficient, INTERCEPT};
-pub use path::PathInfo;
+pub use path::{CrossValidation, CvCurve, FoldInfo, PathInfo};
 
 use crate::data::{Class, Level, Nulls, WeightKind, level_name};
 use crate::model::inference::{Inference, InferenceInfo, Likelihood};

@@ -30,6 +30,69 @@ pub struct PathInfo {
     pub intercepts: Vec<f64>,
     /// Coefficients on the original scale that are not 0, by the place of their feature, `[lambdas][columns]`.
     pub coefficients: Vec<Vec<(usize, f64)>>,
+    /// What cross-validation found, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cv: Option<CrossValidation>,
+}
+
+/// How well models along a path tell rows that they do not know.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CrossValidation {
+    /// How rows were dealt to folds, in words.
+    pub dealt: String,
+    /// The seed of chance.
+    pub seed: u64,
+    /// The folds.
+    pub folds: Vec<FoldInfo>,
+    /// By strength; the first one is that of the metric that decides.
+    pub curves: Vec<CvCurve>,
+    /// The strength with the best mean; of several the largest.
+    pub lambda_min: f64,
+    /// The largest strength whose mean is within a standard error of the best one.
+    pub lambda_1se: f64,
+    /// Features that folds select there, by their place, each with the number of folds that do.
+    pub selected_at_min: Vec<(usize, usize)>,
+    /// The same at the other strength.
+    pub selected_at_1se: Vec<(usize, usize)>,
+    /// Models of folds.
+    pub models: usize,
+    /// Models whose gap was seen on their training rows.
+    pub visited: usize,
+    /// Models among them that are within the tolerance.
+    pub verified: usize,
+    /// The largest gap that was seen, a share of the null deviance.
+    #[serde(deserialize_with = "super::number")]
+    pub gap: f64,
+}
+
+/// A fold.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FoldInfo {
+    /// Its number, or the value of the column of folds.
+    pub name: String,
+    /// The weight of the rows that it holds back.
+    pub weight: f64,
+}
+
+/// A measure along a path.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CvCurve {
+    /// Its name.
+    pub metric: String,
+    /// Means over the folds by the weights of their rows, `[lambdas]`.
+    #[serde(deserialize_with = "numbers")]
+    pub mean: Vec<f64>,
+    /// Their standard errors, `[lambdas]`.
+    #[serde(deserialize_with = "numbers")]
+    pub se: Vec<f64>,
+    /// Of each fold, `[folds][lambdas]`.
+    #[serde(deserialize_with = "lists")]
+    pub by_fold: Vec<Vec<f64>>,
+}
+
+fn lists<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<Vec<f64>>, D::Error> {
+    let lists: Vec<Vec<Option<f64>>> = Deserialize::deserialize(deserializer)?;
+    Ok(lists.into_iter().map(|list| list.into_iter().map(|x| x.unwrap_or(f64::NAN)).collect()).collect())
 }
 
 /// A share of a strength within which another one is the same.
@@ -71,6 +134,17 @@ impl PathInfo {
         }
         if self.lambdas.windows(2).any(|pair| !matches!(pair, [a, b] if a > b && *b > 0.0)) {
             return Some("the strengths of its path do not descend".into());
+        }
+        if let Some(cv) = &self.cv {
+            let is_short = |curve: &CvCurve| {
+                let lists = curve.by_fold.iter().chain([&curve.mean, &curve.se]);
+                curve.by_fold.len() != cv.folds.len() || lists.into_iter().any(|list| list.len() != count)
+            };
+            let places = cv.selected_at_min.iter().chain(&cv.selected_at_1se);
+            if cv.curves.is_empty() || cv.curves.iter().any(is_short) || places.into_iter().any(|(j, _)| *j >= features)
+            {
+                return Some(format!("its cross-validation is not one of {count} strengths"));
+            }
         }
         let place = self.coefficients.iter().flatten().map(|(feature, _)| *feature).find(|place| *place >= features);
         place.map(|place| format!("its path has a coefficient of feature {place}, and there are {features}"))

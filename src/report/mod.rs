@@ -235,6 +235,9 @@ pub fn table(model: &Model, all: bool) -> String {
     for (name, text) in penalty(model) {
         line(name, text);
     }
+    if let Some(text) = model.path.as_ref().and_then(|path| path::cross_validation(path.cv.as_ref()?)) {
+        line("folds", text);
+    }
     let seconds = training.seconds;
     line("seconds", format!("{:.3} read, {:.3} solve, {:.3} in all", seconds.read, seconds.solve, seconds.total));
     if let (Some(inference), Some(likelihood)) = (&training.inference, &training.likelihood) {

@@ -1,11 +1,11 @@
 //! A job as a chain of settings.
 
-use crate::data::{ClassWeight, Nulls, Spec, WeightKind};
+use crate::data::{ClassWeight, FoldSpec, Nulls, Spec, WeightKind};
 use crate::engine::Selection;
 use crate::engine::storage::Limits;
 use crate::penalty::PenaltyScale;
 use crate::solve::Preconditioner;
-use crate::train::job::{ExactJob, InferenceJob, Init, Job, PathJob, Solver};
+use crate::train::job::{ExactJob, InferenceJob, Init, Job, PathJob, SelectedStrength, Solver};
 
 /// The settings, each of which gives the job on.
 impl Job {
@@ -123,6 +123,18 @@ impl Job {
     #[must_use]
     pub fn path(mut self, path: PathJob) -> Self {
         self.path = Some(path);
+        self
+    }
+
+    /// Cross-validates the path, which is that of the default if none was given, and takes the strength with the best mean unless
+    /// another one was selected.
+    #[must_use]
+    pub fn folds(mut self, folds: FoldSpec) -> Self {
+        let path = self.path.get_or_insert_default();
+        if path.selected == SelectedStrength::Last {
+            path.selected = SelectedStrength::Minimum;
+        }
+        self.spec.folds = Some(folds);
         self
     }
 

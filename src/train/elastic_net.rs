@@ -10,12 +10,13 @@ use crate::problem::Problem;
 use crate::solve::elastic_net::{ElasticNet, PathOutcome, PathPoint, PathProblem, elastic_net, path};
 use crate::solve::{Answer, Certain, Company, Doubt, Existence, History, Outcome, Settings, Start, Status};
 use crate::standardize::Coordinates;
+use crate::train::cross_validation::{Recording, Setting, cross_validate};
 use crate::train::existence::Evidence;
 use crate::train::fit::{
     Begin, Fit, Gap, Given, Walked, begin, check_not_empty, find_aliased, kept_parameters, restricted, settings,
     starting_point,
 };
-use crate::train::job::PathJob;
+use crate::train::job::{PathJob, SelectedStrength};
 use crate::train::strategy::HessianPlan;
 use crate::wording::listed;
 
@@ -40,24 +41,29 @@ pub(super) fn fit_elastic_net(
     let mut penalty = elastic_net_of(&coordinates, given, [job.l1, job.l2]);
     let settings = settings(weight, of_sample, &coordinates, &penalty, given);
     let mut null = begin.evaluation.value;
-    let mut problem = Problem::of_loss(engine, coordinates.clone());
     let need = if begin.evaluation.hessian.is_some() { Need::Hessian } else { Need::Gradient };
-    let evaluation = problem.stand_at(&begin.point, begin.evaluation, need)?;
-    let mut sample = subsample.map(|rows| Problem::of_loss(rows, coordinates.clone()));
-    let mut sample = sample.as_mut().map(|sample| sample as &mut dyn Objective);
-    let mut start = Start { point: begin.point, evaluation };
+    let mut subsample = subsample;
     let mut walked = None;
     if let Some(path_job) = &job.path {
         check_holds(separation.as_ref())?;
-        let of_path = sample.as_mut().map(|sample| &mut **sample as &mut dyn Objective);
         let on = On { coordinates: &coordinates, settings: &settings, has_all_rows: kept >= shape.rows, monitor };
-        let found = walk(&mut problem, of_path, start, path_job, on, given)?;
+        let of_path = subsample.as_mut().map(|sample| &mut **sample as &mut dyn Engine);
+        let start = Start { point: begin.point.clone(), evaluation: begin.evaluation.clone() };
+        let found = walk(engine, of_path, start, path_job, on, given)?;
         null = found.outcome.null;
         penalty = elastic_net_of(&coordinates, given, found.strengths());
-        let point = found.nearest()?.parameters.clone();
-        start = Start { evaluation: problem.move_to(&point, need)?, point };
         walked = Some(found);
     }
+    let mut problem = Problem::of_loss(engine, coordinates.clone());
+    let start = match &walked {
+        Some(found) => {
+            let point = found.nearest()?.parameters.clone();
+            Start { evaluation: problem.move_to(&point, need)?, point }
+        }
+        None => Start { evaluation: problem.stand_at(&begin.point, begin.evaluation, need)?, point: begin.point },
+    };
+    let mut sample = subsample.map(|rows| Problem::of_loss(rows, coordinates.clone()));
+    let sample = sample.as_mut().map(|sample| sample as &mut dyn Objective);
     // Where there is no minimum the start is as good as any other point.
     let gap = if separation.is_some() { f64::INFINITY } else { job.gap_tolerance * null };
     let net = ElasticNet { terms: penalty.terms(), gap };
@@ -100,10 +106,10 @@ struct On<'o> {
     monitor: &'o dyn Monitor,
 }
 
-/// Walks the path, and finds the strength of the model itself on it.
+/// Walks the path from where the engine stands, cross-validates it if there are folds, and finds the strength of the model itself on it.
 fn walk(
-    problem: &mut dyn Objective,
-    sample: Option<&mut dyn Objective>,
+    engine: &mut dyn Engine,
+    mut sample: Option<&mut dyn Engine>,
     start: Start,
     path_job: &PathJob,
     On { coordinates, settings, has_all_rows, monitor }: On<'_>,
@@ -118,10 +124,41 @@ fn walk(
         ends_early: !path_job.is_full,
         has_all_rows,
     };
-    let sample = sample.map(|sample| sample as &mut dyn Objective);
-    let outcome = path(problem, sample, start, &path_problem, settings, monitor)?;
-    let selected = selected(&outcome, path_job)?;
-    Ok(Walked { alpha: path_job.alpha, selected, outcome })
+    let go = |objective: &mut dyn Objective, sample: Option<&mut dyn Engine>| {
+        let mut problem = Problem::of_loss(objective, coordinates.clone());
+        let need = if start.evaluation.hessian.is_some() { Need::Hessian } else { Need::Gradient };
+        let start = Start { evaluation: problem.stand_at(&start.point, start.evaluation, need)?, point: start.point };
+        let mut sample = sample.map(|rows| Problem::of_loss(rows, coordinates.clone()));
+        let sample = sample.as_mut().map(|sample| sample as &mut dyn Objective);
+        path(&mut problem, sample, start, &path_problem, settings, monitor)
+    };
+    let of_path = sample.as_mut().map(|sample| &mut **sample as &mut dyn Engine);
+    let (outcome, validated) = match given.folds {
+        None => (go(engine, of_path)?, None),
+        Some(folds) => {
+            let mut recording = Recording::new(engine, folds.cells.rows().len());
+            let outcome = go(&mut recording, of_path)?;
+            let setting = Setting {
+                folds,
+                coordinates,
+                settings,
+                path_job,
+                penalty_scale: given.job.penalty_scale,
+                gap_tolerance: given.job.gap_tolerance,
+                terms: &terms,
+                has_all_rows,
+                monitor,
+            };
+            let validated = cross_validate(recording, sample, &outcome, setting)?;
+            (outcome, Some(validated))
+        }
+    };
+    let place = validated.as_ref().and_then(|validated| validated.place(path_job.selected));
+    let selected = match place {
+        Some(place) => outcome.points[place].strength,
+        None => selected(&outcome, path_job)?,
+    };
+    Ok(Walked { alpha: path_job.alpha, selected, outcome, validated })
 }
 
 impl Walked {
@@ -147,9 +184,9 @@ fn selected(found: &PathOutcome, job: &PathJob) -> Result<f64> {
         return Err(Error::internal("a path without points"));
     };
     match job.selected {
-        None => Ok(last.strength),
-        Some(selected) if selected >= last.strength * (1.0 - 1e-9) => Ok(selected),
-        Some(selected) => Err(Error::usage(
+        SelectedStrength::At(selected) if selected >= last.strength * (1.0 - 1e-9) => Ok(selected),
+        SelectedStrength::Last | SelectedStrength::Minimum | SelectedStrength::OneStandardError => Ok(last.strength),
+        SelectedStrength::At(selected) => Err(Error::usage(
             format!(
                 "⟦select {selected:?}⟧ is not on the path, which goes from {:?} down to {:?}",
                 first.strength, last.strength

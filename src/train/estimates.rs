@@ -83,6 +83,8 @@ pub(super) fn model(
         warnings.push(format!("{}: {advice}", outcome.status.name()));
     }
     warnings.extend(fit.path().and_then(|path| left_of_path(&path.outcome, job)));
+    let of_folds = |path: &Walked| path.validated.as_ref()?.left(path.outcome.null, job.gap_tolerance);
+    warnings.extend(fit.path().and_then(of_folds));
     if let Some(separation) = &fit.separation {
         warnings.extend(explanations(separation, &encoded.label));
     }
@@ -113,7 +115,7 @@ pub(super) fn model(
         version: VERSION,
         intercepts,
         intercepts_inference,
-        path: fit.path().map(|path| path_info(path, fit)),
+        path: fit.path().map(|path| path_info(path, fit, job)),
         generative: fit.moments.as_ref().map(|moments| generative(moments, coordinates)),
         nulls: job.spec.nulls,
         offsets: if is_softmax && !encoded.offsets.is_empty() {
@@ -456,7 +458,7 @@ fn left_of_path(outcome: &PathOutcome, job: &Job) -> Option<String> {
 }
 
 /// The path on the original scale of the columns. The model itself stands in it as it was fitted last.
-fn path_info(Walked { alpha, selected, outcome }: &Walked, fit: &Fit) -> PathInfo {
+fn path_info(Walked { alpha, selected, outcome, validated }: &Walked, fit: &Fit, job: &Job) -> PathInfo {
     let points = &outcome.points;
     let is_selected = |point: &PathPoint| point.strength.total_cmp(selected).is_eq();
     let of_point = |point: &PathPoint| {
@@ -485,6 +487,10 @@ fn path_info(Walked { alpha, selected, outcome }: &Walked, fit: &Fit) -> PathInf
             .collect(),
         intercepts: originals.iter().map(|(_, intercept)| *intercept).collect(),
         coefficients,
+        cv: validated
+            .as_ref()
+            .zip(job.spec.folds.as_ref())
+            .map(|(found, folds)| found.info(folds, outcome, &fit.coordinates, job.gap_tolerance)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The fit, in the solver's coordinates.
 
-use crate::data::{Encoded, Shape};
+use crate::data::{Encoded, Folds, Shape};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::lda::{ClassMoments, Posterior};
@@ -17,6 +17,7 @@ use crate::solve::{
     conjugate_gradient, few_rows, gradient_descent, lbfgs, newton, refit, suspicious,
 };
 use crate::standardize::Coordinates;
+use crate::train::cross_validation::Validated;
 use crate::train::existence::Evidence;
 use crate::train::feature_penalties::FeaturePenalties;
 use crate::train::job::{ExactJob, Init, Job, Solver};
@@ -59,6 +60,8 @@ pub(super) struct Walked {
     /// The strength of the fit.
     pub(super) selected: f64,
     pub(super) outcome: PathOutcome,
+    /// What cross-validation found along it.
+    pub(super) validated: Option<Validated>,
 }
 
 /// A fit in the solver's coordinates.
@@ -112,6 +115,8 @@ pub(super) struct Given<'g> {
     pub(super) shape: Shape,
     /// Rows of the subsample; all of them where there is none.
     pub(super) kept: usize,
+    /// Rows that are held back in turn.
+    pub(super) folds: Option<&'g Folds>,
     pub(super) device: Arithmetic,
 }
 

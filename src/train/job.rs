@@ -70,14 +70,65 @@ pub struct PathJob {
     pub alpha: f64,
     /// All strengths, also where weaker penalties explain next to nothing more.
     pub is_full: bool,
-    /// The strength of the model itself; the last one of the path for `None`.
-    pub selected: Option<f64>,
+    /// The strength of the model itself.
+    pub selected: SelectedStrength,
+    /// What cross-validation, if there is one, goes by.
+    pub metric: Metric,
+    /// Whether it visits the training rows of all folds at all strengths, and not at some of them.
+    pub visits_all_folds: bool,
+}
+
+/// Which strength of a path the model itself has.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum SelectedStrength {
+    /// The last one.
+    #[default]
+    Last,
+    /// This one, on the path.
+    At(f64),
+    /// The one with the best mean over the folds of a cross-validation.
+    Minimum,
+    /// The largest one whose mean is within a standard error of that.
+    OneStandardError,
+}
+
+/// How well models tell rows that they do not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Metric {
+    /// Twice the mean cross-entropy.
+    #[default]
+    Deviance,
+    /// The area under the curve of each fold.
+    Auc,
+    /// The share of the rows whose class is not the more probable one.
+    Error,
+    /// The mean square of what probabilities are off by.
+    Brier,
+}
+
+impl Metric {
+    /// The name in the model file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deviance => "deviance",
+            Self::Auc => "auc",
+            Self::Error => "error",
+            Self::Brier => "brier",
+        }
+    }
 }
 
 impl Default for PathJob {
     fn default() -> Self {
         let strengths = Strengths::Grid { count: DEFAULT_STRENGTHS, ratio: None };
-        Self { strengths, alpha: 1.0, is_full: false, selected: None }
+        Self {
+            strengths,
+            alpha: 1.0,
+            is_full: false,
+            selected: SelectedStrength::Last,
+            metric: Metric::Deviance,
+            visits_all_folds: false,
+        }
     }
 }
 
@@ -222,7 +273,7 @@ impl PathJob {
             }
         }
         match self.selected {
-            Some(selected) if !(selected > 0.0 && selected.is_finite()) => fault(
+            SelectedStrength::At(selected) if !(selected > 0.0 && selected.is_finite()) => fault(
                 format!("⟦select {selected:?}⟧ is no strength of a path"),
                 "Give a positive number, such as one of the strengths.",
             ),
@@ -262,6 +313,20 @@ impl Job {
             {
                 return Err(Error::usage(format!("⟦{name} {value}⟧ can never be met"), "Give a positive number."));
             }
+        }
+        if let Some(folds) = &self.spec.folds {
+            folds.check()?;
+        }
+        let goes_by_folds =
+            |path: &PathJob| matches!(path.selected, SelectedStrength::Minimum | SelectedStrength::OneStandardError);
+        if self.spec.folds.is_none() && self.path.as_ref().is_some_and(goes_by_folds) {
+            return Err(Error::usage(
+                "which strength of the path is best is not known without a cross-validation",
+                "Say ⟦folds⟧ too, or name a strength with ⟦select⟧.",
+            ));
+        }
+        if self.spec.folds.is_some() && self.path.is_none() {
+            return Err(Error::usage("⟦folds⟧ are for a path of penalties", "Say ⟦path⟧ too."));
         }
         if let Some(path) = &self.path {
             path.check()?;

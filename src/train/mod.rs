@@ -1,6 +1,7 @@
 //! From a table to a model: the main job, a step a line.
 
 mod builder;
+mod cross_validation;
 mod elastic_net;
 mod estimates;
 mod existence;
@@ -14,10 +15,10 @@ mod verify;
 
 use std::time::Instant;
 
-use crate::data::{Plan, Table, load};
+use crate::data::{Cells, Design, Folds, InCells, Plan, Store, Table, load};
 use crate::engine::cpu::CpuTableBuilder;
 use crate::engine::storage::Placement;
-use crate::engine::{Device, Engine, TableBuilder};
+use crate::engine::{Device, Engine, Selection, TableBuilder};
 use crate::error::{Error, Result};
 use crate::model::{FeatureInfo, Model, Seconds};
 use crate::monitor::{Monitor, Silent};
@@ -25,6 +26,7 @@ use crate::solve::History;
 use crate::solve::elastic_net::WORKING_SET;
 use crate::subsample::{PENALIZED_FEATURES, Sampling};
 use crate::wording::{in_rust, plain};
+use cross_validation::{HESSIANS_BYTES, bytes_of_hessians};
 use elastic_net::fit_elastic_net;
 use estimates::model;
 use existence::Evidence;
@@ -35,7 +37,10 @@ use null::null_loss;
 use strategy::HessianPlan;
 use verify::verify_on_file;
 
-pub use job::{DEFAULT_GAP_TOLERANCE, DEFAULT_STRENGTHS, ExactJob, InferenceJob, Init, Job, PathJob, Solver};
+pub use job::{
+    DEFAULT_GAP_TOLERANCE, DEFAULT_STRENGTHS, ExactJob, InferenceJob, Init, Job, Metric, PathJob, SelectedStrength,
+    Solver,
+};
 
 pub use crate::solve::elastic_net::Strengths;
 
@@ -74,6 +79,7 @@ pub struct Prepared<'j> {
     job: &'j Job,
     plan: Plan,
     penalties: FeaturePenalties,
+    folds: Option<Folds>,
     device: Device,
     loading: Box<dyn TableBuilder>,
     start: Instant,
@@ -97,14 +103,22 @@ pub fn prepare_on<'j>(
     let design = plan.design(table.rows);
     job.check(design.shape)?;
     let penalties = FeaturePenalties::new(job, &plan.feature_names(&table))?;
+    let folds = job.spec.folds.as_ref().map(|spec| Folds::deal(&table, &plan, spec, monitor)).transpose()?;
     let mut device = open()?;
+    if folds.is_some() && device.is_gpu() {
+        if job.device != Selection::Auto {
+            return Err(Error::usage("⟦folds⟧ are for the CPU", "Say ⟦device cpu⟧, or leave ⟦device⟧ out."));
+        }
+        plan.add_note("folds are fitted on the CPU");
+        device = Device::Cpu;
+    }
     if design.shape.features == 0 && device.is_gpu() {
         // A table without columns of features has no bytes that a GPU could bind.
         plan.add_note("a model without features is fitted on the CPU: there are no columns for a GPU to read");
         device = Device::Cpu;
     }
-    let loading = device.reserve(design, &job.limits)?;
-    Ok(Prepared { table, job, plan, penalties, device, loading, start })
+    let loading = device.reserve(in_cells(design, folds.as_ref().map(|folds| folds.cells.rows())), &job.limits)?;
+    Ok(Prepared { table, job, plan, penalties, folds, device, loading, start })
 }
 
 impl Prepared<'_> {
@@ -156,7 +170,10 @@ impl Prepared<'_> {
                 let of_row = 4 * (shape.columns + shape.columns_beside()) + 16;
                 let of_path = if self.job.path.is_some() { 100 * 6 * 8 * shape.parameters() } else { 0 };
                 let matrices = if self.job.path.is_some() { 7 } else { 2 };
-                let kept = panels + of_path + self.job.kept_rows(shape).len() * of_row;
+                let of_folds = self.folds.as_ref().map_or(0, |folds| {
+                    bytes_of_hessians(shape.parameters(), folds.cells.rows().len()).min(HESSIANS_BYTES)
+                });
+                let kept = panels + of_path + of_folds + self.job.kept_rows(shape).len() * of_row;
                 (matrices * shape.parameters().pow(2), kept)
             }
             HessianPlan::Whole => (shape.parameters().pow(2), panels),
@@ -224,23 +241,43 @@ impl Job {
     }
 }
 
+/// A design whose rows lie cell by cell, if they are in cells of so many rows.
+fn in_cells(design: Design, rows: Option<&[usize]>) -> Design {
+    match rows {
+        Some(rows) => design.with_cells(rows),
+        None => design,
+    }
+}
+
+/// A store whose rows lie cell by cell, if they are in cells.
+fn by_cell<'s>(store: Box<dyn Store + 's>, cells: Option<&'s Cells>) -> Box<dyn Store + 's> {
+    match cells {
+        Some(cells) => Box::new(InCells::new(store, cells)),
+        None => store,
+    }
+}
+
 fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut History<'_>) -> Result<Model> {
-    let Prepared { table, job, plan, penalties, device, mut loading, start } = prepared;
+    let Prepared { table, job, plan, penalties, folds, device, mut loading, start } = prepared;
     let table = &table;
     let reading = Instant::now();
     let shape = plan.design(table.rows).shape;
     let subsamples = job.takes_subsample(shape);
     let loose = if subsamples { job.loose(&plan.design(table.rows)) } else { Vec::new() };
+    let cells = folds.as_ref().map(|folds| &folds.cells);
     let (encoded, mut kept, kept_rows) = if subsamples {
         let rows = job.kept_rows(shape);
-        let kept = CpuTableBuilder::with_loose(&plan.design(rows.len()), loose.clone())?;
+        let of_kept = cells.map(|cells| cells.of(&rows));
+        let design = in_cells(plan.design(rows.len()), of_kept.as_ref().map(Cells::rows));
+        let kept = CpuTableBuilder::with_loose(&design, loose.clone())?;
         let mut kept = Box::new(if job.is_wide(shape) { kept.with_rows_kept() } else { kept });
-        let sampling = Sampling::new(loading.as_store(), &rows, kept.as_store());
+        let sampling =
+            Sampling::new(by_cell(loading.as_store(), cells), &rows, by_cell(kept.as_store(), of_kept.as_ref()));
         let encoded = load(table, &plan, &sampling, monitor)?;
         drop(sampling);
         (encoded, Some(kept.finish()?), rows.len())
     } else {
-        (load(table, &plan, &*loading.as_store(), monitor)?, None, shape.rows)
+        (load(table, &plan, &*by_cell(loading.as_store(), cells), monitor)?, None, shape.rows)
     };
     let read = reading.elapsed().as_secs_f64();
     let uploading = Instant::now();
@@ -251,7 +288,15 @@ fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut H
     let mut evidence = Evidence::new(table, &plan, &encoded, &coordinates, monitor);
     let arithmetic = Arithmetic { bias: device.bias(shape)?, is_f32: device.is_gpu() };
     let subsample = kept.as_deref_mut().map(|engine| engine as &mut dyn Engine);
-    let given = Given { encoded: &encoded, job, penalties: &penalties, shape, kept: kept_rows, device: arithmetic };
+    let given = Given {
+        encoded: &encoded,
+        job,
+        penalties: &penalties,
+        shape,
+        kept: kept_rows,
+        folds: folds.as_ref(),
+        device: arithmetic,
+    };
     let fit_of_job = if job.has_elastic_net() { fit_elastic_net } else { fit };
     let mut fit = fit_of_job(&mut *engine, subsample, coordinates, given, &mut evidence, monitor, history)?;
     drop(evidence);

@@ -143,6 +143,7 @@ impl Job {
         let is_whole = self.hessian_plan(shape) == HessianPlan::Whole && shape.classes.is_none();
         match self.solver {
             // A GPU goes through the rows point by point.
+            _ if self.path.is_some() && self.spec.folds.is_some() => Some([40, 90]),
             _ if self.path.is_some() => (!is_gpu).then_some([14, 40]),
             _ if self.has_elastic_net() => Some([2, 6]),
             Solver::Generative => Some([2, 2]),

@@ -8,12 +8,16 @@ use crate::cli::limits::LimitFlags;
 use crate::cli::names::names;
 use crate::cli::rows::RowFlags;
 use crate::cli::train::lists::{bounds, check_max_levels, class_weight, features, penalty_factors, strengths_in};
-use gpu_logreg::data::{ClassWeight, DEFAULT_MAX_LEVELS, Nulls, Spec, WeightKind};
+use gpu_logreg::data::{ClassWeight, DEFAULT_FOLDS, DEFAULT_MAX_LEVELS, Dealing, FoldSpec, Nulls, Spec, WeightKind};
 use gpu_logreg::engine::Selection;
 use gpu_logreg::error::{Error, Result};
 use gpu_logreg::penalty::PenaltyScale;
 use gpu_logreg::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Preconditioner};
-use gpu_logreg::train::{DEFAULT_GAP_TOLERANCE, ExactJob, InferenceJob, Init, Job, PathJob, Solver, Strengths};
+use gpu_logreg::train::{
+    DEFAULT_GAP_TOLERANCE, DEFAULT_STRENGTHS, ExactJob, InferenceJob, Init, Job, Metric, PathJob, SelectedStrength,
+    Solver, Strengths,
+};
+use gpu_logreg::wording::plain;
 
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags are what a command line has")]
@@ -108,18 +112,38 @@ pub(in crate::cli) struct Train {
         conflicts_with_all = ["lambda", "l1", "l2"])]
     path: Option<usize>,
     /// The last strength of a path as a share of the first [default: 1e-4, with more columns than rows 1e-2]
-    #[arg(long, value_name = "X", help_heading = "Path", requires = "path", allow_hyphen_values = true)]
+    #[arg(long, value_name = "X", help_heading = "Path", allow_hyphen_values = true)]
     lambda_min_ratio: Option<f64>,
     /// The strengths of a path: a file of text with a number on each line
     #[arg(long, value_name = "FILE", help_heading = "Path",
-        conflicts_with_all = ["lambda", "l1", "l2", "path", "lambda_min_ratio"])]
+        conflicts_with_all = ["lambda", "l1", "l2", "path", "lambda_min_ratio", "full_path"])]
     lambdas: Option<PathBuf>,
     /// All strengths of a path, also where weaker penalties explain next to nothing more
-    #[arg(long, help_heading = "Path", requires = "path")]
+    #[arg(long, help_heading = "Path")]
     full_path: bool,
-    /// The strength of the model itself, on the path [default: the last one]
+    /// The strength of the model itself: a number on the path; with folds min (the best mean) or 1se (the largest within a standard
+    /// error of it) [default: with folds min, else the last one]
     #[arg(long, value_name = "L", help_heading = "Path", allow_hyphen_values = true)]
-    select: Option<f64>,
+    select: Option<String>,
+    /// Cross-validate the path: K parts of the rows, each with its share of both classes, are held back in turn; implies --path
+    /// [default for K: 10]
+    #[arg(long, value_name = "K", num_args = 0..=1, default_missing_value = "10", help_heading = "Path", conflicts_with_all = ["lambda", "l1", "l2"])]
+    folds: Option<usize>,
+    /// A fold for each value of this column; implies --path
+    #[arg(long, value_name = "COL", help_heading = "Path", conflicts_with_all = ["folds", "fold_groups", "fold_blocks", "lambda", "l1", "l2"])]
+    fold_column: Option<String>,
+    /// Rows with the same value of this column are in the same fold; implies --folds
+    #[arg(long, value_name = "COL", help_heading = "Path", conflicts_with_all = ["fold_blocks", "lambda", "l1", "l2"])]
+    fold_groups: Option<String>,
+    /// Folds are parts of the rows in their order, and models know earlier ones alone; implies --folds
+    #[arg(long, help_heading = "Path", conflicts_with_all = ["lambda", "l1", "l2"])]
+    fold_blocks: bool,
+    /// Visit the training rows of all folds at all strengths, so that all models of folds are within the tolerance
+    #[arg(long, help_heading = "Path")]
+    verify_folds: bool,
+    /// What cross-validation goes by
+    #[arg(long, value_name = "METRIC", default_value = "deviance", help_heading = "Path")]
+    cv_metric: MetricName,
     /// Fit no intercept
     #[arg(long, help_heading = "Model")]
     no_intercept: bool,
@@ -245,6 +269,18 @@ enum PreconditionerName {
     Bound,
 }
 
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum MetricName {
+    /// Twice the mean cross-entropy
+    Deviance,
+    /// The area under the ROC curve, fold by fold
+    Auc,
+    /// The share of the rows whose class is not the more probable one
+    Error,
+    /// The mean square of what probabilities are off by
+    Brier,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Scale {
     Standardized,
@@ -255,6 +291,7 @@ impl Train {
     /// Which columns.
     fn spec(&self) -> Result<Spec> {
         Ok(Spec {
+            folds: self.fold_spec(),
             label: self.label.clone(),
             positive: self.positive.clone(),
             multinomial: self.multinomial,
@@ -375,22 +412,79 @@ impl Train {
 
     /// The path, if one is asked for.
     fn path_job(&self) -> Result<Option<PathJob>> {
-        let strengths = match (self.path, &self.lambdas) {
-            (Some(count), _) => Strengths::Grid { count, ratio: self.lambda_min_ratio },
-            (None, Some(path)) => Strengths::Given(strengths_in(path)?),
+        let has_folds = self.fold_spec().is_some();
+        let strengths = match (self.path.or(has_folds.then_some(DEFAULT_STRENGTHS)), &self.lambdas) {
+            (_, Some(path)) => Strengths::Given(strengths_in(path)?),
+            (Some(count), None) => Strengths::Grid { count, ratio: self.lambda_min_ratio },
             (None, None) => {
-                let of_path =
-                    [("--select", self.select.is_some()), ("--alpha", self.alpha.is_some() && self.lambda.is_none())];
+                let of_path = [
+                    ("--select", self.select.is_some()),
+                    ("--lambda-min-ratio", self.lambda_min_ratio.is_some()),
+                    ("--full-path", self.full_path),
+                    ("--verify-folds", self.verify_folds),
+                    ("--cv-metric", self.cv_metric != MetricName::Deviance),
+                    ("--alpha", self.alpha.is_some() && self.lambda.is_none()),
+                ];
                 return match of_path.iter().find(|(_, is_given)| *is_given) {
                     Some((name, _)) => Err(Error::usage(
                         format!("{name} says something of a penalty that is not asked for"),
-                        "Say --path too, or --lambdas; --alpha goes with --lambda as well.",
+                        "Say --path or --folds too, or --lambdas; --alpha goes with --lambda as well.",
                     )),
                     None => Ok(None),
                 };
             }
         };
         let alpha = self.alpha.unwrap_or(1.0);
-        Ok(Some(PathJob { strengths, alpha, is_full: self.full_path, selected: self.select }))
+        let metric = match self.cv_metric {
+            MetricName::Deviance => Metric::Deviance,
+            MetricName::Auc => Metric::Auc,
+            MetricName::Error => Metric::Error,
+            MetricName::Brier => Metric::Brier,
+        };
+        if self.verify_folds && !has_folds {
+            return Err(Error::usage(
+                "--verify-folds is about a cross-validation that is not asked for",
+                "Say --folds too.",
+            ));
+        }
+        if metric != Metric::Deviance && !has_folds {
+            return Err(Error::usage(
+                format!("--cv-metric {} goes by a cross-validation that is not asked for", metric.name()),
+                "Say --folds too.",
+            ));
+        }
+        let selected = match self.select.as_deref() {
+            None if has_folds => SelectedStrength::Minimum,
+            None => SelectedStrength::Last,
+            Some("min") => SelectedStrength::Minimum,
+            Some("1se") => SelectedStrength::OneStandardError,
+            Some(text) => SelectedStrength::At(text.parse().map_err(|_| {
+                Error::usage(
+                    format!("--select {} is no strength of a path", plain(text)),
+                    "Give a positive number, such as one of the strengths; or, with folds, min or 1se.",
+                )
+            })?),
+        };
+        Ok(Some(PathJob {
+            strengths,
+            alpha,
+            is_full: self.full_path,
+            selected,
+            metric,
+            visits_all_folds: self.verify_folds,
+        }))
+    }
+
+    /// The folds, if some are asked for.
+    fn fold_spec(&self) -> Option<FoldSpec> {
+        let dealing = match (&self.fold_column, &self.fold_groups) {
+            (Some(column), _) => Dealing::Column(column.clone()),
+            (None, Some(column)) => Dealing::Groups(column.clone()),
+            (None, None) if self.fold_blocks => Dealing::Blocks,
+            (None, None) => Dealing::Chance,
+        };
+        let is_asked_for = self.folds.is_some() || dealing != Dealing::Chance;
+        let count = self.folds.unwrap_or(DEFAULT_FOLDS);
+        is_asked_for.then_some(FoldSpec { count, seed: self.rows.seed, dealing })
     }
 }

@@ -6,6 +6,7 @@
 
 mod bandwidth;
 mod block;
+mod cells;
 mod columns;
 mod diagonal;
 mod hessian;
@@ -25,7 +26,7 @@ use rayon::prelude::*;
 use crate::data::{Column, Design, Shape, Store};
 use crate::engine::layout::Layout;
 use crate::engine::storage::{Access, HostColumns, HostStore, Limits, Part, Placement, chunk_bytes, host_layout};
-use crate::engine::work::{CellSums, Work, total};
+use crate::engine::work::{CellMoments, CellSums, HeldOut, Work, total};
 use crate::engine::{Engine, KeptRows, RowTerms, TableBuilder};
 use crate::error::{Error, Result};
 use crate::fold::{Fold, Segments};
@@ -168,6 +169,10 @@ const OUTCOMES: Access = Access { reads: &[Part::Labels, Part::RowWeights, Part:
 const PROBE: Access =
     Access { reads: &[Part::Labels, Part::RowWeights, Part::Margins, Part::DirectionMargins], writes: &[] };
 const ADVANCE: Access = Access { reads: &[Part::Margins, Part::DirectionMargins], writes: &[Part::Margins] };
+
+fn widened(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|x| f64::from(*x)).collect()
+}
 
 /// What an evaluation touches.
 fn access(at: At<'_>) -> Access {
@@ -530,6 +535,27 @@ impl<L: Loss> Engine for Cpu<L> {
         self.several(work)
     }
 
+    fn moments_of_cells(&mut self) -> Result<Vec<CellMoments>> {
+        Cpu::moments_of_cells(self)
+    }
+
+    fn held_out(&mut self, points: &[Vec<Vec<f64>>], keeps_margins: bool) -> Result<Vec<Vec<HeldOut>>> {
+        self.held_out_of_cells(points, keeps_margins)
+    }
+
+    fn outcomes_of_cells(&mut self) -> Result<Vec<[Vec<f64>; 2]>> {
+        let mut found = vec![[Vec::new(), Vec::new()]; self.stored.layout.cells()];
+        let of_block = |blocks: &mut [Block<'_>]| {
+            let Block { cell, labels, row_weights, .. } = &blocks[0];
+            let weights = row_weights.map_or_else(|| vec![1.0; labels.len()], widened);
+            (*cell, [widened(labels), weights])
+        };
+        self.stored.pass(OUTCOMES, BLOCK_BY_BLOCK, of_block, |(cell, of_block)| {
+            found[cell].iter_mut().zip(of_block).for_each(|(all, of_block)| all.extend(of_block));
+        })?;
+        Ok(found)
+    }
+
     fn kept_rows(&mut self) -> Result<Option<KeptRows>> {
         if !self.keeps_rows {
             return Ok(None);
@@ -541,12 +567,8 @@ impl<L: Loss> Engine for Cpu<L> {
             BLOCK_BY_BLOCK,
             |blocks| {
                 let Block { labels, row_weights, offsets, .. } = &blocks[0];
-                let widened = |of: Option<&[f32]>, default: f64| match of {
-                    Some(values) => values.iter().map(|x| f64::from(*x)).collect(),
-                    None => vec![default; labels.len()],
-                };
-                let offsets = offsets.map(|offsets| offsets.column(0));
-                [widened(Some(labels), 0.0), widened(*row_weights, 1.0), widened(offsets, 0.0)]
+                let or = |of: Option<&[f32]>, default: f64| of.map_or_else(|| vec![default; labels.len()], widened);
+                [widened(labels), or(*row_weights, 1.0), or(offsets.map(|offsets| offsets.column(0)), 0.0)]
             },
             |[labels, weights, offsets]| {
                 rows.labels.extend(labels);

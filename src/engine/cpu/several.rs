@@ -21,10 +21,10 @@ use crate::vectors::{Aligned, in_vectors};
 const ACCESS: Access = Access { reads: &[Part::Features, Part::Labels, Part::RowWeights, Part::Offsets], writes: &[] };
 
 /// Margins that are made of a tile at a time: theirs and the residuals stay in a first-level cache beside eight columns.
-const MARGINS_AT_A_TIME: usize = 16;
+pub(super) const MARGINS_AT_A_TIME: usize = 16;
 
 /// Bytes of a tile at most: a second-level cache holds most of it. Runs of few rows cost more than they save.
-const TILE_BYTES: usize = 1 << 20;
+pub(super) const TILE_BYTES: usize = 1 << 20;
 
 /// A point, as the tiles take it.
 struct Point<'w> {
@@ -63,7 +63,12 @@ impl<L: Loss> Cpu<L> {
             return Ok(Vec::new());
         }
         let margins = self.loss.margins();
-        self.passes.data += (work.len() * margins).div_ceil(MARGINS_OF_A_PASS).max(1) as u64;
+        // Rows that a point does not take cost it nothing.
+        let (layout, all) = (&self.stored.layout, self.stored.layout.shape.rows.max(1));
+        let rows_of =
+            |work: &Work<'_>| work.cells.map_or(all, |cells| cells.iter().map(|&c| layout.rows_of_cell(c)).sum());
+        let rows: usize = work.iter().map(rows_of).sum();
+        self.passes.data += (rows * margins).div_ceil(MARGINS_OF_A_PASS * all).max(1) as u64;
         self.passes.hessian += u64::from(work.iter().any(|work| work.takes_hessian));
         let (loss, wide, cells) = (self.loss, self.stored.lookup.wide(), self.stored.layout.cells());
         let points: Vec<Point<'_>> = work.iter().map(|work| self.point(work)).collect();

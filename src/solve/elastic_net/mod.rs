@@ -11,7 +11,7 @@ mod working_set;
 
 use certificate::gap_of_set;
 pub use certificate::{gap, refine, subgradient};
-pub use path::{PathOutcome, PathPoint, PathProblem, Strengths, path};
+pub use path::{FoldModels, FoldProblem, FoldRows, PathOutcome, PathPoint, PathProblem, PathStation, Strengths, path};
 use quadratic::damped;
 pub use working_set::WORKING_SET;
 

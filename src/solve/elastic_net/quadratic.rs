@@ -74,6 +74,15 @@ pub(super) struct Common {
     factor: ChangingFactor,
     /// The squares that are in it, by parameter.
     l2: Vec<f64>,
+    /// Whether the first minimum too begins where the support is nearly known.
+    begins_near: bool,
+}
+
+impl Common {
+    /// Of minima that are near where they begin, the first one too.
+    pub(super) fn of_near() -> Self {
+        Self { begins_near: true, ..Self::default() }
+    }
 }
 
 /// As [`minimum`], after another one with the same Hessian.
@@ -85,7 +94,8 @@ pub(super) fn next_minimum(
     start: &[f64],
 ) -> Option<Minimum> {
     assert!(hessian.size() == c.len() && terms.len() == c.len() && start.len() == c.len(), "lengths of a quadratic");
-    let sweeps = if common.factor.members().is_empty() { SWEEPS } else { FEW_SWEEPS };
+    let is_near = common.begins_near || !common.factor.members().is_empty();
+    let sweeps = if is_near { FEW_SWEEPS } else { SWEEPS };
     let mut run = Run::new(hessian, common, c, terms, start);
     if terms.iter().any(|term| term.has_kink() || term.low > f64::NEG_INFINITY || term.high < f64::INFINITY) {
         run.sweep_all(sweeps);
@@ -327,7 +337,7 @@ impl<'q> Run<'q> {
         for &(j, _) in support {
             is_in[j] = true;
         }
-        let Common { factor, l2 } = &mut *self.common;
+        let Common { factor, l2, .. } = &mut *self.common;
         l2.resize(self.point.len(), 0.0);
         let stays = |j: usize| is_in[j] && l2[j].total_cmp(&self.terms[j].l2).is_eq();
         let leaving: Vec<usize> =
@@ -336,7 +346,7 @@ impl<'q> Run<'q> {
         if support.len() - staying + leaving.len() > support.len() / CHANGED + CHANGED {
             let own = self.matrix(support).into_factor().filter(|factor| factor.least_pivot() > EXPLAINED)?;
             let members = support.iter().map(|&(j, _)| j).collect();
-            let Common { factor, l2 } = &mut *self.common;
+            let Common { factor, l2, .. } = &mut *self.common;
             *factor = ChangingFactor::of(members, &own)?;
             l2.iter_mut().zip(self.terms).for_each(|(l2, term)| *l2 = term.l2);
             return Some(());

@@ -70,7 +70,11 @@ impl Walk<'_> {
             let Visited { point, loss, gap, .. } = place.best?;
             Some(PathPoint { strength: place.strength, parameters: point, loss, gap })
         };
-        Ok(PathOutcome { points: self.places.into_iter().filter_map(point).collect(), null: self.null })
+        Ok(PathOutcome {
+            points: self.places.into_iter().filter_map(point).collect(),
+            null: self.null,
+            stations: self.stations.into_path(),
+        })
     }
 
     /// The point that costs least at a place: its own, that of a neighbour, or that of the model without penalised columns.

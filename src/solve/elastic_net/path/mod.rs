@@ -5,6 +5,7 @@
 //! at those between two marks, which their gradients lead to. What is not near enough is looked for again with the gradient that it
 //! has. Where the sample is the table, the model is the loss, and one visit is enough.
 mod end;
+mod folds;
 mod null;
 mod predictions;
 mod stations;
@@ -12,10 +13,12 @@ mod visits;
 mod walk;
 
 use crate::error::Result;
+use crate::matrix::Symmetric;
 use crate::monitor::Monitor;
 use crate::objective::Objective;
 use crate::penalty::Term;
 use crate::solve::{Settings, Start};
+pub use folds::{FoldModels, FoldProblem, FoldRows};
 use null::{null_model, strengths_of};
 use walk::Walk;
 
@@ -69,6 +72,22 @@ pub struct PathOutcome {
     pub points: Vec<PathPoint>,
     /// The mean loss without the penalised columns.
     pub null: f64,
+    /// Where the Hessian of all rows was taken, by descending strengths; none where the sample is the table, or there are too many
+    /// parameters.
+    pub stations: Vec<PathStation>,
+}
+
+/// Where the Hessian of all rows was taken.
+#[derive(Clone, Debug)]
+pub struct PathStation {
+    /// The strength.
+    pub strength: f64,
+    /// Where.
+    pub point: Vec<f64>,
+    /// The Hessian there.
+    pub hessian: Symmetric,
+    /// What it is beside that of the sample.
+    pub correction: Symmetric,
 }
 
 /// Finds the minima along a path. The mean loss `objective` stands at `start` with its Hessian; `sample` is the loss of a sample of

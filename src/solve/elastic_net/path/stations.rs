@@ -4,7 +4,8 @@ use crate::error::Result;
 use crate::matrix::Symmetric;
 use crate::objective::Objective;
 use crate::solve::dot;
-use crate::solve::elastic_net::surrogate::{Anchor, Knot, Predicted, Search, Surrogate, corrected};
+use crate::solve::elastic_net::path::PathStation;
+use crate::solve::elastic_net::surrogate::{Anchor, Correction, Knot, Predicted, Search, Surrogate, corrected};
 
 /// A strength where all is known.
 pub(super) struct Station {
@@ -52,6 +53,15 @@ impl Stations {
     pub(super) fn insert(&mut self, station: Station) {
         let at = self.0.partition_point(|other| other.strength > station.strength);
         self.0.insert(at, station);
+    }
+
+    /// What is known of the Hessian of all rows.
+    pub(super) fn into_path(self) -> Vec<PathStation> {
+        let station = |Station { strength, anchor, knot, .. }: Station| {
+            let Knot { hessian, correction } = knot?;
+            Some(PathStation { strength, point: anchor.point, hessian, correction })
+        };
+        self.0.into_iter().filter_map(station).collect()
     }
 
     /// The stations around a strength, by its logarithm.
@@ -103,15 +113,11 @@ pub(super) struct Bend(Vec<(Vec<f64>, f64)>);
 impl Bend {
     /// By such pairs, the ones that count most at last. Where a change `goes_on`, a curvature that is the mean along a step has fallen as
     /// much again where the step ends.
-    pub(super) fn new(knots: &[(f64, &Knot)], pairs: &[Pair], goes_on: bool) -> Self {
-        let hessian = hessian_of(knots);
+    pub(super) fn new(hessian: &Correction<'_>, pairs: &[Pair], goes_on: bool) -> Self {
         let mut bend = Self(Vec::new());
         for (step, change) in pairs {
-            let mut straight = corrected(&hessian, step);
-            for (v, factor) in &bend.0 {
-                let share = factor * dot(v, step);
-                straight.iter_mut().zip(v).for_each(|(sum, x)| *sum += share * x);
-            }
+            let mut straight = corrected(hessian, step);
+            straight.iter_mut().zip(bend.times(step)).for_each(|(sum, x)| *sum += x);
             let [own, seen] = [dot(step, &straight), dot(step, change)];
             // What rounding leaves of a difference bends anywhere.
             if own > 0.0 && (LEAST_BEND..1.0 / LEAST_BEND).contains(&(seen / own)) {
@@ -120,6 +126,16 @@ impl Bend {
             }
         }
         bend
+    }
+
+    /// What a step changes gradients by beside the Hessian between knots.
+    pub(super) fn times(&self, step: &[f64]) -> Vec<f64> {
+        let mut sum = vec![0.0; step.len()];
+        for (v, factor) in &self.0 {
+            let share = factor * dot(v, step);
+            sum.iter_mut().zip(v).for_each(|(sum, x)| *sum += share * x);
+        }
+        sum
     }
 
     /// Adds it to a Hessian of some parameters.
@@ -189,7 +205,7 @@ impl<'o> Models<'o> {
     ) -> Result<Option<Predicted>> {
         let size = anchor.point.len();
         let (mut hessian, mut bend) = (hessian_of(knots), Symmetric::zero(size));
-        Bend::new(knots, pairs, false).add_to(&mut bend, &(0..size).collect::<Vec<_>>());
+        Bend::new(&hessian, pairs, false).add_to(&mut bend, &(0..size).collect::<Vec<_>>());
         hessian.push((1.0, &bend));
         self.quadratic.minimum(&[(1.0, &anchor.alone())], &hessian, search)
     }

@@ -13,7 +13,7 @@ use crate::solve::elastic_net::working_set::working_set;
 use crate::solve::elastic_net::{EDGE, IDLE, NEAR, without_hessian};
 
 /// What a gap by the curvature between stations is multiplied by: that may be larger than the curvature where the point is.
-const DOUBT: f64 = 2.0;
+pub(super) const DOUBT: f64 = 2.0;
 
 /// Visits that go on with what is left at most.
 const ROUNDS: u64 = 8;
@@ -203,7 +203,7 @@ impl Walk<'_> {
         let knots = self.stations.knots(&self.stations.shares(*strength));
         hessian.add_parts(&hessian_of(&knots), &set);
         // Curvatures that fell along a step fall on.
-        Bend::new(&knots, &self.seen_around(place, visited), true).add_to(&mut hessian, &set);
+        Bend::new(&hessian_of(&knots), &self.seen_around(place, visited), true).add_to(&mut hessian, &set);
         let (gap, target) = self.checked(gap_of_set(point, gradient, &hessian, &set, terms));
         Ok((DOUBT * gap, target))
     }

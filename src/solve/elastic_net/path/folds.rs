@@ -1,0 +1,475 @@
+//! Models of folds along a path, from what is known of the models of all rows.
+//!
+//! A fold leaves out few of the rows, so its minimum is near that of all of them. There the gradient of its training rows is known from
+//! the visit that certified the model of all rows, and so is their Hessian at stations: the model of the loss that led along the path
+//! (`surrogate`), with the fold's own gradient and curvature, predicts the minimum without a pass. Visits evaluate at some of the
+//! predictions. What they find beside the model corrects the predictions between them, and leads on where one was not near enough.
+
+use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::matrix::Symmetric;
+use crate::objective::Evaluation;
+use crate::penalty::Term;
+use crate::solve::dot;
+use crate::solve::elastic_net::path::PathOutcome;
+use crate::solve::elastic_net::path::stations::shares;
+use crate::solve::elastic_net::path::visits::DOUBT;
+use crate::solve::elastic_net::quadratic::{Common, next_minimum};
+use crate::solve::elastic_net::surrogate::{Correction, corrected, way};
+use crate::solve::elastic_net::working_set::{grown, is_at_rest_outside, working_set};
+
+/// The share of its strength from which on a slope of any fold belongs to the working set of all: the rows that a fold leaves out may
+/// have held it near 0.
+const SLACK: f64 = 0.5;
+
+/// How often a working set may grow.
+const GROWTHS: usize = 32;
+
+/// Steps of the model to a minimum at most.
+const STEPS: usize = 8;
+
+/// A step of the model that gains such a share of what may be left is the last one.
+const ENOUGH: f64 = 0.5;
+
+/// What models of folds are of.
+pub struct FoldProblem<'p> {
+    /// The terms of all parameters of a fold for strengths of L1 and L2.
+    pub terms: &'p dyn Fn(usize, [f64; 2]) -> Vec<Term>,
+    /// The share of L1 in a strength, in 0..1.
+    pub alpha: f64,
+    /// The number of folds, K.
+    pub folds: usize,
+    /// What may be left to gain of the mean loss.
+    pub gap: f64,
+    /// Gradients of the training rows of each fold at the points of the path, `[places][folds]`.
+    pub gradients: Vec<Vec<Vec<f64>>>,
+    /// What the Hessian of the training rows of each fold has at each station beside that of those of the sample, `[stations][folds]`.
+    pub corrections: Vec<Vec<Symmetric>>,
+}
+
+/// The rows that folds train on.
+pub trait FoldRows {
+    /// Loss and gradient at points, each a mean over the training rows of its fold, by means of one visit.
+    ///
+    /// # Errors
+    /// Those of the device.
+    fn evaluate(&mut self, points: &[(usize, Vec<f64>)]) -> Result<Vec<Evaluation>>;
+}
+
+/// The model of a fold at a strength.
+#[derive(Clone, Debug)]
+struct FoldModel {
+    /// Where it is, as far as is known.
+    point: Vec<f64>,
+    visited: Option<Visited>,
+}
+
+#[derive(Clone, Debug)]
+struct Visited {
+    /// What the gradient is beside that of the model.
+    beside: Vec<f64>,
+    /// The square of the step from the model of all rows, by the curvature: the one grows about as the other.
+    square: f64,
+    /// What is left to gain.
+    gap: f64,
+    /// Where the minimum is, if that is not near enough.
+    next: Vec<f64>,
+}
+
+/// The models of all folds along a path.
+pub struct FoldModels<'p> {
+    problem: &'p FoldProblem<'p>,
+    path: &'p PathOutcome,
+    sample: Option<&'p mut dyn FoldRows>,
+    /// Gradients of the sample of each fold at the points of the path, `[places][folds]`.
+    of_path: Vec<Vec<Vec<f64>>>,
+    /// `[places][folds]`.
+    models: Vec<Vec<FoldModel>>,
+}
+
+/// A quadratic of a working set.
+struct Quadratic<'k> {
+    parts: Vec<(f64, &'k Symmetric)>,
+    set: Vec<usize>,
+    hessian: Symmetric,
+}
+
+impl<'k> Quadratic<'k> {
+    fn new(parts: Vec<(f64, &'k Symmetric)>, set: Vec<usize>) -> Self {
+        let hessian = restricted(&parts, &set);
+        Self { parts, set, hessian }
+    }
+
+    /// The minimum of `gradient'(q - from) + (q - from)'H (q - from) / 2` with the terms, which is looked for from `start` on; `None` if
+    /// there is none.
+    fn minimum(&mut self, from: &[f64], gradient: &[f64], start: &[f64], terms: &[Term]) -> Result<Option<Vec<f64>>> {
+        for _ in 0..GROWTHS {
+            let Self { parts, set, hessian } = self;
+            let of_set = |all: &[f64]| set.iter().map(|&j| all[j]).collect::<Vec<f64>>();
+            let (centre, slopes) = (of_set(from), of_set(gradient));
+            let of_terms: Vec<Term> = set.iter().map(|&j| terms[j]).collect();
+            let c: Vec<f64> = slopes.iter().zip(hessian.times(&centre)).map(|(g, product)| g - product).collect();
+            // A factor of its own is made sooner than that of another fold is changed.
+            let common = &mut Common::of_near();
+            let Some(found) = next_minimum(hessian, common, &c, &of_terms, &of_set(start)) else { return Ok(None) };
+            let mut target = from.to_vec();
+            for (&j, x) in set.iter().zip(found.point) {
+                target[j] = x;
+            }
+            let there = sum(gradient, &corrected(parts, &way(from, &target)));
+            if is_at_rest_outside(set, &there, terms) {
+                return Ok(Some(target));
+            }
+            self.set = grown(&self.set, &there, terms)?;
+            self.hessian = restricted(&self.parts, &self.set);
+        }
+        Ok(None)
+    }
+
+    /// What the quadratic says is to be gained at a point.
+    fn gap(&mut self, point: &[f64], gradient: &[f64], terms: &[Term]) -> Result<f64> {
+        let Some(target) = self.minimum(point, gradient, point, terms)? else { return Ok(f64::INFINITY) };
+        let step = way(point, &target);
+        // Term by term, for little is left of the difference of two sums.
+        let of_terms = terms.iter().zip(&target).zip(point).map(|((term, x), q)| term.value(*x) - term.value(*q));
+        let gain = dot(gradient, &step) + 0.5 * dot(&step, &corrected(&self.parts, &step)) + of_terms.sum::<f64>();
+        Ok(if gain.is_finite() { (-gain).max(0.0) } else { f64::INFINITY })
+    }
+}
+
+fn restricted(parts: &Correction<'_>, set: &[usize]) -> Symmetric {
+    let mut hessian = Symmetric::zero(set.len());
+    hessian.add_parts(parts, set);
+    hessian
+}
+
+fn sum(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a + b).collect()
+}
+
+/// A minimum that is looked for.
+struct Task {
+    fold: usize,
+    place: usize,
+    terms: Vec<Term>,
+    /// Where the gradient of the training rows is known, with that of the sample.
+    from: Vec<f64>,
+    gradient: Vec<f64>,
+    of_sample: Vec<f64>,
+    /// Where it is by now, and the gradient of the model there.
+    point: Vec<f64>,
+    slopes: Vec<f64>,
+    /// Along the last step.
+    curvature: f64,
+    is_found: bool,
+}
+
+/// What is known along the path, whoever asks.
+#[derive(Clone, Copy)]
+struct Ground<'p> {
+    path: &'p PathOutcome,
+    gradients: &'p [Vec<Vec<f64>>],
+    corrections: &'p [Vec<Symmetric>],
+}
+
+impl<'p> Ground<'p> {
+    /// Stations around a place with their shares.
+    fn around(&self, place: usize) -> Vec<(f64, usize)> {
+        let strengths: Vec<f64> = self.path.stations.iter().map(|station| station.strength).collect();
+        shares(&strengths, self.path.points[place].strength)
+    }
+
+    fn hessian(&self, place: usize) -> Vec<(f64, &'p Symmetric)> {
+        self.around(place).into_iter().map(|(share, at)| (share, &self.path.stations[at].hessian)).collect()
+    }
+
+    /// The quadratic at a place, of what any of the folds may select.
+    fn quadratic(&self, place: usize, terms: &[Term]) -> Result<Quadratic<'p>> {
+        let parameters = &self.path.points[place].parameters;
+        let steepest = |j: usize| self.gradients[place].iter().map(|gradient| gradient[j].abs()).fold(0.0, f64::max);
+        let steepest: Vec<f64> = (0..parameters.len()).map(steepest).collect();
+        Ok(Quadratic::new(self.hessian(place), working_set(parameters, &steepest, terms, SLACK)?))
+    }
+
+    /// What a step changes the gradient of a fold by, beside that of the sample.
+    fn beside_sample(&self, fold: usize, place: usize, step: &[f64]) -> Vec<f64> {
+        let around = self.around(place).into_iter();
+        corrected(&around.map(|(share, at)| (share, &self.corrections[at][fold])).collect::<Vec<_>>(), step)
+    }
+
+    /// Takes a step of each task at a place.
+    fn step(&self, tasks: &mut [Task], enough: f64) -> Result<()> {
+        let Some(first) = tasks.first() else { return Ok(()) };
+        let mut quadratic = self.quadratic(first.place, &first.terms)?;
+        for task in tasks.iter_mut().filter(|task| !task.is_found) {
+            let Some(next) = quadratic.minimum(&task.point, &task.slopes, &task.point, &task.terms)? else {
+                task.is_found = true;
+                continue;
+            };
+            let step = way(&task.point, &next);
+            let curvature = dot(&step, &corrected(&quadratic.parts, &step));
+            // A model that leads away is left where it was.
+            if curvature.is_nan() || task.curvature < curvature {
+                task.is_found = true;
+                continue;
+            }
+            (task.point, task.curvature, task.is_found) = (next, curvature, curvature <= enough);
+        }
+        Ok(())
+    }
+}
+
+impl<'p> FoldModels<'p> {
+    /// Predicts the models of all folds along `path`, which was walked with Hessians at its stations and this sample.
+    ///
+    /// # Errors
+    /// Those of the sample; of kind `Usage` if a working set grows beyond what can be solved for.
+    pub fn predict(
+        problem: &'p FoldProblem<'p>,
+        path: &'p PathOutcome,
+        sample: Option<&'p mut dyn FoldRows>,
+    ) -> Result<Self> {
+        let mut models = Self { problem, path, sample, of_path: Vec::new(), models: Vec::new() };
+        let points: Vec<Vec<f64>> = path.points.iter().map(|point| point.parameters.clone()).collect();
+        let each = |point: &Vec<f64>| (0..problem.folds).map(|fold| (fold, point.clone())).collect::<Vec<_>>();
+        let of_path = models.of_sample(&points.iter().flat_map(each).collect::<Vec<_>>())?;
+        models.of_path = of_path.chunks(problem.folds).map(<[_]>::to_vec).collect();
+        models.models =
+            points.iter().map(|point| vec![FoldModel { point: point.clone(), visited: None }; problem.folds]).collect();
+        let all = (0..points.len()).flat_map(|place| (0..problem.folds).map(move |fold| (fold, place)));
+        let tasks: Vec<Task> = all.map(|(fold, place)| models.task(fold, place)).collect();
+        for Task { fold, place, point, .. } in models.minima(tasks)? {
+            models.models[place][fold].point = point;
+        }
+        Ok(models)
+    }
+
+    fn ground(&self) -> Ground<'p> {
+        let FoldProblem { gradients, corrections, .. } = self.problem;
+        Ground { path: self.path, gradients, corrections }
+    }
+
+    fn terms(&self, fold: usize, place: usize) -> Vec<Term> {
+        let (strength, alpha) = (self.path.points[place].strength, self.problem.alpha);
+        (self.problem.terms)(fold, [strength * alpha, strength * (1.0 - alpha)])
+    }
+
+    /// Gradients of the sample of folds; 0 without one.
+    fn of_sample(&mut self, points: &[(usize, Vec<f64>)]) -> Result<Vec<Vec<f64>>> {
+        match &mut self.sample {
+            Some(sample) => Ok(sample.evaluate(points)?.into_iter().map(|found| found.gradient).collect()),
+            None => Ok(points.iter().map(|(_, point)| vec![0.0; point.len()]).collect()),
+        }
+    }
+
+    /// The minimum of a fold from the model of all rows on.
+    fn task(&self, fold: usize, place: usize) -> Task {
+        let from = self.path.points[place].parameters.clone();
+        let gradient = self.problem.gradients[place][fold].clone();
+        Task {
+            fold,
+            place,
+            terms: self.terms(fold, place),
+            of_sample: self.of_path[place][fold].clone(),
+            point: from.clone(),
+            slopes: gradient.clone(),
+            from,
+            gradient,
+            curvature: f64::INFINITY,
+            is_found: false,
+        }
+    }
+
+    /// Looks for minima by the model, which are in the order of their places.
+    fn minima(&mut self, mut tasks: Vec<Task>) -> Result<Vec<Task>> {
+        let (ground, enough) = (self.ground(), ENOUGH * self.problem.gap);
+        for _ in 0..STEPS {
+            let places: Vec<&mut [Task]> = tasks.chunk_by_mut(|a, b| a.place == b.place).collect();
+            let is_left = |tasks: &&mut [Task]| tasks.iter().any(|task| !task.is_found);
+            let left: Vec<&mut [Task]> = places.into_iter().filter(is_left).collect();
+            left.into_par_iter().try_for_each(|tasks| ground.step(tasks, enough))?;
+            let left: Vec<usize> = (0..tasks.len()).filter(|&at| !tasks[at].is_found).collect();
+            if left.is_empty() {
+                break;
+            }
+            let points: Vec<(usize, Vec<f64>)> =
+                left.iter().map(|&at| (tasks[at].fold, tasks[at].point.clone())).collect();
+            let of_sample = self.of_sample(&points)?;
+            for (&at, now) in left.iter().zip(&of_sample) {
+                let task = &mut tasks[at];
+                task.slopes = self.slopes(task, now);
+            }
+        }
+        Ok(tasks)
+    }
+
+    /// The gradient of the model where the sample has this one.
+    fn slopes(&self, task: &Task, of_sample: &[f64]) -> Vec<f64> {
+        let Task { fold, place, from, gradient, of_sample: before, point, .. } = task;
+        let beside = self.ground().beside_sample(*fold, *place, &way(from, point));
+        sum(gradient, &sum(&way(before, of_sample), &beside))
+    }
+
+    /// Evaluates at models, `(fold, place)` each, in one visit: where they are predicted, and where they were visited before and were
+    /// not near enough, where the minimum was then seen. Gives those whose points have changed.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn visit(&mut self, rows: &mut dyn FoldRows, of: &[(usize, usize)]) -> Result<Vec<(usize, usize)>> {
+        let is_left = |&(fold, place): &(usize, usize)| !self.is_near(fold, place);
+        let mut wanted: Vec<(usize, usize)> = of.iter().copied().filter(is_left).collect();
+        wanted.sort_by_key(|&(fold, place)| (place, fold));
+        wanted.dedup();
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let point = |&(fold, place): &(usize, usize)| {
+            let FoldModel { point, visited, .. } = &self.models[place][fold];
+            (fold, visited.as_ref().map_or(point, |visited| &visited.next).clone())
+        };
+        let points: Vec<(usize, Vec<f64>)> = wanted.iter().map(point).collect();
+        let found = rows.evaluate(&points)?;
+        let of_sample = self.of_sample(&points)?;
+        let arrived: Vec<Arrived> = wanted
+            .iter()
+            .zip(points)
+            .zip(found.into_iter().zip(of_sample))
+            .map(|((&(fold, place), (_, point)), (evaluation, of_sample))| Arrived {
+                gap: f64::INFINITY,
+                square: 0.0,
+                task: Task {
+                    gradient: evaluation.gradient.clone(),
+                    slopes: evaluation.gradient,
+                    from: point.clone(),
+                    of_sample,
+                    point,
+                    ..self.task(fold, place)
+                },
+            })
+            .collect();
+        self.arrive(arrived)
+    }
+
+    /// Stands where models were looked for, and looks for the minimum from there where it is not near enough.
+    fn arrive(&mut self, mut arrived: Vec<Arrived>) -> Result<Vec<(usize, usize)>> {
+        let ground = self.ground();
+        let places: Vec<&mut [Arrived]> = arrived.chunk_by_mut(|a, b| a.task.place == b.task.place).collect();
+        places.into_par_iter().try_for_each(|arrived| ground.measure(arrived))?;
+        let (mut changed, mut left) = (Vec::new(), Vec::new());
+        for Arrived { task, gap, square } in arrived {
+            let (fold, place) = (task.fold, task.place);
+            let FoldModel { point, visited } = &self.models[place][fold];
+            if visited.as_ref().is_some_and(|visited| visited.gap <= gap) {
+                continue;
+            }
+            if *point != task.from {
+                changed.push((fold, place));
+            }
+            let own = Task { point: task.from.clone(), ..self.task(fold, place) };
+            let visited = Visited {
+                beside: way(&self.slopes(&own, &task.of_sample), &task.gradient),
+                square,
+                gap,
+                next: task.from.clone(),
+            };
+            self.models[place][fold] = FoldModel { point: task.from.clone(), visited: Some(visited) };
+            if gap > self.problem.gap {
+                left.push(task);
+            }
+        }
+        for Task { fold, place, point, .. } in self.minima(left)? {
+            if let Some(visited) = &mut self.models[place][fold].visited {
+                visited.next = point;
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Whether a model was visited and is near enough.
+    pub fn is_near(&self, fold: usize, place: usize) -> bool {
+        self.gap(fold, place).is_some_and(|gap| gap <= self.problem.gap)
+    }
+
+    /// What is left to gain of a model that was visited.
+    pub fn gap(&self, fold: usize, place: usize) -> Option<f64> {
+        self.models[place][fold].visited.as_ref().map(|visited| visited.gap)
+    }
+
+    /// Where a model is.
+    pub fn point(&self, fold: usize, place: usize) -> &[f64] {
+        &self.models[place][fold].point
+    }
+
+    /// Predicts what was not visited again, by what visits found beside the model at places before and after.
+    ///
+    /// # Errors
+    /// Those of [`FoldModels::predict`].
+    pub fn follow(&mut self) -> Result<()> {
+        let ground = self.ground();
+        let all = (0..self.models.len()).flat_map(|place| (0..self.problem.folds).map(move |fold| (fold, place)));
+        let not_visited: Vec<(usize, usize)> =
+            all.filter(|&(fold, place)| self.models[place][fold].visited.is_none()).collect();
+        let point = |&(fold, place): &(usize, usize)| (fold, self.models[place][fold].point.clone());
+        let points: Vec<(usize, Vec<f64>)> = not_visited.iter().map(point).collect();
+        let of_sample = self.of_sample(&points)?;
+        let mut tasks = Vec::with_capacity(points.len());
+        for (((fold, place), (_, point)), of_sample) in not_visited.into_iter().zip(points).zip(&of_sample) {
+            let task = Task { point, ..self.task(fold, place) };
+            let step = way(&task.from, &task.point);
+            let square = dot(&step, &corrected(&ground.hessian(place), &step));
+            if let Some(beside) = self.beside(fold, place, square) {
+                let slopes = sum(&self.slopes(&task, of_sample), &beside);
+                tasks.push(Task { slopes, ..task });
+            }
+        }
+        let places: Vec<&mut [Task]> = tasks.chunk_by_mut(|a, b| a.place == b.place).collect();
+        places.into_par_iter().try_for_each(|tasks| ground.step(tasks, f64::INFINITY))?;
+        for Task { fold, place, point, .. } in tasks {
+            self.models[place][fold].point = point;
+        }
+        Ok(())
+    }
+
+    /// What a visit would find beside the model after a step with such a square, between two places where it was seen.
+    fn beside(&self, fold: usize, place: usize, square: f64) -> Option<Vec<f64>> {
+        let of = |at: usize| {
+            let Visited { beside, square: of_visited, .. } = self.models[at][fold].visited.as_ref()?;
+            let times = if *of_visited > 0.0 { square / of_visited } else { 0.0 };
+            Some(beside.iter().map(|x| times * x).collect::<Vec<f64>>())
+        };
+        let before = (0..place).rev().find_map(|at| Some((at, of(at)?)));
+        let after = (place + 1..self.models.len()).find_map(|at| Some((at, of(at)?)));
+        match (before, after) {
+            (Some((first, a)), Some((last, b))) => {
+                let share = (place - first) as f64 / (last - first) as f64;
+                Some(a.iter().zip(b).map(|(a, b)| a + share * (b - a)).collect())
+            }
+            (Some((_, near)), None) | (None, Some((_, near))) => Some(near),
+            (None, None) => None,
+        }
+    }
+}
+
+/// A point that was visited.
+struct Arrived {
+    /// The minimum that is looked for from it.
+    task: Task,
+    gap: f64,
+    square: f64,
+}
+
+impl Ground<'_> {
+    /// Sees what is left to gain at points of a place.
+    fn measure(&self, arrived: &mut [Arrived]) -> Result<()> {
+        let Some(Arrived { task: Task { place, terms, .. }, .. }) = arrived.first() else { return Ok(()) };
+        let of_all = &self.path.points[*place].parameters;
+        let mut quadratic = self.quadratic(*place, terms)?;
+        for Arrived { task, gap, square } in arrived {
+            *gap = DOUBT * quadratic.gap(&task.from, &task.gradient, &task.terms)?;
+            let step = way(of_all, &task.from);
+            *square = dot(&step, &corrected(&quadratic.parts, &step));
+        }
+        Ok(())
+    }
+}
