@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use gpu_logreg::arrow::array::{ArrayRef, BooleanArray, Float64Array, StringArray};
 use gpu_logreg::solve::Status;
-use gpu_logreg::train::{ExactJob, PathJob, Strengths};
+use gpu_logreg::train::{ExactJob, PathJob, SelectedStrength, Strengths};
 use gpu_logreg::{Job, Limits, Model, PenaltyScale, RecordBatch, Selection, Table};
 use harness::{Check, Suite, close};
 use serde_json::Value;
@@ -449,7 +449,7 @@ fn every_path_matches_the_oracle(device: &Selection) -> Check {
         let alpha = case.l1 / (case.l1 + case.l2);
         let strengths = Strengths::Grid { count: 6, ratio: Some(if case.columns > 40 { 0.2 } else { 0.01 }) };
         let job = Job { l1: 0.0, l2: 0.0, ..job(&case, device) };
-        let job = job.path(PathJob { strengths, alpha, is_full: true, selected: None });
+        let job = job.path(PathJob { strengths, alpha, is_full: true, ..PathJob::default() });
         let train = |job: Job| job.train(&table).map_err(|error| format!("{}: {error}", case.name));
         let [whole, fine] = [train(job.clone())?, train(job.gap_tolerance(1e-11))?];
         let path = whole.path.as_ref().ok_or("no path")?;
@@ -537,7 +537,7 @@ fn refusals() -> Check {
     let base = || job(&PLAIN, &Selection::Cpu);
     let path_of = |path: PathJob| base().l1(0.0).path(path);
     let grid = |ratio: f64| Strengths::Grid { count: 5, ratio: Some(ratio) };
-    for (job, words) in [
+    for (job, words) in vec![
         (base().l1(-1.0), "l1 = -1` is no strength"),
         (base().l1(f64::NAN), "no strength of a penalty"),
         (base().gap_tolerance(0.0), "can never be met"),
@@ -567,8 +567,11 @@ fn refusals() -> Check {
         (path_of(PathJob { strengths: Strengths::Given(vec![0.1, f64::NAN]), ..PathJob::default() }), "NaN is no"),
         (path_of(PathJob { strengths: Strengths::Given(vec![0.1, 0.2]), ..PathJob::default() }), "do not descend"),
         (path_of(PathJob::default()).features(["x0"]).bounds("x0", f64::NEG_INFINITY, 0.0), "no strength selects"),
-        (path_of(PathJob { selected: Some(-1.0), ..PathJob::default() }), "select = -1.0` is no strength of a path"),
-        (path_of(PathJob { selected: Some(1e-9), ..PathJob::default() }), "which goes from"),
+        (
+            path_of(PathJob { selected: SelectedStrength::At(-1.0), ..PathJob::default() }),
+            "select = -1.0` is no strength of a path",
+        ),
+        (path_of(PathJob { selected: SelectedStrength::At(1e-9), ..PathJob::default() }), "which goes from"),
     ] {
         match job.train(&table) {
             Ok(_) => return Err(format!("accepted where `{words}` was due")),
@@ -770,7 +773,7 @@ fn a_path_is_what_was_asked_for() -> Check {
     let of = |model: &Model| -> Vec<f64> { model.features.iter().map(|feature| feature.coefficients[0]).collect() };
     let given = vec![0.5, 0.03, 0.011, 2e-3];
     let strengths = Strengths::Given(given.clone());
-    let whole = train(base().path(PathJob { strengths, selected: Some(0.02), ..PathJob::default() }))?;
+    let whole = train(base().path(PathJob { strengths, selected: SelectedStrength::At(0.02), ..PathJob::default() }))?;
     let path = whole.path.as_ref().ok_or("no path")?;
     if path.lambdas != given
         || path.columns[0] != 0

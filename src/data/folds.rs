@@ -405,35 +405,16 @@ fn missing(table: &Table, name: &str, row: usize, setting: &str) -> Error {
 
 /// Groups in the order of their sizes, each to the fold with the fewest rows.
 fn by_group(table: &Table, spec: &FoldSpec, column: usize, monitor: &dyn Monitor) -> Result<Vec<u8>> {
-    let name = plain(&table.fields[column].name);
-    let hashes = |(): &mut (), keys: &mut Vec<u64>, batch: &Batch<'_>| {
-        for part in batch.parts_of(0) {
-            if let Some(row) = keys_of(part, keys)? {
-                return Err(missing(table, &name, batch.first_row + row, "⟦fold-groups⟧"));
-            }
-        }
-        Ok(())
-    };
-    let pace = Pace::of(&[column]);
     let mut sizes: HashMap<u64, usize> = HashMap::new();
-    scan(
-        table,
-        &[column],
-        pace,
-        monitor,
-        || (),
-        Vec::new,
-        hashes,
-        |keys| {
-            for key in keys {
-                *sizes.entry(key).or_default() += 1;
-            }
-            Ok(())
-        },
-    )?;
+    each_key(table, column, monitor, |key| *sizes.entry(key).or_default() += 1)?;
     if sizes.len() < spec.count {
         return Err(Error::data(
-            format!("⟦fold-groups⟧ {name} has {} for {} folds", counted(sizes.len() as u64, "value"), spec.count),
+            format!(
+                "⟦fold-groups⟧ {} has {} for {} folds",
+                plain(&table.fields[column].name),
+                counted(sizes.len() as u64, "value"),
+                spec.count
+            ),
             "Ask for at most as many ⟦folds⟧.",
         ));
     }
@@ -451,20 +432,28 @@ fn by_group(table: &Table, spec: &FoldSpec, column: usize, monitor: &dyn Monitor
     }
     let by_hash = |key: u64| ((u128::from(drawn(key)) * spec.count as u128) >> 64) as u8;
     let mut of_row = Vec::with_capacity(table.rows);
-    scan(
-        table,
-        &[column],
-        pace,
-        monitor,
-        || (),
-        Vec::new,
-        hashes,
-        |keys| {
-            of_row.extend(keys.into_iter().map(|key| folds.get(&key).copied().unwrap_or_else(|| by_hash(key))));
-            Ok(())
-        },
-    )?;
+    each_key(table, column, monitor, |key| of_row.push(folds.get(&key).copied().unwrap_or_else(|| by_hash(key))))?;
     Ok(of_row)
+}
+
+/// Goes through what tells the groups of rows apart, in the order of the rows.
+fn each_key(table: &Table, column: usize, monitor: &dyn Monitor, mut take: impl FnMut(u64)) -> Result<()> {
+    let name = plain(&table.fields[column].name);
+    let hashes = |(): &mut (), keys: &mut Vec<u64>, batch: &Batch<'_>| {
+        let before = keys.len();
+        for part in batch.parts_of(0) {
+            let first = keys.len() - before;
+            if let Some(row) = keys_of(part, keys)? {
+                return Err(missing(table, &name, batch.first_row + first + row, "⟦fold-groups⟧"));
+            }
+        }
+        Ok(())
+    };
+    let room = || ();
+    scan(table, &[column], Pace::of(&[column]), monitor, room, Vec::new, hashes, |keys| {
+        keys.into_iter().for_each(&mut take);
+        Ok(())
+    })
 }
 
 /// Appends what tells the values of an array apart; the first row without one, if there is one.

@@ -411,9 +411,8 @@ impl Spec {
             named_offsets.extend(column.map(|column| NamedOffset::new(class, column)));
         }
         // What has another part in the model is no feature of it.
-        let offsets = named_offsets.iter().map(|offset| offset.column);
-        let of_folds = self.column_of_folds(table, &label)?;
-        let mut ignored: HashSet<usize> = weight.into_iter().chain(offsets).chain(of_folds).collect();
+        let beside = weight.into_iter().chain(named_offsets.iter().map(|offset| offset.column));
+        let mut ignored: HashSet<usize> = beside.chain(self.column_of_folds(table, &label)?).collect();
         for name in &self.ignore {
             ignored.extend(matching(table, name)?.ok_or_else(|| {
                 let shown = plain(&entry(name));

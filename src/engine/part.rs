@@ -50,7 +50,9 @@ pub fn mean(cells: &[CellSums], weight: f64) -> Result<Evaluation> {
     let CellSums { loss, mut gradient, mut hessian, .. } =
         total(cells).ok_or_else(|| Error::internal("a part of the rows without cells"))?;
     let share = if weight > 0.0 { 1.0 / weight } else { 1.0 };
-    gradient.iter_mut().for_each(|sum| *sum *= share);
+    for sum in &mut gradient {
+        *sum *= share;
+    }
     if let Some(hessian) = &mut hessian {
         hessian.scale(share);
     }

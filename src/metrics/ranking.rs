@@ -164,7 +164,7 @@ impl Ranking {
 
 /// The area under the curve of rows with labels 0 and 1, by weights that are not negative; `None` without both classes.
 pub fn auc(labels: &[f64], scores: &[f64], weights: &[f64]) -> Option<f64> {
-    let is_weighted = weights.iter().any(|w| *w != 1.0);
+    let is_weighted = weights.iter().any(|w| (*w - 1.0).abs() > 0.0);
     let mut totals = [0.0; 2];
     for (label, weight) in labels.iter().zip(weights) {
         totals[usize::from(*label > 0.5)] += weight;

@@ -235,9 +235,6 @@ pub fn table(model: &Model, all: bool) -> String {
     for (name, text) in penalty(model) {
         line(name, text);
     }
-    if let Some(text) = model.path.as_ref().and_then(|path| path::cross_validation(path.cv.as_ref()?)) {
-        line("folds", text);
-    }
     let seconds = training.seconds;
     line("seconds", format!("{:.3} read, {:.3} solve, {:.3} in all", seconds.read, seconds.solve, seconds.total));
     if let (Some(inference), Some(likelihood)) = (&training.inference, &training.likelihood) {
@@ -306,6 +303,8 @@ fn penalty(model: &Model) -> Vec<(&'static str, String)> {
         let selected = count(of_features(&|feature| is_selected(feature)) as f64);
         lines.push(("selected", format!("{selected} of {}", counted(model.features.len() as u64, "feature"))));
     }
+    let of_folds = model.path.as_ref().and_then(|path| path::cross_validation(path.cv.as_ref()?));
+    lines.extend(of_folds.map(|text| ("folds", text)));
     lines
 }
 

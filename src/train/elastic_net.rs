@@ -23,7 +23,7 @@ use crate::wording::listed;
 /// Fits the model with an elastic net: `subsample` is a model of the loss.
 pub(super) fn fit_elastic_net(
     engine: &mut dyn Engine,
-    subsample: Option<&mut dyn Engine>,
+    mut subsample: Option<&mut dyn Engine>,
     coordinates: Coordinates,
     given: Given<'_>,
     evidence: &mut Evidence<'_>,
@@ -42,7 +42,6 @@ pub(super) fn fit_elastic_net(
     let settings = settings(weight, of_sample, &coordinates, &penalty, given);
     let mut null = begin.evaluation.value;
     let need = if begin.evaluation.hessian.is_some() { Need::Hessian } else { Need::Gradient };
-    let mut subsample = subsample;
     let mut walked = None;
     if let Some(path_job) = &job.path {
         check_holds(separation.as_ref())?;
@@ -56,11 +55,8 @@ pub(super) fn fit_elastic_net(
     }
     let mut problem = Problem::of_loss(engine, coordinates.clone());
     let start = match &walked {
-        Some(found) => {
-            let point = found.nearest()?.parameters.clone();
-            Start { evaluation: problem.move_to(&point, need)?, point }
-        }
-        None => Start { evaluation: problem.stand_at(&begin.point, begin.evaluation, need)?, point: begin.point },
+        Some(found) => found.start(&mut problem, need)?,
+        None => standing(&mut problem, Start { point: begin.point, evaluation: begin.evaluation })?,
     };
     let mut sample = subsample.map(|rows| Problem::of_loss(rows, coordinates.clone()));
     let sample = sample.as_mut().map(|sample| sample as &mut dyn Objective);
@@ -85,6 +81,12 @@ pub(super) fn fit_elastic_net(
         separation,
         moments: None,
     })
+}
+
+/// Where the problem stands already.
+fn standing(problem: &mut Problem<'_>, Start { point, evaluation }: Start) -> Result<Start> {
+    let need = if evaluation.hessian.is_some() { Need::Hessian } else { Need::Gradient };
+    Ok(Start { evaluation: problem.stand_at(&point, evaluation, need)?, point })
 }
 
 /// An outcome as others are: its Hessian with the penalty; and without estimates where what nothing holds separates.
@@ -126,8 +128,7 @@ fn walk(
     };
     let go = |objective: &mut dyn Objective, sample: Option<&mut dyn Engine>| {
         let mut problem = Problem::of_loss(objective, coordinates.clone());
-        let need = if start.evaluation.hessian.is_some() { Need::Hessian } else { Need::Gradient };
-        let start = Start { evaluation: problem.stand_at(&start.point, start.evaluation, need)?, point: start.point };
+        let start = standing(&mut problem, start)?;
         let mut sample = sample.map(|rows| Problem::of_loss(rows, coordinates.clone()));
         let sample = sample.as_mut().map(|sample| sample as &mut dyn Objective);
         path(&mut problem, sample, start, &path_problem, settings, monitor)
@@ -165,6 +166,12 @@ impl Walked {
     /// Of L1 and of L2, where the model itself is.
     fn strengths(&self) -> [f64; 2] {
         [self.alpha, 1.0 - self.alpha].map(|share| share * self.selected)
+    }
+
+    /// Goes to the point of the path that is nearest to the model itself.
+    fn start(&self, problem: &mut dyn Objective, need: Need) -> Result<Start> {
+        let point = self.nearest()?.parameters.clone();
+        Ok(Start { evaluation: problem.move_to(&point, need)?, point })
     }
 
     /// The point of the path that is nearest to the model itself.

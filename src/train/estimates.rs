@@ -14,7 +14,7 @@ use crate::model::{
     Seconds, SeparationInfo, Training, VERSION,
 };
 use crate::solve::Status;
-use crate::solve::elastic_net::{PathOutcome, PathPoint};
+use crate::solve::elastic_net::PathPoint;
 use crate::standardize::Coordinates;
 use crate::train::feature_penalties::FeaturePenalties;
 use crate::train::fit::{Fit, Walked};
@@ -82,9 +82,7 @@ pub(super) fn model(
         let advice = advice(job, outcome.status);
         warnings.push(format!("{}: {advice}", outcome.status.name()));
     }
-    warnings.extend(fit.path().and_then(|path| left_of_path(&path.outcome, job)));
-    let of_folds = |path: &Walked| path.validated.as_ref()?.left(path.outcome.null, job.gap_tolerance);
-    warnings.extend(fit.path().and_then(of_folds));
+    warnings.extend(fit.path().into_iter().flat_map(|path| left_of_path(path, job)));
     if let Some(separation) = &fit.separation {
         warnings.extend(explanations(separation, &encoded.label));
     }
@@ -442,19 +440,21 @@ fn without_errors(job: &Job, fit: &Fit) -> Option<String> {
     is_without.then(|| why.into())
 }
 
-/// A warning if models of a path are not as near as was asked for.
-fn left_of_path(outcome: &PathOutcome, job: &Job) -> Option<String> {
+/// Warnings if models of a path, or of folds along it, are not as near as was asked for.
+fn left_of_path(Walked { outcome, validated, .. }: &Walked, job: &Job) -> Vec<String> {
     let share = |point: &PathPoint| point.gap / outcome.null;
     let left: Vec<f64> =
         outcome.points.iter().map(share).filter(|gap| gap.is_nan() || *gap > job.gap_tolerance).collect();
     let worst = left.iter().copied().fold(0.0, f64::max);
-    (!left.is_empty()).then(|| {
+    let of_path = (!left.is_empty()).then(|| {
         format!(
             "{} of {} models of the path are not within ⟦gap-tolerance⟧: up to {worst:.1e} of the null deviance is left to gain",
             left.len(),
             outcome.points.len()
         )
-    })
+    });
+    let of_folds = validated.as_ref().and_then(|validated| validated.left(outcome.null, job.gap_tolerance));
+    of_path.into_iter().chain(of_folds).collect()
 }
 
 /// The path on the original scale of the columns. The model itself stands in it as it was fitted last.

@@ -12,6 +12,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 pub(crate) type Check = Result<(), String>;
 
 /// Found values against expected ones, each with a tolerance of its own; NaN is never close.
+#[allow(dead_code, reason = "each test file uses its part of the harness")]
 pub(crate) fn close(what: &str, found: &[f64], expected: &[f64], tolerance: impl Fn(usize) -> f64) -> Check {
     if found.len() != expected.len() {
         return Err(format!("{what}: {} values, expected {}", found.len(), expected.len()));

@@ -453,7 +453,20 @@ impl Train {
                 "Say --folds too.",
             ));
         }
-        let selected = match self.select.as_deref() {
+        let selected = self.selected(has_folds)?;
+        Ok(Some(PathJob {
+            strengths,
+            alpha,
+            is_full: self.full_path,
+            selected,
+            metric,
+            visits_all_folds: self.verify_folds,
+        }))
+    }
+
+    /// The strength of the model itself.
+    fn selected(&self, has_folds: bool) -> Result<SelectedStrength> {
+        Ok(match self.select.as_deref() {
             None if has_folds => SelectedStrength::Minimum,
             None => SelectedStrength::Last,
             Some("min") => SelectedStrength::Minimum,
@@ -464,15 +477,7 @@ impl Train {
                     "Give a positive number, such as one of the strengths; or, with folds, min or 1se.",
                 )
             })?),
-        };
-        Ok(Some(PathJob {
-            strengths,
-            alpha,
-            is_full: self.full_path,
-            selected,
-            metric,
-            visits_all_folds: self.verify_folds,
-        }))
+        })
     }
 
     /// The folds, if some are asked for.

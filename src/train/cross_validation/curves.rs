@@ -118,14 +118,14 @@ impl<'c> Curves<'c> {
             for (fold, places) in now.into_iter().enumerate() {
                 let cell = self.folds[fold].held_back;
                 for (&place, held_out) in places.iter().zip(&found[cell]) {
-                    self.take(fold, place, held_out)?;
+                    self.take(fold, place, held_out);
                 }
             }
         }
         Ok(())
     }
 
-    fn take(&mut self, fold: usize, place: usize, held_out: &HeldOut) -> Result<()> {
+    fn take(&mut self, fold: usize, place: usize, held_out: &HeldOut) {
         let weight = self.weights[fold];
         let values = [2.0 * held_out.loss / weight, held_out.errors / weight, held_out.brier / weight];
         for (curve, value) in self.values.iter_mut().zip(values) {
@@ -134,7 +134,6 @@ impl<'c> Curves<'c> {
         if let Some([labels, weights]) = self.outcomes.get(self.folds[fold].held_back) {
             self.values[SUMS.len()][place][fold] = auc(labels, &held_out.margins, weights).unwrap_or(f64::NAN);
         }
-        Ok(())
     }
 
     fn metrics(&self) -> Vec<Metric> {

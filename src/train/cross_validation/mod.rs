@@ -10,7 +10,7 @@ mod training;
 use crate::data::{Fold, FoldSpec, Folds};
 use crate::engine::Engine;
 use crate::engine::part::PartOfRows;
-use crate::engine::work::{CellMoments, CellSums, total};
+use crate::engine::work::{CellMoments, CellSums};
 use crate::error::Result;
 use crate::model::{CrossValidation, CvCurve, FoldInfo};
 use crate::monitor::Monitor;
@@ -92,7 +92,9 @@ pub(super) fn cross_validate(
     let found = if walked.stations.is_empty() || is_in_order {
         let fitted = one_by_one(recording.engine(), sample, walked, &scales, setting)?;
         let mut curves = Curves::new(recording.engine(), &weights, walked.points.len(), setting)?;
-        let all: Vec<(usize, usize)> = all_models(walked.points.len(), setting.folds.folds.len());
+        let folds = setting.folds.folds.len();
+        let all: Vec<(usize, usize)> =
+            (0..walked.points.len()).flat_map(|place| (0..folds).map(move |fold| (fold, place))).collect();
         curves.measure(recording.engine(), &all, |fold, place| &fitted.points[place][fold])?;
         (fitted, curves.finish())
     } else {
@@ -114,10 +116,6 @@ pub(super) fn cross_validate(
         selected,
         gaps: fitted.gaps,
     })
-}
-
-fn all_models(places: usize, folds: usize) -> Vec<(usize, usize)> {
-    (0..places).flat_map(|place| (0..folds).map(move |fold| (fold, place))).collect()
 }
 
 /// The standard deviation of each active column among the training rows of each fold, as a share of that among all rows,
@@ -210,12 +208,10 @@ fn from_walked(
     weights: &[f64],
     setting: Setting<'_>,
 ) -> Result<(Fitted, Vec<Curve>)> {
-    let Setting { folds, coordinates, path_job, gap_tolerance, monitor, .. } = setting;
+    let Setting { folds, coordinates, path_job, gap_tolerance, .. } = setting;
     let (places, count) = (walked.points.len(), folds.folds.len());
     let points: Vec<Vec<f64>> = walked.points.iter().map(|point| coordinates.to_device(&point.parameters)).collect();
     let sums = recording.sums(&points)?;
-    let stride = if path_job.visits_all_folds { 1 } else { STRIDE };
-    let marks: Vec<usize> = (0..places).filter(|place| place % stride == 0 || place + 1 == places).collect();
     let mut sample = match sample {
         Some(engine) => Some(Training { weights: engine.cell_weights()?, engine, coordinates, folds: &folds.folds }),
         None => None,
@@ -225,51 +221,58 @@ fn from_walked(
     recording.forget();
     let engine = recording.engine();
     let mut training = Training { engine, coordinates, folds: &folds.folds, weights: weights.to_vec() };
-    let gradient = |cells: &[CellSums], fold: usize| {
-        let of_fold: Vec<CellSums> = folds.folds[fold].trained_on.iter().map(|&cell| cells[cell].clone()).collect();
-        let sums = total(&of_fold).map_or_else(Vec::new, |sums| sums.gradient);
-        let weight = training.weight(fold);
-        coordinates.gradient(&sums.iter().map(|sum| sum / weight).collect::<Vec<_>>())
-    };
-    let gradients: Vec<Vec<Vec<f64>>> =
-        sums.iter().map(|cells| (0..count).map(|fold| gradient(cells, fold)).collect()).collect();
+    let of_folds = |cells: &Vec<CellSums>| (0..count).map(|fold| training.gradient(cells, fold)).collect();
+    let gradients = sums.iter().map(of_folds).collect();
     let terms = |fold: usize, strengths| terms_of_fold(&scales[fold], strengths, setting);
     let gap = gap_tolerance * walked.null;
     let problem = FoldProblem { terms: &terms, alpha: path_job.alpha, folds: count, gap, gradients, corrections };
     let mut models = FoldModels::predict(&problem, walked, sample)?;
-    let of_folds = |place: usize| (0..count).map(move |fold| (fold, place));
-    let of_all_folds =
-        |places: &[usize]| -> Vec<(usize, usize)> { places.iter().copied().flat_map(of_folds).collect() };
+    let curves = visit_folds(&mut models, &mut training, places, setting)?;
+    let fitted = Fitted {
+        points: (0..places).map(|place| (0..count).map(|fold| models.point(fold, place).to_vec()).collect()).collect(),
+        gaps: (0..places).map(|place| (0..count).map(|fold| models.gap(fold, place)).collect()).collect(),
+    };
+    Ok((fitted, curves))
+}
+
+/// Visits the models of folds at marks, and then around the strengths that their curve chooses, until they are near enough.
+fn visit_folds(
+    models: &mut FoldModels<'_>,
+    training: &mut Training<'_>,
+    places: usize,
+    setting: Setting<'_>,
+) -> Result<Vec<Curve>> {
+    let Setting { folds, path_job, monitor, .. } = setting;
+    let count = folds.folds.len();
+    let stride = if path_job.visits_all_folds { 1 } else { STRIDE };
+    let marks: Vec<usize> = (0..places).filter(|place| place % stride == 0 || place + 1 == places).collect();
+    let of_all_folds = |places: &[usize]| -> Vec<(usize, usize)> {
+        places.iter().flat_map(|&place| (0..count).map(move |fold| (fold, place))).collect()
+    };
     for _ in 0..VISITS {
-        models.visit(&mut training, &of_all_folds(&marks))?;
+        models.visit(training, &of_all_folds(&marks))?;
     }
     models.follow()?;
-    let mut curves = Curves::new(training.engine, weights, places, setting)?;
-    curves.measure(training.engine, &all_models(places, count), |fold, place| models.point(fold, place))?;
+    let mut curves = Curves::new(training.engine, &training.weights, places, setting)?;
+    let all: Vec<usize> = (0..places).collect();
+    curves.measure(training.engine, &of_all_folds(&all), |fold, place| models.point(fold, place))?;
     for round in 0..ROUNDS {
         monitor.check()?;
         monitor.say(&format!("round {} of models of folds", round + 1));
         let [minimum, one_standard_error] = curves.curve().best();
-        let mut wanted = marks.clone();
         let around = |place: usize, by: usize| place.saturating_sub(by)..(place + by + 1).min(places);
-        wanted.extend(around(minimum, 2).chain(around(one_standard_error, 1)));
+        let mut wanted: Vec<usize> = around(minimum, 2).chain(around(one_standard_error, 1)).collect();
+        wanted.extend(&marks);
         wanted.sort_unstable();
         wanted.dedup();
         let wanted = of_all_folds(&wanted);
         if wanted.iter().all(|&(fold, place)| models.is_near(fold, place)) {
             break;
         }
-        let changed = models.visit(&mut training, &wanted)?;
+        let changed = models.visit(training, &wanted)?;
         curves.measure(training.engine, &changed, |fold, place| models.point(fold, place))?;
     }
-    let each = |of: &dyn Fn(usize, usize) -> Option<f64>| -> Vec<Vec<Option<f64>>> {
-        (0..places).map(|place| (0..count).map(|fold| of(fold, place)).collect()).collect()
-    };
-    let fitted = Fitted {
-        points: (0..places).map(|place| (0..count).map(|fold| models.point(fold, place).to_vec()).collect()).collect(),
-        gaps: each(&|fold, place| models.gap(fold, place)),
-    };
-    Ok((fitted, curves.finish()))
+    Ok(curves.finish())
 }
 
 impl Validated {
@@ -282,17 +285,22 @@ impl Validated {
         }
     }
 
-    /// A warning if models of folds that were visited are not as near as was asked for, by the null loss.
+    /// A warning if models of folds that were visited, or should have been, are not as near as was asked for, by the null loss.
     pub(super) fn left(&self, null: f64, gap_tolerance: f64) -> Option<String> {
-        let visited: Vec<f64> = self.gaps.iter().flatten().flatten().map(|gap| gap / null).collect();
-        let left: Vec<f64> = visited.iter().copied().filter(|gap| gap.is_nan() || *gap > gap_tolerance).collect();
-        let worst = left.iter().copied().fold(0.0, f64::max);
+        let chosen = [self.minimum, self.one_standard_error];
+        let is_looked_at = |place: usize, gap: &Option<f64>| gap.is_some() || chosen.contains(&place);
+        let looked_at: Vec<f64> = (0..self.gaps.len())
+            .flat_map(|place| self.gaps[place].iter().filter(move |gap| is_looked_at(place, gap)))
+            .map(|gap| gap.map_or(f64::INFINITY, |gap| gap / null))
+            .collect();
+        let left: Vec<f64> = looked_at.iter().copied().filter(|gap| gap.is_nan() || *gap > gap_tolerance).collect();
+        let worst = left.iter().copied().filter(|gap| gap.is_finite()).fold(0.0, f64::max);
         (!left.is_empty()).then(|| {
             format!(
-                "{} of {} models of folds that were visited are not within ⟦gap-tolerance⟧: up to {worst:.1e} of the null deviance is \
-                 left to gain",
+                "{} of {} models of folds that were looked at are not within ⟦gap-tolerance⟧: up to {worst:.1e} of the null deviance \
+                 is left to gain",
                 left.len(),
-                visited.len()
+                looked_at.len()
             )
         })
     }

@@ -56,7 +56,9 @@ impl<'e> Recording<'e> {
         let means = found.iter().map(|cells| mean(cells, weight)).collect();
         for (work, mut cells) in work.iter().zip(found) {
             if !self.keeps_hessians {
-                cells.iter_mut().for_each(|cell| cell.hessian = None);
+                for cell in &mut cells {
+                    cell.hessian = None;
+                }
             }
             let known = self.seen.entry(bits(work.point)).or_default();
             if known.first().is_none_or(|known| known.hessian.is_none()) {

@@ -3,7 +3,7 @@
 use crate::data::Fold;
 use crate::engine::Engine;
 use crate::engine::part::mean;
-use crate::engine::work::{CellSums, Work};
+use crate::engine::work::{CellSums, Work, total};
 use crate::error::Result;
 use crate::matrix::Symmetric;
 use crate::objective::Evaluation;
@@ -24,6 +24,14 @@ pub(super) struct Training<'t> {
 impl Training<'_> {
     pub(super) fn weight(&self, fold: usize) -> f64 {
         self.folds[fold].trained_on.iter().map(|&cell| self.weights[cell]).sum()
+    }
+
+    /// The mean gradient of a fold by sums of all cells.
+    pub(super) fn gradient(&self, cells: &[CellSums], fold: usize) -> Vec<f64> {
+        let of_fold: Vec<CellSums> = self.folds[fold].trained_on.iter().map(|&cell| cells[cell].clone()).collect();
+        let weight = self.weight(fold);
+        let sums = total(&of_fold).map_or_else(Vec::new, |sums| sums.gradient);
+        self.coordinates.gradient(&sums.iter().map(|sum| sum / weight).collect::<Vec<_>>())
     }
 }
 
