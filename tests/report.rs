@@ -240,6 +240,69 @@ fn intervals_lie_where_their_limits_are() {
     }
 }
 
+/// Whether places lie on a line over their numbers, to the tenth of a unit that places are rounded to.
+fn assert_on_a_line(what: &str, pairs: &[(f64, f64)]) {
+    let by_number = |a: &&(f64, f64), b: &&(f64, f64)| a.0.total_cmp(&b.0);
+    let (low, high) = (pairs.iter().min_by(by_number).expect("some"), pairs.iter().max_by(by_number).expect("some"));
+    assert!((high.1 - low.1).abs() > 100.0, "{what}: {low:?} to {high:?}");
+    for (number, place) in pairs {
+        let expected = low.1 + (number - low.0) / (high.0 - low.0) * (high.1 - low.1);
+        assert!((place - expected).abs() <= 0.16, "{what}: {number} lies at {place}, not at {expected}");
+    }
+}
+
+/// A path is drawn as it is: a line for each feature that is selected somewhere, and the means of the folds with their errors.
+#[test]
+fn a_path_is_drawn_as_it_is() {
+    let place = Place::with_example("breast_cancer.parquet");
+    place.done(
+        "train breast_cancer.parquet --label malignant --folds 5 --select 1se --device cpu -o m.json --report r.html",
+    );
+    let (model, page) = (place.json_file("m.json"), place.page("r.html"));
+    let path = &model["path"];
+    let list =
+        |value: &Value| -> Vec<f64> { value.as_array().into_iter().flatten().filter_map(Value::as_f64).collect() };
+    let lambdas = list(&path["lambdas"]);
+    let coefficients = between(&page, "aria-label=\"Coefficients by the strength of the penalty\"", "</svg>");
+    let (mut across, mut up, mut lines) = (Vec::new(), Vec::new(), 0);
+    for (index, feature) in model["features"].as_array().expect("a list").iter().enumerate() {
+        let of_place = |place: &Value| -> f64 {
+            let selected = place.as_array().into_iter().flatten().find(|pair| pair[0] == index);
+            selected.map_or(0.0, |pair| pair[1].as_f64().expect("a number"))
+        };
+        let values: Vec<f64> = path["coefficients"].as_array().expect("a list").iter().map(of_place).collect();
+        let title = format!("<title>{}</title>", feature["name"].as_str().expect("a name"));
+        assert_eq!(coefficients.contains(&title), values.iter().any(|x| *x != 0.0), "{title}");
+        let Some((_, line)) = coefficients.split_once(&title) else { continue };
+        let found = points(between(line, "d=\"", "\""));
+        assert_eq!(found.len(), values.len());
+        let scale = number(feature, "/scale");
+        across.extend(lambdas.iter().zip(&found).map(|(lambda, (x, _))| (-lambda.log10(), *x)));
+        up.extend(values.iter().zip(&found).map(|(value, (_, y))| (scale * value, *y)));
+        lines += 1;
+    }
+    assert!(lines > 15 && lines == coefficients.matches("<title>").count(), "{lines}");
+    assert_on_a_line("strengths", &across);
+    assert_on_a_line("effects", &up);
+    let folds = between(&page, "aria-label=\"Cross-validation by the strength of the penalty\"", "</svg>");
+    let curve = &path["cv"]["curves"][0];
+    let found = points(between(folds, "class=\"curve a\" d=\"", "\""));
+    let (mean, se) = (list(&curve["mean"]), list(&curve["se"]));
+    let mut up: Vec<(f64, f64)> = mean.iter().copied().zip(found.iter().map(|(_, y)| *y)).collect();
+    for (place, bar) in folds.split("class=\"c\" d=\"").skip(1).enumerate() {
+        let ends = points(bar.split_once('"').expect("an end").0);
+        up.extend([(mean[place] - se[place], ends[0].1), (mean[place] + se[place], ends[1].1)]);
+    }
+    assert_eq!(up.len(), 3 * lambdas.len());
+    assert_on_a_line("means and errors", &up);
+    for (name, lambda) in [("min", &path["cv"]["lambda_min"]), ("1se", &path["cv"]["lambda_1se"])] {
+        let at = lambdas.iter().position(|own| Some(*own) == lambda.as_f64()).expect("a strength");
+        let expected = format!("x=\"{}\"", found[at].0);
+        let text = folds.split("<text ").find(|text| text.contains(&format!(">{name}<"))).expect("its name");
+        assert!(text.contains(&expected), "{name}: {text}, not {expected}");
+    }
+}
+
 const HOSTILE: &str = "<script>alert('1')</script>\"><img src=x onerror=alert(1)>&amp;";
 
 /// Rows whose names and levels are markup, or without end.

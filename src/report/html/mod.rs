@@ -22,6 +22,7 @@ mod lift;
 mod losses;
 mod margins;
 mod marks;
+mod path;
 mod pictures;
 mod quality;
 mod ranking;
@@ -148,6 +149,7 @@ impl Page<'_> {
             (summary::summary(self, &marks))
             @if let Some(quality) = self.quality.as_ref().filter(|_| !self.model.features.is_empty()) { (pictures::section(self.model, quality, &marks)) }
             (coefficients::coefficients(self.model, &marks))
+            @if let Some(path) = path::section(self.model) { (path) }
             @if let Some(quality) = &self.quality { (quality::section(self, quality, &marks)) }
             (self.cost())
         };

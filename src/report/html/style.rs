@@ -81,6 +81,7 @@ svg .a { stroke: var(--accent); }
 svg .b { stroke: var(--contrast); }
 svg .c { stroke: var(--soft); }
 svg .curve { fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; }
+svg .curve.thin { stroke-width: 1.25; }
 svg .area { stroke-width: 1.25; stroke-linejoin: round; }
 svg .area.a { fill: var(--accent-wash); }
 svg .area.b { fill: var(--contrast-wash); }

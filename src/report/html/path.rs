@@ -1,0 +1,177 @@
+//! A path of elastic nets: its coefficients, and how well its models tell rows that they do not know.
+
+use maud::{Markup, html};
+
+use super::svg::{Frame, Px, Scale, Tick, figure, label, legend};
+use super::text::{counted, name, power, shortened, significant};
+use crate::model::{CrossValidation, CvCurve, FeatureInfo, Model, PathInfo};
+
+const HEIGHT: f64 = 300.0;
+
+/// Features whose lines are drawn, and whose names stand beside them, at most.
+const LINES: usize = 100;
+const NAMES: usize = 10;
+
+/// Room between two names.
+const APART: f64 = 11.0;
+
+/// Strengths whose means have a dot of their own.
+const DOTS: usize = 120;
+
+/// What there is to see of a path, if the model has one of several strengths.
+pub(super) fn section(model: &Model) -> Option<Markup> {
+    let path = model.path.as_ref().filter(|path| path.lambdas.len() > 1)?;
+    let curve = path.cv.as_ref().and_then(|cv| Some((cv, cv.curves.first()?)));
+    Some(html! {
+        section id="path" {
+            h2 { "The path" }
+            div class="figures" {
+                (coefficients(model, path))
+                @if let Some((cv, curve)) = curve { (cross_validation(path, cv, curve)) }
+            }
+        }
+    })
+}
+
+/// Strengths from the strongest on the left to the weakest on the right.
+fn axis(path: &PathInfo) -> (Scale, Vec<Tick>) {
+    let ends = [path.lambdas[0], path.lambdas[path.lambdas.len() - 1]].map(at);
+    let whole = ends[0].ceil() as i32..=ends[1].floor() as i32;
+    let ticks = whole.map(|power_of| Tick { at: f64::from(power_of), label: power(-power_of) });
+    (Scale::linear(ends[0], ends[1]), ticks.collect())
+}
+
+/// Where a strength is on the axis.
+fn at(lambda: f64) -> f64 {
+    -lambda.log10()
+}
+
+/// Lines across a picture where strengths are that mean something.
+fn marked(frame: &Frame, path: &PathInfo) -> Markup {
+    let [low, high] = frame.y.ends();
+    let of_folds = path.cv.iter().flat_map(|cv| [(cv.lambda_min, "min"), (cv.lambda_1se, "1se")]);
+    let all: Vec<(f64, &str)> = if path.cv.is_some() { of_folds.collect() } else { vec![(path.selected, "the model")] };
+    let [_, top, ..] = frame.room();
+    html! {
+        @for (lambda, text) in all {
+            (frame.line([(at(lambda), low), (at(lambda), high)], "base"))
+            (label(frame.x.at(at(lambda)), top - 4.0, "tick middle halo", text))
+        }
+    }
+}
+
+/// The effects of a standard deviation along the path.
+fn coefficients(model: &Model, path: &PathInfo) -> Markup {
+    let count = path.lambdas.len();
+    let mut lines: Vec<(&FeatureInfo, Vec<f64>)> =
+        model.features.iter().map(|feature| (feature, vec![0.0; count])).collect();
+    for (place, selected) in path.coefficients.iter().enumerate() {
+        for &(feature, coefficient) in selected {
+            let (info, values) = &mut lines[feature];
+            values[place] = coefficient * info.scale;
+        }
+    }
+    let size = |values: &[f64]| values.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+    lines.retain(|(_, values)| size(values) > 0.0);
+    lines.sort_by(|a, b| size(&b.1).total_cmp(&size(&a.1)));
+    let selected = lines.len();
+    lines.truncate(LINES);
+    let all = || lines.iter().flat_map(|(_, values)| values.iter().copied()).chain([0.0]);
+    let y = Scale::linear(all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max)).nice(4);
+    let (x, ticks) = axis(path);
+    let names = ["strength of the penalty, lambda", "effect of a standard deviation on the log odds"];
+    let frame = Frame::with_ticks(x, y, HEIGHT, names, [ticks, y.ticks(4)]);
+    let class = |values: &[f64]| if values[count - 1] >= 0.0 { "curve a thin" } else { "curve b thin" };
+    let marks = html! {
+        (marked(&frame, path))
+        @for (feature, values) in &lines {
+            g {
+                title { (name(&feature.name)) }
+                (frame.line(path.lambdas.iter().map(|lambda| at(*lambda)).zip(values.iter().copied()), class(values)))
+            }
+        }
+        (names_of(&frame, &lines))
+    };
+    let picture = html! {
+        (legend(&[("a", "positive at the end"), ("b", "negative at the end")]))
+        (frame.picture("Coefficients by the strength of the penalty", &marks))
+    };
+    let caption = html! {
+        "From the strongest penalty on the left to the weakest, " (counted(selected as u64, "feature"))
+        (if selected == 1 { " is" } else { " are" }) " selected somewhere"
+        @if selected > LINES { "; the " (LINES) " with the largest effects are drawn" }
+        "."
+    };
+    figure("Coefficients along the path", &picture, &caption)
+}
+
+/// The names of the largest effects at the end of the path, apart from each other.
+fn names_of(frame: &Frame, lines: &[(&FeatureInfo, Vec<f64>)]) -> Markup {
+    let end = |values: &[f64]| values.last().copied().unwrap_or(0.0);
+    let mut ends: Vec<(f64, &str)> = lines.iter().map(|(feature, values)| (end(values), &feature.name[..])).collect();
+    ends.sort_by(|a, b| b.0.abs().total_cmp(&a.0.abs()));
+    ends.truncate(NAMES);
+    ends.retain(|(value, _)| *value != 0.0);
+    ends.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let [_, top, right, bottom] = frame.room();
+    // From the top down, each below the one before; and back up from the bottom.
+    let mut places: Vec<f64> = Vec::with_capacity(ends.len());
+    for (value, _) in &ends {
+        let least = places.last().map_or(top + APART, |before| before + APART);
+        places.push(frame.y.at(*value).max(least));
+    }
+    let mut most = bottom - 3.0;
+    for place in places.iter_mut().rev() {
+        *place = place.min(most);
+        most = *place - APART;
+    }
+    html! {
+        @for ((_, text), place) in ends.iter().zip(places) {
+            text class="tick end halo" x=(Px(right - 3.0)) y=(Px(place)) { (shortened(&name(text), 18)) }
+        }
+    }
+}
+
+/// The curve over the folds, with standard errors.
+fn cross_validation(path: &PathInfo, cv: &CrossValidation, curve: &CvCurve) -> Markup {
+    let ends = |sign: f64| curve.mean.iter().zip(&curve.se).map(move |(mean, se)| mean + sign * se);
+    let finite = |x: &f64| x.is_finite();
+    let y = Scale::linear(
+        ends(-1.0).filter(finite).fold(f64::INFINITY, f64::min),
+        ends(1.0).filter(finite).fold(f64::NEG_INFINITY, f64::max),
+    );
+    let y = y.nice(4);
+    let (x, ticks) = axis(path);
+    let of_metric = match &curve.metric[..] {
+        "deviance" => "deviance, twice the mean loss in nats",
+        "auc" => "area under the ROC curve",
+        "error" => "share of rows told wrongly",
+        _ => "Brier score",
+    };
+    let names = ["strength of the penalty, lambda", of_metric];
+    let frame = Frame::with_ticks(x, y, HEIGHT, names, [ticks, y.ticks(4)]);
+    let points = || path.lambdas.iter().map(|lambda| at(*lambda)).zip(curve.mean.iter().copied());
+    let marks = html! {
+        (marked(&frame, path))
+        @for ((x, mean), se) in points().zip(&curve.se) {
+            (frame.line([(x, mean - se), (x, mean + se)], "c"))
+        }
+        (frame.line(points(), "curve a"))
+        @if path.lambdas.len() <= DOTS {
+            @for ((x, mean), (lambda, se)) in points().zip(path.lambdas.iter().zip(&curve.se)) {
+                @let title = format!("{} ± {} at {}", significant(mean, 6), significant(*se, 2), significant(*lambda, 4));
+                (frame.dot(x, mean, 2.5, "dot a", &title))
+            }
+        }
+    };
+    let caption = html! {
+        "The mean over " (counted(cv.folds.len() as u64, "fold")) ", by the weights of the rows that each holds back, with one standard error on "
+        "either side. The best mean is at " (significant(cv.lambda_min, 4)) " (min); the strongest penalty within one standard error "
+        "of it is " (significant(cv.lambda_1se, 4)) " (1se)."
+    };
+    figure(
+        "Rows that the models do not know",
+        &frame.picture("Cross-validation by the strength of the penalty", &marks),
+        &caption,
+    )
+}
