@@ -426,6 +426,45 @@ fn what_lies_between_visits_is_near() -> Check {
     Ok(())
 }
 
+/// So it is where folds are no samples of the rows: of very different sizes, or sorted; and where strengths are far apart.
+fn odd_folds_are_near_too() -> Check {
+    let rows = rows(9_000, 2, 31);
+    let mut unequal = rows.clone();
+    unequal.folds[7] = 3;
+    let mut sorted = rows.clone();
+    let mut order: Vec<usize> = (0..9_000).collect();
+    order.sort_by(|&a, &b| rows.columns[1][a].total_cmp(&rows.columns[1][b]));
+    for (place, row) in order.into_iter().enumerate() {
+        sorted.folds[row] = (place * 12 / 9_000) as i64;
+    }
+    let leaps = vec![0.2, 0.19, 0.15, 0.04, 0.02, 0.01, 8e-4, 7e-4, 3e-4];
+    let grid: Vec<f64> = (0..25).map(|place| 0.2 * 0.8_f64.powi(place)).collect();
+    for (what, rows, strengths) in
+        [("unequal", &unequal, &grid), ("sorted", &sorted, &grid), ("sorted, leaps", &sorted, &leaps)]
+    {
+        let asked = |visits_all_folds: bool, gap: f64| {
+            let path =
+                PathJob { strengths: Strengths::Given(strengths.clone()), visits_all_folds, ..PathJob::default() };
+            let job = Job::label("y").features(["x*"]).device(Selection::Cpu).gap_tolerance(gap);
+            train(&job.path(path).folds(by_column("fold")), &rows.table()).map(|(.., cv)| cv)
+        };
+        let (found, exact) = (asked(false, 1e-8)?, asked(true, 1e-12)?);
+        for (place, strength) in strengths.iter().enumerate() {
+            let off = (found.curves[0].mean[place] - exact.curves[0].mean[place]).abs() / exact.curves[0].se[place];
+            if off.is_nan() || off > 0.1 {
+                return Err(format!("{what}, {strength}: {off} standard errors"));
+            }
+        }
+        if exact.verified != exact.models || found.verified != found.visited {
+            return Err(format!(
+                "{what}: {} of {}, {} of {}",
+                exact.verified, exact.models, found.verified, found.visited
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// A row of weight 2 is one that is there twice, in the same fold.
 fn weights_repeat_rows() -> Check {
     for count in [700, 8_000] {
@@ -501,6 +540,10 @@ fn rows_are_dealt_as_was_said() -> Check {
             return Err(format!("seed {seed}: {folds:x?}"));
         }
     }
+    let alone = dealt(&rows, FoldSpec { count: 20, ..FoldSpec::default() })?;
+    if alone.iter().any(|(_, rows)| rows.count_ones() != 1) {
+        return Err(format!("a fold for each row: {alone:x?}"));
+    }
     if by_seed(1)? != by_seed(1)? || by_seed(1)? == by_seed(2)? {
         return Err("chance is not that of the seed".into());
     }
@@ -557,11 +600,17 @@ fn what_a_fold_does_not_know_stays_0() -> Check {
         for row in 0..count {
             rows.columns[2][row] = if rows.folds[row] == 2 { f64::from(u8::from(row % 4 == 0)) } else { 0.0 };
         }
-        let asked = job(&case).gap_tolerance(1e-14).path(path_of(1.0)).folds(by_column("fold"));
-        let (_, _, cv) = train(&asked, &rows.table())?;
-        let worst = furthest(&case, &rows, &cv)?;
-        if worst.is_nan() || worst > 2e-6 {
-            return Err(format!("{count} rows: {worst:e}"));
+        // Without an intercept a column that does not vary is one in units of its value.
+        for (intercept, beside) in [(true, 0.0), (false, 0.0), (false, 2.0)] {
+            let mut rows = rows.clone();
+            rows.columns[2].iter_mut().for_each(|x| *x += beside);
+            let case = Case { intercept, ..case.clone() };
+            let asked = job(&case).gap_tolerance(1e-14).path(path_of(1.0)).folds(by_column("fold"));
+            let (_, _, cv) = train(&asked, &rows.table())?;
+            let worst = furthest(&case, &rows, &cv)?;
+            if worst.is_nan() || worst > 2e-6 {
+                return Err(format!("{count} rows, intercept {intercept}, beside {beside}: {worst:e}"));
+            }
         }
     }
     Ok(())
@@ -623,6 +672,7 @@ fn main() -> ExitCode {
     suite.cpu("as_cv_glmnet_has_them", as_cv_glmnet_has_them);
     suite.cpu("strengths_are_chosen_by_the_curve", strengths_are_chosen_by_the_curve);
     suite.cpu("what_lies_between_visits_is_near", what_lies_between_visits_is_near);
+    suite.cpu("odd_folds_are_near_too", odd_folds_are_near_too);
     suite.cpu("weights_repeat_rows", weights_repeat_rows);
     suite.cpu("folds_have_the_same_bits", folds_have_the_same_bits);
     suite.cpu("rows_are_dealt_as_was_said", rows_are_dealt_as_was_said);

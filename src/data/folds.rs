@@ -281,7 +281,13 @@ impl Folds {
                         named(&fold.name),
                         visible(&labels[class].to_string())
                     ),
-                    "Deal the rows in another way: fewer ⟦folds⟧, another ⟦seed⟧, or a ⟦fold-column⟧ of your own.",
+                    match spec.dealing {
+                        Dealing::Blocks => "Ask for fewer ⟦folds⟧: the first part of the rows must have both classes.",
+                        Dealing::Column(_) => {
+                            "Give folds with rows of both classes beside them; ⟦folds⟧ deals rows by chance."
+                        }
+                        _ => "Ask for fewer ⟦folds⟧, or give another ⟦seed⟧.",
+                    },
                 ));
             }
         }
@@ -326,7 +332,8 @@ fn each_code(
     scan(table, &[column], Pace::of(&[column]), monitor, || (), Vec::new, code, |codes| take(&codes))
 }
 
-/// The p-th row of a class goes to fold `p mod K` of a permutation that is drawn for every K of them.
+/// Of every K rows of a class one goes to each fold, by a permutation that is drawn for them. What is left of the classes is dealt in
+/// one round, so that the folds differ by a row at most.
 fn by_chance(
     table: &Table,
     plan: &Plan,
@@ -335,23 +342,34 @@ fn by_chance(
     classes: usize,
     monitor: &dyn Monitor,
 ) -> Result<Vec<u8>> {
-    let mut of_row = Vec::with_capacity(table.rows);
     // What has no class is found out when the label is read.
-    let mut dealt = vec![(0_u64, Vec::new()); classes + 1];
+    let mut class_of_row = Vec::with_capacity(table.rows);
+    let mut counts = vec![0_usize; classes + 1];
     each_code(table, plan.label.column, coder, monitor, |codes| {
         for code in codes {
             let class = usize::from(*code).min(classes);
-            let (count, permutation) = &mut dealt[class];
-            let place = (*count % spec.count as u64) as usize;
-            if place == 0 {
-                *permutation = permuted(spec.count, hash(spec.seed ^ hash((class as u64) << 48 | *count)));
-            }
-            of_row.push(permutation[place]);
-            *count += 1;
+            counts[class] += 1;
+            class_of_row.push(class as u16);
         }
         Ok(())
     })?;
-    Ok(of_row)
+    let count = spec.count;
+    let of_rest = permuted(count, hash(spec.seed));
+    let begins: Vec<usize> =
+        counts.iter().scan(0, |end, rows| Some(std::mem::replace(end, *end + rows % count))).collect();
+    let mut dealt = vec![(0_usize, Vec::new()); classes + 1];
+    let fold_of = |class: &u16| {
+        let class = usize::from(*class);
+        let (row, permutation) = &mut dealt[class];
+        let place = *row % count;
+        if place == 0 {
+            *permutation = permuted(count, hash(spec.seed ^ hash((class as u64) << 48 | *row as u64)));
+        }
+        let is_rest = *row >= counts[class] - counts[class] % count;
+        *row += 1;
+        if is_rest { of_rest[(begins[class] + place) % count] } else { permutation[place] }
+    };
+    Ok(class_of_row.iter().map(fold_of).collect())
 }
 
 /// The numbers below `count` in an order that a seed draws (Fisher and Yates 1938).
@@ -460,10 +478,11 @@ fn each_key(table: &Table, column: usize, monitor: &dyn Monitor, mut take: impl 
 fn keys_of(array: &ArrayRef, keys: &mut Vec<u64>) -> Result<Option<usize>> {
     let texts = cast(array, &DataType::LargeUtf8)
         .map_err(|cause| Error::internal(format!("groups could not be told apart: {cause}")))?;
+    let is_float = array.data_type().is_floating();
     for (row, text) in texts.as_string::<i64>().iter().enumerate() {
-        let Some(text) = text.filter(|text| *text != "NaN") else { return Ok(Some(row)) };
+        let Some(text) = text.filter(|text| !is_float || *text != "NaN") else { return Ok(Some(row)) };
         // -0 is 0.
-        let text = if text == "-0.0" { "0.0" } else { text };
+        let text = if is_float && text == "-0.0" { "0.0" } else { text };
         keys.push(text.as_bytes().chunks(8).fold(hash(text.len() as u64), |key, some| {
             let mut bytes = [0; 8];
             bytes[..some.len()].copy_from_slice(some);

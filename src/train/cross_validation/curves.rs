@@ -17,6 +17,8 @@ pub(in crate::train) struct Curve {
     pub(super) metric: Metric,
     /// `[places][folds]`.
     pub(super) by_fold: Vec<Vec<f64>>,
+    /// Of the rows that each fold holds back.
+    weights: Vec<f64>,
     /// Means over the folds by the weights of their rows, `[places]`.
     pub(super) means: Vec<f64>,
     /// Their standard errors, `[places]`.
@@ -33,7 +35,19 @@ impl Curve {
             (squares / all / (weights.len() as f64 - 1.0)).sqrt()
         };
         let errors = by_fold.iter().zip(&means).map(error).collect();
-        Self { metric, by_fold, means, errors }
+        Self { metric, by_fold, weights: weights.to_vec(), means, errors }
+    }
+
+    /// What the values of folds are off by from those of another curve, in standard errors of the mean, `[places]`; NaN where one of
+    /// them has none.
+    pub(super) fn off(&self, other: &Self) -> Vec<f64> {
+        let all: f64 = self.weights.iter().sum();
+        let of_place = |place: usize| {
+            let [own, others] = [&self.by_fold[place], &other.by_fold[place]];
+            let off = own.iter().zip(others).zip(&self.weights).map(|((a, b), w)| w * (a - b).abs()).sum::<f64>();
+            off / all / self.errors[place].max(f64::MIN_POSITIVE)
+        };
+        (0..self.by_fold.len()).map(of_place).collect()
     }
 
     /// The place of the best value, and the first one that is no worse than a standard error from it.

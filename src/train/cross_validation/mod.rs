@@ -17,7 +17,9 @@ use crate::monitor::Monitor;
 use crate::objective::{Need, Objective};
 use crate::penalty::{PenaltyScale, Term};
 use crate::problem::Problem;
-use crate::solve::elastic_net::{FoldModels, FoldProblem, FoldRows, PathOutcome, PathProblem, Strengths, path};
+use crate::solve::elastic_net::{
+    FoldModels, FoldProblem, FoldRows, PathOutcome, PathPoint, PathProblem, Strengths, path,
+};
 use crate::solve::{Settings, Start};
 use crate::standardize::Coordinates;
 use crate::train::job::{PathJob, SelectedStrength};
@@ -26,11 +28,21 @@ use training::{Training, corrections};
 
 pub(super) use recording::{HESSIANS_BYTES, Recording, bytes_of_hessians};
 
-/// Between two strengths whose models are visited lie so many that are not.
+/// Every so many strengths, and where they are so far apart at least, models are visited.
 const STRIDE: usize = 8;
+const FAR: f64 = 2.2;
 
 /// Visits of them before they lead to those between.
 const VISITS: usize = 2;
+
+/// Where predictions at marks change the mean by so many of its standard errors, all between them are visited.
+const POOR: f64 = 0.1;
+
+/// A fold with a smaller share of the rows to train on walks its path by itself.
+const LEAST_SHARE: f64 = 0.7;
+
+/// So does one with a model whose gap is so many times the tolerance after all; or within it, where all are to be verified.
+const STRAGGLING: f64 = 100.0;
 
 /// Rounds after which models that are not near enough are left as they are.
 const ROUNDS: usize = 5;
@@ -80,7 +92,7 @@ struct Fitted {
 /// Those of the engine; of kind `Data` if a metric has no meaning for a fold.
 pub(super) fn cross_validate(
     recording: Recording<'_>,
-    sample: Option<&mut dyn Engine>,
+    mut sample: Option<&mut dyn Engine>,
     walked: &PathOutcome,
     setting: Setting<'_>,
 ) -> Result<Validated> {
@@ -88,20 +100,33 @@ pub(super) fn cross_validate(
     let mut recording = recording;
     let weights = recording.engine().cell_weights()?;
     let scales = scales_of_folds(recording.engine(), setting)?;
-    let is_in_order = setting.folds.folds.len() < setting.folds.cells.rows().len();
-    let found = if walked.stations.is_empty() || is_in_order {
-        let fitted = one_by_one(recording.engine(), sample, walked, &scales, setting)?;
-        let mut curves = Curves::new(recording.engine(), &weights, walked.points.len(), setting)?;
-        let folds = setting.folds.folds.len();
-        let all: Vec<(usize, usize)> =
-            (0..walked.points.len()).flat_map(|place| (0..folds).map(move |fold| (fold, place))).collect();
-        curves.measure(recording.engine(), &all, |fold, place| &fitted.points[place][fold])?;
-        (fitted, curves.finish())
-    } else {
-        from_walked(&mut recording, sample, walked, &scales, &weights, setting)?
-    };
+    let (places, count) = (walked.points.len(), setting.folds.folds.len());
+    let mut fitted = Fitted { points: vec![vec![Vec::new(); count]; places], gaps: vec![vec![None; count]; places] };
+    let mut curves = Curves::new(recording.engine(), &weights, places, setting)?;
+    let of_places = |fold: usize| (0..places).map(move |place| (fold, place));
+    // Folds that leave out little are near the model of all rows.
+    let whole: f64 = weights.iter().sum();
+    let share = |fold: &Fold| fold.trained_on.iter().map(|&cell| weights[cell]).sum::<f64>() / whole;
+    let is_alone = |fold: &usize| walked.stations.is_empty() || share(&setting.folds.folds[*fold]) < LEAST_SHARE;
+    let alone: Vec<usize> = (0..count).filter(is_alone).collect();
+    let of_fold = sample.as_mut().map(|sample| &mut **sample as &mut dyn Engine);
+    walk_folds(recording.engine(), of_fold, walked, (&alone, &scales), setting, &mut fitted)?;
+    let all: Vec<(usize, usize)> = alone.iter().copied().flat_map(of_places).collect();
+    curves.measure(recording.engine(), &all, |fold, place| &fitted.points[place][fold])?;
+    if alone.len() < count {
+        let of_folds = sample.as_mut().map(|sample| &mut **sample as &mut dyn Engine);
+        from_walked(&mut recording, of_folds, walked, (&alone, &scales), &mut curves, &mut fitted, setting)?;
+        let times = if setting.path_job.visits_all_folds { 1.0 } else { STRAGGLING };
+        let enough = times * setting.gap_tolerance * walked.null;
+        let is_left =
+            |fold: &usize| fitted.gaps.iter().any(|gaps| gaps[*fold].is_some_and(|gap| gap.is_nan() || gap > enough));
+        let left: Vec<usize> = (0..count).filter(|fold| !alone.contains(fold) && is_left(fold)).collect();
+        walk_folds(recording.engine(), sample, walked, (&left, &scales), setting, &mut fitted)?;
+        let again: Vec<(usize, usize)> = left.iter().copied().flat_map(of_places).collect();
+        curves.measure(recording.engine(), &again, |fold, place| &fitted.points[place][fold])?;
+    }
     setting.monitor.end();
-    let (fitted, curves) = found;
+    let curves = curves.finish();
     let [minimum, one_standard_error] = curves[0].best();
     let selected = [minimum, one_standard_error].map(|place| {
         let count = |j: usize| fitted.points[place].iter().filter(|point| point[j] != 0.0).count();
@@ -129,8 +154,15 @@ fn scales_of_folds(engine: &mut dyn Engine, Setting { folds, coordinates, .. }: 
         let deviation = |&j: &usize| {
             let [first, second] = [mean(|cell| &cell.sums, j), mean(|cell| &cell.squares, j)];
             let variance = second - first * first;
-            // What rounding leaves of a constant column.
-            if variance > 1e-14 * second { variance.sqrt() } else { 0.0 }
+            let column = &coordinates.columns()[j];
+            // What rounding leaves of a constant column, which without an intercept is one in units of its value.
+            if variance > 1e-14 * second {
+                variance.sqrt()
+            } else if coordinates.has_intercept() {
+                0.0
+            } else {
+                (first + column.device_mean / column.device_scale).abs()
+            }
         };
         coordinates.active().iter().map(deviation).collect()
     };
@@ -155,107 +187,158 @@ fn terms_of_fold(scales: &[f64], strengths: [f64; 2], Setting { terms, penalty_s
     terms
 }
 
-/// Walks the path of each fold by itself.
-fn one_by_one(
+/// Walks the path of a fold by itself, at the strengths of that of all rows.
+fn walk_fold(
+    engine: &mut dyn Engine,
+    sample: Option<&mut dyn Engine>,
+    walked: &PathOutcome,
+    (place, scales): (usize, &[f64]),
+    setting: Setting<'_>,
+) -> Result<Vec<PathPoint>> {
+    let Setting { folds, coordinates, settings, path_job, gap_tolerance, has_all_rows, monitor, .. } = setting;
+    monitor.say(&format!("fold {} of {}", place + 1, folds.folds.len()));
+    let trained_on = &folds.folds[place].trained_on;
+    let strengths = Strengths::Given(walked.points.iter().map(|point| point.strength).collect());
+    let mut part = PartOfRows::new(engine, trained_on.clone())?;
+    let mut problem = Problem::of_loss(&mut part, coordinates.clone());
+    let mut of_sample = match sample {
+        Some(sample) => Some(PartOfRows::new(sample, trained_on.clone())?),
+        None => None,
+    };
+    let mut sampled = of_sample.as_mut().map(|sample| Problem::of_loss(sample, coordinates.clone()));
+    let terms = |strengths| terms_of_fold(scales, strengths, setting);
+    let path_problem = PathProblem {
+        terms: &terms,
+        strengths: &strengths,
+        alpha: path_job.alpha,
+        gap_tolerance,
+        ends_early: false,
+        has_all_rows,
+    };
+    // Where there are too many parameters for a Hessian of all rows, there is none at the start.
+    let point = vec![0.0; coordinates.dimension()];
+    let need = if settings.approximate { Need::Gradient } else { Need::Hessian };
+    let start = Start { evaluation: problem.move_to(&point, need)?, point };
+    let sampled = sampled.as_mut().map(|sampled| sampled as &mut dyn Objective);
+    Ok(path(&mut problem, sampled, start, &path_problem, settings, monitor)?.points)
+}
+
+/// Walks the paths of some folds, which end there: so many at all places.
+fn walk_folds(
     engine: &mut dyn Engine,
     mut sample: Option<&mut dyn Engine>,
     walked: &PathOutcome,
-    scales: &[Vec<f64>],
+    (folds, scales): (&[usize], &[Vec<f64>]),
     setting: Setting<'_>,
-) -> Result<Fitted> {
-    let Setting { folds, coordinates, settings, path_job, gap_tolerance, has_all_rows, monitor, .. } = setting;
-    let strengths = Strengths::Given(walked.points.iter().map(|point| point.strength).collect());
-    let mut fitted =
-        Fitted { points: vec![Vec::new(); walked.points.len()], gaps: vec![Vec::new(); walked.points.len()] };
-    for (place, fold) in folds.folds.iter().enumerate() {
-        monitor.say(&format!("fold {} of {}", place + 1, folds.folds.len()));
-        let mut part = PartOfRows::new(&mut *engine, fold.trained_on.clone())?;
-        let mut problem = Problem::of_loss(&mut part, coordinates.clone());
-        let mut of_sample = match &mut sample {
-            Some(sample) => Some(PartOfRows::new(&mut **sample, fold.trained_on.clone())?),
-            None => None,
-        };
-        let mut sampled = of_sample.as_mut().map(|sample| Problem::of_loss(sample, coordinates.clone()));
-        let terms = |strengths| terms_of_fold(&scales[place], strengths, setting);
-        let path_problem = PathProblem {
-            terms: &terms,
-            strengths: &strengths,
-            alpha: path_job.alpha,
-            gap_tolerance,
-            ends_early: false,
-            has_all_rows,
-        };
-        // Where there are too many parameters for a Hessian of all rows, there is none at the start.
-        let point = vec![0.0; coordinates.dimension()];
-        let need = if settings.approximate { Need::Gradient } else { Need::Hessian };
-        let start = Start { evaluation: problem.move_to(&point, need)?, point };
-        let sampled = sampled.as_mut().map(|sampled| sampled as &mut dyn Objective);
-        let found = path(&mut problem, sampled, start, &path_problem, settings, monitor)?;
-        for (at, point) in found.points.into_iter().enumerate() {
-            fitted.points[at].push(point.parameters);
-            fitted.gaps[at].push(Some(point.gap));
+    fitted: &mut Fitted,
+) -> Result<()> {
+    for &fold in folds {
+        let of_sample = sample.as_mut().map(|sample| &mut **sample as &mut dyn Engine);
+        let points = walk_fold(&mut *engine, of_sample, walked, (fold, &scales[fold]), setting)?;
+        for (place, PathPoint { parameters, gap, .. }) in points.into_iter().enumerate() {
+            (fitted.points[place][fold], fitted.gaps[place][fold]) = (parameters, Some(gap));
         }
     }
-    Ok(fitted)
+    Ok(())
 }
 
-/// The models of folds from those of all rows, which were visited with the gradients of their cells.
+/// The models of folds from those of all rows, which were visited with the gradients of their cells. The folds that are `alone` are
+/// known already.
 fn from_walked(
     recording: &mut Recording<'_>,
     sample: Option<&mut dyn Engine>,
     walked: &PathOutcome,
-    scales: &[Vec<f64>],
-    weights: &[f64],
+    (alone, scales): (&[usize], &[Vec<f64>]),
+    curves: &mut Curves<'_>,
+    fitted: &mut Fitted,
     setting: Setting<'_>,
-) -> Result<(Fitted, Vec<Curve>)> {
+) -> Result<()> {
     let Setting { folds, coordinates, path_job, gap_tolerance, .. } = setting;
-    let (places, count) = (walked.points.len(), folds.folds.len());
+    let count = folds.folds.len();
     let points: Vec<Vec<f64>> = walked.points.iter().map(|point| coordinates.to_device(&point.parameters)).collect();
     let sums = recording.sums(&points)?;
+    let weights = recording.engine().cell_weights()?;
     let mut sample = match sample {
         Some(engine) => Some(Training { weights: engine.cell_weights()?, engine, coordinates, folds: &folds.folds }),
         None => None,
     };
-    let corrections = corrections(recording, sample.as_mut(), &walked.stations, weights, setting)?;
+    let corrections = corrections(recording, sample.as_mut(), &walked.stations, &weights, setting)?;
     let sample = sample.as_mut().map(|sample| sample as &mut dyn FoldRows);
     recording.forget();
-    let engine = recording.engine();
-    let mut training = Training { engine, coordinates, folds: &folds.folds, weights: weights.to_vec() };
+    let mut training = Training { engine: recording.engine(), coordinates, folds: &folds.folds, weights };
     let of_folds = |cells: &Vec<CellSums>| (0..count).map(|fold| training.gradient(cells, fold)).collect();
     let gradients = sums.iter().map(of_folds).collect();
     let terms = |fold: usize, strengths| terms_of_fold(&scales[fold], strengths, setting);
     let gap = gap_tolerance * walked.null;
     let problem = FoldProblem { terms: &terms, alpha: path_job.alpha, folds: count, gap, gradients, corrections };
     let mut models = FoldModels::predict(&problem, walked, sample)?;
-    let curves = visit_folds(&mut models, &mut training, places, setting)?;
-    let fitted = Fitted {
-        points: (0..places).map(|place| (0..count).map(|fold| models.point(fold, place).to_vec()).collect()).collect(),
-        gaps: (0..places).map(|place| (0..count).map(|fold| models.gap(fold, place)).collect()).collect(),
-    };
-    Ok((fitted, curves))
+    for &fold in alone {
+        for place in 0..walked.points.len() {
+            let gap = fitted.gaps[place][fold].unwrap_or(f64::INFINITY);
+            models.put(fold, place, fitted.points[place][fold].clone(), gap);
+        }
+    }
+    let strengths: Vec<f64> = walked.points.iter().map(|point| point.strength).collect();
+    visit_folds(&mut models, &mut training, curves, &strengths, setting)?;
+    for place in 0..walked.points.len() {
+        for fold in 0..count {
+            fitted.points[place][fold] = models.point(fold, place).to_vec();
+            fitted.gaps[place][fold] = models.gap(fold, place);
+        }
+    }
+    Ok(())
+}
+
+/// Places of strengths that are not far apart, the first and the last one among them.
+fn marks_of(strengths: &[f64]) -> Vec<usize> {
+    let mut marks: Vec<usize> = vec![0];
+    for place in 1..strengths.len() {
+        let before = marks[marks.len() - 1];
+        // The last one before a leap is a mark too.
+        let is_far = strengths[before] / strengths[place] > FAR;
+        if is_far && place - before > 1 {
+            marks.push(place - 1);
+        }
+        if is_far || place - before == STRIDE || place + 1 == strengths.len() {
+            marks.push(place);
+        }
+    }
+    marks
 }
 
 /// Visits the models of folds at marks, and then around the strengths that their curve chooses, until they are near enough.
 fn visit_folds(
     models: &mut FoldModels<'_>,
     training: &mut Training<'_>,
-    places: usize,
+    curves: &mut Curves<'_>,
+    strengths: &[f64],
     setting: Setting<'_>,
-) -> Result<Vec<Curve>> {
+) -> Result<()> {
     let Setting { folds, path_job, monitor, .. } = setting;
-    let count = folds.folds.len();
-    let stride = if path_job.visits_all_folds { 1 } else { STRIDE };
-    let marks: Vec<usize> = (0..places).filter(|place| place % stride == 0 || place + 1 == places).collect();
+    let (places, count) = (strengths.len(), folds.folds.len());
+    let mut marks: Vec<usize> = if path_job.visits_all_folds { (0..places).collect() } else { marks_of(strengths) };
     let of_all_folds = |places: &[usize]| -> Vec<(usize, usize)> {
         places.iter().flat_map(|&place| (0..count).map(move |fold| (fold, place))).collect()
     };
+    curves.measure(training.engine, &of_all_folds(&marks), |fold, place| models.point(fold, place))?;
+    let predicted = curves.curve();
     for _ in 0..VISITS {
-        models.visit(training, &of_all_folds(&marks))?;
+        let changed = models.visit(training, &of_all_folds(&marks))?;
+        curves.measure(training.engine, &changed, |fold, place| models.point(fold, place))?;
     }
+    // Where predictions were far off at marks they are so between them.
+    let off = curves.curve().off(&predicted);
+    let is_poor = |pair: &&[usize]| pair.iter().any(|&mark| off[mark].is_nan() || off[mark] > POOR);
+    let between: Vec<usize> = marks.windows(2).filter(is_poor).flat_map(|pair| pair[0] + 1..pair[1]).collect();
+    let unsure = models.unsure();
+    for _ in 0..VISITS {
+        let changed = models.visit(training, &[of_all_folds(&between), unsure.clone()].concat())?;
+        curves.measure(training.engine, &changed, |fold, place| models.point(fold, place))?;
+    }
+    marks.extend(between);
     models.follow()?;
-    let mut curves = Curves::new(training.engine, &training.weights, places, setting)?;
-    let all: Vec<usize> = (0..places).collect();
-    curves.measure(training.engine, &of_all_folds(&all), |fold, place| models.point(fold, place))?;
+    let others: Vec<usize> = (0..places).filter(|place| !marks.contains(place)).collect();
+    curves.measure(training.engine, &of_all_folds(&others), |fold, place| models.point(fold, place))?;
     for round in 0..ROUNDS {
         monitor.check()?;
         monitor.say(&format!("round {} of models of folds", round + 1));
@@ -265,14 +348,14 @@ fn visit_folds(
         wanted.extend(&marks);
         wanted.sort_unstable();
         wanted.dedup();
-        let wanted = of_all_folds(&wanted);
+        let wanted = [of_all_folds(&wanted), unsure.clone()].concat();
         if wanted.iter().all(|&(fold, place)| models.is_near(fold, place)) {
             break;
         }
         let changed = models.visit(training, &wanted)?;
         curves.measure(training.engine, &changed, |fold, place| models.point(fold, place))?;
     }
-    Ok(curves.finish())
+    Ok(())
 }
 
 impl Validated {
@@ -340,5 +423,22 @@ impl Validated {
             verified: visited.iter().filter(|gap| **gap <= gap_tolerance).count(),
             gap: visited.iter().copied().fold(0.0, f64::max),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_near_each_other() {
+        let grid = |count: usize| -> Vec<f64> { (0..count).map(|place| 1e-4_f64.powf(place as f64 / 99.0)).collect() };
+        assert_eq!(marks_of(&grid(20)), [0, 8, 16, 19]);
+        assert_eq!(marks_of(&grid(1)), [0]);
+        let leaps = [0.4, 0.38, 0.29, 0.07, 0.033, 0.02, 0.0015, 0.0013, 0.0006];
+        let marks = marks_of(&leaps);
+        assert_eq!(marks, [0, 2, 3, 4, 5, 6, 7, 8]);
+        let steep: Vec<f64> = (0..9).map(|place| 0.1_f64.powi(place)).collect();
+        assert_eq!(marks_of(&steep), (0..9).collect::<Vec<_>>());
     }
 }

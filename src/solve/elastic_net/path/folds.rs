@@ -29,6 +29,9 @@ const GROWTHS: usize = 32;
 /// Steps of the model to a minimum at most.
 const STEPS: usize = 8;
 
+/// The square of a step as a multiple of that of another one which still tells of it.
+const MOST_TIMES: f64 = 4.0;
+
 /// A step of the model that gains such a share of what may be left is the last one.
 const ENOUGH: f64 = 0.5;
 
@@ -63,6 +66,8 @@ struct FoldModel {
     /// Where it is, as far as is known.
     point: Vec<f64>,
     visited: Option<Visited>,
+    /// Whether the model of the loss has no minimum that is known.
+    is_unsure: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -162,7 +167,9 @@ struct Task {
     slopes: Vec<f64>,
     /// Along the last step.
     curvature: f64,
+    /// Whether there are no more steps, and whether the last one ended at the minimum.
     is_found: bool,
+    is_reached: bool,
 }
 
 /// What is known along the path, whoever asks.
@@ -214,7 +221,9 @@ impl<'p> Ground<'p> {
                 task.is_found = true;
                 continue;
             }
-            (task.point, task.curvature, task.is_found) = (next, curvature, curvature <= enough);
+            (task.point, task.curvature) = (next, curvature);
+            task.is_reached = curvature <= enough;
+            task.is_found = task.is_reached;
         }
         Ok(())
     }
@@ -235,12 +244,14 @@ impl<'p> FoldModels<'p> {
         let each = |point: &Vec<f64>| (0..problem.folds).map(|fold| (fold, point.clone())).collect::<Vec<_>>();
         let of_path = models.of_sample(&points.iter().flat_map(each).collect::<Vec<_>>())?;
         models.of_path = of_path.chunks(problem.folds).map(<[_]>::to_vec).collect();
-        models.models =
-            points.iter().map(|point| vec![FoldModel { point: point.clone(), visited: None }; problem.folds]).collect();
+        models.models = points
+            .iter()
+            .map(|point| vec![FoldModel { point: point.clone(), visited: None, is_unsure: false }; problem.folds])
+            .collect();
         let all = (0..points.len()).flat_map(|place| (0..problem.folds).map(move |fold| (fold, place)));
         let tasks: Vec<Task> = all.map(|(fold, place)| models.task(fold, place)).collect();
-        for Task { fold, place, point, .. } in models.minima(tasks)? {
-            models.models[place][fold].point = point;
+        for Task { fold, place, point, is_reached, .. } in models.minima(tasks)? {
+            models.models[place][fold] = FoldModel { point, visited: None, is_unsure: !is_reached };
         }
         Ok(models)
     }
@@ -278,6 +289,7 @@ impl<'p> FoldModels<'p> {
             gradient,
             curvature: f64::INFINITY,
             is_found: false,
+            is_reached: false,
         }
     }
 
@@ -359,7 +371,7 @@ impl<'p> FoldModels<'p> {
         let (mut changed, mut left) = (Vec::new(), Vec::new());
         for Arrived { task, gap, square } in arrived {
             let (fold, place) = (task.fold, task.place);
-            let FoldModel { point, visited } = &self.models[place][fold];
+            let FoldModel { point, visited, .. } = &self.models[place][fold];
             if visited.as_ref().is_some_and(|visited| visited.gap <= gap) {
                 continue;
             }
@@ -373,7 +385,7 @@ impl<'p> FoldModels<'p> {
                 gap,
                 next: task.from.clone(),
             };
-            self.models[place][fold] = FoldModel { point: task.from.clone(), visited: Some(visited) };
+            self.models[place][fold] = FoldModel { point: task.from.clone(), visited: Some(visited), is_unsure: false };
             if gap > self.problem.gap {
                 left.push(task);
             }
@@ -391,9 +403,21 @@ impl<'p> FoldModels<'p> {
         self.gap(fold, place).is_some_and(|gap| gap <= self.problem.gap)
     }
 
+    /// Models that nobody visited and whose predictions are no minima, `(fold, place)` each.
+    pub fn unsure(&self) -> Vec<(usize, usize)> {
+        let all = (0..self.models.len()).flat_map(|place| (0..self.problem.folds).map(move |fold| (fold, place)));
+        all.filter(|&(fold, place)| self.models[place][fold].is_unsure).collect()
+    }
+
     /// What is left to gain of a model that was visited.
     pub fn gap(&self, fold: usize, place: usize) -> Option<f64> {
         self.models[place][fold].visited.as_ref().map(|visited| visited.gap)
+    }
+
+    /// Sets a model that is known from elsewhere, with what is left to gain there.
+    pub fn put(&mut self, fold: usize, place: usize, point: Vec<f64>, gap: f64) {
+        let visited = Visited { beside: vec![0.0; point.len()], square: 0.0, gap, next: point.clone() };
+        self.models[place][fold] = FoldModel { point, visited: Some(visited), is_unsure: false };
     }
 
     /// Where a model is.
@@ -435,7 +459,8 @@ impl<'p> FoldModels<'p> {
     fn beside(&self, fold: usize, place: usize, square: f64) -> Option<Vec<f64>> {
         let of = |at: usize| {
             let Visited { beside, square: of_visited, .. } = self.models[at][fold].visited.as_ref()?;
-            let times = if *of_visited > 0.0 { square / of_visited } else { 0.0 };
+            // A step that was far shorter says nothing of a long one.
+            let times = if square <= MOST_TIMES * of_visited { square / of_visited } else { 0.0 };
             Some(beside.iter().map(|x| times * x).collect::<Vec<f64>>())
         };
         let before = (0..place).rev().find_map(|at| Some((at, of(at)?)));
