@@ -63,6 +63,7 @@ impl<L: Loss> Cpu<L> {
             return Ok(Vec::new());
         }
         let margins = self.loss.margins();
+        let points: Vec<Point<'_>> = work.iter().map(|work| self.point(work)).collect();
         // Rows that a point does not take cost it nothing.
         let (layout, all) = (&self.stored.layout, self.stored.layout.shape.rows.max(1));
         let rows_of =
@@ -71,7 +72,6 @@ impl<L: Loss> Cpu<L> {
         self.passes.data += (rows * margins).div_ceil(MARGINS_OF_A_PASS * all).max(1) as u64;
         self.passes.hessian += u64::from(work.iter().any(|work| work.takes_hessian));
         let (loss, wide, cells) = (self.loss, self.stored.lookup.wide(), self.stored.layout.cells());
-        let points: Vec<Point<'_>> = work.iter().map(|work| self.point(work)).collect();
         let jobs = self.jobs(&points);
         let mut products: Vec<Vec<Segments<PairEntries<'_>>>> = Vec::with_capacity(points.len());
         for point in &points {
