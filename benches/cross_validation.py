@@ -6,7 +6,7 @@ Tables are those of path_tables.py. A line for each table and share of L1: stren
 them; eight points of a visit count as one), how many models of folds were visited, how many of those are within the tolerance, and the
 worst gap. Then how far the mean deviance is from that of folds that are all visited, to 1e-13, in standard errors, at most and where the
 models were visited; and whether both choose the same strengths. Then seconds of the whole process, and of cv.glmnet's fit alone at its
-default threshold with its own strengths and the same folds. SETS and ALPHAS are lists with commas. Needs numpy and pyarrow;
+default threshold with its own strengths and the same folds. SETS is a list with semicolons, ALPHAS one with commas. Needs numpy and pyarrow;
 scikit-learn for two real tables.
 """
 
@@ -42,7 +42,7 @@ def run(folder, *flags):
     return json.loads(Path(folder, "model.json").read_text()), time.perf_counter() - begin
 
 
-sets = sys.argv[2].split(",") if len(sys.argv) > 2 else [*TABLES, *REAL]
+sets = sys.argv[2].split(";") if len(sys.argv) > 2 else [*TABLES, *REAL]
 alphas = [float(alpha) for alpha in (sys.argv[3].split(",") if len(sys.argv) > 3 else ["1"])]
 has_glmnet = shutil.which("Rscript") and subprocess.run(["Rscript", "-e", "library(glmnet)"], capture_output=True).returncode == 0
 for name in sets:

@@ -6,7 +6,7 @@ Tables are those of path_tables.py. A line for each table and share of L1: stren
 over the data (Hessians among them; eight points of a visit count as one), the worst gap that is certified, and against single runs
 refined to 1e-15, at every tenth strength: how much more the path costs at most, a share of the null deviance, and in how many models
 other columns are selected. Then seconds of the whole process, those of reading and fitting among them, and of glmnet's fit alone at its default
-threshold with its own strengths. SETS and ALPHAS are lists with commas. Needs numpy and pyarrow; scikit-learn for two real tables.
+threshold with its own strengths. SETS is a list with semicolons, ALPHAS one with commas. Needs numpy and pyarrow; scikit-learn for two real tables.
 """
 
 import json
@@ -46,7 +46,7 @@ def mean_loss(x, y, intercept, weights):
     return np.mean(np.logaddexp(0, z) - y * z)
 
 
-sets = sys.argv[2].split(",") if len(sys.argv) > 2 else [*TABLES, *REAL]
+sets = sys.argv[2].split(";") if len(sys.argv) > 2 else [*TABLES, *REAL]
 alphas = [float(alpha) for alpha in (sys.argv[3].split(",") if len(sys.argv) > 3 else ["1", "0.5"])]
 has_glmnet = shutil.which("Rscript") and subprocess.run(["Rscript", "-e", "library(glmnet)"], capture_output=True).returncode == 0
 for name in sets:
