@@ -27,11 +27,6 @@ impl<'e> PartOfRows<'e> {
         Ok(Self { engine, cells, weight, point: Vec::new() })
     }
 
-    /// The sum of the weights of its rows.
-    pub fn weight(&self) -> f64 {
-        self.weight
-    }
-
     fn evaluated(&mut self, work: &[Work<'_>]) -> Result<Vec<Evaluation>> {
         let found = self.engine.run(work)?;
         found.iter().map(|cells| mean(cells, self.weight)).collect()

@@ -106,10 +106,7 @@ impl<'c> Curves<'c> {
         engine: &mut dyn Engine,
         of: &[(usize, usize)],
         point: impl Fn(usize, usize) -> &'m [f64],
-    ) -> Result<()>
-    where
-        Self: 'c,
-    {
+    ) -> Result<()> {
         let ranks = !self.outcomes.is_empty();
         let largest = self.outcomes.iter().map(|[labels, _]| labels.len()).max().unwrap_or(0);
         // Some strengths at a time where margins are kept.

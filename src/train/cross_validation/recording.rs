@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::matrix::Symmetric;
 use crate::objective::{Evaluation, Line, Need, Objective, Passes};
 
-/// Bytes of the Hessians of cells at most, with what is made of them: at so many stations.
+/// Bytes of the Hessians of folds at most, at so many stations.
 pub(in crate::train) const HESSIANS_BYTES: usize = 1 << 30;
 const STATIONS: usize = 16;
 
@@ -24,9 +24,9 @@ pub(in crate::train) struct Recording<'e> {
     standing: Vec<f64>,
 }
 
-/// Bytes that the Hessians of cells would take, of so many parameters.
+/// Bytes that the Hessians of folds would take, of so many parameters, with what they are beside those of the sample.
 pub(in crate::train) fn bytes_of_hessians(parameters: usize, cells: usize) -> usize {
-    8 * STATIONS * cells * parameters.pow(2)
+    2 * 8 * STATIONS * cells * parameters.pow(2)
 }
 
 fn bits(point: &[f64]) -> Vec<u64> {
@@ -80,12 +80,9 @@ impl<'e> Recording<'e> {
         points.iter().map(|point| self.seen.get(&bits(point)).cloned().ok_or_else(lost)).collect()
     }
 
-    /// The Hessians of each cell where the Hessian of all rows was taken, if they are kept.
-    pub(super) fn hessians(&self, point: &[f64]) -> Option<&[CellSums]> {
-        self.seen
-            .get(&bits(point))
-            .map(|cells| &cells[..])
-            .filter(|cells| cells.iter().all(|cell| cell.hessian.is_some()))
+    /// The sums of each cell where the Hessian of all rows was taken, with their Hessians if they are kept; they are forgotten.
+    pub(super) fn take_hessians(&mut self, point: &[f64]) -> Option<Vec<CellSums>> {
+        self.seen.remove(&bits(point)).filter(|cells| cells.iter().all(|cell| cell.hessian.is_some()))
     }
 }
 

@@ -52,12 +52,7 @@ impl FoldRows for Training<'_> {
 }
 
 /// The Hessian of the training rows of a fold by the sums of cells, in the solver's coordinates.
-pub(super) fn hessian_of_fold(
-    fold: &Fold,
-    cells: &[CellSums],
-    weights: &[f64],
-    coordinates: &Coordinates,
-) -> Option<Symmetric> {
+fn hessian_of_fold(fold: &Fold, cells: &[CellSums], weights: &[f64], coordinates: &Coordinates) -> Option<Symmetric> {
     let mut own: Option<Symmetric> = None;
     for &cell in &fold.trained_on {
         let hessian = cells[cell].hessian.as_ref()?;
@@ -71,38 +66,45 @@ pub(super) fn hessian_of_fold(
     Some(coordinates.hessian(&own))
 }
 
-/// What the Hessian of the training rows of each fold has at each station beside that of those of the sample, `[stations][folds]`; that
-/// of all rows where those of cells are not kept.
-pub(super) fn corrections(
-    recording: &Recording<'_>,
+/// What is known of the Hessians of folds at stations, `[stations][folds]`.
+#[derive(Default)]
+pub(super) struct Hessians {
+    /// Of the training rows; none at a station where those of cells are not kept.
+    pub(super) own: Vec<Vec<Symmetric>>,
+    /// What they are beside those of the sample; that of all rows where there are none.
+    pub(super) corrections: Vec<Vec<Symmetric>>,
+}
+
+/// The Hessians of folds at the stations of a path, which are forgotten there.
+pub(super) fn hessians(
+    recording: &mut Recording<'_>,
     mut sample: Option<&mut Training<'_>>,
     stations: &[PathStation],
     weights: &[f64],
     Setting { folds, coordinates, .. }: Setting<'_>,
-) -> Result<Vec<Vec<Symmetric>>> {
-    let mut corrections = Vec::with_capacity(stations.len());
+) -> Result<Hessians> {
+    let mut found = Hessians::default();
     for station in stations {
         let on_device = coordinates.to_device(&station.point);
-        let known = recording.hessians(&on_device);
-        let of_sample = match (&mut sample, known) {
-            (Some(sample), Some(_)) => {
-                let found = sample.engine.run(&[Work { takes_hessian: true, ..Work::at(&on_device) }])?;
-                found.into_iter().next().map(|cells| (cells, sample.weights.clone()))
-            }
-            _ => None,
+        let cells = recording.take_hessians(&on_device);
+        let of_fold = |fold: &Fold| hessian_of_fold(fold, cells.as_ref()?, weights, coordinates);
+        let Some(own) = folds.folds.iter().map(of_fold).collect::<Option<Vec<Symmetric>>>() else {
+            found.own.push(Vec::new());
+            found.corrections.push(vec![station.correction.clone(); folds.folds.len()]);
+            continue;
         };
-        let of_fold = |fold: &Fold| {
-            let own = known.and_then(|cells| hessian_of_fold(fold, cells, weights, coordinates));
-            let Some(mut own) = own else { return station.correction.clone() };
-            if let Some((cells, weights)) = &of_sample
-                && let Some(mut of_sample) = hessian_of_fold(fold, cells, weights, coordinates)
-            {
-                of_sample.scale(-1.0);
-                own.add(&of_sample);
+        let mut corrections = own.clone();
+        if let Some(sample) = &mut sample {
+            let cells = sample.engine.run(&[Work { takes_hessian: true, ..Work::at(&on_device) }])?;
+            for (fold, correction) in folds.folds.iter().zip(&mut corrections) {
+                if let Some(mut of_sample) = hessian_of_fold(fold, &cells[0], &sample.weights, coordinates) {
+                    of_sample.scale(-1.0);
+                    correction.add(&of_sample);
+                }
             }
-            own
-        };
-        corrections.push(folds.folds.iter().map(of_fold).collect());
+        }
+        found.own.push(own);
+        found.corrections.push(corrections);
     }
-    Ok(corrections)
+    Ok(found)
 }

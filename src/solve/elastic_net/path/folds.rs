@@ -19,8 +19,8 @@ use crate::solve::elastic_net::quadratic::{Common, next_minimum};
 use crate::solve::elastic_net::surrogate::{Correction, corrected, way};
 use crate::solve::elastic_net::working_set::{grown, is_at_rest_outside, working_set};
 
-/// The share of its strength from which on a slope of any fold belongs to the working set of all: the rows that a fold leaves out may
-/// have held it near 0.
+/// The share of its strength from which on a slope of a fold belongs to its working set, by the gradient of its own rows: those that it
+/// leaves out may have held another one near 0.
 const SLACK: f64 = 0.5;
 
 /// How often a working set may grow.
@@ -47,7 +47,10 @@ pub struct FoldProblem<'p> {
     pub gap: f64,
     /// Gradients of the training rows of each fold at the points of the path, `[places][folds]`.
     pub gradients: Vec<Vec<Vec<f64>>>,
-    /// What the Hessian of the training rows of each fold has at each station beside that of those of the sample, `[stations][folds]`.
+    /// The Hessian of the training rows of each fold at each station, `[stations][folds]`; none at a station where that of all rows
+    /// stands for them.
+    pub hessians: Vec<Vec<Symmetric>>,
+    /// What these are beside the Hessians of the sample, `[stations][folds]`.
     pub corrections: Vec<Vec<Symmetric>>,
 }
 
@@ -177,6 +180,7 @@ struct Task {
 struct Ground<'p> {
     path: &'p PathOutcome,
     gradients: &'p [Vec<Vec<f64>>],
+    hessians: &'p [Vec<Symmetric>],
     corrections: &'p [Vec<Symmetric>],
 }
 
@@ -187,16 +191,16 @@ impl<'p> Ground<'p> {
         shares(&strengths, self.path.points[place].strength)
     }
 
-    fn hessian(&self, place: usize) -> Vec<(f64, &'p Symmetric)> {
-        self.around(place).into_iter().map(|(share, at)| (share, &self.path.stations[at].hessian)).collect()
+    /// The Hessian of a fold between stations.
+    fn hessian(&self, fold: usize, place: usize) -> Vec<(f64, &'p Symmetric)> {
+        let of_station = |at: usize| self.hessians[at].get(fold).unwrap_or(&self.path.stations[at].hessian);
+        self.around(place).into_iter().map(|(share, at)| (share, of_station(at))).collect()
     }
 
-    /// The quadratic at a place, of what any of the folds may select.
-    fn quadratic(&self, place: usize, terms: &[Term]) -> Result<Quadratic<'p>> {
-        let parameters = &self.path.points[place].parameters;
-        let steepest = |j: usize| self.gradients[place].iter().map(|gradient| gradient[j].abs()).fold(0.0, f64::max);
-        let steepest: Vec<f64> = (0..parameters.len()).map(steepest).collect();
-        Ok(Quadratic::new(self.hessian(place), working_set(parameters, &steepest, terms, SLACK)?))
+    /// The quadratic of a fold at a place, of what it may select.
+    fn quadratic(&self, fold: usize, place: usize, terms: &[Term]) -> Result<Quadratic<'p>> {
+        let set = working_set(&self.path.points[place].parameters, &self.gradients[place][fold], terms, SLACK)?;
+        Ok(Quadratic::new(self.hessian(fold, place), set))
     }
 
     /// What a step changes the gradient of a fold by, beside that of the sample.
@@ -205,32 +209,40 @@ impl<'p> Ground<'p> {
         corrected(&around.map(|(share, at)| (share, &self.corrections[at][fold])).collect::<Vec<_>>(), step)
     }
 
-    /// Takes a step of each task at a place.
-    fn step(&self, tasks: &mut [Task], enough: f64) -> Result<()> {
-        let Some(first) = tasks.first() else { return Ok(()) };
-        let mut quadratic = self.quadratic(first.place, &first.terms)?;
-        for task in tasks.iter_mut().filter(|task| !task.is_found) {
-            let Some(next) = quadratic.minimum(&task.point, &task.slopes, &task.point, &task.terms)? else {
-                task.is_found = true;
-                continue;
-            };
-            let step = way(&task.point, &next);
-            let curvature = dot(&step, &corrected(&quadratic.parts, &step));
-            // A model that leads away is left where it was.
-            if curvature.is_nan() || task.curvature < curvature {
-                task.is_found = true;
-                continue;
-            }
-            (task.point, task.curvature) = (next, curvature);
-            task.is_reached = curvature <= enough;
-            task.is_found = task.is_reached;
+    /// Takes a step of a task.
+    fn step(&self, task: &mut Task, enough: f64) -> Result<()> {
+        let mut quadratic = self.quadratic(task.fold, task.place, &task.terms)?;
+        let found = quadratic.minimum(&task.point, &task.slopes, &task.point, &task.terms)?;
+        let Some(next) = found else {
+            task.is_found = true;
+            return Ok(());
+        };
+        let step = way(&task.point, &next);
+        let curvature = dot(&step, &corrected(&quadratic.parts, &step));
+        // A model that leads away is left where it was.
+        if curvature.is_nan() || task.curvature < curvature {
+            task.is_found = true;
+            return Ok(());
         }
+        (task.point, task.curvature) = (next, curvature);
+        task.is_reached = curvature <= enough;
+        task.is_found = task.is_reached;
+        Ok(())
+    }
+
+    /// Sees what is left to gain at a point.
+    fn measure(&self, Arrived { task, gap, square }: &mut Arrived) -> Result<()> {
+        let mut quadratic = self.quadratic(task.fold, task.place, &task.terms)?;
+        *gap = DOUBT * quadratic.gap(&task.from, &task.gradient, &task.terms)?;
+        let step = way(&self.path.points[task.place].parameters, &task.from);
+        *square = dot(&step, &corrected(&quadratic.parts, &step));
         Ok(())
     }
 }
 
 impl<'p> FoldModels<'p> {
-    /// Predicts the models of all folds along `path`, which was walked with Hessians at its stations and this sample.
+    /// Predicts the models of folds along `path`, which was walked with Hessians at its stations and this sample: of those that nobody
+    /// knows.
     ///
     /// # Errors
     /// Those of the sample; of kind `Usage` if a working set grows beyond what can be solved for.
@@ -238,6 +250,7 @@ impl<'p> FoldModels<'p> {
         problem: &'p FoldProblem<'p>,
         path: &'p PathOutcome,
         sample: Option<&'p mut dyn FoldRows>,
+        is_known: impl Fn(usize) -> bool,
     ) -> Result<Self> {
         let mut models = Self { problem, path, sample, of_path: Vec::new(), models: Vec::new() };
         let points: Vec<Vec<f64>> = path.points.iter().map(|point| point.parameters.clone()).collect();
@@ -249,7 +262,8 @@ impl<'p> FoldModels<'p> {
             .map(|point| vec![FoldModel { point: point.clone(), visited: None, is_unsure: false }; problem.folds])
             .collect();
         let all = (0..points.len()).flat_map(|place| (0..problem.folds).map(move |fold| (fold, place)));
-        let tasks: Vec<Task> = all.map(|(fold, place)| models.task(fold, place)).collect();
+        let unknown = all.filter(|(fold, _)| !is_known(*fold));
+        let tasks: Vec<Task> = unknown.map(|(fold, place)| models.task(fold, place)).collect();
         for Task { fold, place, point, is_reached, .. } in models.minima(tasks)? {
             models.models[place][fold] = FoldModel { point, visited: None, is_unsure: !is_reached };
         }
@@ -257,8 +271,8 @@ impl<'p> FoldModels<'p> {
     }
 
     fn ground(&self) -> Ground<'p> {
-        let FoldProblem { gradients, corrections, .. } = self.problem;
-        Ground { path: self.path, gradients, corrections }
+        let FoldProblem { gradients, hessians, corrections, .. } = self.problem;
+        Ground { path: self.path, gradients, hessians, corrections }
     }
 
     fn terms(&self, fold: usize, place: usize) -> Vec<Term> {
@@ -293,14 +307,11 @@ impl<'p> FoldModels<'p> {
         }
     }
 
-    /// Looks for minima by the model, which are in the order of their places.
+    /// Looks for minima by the model.
     fn minima(&mut self, mut tasks: Vec<Task>) -> Result<Vec<Task>> {
         let (ground, enough) = (self.ground(), ENOUGH * self.problem.gap);
         for _ in 0..STEPS {
-            let places: Vec<&mut [Task]> = tasks.chunk_by_mut(|a, b| a.place == b.place).collect();
-            let is_left = |tasks: &&mut [Task]| tasks.iter().any(|task| !task.is_found);
-            let left: Vec<&mut [Task]> = places.into_iter().filter(is_left).collect();
-            left.into_par_iter().try_for_each(|tasks| ground.step(tasks, enough))?;
+            tasks.par_iter_mut().filter(|task| !task.is_found).try_for_each(|task| ground.step(task, enough))?;
             let left: Vec<usize> = (0..tasks.len()).filter(|&at| !tasks[at].is_found).collect();
             if left.is_empty() {
                 break;
@@ -331,7 +342,7 @@ impl<'p> FoldModels<'p> {
     pub fn visit(&mut self, rows: &mut dyn FoldRows, of: &[(usize, usize)]) -> Result<Vec<(usize, usize)>> {
         let is_left = |&(fold, place): &(usize, usize)| !self.is_near(fold, place);
         let mut wanted: Vec<(usize, usize)> = of.iter().copied().filter(is_left).collect();
-        wanted.sort_by_key(|&(fold, place)| (place, fold));
+        wanted.sort_unstable();
         wanted.dedup();
         if wanted.is_empty() {
             return Ok(Vec::new());
@@ -366,8 +377,7 @@ impl<'p> FoldModels<'p> {
     /// Stands where models were looked for, and looks for the minimum from there where it is not near enough.
     fn arrive(&mut self, mut arrived: Vec<Arrived>) -> Result<Vec<(usize, usize)>> {
         let ground = self.ground();
-        let places: Vec<&mut [Arrived]> = arrived.chunk_by_mut(|a, b| a.task.place == b.task.place).collect();
-        places.into_par_iter().try_for_each(|arrived| ground.measure(arrived))?;
+        arrived.par_iter_mut().try_for_each(|arrived| ground.measure(arrived))?;
         let (mut changed, mut left) = (Vec::new(), Vec::new());
         for Arrived { task, gap, square } in arrived {
             let (fold, place) = (task.fold, task.place);
@@ -441,14 +451,13 @@ impl<'p> FoldModels<'p> {
         for (((fold, place), (_, point)), of_sample) in not_visited.into_iter().zip(points).zip(&of_sample) {
             let task = Task { point, ..self.task(fold, place) };
             let step = way(&task.from, &task.point);
-            let square = dot(&step, &corrected(&ground.hessian(place), &step));
+            let square = dot(&step, &corrected(&ground.hessian(fold, place), &step));
             if let Some(beside) = self.beside(fold, place, square) {
                 let slopes = sum(&self.slopes(&task, of_sample), &beside);
                 tasks.push(Task { slopes, ..task });
             }
         }
-        let places: Vec<&mut [Task]> = tasks.chunk_by_mut(|a, b| a.place == b.place).collect();
-        places.into_par_iter().try_for_each(|tasks| ground.step(tasks, f64::INFINITY))?;
+        tasks.par_iter_mut().try_for_each(|task| ground.step(task, f64::INFINITY))?;
         for Task { fold, place, point, .. } in tasks {
             self.models[place][fold].point = point;
         }
@@ -484,17 +493,64 @@ struct Arrived {
     square: f64,
 }
 
-impl Ground<'_> {
-    /// Sees what is left to gain at points of a place.
-    fn measure(&self, arrived: &mut [Arrived]) -> Result<()> {
-        let Some(Arrived { task: Task { place, terms, .. }, .. }) = arrived.first() else { return Ok(()) };
-        let of_all = &self.path.points[*place].parameters;
-        let mut quadratic = self.quadratic(*place, terms)?;
-        for Arrived { task, gap, square } in arrived {
-            *gap = DOUBT * quadratic.gap(&task.from, &task.gradient, &task.terms)?;
-            let step = way(of_all, &task.from);
-            *square = dot(&step, &corrected(&quadratic.parts, &step));
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::solve::elastic_net::path::{PathPoint, PathStation};
+
+    /// The mean loss `h (x - 1)^2 / 2 + (y - 2)^2 / 2` of a fold.
+    struct Bowl(f64);
+
+    impl FoldRows for Bowl {
+        fn evaluate(&mut self, points: &[(usize, Vec<f64>)]) -> Result<Vec<Evaluation>> {
+            let gradient = |point: &[f64]| vec![self.0 * (point[0] - 1.0), point[1] - 2.0];
+            let at = |(_, point): &(usize, Vec<f64>)| Evaluation {
+                value: 0.0,
+                gradient: gradient(point),
+                diagonal: None,
+                hessian: None,
+            };
+            Ok(points.iter().map(at).collect())
         }
-        Ok(())
+    }
+
+    /// Where a fold leaves out most of the curvature of a column, a whole step leads to its minimum by its own Hessian alone, and what is
+    /// left to gain is by that one too.
+    #[test]
+    fn gaps_are_by_the_hessians_of_the_folds() {
+        let diagonal = |h: f64| {
+            Symmetric::from_lower(2, |i, j| {
+                if i != j {
+                    0.0
+                } else if i == 0 {
+                    h
+                } else {
+                    1.0
+                }
+            })
+        };
+        let points = vec![PathPoint { strength: 0.1, parameters: vec![0.0, 2.0], loss: 1.0, gap: 0.0 }];
+        let station =
+            PathStation { strength: 0.1, point: vec![0.0, 2.0], hessian: diagonal(1.0), correction: diagonal(1.0) };
+        let path = PathOutcome { points, null: 1.0, stations: vec![station] };
+        for (own, expected, gap) in [(true, 1.0, 0.0), (false, 0.01, 0.01 * 0.99 * 0.99 * 0.01)] {
+            let hessians = if own { vec![vec![diagonal(0.01)]] } else { vec![Vec::new()] };
+            let corrections = vec![vec![diagonal(if own { 0.01 } else { 1.0 })]];
+            let problem = FoldProblem {
+                terms: &|_, _| vec![Term::FREE; 2],
+                alpha: 1.0,
+                folds: 1,
+                gap: 1e-9,
+                gradients: vec![vec![vec![-0.01, 0.0]]],
+                hessians,
+                corrections,
+            };
+            let mut models = FoldModels::predict(&problem, &path, None, |_| false).expect("no error");
+            assert!((models.point(0, 0)[0] - expected).abs() <= 1e-12, "{:?}", models.point(0, 0));
+            models.visit(&mut Bowl(0.01), &[(0, 0)]).expect("no error");
+            // Twice `g^2 / 2h`; by the Hessian of all rows that is a fiftieth of what is left.
+            let found = models.gap(0, 0).expect("it was visited");
+            assert!((found - gap).abs() <= 1e-15, "{found}, not {gap}");
+        }
     }
 }
