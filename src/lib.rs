@@ -35,6 +35,7 @@ pub mod bench;
 pub mod data;
 pub mod engine;
 pub mod error;
+pub mod every_class;
 pub mod fold;
 pub mod lda;
 pub mod logistic;

@@ -92,9 +92,6 @@ pub trait Objective {
 
     /// Evaluates at `point` with the Hessian of some parameters alone, `kept` in ascending order, `[kept x kept]`: a working set. Where
     /// the objective stands after it is not said.
-    ///
-    /// # Panics
-    /// If the parameters are those of several margins.
     fn evaluate_with(&mut self, point: &[f64], kept: &[usize]) -> Result<Evaluation> {
         let mut evaluation = self.move_to(point, Need::Hessian)?;
         evaluation.hessian = evaluation.hessian.map(|hessian| hessian.restricted(kept));
@@ -135,6 +132,26 @@ pub trait Line {
     /// Moves the objective to `step` and evaluates there. No further pass over the data when `step`
     /// is the first one and only the gradient is needed.
     fn accept(self: Box<Self>, step: f64, need: Need) -> Result<Evaluation>;
+}
+
+/// The places within a margin of `of_margin` parameters that some parameters of one margin or several have, ascending.
+pub fn columns_of(parameters: &[usize], of_margin: usize) -> Vec<usize> {
+    let mut columns: Vec<usize> = parameters.iter().map(|parameter| parameter % of_margin).collect();
+    columns.sort_unstable();
+    columns.dedup();
+    columns
+}
+
+/// Where parameters stand among those of `columns` alone, of each margin, which begin `apart` places from each other.
+///
+/// # Panics
+/// If a column is missing.
+pub fn places_among(parameters: &[usize], of_margin: usize, columns: &[usize], apart: usize) -> Vec<usize> {
+    let place = |&parameter: &usize| {
+        let within = columns.binary_search(&(parameter % of_margin)).expect("its column is among them");
+        parameter / of_margin * apart + within
+    };
+    parameters.iter().map(place).collect()
 }
 
 /// Steps are rounded to f32 before use, so that every device takes the same one.

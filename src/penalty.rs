@@ -43,6 +43,19 @@ impl Term {
     /// Without a penalty and without bounds.
     pub const FREE: Self = Self { l1: 0.0, l2: 0.0, low: f64::NEG_INFINITY, high: f64::INFINITY };
 
+    /// Without a penalty, at 0 for ever.
+    pub const ABSENT: Self = Self { l1: f64::INFINITY, ..Self::FREE };
+
+    /// Whether it is held by bounds on a side.
+    pub fn has_bounds(&self) -> bool {
+        self.low.is_finite() || self.high.is_finite()
+    }
+
+    /// Whether nothing holds it.
+    pub fn is_free(&self) -> bool {
+        self.l1 == 0.0 && self.l2 == 0.0 && !self.has_bounds()
+    }
+
     /// What `x` costs.
     pub fn value(&self, x: f64) -> f64 {
         if x == 0.0 { 0.0 } else { self.l1 * x.abs() + 0.5 * self.l2 * x * x }
@@ -74,9 +87,9 @@ pub fn cost_of(terms: &[Term], point: &[f64]) -> f64 {
 /// ([`Penalty::terms`]).
 #[derive(Clone, Debug)]
 pub struct Penalty {
-    /// Of the parameters of a margin.
+    /// Of the parameters of a margin, or of those of every class.
     strength: Vec<f64>,
-    /// What each parameter costs by itself, of one margin; empty where that is its square alone.
+    /// What each parameter costs by itself, of one margin or of every class; empty where that is its square alone.
     terms: Vec<Term>,
     /// K, of a softmax with 3 classes or more.
     centred: Option<f64>,
@@ -111,7 +124,16 @@ impl Penalty {
         Self { strength, terms, centred: None }
     }
 
-    /// What each parameter costs by itself, of one margin.
+    /// The elastic net of the weights of each of several classes, one class after the other. What costs nothing is told against the
+    /// first class, whose own is 0.
+    pub fn elastic_net_of_classes(terms: Vec<Term>, intercept: bool, classes: usize) -> Self {
+        let one = Self::elastic_net(terms, intercept);
+        let of_first = one.terms.iter().map(|term| if term.is_free() { Term::ABSENT } else { *term });
+        let terms: Vec<Term> = of_first.chain(one.terms.repeat(classes - 1)).collect();
+        Self { strength: one.strength.repeat(classes), terms, centred: None }
+    }
+
+    /// What each parameter costs by itself, of one margin or of every class.
     pub fn terms(&self) -> Vec<Term> {
         if self.terms.is_empty() {
             return self.strength.iter().map(|&l2| Term { l2, ..Term::FREE }).collect();

@@ -6,7 +6,7 @@
 
 use crate::error::Result;
 use crate::matrix::Symmetric;
-use crate::objective::{Evaluation, Line, Need, Objective, Passes, Probe};
+use crate::objective::{Evaluation, Line, Need, Objective, Passes, Probe, columns_of, places_among};
 use crate::penalty::{Penalty, Quadratic};
 use crate::standardize::Coordinates;
 
@@ -139,11 +139,14 @@ impl Objective for Problem<'_> {
     }
 
     fn evaluate_with(&mut self, point: &[f64], kept: &[usize]) -> Result<Evaluation> {
-        let Self { engine, coordinates, penalty, .. } = self;
-        let count = coordinates.active().len();
-        let places: Vec<usize> = kept.iter().copied().filter(|&place| place < count).collect();
+        let Self { engine, coordinates, penalty, margins, .. } = self;
+        let (count, size) = (coordinates.active().len(), coordinates.dimension());
+        let columns = columns_of(kept, size);
+        let places: Vec<usize> = columns.iter().copied().filter(|&place| place < count).collect();
         // The columns of a device are centred by its own means: their parameters pull at its intercept, whether there is one here.
-        let of_engine = places.iter().map(|&place| coordinates.active()[place]).chain([coordinates.columns().len()]);
+        let device = coordinates.columns().len();
+        let of_margin = || places.iter().map(|&place| coordinates.active()[place]).chain([device]);
+        let of_engine = (0..*margins).flat_map(|margin| of_margin().map(move |column| margin * (device + 1) + column));
         let found = engine.evaluate_with(&coordinates.to_device(point), &of_engine.collect::<Vec<_>>())?;
         let own = coordinates.of_places(&places);
         let hessian = found.hessian.as_ref().map(|hessian| own.hessian(hessian)).map(|hessian| {
@@ -151,14 +154,14 @@ impl Objective for Problem<'_> {
             if kept.len() == hessian.size() {
                 hessian
             } else {
-                hessian.restricted(&(0..kept.len()).collect::<Vec<_>>())
+                hessian.restricted(&places_among(kept, size, &columns, hessian.size() / *margins))
             }
         });
         let gradient = coordinates.gradient(&found.gradient);
         let mut evaluation =
             penalty.add_to(Evaluation { value: found.value, gradient, diagonal: None, hessian: None }, point);
         evaluation.hessian = hessian.map(|mut hessian| {
-            hessian.add_diagonal(&kept.iter().map(|&place| penalty.strength()[place]).collect::<Vec<_>>());
+            hessian.add_diagonal(&kept.iter().map(|&place| penalty.strength()[place % size]).collect::<Vec<_>>());
             hessian
         });
         Ok(evaluation)

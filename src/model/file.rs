@@ -87,7 +87,7 @@ fn parse(bytes: &[u8], shown: &str) -> Result<Model> {
         return Err(damaged("it is of version 0, and versions count from 1".into()));
     }
     let fault = model.fault_in_classes().or_else(|| model.fault_in_levels()).or_else(|| model.fault_in_columns());
-    let of_path = || model.path.as_ref().and_then(|path| path.fault(model.features.len()));
+    let of_path = || model.path.as_ref().and_then(|path| path.fault(model.features.len(), model.intercepts.len()));
     let fault = fault.or_else(of_path);
     if let Some(fault) = fault {
         return Err(damaged(fault));

@@ -262,7 +262,8 @@ pub struct Training {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_rows: Vec<u64>,
     /// What makes the coefficients of a softmax unique: `reference`, where those of the first class are 0, or `centred`,
-    /// where those of all classes add up to 0, as a penalty has them.
+    /// where those of all classes add up to 0, as an L2 penalty has them, or `penalised`, where each costs by itself in an elastic net
+    /// and what costs nothing, the intercepts among it, adds up to 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identification: Option<Cow<'static, str>>,
     /// The column of row weights.
@@ -479,6 +480,11 @@ impl Model {
     /// The number of classes of a softmax; `None` of a model of two classes with one margin.
     pub fn softmax(&self) -> Option<usize> {
         self.label.positive.is_none().then_some(self.label.classes.len())
+    }
+
+    /// Whether the coefficients of the first of several classes are 0, and those of the others are told against it.
+    pub fn has_reference(&self) -> bool {
+        self.softmax().is_some() && matches!(self.training.identification.as_deref(), None | Some("reference"))
     }
 
     /// What is inferred of the intercept of a margin.

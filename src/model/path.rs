@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::numbers;
+use super::{numbers, version1};
 use crate::error::{Error, Result};
 use crate::model::Model;
+use crate::wording::counted;
 
-/// Models of two classes with elastic nets of descending strengths. The model itself is one of them, or one between two.
+/// Models with elastic nets of descending strengths. The model itself is one of them, or one between two.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PathInfo {
     /// The share of L1 in each strength.
@@ -20,16 +21,18 @@ pub struct PathInfo {
     /// The share of the null deviance that each explains, `[lambdas]`.
     #[serde(deserialize_with = "numbers")]
     pub explained: Vec<f64>,
-    /// Features that are selected, `[lambdas]`: their coefficients are not 0.
+    /// Features that are selected, `[lambdas]`: not all of their coefficients are 0.
     pub columns: Vec<usize>,
     /// What is left to gain at most, a share of the null deviance, `[lambdas]`: to second order, by the curvature of the path.
     #[serde(deserialize_with = "numbers")]
     pub gaps: Vec<f64>,
-    /// Intercepts on the original scale, `[lambdas]`.
-    #[serde(deserialize_with = "numbers")]
-    pub intercepts: Vec<f64>,
-    /// Coefficients on the original scale that are not 0, by the place of their feature, `[lambdas][columns]`.
-    pub coefficients: Vec<Vec<(usize, f64)>>,
+    /// Intercepts on the original scale, `[lambdas][margins]`.
+    #[serde(with = "version1::of_margins")]
+    pub intercepts: Vec<Vec<f64>>,
+    /// Coefficients on the original scale of the features that are selected, by the place of the feature,
+    /// `[lambdas][columns][margins]`.
+    #[serde(with = "version1::of_features")]
+    pub coefficients: Vec<Vec<(usize, Vec<f64>)>>,
     /// What cross-validation found, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cv: Option<CrossValidation>,
@@ -103,30 +106,34 @@ fn is_same(a: f64, b: f64) -> bool {
 }
 
 impl PathInfo {
-    /// The intercept and the coefficients of all `features` at a strength: between two of the path on the line that joins them, as
+    /// The intercepts `[margins]` and the coefficients `[features][margins]` at a strength: between two of the path on the line that joins them, as
     /// glmnet does; above the first one those of the first. `None` below the last one.
-    pub fn at(&self, lambda: f64, features: usize) -> Option<(f64, Vec<f64>)> {
+    pub fn at(&self, lambda: f64, features: usize) -> Option<(Vec<f64>, Vec<Vec<f64>>)> {
         let after = self.lambdas.iter().position(|other| *other <= lambda || is_same(*other, lambda))?;
         let of = |place: usize| {
-            let mut all = vec![0.0; features];
-            for &(feature, value) in &self.coefficients[place] {
-                all[feature] = value;
+            let intercepts = self.intercepts[place].clone();
+            let mut all = vec![vec![0.0; intercepts.len()]; features];
+            for (feature, values) in &self.coefficients[place] {
+                all[*feature].clone_from(values);
             }
-            (self.intercepts[place], all)
+            (intercepts, all)
         };
-        let (mut intercept, mut coefficients) = of(after);
+        let (mut intercepts, mut coefficients) = of(after);
         if after > 0 && !is_same(self.lambdas[after], lambda) {
             let (high, low) = (self.lambdas[after - 1], self.lambdas[after]);
             let share = (lambda - low) / (high - low);
-            let (other, of_other) = of(after - 1);
-            intercept += share * (other - intercept);
-            coefficients.iter_mut().zip(of_other).for_each(|(x, other)| *x += share * (other - *x));
+            let (others, of_others) = of(after - 1);
+            let go = |here: &mut Vec<f64>, there: Vec<f64>| {
+                here.iter_mut().zip(there).for_each(|(x, other)| *x += share * (other - *x));
+            };
+            go(&mut intercepts, others);
+            coefficients.iter_mut().zip(of_others).for_each(|(here, there)| go(here, there));
         }
-        Some((intercept, coefficients))
+        Some((intercepts, coefficients))
     }
 
-    /// What is wrong with it, in a model of so many features.
-    pub(super) fn fault(&self, features: usize) -> Option<String> {
+    /// What is wrong with it, in a model of so many features and margins.
+    pub(super) fn fault(&self, features: usize, margins: usize) -> Option<String> {
         let count = self.lambdas.len();
         let lengths = [self.explained.len(), self.columns.len(), self.gaps.len(), self.intercepts.len()];
         if count == 0 || lengths.iter().chain([&self.coefficients.len()]).any(|length| *length != count) {
@@ -145,6 +152,10 @@ impl PathInfo {
             {
                 return Some(format!("its cross-validation is not one of {count} strengths"));
             }
+        }
+        let of_margins = self.coefficients.iter().flatten().map(|(_, values)| values).chain(&self.intercepts);
+        if of_margins.into_iter().any(|values| values.len() != margins) {
+            return Some(format!("its path has not {} at each strength", counted(margins as u64, "margin")));
         }
         let place = self.coefficients.iter().flatten().map(|(feature, _)| *feature).find(|place| *place >= features);
         place.map(|place| format!("its path has a coefficient of feature {place}, and there are {features}"))
@@ -165,7 +176,7 @@ impl Model {
         };
         let (first, last) = (path.lambdas[0], path.lambdas[path.lambdas.len() - 1]);
         let found = (lambda > 0.0 && lambda.is_finite()).then(|| path.at(lambda, self.features.len())).flatten();
-        let Some((intercept, coefficients)) = found else {
+        let Some((intercepts, coefficients)) = found else {
             return Err(Error::usage(
                 format!(
                     "⟦lambda {lambda:?}⟧ is not on the path of the model, which goes from {first:?} down to {last:?}"
@@ -180,9 +191,9 @@ impl Model {
         training.loss = at.map_or(f64::NAN, |at| path.null_loss * (1.0 - path.explained[at]));
         training.gap = at.map(|at| path.gaps[at]);
         training.delta = None;
-        model.intercepts = vec![intercept];
-        for (feature, coefficient) in model.features.iter_mut().zip(coefficients) {
-            feature.coefficients = vec![coefficient];
+        model.intercepts = intercepts;
+        for (feature, coefficients) in model.features.iter_mut().zip(coefficients) {
+            feature.coefficients = coefficients;
         }
         Ok(model)
     }

@@ -89,3 +89,61 @@ pub(super) mod offsets {
         Ok(if one.is_some() { vec![one] } else { several })
     }
 }
+
+/// The number of the only margin of two classes, or a list of those of several.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum OneOrSeveral {
+    One(Option<f64>),
+    Several(Vec<Option<f64>>),
+}
+
+impl OneOrSeveral {
+    fn of(values: &[f64]) -> Self {
+        match values {
+            [one] => Self::One(Some(*one)),
+            several => Self::Several(several.iter().copied().map(Some).collect()),
+        }
+    }
+
+    fn into_list(self) -> Vec<f64> {
+        let number = |number: Option<f64>| number.unwrap_or(f64::NAN);
+        match self {
+            Self::One(one) => vec![number(one)],
+            Self::Several(several) => several.into_iter().map(number).collect(),
+        }
+    }
+}
+
+/// Numbers of margins along a path, `[lambdas][margins]`.
+pub(super) mod of_margins {
+    use super::{Deserialize, Deserializer, OneOrSeveral, Serialize, Serializer};
+
+    pub(in crate::model) fn serialize<S: Serializer>(lists: &[Vec<f64>], to: S) -> Result<S::Ok, S::Error> {
+        lists.iter().map(|values| OneOrSeveral::of(values)).collect::<Vec<_>>().serialize(to)
+    }
+
+    pub(in crate::model) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Vec<f64>>, D::Error> {
+        let lists: Vec<OneOrSeveral> = Vec::deserialize(from)?;
+        Ok(lists.into_iter().map(OneOrSeveral::into_list).collect())
+    }
+}
+
+/// The same of features that are selected, each after its place, `[lambdas][columns][margins]`.
+pub(super) mod of_features {
+    use super::{Deserialize, Deserializer, OneOrSeveral, Serialize, Serializer};
+
+    type Features<T> = Vec<Vec<(usize, T)>>;
+
+    pub(in crate::model) fn serialize<S: Serializer>(lists: &Features<Vec<f64>>, to: S) -> Result<S::Ok, S::Error> {
+        let of_feature = |(place, values): &(usize, Vec<f64>)| (*place, OneOrSeveral::of(values));
+        let lists: Features<OneOrSeveral> = lists.iter().map(|list| list.iter().map(of_feature).collect()).collect();
+        lists.serialize(to)
+    }
+
+    pub(in crate::model) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Features<Vec<f64>>, D::Error> {
+        let lists: Features<OneOrSeveral> = Vec::deserialize(from)?;
+        let of_feature = |(place, values): (usize, OneOrSeveral)| (place, values.into_list());
+        Ok(lists.into_iter().map(|list| list.into_iter().map(of_feature).collect()).collect())
+    }
+}

@@ -124,6 +124,7 @@ pub(super) fn priors(model: &Model) -> Option<String> {
 pub(super) fn identification(model: &Model) -> String {
     match model.training.identification.as_deref() {
         Some("centred") => "centred: each coefficient adds up to 0 over the classes".into(),
+        Some("penalised") => "of every class: each coefficient is penalised by itself".into(),
         Some("reference") | None => {
             format!("against {}, whose coefficients are 0", shortened(&visible(&model.label.classes[0].to_string())))
         }
@@ -134,7 +135,7 @@ pub(super) fn identification(model: &Model) -> String {
 /// The coefficients of a softmax, classes beside each other where they fit, else class by class.
 pub(super) fn coefficients_of_classes(model: &Model, all: bool) -> String {
     // Those of the reference are 0.
-    let first = usize::from(model.training.identification.as_deref() != Some("centred"));
+    let first = usize::from(model.has_reference());
     let names: Vec<String> = model.label.classes.iter().map(|class| shortened(&visible(&class.to_string()))).collect();
     let classes = first..names.len();
     if model.training.inference.is_none() {

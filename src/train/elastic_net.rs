@@ -1,10 +1,12 @@
 //! The fit with an elastic net, with factors of the penalty and bounds for single columns.
 
+use crate::data::Shape;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::every_class::{self, EveryClass};
 use crate::model::SeparationInfo;
 use crate::monitor::Monitor;
-use crate::objective::{Need, Objective};
+use crate::objective::{Evaluation, Need, Objective};
 use crate::penalty::{Penalty, Term};
 use crate::problem::Problem;
 use crate::solve::elastic_net::{ElasticNet, PathOutcome, PathPoint, PathProblem, elastic_net, path};
@@ -16,7 +18,7 @@ use crate::train::fit::{
     Begin, Fit, Gap, Given, Walked, begin, check_not_empty, find_aliased, kept_parameters, restricted, settings,
     starting_point,
 };
-use crate::train::job::{PathJob, SelectedStrength};
+use crate::train::job::{PathJob, SelectedStrength, penalised_classes};
 use crate::train::strategy::HessianPlan;
 use crate::wording::listed;
 
@@ -36,35 +38,37 @@ pub(super) fn fit_elastic_net(
     let free = free_columns(&begin.coordinates, given);
     let separation = if free.is_empty() { None } else { look_at_free(&mut begin, &free, given, evidence)? };
     let coordinates = begin.coordinates;
+    let start = start_of(begin.point, begin.evaluation, &coordinates, shape);
     let weight = engine.weight();
     let of_sample = if job.hessian_plan(shape) == HessianPlan::WorkingSet { kept } else { shape.rows };
     let mut penalty = elastic_net_of(&coordinates, given, [job.l1, job.l2]);
-    let settings = settings(weight, of_sample, &coordinates, &penalty, given);
-    let mut null = begin.evaluation.value;
-    let need = if begin.evaluation.hessian.is_some() { Need::Hessian } else { Need::Gradient };
+    let mut settings = settings(weight, of_sample, &coordinates, &penalty, given);
+    settings.reach.parameters = coordinates.reach().repeat(penalised_classes(shape).unwrap_or(1));
+    let mut null = start.evaluation.value;
+    let need = if start.evaluation.hessian.is_some() { Need::Hessian } else { Need::Gradient };
     let mut walked = None;
     if let Some(path_job) = &job.path {
         check_holds(separation.as_ref())?;
         let on = On { coordinates: &coordinates, settings: &settings, has_all_rows: kept >= shape.rows, monitor };
         let of_path = subsample.as_mut().map(|sample| &mut **sample as &mut dyn Engine);
-        let start = Start { point: begin.point.clone(), evaluation: begin.evaluation.clone() };
-        let found = walk(engine, of_path, start, path_job, on, given)?;
+        let found = walk(engine, of_path, start.clone(), path_job, on, given)?;
         null = found.outcome.null;
         penalty = elastic_net_of(&coordinates, given, found.strengths());
         walked = Some(found);
     }
-    let mut problem = Problem::of_loss(engine, coordinates.clone());
+    let classes = penalised_classes(shape);
+    let mut loss = loss_of(engine, &coordinates, classes);
     let start = match &walked {
-        Some(found) => found.start(&mut problem, need)?,
-        None => standing(&mut problem, Start { point: begin.point, evaluation: begin.evaluation })?,
+        Some(found) => found.start(&mut *loss, need)?,
+        None => start,
     };
-    let mut sample = subsample.map(|rows| Problem::of_loss(rows, coordinates.clone()));
-    let sample = sample.as_mut().map(|sample| sample as &mut dyn Objective);
+    let mut sample = subsample.map(|rows| loss_of(rows, &coordinates, classes));
+    let sample = sample.as_mut().map(|sample| &mut **sample as &mut dyn Objective);
     // Where there is no minimum the start is as good as any other point.
     let gap = if separation.is_some() { f64::INFINITY } else { job.gap_tolerance * null };
     let net = ElasticNet { terms: penalty.terms(), gap };
     let company = &mut Company { monitor, history, existence: &mut Certain };
-    let (outcome, left) = elastic_net(&mut problem, sample, start, &net, &settings, company)?;
+    let (outcome, left) = elastic_net(&mut *loss, sample, start, &net, &settings, company)?;
     let mut outcome = completed(outcome, &penalty, separation.is_some());
     outcome.passes.file = evidence.passes();
     Ok(Fit {
@@ -83,10 +87,26 @@ pub(super) fn fit_elastic_net(
     })
 }
 
-/// Where the problem stands already.
-fn standing(problem: &mut Problem<'_>, Start { point, evaluation }: Start) -> Result<Start> {
-    let need = if evaluation.hessian.is_some() { Need::Hessian } else { Need::Gradient };
-    Ok(Start { evaluation: problem.stand_at(&point, evaluation, need)?, point })
+/// The loss in the solver's coordinates: of several classes as a function of the weights of every one of them.
+fn loss_of<'o>(
+    objective: &'o mut dyn Objective,
+    coordinates: &Coordinates,
+    classes: Option<usize>,
+) -> Box<dyn Objective + 'o> {
+    let problem = Box::new(Problem::of_loss(objective, coordinates.clone()));
+    match classes {
+        Some(classes) => Box::new(EveryClass::new(problem, classes)),
+        None => problem,
+    }
+}
+
+/// Where a fit begins, as [`loss_of`] has its parameters.
+fn start_of(point: Vec<f64>, evaluation: Evaluation, coordinates: &Coordinates, shape: Shape) -> Start {
+    if penalised_classes(shape).is_none() {
+        return Start { point, evaluation };
+    }
+    let size = coordinates.dimension();
+    Start { point: every_class::with_first(&point, size), evaluation: every_class::evaluation(evaluation, size) }
 }
 
 /// An outcome as others are: its Hessian with the penalty; and without estimates where what nothing holds separates.
@@ -126,12 +146,12 @@ fn walk(
         ends_early: !path_job.is_full,
         has_all_rows,
     };
+    let classes = penalised_classes(given.shape);
     let go = |objective: &mut dyn Objective, sample: Option<&mut dyn Engine>| {
-        let mut problem = Problem::of_loss(objective, coordinates.clone());
-        let start = standing(&mut problem, start)?;
-        let mut sample = sample.map(|rows| Problem::of_loss(rows, coordinates.clone()));
-        let sample = sample.as_mut().map(|sample| sample as &mut dyn Objective);
-        path(&mut problem, sample, start, &path_problem, settings, monitor)
+        let mut loss = loss_of(objective, coordinates, classes);
+        let mut sample = sample.map(|rows| loss_of(rows, coordinates, classes));
+        let sample = sample.as_mut().map(|sample| &mut **sample as &mut dyn Objective);
+        path(&mut *loss, sample, start, &path_problem, settings, monitor)
     };
     let of_path = sample.as_mut().map(|sample| &mut **sample as &mut dyn Engine);
     let (outcome, validated) = match given.folds {
@@ -216,13 +236,21 @@ fn check_holds(separation: Option<&SeparationInfo>) -> Result<()> {
     ))
 }
 
-/// The penalty of the active columns, each with its factor and its bounds.
-fn elastic_net_of(coordinates: &Coordinates, Given { job, penalties, .. }: Given<'_>, strengths: [f64; 2]) -> Penalty {
+/// The penalty of the active columns, each with its factor and its bounds; of several classes that of every one.
+fn elastic_net_of(
+    coordinates: &Coordinates,
+    Given { job, penalties, shape, .. }: Given<'_>,
+    strengths: [f64; 2],
+) -> Penalty {
     let columns = coordinates.active().iter().zip(coordinates.active_scales());
     let term = |(&j, deviation): (&usize, f64)| {
         Term::of_column(strengths, penalties.factors[j], penalties.bounds[j], job.penalty_scale, deviation)
     };
-    Penalty::elastic_net(columns.map(term).collect(), coordinates.has_intercept())
+    let (terms, has_intercept) = (columns.map(term).collect(), coordinates.has_intercept());
+    match penalised_classes(shape) {
+        Some(classes) => Penalty::elastic_net_of_classes(terms, has_intercept, classes),
+        None => Penalty::elastic_net(terms, has_intercept),
+    }
 }
 
 /// The places of the active columns that neither a penalty nor bounds hold.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::time::UNIX_EPOCH;
 
 use crate::data::{Class, ClassWeight, Encoded, Label, SourceFile, Table, Totals};
+use crate::every_class::settle;
 use crate::lda::ClassMoments;
 use crate::matrix::Symmetric;
 use crate::model::inference::{Inference, InferenceInfo, Likelihood};
@@ -113,7 +114,7 @@ pub(super) fn model(
         version: VERSION,
         intercepts,
         intercepts_inference,
-        path: fit.path().map(|path| path_info(path, fit, job)),
+        path: fit.path().map(|path| path_info(path, &estimates, job)),
         generative: fit.moments.as_ref().map(|moments| generative(moments, coordinates)),
         nulls: job.spec.nulls,
         offsets: if is_softmax && !encoded.offsets.is_empty() {
@@ -126,7 +127,7 @@ pub(super) fn model(
             rows: table.rows,
             positives: (!is_softmax).then(|| encoded.label.counts[1]),
             class_rows: if is_softmax { encoded.label.counts } else { Vec::new() },
-            identification: is_softmax.then(|| if estimates.is_centred { "centred" } else { "reference" }.into()),
+            identification: is_softmax.then(|| estimates.identification.name().into()),
             weight: encoded.weight,
             class_weight: encoded.class_weight,
             weight_kind: job.spec.weight.as_ref().and(job.spec.weight_kind).unwrap_or_default(),
@@ -309,15 +310,66 @@ fn explanations(separation: &SeparationInfo, label: &Label) -> Vec<String> {
 /// The coefficients of a feature or the intercepts, and what is inferred of each, if anything is.
 type Estimate = (Vec<f64>, Vec<Option<Inference>>);
 
+/// What makes the coefficients of several classes unique.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Identification {
+    /// Those of the first class are 0.
+    Reference,
+    /// Those of all classes add up to 0, as their squares have them.
+    Centred,
+    /// Each costs by itself. What costs nothing adds up to 0 over the classes.
+    Penalised,
+}
+
+impl Identification {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Reference => "reference",
+            Self::Centred => "centred",
+            Self::Penalised => "penalised",
+        }
+    }
+}
+
+/// Weights of all columns and the intercept of each margin that parameters of the fit have, on the original scale.
+fn on_original_scale(fit: &Fit, parameters: &[f64]) -> Vec<(Vec<f64>, f64)> {
+    let (coordinates, terms) = (&fit.coordinates, fit.penalty.terms());
+    let size = coordinates.dimension();
+    let original = |parameters: &[f64]| -> Vec<(Vec<f64>, f64)> {
+        parameters.chunks(size).map(|margin| coordinates.to_original(margin)).collect()
+    };
+    // One of the parameters of every class has a term of its own.
+    if parameters.len() == size || terms.len() != parameters.len() {
+        return original(parameters);
+    }
+    let mut settled = parameters.to_vec();
+    settle(&mut settled, &terms, size);
+    let mut margins = original(&settled);
+    let centre = |of_classes: &mut dyn Iterator<Item = &mut f64>| {
+        let mut all: Vec<&mut f64> = of_classes.collect();
+        let mean = all.iter().map(|x| **x).sum::<f64>() / all.len() as f64;
+        all.iter_mut().for_each(|x| **x -= mean);
+    };
+    if coordinates.has_intercept() {
+        centre(&mut margins.iter_mut().map(|(_, intercept)| intercept));
+    }
+    for (&column, term) in coordinates.active().iter().zip(&terms[size..]) {
+        if term.is_free() {
+            centre(&mut margins.iter_mut().map(|(weights, _)| &mut weights[column]));
+        }
+    }
+    margins
+}
+
 /// The estimates on the original scale.
 struct Estimates<'f> {
     fit: &'f Fit,
     /// The classes that the model has a margin of: all of a softmax, the positive one of two.
     classes: Range<usize>,
-    /// Of each margin of the fit, which has none of the first class: weights of all columns and the intercept.
+    /// Of each margin of the fit, which has none of the first class unless every class is penalised by itself: weights of all
+    /// columns and the intercept.
     margins: Vec<(Vec<f64>, f64)>,
-    /// The coefficients of all classes add up to 0, as the penalty has them; else those of the first are 0.
-    is_centred: bool,
+    identification: Identification,
     /// Probability that a confidence interval covers, if something is inferred.
     confidence: Option<f64>,
     /// Of the coefficients of each class that are estimated, the intercept of each first.
@@ -326,12 +378,15 @@ struct Estimates<'f> {
 
 impl<'f> Estimates<'f> {
     fn of(fit: &'f Fit, job: &Job, classes: Range<usize>) -> Self {
-        let size = fit.coordinates.dimension();
-        let margins = fit.outcome.parameters.chunks(size).map(|margin| fit.coordinates.to_original(margin)).collect();
+        let margins = on_original_scale(fit, &fit.outcome.parameters);
         let confidence = job.inference.filter(|_| fit.covariance.is_some()).map(|inference| inference.confidence);
         // With two classes the penalty is that of the binary model, on their difference.
-        let is_centred = job.l2 > 0.0 && classes.end > 2;
-        let mut estimates = Self { fit, classes, margins, is_centred, confidence, covariance: None };
+        let identification = match classes.end {
+            end if end > 2 && margins.len() == end => Identification::Penalised,
+            end if end > 2 && job.l2 > 0.0 => Identification::Centred,
+            _ => Identification::Reference,
+        };
+        let mut estimates = Self { fit, classes, margins, identification, confidence, covariance: None };
         // A coefficient on the original scale is linear in the solver's parameters. One product serves all variances and
         // covariances: with thousands of features one for each pair takes minutes.
         estimates.covariance = fit.covariance.as_ref().map(|covariance| {
@@ -344,7 +399,7 @@ impl<'f> Estimates<'f> {
 
     /// The first class that is estimated.
     fn first(&self) -> usize {
-        usize::from(!self.is_centred)
+        usize::from(self.identification == Identification::Reference)
     }
 
     /// Class and active column of each coefficient that is estimated, `None` for the intercept.
@@ -366,9 +421,13 @@ impl<'f> Estimates<'f> {
     /// Of the margins, one after the other, what the coefficient of class `class` is made of.
     fn shares(&self, class: usize) -> Vec<f64> {
         let share = |margin: usize| {
-            let own = f64::from(u8::from(margin + 1 == class));
-            // Intercepts are not penalised; they are centred with the rest.
-            if self.is_centred { own - 1.0 / self.classes.end as f64 } else { own }
+            let is = |class_of_margin: usize| f64::from(u8::from(class_of_margin == class));
+            match self.identification {
+                Identification::Reference => is(margin + 1),
+                // Intercepts are not penalised; they are centred with the rest.
+                Identification::Centred => is(margin + 1) - 1.0 / self.classes.end as f64,
+                Identification::Penalised => is(margin),
+            }
         };
         (0..self.margins.len()).map(share).collect()
     }
@@ -394,19 +453,24 @@ impl<'f> Estimates<'f> {
         self.estimate(&values, self.fit.coordinates.has_intercept(), None)
     }
 
-    /// From the coefficients of the margins: of the active column, or of the intercept for `None`, if it is estimated.
-    fn estimate(&self, values: &[f64], is_estimated: bool, active: Option<usize>) -> Estimate {
-        let infer = |class: usize, coefficient: f64| {
-            let variance = self.variance(class, active).filter(|_| is_estimated)?;
-            Some(Inference::new(coefficient, variance.sqrt(), self.confidence?))
-        };
+    /// The coefficients of the classes that are made of those of the margins.
+    fn of_classes(&self, values: &[f64]) -> Vec<f64> {
         let of_class = |class: usize| {
             let shares = self.shares(class);
             // The reference has no part in any margin, and no -0.
             let parts = shares.iter().zip(values).map(|(share, v)| if *share == 0.0 { 0.0 } else { share * v });
             parts.reduce(|sum, part| sum + part).unwrap_or(0.0)
         };
-        let coefficients: Vec<f64> = self.classes.clone().map(of_class).collect();
+        self.classes.clone().map(of_class).collect()
+    }
+
+    /// From the coefficients of the margins: of the active column, or of the intercept for `None`, if it is estimated.
+    fn estimate(&self, values: &[f64], is_estimated: bool, active: Option<usize>) -> Estimate {
+        let infer = |class: usize, coefficient: f64| {
+            let variance = self.variance(class, active).filter(|_| is_estimated)?;
+            Some(Inference::new(coefficient, variance.sqrt(), self.confidence?))
+        };
+        let coefficients = self.of_classes(values);
         if self.confidence.is_none() {
             return (coefficients, Vec::new());
         }
@@ -458,18 +522,30 @@ fn left_of_path(Walked { outcome, validated, .. }: &Walked, job: &Job) -> Vec<St
 }
 
 /// The path on the original scale of the columns. The model itself stands in it as it was fitted last.
-fn path_info(Walked { alpha, selected, outcome, validated }: &Walked, fit: &Fit, job: &Job) -> PathInfo {
-    let points = &outcome.points;
+fn path_info(
+    Walked { alpha, selected, outcome, validated }: &Walked,
+    estimates: &Estimates<'_>,
+    job: &Job,
+) -> PathInfo {
+    let (fit, points) = (estimates.fit, &outcome.points);
     let is_selected = |point: &PathPoint| point.strength.total_cmp(selected).is_eq();
     let of_point = |point: &PathPoint| {
         let parameters = if is_selected(point) { &fit.outcome.parameters } else { &point.parameters };
-        fit.coordinates.to_original(parameters)
+        on_original_scale(fit, parameters)
     };
-    let originals: Vec<(Vec<f64>, f64)> = points.iter().map(of_point).collect();
-    let coefficients: Vec<Vec<(usize, f64)>> = originals
-        .iter()
-        .map(|(weights, _)| weights.iter().copied().enumerate().filter(|(_, weight)| *weight != 0.0).collect())
-        .collect();
+    let originals: Vec<Vec<(Vec<f64>, f64)>> = points.iter().map(of_point).collect();
+    let selected_of = |margins: &Vec<(Vec<f64>, f64)>| {
+        let of_column = |column: usize| {
+            let of_margins: Vec<f64> = margins.iter().map(|(weights, _)| weights[column]).collect();
+            (column, estimates.of_classes(&of_margins))
+        };
+        let columns = (0..fit.coordinates.columns().len()).map(of_column);
+        columns.filter(|(_, weights): &(usize, Vec<f64>)| weights.iter().any(|weight| *weight != 0.0)).collect()
+    };
+    let intercepts_of = |margins: &Vec<(Vec<f64>, f64)>| {
+        estimates.of_classes(&margins.iter().map(|(_, intercept)| *intercept).collect::<Vec<_>>())
+    };
+    let coefficients: Vec<Vec<(usize, Vec<f64>)>> = originals.iter().map(selected_of).collect();
     let share = |left: f64| left / outcome.null;
     PathInfo {
         alpha: *alpha,
@@ -485,7 +561,7 @@ fn path_info(Walked { alpha, selected, outcome, validated }: &Walked, fit: &Fit,
             .iter()
             .map(|point| share(fit.gap.as_ref().filter(|_| is_selected(point)).map_or(point.gap, |gap| gap.left)))
             .collect(),
-        intercepts: originals.iter().map(|(_, intercept)| *intercept).collect(),
+        intercepts: originals.iter().map(intercepts_of).collect(),
         coefficients,
         cv: validated
             .as_ref()

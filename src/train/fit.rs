@@ -3,6 +3,7 @@
 use crate::data::{Encoded, Folds, Shape};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::every_class;
 use crate::lda::{ClassMoments, Posterior};
 use crate::logistic::{Terms, terms};
 use crate::matrix::{RowSpace, Symmetric};
@@ -91,6 +92,21 @@ impl Fit {
     /// The path that led to it, if one did.
     pub(super) fn path(&self) -> Option<&Walked> {
         self.gap.as_ref()?.path.as_ref()
+    }
+
+    /// Whether its parameters are those of every one of several classes, each penalised by itself.
+    pub(super) fn has_every_class(&self) -> bool {
+        self.penalty.terms().len() > self.coordinates.dimension()
+    }
+
+    /// The parameters of the margins, which are those of the fit, or their differences from those of the first class.
+    pub(super) fn of_margins(&self, point: &[f64]) -> Vec<f64> {
+        if self.has_every_class() { every_class::differences(point, self.coordinates.dimension()) } else { point.to_vec() }
+    }
+
+    /// An evaluation at the parameters of the margins as one at those of the fit.
+    pub(super) fn evaluation(&self, found: Evaluation) -> Evaluation {
+        if self.has_every_class() { every_class::evaluation(found, self.coordinates.dimension()) } else { found }
     }
 }
 

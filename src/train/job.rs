@@ -58,6 +58,16 @@ pub(super) const MOST_OF_FEW: usize = 4096;
 /// selected.
 pub(super) const ELASTIC_NET_PARAMETERS: usize = 1024;
 
+/// The classes of which every one has penalised weights of its own: of two it is their difference that is penalised.
+pub(super) fn penalised_classes(shape: Shape) -> Option<usize> {
+    shape.classes.filter(|&classes| classes > 2)
+}
+
+/// The parameters of an elastic net.
+pub(super) fn elastic_net_parameters(shape: Shape) -> usize {
+    penalised_classes(shape).unwrap_or(1) * (shape.features + 1)
+}
+
 /// The default of [`Job::gap_tolerance`].
 pub const DEFAULT_GAP_TOLERANCE: f64 = 1e-8;
 
@@ -415,9 +425,11 @@ impl Job {
         }
         let named = self.name_of_elastic_net();
         let fault = |what: &str, way_out: &str| Err(Error::usage(format!("{named} {what}"), way_out));
-        if shape.classes.is_some() {
-            let way_out = "Leave it out; ⟦l2⟧ alone is for several classes too.";
-            return fault("is for two classes", way_out);
+        if shape.classes.is_some() && self.spec.folds.is_some() {
+            return fault(
+                "with ⟦folds⟧ is for two classes",
+                "Leave ⟦folds⟧ out: the path itself is for several classes too. ⟦valid⟧ or ⟦split⟧ tells how good a model is.",
+            );
         }
         if self.solver == Solver::Generative {
             return fault("has no meaning with ⟦solver generative⟧, which has no penalty", "Leave one of them out.");
@@ -438,15 +450,15 @@ impl Job {
                 "Leave one of them out; or train without a penalty on the columns that were chosen, on rows that did not choose them.",
             );
         }
-        if shape.parameters() <= ELASTIC_NET_PARAMETERS {
+        let parameters = elastic_net_parameters(shape);
+        if parameters <= ELASTIC_NET_PARAMETERS {
             return Ok(());
         }
-        if shape.has_levels() {
+        if shape.has_levels() || penalised_classes(shape).is_some() {
+            let why = if penalised_classes(shape).is_some() { "of every class" } else { "where some are levels of categories" };
             return Err(Error::usage(
                 format!(
-                    "{named} takes the Hessian of all {} coefficients where some are levels of categories, of \
-                     {ELASTIC_NET_PARAMETERS} at most",
-                    shape.parameters()
+                    "{named} takes the Hessian of all {parameters} coefficients {why}, of {ELASTIC_NET_PARAMETERS} at most",
                 ),
                 "Leave columns or categories out with ⟦ignore⟧, or say ⟦l2⟧ alone.",
             ));
@@ -455,7 +467,7 @@ impl Job {
             return Err(Error::usage(
                 format!(
                     "{named} has no Hessian of all {} coefficients for ⟦verify⟧ and ⟦refine⟧, beyond {ELASTIC_NET_PARAMETERS} of them",
-                    shape.parameters()
+                    parameters
                 ),
                 "Leave them out; or train on the columns that were selected.",
             ));

@@ -37,6 +37,7 @@ use null::null_loss;
 use strategy::HessianPlan;
 use verify::verify_on_file;
 
+use job::elastic_net_parameters;
 pub use job::{
     DEFAULT_GAP_TOLERANCE, DEFAULT_STRENGTHS, ExactJob, InferenceJob, Init, Job, Metric, PathJob, SelectedStrength,
     Solver,
@@ -168,13 +169,14 @@ impl Prepared<'_> {
             // With an L1 penalty those of a sample and their difference too; of a path those at a dozen strengths, and points.
             HessianPlan::Whole if self.job.has_elastic_net() => {
                 let of_row = 4 * (shape.columns + shape.columns_beside()) + 16;
-                let of_path = if self.job.path.is_some() { 100 * 6 * 8 * shape.parameters() } else { 0 };
+                let parameters = elastic_net_parameters(shape);
+                let of_path = if self.job.path.is_some() { 100 * 6 * 8 * parameters } else { 0 };
                 let matrices = if self.job.path.is_some() { 7 } else { 2 };
                 let of_folds = self.folds.as_ref().map_or(0, |folds| {
-                    bytes_of_hessians(shape.parameters(), folds.cells.rows().len()).min(HESSIANS_BYTES)
+                    bytes_of_hessians(parameters, folds.cells.rows().len()).min(HESSIANS_BYTES)
                 });
                 let kept = panels + of_path + of_folds + self.job.kept_rows(shape).len() * of_row;
-                (matrices * shape.parameters().pow(2), kept)
+                (matrices * parameters.pow(2), kept)
             }
             HessianPlan::Whole => (shape.parameters().pow(2), panels),
             // The matrix of one margin, and the scaling of all parameters.

@@ -6,7 +6,7 @@ use crate::subsample::{
     FEW_ROWS, HESSIAN_FEATURES, LEAST_MODEL_ROWS, MODEL_ROWS_A_FEATURE, PATH_ROWS_A_FEATURE, PATH_VALUES,
     PENALIZED_FEATURES, ROWS_A_FEATURE, ROWS_A_PARAMETER, kept_rows,
 };
-use crate::train::job::{ELASTIC_NET_PARAMETERS, Job, Solver};
+use crate::train::job::{ELASTIC_NET_PARAMETERS, Job, Solver, elastic_net_parameters};
 
 /// What a solver gets for a Hessian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,9 @@ impl Job {
     /// What the solver gets for a Hessian of a table with such a shape.
     pub(super) fn hessian_plan(&self, shape: Shape) -> HessianPlan {
         match self.preconditioner {
-            _ if self.has_elastic_net() && shape.parameters() > ELASTIC_NET_PARAMETERS => HessianPlan::WorkingSet,
+            _ if self.has_elastic_net() && elastic_net_parameters(shape) > ELASTIC_NET_PARAMETERS => {
+                HessianPlan::WorkingSet
+            }
             _ if self.has_elastic_net() => HessianPlan::Whole,
             Some(Preconditioner::Hessian) => HessianPlan::Whole,
             Some(Preconditioner::Bound) => HessianPlan::Bound,
@@ -91,8 +93,7 @@ impl Job {
     /// Positions of the rows of a subsample.
     pub(super) fn kept_rows(&self, shape: Shape) -> Vec<usize> {
         let most = match shape.classes {
-            Some(_) => ROWS_A_PARAMETER * shape.parameters(),
-            None if self.has_elastic_net() => {
+            _ if self.has_elastic_net() => {
                 let most = LEAST_MODEL_ROWS.max(MODEL_ROWS_A_FEATURE * shape.features);
                 if self.path.is_none() {
                     most
@@ -103,6 +104,7 @@ impl Job {
                     if 2 * shape.rows <= 3 * most { shape.rows } else { most }
                 }
             }
+            Some(_) => ROWS_A_PARAMETER * shape.parameters(),
             None if self.is_wide(shape) && self.preconditioner.is_none() => ROWS_A_FEATURE * shape.features,
             None => usize::MAX,
         };

@@ -32,7 +32,7 @@ use crate::error::{Error, Result};
 use crate::fold::{Fold, Segments};
 use crate::lda::ClassMoments;
 use crate::matrix::{FewRows, Squares, Symmetric};
-use crate::objective::{Evaluation, Line, Need, Objective, Passes, Probe};
+use crate::objective::{Evaluation, Line, Need, Objective, Passes, Probe, columns_of, places_among};
 use crate::vectors::in_vectors;
 
 pub(super) use bandwidth::read_bandwidth;
@@ -456,10 +456,15 @@ impl<L: Loss> Objective for Cpu<L> {
     }
 
     fn evaluate_with(&mut self, point: &[f64], kept: &[usize]) -> Result<Evaluation> {
-        assert_eq!(self.loss.margins(), 1, "a working set of one margin");
-        let work = Work { takes_hessian: true, columns: Some(kept), ..Work::at(point) };
+        let of_margin = self.dimension() / self.loss.margins();
+        let columns = columns_of(kept, of_margin);
+        let work = Work { takes_hessian: true, columns: Some(&columns), ..Work::at(point) };
         let found = self.several(&[work])?;
-        self.mean(&found[0])
+        let mut evaluation = self.mean(&found[0])?;
+        if let Some(hessian) = evaluation.hessian.as_mut().filter(|hessian| hessian.size() > kept.len()) {
+            *hessian = hessian.restricted(&places_among(kept, of_margin, &columns, columns.len()));
+        }
+        Ok(evaluation)
     }
 
     fn evaluate_all(&mut self, points: &[Vec<f64>]) -> Result<Vec<Evaluation>> {

@@ -129,7 +129,7 @@ pub(super) fn coefficients(model: &Model, marks: &Marks) -> Markup {
 impl Coefficients<'_> {
     /// Whether the coefficients of the margin are 0 by convention.
     fn is_reference(&self, margin: usize) -> bool {
-        margin == 0 && !self.is_binary && self.model.training.identification.as_deref() != Some("centred")
+        margin == 0 && self.model.has_reference()
     }
 
     fn section(&self) -> Markup {

@@ -15,6 +15,9 @@ const NAMES: usize = 10;
 /// Room between two names.
 const APART: f64 = 11.0;
 
+/// Classes that have a picture of their own, at most.
+const CLASSES: usize = 12;
+
 /// Strengths whose means have a dot of their own.
 const DOTS: usize = 120;
 
@@ -26,7 +29,8 @@ pub(super) fn section(model: &Model) -> Option<Markup> {
         section id="path" {
             h2 { "The path" }
             div class="figures" {
-                (coefficients(model, path))
+                @if model.softmax().is_none() { (coefficients(model, path, 0)) }
+                @else { @for class in 0..model.intercepts.len().min(CLASSES) { (coefficients(model, path, class)) } }
                 @if let Some((cv, curve)) = curve { (cross_validation(path, cv, curve)) }
             }
         }
@@ -60,15 +64,15 @@ fn marked(frame: &Frame, path: &PathInfo) -> Markup {
     }
 }
 
-/// The effects of a standard deviation along the path.
-fn coefficients(model: &Model, path: &PathInfo) -> Markup {
+/// The effects of a standard deviation on a margin, along the path.
+fn coefficients(model: &Model, path: &PathInfo, margin: usize) -> Markup {
     let count = path.lambdas.len();
     let mut lines: Vec<(&FeatureInfo, Vec<f64>)> =
         model.features.iter().map(|feature| (feature, vec![0.0; count])).collect();
     for (place, selected) in path.coefficients.iter().enumerate() {
-        for &(feature, coefficient) in selected {
-            let (info, values) = &mut lines[feature];
-            values[place] = coefficient * info.scale;
+        for (feature, of_margins) in selected {
+            let (info, values) = &mut lines[*feature];
+            values[place] = of_margins[margin] * info.scale;
         }
     }
     let size = |values: &[f64]| values.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
@@ -79,15 +83,20 @@ fn coefficients(model: &Model, path: &PathInfo) -> Markup {
     let all = || lines.iter().flat_map(|(_, values)| values.iter().copied()).chain([0.0]);
     let y = Scale::linear(all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max)).nice(4);
     let (x, ticks) = axis(path);
-    let names = ["strength of the penalty, lambda", "effect of a standard deviation on the log odds"];
+    let class = model.softmax().map(|_| model.label.classes[margin].to_string());
+    let of_effect = match class {
+        None => "effect of a standard deviation on the log odds",
+        Some(_) => "effect of a standard deviation on the margin",
+    };
+    let names = ["strength of the penalty, lambda", of_effect];
     let frame = Frame::with_ticks(x, y, HEIGHT, names, [ticks, y.ticks(4)]);
-    let class = |values: &[f64]| if values[count - 1] >= 0.0 { "curve a thin" } else { "curve b thin" };
+    let look = |values: &[f64]| if values[count - 1] >= 0.0 { "curve a thin" } else { "curve b thin" };
     let marks = html! {
         (marked(&frame, path))
         @for (feature, values) in &lines {
             g {
                 title { (name(&feature.name)) }
-                (frame.line(path.lambdas.iter().map(|lambda| at(*lambda)).zip(values.iter().copied()), class(values)))
+                (frame.line(path.lambdas.iter().map(|lambda| at(*lambda)).zip(values.iter().copied()), look(values)))
             }
         }
         (names_of(&frame, &lines))
@@ -98,11 +107,15 @@ fn coefficients(model: &Model, path: &PathInfo) -> Markup {
     };
     let caption = html! {
         "From the strongest penalty on the left to the weakest, " (counted(selected as u64, "feature"))
-        (if selected == 1 { " is" } else { " are" }) " selected somewhere"
+        (if selected == 1 { " is" } else { " are" }) " selected somewhere" @if class.is_some() { " for this class" }
         @if selected > LINES { "; the " (LINES) " with the largest effects are drawn" }
         "."
     };
-    figure("Coefficients along the path", &picture, &caption)
+    let title = match &class {
+        None => "Coefficients along the path".into(),
+        Some(class) => format!("Coefficients of {} along the path", shortened(&name(class), 40)),
+    };
+    figure(&title, &picture, &caption)
 }
 
 /// The names of the largest effects at the end of the path, apart from each other.

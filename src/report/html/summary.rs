@@ -204,6 +204,7 @@ fn identification(model: &Model, marks: &Marks) -> Markup {
         p class="soft" {
             @match model.training.identification.as_deref() {
                 Some("centred") => "The coefficients of a column add up to 0 over the classes, so each is against the average of the classes.",
+                Some("penalised") => "Every class has coefficients of its own, each penalised by itself: a probability goes by the differences between the classes.",
                 Some("reference") | None => { "The coefficients of " (marks.name(0, 60)) " are 0: a margin is the log odds of its class against that one." }
                 Some(other) => { "The coefficients are made unique by: " (name(other)) "." }
             }

@@ -1,0 +1,179 @@
+//! The loss of a softmax as a function of the weights of every class, as a penalty of each weight wants it.
+//!
+//! Probabilities stay the same if all margins of a row grow by the same number, so an engine has the margins `z_k - z_0` against the
+//! first class alone. A penalty chooses one of the weights that differ so: of K classes `f(q_0, ..., q_K-1)` is the loss at the
+//! weights `q_k - q_0`, whose gradient for the first class is less the sum of the others, and whose Hessian is singular along equal
+//! weights of all classes.
+//!
+//! # Reference
+//! Friedman, Hastie and Tibshirani, *Regularization Paths for Generalized Linear Models via Coordinate Descent* (2010), section 4.
+
+use crate::error::{Error, Result};
+use crate::matrix::Symmetric;
+use crate::objective::{Evaluation, Line, Need, Objective, Passes, Probe, columns_of, places_among};
+use crate::penalty::Term;
+
+/// A loss as a function of the weights of every class, `[classes][parameters of a margin]`.
+pub struct EveryClass<'o> {
+    /// The loss as a function of the weights against the first class.
+    against_first: Box<dyn Objective + 'o>,
+    /// Parameters of a margin.
+    size: usize,
+}
+
+impl<'o> EveryClass<'o> {
+    /// Of `classes` classes.
+    ///
+    /// # Panics
+    /// If the objective has not a margin for each class but one.
+    pub fn new(against_first: Box<dyn Objective + 'o>, classes: usize) -> Self {
+        assert!(classes > 2 && against_first.dimension().is_multiple_of(classes - 1), "margins of {classes} classes");
+        let size = against_first.dimension() / (classes - 1);
+        Self { against_first, size }
+    }
+
+    fn differences(&self, point: &[f64]) -> Vec<f64> {
+        differences(point, self.size)
+    }
+}
+
+/// The weights against the first class, of weights of all classes.
+pub fn differences(point: &[f64], size: usize) -> Vec<f64> {
+    let (first, others) = point.split_at(size);
+    others.chunks(size).flat_map(|own| own.iter().zip(first).map(|(own, first)| own - first)).collect()
+}
+
+/// Weights of all classes that are those against the first one, whose own are 0.
+pub fn with_first(point: &[f64], size: usize) -> Vec<f64> {
+    vec![0.0; size].into_iter().chain(point.iter().copied()).collect()
+}
+
+/// An evaluation at weights against the first class as one at weights of every class, of which `size` belong to a margin.
+pub fn evaluation(found: Evaluation, size: usize) -> Evaluation {
+    let mut gradient = vec![0.0; size];
+    for of_class in found.gradient.chunks(size) {
+        gradient.iter_mut().zip(of_class).for_each(|(first, g)| *first -= g);
+    }
+    gradient.extend(&found.gradient);
+    let hessian = found.hessian.map(|hessian| of_every_class(&hessian, size));
+    Evaluation { value: found.value, gradient, diagonal: None, hessian }
+}
+
+/// `T'HT` with `T = [-1 | I]`: what belongs to the first class is less the sum of all others.
+fn of_every_class(hessian: &Symmetric, size: usize) -> Symmetric {
+    let others = hessian.size() / size.max(1);
+    // `[parameters][places]`: the sums over the classes of what a parameter has with a place.
+    let sum = |parameter: usize, place: usize| -> f64 {
+        (0..others).map(|class| hessian.get(parameter, class * size + place)).sum()
+    };
+    let sums: Vec<f64> = (0..hessian.size()).flat_map(|i| (0..size).map(move |j| (i, j))).map(|(i, j)| sum(i, j)).collect();
+    let of_first = |i: usize, j: usize| -> f64 { (0..others).map(|class| sums[(class * size + i) * size + j]).sum() };
+    Symmetric::from_lower(hessian.size() + size, |i, j| match (i.checked_sub(size), j.checked_sub(size)) {
+        (Some(i), Some(j)) => hessian.get(i, j),
+        (Some(i), None) => -sums[i * size + j],
+        (None, Some(j)) => -sums[j * size + i],
+        (None, None) => of_first(i, j),
+    })
+}
+
+/// Of weights that a penalty leaves open, those of as little spread as a weight of 0 allows.
+///
+/// Without a square in the penalty the sum of the absolute weights of an even number of classes is the same for all numbers between
+/// the two middle ones that are taken from each: one of those two is taken, the one that leaves the smaller squares.
+pub fn settle(parameters: &mut [f64], terms: &[Term], size: usize) {
+    for place in 0..size {
+        let of_classes = |all: &[f64]| -> Vec<f64> { all.iter().skip(place).step_by(size).copied().collect() };
+        let is_open = |term: &Term| term.has_kink() && term.l1.is_finite() && term.l2 == 0.0 && !term.has_bounds();
+        let mut sorted = of_classes(parameters);
+        if sorted.len() % 2 == 1 || !terms.iter().skip(place).step_by(size).all(is_open) {
+            continue;
+        }
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        let squares = |taken: f64| sorted.iter().map(|x| (x - taken).powi(2)).sum::<f64>();
+        let [below, above] = [sorted[middle - 1], sorted[middle]];
+        let taken = if squares(below) <= squares(above) { below } else { above };
+        parameters.iter_mut().skip(place).step_by(size).for_each(|x| *x -= taken);
+    }
+}
+
+impl Objective for EveryClass<'_> {
+    fn dimension(&self) -> usize {
+        self.against_first.dimension() + self.size
+    }
+
+    /// # Errors
+    /// Internal if the diagonal alone is needed.
+    fn move_to(&mut self, point: &[f64], need: Need) -> Result<Evaluation> {
+        if need == Need::Diagonal {
+            return Err(without("diagonal"));
+        }
+        let found = self.against_first.move_to(&self.differences(point), need)?;
+        Ok(evaluation(found, self.size))
+    }
+
+    fn evaluate_with(&mut self, point: &[f64], kept: &[usize]) -> Result<Evaluation> {
+        let (size, others) = (self.size, self.against_first.dimension() / self.size);
+        let columns = columns_of(kept, size);
+        let of_all: Vec<usize> = (0..others).flat_map(|class| columns.iter().map(move |j| class * size + j)).collect();
+        let mut found = self.against_first.evaluate_with(&self.differences(point), &of_all)?;
+        let hessian = found.hessian.take();
+        let mut evaluation = evaluation(found, size);
+        evaluation.hessian = hessian.map(|hessian| {
+            let whole = of_every_class(&hessian, columns.len());
+            whole.restricted(&places_among(kept, size, &columns, columns.len()))
+        });
+        Ok(evaluation)
+    }
+
+    fn evaluate_all(&mut self, points: &[Vec<f64>]) -> Result<Vec<Evaluation>> {
+        let points: Vec<Vec<f64>> = points.iter().map(|point| self.differences(point)).collect();
+        let found = self.against_first.evaluate_all(&points)?;
+        Ok(found.into_iter().map(|found| evaluation(found, self.size)).collect())
+    }
+
+    fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {
+        let mut differences = self.differences(direction);
+        let line = self.against_first.line(&mut differences, first_step)?;
+        // The first class goes as it was told, and the others as far from it as was really taken.
+        let (first, others) = direction.split_at_mut(self.size);
+        for (own, taken) in others.chunks_mut(self.size).zip(differences.chunks(self.size)) {
+            own.iter_mut().zip(first.iter().zip(taken)).for_each(|(own, (first, taken))| *own = first + taken);
+        }
+        Ok(Box::new(EveryClassLine { line, size: self.size }))
+    }
+
+    fn scatter(&mut self) -> Result<Symmetric> {
+        Err(without("scatter"))
+    }
+
+    fn passes(&self) -> Passes {
+        self.against_first.passes()
+    }
+}
+
+fn without(what: &str) -> Error {
+    Error::internal(format!("the weights of every class have no {what}"))
+}
+
+struct EveryClassLine<'a> {
+    line: Box<dyn Line + 'a>,
+    size: usize,
+}
+
+impl Line for EveryClassLine<'_> {
+    fn first(&self) -> Probe {
+        self.line.first()
+    }
+
+    fn probe(&mut self, steps: &[f64]) -> Result<Vec<Probe>> {
+        self.line.probe(steps)
+    }
+
+    fn accept(self: Box<Self>, step: f64, need: Need) -> Result<Evaluation> {
+        if need == Need::Diagonal {
+            return Err(without("diagonal"));
+        }
+        Ok(evaluation(self.line.accept(step, need)?, self.size))
+    }
+}
