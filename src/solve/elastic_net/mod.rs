@@ -315,7 +315,11 @@ impl<'o> Run<'o> {
             return Ok(true);
         }
         let Self { here, net, metric, surrogate, .. } = self;
-        let selected = |j: &usize| here.point[*j] != 0.0 || !net.terms[*j].has_kink();
+        // What is at a bound is held there, as what is not selected is held at 0.
+        let selected = |j: &usize| {
+            let (term, x) = (&net.terms[*j], here.point[*j]);
+            (x != 0.0 || !term.has_kink()) && !term.is_at_bound(x)
+        };
         let selected: Vec<usize> = (0..here.point.len()).filter(selected).collect();
         let mut own = match (metric, surrogate) {
             (Metric::All { hessian, .. }, _) => hessian.restricted(&selected),
