@@ -50,23 +50,30 @@ pub fn with_first(point: &[f64], size: usize) -> Vec<f64> {
 
 /// An evaluation at weights against the first class as one at weights of every class, of which `size` belong to a margin.
 pub fn evaluation(found: Evaluation, size: usize) -> Evaluation {
-    let mut gradient = vec![0.0; size];
-    for of_class in found.gradient.chunks(size) {
-        gradient.iter_mut().zip(of_class).for_each(|(first, g)| *first -= g);
-    }
-    gradient.extend(&found.gradient);
-    let hessian = found.hessian.map(|hessian| of_every_class(&hessian, size));
-    Evaluation { value: found.value, gradient, diagonal: None, hessian }
+    let hessian = found.hessian.map(|found| hessian(&found, size));
+    Evaluation { value: found.value, gradient: gradient(&found.gradient, size), diagonal: None, hessian }
 }
 
-/// `T'HT` with `T = [-1 | I]`: what belongs to the first class is less the sum of all others.
-fn of_every_class(hessian: &Symmetric, size: usize) -> Symmetric {
+/// The gradient of an [`evaluation`].
+pub fn gradient(against_first: &[f64], size: usize) -> Vec<f64> {
+    let mut gradient = vec![0.0; size];
+    for of_class in against_first.chunks(size) {
+        gradient.iter_mut().zip(of_class).for_each(|(first, g)| *first -= g);
+    }
+    gradient.extend(against_first);
+    gradient
+}
+
+/// The Hessian of an [`evaluation`]: `T'HT` with `T = [-1 | I]`: what belongs to the first class is less the sum of all others.
+pub fn hessian(against_first: &Symmetric, size: usize) -> Symmetric {
+    let hessian = against_first;
     let others = hessian.size() / size.max(1);
     // `[parameters][places]`: the sums over the classes of what a parameter has with a place.
     let sum = |parameter: usize, place: usize| -> f64 {
         (0..others).map(|class| hessian.get(parameter, class * size + place)).sum()
     };
-    let sums: Vec<f64> = (0..hessian.size()).flat_map(|i| (0..size).map(move |j| (i, j))).map(|(i, j)| sum(i, j)).collect();
+    let sums: Vec<f64> =
+        (0..hessian.size()).flat_map(|i| (0..size).map(move |j| (i, j))).map(|(i, j)| sum(i, j)).collect();
     let of_first = |i: usize, j: usize| -> f64 { (0..others).map(|class| sums[(class * size + i) * size + j]).sum() };
     Symmetric::from_lower(hessian.size() + size, |i, j| match (i.checked_sub(size), j.checked_sub(size)) {
         (Some(i), Some(j)) => hessian.get(i, j),
@@ -117,10 +124,10 @@ impl Objective for EveryClass<'_> {
         let columns = columns_of(kept, size);
         let of_all: Vec<usize> = (0..others).flat_map(|class| columns.iter().map(move |j| class * size + j)).collect();
         let mut found = self.against_first.evaluate_with(&self.differences(point), &of_all)?;
-        let hessian = found.hessian.take();
+        let of_columns = found.hessian.take();
         let mut evaluation = evaluation(found, size);
-        evaluation.hessian = hessian.map(|hessian| {
-            let whole = of_every_class(&hessian, columns.len());
+        evaluation.hessian = of_columns.map(|of_columns| {
+            let whole = hessian(&of_columns, columns.len());
             whole.restricted(&places_among(kept, size, &columns, columns.len()))
         });
         Ok(evaluation)
@@ -175,5 +182,120 @@ impl Line for EveryClassLine<'_> {
             return Err(without("diagonal"));
         }
         Ok(evaluation(self.line.accept(step, need)?, self.size))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `(1/2) (q - c)'A (q - c)`, A with 2 on the diagonal, 1 beside it and a little everywhere.
+    struct Bowl {
+        hessian: Symmetric,
+        centre: Vec<f64>,
+    }
+
+    impl Bowl {
+        fn new(size: usize) -> Self {
+            let entry = |i: usize, j: usize| match i - j {
+                0 => 2.0,
+                1 => 1.0,
+                apart => 0.1 / apart as f64,
+            };
+            let centre = (0..size).map(|j| (1.3 * j as f64).sin()).collect();
+            Self { hessian: Symmetric::from_lower(size, entry), centre }
+        }
+    }
+
+    impl Objective for Bowl {
+        fn dimension(&self) -> usize {
+            self.centre.len()
+        }
+
+        fn move_to(&mut self, point: &[f64], _: Need) -> Result<Evaluation> {
+            let way: Vec<f64> = point.iter().zip(&self.centre).map(|(q, c)| q - c).collect();
+            let gradient = self.hessian.times(&way);
+            let value = 0.5 * gradient.iter().zip(&way).map(|(g, d)| g * d).sum::<f64>();
+            Ok(Evaluation { value, gradient, diagonal: None, hessian: Some(self.hessian.clone()) })
+        }
+
+        fn line<'a>(&'a mut self, _: &mut [f64], _: f64) -> Result<Box<dyn Line + 'a>> {
+            Err(without("line"))
+        }
+
+        fn scatter(&mut self) -> Result<Symmetric> {
+            Err(without("scatter"))
+        }
+
+        fn passes(&self) -> Passes {
+            Passes::default()
+        }
+    }
+
+    /// Of a quadratic differences over a step of 1 are exact: gradient and Hessian are those of the values, whole and of some
+    /// parameters, and equal weights of all classes change nothing.
+    #[test]
+    fn gradients_and_hessians_are_those_of_the_values() {
+        let (classes, size) = (4, 3);
+        let mut all = EveryClass::new(Box::new(Bowl::new((classes - 1) * size)), classes);
+        let point: Vec<f64> = (0..classes * size).map(|j| (0.7 * j as f64).cos()).collect();
+        let mut value = |steps: &[(usize, f64)]| {
+            let mut point = point.clone();
+            for (j, step) in steps {
+                point[*j] += step;
+            }
+            all.move_to(&point, Need::Gradient).expect("nothing fails").value
+        };
+        let n = classes * size;
+        let slopes: Vec<f64> = (0..n).map(|j| 0.5 * (value(&[(j, 1.0)]) - value(&[(j, -1.0)]))).collect();
+        let mut curvatures = vec![vec![0.0; n]; n];
+        for i in 0..n {
+            for j in 0..n {
+                let corners =
+                    value(&[(i, 1.0), (j, 1.0)]) - value(&[(i, 1.0), (j, -1.0)]) - value(&[(i, -1.0), (j, 1.0)]);
+                curvatures[i][j] = 0.25 * (corners + value(&[(i, -1.0), (j, -1.0)]));
+            }
+        }
+        let moved: Vec<(usize, f64)> = (0..classes).map(|class| (class * size + 1, 0.9)).collect();
+        assert!((value(&moved) - value(&[])).abs() <= 1e-13);
+        let found = all.move_to(&point, Need::Hessian).expect("nothing fails");
+        let whole = found.hessian.expect("it was asked for");
+        let kept = [0, 2, 5, 7, 8, 11];
+        let some = all.evaluate_with(&point, &kept).expect("nothing fails").hessian.expect("it was asked for");
+        for i in 0..n {
+            assert!((found.gradient[i] - slopes[i]).abs() <= 1e-12, "{i}: {}, {}", found.gradient[i], slopes[i]);
+            for j in 0..n {
+                assert!((whole.get(i, j) - curvatures[i][j]).abs() <= 1e-12, "{i}, {j}");
+            }
+        }
+        for (a, &i) in kept.iter().enumerate() {
+            for (b, &j) in kept.iter().enumerate() {
+                assert!((some.get(a, b) - curvatures[i][j]).abs() <= 1e-12, "{i}, {j} of some");
+            }
+        }
+    }
+
+    #[test]
+    fn one_of_the_middle_weights_is_0() {
+        let lasso = vec![Term { l1: 0.5, ..Term::FREE }; 4];
+        // The one that leaves the smaller squares.
+        for (weights, expected) in [
+            ([3.0, 1.0, -2.0, 2.0], [2.0, 0.0, -3.0, 1.0]),
+            ([0.0, 5.0, 0.5, -1.0], [-0.5, 4.5, 0.0, -1.5]),
+            ([0.0, 0.0, 1.0, -1.0], [0.0, 0.0, 1.0, -1.0]),
+        ] {
+            let mut found = weights;
+            settle(&mut found, &lasso, 1);
+            assert_eq!(found, expected);
+        }
+        // What the penalty decides stays.
+        let mut odd = [3.0, 1.0, 2.0];
+        settle(&mut odd, &lasso[..3], 1);
+        assert_eq!(odd, [3.0, 1.0, 2.0]);
+        for own in [Term { l1: 0.5, l2: 0.1, ..Term::FREE }, Term { l1: 0.5, high: 4.0, ..Term::FREE }, Term::FREE] {
+            let mut decided = [3.0, 1.0, -2.0, 2.0];
+            settle(&mut decided, &[own; 4], 1);
+            assert_eq!(decided, [3.0, 1.0, -2.0, 2.0]);
+        }
     }
 }

@@ -6,10 +6,10 @@ mod harness;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use gpu_logreg::arrow::array::{ArrayRef, Float64Array, StringArray};
-use gpu_logreg::data::FoldSpec;
+use gpu_logreg::arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
+use gpu_logreg::data::{Dealing, FoldSpec};
 use gpu_logreg::solve::Status;
-use gpu_logreg::train::{ExactJob, PathJob, Strengths};
+use gpu_logreg::train::{ExactJob, Metric, PathJob, Strengths};
 use gpu_logreg::{Job, Limits, Model, PenaltyScale, RecordBatch, Selection, Table};
 use harness::{Check, Suite};
 use serde_json::Value;
@@ -129,6 +129,11 @@ impl Rows {
     }
 
     fn table(&self, case: &Case) -> Table {
+        self.table_with(case, &[])
+    }
+
+    /// With a column of folds, if there are some.
+    fn table_with(&self, case: &Case, folds: &[i64]) -> Table {
         let floats = |values: &[f64]| Arc::new(Float64Array::from(values.to_vec())) as ArrayRef;
         let mut columns: Vec<(String, ArrayRef)> =
             (0..case.columns).map(|j| (format!("x{j}"), floats(&self.columns[j]))).collect();
@@ -141,6 +146,9 @@ impl Rows {
         }
         if case.has_offset {
             columns.push(("o".into(), floats(&self.offsets)));
+        }
+        if !folds.is_empty() {
+            columns.push(("fold".into(), Arc::new(Int64Array::from(folds.to_vec()))));
         }
         let labels = self.labels.iter().map(|class| Some(format!("k{class}")));
         columns.push(("y".into(), Arc::new(labels.collect::<StringArray>())));
@@ -207,22 +215,21 @@ fn by_name(model: &Model, of_classes: &[f64]) -> Vec<f64> {
 /// How far a point is from fulfilling the conditions of a minimum: the largest subgradient of a standardised coefficient.
 fn furthest(case: &Case, rows: &Rows, point: &Point) -> f64 {
     let total: f64 = rows.weights.iter().sum();
-    let mean = |values: &dyn Fn(usize) -> f64| {
-        (0..case.rows).map(|row| rows.weights[row] / total * values(row)).sum::<f64>()
-    };
+    let mean =
+        |values: &dyn Fn(usize) -> f64| (0..case.rows).map(|row| rows.weights[row] / total * values(row)).sum::<f64>();
     let residuals: Vec<Vec<f64>> = (0..case.rows)
         .map(|row| {
             let margin = |class: usize| {
-                let own = rows.columns.iter().zip(&point.coefficients).map(|(x, of_feature)| x[row] * of_feature[class]);
+                let own =
+                    rows.columns.iter().zip(&point.coefficients).map(|(x, of_feature)| x[row] * of_feature[class]);
                 let offset = if class == 1 { rows.offsets[row] } else { 0.0 };
                 point.intercepts[class] + offset + own.sum::<f64>()
             };
             let margins: Vec<f64> = (0..case.classes).map(margin).collect();
             let top = margins.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = margins.iter().map(|z| (z - top).exp()).sum();
-            let residual = |(class, z): (usize, &f64)| {
-                (z - top).exp() / sum - f64::from(u8::from(rows.labels[row] == class))
-            };
+            let residual =
+                |(class, z): (usize, &f64)| (z - top).exp() / sum - f64::from(u8::from(rows.labels[row] == class));
             margins.iter().enumerate().map(residual).collect()
         })
         .collect();
@@ -448,12 +455,102 @@ fn two_classes_have_one_margin() -> Check {
     Ok(())
 }
 
-/// What there is not yet is refused with a way out.
+/// The fold that a row is held back in.
+fn fold_of(row: usize) -> usize {
+    row * row % 13 % 4
+}
+
+/// The rows that are in a fold, or those that are not.
+fn some_of(rows: &Rows, fold: usize, is_in: bool) -> Rows {
+    let kept: Vec<usize> = (0..rows.labels.len()).filter(|row| (fold_of(*row) == fold) == is_in).collect();
+    let of = |values: &[f64]| kept.iter().map(|&row| values[row]).collect::<Vec<f64>>();
+    Rows {
+        columns: rows.columns.iter().map(|column| of(column)).collect(),
+        levels: if rows.levels.is_empty() { Vec::new() } else { kept.iter().map(|&row| rows.levels[row]).collect() },
+        labels: kept.iter().map(|&row| rows.labels[row]).collect(),
+        weights: of(&rows.weights),
+        offsets: of(&rows.offsets),
+    }
+}
+
+/// Twice the mean loss, the share of rows told wrongly and the Brier score of rows, and their weight.
+fn judged(case: &Case, rows: &Rows, point: &Point) -> ([f64; 3], f64) {
+    let (mut sums, mut weight) = ([0.0; 3], 0.0);
+    for (row, &label) in rows.labels.iter().enumerate() {
+        let margin = |class: usize| {
+            let own = rows.columns.iter().zip(&point.coefficients).map(|(x, of_feature)| x[row] * of_feature[class]);
+            point.intercepts[class] + if class == 1 { rows.offsets[row] } else { 0.0 } + own.sum::<f64>()
+        };
+        let odds: Vec<f64> = (0..case.classes).map(|class| margin(class).exp()).collect();
+        let total: f64 = odds.iter().sum();
+        let likeliest = (0..case.classes).fold(0, |best, class| if odds[class] > odds[best] { class } else { best });
+        let square = |class: usize| (odds[class] / total - f64::from(u8::from(class == label))).powi(2);
+        let own = [
+            -2.0 * (odds[label] / total).ln(),
+            f64::from(u8::from(likeliest != label)),
+            (0..case.classes).map(square).sum(),
+        ];
+        for (sum, own) in sums.iter_mut().zip(own) {
+            *sum += rows.weights[row] * own;
+        }
+        weight += rows.weights[row];
+    }
+    (sums.map(|sum| sum / weight), weight)
+}
+
+/// Curves over the folds are those of models that were trained on the other rows alone, and judged here. The control: with the rows of
+/// another fold they are not.
+fn models_of_folds_know_the_other_rows_alone() -> Check {
+    let names = ["deviance", "error", "brier"];
+    for case in [
+        Case { rows: 1_200, ..PLAIN },
+        Case { rows: 1_500, classes: 5, alpha: 0.6, is_weighted: true, ..PLAIN },
+        Case { rows: 1_200, has_offset: true, levels: 4, scale: PenaltyScale::Original, alpha: 0.5, ..PLAIN },
+        Case { rows: 1_000, intercept: false, factors: &[(0, 0.0)], ..PLAIN },
+        Case { rows: 9_000, columns: 4, classes: 4, host: Some(1 << 17), ..PLAIN },
+    ] {
+        let rows = Rows::of(&case);
+        let base = || Job { l1: 0.0, l2: 0.0, ..job(&case, &Selection::Cpu) }.gap_tolerance(1e-12);
+        let path = |strengths: Strengths| PathJob { strengths, alpha: case.alpha, is_full: true, ..PathJob::default() };
+        let grid = path(Strengths::Grid { count: 8, ratio: Some(2e-2) });
+        let grid = PathJob { visits_all_folds: true, ..grid };
+        let folds: Vec<i64> = (0..case.rows).map(|row| fold_of(row) as i64).collect();
+        let named = FoldSpec { dealing: Dealing::Column("fold".into()), ..FoldSpec::default() };
+        let model = train(&case, &rows.table_with(&case, &folds), &base().path(grid).folds(named))?;
+        let path_of = model.path.as_ref().ok_or("no path")?;
+        let cv = path_of.cv.as_ref().ok_or("no folds")?;
+        for (place, fold) in cv.folds.iter().enumerate() {
+            let held_back: usize = fold.name.parse().map_err(|_| format!("fold {}", fold.name))?;
+            let given = path(Strengths::Given(path_of.lambdas.clone()));
+            let trained_on = some_of(&rows, held_back, false);
+            let own = train(&case, &trained_on.table(&case), &base().path(given))?;
+            for (at, point) in Point::of_path(&own).iter().enumerate() {
+                let (expected, weight) = judged(&case, &some_of(&rows, held_back, true), point);
+                let (elsewhere, _) = judged(&case, &some_of(&rows, (held_back + 1) % 4, true), point);
+                for (name, (expected, elsewhere)) in names.iter().zip(expected.iter().zip(elsewhere)) {
+                    let curve = cv.curves.iter().find(|curve| curve.metric == *name).ok_or("a curve")?;
+                    let found = curve.by_fold[place][at];
+                    let most = if *name == "error" { 1.5 / weight } else { 2e-6 };
+                    if !is_within((found - expected).abs(), most) || !is_within((fold.weight - weight).abs(), 1e-9) {
+                        return Err(format!("{name} of fold {held_back} at {at}: {found}, not {expected}"));
+                    }
+                    if *name == "deviance" && is_within((found - elsewhere).abs(), most) {
+                        return Err(format!("fold {held_back} at {at} is as good on other rows: {found}"));
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What makes no sense is refused with a way out.
 fn refusals() -> Check {
     let case = Case { columns: 400, rows: 60, ..PLAIN };
     let table = Rows::of(&case).table(&case);
     let base = || job(&case, &Selection::Cpu);
-    let folds = Job { l1: 0.0, ..base() }.path(PathJob::default()).folds(FoldSpec::default());
+    let ranked = PathJob { metric: Metric::Auc, ..PathJob::default() };
+    let folds = Job { l1: 0.0, ..base() }.path(ranked).folds(FoldSpec::default());
     for (job, words) in
         [(base(), "takes the Hessian of all 1203 coefficients of every class"), (folds, "is for two classes")]
     {
@@ -477,6 +574,7 @@ fn main() -> ExitCode {
     suite.gpu("as_glmnet_has_them", |_| as_glmnet_has_them(&Selection::Gpu));
     suite.cpu("a_path_has_the_same_bits", a_path_has_the_same_bits);
     suite.cpu("two_classes_have_one_margin", two_classes_have_one_margin);
+    suite.cpu("models_of_folds_know_the_other_rows_alone", models_of_folds_know_the_other_rows_alone);
     suite.cpu("refusals", refusals);
     suite.run()
 }

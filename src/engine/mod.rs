@@ -24,7 +24,7 @@ use crate::engine::work::{CellMoments, CellSums, HeldOut, Work};
 use crate::error::{Error, Result};
 use crate::lda::ClassMoments;
 use crate::matrix::FewRows;
-use crate::objective::{Evaluation, Need, Objective};
+use crate::objective::{Evaluation, Need, Objective, places_among};
 
 /// A table on its way to a device: columns are written to it, then it becomes an objective.
 pub trait TableBuilder {
@@ -80,7 +80,7 @@ pub trait Engine: Objective {
     }
 
     /// How well points tell the rows of a cell that each is for, `[cells][points]`; with the margins of the rows if they are wanted.
-    /// Of two classes. Eight margins a row count as a pass.
+    /// Eight margins a row count as a pass.
     ///
     /// # Errors
     /// Of kind `Usage` from an engine that keeps all rows in one cell.
@@ -118,6 +118,13 @@ fn has_no_cells() -> Error {
 fn in_all_margins(columns: &[usize], parameters: usize, margins: usize) -> Vec<usize> {
     let of_margin = parameters / margins;
     (0..margins).flat_map(|margin| columns.iter().map(move |column| margin * of_margin + column)).collect()
+}
+
+/// Restricts the Hessian of an evaluation, of `columns` of each margin, to the parameters `kept`, which have those columns.
+fn restrict(evaluation: &mut Evaluation, kept: &[usize], of_margin: usize, columns: &[usize]) {
+    if let Some(hessian) = evaluation.hessian.as_mut().filter(|hessian| hessian.size() > kept.len()) {
+        *hessian = hessian.restricted(&places_among(kept, of_margin, columns, columns.len()));
+    }
 }
 
 /// The sums of a point by an evaluation of its own, of a table with one cell.

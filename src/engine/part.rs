@@ -1,10 +1,10 @@
 //! The rows of some cells of a table, as an objective of their own.
 
-use crate::engine::Engine;
 use crate::engine::work::{CellSums, Work, total};
+use crate::engine::{Engine, restrict};
 use crate::error::{Error, Result};
 use crate::matrix::Symmetric;
-use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Probe};
+use crate::objective::{Diagonal, Evaluation, Line, Need, Objective, Passes, Probe, columns_of};
 
 /// The mean loss over the rows of some cells.
 pub struct PartOfRows<'e> {
@@ -74,7 +74,11 @@ impl Objective for PartOfRows<'_> {
     }
 
     fn evaluate_with(&mut self, point: &[f64], kept: &[usize]) -> Result<Evaluation> {
-        self.evaluated_at(point, true, Some(kept))
+        let of_margin = self.dimension() / self.engine.margins();
+        let columns = columns_of(kept, of_margin);
+        let mut evaluation = self.evaluated_at(point, true, Some(&columns))?;
+        restrict(&mut evaluation, kept, of_margin, &columns);
+        Ok(evaluation)
     }
 
     fn evaluate_all(&mut self, points: &[Vec<f64>]) -> Result<Vec<Evaluation>> {

@@ -79,21 +79,51 @@ pub struct CellMoments {
     pub squares: Vec<f64>,
 }
 
-/// How well a point tells rows of two classes: sums by the row weights.
+/// How well a point tells rows: sums by the row weights.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HeldOut {
     /// Of the cross-entropies.
     pub loss: f64,
-    /// Of the squares of what probabilities are off by, `(L - t)^2`.
+    /// Of the squares of what probabilities are off by, `(L - t)^2`; of several classes those of all of them.
     pub brier: f64,
-    /// Of the rows whose class is not the more probable one; of two that are as probable the negative one is taken.
+    /// Of the rows whose class is not the most probable one; of those that are as probable the first one is taken.
     pub errors: f64,
     /// The margins themselves, `[rows]`, where they were asked for.
     pub margins: Vec<f64>,
 }
 
 impl HeldOut {
-    /// Adds rows with these margins.
+    /// Adds rows of several classes with margins `[margins][rows]` against the first one.
+    pub(super) fn add_of_classes(&mut self, margins: &[f64], labels: &[f32], row_weights: Option<&[f32]>) {
+        let rows = labels.len();
+        for (row, &label) in labels.iter().enumerate() {
+            let weight = row_weights.map_or(1.0, |weights| f64::from(weights[row]));
+            if weight <= 0.0 {
+                continue;
+            }
+            let of_row = || std::iter::once(0.0).chain(margins.iter().skip(row).step_by(rows).copied());
+            let (mut likeliest, mut top) = (0, 0.0);
+            for (class, z) in of_row().enumerate() {
+                if z > top {
+                    (likeliest, top) = (class, z);
+                }
+            }
+            let sum: f64 = of_row().map(|z| (z - top).exp()).sum();
+            let (mut own, mut brier) = (f64::NAN, 0.0);
+            for (class, z) in of_row().enumerate() {
+                let is_own = f32::from(class as u16).total_cmp(&label).is_eq();
+                if is_own {
+                    own = z;
+                }
+                brier += ((z - top).exp() / sum - f64::from(u8::from(is_own))).powi(2);
+            }
+            self.loss += weight * (sum.ln() + top - own);
+            self.brier += weight * brier;
+            self.errors += if f32::from(likeliest as u16).total_cmp(&label).is_eq() { 0.0 } else { weight };
+        }
+    }
+
+    /// Adds rows of two classes with these margins.
     #[inline]
     pub(super) fn add(&mut self, margins: &[f64], labels: &[f32], row_weights: Option<&[f32]>) {
         let (mut loss, mut brier, mut errors) = (0.0, 0.0, 0.0);

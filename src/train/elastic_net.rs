@@ -1,14 +1,11 @@
 //! The fit with an elastic net, with factors of the penalty and bounds for single columns.
 
-use crate::data::Shape;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::every_class::{self, EveryClass};
 use crate::model::SeparationInfo;
 use crate::monitor::Monitor;
-use crate::objective::{Evaluation, Need, Objective};
+use crate::objective::{Need, Objective};
 use crate::penalty::{Penalty, Term};
-use crate::problem::Problem;
 use crate::solve::elastic_net::{ElasticNet, PathOutcome, PathPoint, PathProblem, elastic_net, path};
 use crate::solve::{Answer, Certain, Company, Doubt, Existence, History, Outcome, Settings, Start, Status};
 use crate::standardize::Coordinates;
@@ -19,6 +16,7 @@ use crate::train::fit::{
     starting_point,
 };
 use crate::train::job::{PathJob, SelectedStrength, penalised_classes};
+use crate::train::parametrisation::Parametrisation;
 use crate::train::strategy::HessianPlan;
 use crate::wording::listed;
 
@@ -38,7 +36,8 @@ pub(super) fn fit_elastic_net(
     let free = free_columns(&begin.coordinates, given);
     let separation = if free.is_empty() { None } else { look_at_free(&mut begin, &free, given, evidence)? };
     let coordinates = begin.coordinates;
-    let start = start_of(begin.point, begin.evaluation, &coordinates, shape);
+    let parametrisation = Parametrisation { coordinates: &coordinates, every_class: penalised_classes(shape) };
+    let start = parametrisation.start(begin.point, begin.evaluation);
     let weight = engine.weight();
     let of_sample = if job.hessian_plan(shape) == HessianPlan::WorkingSet { kept } else { shape.rows };
     let mut penalty = elastic_net_of(&coordinates, given, [job.l1, job.l2]);
@@ -49,20 +48,19 @@ pub(super) fn fit_elastic_net(
     let mut walked = None;
     if let Some(path_job) = &job.path {
         check_holds(separation.as_ref())?;
-        let on = On { coordinates: &coordinates, settings: &settings, has_all_rows: kept >= shape.rows, monitor };
+        let on = On { parametrisation, settings: &settings, has_all_rows: kept >= shape.rows, monitor };
         let of_path = subsample.as_mut().map(|sample| &mut **sample as &mut dyn Engine);
         let found = walk(engine, of_path, start.clone(), path_job, on, given)?;
         null = found.outcome.null;
         penalty = elastic_net_of(&coordinates, given, found.strengths());
         walked = Some(found);
     }
-    let classes = penalised_classes(shape);
-    let mut loss = loss_of(engine, &coordinates, classes);
+    let mut loss = parametrisation.loss(engine);
     let start = match &walked {
         Some(found) => found.start(&mut *loss, need)?,
         None => start,
     };
-    let mut sample = subsample.map(|rows| loss_of(rows, &coordinates, classes));
+    let mut sample = subsample.map(|rows| parametrisation.loss(rows));
     let sample = sample.as_mut().map(|sample| &mut **sample as &mut dyn Objective);
     // Where there is no minimum the start is as good as any other point.
     let gap = if separation.is_some() { f64::INFINITY } else { job.gap_tolerance * null };
@@ -87,28 +85,6 @@ pub(super) fn fit_elastic_net(
     })
 }
 
-/// The loss in the solver's coordinates: of several classes as a function of the weights of every one of them.
-fn loss_of<'o>(
-    objective: &'o mut dyn Objective,
-    coordinates: &Coordinates,
-    classes: Option<usize>,
-) -> Box<dyn Objective + 'o> {
-    let problem = Box::new(Problem::of_loss(objective, coordinates.clone()));
-    match classes {
-        Some(classes) => Box::new(EveryClass::new(problem, classes)),
-        None => problem,
-    }
-}
-
-/// Where a fit begins, as [`loss_of`] has its parameters.
-fn start_of(point: Vec<f64>, evaluation: Evaluation, coordinates: &Coordinates, shape: Shape) -> Start {
-    if penalised_classes(shape).is_none() {
-        return Start { point, evaluation };
-    }
-    let size = coordinates.dimension();
-    Start { point: every_class::with_first(&point, size), evaluation: every_class::evaluation(evaluation, size) }
-}
-
 /// An outcome as others are: its Hessian with the penalty; and without estimates where what nothing holds separates.
 fn completed(mut outcome: Outcome, penalty: &Penalty, separates: bool) -> Outcome {
     if separates {
@@ -122,7 +98,7 @@ fn completed(mut outcome: Outcome, penalty: &Penalty, separates: bool) -> Outcom
 
 /// Where a path is walked.
 struct On<'o> {
-    coordinates: &'o Coordinates,
+    parametrisation: Parametrisation<'o>,
     settings: &'o Settings,
     has_all_rows: bool,
     monitor: &'o dyn Monitor,
@@ -134,9 +110,10 @@ fn walk(
     mut sample: Option<&mut dyn Engine>,
     start: Start,
     path_job: &PathJob,
-    On { coordinates, settings, has_all_rows, monitor }: On<'_>,
+    On { parametrisation, settings, has_all_rows, monitor }: On<'_>,
     given: Given<'_>,
 ) -> Result<Walked> {
+    let coordinates = parametrisation.coordinates;
     let terms = |strengths| elastic_net_of(coordinates, given, strengths).terms();
     let path_problem = PathProblem {
         terms: &terms,
@@ -146,10 +123,9 @@ fn walk(
         ends_early: !path_job.is_full,
         has_all_rows,
     };
-    let classes = penalised_classes(given.shape);
     let go = |objective: &mut dyn Objective, sample: Option<&mut dyn Engine>| {
-        let mut loss = loss_of(objective, coordinates, classes);
-        let mut sample = sample.map(|rows| loss_of(rows, coordinates, classes));
+        let mut loss = parametrisation.loss(objective);
+        let mut sample = sample.map(|rows| parametrisation.loss(rows));
         let sample = sample.as_mut().map(|sample| &mut **sample as &mut dyn Objective);
         path(&mut *loss, sample, start, &path_problem, settings, monitor)
     };
@@ -161,7 +137,7 @@ fn walk(
             let outcome = go(&mut recording, of_path)?;
             let setting = Setting {
                 folds,
-                coordinates,
+                parametrisation,
                 settings,
                 path_job,
                 penalty_scale: given.job.penalty_scale,

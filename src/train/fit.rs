@@ -3,7 +3,6 @@
 use crate::data::{Encoded, Folds, Shape};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::every_class;
 use crate::lda::{ClassMoments, Posterior};
 use crate::logistic::{Terms, terms};
 use crate::matrix::{RowSpace, Symmetric};
@@ -22,6 +21,7 @@ use crate::train::cross_validation::Validated;
 use crate::train::existence::Evidence;
 use crate::train::feature_penalties::FeaturePenalties;
 use crate::train::job::{ExactJob, Init, Job, Solver};
+use crate::train::parametrisation::Parametrisation;
 use crate::train::strategy::HessianPlan;
 use crate::wording::listed;
 
@@ -94,19 +94,11 @@ impl Fit {
         self.gap.as_ref()?.path.as_ref()
     }
 
-    /// Whether its parameters are those of every one of several classes, each penalised by itself.
-    pub(super) fn has_every_class(&self) -> bool {
-        self.penalty.terms().len() > self.coordinates.dimension()
-    }
-
-    /// The parameters of the margins, which are those of the fit, or their differences from those of the first class.
-    pub(super) fn of_margins(&self, point: &[f64]) -> Vec<f64> {
-        if self.has_every_class() { every_class::differences(point, self.coordinates.dimension()) } else { point.to_vec() }
-    }
-
-    /// An evaluation at the parameters of the margins as one at those of the fit.
-    pub(super) fn evaluation(&self, found: Evaluation) -> Evaluation {
-        if self.has_every_class() { every_class::evaluation(found, self.coordinates.dimension()) } else { found }
+    /// What its parameters are.
+    pub(super) fn parametrisation(&self) -> Parametrisation<'_> {
+        let (parameters, size) = (self.outcome.parameters.len(), self.coordinates.dimension());
+        let has_every_class = self.penalty.terms().len() > size;
+        Parametrisation { coordinates: &self.coordinates, every_class: has_every_class.then(|| parameters / size) }
     }
 }
 

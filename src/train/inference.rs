@@ -93,11 +93,12 @@ fn of_file(
     monitor: &dyn Monitor,
 ) -> Result<ExactProducts> {
     let coordinates = fit.coordinates.exact();
-    let parameters = coordinates.to_device(&fit.of_margins(&fit.outcome.parameters));
+    let parameters = coordinates.to_device(&fit.parametrisation().of_margins(&fit.outcome.parameters));
     let found = products_file(table, plan, &encoded.label, coordinates.columns(), &parameters, scatter, monitor)?;
     fit.outcome.passes.file += 1;
     let hessian = Some(coordinates.hessian(&found.hessian));
-    let evaluation = fit.evaluation(Evaluation { value: 0.0, gradient: Vec::new(), diagonal: None, hessian });
+    let evaluation = Evaluation { value: 0.0, gradient: Vec::new(), diagonal: None, hessian };
+    let evaluation = fit.parametrisation().from_margins(evaluation);
     let penalised = fit.penalty.add_to(evaluation, &fit.outcome.parameters).hessian;
     Ok(ExactProducts {
         hessian: penalised.ok_or_else(|| Error::internal("a penalty lost the Hessian"))?,

@@ -425,11 +425,12 @@ impl Job {
         }
         let named = self.name_of_elastic_net();
         let fault = |what: &str, way_out: &str| Err(Error::usage(format!("{named} {what}"), way_out));
-        if shape.classes.is_some() && self.spec.folds.is_some() {
-            return fault(
-                "with ⟦folds⟧ is for two classes",
-                "Leave ⟦folds⟧ out: the path itself is for several classes too. ⟦valid⟧ or ⟦split⟧ tells how good a model is.",
-            );
+        let ranks = self.path.as_ref().is_some_and(|path| path.metric == Metric::Auc);
+        if shape.classes.is_some_and(|classes| classes > 2) && self.spec.folds.is_some() && ranks {
+            return Err(Error::usage(
+                "⟦cv-metric auc⟧ is for two classes",
+                "Say deviance, error or brier for several of them.",
+            ));
         }
         if self.solver == Solver::Generative {
             return fault("has no meaning with ⟦solver generative⟧, which has no penalty", "Leave one of them out.");
@@ -455,7 +456,11 @@ impl Job {
             return Ok(());
         }
         if shape.has_levels() || penalised_classes(shape).is_some() {
-            let why = if penalised_classes(shape).is_some() { "of every class" } else { "where some are levels of categories" };
+            let why = if penalised_classes(shape).is_some() {
+                "of every class"
+            } else {
+                "where some are levels of categories"
+            };
             return Err(Error::usage(
                 format!(
                     "{named} takes the Hessian of all {parameters} coefficients {why}, of {ELASTIC_NET_PARAMETERS} at most",

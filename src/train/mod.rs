@@ -10,6 +10,7 @@ mod fit;
 mod inference;
 mod job;
 mod null;
+mod parametrisation;
 mod strategy;
 mod verify;
 
@@ -172,9 +173,10 @@ impl Prepared<'_> {
                 let parameters = elastic_net_parameters(shape);
                 let of_path = if self.job.path.is_some() { 100 * 6 * 8 * parameters } else { 0 };
                 let matrices = if self.job.path.is_some() { 7 } else { 2 };
-                let of_folds = self.folds.as_ref().map_or(0, |folds| {
-                    bytes_of_hessians(parameters, folds.cells.rows().len()).min(HESSIANS_BYTES)
-                });
+                let of_folds = self
+                    .folds
+                    .as_ref()
+                    .map_or(0, |folds| bytes_of_hessians(parameters, folds.cells.rows().len()).min(HESSIANS_BYTES));
                 let kept = panels + of_path + of_folds + self.job.kept_rows(shape).len() * of_row;
                 (matrices * parameters.pow(2), kept)
             }

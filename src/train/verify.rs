@@ -88,10 +88,11 @@ fn verify_elastic_net(
     hessian.add_diagonal(&fit.penalty.strength().iter().map(|l2| -l2).collect::<Vec<_>>());
     let coordinates = fit.coordinates.exact();
     let evaluate = |point: &[f64]| {
-        let parameters = coordinates.to_device(&fit.of_margins(point));
+        let parameters = coordinates.to_device(&fit.parametrisation().of_margins(point));
         let exact = evaluate_file(table, plan, &encoded.label, coordinates.columns(), &parameters, monitor)?;
         let gradient = coordinates.gradient(&exact.gradient);
-        Ok(fit.evaluation(Evaluation { value: exact.loss, gradient, diagonal: None, hessian: None }))
+        let evaluation = Evaluation { value: exact.loss, gradient, diagonal: None, hessian: None };
+        Ok(fit.parametrisation().from_margins(evaluation))
     };
     let terms = fit.penalty.terms();
     let improve = job.exact == ExactJob::Refine && fit.outcome.status.is_success();
@@ -106,7 +107,7 @@ fn verify_elastic_net(
     if let Some(gradient) = first.filter(|_| is_gpu) {
         let (seen, _) = elastic_net::gap(&fit.outcome.parameters, &gradient, &hessian, &terms);
         // Equal weights of all classes change nothing: those of one of them are enough to tell columns apart.
-        let first = if fit.has_every_class() { fit.coordinates.dimension() } else { 0 };
+        let first = fit.parametrisation().every_class.map_or(0, |_| fit.coordinates.dimension());
         let of_margins: Vec<usize> = (first..hessian.size()).collect();
         check_against(fit, distance(seen), inflation(&hessian.restricted(&of_margins)))?;
     }

@@ -65,7 +65,8 @@ impl<L: Loss> Cpu<L> {
     ) -> Result<Vec<Vec<HeldOut>>> {
         let all: usize = self.stored.layout.shape.rows;
         let of_rows = |(cell, points): (usize, &Vec<Vec<f64>>)| self.stored.layout.rows_of_cell(cell) * points.len();
-        let rows: usize = points.iter().enumerate().map(of_rows).sum();
+        let of_point = self.loss.margins();
+        let rows: usize = of_point * points.iter().enumerate().map(of_rows).sum::<usize>();
         self.passes.data += rows.div_ceil(MARGINS_OF_A_PASS * all.max(1)) as u64;
         let weights: Vec<Vec<f64>> =
             points.iter().map(|points| points.iter().flat_map(|point| self.stored.widen(point)).collect()).collect();
@@ -81,7 +82,7 @@ impl<L: Loss> Cpu<L> {
                 let cell = blocks[0].cell;
                 in_vectors(
                     #[inline(always)]
-                    || (cell, held_out(&blocks[0], &weights[cell], wide, keeps_margins)),
+                    || (cell, held_out(&blocks[0], &weights[cell], [wide, of_point], keeps_margins)),
                 )
             },
             |(cell, of_block)| {
@@ -130,26 +131,32 @@ fn moments(block: &Block<'_>, wide: usize) -> Moments {
     Moments { sums, squares }
 }
 
-/// What each of the points with weights `[points][wide]` makes of the rows of a block.
+/// What each of the points with weights `[points][margins][wide]` makes of the rows of a block.
 #[inline(always)]
-fn held_out(block: &Block<'_>, weights: &[f64], wide: usize, keeps_margins: bool) -> Vec<HeldOut> {
+fn held_out(block: &Block<'_>, weights: &[f64], [wide, of_point]: [usize; 2], keeps_margins: bool) -> Vec<HeldOut> {
     let columns = block.columns;
-    let tile = tile_rows_within(TILE_BYTES / (4 * columns.count() + 16 * MARGINS_AT_A_TIME));
-    let (mut eight, mut margins) = (Aligned::zeros(EIGHT * tile), vec![0.0; MARGINS_AT_A_TIME * tile]);
-    let mut found: Vec<HeldOut> = weights.chunks_exact(wide).map(|_| HeldOut::default()).collect();
+    let points = (MARGINS_AT_A_TIME / of_point).max(1);
+    let at_a_time = points * of_point;
+    let tile = tile_rows_within(TILE_BYTES / (4 * columns.count() + 16 * at_a_time));
+    let (mut eight, mut margins) = (Aligned::zeros(EIGHT * tile), vec![0.0; at_a_time * tile]);
+    let mut found: Vec<HeldOut> = weights.chunks_exact(of_point * wide).map(|_| HeldOut::default()).collect();
     for (first, n) in block.tiles(tile) {
         let columns = columns.part(first, n);
         let labels = &block.labels[first..first + n];
         let row_weights = block.row_weights.map(|weights| &weights[first..first + n]);
         let offsets = block.offsets.map(|offsets| offsets.part(first, n));
-        for (weights, found) in weights.chunks(MARGINS_AT_A_TIME * wide).zip(found.chunks_mut(MARGINS_AT_A_TIME)) {
-            let margins = &mut margins[..found.len() * n];
+        for (weights, found) in weights.chunks(at_a_time * wide).zip(found.chunks_mut(points)) {
+            let margins = &mut margins[..found.len() * of_point * n];
             columns.all_margins(weights, margins, &mut eight);
-            for (z, found) in margins.chunks_exact_mut(n).zip(found) {
+            for (z, found) in margins.chunks_exact_mut(of_point * n).zip(found) {
                 if let Some(offsets) = offsets {
                     offsets.add_to(z);
                 }
-                found.add(z, labels, row_weights);
+                if of_point == 1 {
+                    found.add(z, labels, row_weights);
+                } else {
+                    found.add_of_classes(z, labels, row_weights);
+                }
                 if keeps_margins {
                     found.margins.extend_from_slice(z);
                 }

@@ -27,12 +27,12 @@ use crate::data::{Column, Design, Shape, Store};
 use crate::engine::layout::Layout;
 use crate::engine::storage::{Access, HostColumns, HostStore, Limits, Part, Placement, chunk_bytes, host_layout};
 use crate::engine::work::{CellMoments, CellSums, HeldOut, Work, total};
-use crate::engine::{Engine, KeptRows, RowTerms, TableBuilder};
+use crate::engine::{Engine, KeptRows, RowTerms, TableBuilder, restrict};
 use crate::error::{Error, Result};
 use crate::fold::{Fold, Segments};
 use crate::lda::ClassMoments;
 use crate::matrix::{FewRows, Squares, Symmetric};
-use crate::objective::{Evaluation, Line, Need, Objective, Passes, Probe, columns_of, places_among};
+use crate::objective::{Evaluation, Line, Need, Objective, Passes, Probe, columns_of};
 use crate::vectors::in_vectors;
 
 pub(super) use bandwidth::read_bandwidth;
@@ -461,9 +461,7 @@ impl<L: Loss> Objective for Cpu<L> {
         let work = Work { takes_hessian: true, columns: Some(&columns), ..Work::at(point) };
         let found = self.several(&[work])?;
         let mut evaluation = self.mean(&found[0])?;
-        if let Some(hessian) = evaluation.hessian.as_mut().filter(|hessian| hessian.size() > kept.len()) {
-            *hessian = hessian.restricted(&places_among(kept, of_margin, &columns, columns.len()));
-        }
+        restrict(&mut evaluation, kept, of_margin, &columns);
         Ok(evaluation)
     }
 

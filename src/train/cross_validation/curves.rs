@@ -5,9 +5,9 @@ use crate::engine::Engine;
 use crate::engine::work::HeldOut;
 use crate::error::{Error, Result};
 use crate::metrics::auc;
-use crate::standardize::Coordinates;
 use crate::train::cross_validation::Setting;
 use crate::train::job::{Metric, PathJob};
+use crate::train::parametrisation::Parametrisation;
 
 /// Bytes of margins that wait to be ranked at most.
 const MARGINS_BYTES: usize = 256 << 20;
@@ -62,7 +62,7 @@ impl Curve {
 
 /// Curves in the making.
 pub(super) struct Curves<'c> {
-    coordinates: &'c Coordinates,
+    parametrisation: Parametrisation<'c>,
     folds: &'c [Fold],
     metric: Metric,
     /// Of the rows that each fold holds back.
@@ -78,7 +78,7 @@ const SUMS: [Metric; 3] = [Metric::Deviance, Metric::Error, Metric::Brier];
 
 impl<'c> Curves<'c> {
     pub(super) fn new(engine: &mut dyn Engine, weights: &[f64], places: usize, setting: Setting<'c>) -> Result<Self> {
-        let Setting { coordinates, folds: Folds { folds, .. }, path_job: PathJob { metric, .. }, .. } = setting;
+        let Setting { parametrisation, folds: Folds { folds, .. }, path_job: PathJob { metric, .. }, .. } = setting;
         let outcomes = if *metric == Metric::Auc { engine.outcomes_of_cells()? } else { Vec::new() };
         for fold in folds.iter().filter(|_| *metric == Metric::Auc) {
             let [labels, _] = &outcomes[fold.held_back];
@@ -91,7 +91,7 @@ impl<'c> Curves<'c> {
         }
         let metrics = SUMS.len() + usize::from(*metric == Metric::Auc);
         Ok(Self {
-            coordinates,
+            parametrisation,
             folds,
             metric: *metric,
             weights: folds.iter().map(|fold| weights[fold.held_back]).collect(),
@@ -121,7 +121,7 @@ impl<'c> Curves<'c> {
             let mut now = Vec::with_capacity(left.len());
             for (fold, places) in left.iter_mut().enumerate() {
                 let some: Vec<usize> = places.drain(..places.len().min(at_a_time)).collect();
-                let on_device = some.iter().map(|&place| self.coordinates.to_device(point(fold, place)));
+                let on_device = some.iter().map(|&place| self.parametrisation.to_device(point(fold, place)));
                 points[self.folds[fold].held_back] = on_device.collect();
                 now.push(some);
             }

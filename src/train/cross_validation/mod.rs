@@ -16,13 +16,13 @@ use crate::model::{CrossValidation, CvCurve, FoldInfo};
 use crate::monitor::Monitor;
 use crate::objective::{Need, Objective};
 use crate::penalty::{PenaltyScale, Term};
-use crate::problem::Problem;
 use crate::solve::elastic_net::{
     FoldModels, FoldProblem, FoldRows, PathOutcome, PathPoint, PathProblem, Strengths, path,
 };
 use crate::solve::{Settings, Start};
 use crate::standardize::Coordinates;
 use crate::train::job::{PathJob, SelectedStrength};
+use crate::train::parametrisation::Parametrisation;
 use curves::{Curve, Curves};
 use training::{Hessians, Training, hessians};
 
@@ -57,7 +57,7 @@ pub(super) struct Validated {
     pub(super) minimum: usize,
     /// The place of the largest strength that is within a standard error of it.
     pub(super) one_standard_error: usize,
-    /// In how many folds each parameter is selected, at the best strength and at the other one.
+    /// In how many folds each parameter of a margin, or of any class, is selected, at the best strength and at the other one.
     pub(super) selected: [Vec<usize>; 2],
     /// What is left to gain of the mean loss of each model that was visited, `[places][folds]`.
     pub(super) gaps: Vec<Vec<Option<f64>>>,
@@ -67,7 +67,7 @@ pub(super) struct Validated {
 #[derive(Clone, Copy)]
 pub(super) struct Setting<'s> {
     pub(super) folds: &'s Folds,
-    pub(super) coordinates: &'s Coordinates,
+    pub(super) parametrisation: Parametrisation<'s>,
     pub(super) settings: &'s Settings,
     pub(super) path_job: &'s PathJob,
     pub(super) penalty_scale: PenaltyScale,
@@ -78,7 +78,7 @@ pub(super) struct Setting<'s> {
     pub(super) monitor: &'s dyn Monitor,
 }
 
-/// The models of folds along a path, in the solver's coordinates.
+/// The models of folds along a path, by the parameters of the fit.
 struct Fitted {
     /// `[places][folds]`.
     points: Vec<Vec<Vec<f64>>>,
@@ -128,9 +128,11 @@ pub(super) fn cross_validate(
     setting.monitor.end();
     let curves = curves.finish();
     let [minimum, one_standard_error] = curves[0].best();
+    let size = setting.parametrisation.coordinates.dimension();
     let selected = [minimum, one_standard_error].map(|place| {
-        let count = |j: usize| fitted.points[place].iter().filter(|point| point[j] != 0.0).count();
-        (0..fitted.points[place][0].len()).map(count).collect()
+        let is_selected = |point: &[f64], j: usize| point.iter().skip(j).step_by(size).any(|x| *x != 0.0);
+        let count = |j: usize| fitted.points[place].iter().filter(|point| is_selected(point, j)).count();
+        (0..size).map(count).collect()
     });
     let name = |fold: &Fold| (fold.name.clone(), weights[fold.held_back]);
     Ok(Validated {
@@ -145,7 +147,11 @@ pub(super) fn cross_validate(
 
 /// The standard deviation of each active column among the training rows of each fold, as a share of that among all rows,
 /// `[folds][columns]`.
-fn scales_of_folds(engine: &mut dyn Engine, Setting { folds, coordinates, .. }: Setting<'_>) -> Result<Vec<Vec<f64>>> {
+fn scales_of_folds(
+    engine: &mut dyn Engine,
+    Setting { folds, parametrisation, .. }: Setting<'_>,
+) -> Result<Vec<Vec<f64>>> {
+    let coordinates = parametrisation.coordinates;
     let cells = engine.moments_of_cells()?;
     let deviations = |cells: &[&CellMoments]| -> Vec<f64> {
         let weight: f64 = cells.iter().map(|cell| cell.weight).sum();
@@ -175,9 +181,11 @@ fn scales_of_folds(engine: &mut dyn Engine, Setting { folds, coordinates, .. }: 
 }
 
 /// The terms of a fold: the penalty is on the scale of its training rows, and a column that is constant among them stays 0.
-fn terms_of_fold(scales: &[f64], strengths: [f64; 2], Setting { terms, penalty_scale, .. }: Setting<'_>) -> Vec<Term> {
+fn terms_of_fold(scales: &[f64], strengths: [f64; 2], setting: Setting<'_>) -> Vec<Term> {
+    let Setting { terms, penalty_scale, parametrisation, .. } = setting;
     let mut terms = terms(strengths);
-    for (term, &scale) in terms.iter_mut().zip(scales) {
+    let of_margins = terms.chunks_mut(parametrisation.coordinates.dimension());
+    for (term, &scale) in of_margins.flat_map(|of_margin| of_margin.iter_mut().zip(scales)) {
         if scale == 0.0 {
             *term = Term { l1: f64::INFINITY, l2: 0.0, ..*term };
         } else if penalty_scale == PenaltyScale::Standardized {
@@ -195,17 +203,17 @@ fn walk_fold(
     (place, scales): (usize, &[f64]),
     setting: Setting<'_>,
 ) -> Result<Vec<PathPoint>> {
-    let Setting { folds, coordinates, settings, path_job, gap_tolerance, has_all_rows, monitor, .. } = setting;
+    let Setting { folds, parametrisation, settings, path_job, gap_tolerance, has_all_rows, monitor, .. } = setting;
     monitor.say(&format!("fold {} of {}", place + 1, folds.folds.len()));
     let trained_on = &folds.folds[place].trained_on;
     let strengths = Strengths::Given(walked.points.iter().map(|point| point.strength).collect());
     let mut part = PartOfRows::new(engine, trained_on.clone())?;
-    let mut problem = Problem::of_loss(&mut part, coordinates.clone());
+    let mut loss = parametrisation.loss(&mut part);
     let mut of_sample = match sample {
         Some(sample) => Some(PartOfRows::new(sample, trained_on.clone())?),
         None => None,
     };
-    let mut sampled = of_sample.as_mut().map(|sample| Problem::of_loss(sample, coordinates.clone()));
+    let mut sampled = of_sample.as_mut().map(|sample| parametrisation.loss(sample));
     let terms = |strengths| terms_of_fold(scales, strengths, setting);
     let path_problem = PathProblem {
         terms: &terms,
@@ -216,11 +224,11 @@ fn walk_fold(
         has_all_rows,
     };
     // Where there are too many parameters for a Hessian of all rows, there is none at the start.
-    let point = vec![0.0; coordinates.dimension()];
+    let point = vec![0.0; loss.dimension()];
     let need = if settings.approximate { Need::Gradient } else { Need::Hessian };
-    let start = Start { evaluation: problem.move_to(&point, need)?, point };
-    let sampled = sampled.as_mut().map(|sampled| sampled as &mut dyn Objective);
-    Ok(path(&mut problem, sampled, start, &path_problem, settings, monitor)?.points)
+    let start = Start { evaluation: loss.move_to(&point, need)?, point };
+    let sampled = sampled.as_mut().map(|sampled| &mut **sampled as &mut dyn Objective);
+    Ok(path(&mut *loss, sampled, start, &path_problem, settings, monitor)?.points)
 }
 
 /// Walks the paths of some folds, which end there: so many at all places.
@@ -253,19 +261,22 @@ fn from_walked(
     fitted: &mut Fitted,
     setting: Setting<'_>,
 ) -> Result<()> {
-    let Setting { folds, coordinates, path_job, gap_tolerance, .. } = setting;
+    let Setting { folds, parametrisation, path_job, gap_tolerance, .. } = setting;
     let count = folds.folds.len();
-    let points: Vec<Vec<f64>> = walked.points.iter().map(|point| coordinates.to_device(&point.parameters)).collect();
+    let points: Vec<Vec<f64>> =
+        walked.points.iter().map(|point| parametrisation.to_device(&point.parameters)).collect();
     let sums = recording.sums(&points)?;
     let weights = recording.engine().cell_weights()?;
     let mut sample = match sample {
-        Some(engine) => Some(Training { weights: engine.cell_weights()?, engine, coordinates, folds: &folds.folds }),
+        Some(engine) => {
+            Some(Training { weights: engine.cell_weights()?, engine, parametrisation, folds: &folds.folds })
+        }
         None => None,
     };
     let Hessians { own, corrections } = hessians(recording, sample.as_mut(), &walked.stations, &weights, setting)?;
     let sample = sample.as_mut().map(|sample| sample as &mut dyn FoldRows);
     recording.forget();
-    let mut training = Training { engine: recording.engine(), coordinates, folds: &folds.folds, weights };
+    let mut training = Training { engine: recording.engine(), parametrisation, folds: &folds.folds, weights };
     let of_folds = |cells: &Vec<CellSums>| (0..count).map(|fold| training.gradient(cells, fold)).collect();
     let gradients = sums.iter().map(of_folds).collect();
     let terms = |fold: usize, strengths| terms_of_fold(&scales[fold], strengths, setting);
