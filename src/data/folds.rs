@@ -242,7 +242,7 @@ impl Folds {
         Ok(folds)
     }
 
-    /// What is wrong with them: one without rows, or one whose models would not know both classes.
+    /// What is wrong with them: one without rows, or one whose models would not know every class.
     fn check(
         &self,
         table: &Table,
@@ -282,9 +282,9 @@ impl Folds {
                         visible(&labels[class].to_string())
                     ),
                     match spec.dealing {
-                        Dealing::Blocks => "Ask for fewer ⟦folds⟧: the first part of the rows must have both classes.",
+                        Dealing::Blocks => "Ask for fewer ⟦folds⟧: the first part of the rows must have every class.",
                         Dealing::Column(_) => {
-                            "Give folds with rows of both classes beside them; ⟦folds⟧ deals rows by chance."
+                            "Give folds with rows of every class beside them; ⟦folds⟧ deals rows by chance."
                         }
                         _ => "Ask for fewer ⟦folds⟧, or give another ⟦seed⟧.",
                     },

@@ -22,8 +22,8 @@ def lambdas(largest, count):
     return (largest * np.logspace(0, -2.5, count)).tolist()
 
 
-# glmnet needs small steps here: of strengths a factor of 7 apart, each begun at the one before, it leaves digits at 50 times the
-# objective, without a warning. With alpha = 1 the number of classes is odd: glmnet and the program choose other ones of the minima of an even number.
+# glmnet needs small steps here: of strengths a factor of 7 apart, each begun at the one before, it ends nowhere near the minimum
+# of digits, without a warning. With alpha = 1 the number of classes is odd: glmnet and the program choose other ones of the minima of an even number.
 JOBS = [
     {"table": "examples/iris.parquet", "label": "species", "alpha": 1.0, "lambdas": lambdas(0.4, 6)},
     {"table": "examples/iris.parquet", "label": "species", "alpha": 0.3, "lambdas": lambdas(0.8, 6)},

@@ -125,7 +125,7 @@ pub(in crate::cli) struct Train {
     /// error of it) [default: with folds min, else the last one]
     #[arg(long, value_name = "L", help_heading = "Path", allow_hyphen_values = true)]
     select: Option<String>,
-    /// Cross-validate the path: K parts of the rows, each with its share of both classes, are held back in turn; implies --path
+    /// Cross-validate the path: K parts of the rows, each with its share of every class, are held back in turn; implies --path
     /// [default for K: 10]
     #[arg(long, value_name = "K", num_args = 0..=1, default_missing_value = "10", help_heading = "Path", conflicts_with_all = ["lambda", "l1", "l2"])]
     folds: Option<usize>,
