@@ -519,12 +519,18 @@ fn models_of_folds_know_the_other_rows_alone() -> Check {
         let model = train(&case, &rows.table_with(&case, &folds), &base().path(grid).folds(named))?;
         let path_of = model.path.as_ref().ok_or("no path")?;
         let cv = path_of.cv.as_ref().ok_or("no folds")?;
+        let best = path_of.lambdas.iter().position(|l| l.total_cmp(&cv.lambda_min).is_eq()).ok_or("a place")?;
+        let mut selecting = vec![0; model.features.len()];
         for (place, fold) in cv.folds.iter().enumerate() {
             let held_back: usize = fold.name.parse().map_err(|_| format!("fold {}", fold.name))?;
             let given = path(Strengths::Given(path_of.lambdas.clone()));
             let trained_on = some_of(&rows, held_back, false);
             let own = train(&case, &trained_on.table(&case), &base().path(given))?;
-            for (at, point) in Point::of_path(&own).iter().enumerate() {
+            let points = Point::of_path(&own);
+            for (count, of_classes) in selecting.iter_mut().zip(&points[best].coefficients) {
+                *count += usize::from(of_classes.iter().any(|x| *x != 0.0));
+            }
+            for (at, point) in points.iter().enumerate() {
                 let (expected, weight) = judged(&case, &some_of(&rows, held_back, true), point);
                 let (elsewhere, _) = judged(&case, &some_of(&rows, (held_back + 1) % 4, true), point);
                 for (name, (expected, elsewhere)) in names.iter().zip(expected.iter().zip(elsewhere)) {
@@ -539,6 +545,12 @@ fn models_of_folds_know_the_other_rows_alone() -> Check {
                     }
                 }
             }
+        }
+        let found: Vec<usize> = (0..selecting.len())
+            .map(|j| cv.selected_at_min.iter().find(|(place, _)| *place == j).map_or(0, |(_, folds)| *folds))
+            .collect();
+        if found != selecting {
+            return Err(format!("{}: folds that select a feature, {found:?}, not {selecting:?}", case.name));
         }
     }
     Ok(())

@@ -295,6 +295,19 @@ fn a_path_is_drawn_as_it_is() {
     }
     assert_eq!(up.len(), 3 * lambdas.len());
     assert_on_a_line("means and errors", &up);
+    let table = between(&page, "Features that folds select", "</table>");
+    let mut listed = 0;
+    for (index, feature) in model["features"].as_array().expect("a list").iter().enumerate() {
+        let at = |key: &str| -> u64 {
+            let pair = path["cv"][key].as_array().into_iter().flatten().find(|pair| pair[0] == index);
+            pair.map_or(0, |pair| pair[1].as_u64().expect("a count"))
+        };
+        let [at_1se, at_min] = ["selected_at_1se", "selected_at_min"].map(at);
+        let row = format!("{}</th><td>{at_1se}</td><td>{at_min}</td>", feature["name"].as_str().expect("a name"));
+        assert_eq!(table.contains(&row), at_1se + at_min > 0, "{row} in {table}");
+        listed += usize::from(at_1se + at_min > 0);
+    }
+    assert!(listed > 5 && listed + 1 == table.matches("<tr>").count(), "{listed}");
     for (name, lambda) in [("min", &path["cv"]["lambda_min"]), ("1se", &path["cv"]["lambda_1se"])] {
         let at = lambdas.iter().position(|own| Some(*own) == lambda.as_f64()).expect("a strength");
         let expected = format!("x=\"{}\"", found[at].0);

@@ -303,8 +303,9 @@ fn penalty(model: &Model) -> Vec<(&'static str, String)> {
         let selected = count(of_features(&|feature| is_selected(feature)) as f64);
         lines.push(("selected", format!("{selected} of {}", counted(model.features.len() as u64, "feature"))));
     }
-    let of_folds = model.path.as_ref().and_then(|path| path::cross_validation(path.cv.as_ref()?));
-    lines.extend(of_folds.map(|text| ("folds", text)));
+    let of_folds = model.path.as_ref().and_then(|path| path.cv.as_ref());
+    lines.extend(of_folds.and_then(path::cross_validation).map(|text| ("folds", text)));
+    lines.extend(of_folds.map(|cv| ("stability", path::stability(cv))));
     lines
 }
 

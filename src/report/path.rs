@@ -69,6 +69,16 @@ pub(super) fn cross_validation(cv: &CrossValidation) -> Option<String> {
     ))
 }
 
+/// In how many folds features are selected, in a line.
+pub(super) fn stability(cv: &CrossValidation) -> String {
+    let all = cv.folds.len();
+    let of = |selected: &[(usize, usize)]| {
+        let in_all = selected.iter().filter(|(_, folds)| *folds == all).count();
+        format!("{} in all folds and {} in some", counted(in_all as u64, "feature"), selected.len() - in_all)
+    };
+    format!("at min {}; at 1se {}", of(&cv.selected_at_min), of(&cv.selected_at_1se))
+}
+
 /// Below that a double says nothing of a sum.
 fn gap(gap: f64) -> String {
     if gap < 1e-16 { "< 1e-16".into() } else { format!("{gap:.1e}") }

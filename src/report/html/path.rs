@@ -1,9 +1,11 @@
 //! A path of elastic nets: its coefficients, and how well its models tell rows that they do not know.
 
+use std::collections::BTreeMap;
+
 use maud::{Markup, html};
 
 use super::svg::{Frame, Px, Scale, Tick, figure, label, legend};
-use super::text::{counted, name, power, shortened, significant};
+use super::text::{count, counted, name, power, shortened, significant};
 use crate::model::{CrossValidation, CvCurve, FeatureInfo, Model, PathInfo};
 
 const HEIGHT: f64 = 300.0;
@@ -11,6 +13,9 @@ const HEIGHT: f64 = 300.0;
 /// Features whose lines are drawn, and whose names stand beside them, at most.
 const LINES: usize = 100;
 const NAMES: usize = 10;
+
+/// Features in the table of folds at most.
+const LISTED: usize = 50;
 
 /// Room between two names.
 const APART: f64 = 11.0;
@@ -33,8 +38,43 @@ pub(super) fn section(model: &Model) -> Option<Markup> {
                 @else { @for class in 0..model.intercepts.len().min(CLASSES) { (coefficients(model, path, class)) } }
                 @if let Some((cv, curve)) = curve { (cross_validation(path, cv, curve)) }
             }
+            @if let Some((cv, _)) = curve { (stability(model, cv)) }
         }
     })
+}
+
+/// In how many folds each feature is selected, the most often selected ones first.
+fn stability(model: &Model, cv: &CrossValidation) -> Markup {
+    let mut of_features: BTreeMap<usize, [usize; 2]> = BTreeMap::new();
+    for (which, selected) in [&cv.selected_at_1se, &cv.selected_at_min].into_iter().enumerate() {
+        for &(feature, folds) in selected {
+            of_features.entry(feature).or_default()[which] = folds;
+        }
+    }
+    let mut rows: Vec<(usize, [usize; 2])> = of_features.into_iter().collect();
+    rows.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    let more = rows.len().saturating_sub(LISTED);
+    rows.truncate(LISTED);
+    html! {
+        h3 class="block" { "Features that folds select" }
+        p class="soft" {
+            "Of " (counted(cv.folds.len() as u64, "fold")) ", each trained on other rows, so many select a feature at either strength."
+            @if more > 0 { " " (count(more as f64)) " more are in the model." }
+        }
+        div class="wide" tabindex="0" {
+            table class="numbers" {
+                thead { tr { @for head in ["feature", "folds at 1se", "folds at min"] { th scope="col" { (head) } } } }
+                tbody {
+                    @for (feature, folds) in rows {
+                        tr {
+                            th scope="row" { (name(&model.features[feature].name)) }
+                            @for folds in folds { td { (folds) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Strengths from the strongest on the left to the weakest on the right.
