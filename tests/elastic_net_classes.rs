@@ -21,6 +21,7 @@ use common::random::Random;
 
 /// A table and its penalty.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "what a table may have, each by itself")]
 struct Case {
     name: &'static str,
     rows: usize,
@@ -234,16 +235,17 @@ fn furthest(case: &Case, rows: &Rows, point: &Point) -> f64 {
         })
         .collect();
     let mut worst = 0.0_f64;
+    let residual = |row: usize, class: usize| residuals[row][class];
     for class in 0..case.classes {
         if case.intercept {
-            worst = worst.max(mean(&|row| residuals[row][class]).abs());
+            worst = worst.max(mean(&|row| residual(row, class)).abs());
         }
         for (j, x) in rows.columns.iter().enumerate() {
             let centre = mean(&|row| x[row]);
             let deviation = mean(&|row| (x[row] - centre).powi(2)).sqrt();
             // Without an intercept columns stay where they are.
             let shift = if case.intercept { centre } else { 0.0 };
-            let slope = mean(&|row| (x[row] - shift) / deviation * residuals[row][class]);
+            let slope = mean(&|row| (x[row] - shift) / deviation * residual(row, class));
             let factor = case.factors.iter().find(|(place, _)| *place == j).map_or(1.0, |(_, factor)| *factor);
             let weight = point.coefficients[j][class];
             if factor.is_infinite() {

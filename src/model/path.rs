@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::{numbers, version1};
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::wording::counted;
 
 /// Models with elastic nets of descending strengths. The model itself is one of them, or one between two.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -155,7 +154,7 @@ impl PathInfo {
         }
         let of_margins = self.coefficients.iter().flatten().map(|(_, values)| values).chain(&self.intercepts);
         if of_margins.into_iter().any(|values| values.len() != margins) {
-            return Some(format!("its path has not {} at each strength", counted(margins as u64, "margin")));
+            return Some(format!("its path does not have the coefficients of {margins} margins at each strength"));
         }
         let place = self.coefficients.iter().flatten().map(|(feature, _)| *feature).find(|place| *place >= features);
         place.map(|place| format!("its path has a coefficient of feature {place}, and there are {features}"))

@@ -56,10 +56,7 @@ pub(super) fn fit_elastic_net(
         walked = Some(found);
     }
     let mut loss = parametrisation.loss(engine);
-    let start = match &walked {
-        Some(found) => found.start(&mut *loss, need)?,
-        None => start,
-    };
+    let start = walked.as_ref().map_or(Ok(start), |found| found.start(&mut *loss, need))?;
     let mut sample = subsample.map(|rows| parametrisation.loss(rows));
     let sample = sample.as_mut().map(|sample| &mut **sample as &mut dyn Objective);
     // Where there is no minimum the start is as good as any other point.

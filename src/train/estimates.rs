@@ -348,7 +348,9 @@ fn on_original_scale(fit: &Fit, parameters: &[f64]) -> Vec<(Vec<f64>, f64)> {
     let centre = |of_classes: &mut dyn Iterator<Item = &mut f64>| {
         let mut all: Vec<&mut f64> = of_classes.collect();
         let mean = all.iter().map(|x| **x).sum::<f64>() / all.len() as f64;
-        all.iter_mut().for_each(|x| **x -= mean);
+        for x in &mut all {
+            **x -= mean;
+        }
     };
     if coordinates.has_intercept() {
         centre(&mut margins.iter_mut().map(|(_, intercept)| intercept));

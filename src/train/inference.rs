@@ -98,7 +98,7 @@ fn of_file(
     fit.outcome.passes.file += 1;
     let hessian = Some(coordinates.hessian(&found.hessian));
     let evaluation = Evaluation { value: 0.0, gradient: Vec::new(), diagonal: None, hessian };
-    let evaluation = fit.parametrisation().from_margins(evaluation);
+    let evaluation = fit.parametrisation().of_fit(evaluation);
     let penalised = fit.penalty.add_to(evaluation, &fit.outcome.parameters).hessian;
     Ok(ExactProducts {
         hessian: penalised.ok_or_else(|| Error::internal("a penalty lost the Hessian"))?,

@@ -471,8 +471,7 @@ impl Job {
         if self.exact != ExactJob::None {
             return Err(Error::usage(
                 format!(
-                    "{named} has no Hessian of all {} coefficients for ⟦verify⟧ and ⟦refine⟧, beyond {ELASTIC_NET_PARAMETERS} of them",
-                    parameters
+                    "{named} has no Hessian of all {parameters} coefficients for ⟦verify⟧ and ⟦refine⟧, beyond {ELASTIC_NET_PARAMETERS} of them"
                 ),
                 "Leave them out; or train on the columns that were selected.",
             ));

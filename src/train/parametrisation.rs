@@ -28,13 +28,13 @@ impl Parametrisation<'_> {
     }
 
     /// An evaluation at the parameters of the margins as one at those of the fit.
-    pub(super) fn from_margins(self, found: Evaluation) -> Evaluation {
+    pub(super) fn of_fit(self, found: Evaluation) -> Evaluation {
         if self.every_class.is_some() { every_class::evaluation(found, self.size()) } else { found }
     }
 
     /// Where a fit begins that is told by the parameters of the margins.
     pub(super) fn start(self, point: Vec<f64>, evaluation: Evaluation) -> Start {
-        let evaluation = self.from_margins(evaluation);
+        let evaluation = self.of_fit(evaluation);
         let point = if self.every_class.is_some() { every_class::with_first(&point, self.size()) } else { point };
         Start { point, evaluation }
     }
@@ -58,7 +58,7 @@ impl Parametrisation<'_> {
 
     /// An evaluation of a device as one of the fit.
     pub(super) fn evaluation(self, device: &Evaluation) -> Evaluation {
-        self.from_margins(self.coordinates.evaluation(device))
+        self.of_fit(self.coordinates.evaluation(device))
     }
 
     /// The loss of an engine, or of some of its rows, as a function of the parameters of the fit.

@@ -92,7 +92,7 @@ fn verify_elastic_net(
         let exact = evaluate_file(table, plan, &encoded.label, coordinates.columns(), &parameters, monitor)?;
         let gradient = coordinates.gradient(&exact.gradient);
         let evaluation = Evaluation { value: exact.loss, gradient, diagonal: None, hessian: None };
-        Ok(fit.parametrisation().from_margins(evaluation))
+        Ok(fit.parametrisation().of_fit(evaluation))
     };
     let terms = fit.penalty.terms();
     let improve = job.exact == ExactJob::Refine && fit.outcome.status.is_success();

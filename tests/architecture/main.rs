@@ -102,6 +102,7 @@ const MODULES: &[Module] = &[
     module("metrics", &["error", "logistic", "sum", "vectors"]),
     // What a solver minimises: a loss in its coordinates, and a penalty.
     module("penalty", &["matrix", "objective"]),
+    module("every_class", &["error", "matrix", "objective", "penalty"]),
     module("standardize", &["lda", "matrix", "objective"]),
     module("problem", &["error", "matrix", "objective", "penalty", "standardize"]),
     // A store that passes everything on, and keeps some rows.
@@ -158,6 +159,7 @@ const MODULES: &[Module] = &[
             "engine",
             "data",
             "error",
+            "every_class",
             "lda",
             "logistic",
             "matrix",
