@@ -555,7 +555,6 @@ fn refusals() -> Check {
         (base().l1(0.0).nonnegative(), "go with a penalty"),
         (base().l1(0.0).penalty_factor("x0", 1.0), "go with a penalty"),
         (base().l1(0.0).bounds("x0", f64::NEG_INFINITY, f64::INFINITY), "go with a penalty"),
-        (base().multinomial(), "is for two classes"),
         (base().path(PathJob::default()), "goes through many strengths"),
         (path_of(PathJob { alpha: 1.5, ..PathJob::default() }), "no share of L1"),
         (path_of(PathJob { alpha: f64::NAN, ..PathJob::default() }), "no share of L1"),
