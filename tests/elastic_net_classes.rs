@@ -234,6 +234,10 @@ fn furthest(case: &Case, rows: &Rows, point: &Point) -> f64 {
             margins.iter().enumerate().map(residual).collect()
         })
         .collect();
+    // A maximum passes over what is no number.
+    if residuals.iter().flatten().any(|residual| !residual.is_finite()) {
+        return f64::NAN;
+    }
     let mut worst = 0.0_f64;
     let residual = |row: usize, class: usize| residuals[row][class];
     for class in 0..case.classes {
@@ -388,6 +392,9 @@ fn as_glmnet_has_them(device: &Selection) -> Check {
             for (place, class) in model.label.classes.iter().enumerate() {
                 let class = class.to_string();
                 let expected = &of_classes[classes.iter().position(|other| *other == class).ok_or("a class")?];
+                if expected.len() != model.features.len() + 1 {
+                    return Err(format!("{}: {} coefficients", text("table"), expected.len()));
+                }
                 for (feature, expected) in model.features.iter().zip(&expected[1..]) {
                     pairs.push((feature.coefficients[place] * feature.scale, expected * feature.scale));
                 }
@@ -523,6 +530,9 @@ fn models_of_folds_know_the_other_rows_alone() -> Check {
         let cv = path_of.cv.as_ref().ok_or("no folds")?;
         let best = path_of.lambdas.iter().position(|l| l.total_cmp(&cv.lambda_min).is_eq()).ok_or("a place")?;
         let mut selecting = vec![0; model.features.len()];
+        if cv.folds.len() != 4 {
+            return Err(format!("{}: {} folds", case.name, cv.folds.len()));
+        }
         for (place, fold) in cv.folds.iter().enumerate() {
             let held_back: usize = fold.name.parse().map_err(|_| format!("fold {}", fold.name))?;
             let given = path(Strengths::Given(path_of.lambdas.clone()));

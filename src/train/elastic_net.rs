@@ -120,6 +120,7 @@ fn walk(
         ends_early: !path_job.is_full,
         has_all_rows,
     };
+    let parameters = start.point.len();
     let go = |objective: &mut dyn Objective, sample: Option<&mut dyn Engine>| {
         let mut loss = parametrisation.loss(objective);
         let mut sample = sample.map(|rows| parametrisation.loss(rows));
@@ -130,7 +131,7 @@ fn walk(
     let (outcome, validated) = match given.folds {
         None => (go(engine, of_path)?, None),
         Some(folds) => {
-            let mut recording = Recording::new(engine, folds.cells.rows().len());
+            let mut recording = Recording::new(engine, folds.cells.rows().len(), parameters);
             let outcome = go(&mut recording, of_path)?;
             let setting = Setting {
                 folds,

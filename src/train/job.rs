@@ -426,7 +426,7 @@ impl Job {
         let named = self.name_of_elastic_net();
         let fault = |what: &str, way_out: &str| Err(Error::usage(format!("{named} {what}"), way_out));
         let ranks = self.path.as_ref().is_some_and(|path| path.metric == Metric::Auc);
-        if shape.classes.is_some_and(|classes| classes > 2) && self.spec.folds.is_some() && ranks {
+        if penalised_classes(shape).is_some() && self.spec.folds.is_some() && ranks {
             return Err(Error::usage(
                 "⟦cv-metric auc⟧ is for two classes",
                 "Say deviance, error or brier for several of them.",

@@ -34,7 +34,7 @@ const BRANCHES: &[(&str, usize, &str)] = &[
     ("score/evaluate.rs", 1, "a threshold, or the likeliest class"),
     ("score/mod.rs", 1, "one column of predictions, or one a class"),
     ("train/fit.rs", 2, "the bound on a softmax' Hessian; the penalty's curvature of one margin"),
-    ("train/job.rs", 2, "a bound and how many coefficients have a covariance; an area under a curve, which is for two"),
+    ("train/job.rs", 1, "a bound, and how many coefficients have a covariance"),
     (
         "train/strategy.rs",
         5,

@@ -30,13 +30,17 @@ const DOTS: usize = 120;
 pub(super) fn section(model: &Model) -> Option<Markup> {
     let path = model.path.as_ref().filter(|path| path.lambdas.len() > 1)?;
     let curve = path.cv.as_ref().and_then(|cv| Some((cv, cv.curves.first()?)));
+    let drawn = model.intercepts.len().min(CLASSES);
     Some(html! {
         section id="path" {
             h2 { "The path" }
             div class="figures" {
                 @if model.softmax().is_none() { (coefficients(model, path, 0)) }
-                @else { @for class in 0..model.intercepts.len().min(CLASSES) { (coefficients(model, path, class)) } }
+                @else { @for class in 0..drawn { (coefficients(model, path, class)) } }
                 @if let Some((cv, curve)) = curve { (cross_validation(path, cv, curve)) }
+            }
+            @if model.intercepts.len() > drawn {
+                p class="soft" { "The first " (drawn) " classes are drawn; the model has the others." }
             }
             @if let Some((cv, _)) = curve { (stability(model, cv)) }
         }
@@ -124,6 +128,7 @@ fn coefficients(model: &Model, path: &PathInfo, margin: usize) -> Markup {
     let y = Scale::linear(all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max)).nice(4);
     let (x, ticks) = axis(path);
     let class = model.softmax().map(|_| model.label.classes[margin].to_string());
+    let of_class = class.as_ref().map_or_else(String::new, |class| format!(" of {}", shortened(&name(class), 40)));
     let of_effect = match class {
         None => "effect of a standard deviation on the log odds",
         Some(_) => "effect of a standard deviation on the margin",
@@ -143,7 +148,7 @@ fn coefficients(model: &Model, path: &PathInfo, margin: usize) -> Markup {
     };
     let picture = html! {
         (legend(&[("a", "positive at the end"), ("b", "negative at the end")]))
-        (frame.picture("Coefficients by the strength of the penalty", &marks))
+        (frame.picture(&format!("Coefficients{of_class} by the strength of the penalty"), &marks))
     };
     let caption = html! {
         "From the strongest penalty on the left to the weakest, " (counted(selected as u64, "feature"))
@@ -151,11 +156,7 @@ fn coefficients(model: &Model, path: &PathInfo, margin: usize) -> Markup {
         @if selected > LINES { "; the " (LINES) " with the largest effects are drawn" }
         "."
     };
-    let title = match &class {
-        None => "Coefficients along the path".into(),
-        Some(class) => format!("Coefficients of {} along the path", shortened(&name(class), 40)),
-    };
-    figure(&title, &picture, &caption)
+    figure(&format!("Coefficients{of_class} along the path"), &picture, &caption)
 }
 
 /// The names of the largest effects at the end of the path, apart from each other.

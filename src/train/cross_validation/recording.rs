@@ -34,9 +34,9 @@ fn bits(point: &[f64]) -> Vec<u64> {
 }
 
 impl<'e> Recording<'e> {
-    /// Of an engine with so many cells.
-    pub(in crate::train) fn new(engine: &'e mut dyn Engine, cells: usize) -> Self {
-        let keeps_hessians = bytes_of_hessians(engine.dimension(), cells) <= HESSIANS_BYTES;
+    /// Of an engine with so many cells, for a fit with so many parameters.
+    pub(in crate::train) fn new(engine: &'e mut dyn Engine, cells: usize, parameters: usize) -> Self {
+        let keeps_hessians = bytes_of_hessians(parameters, cells) <= HESSIANS_BYTES;
         Self { engine, seen: HashMap::new(), keeps_hessians, standing: Vec::new() }
     }
 
