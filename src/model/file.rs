@@ -30,6 +30,14 @@ impl Model {
         read(path.as_ref())
     }
 
+    /// The model in the text of a file.
+    ///
+    /// # Errors
+    /// Of kind `Data` if there is no model in it.
+    pub fn from_json(text: &str) -> Result<Self> {
+        parse(text.as_bytes(), "the text")
+    }
+
     /// Writes the model to the file at `path`, which is the old one or the new one, never half of one.
     ///
     /// # Errors

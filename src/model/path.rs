@@ -197,3 +197,44 @@ impl Model {
         Ok(model)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Strengths of 2e-4 and 1e-4, and one feature of two that is selected at the second.
+    fn path(place: usize) -> PathInfo {
+        PathInfo {
+            alpha: 1.0,
+            lambdas: vec![2e-4, 1e-4],
+            selected: 1e-4,
+            null_loss: 0.5,
+            explained: vec![0.0, 0.1],
+            columns: vec![0, 1],
+            gaps: vec![0.0, 0.0],
+            intercepts: vec![vec![1.0], vec![3.0]],
+            coefficients: vec![vec![], vec![(place, vec![4.0])]],
+            cv: None,
+        }
+    }
+
+    /// However weak they are, strengths between two of a path lie between their models.
+    #[test]
+    fn weak_strengths_are_told_apart() {
+        for (lambda, intercept, coefficient) in
+            [(1e-4, 3.0, 4.0), (1.05e-4, 2.9, 3.8), (1.5e-4, 2.0, 2.0), (1.95e-4, 1.1, 0.2), (2e-4, 1.0, 0.0)]
+        {
+            let (intercepts, coefficients) = path(0).at(lambda, 2).expect("it is on the path");
+            assert!((intercepts[0] - intercept).abs() <= 1e-12, "{intercepts:?} at {lambda}");
+            assert!((coefficients[0][0] - coefficient).abs() <= 1e-12, "{coefficients:?} at {lambda}");
+            assert_eq!(coefficients[1], [0.0], "at {lambda}");
+        }
+        assert!(path(0).at(0.95e-4, 2).is_none());
+    }
+
+    #[test]
+    fn coefficients_are_those_of_features() {
+        assert_eq!(path(1).fault(2, 1), None);
+        assert!(path(2).fault(2, 1).is_some_and(|fault| fault.contains("feature 2")));
+    }
+}

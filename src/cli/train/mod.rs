@@ -15,10 +15,10 @@ use gpu_logreg::data::{Encoder, Spec, Table, Wanted, check_parts};
 use gpu_logreg::error::{Error, Result};
 use gpu_logreg::model::file::Pending;
 use gpu_logreg::report;
-use gpu_logreg::report::html::RowsFrom;
+use gpu_logreg::report::html::{RowsFrom, Step};
 use gpu_logreg::solve::Status;
 use gpu_logreg::train::{Init, prepare};
-use iterations::{line, step};
+use iterations::line;
 use lists::references;
 use measured::{Measured, page_of, validation};
 
@@ -79,7 +79,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let begin = Instant::now();
     let mut model = prepared.train(&monitor, &mut |iteration| {
         lines += &line(iteration, begin);
-        steps.push(step(iteration));
+        steps.push(Step::of(iteration));
     })?;
     model.training.command = std::env::args().collect();
     model.training.warnings.extend(unequal);

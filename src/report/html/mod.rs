@@ -39,7 +39,9 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::metrics::Metrics;
 use crate::model::{Model, Training};
+use crate::objective::Probe;
 use crate::profile::Profile;
+use crate::solve::Iteration;
 use crate::wording::command;
 use marks::Marks;
 
@@ -110,6 +112,22 @@ pub struct Step {
     pub point: Vec<f64>,
     /// The line search that led here.
     pub search: Option<Search>,
+}
+
+impl Step {
+    /// An iteration as the page has it.
+    pub fn of(iteration: &Iteration<'_>) -> Self {
+        let Iteration { value, delta, gradient_norm, passes, point, step: taken, search, .. } = *iteration;
+        let search = search.map(|search| Search {
+            value: search.value,
+            slope: search.slope,
+            taken,
+            tried: search.tried.iter().map(|&Probe { step, value, slope, .. }| Trial { step, value, slope }).collect(),
+        });
+        // What nothing draws is not kept: runs may be long.
+        let point = if point.len() == 2 { point.to_vec() } else { Vec::new() };
+        Self { value, delta, gradient_norm, passes: passes.data, point, search }
+    }
 }
 
 /// A line search: the objective along a direction.
