@@ -41,7 +41,8 @@ def tell(model: Model, stacklevel: int) -> None:
         from sklearn.exceptions import ConvergenceWarning
 
         said = " ".join(model.warnings) or "the solver stopped before the tolerance was met"
-        python_warnings.warn(f"{model.status}: {said}", ConvergenceWarning, stacklevel=stacklevel)
+        said = said if said.startswith(model.status) else f"{model.status}: {said}"
+        python_warnings.warn(said, ConvergenceWarning, stacklevel=stacklevel)
         return
     for text in model.warnings:
         python_warnings.warn(text, FitWarning, stacklevel=stacklevel)

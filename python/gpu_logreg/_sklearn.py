@@ -377,7 +377,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 def _weights_of(sample_weight: Any, X: Any, rows: int) -> Floats:
     """Weights of rows, one for each."""
     if isinstance(sample_weight, Real):
-        return np.full(rows, float(sample_weight))
+        sample_weight = np.full(rows, float(sample_weight))
     weights = check_array(
         sample_weight, accept_sparse=False, ensure_2d=False, dtype=np.float64, order="C", input_name="sample_weight"
     )
@@ -385,6 +385,10 @@ def _weights_of(sample_weight: Any, X: Any, rows: int) -> Floats:
         raise ValueError(f"Sample weights must be 1D array or scalar, got {weights.ndim}D array.")
     if len(weights) != rows:
         raise ValueError(f"sample_weight.shape == {weights.shape}, expected {(rows,)}!")
+    if rows > 0 and not weights.any():
+        raise ValueError(
+            "Sample weights must contain at least one non-zero number: a row of weight 0 is no row, and none is left."
+        )
     checked: Floats = weights
     return checked
 
@@ -501,6 +505,7 @@ class LogisticRegressionCV(LogisticRegression):
                 "fold_column": rows.fold,
                 "cv_metric": metric,
                 "select": self.select,
+                "verify_folds": self._is_refined(rows),
             }
             settings["gap_tolerance"] = settings.pop("tolerance")
             model = run(
@@ -566,8 +571,8 @@ def pipeline_of(model: Model) -> Pipeline:
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import MissingIndicator, SimpleImputer
     from sklearn.linear_model import LogisticRegression as Linear
-    from sklearn.pipeline import Pipeline
-    from sklearn.preprocessing import OneHotEncoder
+    from sklearn.pipeline import Pipeline, make_pipeline
+    from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
     info = model.info
     if any(info.get(name) for name in ("offset", "offsets")):
@@ -582,10 +587,10 @@ def pipeline_of(model: Model) -> Pipeline:
         row.setdefault(name, 0.0)
         if "indicates" in feature:
             part: Any = MissingIndicator(features="all")
-        elif feature.get("fill") is not None:
-            part = SimpleImputer(strategy="constant", fill_value=float(feature["fill"]))
         else:
-            part = "passthrough"
+            part = FunctionTransformer(np.asarray, kw_args={"dtype": float})
+            if feature.get("fill") is not None:
+                part = make_pipeline(part, SimpleImputer(strategy="constant", fill_value=float(feature["fill"])))
         parts.append((f"column {place}", part, [name]))
     for place, category in enumerate(info.get("categories", [])):
         levels = [np.nan if level is None and category["kind"] == "numeric" else level for level in category["levels"]]

@@ -71,7 +71,7 @@ class Summary:
         limits = model.conf_int(1.0 - model.training["inference"]["confidence"])
         figures = np.column_stack([model.params, model.bse, model.zvalues, model.pvalues, limits])
         return [
-            (name, [*(f"{x:.4f}" for x in row[:2]), *(f"{x:.3f}" for x in row[2:])])
+            (name, [f"{row[0]:.4f}", *(f"{x:.3f}" for x in row[1:])])
             for name, row in zip(model.param_names, figures, strict=True)
         ]
 
