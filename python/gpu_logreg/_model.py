@@ -295,7 +295,8 @@ class Model:
                 "`predict_proba` has NaN in their place."
             )
         best = (margins[:, 0] >= 0).astype(int) if self._is_binary else margins.argmax(axis=1)
-        return np.asarray(self.classes)[best]
+        predicted: npt.NDArray[Any] = np.asarray(self.classes)[best]
+        return predicted
 
     def predict_table(
         self,

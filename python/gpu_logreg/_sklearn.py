@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +69,7 @@ class _Rows:
 
 def _values_of(classes: npt.NDArray[Any]) -> list[bool] | list[float] | list[str]:
     """Classes as booleans, numbers or texts, so that a model says what they are; as their places if they are none of these."""
-    listed = classes.tolist()
+    listed: list[Any] = classes.tolist()
     if all(isinstance(value, bool) for value in listed):
         return listed
     if all(isinstance(value, Real) for value in listed):
@@ -202,9 +202,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
 
     @staticmethod
     def _check_penalty(C: Any, l1_ratio: Any) -> None:
-        if not isinstance(C, Real) or isinstance(C, bool) or not C > 0:
+        if not isinstance(C, Real) or isinstance(C, bool) or not float(C) > 0:
             raise UsageError(f"`C={C!r}` is no inverse of a strength\nGive a positive number, or `numpy.inf` for none.")
-        if not isinstance(l1_ratio, Real) or isinstance(l1_ratio, bool) or not 0 <= l1_ratio <= 1:
+        if not isinstance(l1_ratio, Real) or isinstance(l1_ratio, bool) or not 0 <= float(l1_ratio) <= 1:
             raise UsageError(f"`l1_ratio={l1_ratio!r}` is no share of L1\nGive a number from 0 (ridge) to 1 (lasso).")
 
     def _rows(self, X: Any, y: Any, sample_weight: Any, folds: npt.NDArray[Any] | None = None) -> _Rows:
@@ -530,11 +530,11 @@ class LogisticRegressionCV(LogisticRegression):
     def _grid(self) -> tuple[Floats, Floats]:
         """Inverse strengths, ascending, and shares of L1."""
         if isinstance(self.Cs, Integral):
-            if self.Cs < 1:
+            if int(self.Cs) < 1:
                 raise UsageError(f"`Cs={self.Cs}` is no number of strengths\nGive one from 1 on, or the strengths.")
             Cs = np.logspace(-4, 4, int(self.Cs))
         else:
-            Cs = np.unique(np.asarray(list(self.Cs), dtype=float))  # type: ignore[arg-type]
+            Cs = np.unique(np.asarray(list(cast("Iterable[float]", self.Cs)), dtype=float))
         if len(Cs) == 0 or not (np.isfinite(Cs).all() and (Cs > 0).all()):
             raise UsageError("`Cs` are no inverses of strengths\nGive positive numbers; without a penalty there is no path.")
         l1_ratios = np.asarray(list(self.l1_ratios), dtype=float)

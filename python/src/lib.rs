@@ -17,9 +17,9 @@ mod _core {
     #[pymodule_export]
     use crate::columns::Columns;
     #[pymodule_export]
-    use crate::model::Model;
+    use crate::model::{Model, Predictions};
     #[pymodule_export]
-    use crate::run::{available_memory, devices, train};
+    use crate::run::{available_memory, devices, run_that_panics, train};
     #[pymodule_export]
     use crate::table::Table;
 

@@ -50,10 +50,7 @@ pub(crate) fn batches(object: &Bound<'_, PyAny>) -> PyResult<Vec<RecordBatch>> {
 }
 
 /// A stream of record batches as a capsule, for whoever asks for `__arrow_c_stream__`.
-pub(crate) fn capsule<'py>(
-    py: Python<'py>,
-    reader: Box<dyn RecordBatchReader + Send>,
-) -> PyResult<Bound<'py, PyCapsule>> {
+pub(crate) fn capsule(py: Python<'_>, reader: Box<dyn RecordBatchReader + Send>) -> PyResult<Bound<'_, PyCapsule>> {
     PyCapsule::new_with_value(py, FFI_ArrowArrayStream::new(reader), STREAM)
 }
 
@@ -119,16 +116,16 @@ pub(crate) fn columns(object: &Bound<'_, PyAny>, threads: Option<usize>) -> PyRe
     };
     let columns: Vec<Strided> = (0..count).map(of_column).collect();
     let taken = move || match (element, size) {
-        (ElementType::Float { .. }, 8) => Some(numbers::<Float64Type>(columns)),
-        (ElementType::Float { .. }, 4) => Some(numbers::<Float32Type>(columns)),
-        (ElementType::SignedInteger { .. }, 1) => Some(numbers::<Int8Type>(columns)),
-        (ElementType::SignedInteger { .. }, 2) => Some(numbers::<Int16Type>(columns)),
-        (ElementType::SignedInteger { .. }, 4) => Some(numbers::<Int32Type>(columns)),
-        (ElementType::SignedInteger { .. }, 8) => Some(numbers::<Int64Type>(columns)),
-        (ElementType::UnsignedInteger { .. }, 1) => Some(numbers::<UInt8Type>(columns)),
-        (ElementType::UnsignedInteger { .. }, 2) => Some(numbers::<UInt16Type>(columns)),
-        (ElementType::UnsignedInteger { .. }, 4) => Some(numbers::<UInt32Type>(columns)),
-        (ElementType::UnsignedInteger { .. }, 8) => Some(numbers::<UInt64Type>(columns)),
+        (ElementType::Float { .. }, 8) => Some(numbers::<Float64Type>(&columns)),
+        (ElementType::Float { .. }, 4) => Some(numbers::<Float32Type>(&columns)),
+        (ElementType::SignedInteger { .. }, 1) => Some(numbers::<Int8Type>(&columns)),
+        (ElementType::SignedInteger { .. }, 2) => Some(numbers::<Int16Type>(&columns)),
+        (ElementType::SignedInteger { .. }, 4) => Some(numbers::<Int32Type>(&columns)),
+        (ElementType::SignedInteger { .. }, 8) => Some(numbers::<Int64Type>(&columns)),
+        (ElementType::UnsignedInteger { .. }, 1) => Some(numbers::<UInt8Type>(&columns)),
+        (ElementType::UnsignedInteger { .. }, 2) => Some(numbers::<UInt16Type>(&columns)),
+        (ElementType::UnsignedInteger { .. }, 4) => Some(numbers::<UInt32Type>(&columns)),
+        (ElementType::UnsignedInteger { .. }, 8) => Some(numbers::<UInt64Type>(&columns)),
         (ElementType::Bool, 1) => Some(columns.into_iter().map(booleans).collect()),
         _ => None,
     };
@@ -145,7 +142,7 @@ fn is_native(format: &[u8]) -> bool {
 const LINE: usize = 64;
 
 /// Columns of numbers: as they lie where they can be, else gathered, those of a line of memory together.
-fn numbers<T: ArrowPrimitiveType>(columns: Vec<Strided>) -> Vec<ArrayRef> {
+fn numbers<T: ArrowPrimitiveType>(columns: &[Strided]) -> Vec<ArrayRef> {
     let together = (LINE / size_of::<T::Native>()).max(1);
     let gather = |columns: &[Strided]| -> Vec<ArrayRef> {
         if let Some(shared) = columns.iter().map(Strided::shared::<T::Native>).collect::<Option<Vec<_>>>() {
@@ -159,7 +156,7 @@ fn numbers<T: ArrowPrimitiveType>(columns: Vec<Strided>) -> Vec<ArrayRef> {
                 values.push(column.value(row));
             }
         }
-        gathered.into_iter().map(|values| Arc::new(PrimitiveArray::<T>::from_iter_values(values)) as ArrayRef).collect()
+        gathered.into_iter().map(|values| Arc::new(PrimitiveArray::<T>::new(values.into(), None)) as ArrayRef).collect()
     };
     columns.par_chunks(together).flat_map_iter(gather).collect()
 }

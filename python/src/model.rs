@@ -20,14 +20,14 @@ use crate::table::Table;
 /// A fitted model, and the way to it if it was fitted here.
 #[pyclass(frozen, module = "gpu_logreg._core")]
 pub(crate) struct Model {
-    model: gpu_logreg::Model,
+    fitted: gpu_logreg::Model,
     steps: Vec<Step>,
     plan: Option<String>,
 }
 
 impl Model {
     pub(crate) fn new(model: gpu_logreg::Model, steps: Vec<Step>, plan: String) -> Self {
-        Self { model, steps, plan: Some(plan) }
+        Self { fitted: model, steps, plan: Some(plan) }
     }
 }
 
@@ -72,18 +72,18 @@ impl Model {
     /// The model in the text of its file.
     #[staticmethod]
     fn from_json(py: Python<'_>, text: &str) -> PyResult<Self> {
-        let model = gpu_logreg::Model::from_json(text).map_err(|error| Words::default().exception(py, &error))?;
-        Ok(Self { model, steps: Vec::new(), plan: None })
+        let fitted = gpu_logreg::Model::from_json(text).map_err(|error| Words::default().exception(py, &error))?;
+        Ok(Self { fitted, steps: Vec::new(), plan: None })
     }
 
     /// The text of its file.
     fn to_json(&self) -> String {
-        self.model.to_json()
+        self.fitted.to_json()
     }
 
     /// Writes its file, whole or not at all.
     fn write(&self, py: Python<'_>, path: std::path::PathBuf) -> PyResult<()> {
-        py.detach(|| self.model.write(path)).map_err(|error| Words::default().exception(py, &error))
+        py.detach(|| self.fitted.write(path)).map_err(|error| Words::default().exception(py, &error))
     }
 
     /// What the run was going to do, if the model was fitted here.
@@ -94,19 +94,19 @@ impl Model {
 
     /// Names of the estimates and their covariance, row by row, if there is one.
     fn covariance(&self) -> Option<(Vec<String>, Vec<Vec<f64>>)> {
-        let covariance = self.model.covariance.as_ref()?;
+        let covariance = self.fitted.covariance.as_ref()?;
         Some((covariance.coefficients.clone(), covariance.covariance.clone()))
     }
 
     /// The model at another strength of its path.
     fn at_lambda(&self, py: Python<'_>, strength: f64) -> PyResult<Self> {
-        let model = self.model.at_lambda(strength).map_err(|error| Words::default().exception(py, &error))?;
-        Ok(Self { model, steps: Vec::new(), plan: None })
+        let fitted = self.fitted.at_lambda(strength).map_err(|error| Words::default().exception(py, &error))?;
+        Ok(Self { fitted, steps: Vec::new(), plan: None })
     }
 
     /// The table for a terminal.
     fn text(&self, all: bool) -> String {
-        Words::default().show(&table_text(&self.model, all))
+        Words::default().show(&table_text(&self.fitted, all))
     }
 
     /// Writes probabilities or margins of the rows of a table to an array `[rows x columns]`: NaN where a row has none. Gives what
@@ -123,7 +123,7 @@ impl Model {
         let (batches, warnings) = self.batches(py, table, of, Vec::new(), threads)?;
         let mut values = Vec::with_capacity(batches.iter().map(|batch| batch.num_rows() * batch.num_columns()).sum());
         for batch in &batches {
-            let columns: Vec<_> = batch.columns().iter().map(|column| column.as_primitive::<Float64Type>()).collect();
+            let columns: Vec<_> = batch.columns().iter().map(AsArray::as_primitive::<Float64Type>).collect();
             for row in 0..batch.num_rows() {
                 values.extend(columns.iter().map(|c| if c.is_valid(row) { c.value(row) } else { f64::NAN }));
             }
@@ -154,10 +154,10 @@ impl Model {
         py: Python<'_>,
         table: &Table,
         label: String,
-        weight: Option<String>,
+        weight: Option<&str>,
         threads: Option<usize>,
     ) -> PyResult<(String, String, Vec<String>)> {
-        let (model, rows, of_weight) = (self.model.clone(), table.table.clone(), weight.clone());
+        let (model, rows, of_weight) = (self.fitted.clone(), table.table.clone(), weight.map(str::to_owned));
         let found = watched(py, &Words::default(), threads, None, move |monitor| {
             let rows = rows.with_keys_as(|column| model.kind_of(column))?;
             let accumulator = Accumulator::new(decision(&model, Decision::Threshold(0.5)), Limit::default())?;
@@ -165,7 +165,7 @@ impl Model {
         })?;
         let Evaluation { metrics, counts, .. } = &found;
         let json = serde_json::to_string(metrics).map_err(|cause| PyValueError::new_err(cause.to_string()))?;
-        let text = Words::default().show(&metrics_text(metrics, &self.model.label, weight.as_deref()));
+        let text = Words::default().show(&metrics_text(metrics, &self.fitted.label, weight));
         Ok((json, text, told(counts)))
     }
 
@@ -175,12 +175,12 @@ impl Model {
         py: Python<'_>,
         table: Option<&Table>,
         label: String,
-        weight: Option<String>,
+        weight: Option<&str>,
         is_training: bool,
         threads: Option<usize>,
     ) -> PyResult<String> {
-        let (model, of_weight) = (self.model.clone(), weight.clone());
-        let found = match table.filter(|_| self.model.is_finite()) {
+        let (model, of_weight) = (self.fitted.clone(), weight.map(str::to_owned));
+        let found = match table.filter(|_| self.fitted.is_finite()) {
             None => None,
             Some(table) => {
                 let rows = table.table.clone();
@@ -198,11 +198,11 @@ impl Model {
                 RowsFrom::Evaluated(table.map(|table| table.table.name()).unwrap_or_default())
             };
             let (left_out, warnings) = (counts.without, counts.warnings().collect());
-            Some(Quality { metrics, profile: profile.as_ref()?, rows, weight: weight.as_deref(), left_out, warnings })
+            Some(Quality { metrics, profile: profile.as_ref()?, rows, weight, left_out, warnings })
         });
         let words = Words::default();
         let show = |text: &str| words.show(text);
-        Ok(Page { model: &self.model, quality, steps: &self.steps, starts_empty: true, show: &show }.to_html())
+        Ok(Page { model: &self.fitted, quality, steps: &self.steps, starts_empty: true, show: &show }.to_html())
     }
 }
 
@@ -221,7 +221,7 @@ impl Model {
         keep: Vec<String>,
         threads: Option<usize>,
     ) -> PyResult<(Vec<RecordBatch>, Vec<String>)> {
-        let (model, rows) = (self.model.clone(), table.table.clone());
+        let (model, rows) = (self.fitted.clone(), table.table.clone());
         watched(py, &Words::default(), threads, None, move |monitor| {
             let mut predicted = model.predict_as(&rows, output, &keep)?;
             let mut batches = Vec::new();

@@ -1,6 +1,7 @@
 //! Runs: on a thread of their own, so that the caller's thread hears of Ctrl-C, and with a pool of threads of their own, for the
 //! threads of a shared one would be gone after a fork.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use gpu_logreg::monitor::Monitor;
 use gpu_logreg::report::html::Step;
 use gpu_logreg::train::prepare;
 use pyo3::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::{ThreadBuilder, ThreadPoolBuilder};
 
 use crate::error::{Words, exception};
 use crate::model::Model;
@@ -66,21 +67,19 @@ impl Monitor for Watch {
     }
 }
 
-/// A pool of so many threads; of `None` as many as there are cores.
-fn pool(threads: Option<usize>) -> Result<ThreadPool, Error> {
-    let pool = ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).thread_name(|_| "gpu-logreg".into()).build();
-    pool.map_err(|cause| Error::internal(format!("the threads could not be started: {cause}")))
+/// Does `work` with a pool of so many threads, of `None` as many as there are cores, which have ended when it returns.
+fn with_pool<R: Send>(threads: Option<usize>, work: impl FnOnce() -> R + Send) -> Result<R, Error> {
+    let pool = ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).thread_name(|_| "gpu-logreg".into());
+    let done = pool.build_scoped(ThreadBuilder::run, |pool| pool.install(work));
+    done.map_err(|cause| Error::internal(format!("the threads could not be started: {cause}")))
 }
 
-/// Does `work` with a pool of threads of its own.
+/// The same for a caller from Python.
 ///
 /// # Errors
 /// `InternalError` if the threads cannot be started.
 pub(crate) fn in_pool<R: Send>(threads: Option<usize>, work: impl FnOnce() -> R + Send) -> PyResult<R> {
-    match pool(threads) {
-        Ok(pool) => Ok(pool.install(work)),
-        Err(error) => Python::attach(|py| Err(Words::default().exception(py, &error))),
-    }
+    with_pool(threads, work).map_err(|error| Python::attach(|py| Words::default().exception(py, &error)))
 }
 
 /// Does `work` on a thread of its own, with a pool of threads, while this one waits and hears of signals. `listener` is told where
@@ -99,7 +98,7 @@ pub(crate) fn watched<R: Send + 'static>(
     let (sender, mut receiver) = sync_channel(1);
     let of_worker = Arc::clone(&watch);
     let worker = std::thread::Builder::new().name("gpu-logreg".into()).spawn(move || {
-        let done = pool(threads).and_then(|pool| pool.install(|| work(&*of_worker)));
+        let done = with_pool(threads, || work(&*of_worker)).flatten();
         // The caller waits for it, or waits for the end of this thread alone.
         let _ = sender.send(done);
     });
@@ -149,11 +148,12 @@ pub(crate) fn watched<R: Send + 'static>(
 /// `settings` are those of `Settings`, `words` what they are called in messages where that is not their own name.
 #[pyfunction]
 #[pyo3(signature = (table, settings, words, threads, listener))]
+#[expect(clippy::needless_pass_by_value, reason = "settings are made for the call")]
 pub(crate) fn train(
     py: Python<'_>,
     table: &Table,
     settings: Settings,
-    words: std::collections::HashMap<String, String>,
+    words: HashMap<String, String>,
     threads: Option<usize>,
     listener: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Model> {
@@ -183,4 +183,13 @@ pub(crate) fn devices(py: Python<'_>) -> Vec<(String, &'static str)> {
 #[pyfunction]
 pub(crate) fn available_memory() -> u64 {
     available()
+}
+
+/// A run that panics: the tests see by it that a fault of the library is an exception.
+#[pyfunction]
+pub(crate) fn run_that_panics(py: Python<'_>, threads: Option<usize>) -> PyResult<()> {
+    watched(py, &Words::default(), threads, None, |_| {
+        rayon::join(|| (), || panic!("on purpose"));
+        Ok(())
+    })
 }

@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 /// The settings of a run, each by its name; one that is not given has the default of the program.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub(crate) struct Settings {
     label: String,
     #[pyo3(default)]

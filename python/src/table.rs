@@ -20,6 +20,7 @@ pub(crate) struct Table {
 impl Table {
     /// The Parquet files, folders and patterns at some paths as one table.
     #[staticmethod]
+    #[expect(clippy::needless_pass_by_value, reason = "paths are made for the call")]
     fn open(py: Python<'_>, paths: Vec<PathBuf>) -> PyResult<Self> {
         let opened = py.detach(|| in_pool(None, || gpu_logreg::Table::open_all(&paths)));
         opened?.map(|table| Self { table }).map_err(|error| Words::default().exception(py, &error))
@@ -47,12 +48,13 @@ impl Table {
         limit: Option<usize>,
         seed: u64,
     ) -> PyResult<Self> {
-        let selected = py.detach(|| {
+        let selected: gpu_logreg::Result<_> = py.detach(|| {
             let filter = condition.map(Predicate::parse).transpose()?;
             let rows = Rows { filter, sample, limit, split: None, seed };
-            in_pool(None, || rows.select(&self.table, &Silent)).unwrap_or_else(|_| rows.select(&self.table, &Silent))
+            Ok(in_pool(None, || rows.select(&self.table, &Silent)))
         });
-        selected
+        let selected = selected.map_err(|error| Words::default().exception(py, &error))?;
+        selected?
             .map(|selected| Self { table: selected.training })
             .map_err(|error| Words::default().exception(py, &error))
     }

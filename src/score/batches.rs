@@ -88,18 +88,21 @@ impl Model {
         let (sender, batches) = sync_channel(WAITING);
         // Whoever waits for batches may be a thread of the pool that would make them.
         let threads = rayon::current_num_threads();
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool = pool.map_err(|cause| Error::internal(format!("the threads could not be started: {cause}")))?;
         let counted: Arc<OnceLock<Counts>> = Arc::clone(&counts);
         let (model, monitor) = (self.clone(), Left(Arc::clone(&left)));
         let work = move || {
             let send = |batch| sender.send(batch).map_err(|_| Error::interrupted());
             let columns = of_rows.columns();
-            let done = pool.install(|| {
+            let predict = || {
                 predict_each(&model, &table, &inputs, output, columns, &monitor, |kept, predicted| {
                     send(Ok(of_rows.batch(kept, predicted)?))
                 })
-            });
+            };
+            // When this thread has ended, so have those of the pool.
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            let done = pool.build_scoped(rayon::ThreadBuilder::run, |pool| pool.install(predict));
+            let done =
+                done.unwrap_or_else(|cause| Err(Error::internal(format!("the threads could not be started: {cause}"))));
             // Without a receiver nobody waits for an error, and counts are told once.
             let _ = match done {
                 Ok(counts) => counted.set(counts).map_err(drop),
