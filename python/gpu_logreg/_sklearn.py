@@ -86,9 +86,9 @@ def _add_frame(columns: _core.Columns, X: Any) -> list[str] | None:
     if not hasattr(X, "__arrow_c_stream__") or len(getattr(X, "shape", ())) != 2:
         return None
     try:
-        names = columns.add_stream(_tables.frame_of(X))
+        names = _tables.add_frame(columns, X, by_columns=False)
     except (ImportError, TypeError, ValueError):
-        # scikit-learn says what is wrong with it.
+        # Without pyarrow pandas has no stream; and of anything else scikit-learn says what is wrong with it.
         return None
     return names if len(set(names)) == len(names) and columns.has_numbers_alone() else None
 

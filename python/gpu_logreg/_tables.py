@@ -74,12 +74,30 @@ def frame_of(data: object) -> object:
     )
 
 
-def add_frame(columns: _core.Columns, data: object) -> list[str]:
-    """Adds the columns of a table, and gives their names."""
+def parts_of(frame: Any) -> list[object]:
+    """Parts of a table one after the other, each of which gives its columns where they lie: those of a frame of polars that lies in
+    several pieces, as one that was read from a file does, which polars would first copy into one."""
+    if not (type(frame).__module__.startswith("polars") and type(frame).__name__ == "DataFrame"):
+        return [frame]
+    pieces = [series.get_chunks() for series in frame.get_columns()]
+    lengths = {tuple(len(piece) for piece in of_column) for of_column in pieces}
+    if len(lengths) != 1 or len(pieces[0]) < 2:
+        return [frame]
+    return [type(frame)(list(part)) for part in zip(*pieces, strict=True)]
+
+
+def add_frame(columns: _core.Columns, data: object, *, by_columns: bool = True) -> list[str]:
+    """Adds the columns of a table, and gives their names. pandas without pyarrow has no stream: then they are added one by one, or
+    that is an `ImportError`."""
     frame = frame_of(data)
     try:
-        return columns.add_stream(frame)
+        names: list[str] = []
+        for part in parts_of(frame):
+            names = columns.add_stream(part)
+        return names
     except ImportError:
+        if not by_columns:
+            raise
         # pandas hands its columns over with the help of pyarrow alone.
         names = [str(name) for name in frame.columns]  # type: ignore[attr-defined]
         for position, name in enumerate(names):

@@ -41,9 +41,10 @@ impl Columns {
         Self::default()
     }
 
-    /// All columns of an object with `__arrow_c_stream__`. Gives their names.
+    /// All columns of an object with `__arrow_c_stream__`; of another one with the same columns the rows that follow. Gives their
+    /// names.
     fn add_stream(&mut self, stream: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
-        self.batches = memory::batches(stream)?;
+        self.batches.extend(memory::batches(stream)?);
         Ok(self.batches[0].schema().fields().iter().map(|field| field.name().clone()).collect())
     }
 

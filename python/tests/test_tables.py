@@ -79,6 +79,9 @@ CONTAINERS = {
     "pandas with an index": lambda table: to_pandas(table).set_index(np.arange(len(table))[::-1]),
     "pandas of Arrow": to_pandas_arrow,
     "polars": polars.from_arrow,
+    "polars in pieces": lambda table: polars.concat(
+        [polars.from_arrow(table[first : first + 400]) for first in range(0, ROWS, 400)], rechunk=False
+    ),
     "a query of polars": lambda table: polars.from_arrow(table).lazy(),
     "duckdb": lambda table: duckdb.from_arrow(table),
     "a dict of lists": to_dict,
@@ -91,6 +94,7 @@ LACKS = {
     "pandas with an index": {"date", "decimal"},
     "pandas of Arrow": {"float16", "string_view"},
     "polars": {"decimal"},
+    "polars in pieces": {"decimal"},
     "a query of polars": {"decimal"},
     "duckdb": {"float16", "string_view"},
     "a dict of lists": MISSING | TIMES | {"decimal", "float16"},
@@ -175,7 +179,7 @@ def test_arrays_are_read_in_any_order(dtype):
         assert found == expected, order
 
 
-@pytest.mark.parametrize("container", ["pandas", "pandas of Arrow", "polars", "pyarrow", "pyarrow in batches"])
+@pytest.mark.parametrize("container", ["pandas", "pandas of Arrow", "polars", "polars in pieces", "pyarrow", "pyarrow in batches"])
 def test_frames_of_the_estimator_are_arrays_with_names(container):
     table = pyarrow.table({f"column {place}": MATRIX[:, place] for place in range(MATRIX.shape[1])})
     frame = CONTAINERS[container](table)
@@ -202,13 +206,16 @@ def test_columns_are_read_where_they_lie():
     all of them are."""
     script = """
 import resource, numpy, polars
-from gpu_logreg import _core
+from gpu_logreg import _core, _tables
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 frame = polars.DataFrame({f"x{k}": numpy.random.default_rng(k).normal(size=10_000_000) for k in range(4)})
+pieces = polars.concat([frame[: 10**6], frame[10**6 :]], rechunk=False)
+assert set(pieces.n_chunks("all")) == {2}
 arrays = [numpy.ones((10_000_000, 4), order=order) for order in "FC"]
 marks = [peak()]
 for add in (
-    lambda columns: columns.add_stream(frame),
+    lambda columns: _tables.add_frame(columns, frame),
+    lambda columns: _tables.add_frame(columns, pieces),
     lambda columns: columns.add_array(list("abcd"), arrays[0], 2),
     lambda columns: columns.add_array(list("abcd"), arrays[1], 2),
 ):
@@ -219,8 +226,8 @@ for add in (
 print(*numpy.diff(marks))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    of_frame, of_columns, of_rows = (int(kilobytes) for kilobytes in done.stdout.split())
-    assert max(of_frame, of_columns) < 20_000 < 300_000 < of_rows, done.stdout
+    of_frame, of_pieces, of_columns, of_rows = (int(kilobytes) for kilobytes in done.stdout.split())
+    assert max(of_frame, of_pieces, of_columns) < 20_000 < 300_000 < of_rows, done.stdout
 
 
 def test_rows_are_chosen():
