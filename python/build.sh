@@ -26,7 +26,8 @@ if [ -n "$compatibility" ]; then
     chmod +x "$scripts"/*
 else
     options=(--release ${target:+--target "$target"})
-    cargo build --release --bin gpu-logreg ${target:+--target "$target"} >&2
+    # With the module, so that both need one build of what they share.
+    cargo build --release --package gpu-logreg --package gpu-logreg-python --bin gpu-logreg ${target:+--target "$target"} >&2
     find "$built/${target:+$target/}release" -maxdepth 1 \( -name gpu-logreg -o -name gpu-logreg.exe \) -exec cp {} "$scripts/" \;
     strip "$scripts/gpu-logreg" 2> /dev/null || true
 fi

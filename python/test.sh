@@ -32,4 +32,5 @@ cp python/pyproject.toml "$venv/work/"
 cd "$venv/work"
 export NODEVICE_SELECT=1
 "$venv/bin/python" -m mypy --strict -p gpu_logreg
+"$venv/bin/python" -m mypy.stubtest gpu_logreg._core
 "$venv/bin/python" -m pytest -q -p no:cacheprovider --rootdir "$root/python" "$root/python/tests" "$@"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Passes the tests, on a machine with nothing but a Rust toolchain and a C compiler.
+# Passes the tests, on a machine with nothing but a Rust toolchain and a C compiler. Arguments go to `cargo test`.
 #
 # GPU checks need an adapter. If none is found and this script may (root, or sudo without a password), it installs
 # the software Vulkan adapter of Mesa; if it may not, it says so and the GPU checks show as ignored.
@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 export NODEVICE_SELECT=1
 
 # Not `cargo build`: the tests need more of some crates, and would build those a second time.
-cargo test --release --no-run
+cargo test --release --no-run "$@"
 adapter_found() { "${CARGO_TARGET_DIR:-target}/release/gpu-logreg" devices --json | grep -q '"usable": true'; }
 
 install_software_adapter() {

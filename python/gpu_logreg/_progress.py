@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from types import TracebackType
 from typing import Any
 
 
 class Progress:
-    """A bar of tqdm for each stage, if tqdm is there and a bar is wanted; in a notebook a bar of the notebook."""
+    """What a run is going to do, memory and all, and a bar of tqdm for each stage, if tqdm is there and that is wanted; in a notebook
+    a bar of the notebook. A run that is over at once says nothing."""
 
     def __init__(self, wanted: bool) -> None:
         self._make: Any = None
@@ -27,6 +29,9 @@ class Progress:
         return None if self._make is None else self
 
     def __call__(self, stage: str, done: int, total: int | None, message: str) -> None:
+        if stage == "plan":
+            self._make.write(message, file=sys.stderr)
+            return
         if stage != self._stage or (self._bar is not None and done < self._bar.n):
             self._end()
             self._stage = stage

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use gpu_logreg::Error;
@@ -38,8 +38,10 @@ struct Stage {
 
 /// What the thread of a run and that of its caller share.
 #[derive(Default)]
-struct Watch {
+pub(crate) struct Watch {
     interrupted: AtomicBool,
+    /// What the run is going to do, once it knows.
+    plan: OnceLock<String>,
     stage: Mutex<Stage>,
 }
 
@@ -67,6 +69,27 @@ impl Monitor for Watch {
     }
 }
 
+/// What a listener was told.
+#[derive(Default)]
+struct Told {
+    plan: bool,
+    stage: Stage,
+}
+
+/// Tells a listener what it does not know yet.
+fn tell(listener: &Bound<'_, PyAny>, watch: &Watch, told: &mut Told) -> PyResult<()> {
+    if let Some(plan) = watch.plan.get().filter(|_| !told.plan) {
+        told.plan = true;
+        listener.call1(("plan", 0, None::<u64>, plan))?;
+    }
+    let now = watch.with_stage(|stage| stage.clone());
+    if now != told.stage {
+        listener.call1((&now.name, now.done, now.total, &now.message))?;
+        told.stage = now;
+    }
+    Ok(())
+}
+
 /// Does `work` with a pool of so many threads, of `None` as many as there are cores, which have ended when it returns.
 fn with_pool<R: Send>(threads: Option<usize>, work: impl FnOnce() -> R + Send) -> Result<R, Error> {
     let pool = ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).thread_name(|_| "gpu-logreg".into());
@@ -82,8 +105,9 @@ pub(crate) fn in_pool<R: Send>(threads: Option<usize>, work: impl FnOnce() -> R 
     with_pool(threads, work).map_err(|error| Python::attach(|py| Words::default().exception(py, &error)))
 }
 
-/// Does `work` on a thread of its own, with a pool of threads, while this one waits and hears of signals. `listener` is told where
-/// the run stands: the stage, how much of it is done, of how much, and in a few words. When this returns, the work has ended.
+/// Does `work` on a thread of its own, with a pool of threads, while this one waits and hears of signals. `listener` is told what
+/// the run is going to do, as the stage `plan`, and where it stands: the stage, how much of it is done, of how much, and in a few
+/// words. When this returns, the work has ended.
 ///
 /// # Errors
 /// What a signal or the listener raises, what the work fails with, and `InternalError` if it panics.
@@ -92,20 +116,20 @@ pub(crate) fn watched<R: Send + 'static>(
     words: &Words,
     threads: Option<usize>,
     listener: Option<&Bound<'_, PyAny>>,
-    work: impl FnOnce(&dyn Monitor) -> Result<R, Error> + Send + 'static,
+    work: impl FnOnce(&Watch) -> Result<R, Error> + Send + 'static,
 ) -> PyResult<R> {
     let watch = Arc::new(Watch::default());
     let (sender, mut receiver) = sync_channel(1);
     let of_worker = Arc::clone(&watch);
     let worker = std::thread::Builder::new().name("gpu-logreg".into()).spawn(move || {
-        let done = with_pool(threads, || work(&*of_worker)).flatten();
+        let done = with_pool(threads, || work(&of_worker)).flatten();
         // The caller waits for it, or waits for the end of this thread alone.
         let _ = sender.send(done);
     });
     let worker =
         worker.map_err(|cause| exception(py, "InternalError", &format!("no thread could be started: {cause}")))?;
     let mut wanted = Ok(());
-    let mut told = Stage::default();
+    let mut told = Told::default();
     let mut looks = 0;
     let done = loop {
         let (waited, back) = py.detach(move || (receiver.recv_timeout(PATIENCE), receiver));
@@ -118,11 +142,7 @@ pub(crate) fn watched<R: Send + 'static>(
                 wanted = py.check_signals();
                 looks += 1;
                 if let Some(listener) = listener.filter(|_| wanted.is_ok() && looks % LOOKS == 0) {
-                    let now = watch.with_stage(|stage| stage.clone());
-                    if now != told {
-                        wanted = listener.call1((&now.name, now.done, now.total, &now.message)).map(drop);
-                        told = now;
-                    }
+                    wanted = tell(listener, &watch, &mut told);
                 }
                 if wanted.is_err() {
                     watch.interrupted.store(true, Ordering::Relaxed);
@@ -165,6 +185,8 @@ pub(crate) fn train(
         let mut steps = Vec::new();
         let prepared = prepare(table, &job, monitor)?;
         let plan = gpu_logreg::report::plan(&prepared.plan());
+        // It has one plan.
+        let _ = monitor.plan.set(plan.clone());
         let mut model = prepared.train(monitor, &mut |iteration| steps.push(Step::of(iteration)))?;
         model.show_settings(|text| shown.show(text));
         Ok((model, steps, plan))

@@ -53,7 +53,10 @@ def test_exceptions_are_of_the_type_of_scikit_learn(case):
     of_estimator = {name: value for name, value in settings.items() if name != "sample_weight"}
     with pytest.raises(Exception) as theirs:  # noqa: PT011
         Theirs(solver="saga", **of_estimator).fit(features, labels, **weight)
-    for made in (LogisticRegression(device="cpu", **of_estimator),):
+    made_of_both = [LogisticRegression(device="cpu", **of_estimator)]
+    if not of_estimator:
+        made_of_both.append(LogisticRegressionCV(device="cpu", cv=3))
+    for made in made_of_both:
         with pytest.raises(Exception) as ours:  # noqa: PT011
             made.fit(features, labels, **weight)
         expected = next(kind for kind in (ValueError, TypeError) if isinstance(theirs.value, kind))

@@ -177,7 +177,8 @@ def test_progress_is_told(capsys):
     for name, values in table.items():
         columns.add_array([name], values, 1)
     _core.train(columns.finish(), {"label": "y", "device": "cpu", "refine": True}, {}, None, lambda *stage: stages.append(stage))
-    assert stages and all(total is None or 0 <= done <= total for _, done, total, _ in stages)
+    assert stages[0][0] == "plan" and "MB in memory" in stages[0][3]
+    assert len(stages) > 1 and all(total is None or 0 <= done <= total for _, done, total, _ in stages)
 
     def raises(*stage: object) -> None:
         raise RuntimeError("enough")
@@ -188,7 +189,8 @@ def test_progress_is_told(capsys):
     with pytest.raises(RuntimeError, match="enough"):
         _core.train(columns.finish(), {"label": "y", "device": "cpu", "refine": True}, {}, None, raises)
     fit_table(table, label="y", device="cpu", refine=True, progress=True)
-    assert "%|" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "%|" in said and "2000000 rows x 8 features" in said
 
 
 def test_the_program_is_beside_the_interpreter():

@@ -67,6 +67,8 @@ pub struct Encoded {
     pub weight: Option<String>,
     /// The column of offsets.
     pub offsets: Vec<Option<String>>,
+    /// About the mean of each.
+    pub offset_means: Vec<f64>,
     /// Factors on the weights of the classes, in the order of the label.
     pub class_weight: Option<Vec<f64>>,
     /// What the user should know.

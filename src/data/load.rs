@@ -39,7 +39,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
         let keep = |first_row: usize, weights: &[f32]| store.write(Column::Weight, first_row, weights);
         totals = weigh(table, plan, &label, sample_weights.as_ref(), monitor, keep)?;
     }
-    load_offsets(table, &plan.offsets, store, monitor)?;
+    let offset_means = load_offsets(table, &plan.offsets, store, monitor)?;
     let samples = sample(table, &plan.features, monitor)?;
     let mut narrowings: Vec<Narrowing> = samples.iter().map(|sample| sample.narrowing).collect();
     let mut fills: Vec<Option<f64>> = vec![None; plan.features.len()];
@@ -173,6 +173,7 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
         totals,
         weight,
         offsets,
+        offset_means,
         class_weight: factors,
         notes,
         warnings,

@@ -101,29 +101,35 @@ pub(super) fn by_margin(table: &Table, named: &[NamedOffset], label: &LabelPlan)
     Ok(columns)
 }
 
-/// Writes the offsets of all margins into `store`; 0 for a margin without a column.
+/// Writes the offsets of all margins into `store`; 0 for a margin without a column. Gives about the mean of each, to half of
+/// [`UNITS`]: enough to begin where margins are small.
 pub(super) fn load_offsets(
     table: &Table,
     columns: &[Option<usize>],
     store: &dyn Store,
     monitor: &dyn Monitor,
-) -> Result<()> {
+) -> Result<Vec<f64>> {
     const PIECE: usize = 1 << 16;
     let zeros = vec![0.0; PIECE.min(table.rows)];
+    let mut means = Vec::with_capacity(columns.len());
     for (margin, column) in columns.iter().enumerate() {
         if let Some(column) = column {
-            load_column(table, margin, *column, store, monitor)?;
+            means.push(load_column(table, margin, *column, store, monitor)?);
         } else {
+            means.push(0.0);
             for first in (0..table.rows).step_by(PIECE) {
                 store.write(Column::Offset(margin), first, &zeros[..PIECE.min(table.rows - first)])?;
             }
         }
     }
-    Ok(())
+    Ok(means)
 }
 
-fn load_column(table: &Table, margin: usize, column: usize, store: &dyn Store, monitor: &dyn Monitor) -> Result<()> {
-    let write = |offsets: &mut Vec<f64>, batch: &Batch<'_>| {
+/// Offsets are added up as whole numbers of this part of 1, so that the sum shows no cut into partitions.
+const UNITS: f64 = 256.0;
+
+fn load_column(table: &Table, margin: usize, column: usize, store: &dyn Store, monitor: &dyn Monitor) -> Result<f64> {
+    let write = |(offsets, sum): &mut (Vec<f64>, i128), batch: &Batch<'_>| {
         offsets.clear();
         to_f64(&batch.array(0)?, offsets)?;
         if let Some(row) = offsets.iter().position(|offset| offset.is_nan() || offset.abs() >= 1e30) {
@@ -134,7 +140,10 @@ fn load_column(table: &Table, margin: usize, column: usize, store: &dyn Store, m
             ));
         }
         let narrow: Vec<f32> = offsets.iter().map(|offset| *offset as f32).collect();
+        *sum = offsets.iter().fold(*sum, |sum, offset| sum.saturating_add((UNITS * offset).round() as i128));
         store.write(Column::Offset(margin), batch.first_row, &narrow)
     };
-    by_partition(table, &[column], monitor, |_| Vec::new(), write).map(drop)
+    let parts = by_partition(table, &[column], monitor, |_| (Vec::new(), 0), write)?;
+    let sum = parts.into_iter().fold(0_i128, |sum, (_, part)| sum.saturating_add(part));
+    Ok(sum as f64 / UNITS / table.rows.max(1) as f64)
 }

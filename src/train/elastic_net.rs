@@ -267,7 +267,7 @@ fn look_at_free(
     }
     let alone = of_free(&begin.coordinates, &free);
     let mut own = evidence.only(&alone);
-    let point = starting_point(&alone, &given.encoded.totals.classes);
+    let point = starting_point(&alone, given.encoded);
     let answer = own.ask(&point, Doubt::Unproved)?;
     evidence.count(&own);
     Ok(own.separation().filter(|_| answer == Answer::Separated))

@@ -245,7 +245,7 @@ pub(super) fn begin(
     let plan = job.hessian_plan(shape);
     let takes_moments = job.init == Init::Generative || plan != HessianPlan::Whole && shape.classes.is_some();
     let moments = if takes_moments { Some(engine.moments()?) } else { None };
-    let mut point = starting_point(&coordinates, &encoded.totals.classes);
+    let mut point = starting_point(&coordinates, encoded);
     let need = if plan == HessianPlan::Whole { Need::Hessian } else { Need::Diagonal };
     let mut evaluation = Problem::of_loss(engine, coordinates.clone()).move_to(&point, need)?;
     // A penalty makes the answer unique whatever the columns are, and a subsample cannot tell.
@@ -391,7 +391,7 @@ fn generative(
     let in_solver = coordinates.moments(&moments);
     // What others explain over all rows they explain within the classes: a suspicion takes a look at all rows.
     if !in_solver.explained(10.0 * EXPLAINED).is_empty() {
-        let point = starting_point(&coordinates, &encoded.totals.classes);
+        let point = starting_point(&coordinates, encoded);
         let evaluation = Problem::of_loss(&mut *engine, coordinates.clone()).move_to(&point, Need::Gradient)?;
         let columns = of_first_margin(&coordinates, &evaluation, Some(&moments), &encoded.totals.classes);
         let dropped = find_aliased(&coordinates, &columns, evidence, &mut aliased_columns)?;
@@ -469,18 +469,20 @@ fn settings_of(encoded: &Encoded, coordinates: &Coordinates, shape: Shape, rows:
     }
 }
 
-/// All weights 0, and the intercepts at the log odds of the classes against the first.
-pub(super) fn starting_point(coordinates: &Coordinates, classes: &[f64]) -> Vec<f64> {
-    let of_class = |class: &f64| {
+/// All weights 0, and the intercepts at the log odds of the classes against the first, less what offsets add to them on average: where
+/// all margins are large no row says which way is down.
+pub(super) fn starting_point(coordinates: &Coordinates, encoded: &Encoded) -> Vec<f64> {
+    let classes = &encoded.totals.classes;
+    let of_class = |(margin, class): (usize, &f64)| {
         let mut point = vec![0.0; coordinates.dimension()];
         if coordinates.has_intercept()
             && let Some(intercept) = point.last_mut()
         {
-            *intercept = (class / classes[0]).ln();
+            *intercept = (class / classes[0]).ln() - encoded.offset_means.get(margin).copied().unwrap_or(0.0);
         }
         point
     };
-    classes[1..].iter().flat_map(of_class).collect()
+    classes[1..].iter().enumerate().flat_map(of_class).collect()
 }
 
 /// The part of the Hessian at the start that belongs to the first margin, `[dimension x dimension]`.
