@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::model::Verified;
 use crate::monitor::Monitor;
 use crate::objective::Evaluation;
+use crate::solve::elastic_net::{Certified, ERROR_OF_DOUBLES, Refined, on_edge};
 use crate::solve::{Status, elastic_net, largest, refine};
 use crate::train::fit::Fit;
 use crate::train::inference::{F32_ERROR, inflation, metric};
@@ -97,7 +98,7 @@ fn verify_elastic_net(
     let terms = fit.penalty.terms();
     let improve = job.exact == ExactJob::Refine && fit.outcome.status.is_success();
     let mut first = None;
-    let (point, evaluation, gap, passes) =
+    let Refined { point, evaluation, gap, target, evaluations: passes } =
         elastic_net::refine(&fit.outcome.parameters, &hessian, &terms, improve, |q| {
             let evaluation = evaluate(q)?;
             first.get_or_insert_with(|| evaluation.gradient.clone());
@@ -111,6 +112,16 @@ fn verify_elastic_net(
         let of_margins: Vec<usize> = (first..hessian.size()).collect();
         check_against(fit, distance(seen), inflation(&hessian.restricted(&of_margins)))?;
     }
+    let certified = Certified {
+        point: &point,
+        gradient: &evaluation.gradient,
+        gap,
+        target: &target,
+        terms: &terms,
+        margin: fit.coordinates.dimension(),
+        error: ERROR_OF_DOUBLES,
+    };
+    let on_edge = on_edge(&certified, &hessian);
     let gradient = elastic_net::subgradient(&evaluation.gradient, &terms, &point);
     let delta = distance(gap);
     fit.loss = evaluation.value;
@@ -121,7 +132,7 @@ fn verify_elastic_net(
         fit.outcome.status = if is_near { Status::Converged } else { Status::F32Limit };
     }
     if let Some(of_fit) = &mut fit.gap {
-        of_fit.left = gap;
+        (of_fit.left, of_fit.on_edge) = (gap, on_edge);
     }
     fit.outcome.delta = Some(delta);
     fit.outcome.gradient = gradient;

@@ -255,6 +255,13 @@ fn cost(model: &Model) -> Markup {
                 dt { "Penalty" }
                 dd { (l1(training)) "l2 = " (Figure::new("model/training/l2", training.l2, 4)) " on " (format!("{:?}", training.penalty_scale).to_lowercase()) " weights" }
             }
+            @if !training.on_edge.is_empty() {
+                dt { "On the edge" }
+                dd {
+                    (names_of(&training.on_edge)) ": what is left to gain, or an error of the sums, decides whether "
+                    (if training.on_edge.len() == 1 { "it is" } else { "they are" }) " selected"
+                }
+            }
             @if let Some(weights) = training.weights {
                 dt { "Row weights" }
                 dd {
@@ -301,5 +308,16 @@ fn cost(model: &Model) -> Markup {
     }
 }
 
-/// Files that are named.
+/// The first names of a list, and how many more there are.
+fn names_of(all: &[String]) -> Markup {
+    html! {
+        @for (index, one) in all.iter().take(FILES).enumerate() {
+            @if index > 0 { ", " }
+            (name(one))
+        }
+        @if all.len() > FILES { " and " (counted((all.len() - FILES) as u64, "other")) }
+    }
+}
+
+/// Files and features that are named.
 const FILES: usize = 10;
