@@ -51,7 +51,7 @@ def mean_loss(x, y, intercept, weights):
 sets = sys.argv[2].split(";") if len(sys.argv) > 2 else [*TABLES, *REAL]
 alphas = [float(alpha) for alpha in (sys.argv[3].split(",") if len(sys.argv) > 3 else ["1", "0.5"])]
 tolerance = sys.argv[4:5] and ["--gap-tolerance", sys.argv[4]]
-has_glmnet = shutil.which("Rscript") and subprocess.run(["Rscript", "-e", "library(glmnet)"], capture_output=True).returncode == 0
+has_glmnet = not tolerance and shutil.which("Rscript") and subprocess.run(["Rscript", "-e", "library(glmnet)"], capture_output=True).returncode == 0
 for name in sets:
     x, y = table(name)
     n, d = x.shape
