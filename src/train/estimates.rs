@@ -65,14 +65,7 @@ pub(super) fn model(
         .collect();
     let (intercepts, intercepts_inference) = estimates.of_intercept();
     let mut notes = encoded.notes;
-    let names =
-        |columns: &[usize]| listed(&columns.iter().map(|&column| features[column].name.as_str()).collect::<Vec<_>>());
-    if !fit.aliased.is_empty() {
-        notes.push(format!(
-            "aliased, coefficient 0: {} (the columns before them explain them completely)",
-            names(&fit.aliased)
-        ));
-    }
+    notes.extend(about_aliased(fit, &features));
     let mut warnings = encoded.warnings;
     warnings.extend(doubt_about_counts(job, &encoded.totals, table.rows));
     if job.exact != ExactJob::None && fit.verified.is_none() {
@@ -198,6 +191,14 @@ fn files(table: &Table) -> Vec<FileInfo> {
         page_checksums: file.page_checksums,
     };
     table.files().into_iter().map(info).collect()
+}
+
+/// A note if columns were left out that others explain.
+fn about_aliased(fit: &Fit, features: &[FeatureInfo]) -> Option<String> {
+    let names: Vec<&str> = fit.aliased.iter().map(|&column| features[column].name.as_str()).collect();
+    let note =
+        || format!("aliased, coefficient 0: {} (the columns before them explain them completely)", listed(&names));
+    (!names.is_empty()).then(note)
 }
 
 /// What a status other than `converged` means for the user of this job.

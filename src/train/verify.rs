@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::model::Verified;
 use crate::monitor::Monitor;
 use crate::objective::Evaluation;
-use crate::solve::elastic_net::{Certified, ERROR_OF_DOUBLES, Refined, on_edge};
+use crate::solve::elastic_net::Refined;
 use crate::solve::{Status, elastic_net, largest, refine};
 use crate::train::fit::Fit;
 use crate::train::inference::{F32_ERROR, inflation, metric};
@@ -98,12 +98,13 @@ fn verify_elastic_net(
     let terms = fit.penalty.terms();
     let improve = job.exact == ExactJob::Refine && fit.outcome.status.is_success();
     let mut first = None;
-    let Refined { point, evaluation, gap, target, evaluations: passes } =
-        elastic_net::refine(&fit.outcome.parameters, &hessian, &terms, improve, |q| {
-            let evaluation = evaluate(q)?;
-            first.get_or_insert_with(|| evaluation.gradient.clone());
-            Ok(evaluation)
-        })?;
+    let refined = elastic_net::refine(&fit.outcome.parameters, &hessian, &terms, improve, |q| {
+        let evaluation = evaluate(q)?;
+        first.get_or_insert_with(|| evaluation.gradient.clone());
+        Ok(evaluation)
+    })?;
+    let on_edge = refined.on_edge(&hessian, &terms, fit.coordinates.dimension());
+    let Refined { point, evaluation, gap, evaluations: passes, .. } = refined;
     let distance = |gap: f64| (2.0 * gap * fit.settings.rows).sqrt();
     if let Some(gradient) = first.filter(|_| is_gpu) {
         let (seen, _) = elastic_net::gap(&fit.outcome.parameters, &gradient, &hessian, &terms);
@@ -112,16 +113,6 @@ fn verify_elastic_net(
         let of_margins: Vec<usize> = (first..hessian.size()).collect();
         check_against(fit, distance(seen), inflation(&hessian.restricted(&of_margins)))?;
     }
-    let certified = Certified {
-        point: &point,
-        gradient: &evaluation.gradient,
-        gap,
-        target: &target,
-        terms: &terms,
-        margin: fit.coordinates.dimension(),
-        error: ERROR_OF_DOUBLES,
-    };
-    let on_edge = on_edge(&certified, &hessian);
     let gradient = elastic_net::subgradient(&evaluation.gradient, &terms, &point);
     let delta = distance(gap);
     fit.loss = evaluation.value;

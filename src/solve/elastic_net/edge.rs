@@ -15,12 +15,12 @@ use crate::error::Result;
 use crate::matrix::{Factor, Symmetric};
 use crate::penalty::{Term, settle};
 use crate::solve::Settings;
-use crate::solve::elastic_net::certificate::RIDGES;
+use crate::solve::elastic_net::certificate::{RIDGES, Refined};
 use crate::solve::elastic_net::working_set::WORKING_SET;
 use crate::solve::elastic_net::{EDGE, ERROR_OF_SUMS};
 
 /// The error of a mean in f64, a share of the spread of what it is of: of sums, of margins, and of what a minimum is solved to.
-pub const ERROR_OF_DOUBLES: f64 = 1.0 / (1_u64 << 40) as f64;
+const ERROR_OF_DOUBLES: f64 = 1.0 / (1_u64 << 40) as f64;
 
 /// A ridge, a share of the mean of the diagonal, where columns of the support are the same: then an error decides between them.
 const LEAST_RIDGE: f64 = 1e-12;
@@ -32,21 +32,21 @@ const ROUNDS: usize = 8;
 const TOGETHER: f64 = 256.0;
 
 /// What is known at a point.
-pub struct Certified<'c> {
+pub(super) struct Certified<'c> {
     /// Where.
-    pub point: &'c [f64],
+    pub(super) point: &'c [f64],
     /// The gradient of the loss.
-    pub gradient: &'c [f64],
+    pub(super) gradient: &'c [f64],
     /// What is left to gain, and where the quadratic model says it is.
-    pub gap: f64,
+    pub(super) gap: f64,
     /// There.
-    pub target: &'c [f64],
+    pub(super) target: &'c [f64],
     /// Of each parameter.
-    pub terms: &'c [Term],
+    pub(super) terms: &'c [Term],
     /// Parameters of a margin. Where every one of several classes has its own, there are more.
-    pub margin: usize,
+    pub(super) margin: usize,
     /// The error of the gradient, a share of the spread of each column's terms.
-    pub error: f64,
+    pub(super) error: f64,
 }
 
 /// The error of gradients at `point`, a share of the spread of each column's terms: by the sums of the device, the bias of its
@@ -60,8 +60,17 @@ pub(super) fn error_of_gradients(settings: &Settings, point: &[f64]) -> f64 {
     sums + settings.bias / settings.rows.sqrt() + rounding
 }
 
+impl Refined {
+    /// The parameters on the edge, ascending, by the gradient in double precision; `margin` is the number of parameters of a margin.
+    pub fn on_edge(&self, hessian: &Symmetric, terms: &[Term], margin: usize) -> Vec<usize> {
+        let Self { point, evaluation, gap, target, .. } = self;
+        let (gradient, error) = (&evaluation.gradient, ERROR_OF_DOUBLES);
+        on_edge(&Certified { point, gradient, gap: *gap, target, terms, margin, error }, hessian)
+    }
+}
+
 /// The parameters on the edge, ascending, by a Hessian of all of them.
-pub fn on_edge(certified: &Certified<'_>, hessian: &Symmetric) -> Vec<usize> {
+pub(super) fn on_edge(certified: &Certified<'_>, hessian: &Symmetric) -> Vec<usize> {
     let most = hessian.diagonal().into_iter().fold(0.0, f64::max);
     on_edge_by(certified, most, |_, set| Ok(hessian.restricted(set))).unwrap_or_default()
 }

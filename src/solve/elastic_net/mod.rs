@@ -12,8 +12,7 @@ mod working_set;
 
 use certificate::gap_of_set;
 pub use certificate::{Refined, gap, refine, subgradient};
-pub use edge::{Certified, ERROR_OF_DOUBLES, on_edge};
-use edge::{error_of_gradients, on_edge_by};
+use edge::{Certified, error_of_gradients, on_edge, on_edge_by};
 pub use path::{FoldModels, FoldProblem, FoldRows, PathOutcome, PathPoint, PathProblem, PathStation, Strengths, path};
 use quadratic::damped;
 pub use working_set::WORKING_SET;
