@@ -11,7 +11,6 @@
 use crate::error::{Error, Result};
 use crate::matrix::Symmetric;
 use crate::objective::{Evaluation, Line, Need, Objective, Passes, Probe, columns_of, places_among};
-use crate::penalty::Term;
 
 /// A loss as a function of the weights of every class, `[classes][parameters of a margin]`.
 pub struct EveryClass<'o> {
@@ -81,27 +80,6 @@ pub fn hessian(against_first: &Symmetric, size: usize) -> Symmetric {
         (None, Some(j)) => -sums[j * size + i],
         (None, None) => of_first(i, j),
     })
-}
-
-/// Of weights that a penalty leaves open, those of as little spread as a weight of 0 allows.
-///
-/// Without a square in the penalty the sum of the absolute weights of an even number of classes is the same for all numbers between
-/// the two middle ones that are taken from each: one of those two is taken, the one that leaves the smaller squares.
-pub fn settle(parameters: &mut [f64], terms: &[Term], size: usize) {
-    for place in 0..size {
-        let of_classes = |all: &[f64]| -> Vec<f64> { all.iter().skip(place).step_by(size).copied().collect() };
-        let is_open = |term: &Term| term.has_kink() && term.l1.is_finite() && term.l2 == 0.0 && !term.has_bounds();
-        let mut sorted = of_classes(parameters);
-        if sorted.len() % 2 == 1 || !terms.iter().skip(place).step_by(size).all(is_open) {
-            continue;
-        }
-        sorted.sort_by(f64::total_cmp);
-        let middle = sorted.len() / 2;
-        let squares = |taken: f64| sorted.iter().map(|x| (x - taken).powi(2)).sum::<f64>();
-        let [below, above] = [sorted[middle - 1], sorted[middle]];
-        let taken = if squares(below) <= squares(above) { below } else { above };
-        parameters.iter_mut().skip(place).step_by(size).for_each(|x| *x -= taken);
-    }
 }
 
 impl Objective for EveryClass<'_> {
@@ -272,30 +250,6 @@ mod tests {
             for (b, &j) in kept.iter().enumerate() {
                 assert!((some.get(a, b) - curvatures[i][j]).abs() <= 1e-12, "{i}, {j} of some");
             }
-        }
-    }
-
-    #[test]
-    fn one_of_the_middle_weights_is_0() {
-        let lasso = vec![Term { l1: 0.5, ..Term::FREE }; 4];
-        // The one that leaves the smaller squares.
-        for (weights, expected) in [
-            ([3.0, 1.0, -2.0, 2.0], [2.0, 0.0, -3.0, 1.0]),
-            ([0.0, 5.0, 0.5, -1.0], [-0.5, 4.5, 0.0, -1.5]),
-            ([0.0, 0.0, 1.0, -1.0], [0.0, 0.0, 1.0, -1.0]),
-        ] {
-            let mut found = weights;
-            settle(&mut found, &lasso, 1);
-            assert_eq!(found.to_vec(), expected.to_vec());
-        }
-        // What the penalty decides stays.
-        let mut odd = [3.0, 1.0, 2.0];
-        settle(&mut odd, &lasso[..3], 1);
-        assert_eq!(odd.to_vec(), vec![3.0, 1.0, 2.0]);
-        for own in [Term { l1: 0.5, l2: 0.1, ..Term::FREE }, Term { l1: 0.5, high: 4.0, ..Term::FREE }, Term::FREE] {
-            let mut decided = [3.0, 1.0, -2.0, 2.0];
-            settle(&mut decided, &[own; 4], 1);
-            assert_eq!(decided.to_vec(), vec![3.0, 1.0, -2.0, 2.0]);
         }
     }
 }

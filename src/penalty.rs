@@ -77,6 +77,33 @@ pub fn cost_of(terms: &[Term], point: &[f64]) -> f64 {
     terms.iter().zip(point).map(|(term, &x)| term.value(x)).sum()
 }
 
+/// Settles what a penalty on the weights of every one of several classes leaves open, `[classes][size]`: of all that are as good those of
+/// as little spread as a weight of 0 allows. Gives the parameters that are 0 for that reason alone.
+///
+/// Without a square in the penalty the sum of the absolute weights of an even number of classes is the same for all numbers between
+/// the two middle ones that are taken from each: one of those two is taken, the one that leaves the smaller squares.
+pub fn settle(parameters: &mut [f64], terms: &[Term], size: usize) -> Vec<usize> {
+    let mut held = Vec::new();
+    for place in 0..size {
+        let of_classes = |all: &[f64]| -> Vec<f64> { all.iter().skip(place).step_by(size).copied().collect() };
+        let is_open = |term: &Term| term.has_kink() && term.l1.is_finite() && term.l2 == 0.0 && !term.has_bounds();
+        let mut sorted = of_classes(parameters);
+        if sorted.len() % 2 == 1 || !terms.iter().skip(place).step_by(size).all(is_open) {
+            continue;
+        }
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        let squares = |taken: f64| sorted.iter().map(|x| (x - taken).powi(2)).sum::<f64>();
+        let [below, above] = [sorted[middle - 1], sorted[middle]];
+        let taken = if squares(below) <= squares(above) { below } else { above };
+        parameters.iter_mut().skip(place).step_by(size).for_each(|x| *x -= taken);
+        if below < above {
+            held.extend((place..parameters.len()).step_by(size).find(|&j| parameters[j] == 0.0));
+        }
+    }
+    held
+}
+
 /// `(1/2) sum_j strength_j q_j^2`, added to a mean loss; the intercept has strength 0.
 ///
 /// Of a softmax with K >= 3 classes the same of all K centred weights: `w_k - mean w` with `w_0 = 0` for the reference
@@ -241,6 +268,41 @@ impl Quadratic {
             value: probe.value + self.value + a * (self.slope + 0.5 * a * self.curvature),
             slope: probe.slope + self.slope + a * self.curvature,
             curvature: probe.curvature + self.curvature,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_the_middle_weights_is_0() {
+        let lasso = vec![Term { l1: 0.5, ..Term::FREE }; 4];
+        // The one that leaves the smaller squares.
+        for (weights, expected) in [
+            ([3.0, 1.0, -2.0, 2.0], [2.0, 0.0, -3.0, 1.0]),
+            ([0.0, 5.0, 0.5, -1.0], [-0.5, 4.5, 0.0, -1.5]),
+            ([0.0, 0.0, 1.0, -1.0], [0.0, 0.0, 1.0, -1.0]),
+        ] {
+            let mut found = weights;
+            let held = settle(&mut found, &lasso, 1);
+            assert_eq!(found.to_vec(), expected.to_vec());
+            // Where both middle ones are 0 that is no choice.
+            let is_choice = expected.iter().filter(|x| **x == 0.0).count() == 1;
+            assert_eq!(
+                held,
+                expected.iter().position(|x| *x == 0.0).into_iter().filter(|_| is_choice).collect::<Vec<_>>()
+            );
+        }
+        // What the penalty decides stays.
+        let mut odd = [3.0, 1.0, 2.0];
+        settle(&mut odd, &lasso[..3], 1);
+        assert_eq!(odd.to_vec(), vec![3.0, 1.0, 2.0]);
+        for own in [Term { l1: 0.5, l2: 0.1, ..Term::FREE }, Term { l1: 0.5, high: 4.0, ..Term::FREE }, Term::FREE] {
+            let mut decided = [3.0, 1.0, -2.0, 2.0];
+            settle(&mut decided, &[own; 4], 1);
+            assert_eq!(decided.to_vec(), vec![3.0, 1.0, -2.0, 2.0]);
         }
     }
 }

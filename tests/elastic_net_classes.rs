@@ -320,6 +320,59 @@ fn every_case_is_a_minimum(device: &Selection) -> Check {
     Ok(())
 }
 
+/// The weights that a model has, as `class: feature`.
+fn selected(model: &Model) -> Vec<String> {
+    let of_feature = |feature: &gpu_logreg::model::FeatureInfo| -> Vec<String> {
+        let of_classes = model.label.classes.iter().zip(&feature.coefficients).filter(|(_, weight)| **weight != 0.0);
+        of_classes.map(|(class, _)| format!("{class}: {}", feature.name)).collect()
+    };
+    model.features.iter().flat_map(of_feature).collect()
+}
+
+/// Where a weight joins along a path it is on the edge, with its class, and nowhere near; a weight that is 0 because one of an even
+/// number of classes has to be is not.
+fn a_weight_that_joins_is_on_the_edge() -> Check {
+    let (mut joined, mut held) = (0, 0);
+    for case in [
+        Case { name: "three classes", ..PLAIN },
+        Case { name: "four classes", classes: 4, ..PLAIN },
+        Case { name: "four classes, a net", classes: 4, alpha: 0.5, levels: 3, ..PLAIN },
+    ] {
+        let table = Rows::of(&case).table(&case);
+        let at = |strength: f64| {
+            let case = Case { strength, ..case.clone() };
+            train(&case, &table, &job(&case, &Selection::Cpu).gap_tolerance(1e-14).refine())
+        };
+        let mut strength = 0.08_f64;
+        let mut before = selected(&at(strength)?);
+        while strength > 2e-3 {
+            let [mut above, mut below] = [strength, 0.9 * strength];
+            let whole = at(below)?;
+            let after = selected(&whole);
+            let joins: Vec<&String> = after.iter().filter(|name| !before.contains(name)).collect();
+            if let ([name], true) = (joins.as_slice(), after.len() == before.len() + 1) {
+                while above / below > 1.0 + 1e-13 {
+                    let middle = 0.5 * (above + below);
+                    *(if selected(&at(middle)?).contains(name) { &mut below } else { &mut above }) = middle;
+                }
+                let named = |strength: f64| Ok::<_, String>(at(strength)?.training.on_edge);
+                if named(below)? != [name.as_str()]
+                    || !named(1.001 * above)?.is_empty()
+                    || !named(0.999 * below)?.is_empty()
+                {
+                    return Err(format!("{}: {name} joins at {below:e}, and named is {:?}", case.name, named(below)?));
+                }
+                joined += 1;
+            }
+            let count =
+                |feature: &&gpu_logreg::model::FeatureInfo| feature.coefficients.iter().filter(|x| **x == 0.0).count();
+            held += whole.features.iter().filter(|feature| case.classes == 4 && count(feature) == 1).count();
+            (strength, before) = (0.9 * strength, after);
+        }
+    }
+    if joined >= 10 && held >= 10 { Ok(()) } else { Err(format!("{joined} join, {held} are held")) }
+}
+
 /// The cases by their paths: each model is the minimum at its strength; at another strength it is not, which is the negative control.
 fn every_path_is_of_minima(device: &Selection) -> Check {
     let (mut models, mut noticed) = (0, 0);
@@ -590,6 +643,7 @@ fn refusals() -> Check {
 fn main() -> ExitCode {
     let mut suite = Suite::new();
     suite.cpu("every_case_is_a_minimum", || every_case_is_a_minimum(&Selection::Cpu));
+    suite.cpu("a_weight_that_joins_is_on_the_edge", a_weight_that_joins_is_on_the_edge);
     suite.gpu("every_case_is_a_minimum", |_| every_case_is_a_minimum(&Selection::Gpu));
     suite.cpu("every_path_is_of_minima", || every_path_is_of_minima(&Selection::Cpu));
     suite.gpu("every_path_is_of_minima", |_| every_path_is_of_minima(&Selection::Gpu));

@@ -251,6 +251,40 @@ fn assert_on_a_line(what: &str, pairs: &[(f64, f64)]) {
     }
 }
 
+/// Of two columns that are the same an error decides which is selected: both are told as on the edge wherever one is, by the model, on
+/// the terminal, on the page and by `inspect`. Without such a column nothing is said of edges, and a list that is too short is refused.
+#[test]
+fn what_is_on_the_edge_is_told() {
+    let mut random = Random(12);
+    let rows = 400;
+    let [x, z] = [(); 2].map(|()| (0..rows).map(|_| (64.0 * random.symmetric()).round() / 8.0).collect::<Vec<f64>>());
+    let labels: BooleanArray = x.iter().map(|x| Some(random.unit() < 1.0 / (1.0 + (-0.3 * x).exp()))).collect();
+    let floats = |values: &[f64]| Arc::new(Float64Array::from(values.to_vec())) as ArrayRef;
+    let columns = [("x", floats(&x)), ("again", floats(&x)), ("z", floats(&z)), ("y", Arc::new(labels) as ArrayRef)];
+    let place = Place::with_data(&columns);
+    let flags = "train data.parquet --label y --path 20 --device cpu";
+    let run = place.done(&format!("{flags} -o m.json --report r.html"));
+    let line = "edge       x, again: what is left to gain, or an error of the sums, decides which of them are selected";
+    assert_says(&run.stdout, &[line, "2 on the edge"]);
+    assert_says(&place.done("inspect m.json").stdout, &[line, "2 on the edge"]);
+    let (mut model, page) = (place.json_file("m.json"), place.page("r.html"));
+    assert_eq!(model["training"]["on_edge"], serde_json::json!(["x", "again"]));
+    let edges = model["path"]["on_edge"].as_array().expect("a list").clone();
+    let selected = model["path"]["columns"].as_array().expect("a list");
+    assert_eq!(edges.len(), selected.len());
+    let with_edges = edges.iter().filter(|edge| !edge.as_array().expect("a list").is_empty()).count();
+    assert!(with_edges == edges.len() - 1, "{edges:?}");
+    let table = between(&page, "<h3 class=\"block\">On the edge</h3>", "</table>");
+    assert!(table.contains(&format!("<th scope=\"row\">again</th><td>{with_edges}</td>")), "{table}");
+    assert!(between(&page, "<dt>On the edge</dt>", "</dd>").contains("x, again: what is left to gain"));
+    model["path"]["on_edge"] = serde_json::json!(edges[1..]);
+    std::fs::write(place.path("short.json"), model.to_string()).expect("writes");
+    assert_says(&place.run("inspect short.json").stderr, &["its path tells what is on the edge at"]);
+    let run = place.done(&format!("{flags} --ignore again -o plain.json --report plain.html"));
+    let (model, page) = (String::from_utf8(place.read("plain.json")).expect("text"), place.page("plain.html"));
+    assert!(!model.contains("on_edge") && !page.contains("On the edge") && !format!("{run:?}").contains("edge"));
+}
+
 /// A path is drawn as it is: a line for each feature that is selected somewhere, and the means of the folds with their errors.
 #[test]
 fn a_path_is_drawn_as_it_is() {

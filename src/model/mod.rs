@@ -344,6 +344,10 @@ pub struct Training {
     /// What it had to come down to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap_tolerance: Option<f64>,
+    /// The features on the edge, if there are any: what is left to gain, or an error of the sums, may turn over whether they are
+    /// selected. Of several classes `class: feature`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_edge: Vec<String>,
     /// On which scale the weights are penalised.
     pub penalty_scale: PenaltyScale,
     /// Whether an intercept was fitted.

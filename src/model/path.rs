@@ -32,6 +32,11 @@ pub struct PathInfo {
     /// `[lambdas][columns][margins]`.
     #[serde(with = "version1::of_features")]
     pub coefficients: Vec<Vec<(usize, Vec<f64>)>>,
+    /// The features on the edge, as in [`Training::on_edge`], `[lambdas][features]`; empty if there are none anywhere.
+    ///
+    /// [`Training::on_edge`]: crate::model::Training::on_edge
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_edge: Vec<Vec<String>>,
     /// What cross-validation found, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cv: Option<CrossValidation>,
@@ -138,6 +143,9 @@ impl PathInfo {
         if count == 0 || lengths.iter().chain([&self.coefficients.len()]).any(|length| *length != count) {
             return Some(format!("its path has {count} strengths, and not as much of everything else"));
         }
+        if !self.on_edge.is_empty() && self.on_edge.len() != count {
+            return Some(format!("its path tells what is on the edge at {} of {count} strengths", self.on_edge.len()));
+        }
         if self.lambdas.windows(2).any(|pair| !matches!(pair, [a, b] if a > b && *b > 0.0)) {
             return Some("the strengths of its path do not descend".into());
         }
@@ -189,6 +197,7 @@ impl Model {
         (training.l1, training.l2) = (path.alpha * lambda, (1.0 - path.alpha) * lambda);
         training.loss = at.map_or(f64::NAN, |at| path.null_loss * (1.0 - path.explained[at]));
         training.gap = at.map(|at| path.gaps[at]);
+        training.on_edge = at.and_then(|at| path.on_edge.get(at).cloned()).unwrap_or_default();
         training.delta = None;
         model.intercepts = intercepts;
         for (feature, coefficients) in model.features.iter_mut().zip(coefficients) {

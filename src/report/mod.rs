@@ -302,11 +302,23 @@ fn penalty(model: &Model) -> Vec<(&'static str, String)> {
     if training.l1 > 0.0 {
         let selected = count(of_features(&|feature| is_selected(feature)) as f64);
         lines.push(("selected", format!("{selected} of {}", counted(model.features.len() as u64, "feature"))));
+        lines.extend(on_edge(training).map(|text| ("edge", text)));
     }
     let of_folds = model.path.as_ref().and_then(|path| path.cv.as_ref());
     lines.extend(of_folds.and_then(path::cross_validation).map(|text| ("folds", text)));
     lines.extend(of_folds.map(|cv| ("stability", path::stability(cv))));
     lines
+}
+
+/// What is on the edge, and what that means.
+fn on_edge(training: &Training) -> Option<String> {
+    let names = &training.on_edge;
+    let whether = match names.len() {
+        0 => return None,
+        1 => "whether it is",
+        _ => "which of them are",
+    };
+    Some(format!("{}: what is left to gain, or an error of the sums, decides {whether} selected", listed(names)))
 }
 
 /// `1 pass`, `2 passes`.

@@ -39,7 +39,7 @@ pub(super) fn table(path: &PathInfo, all: bool) -> String {
             path.explained[place],
             gap(path.gaps[place]),
             cv.map_or_else(String::new, |(_, curve)| format!(" {:>11.6} {:>9.6}", curve.mean[place], curve.se[place])),
-            marks(is_best(place), is_own)
+            marks(is_best(place), is_own, path.on_edge.get(place).map_or(0, Vec::len))
         )
         .expect("writing to a string");
     }
@@ -47,9 +47,10 @@ pub(super) fn table(path: &PathInfo, all: bool) -> String {
 }
 
 /// What a strength is.
-fn marks(is_best: Option<[bool; 2]>, is_own: bool) -> String {
+fn marks(is_best: Option<[bool; 2]>, is_own: bool, on_edge: usize) -> String {
     let [is_min, is_1se] = is_best.unwrap_or_default();
-    let marks = [("min", is_min), ("1se", is_1se), ("the model", is_own)];
+    let edge = format!("{on_edge} on the edge");
+    let marks = [("min", is_min), ("1se", is_1se), ("the model", is_own), (&edge, on_edge > 0)];
     let marks: Vec<&str> = marks.into_iter().filter(|(_, is)| *is).map(|(mark, _)| mark).collect();
     if marks.is_empty() { String::new() } else { format!("  {}", marks.join(", ")) }
 }

@@ -6,7 +6,7 @@ use crate::model::SeparationInfo;
 use crate::monitor::Monitor;
 use crate::objective::{Need, Objective};
 use crate::penalty::{Penalty, Term};
-use crate::solve::elastic_net::{ElasticNet, PathOutcome, PathPoint, PathProblem, elastic_net, path};
+use crate::solve::elastic_net::{ElasticNet, Left, PathOutcome, PathPoint, PathProblem, elastic_net, path};
 use crate::solve::{Answer, Certain, Company, Doubt, Existence, History, Outcome, Settings, Start, Status};
 use crate::standardize::Coordinates;
 use crate::train::cross_validation::{Recording, Setting, cross_validate};
@@ -63,11 +63,12 @@ pub(super) fn fit_elastic_net(
     let gap = if separation.is_some() { f64::INFINITY } else { job.gap_tolerance * null };
     let net = ElasticNet { terms: penalty.terms(), gap };
     let company = &mut Company { monitor, history, existence: &mut Certain };
-    let (outcome, left) = elastic_net(&mut *loss, sample, start, &net, &settings, company)?;
+    let (outcome, Left { gap: left, on_edge }) =
+        elastic_net(&mut *loss, sample, start, (&net, coordinates.dimension()), &settings, company)?;
     let mut outcome = completed(outcome, &penalty, separation.is_some());
     outcome.passes.file = evidence.passes();
     Ok(Fit {
-        gap: separation.is_none().then_some(Gap { left, null, path: walked }),
+        gap: separation.is_none().then_some(Gap { left, null, path: walked, on_edge }),
         loss: outcome.value - penalty.cost(&outcome.parameters),
         coordinates,
         aliased: begin.aliased,
@@ -119,6 +120,7 @@ fn walk(
         gap_tolerance: given.job.gap_tolerance,
         ends_early: !path_job.is_full,
         has_all_rows,
+        margin: Some(coordinates.dimension()),
     };
     let parameters = start.point.len();
     let go = |objective: &mut dyn Objective, sample: Option<&mut dyn Engine>| {

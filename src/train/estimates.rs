@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::time::UNIX_EPOCH;
 
 use crate::data::{Class, ClassWeight, Encoded, Label, SourceFile, Table, Totals};
-use crate::every_class::settle;
 use crate::lda::ClassMoments;
 use crate::matrix::Symmetric;
 use crate::model::inference::{Inference, InferenceInfo, Likelihood};
@@ -14,6 +13,7 @@ use crate::model::{
     CategoryInfo, Covariance, FORMAT, FeatureInfo, FileInfo, GenerativeInfo, INTERCEPT, LabelInfo, Model, PathInfo,
     Seconds, SeparationInfo, Training, VERSION,
 };
+use crate::penalty::settle;
 use crate::solve::Status;
 use crate::solve::elastic_net::PathPoint;
 use crate::standardize::Coordinates;
@@ -65,14 +65,7 @@ pub(super) fn model(
         .collect();
     let (intercepts, intercepts_inference) = estimates.of_intercept();
     let mut notes = encoded.notes;
-    let names =
-        |columns: &[usize]| listed(&columns.iter().map(|&column| features[column].name.as_str()).collect::<Vec<_>>());
-    if !fit.aliased.is_empty() {
-        notes.push(format!(
-            "aliased, coefficient 0: {} (the columns before them explain them completely)",
-            names(&fit.aliased)
-        ));
-    }
+    notes.extend(about_aliased(fit, &features));
     let mut warnings = encoded.warnings;
     warnings.extend(doubt_about_counts(job, &encoded.totals, table.rows));
     if job.exact != ExactJob::None && fit.verified.is_none() {
@@ -87,6 +80,7 @@ pub(super) fn model(
     if let Some(separation) = &fit.separation {
         warnings.extend(explanations(separation, &encoded.label));
     }
+    let names_of = |parameters: &[usize]| estimates.names(parameters, &features, &encoded.label.classes);
     let existence = (!job.is_penalised() && fit.moments.is_none() && outcome.status != Status::Separated)
         .then(|| if outcome.is_proved { "proved" } else { "not proved" }.into());
     let kind = kind_of_errors(job);
@@ -114,7 +108,7 @@ pub(super) fn model(
         version: VERSION,
         intercepts,
         intercepts_inference,
-        path: fit.path().map(|path| path_info(path, &estimates, job)),
+        path: fit.path().map(|path| path_info(path, &estimates, job, &names_of)),
         generative: fit.moments.as_ref().map(|moments| generative(moments, coordinates)),
         nulls: job.spec.nulls,
         offsets: if is_softmax && !encoded.offsets.is_empty() {
@@ -159,6 +153,7 @@ pub(super) fn model(
             l2: fit.path().map_or(job.l2, |path| (1.0 - path.alpha) * path.selected),
             gap: fit.gap.as_ref().map(|gap| gap.left / gap.null),
             gap_tolerance: fit.gap.as_ref().map(|_| job.gap_tolerance),
+            on_edge: fit.gap.as_ref().map_or_else(Vec::new, |gap| names_of(&gap.on_edge)),
             penalty_scale: job.penalty_scale,
             fit_intercept: job.intercept,
             seconds,
@@ -196,6 +191,14 @@ fn files(table: &Table) -> Vec<FileInfo> {
         page_checksums: file.page_checksums,
     };
     table.files().into_iter().map(info).collect()
+}
+
+/// A note if columns were left out that others explain.
+fn about_aliased(fit: &Fit, features: &[FeatureInfo]) -> Option<String> {
+    let names: Vec<&str> = fit.aliased.iter().map(|&column| features[column].name.as_str()).collect();
+    let note =
+        || format!("aliased, coefficient 0: {} (the columns before them explain them completely)", listed(&names));
+    (!names.is_empty()).then(note)
 }
 
 /// What a status other than `converged` means for the user of this job.
@@ -481,6 +484,20 @@ impl<'f> Estimates<'f> {
         (coefficients, inference)
     }
 
+    /// The names of parameters of the fit: of features, and of their class too if there is more than one margin.
+    fn names(&self, parameters: &[usize], features: &[FeatureInfo], classes: &[Class]) -> Vec<String> {
+        let (active, size) = (self.fit.coordinates.active(), self.fit.coordinates.dimension());
+        let name = |&parameter: &usize| {
+            let name = &features[*active.get(parameter % size)?].name;
+            Some(if self.classes.len() > 1 {
+                format!("{}: {name}", classes[parameter / size + self.first()])
+            } else {
+                name.clone()
+            })
+        };
+        parameters.iter().filter_map(name).collect()
+    }
+
     /// The covariance of the estimates of the margins, the intercept of each first.
     fn covariance(&self, features: &[FeatureInfo], classes: &[Class], kind: &'static str) -> Option<Covariance> {
         let covariance = self.covariance.as_ref()?;
@@ -528,6 +545,7 @@ fn path_info(
     Walked { alpha, selected, outcome, validated }: &Walked,
     estimates: &Estimates<'_>,
     job: &Job,
+    names_of: &dyn Fn(&[usize]) -> Vec<String>,
 ) -> PathInfo {
     let (fit, points) = (estimates.fit, &outcome.points);
     let is_selected = |point: &PathPoint| point.strength.total_cmp(selected).is_eq();
@@ -549,6 +567,9 @@ fn path_info(
     };
     let coefficients: Vec<Vec<(usize, Vec<f64>)>> = originals.iter().map(selected_of).collect();
     let share = |left: f64| left / outcome.null;
+    let own = |point: &PathPoint| fit.gap.as_ref().filter(|_| is_selected(point));
+    let of_edge = |point: &PathPoint| names_of(own(point).map_or(&point.on_edge, |gap| &gap.on_edge));
+    let on_edge: Vec<Vec<String>> = points.iter().map(of_edge).collect();
     PathInfo {
         alpha: *alpha,
         lambdas: points.iter().map(|point| point.strength).collect(),
@@ -559,12 +580,10 @@ fn path_info(
             .map(|point| 1.0 - share(if is_selected(point) { fit.loss } else { point.loss }))
             .collect(),
         columns: coefficients.iter().map(Vec::len).collect(),
-        gaps: points
-            .iter()
-            .map(|point| share(fit.gap.as_ref().filter(|_| is_selected(point)).map_or(point.gap, |gap| gap.left)))
-            .collect(),
+        gaps: points.iter().map(|point| share(own(point).map_or(point.gap, |gap| gap.left))).collect(),
         intercepts: originals.iter().map(intercepts_of).collect(),
         coefficients,
+        on_edge: if on_edge.iter().all(Vec::is_empty) { Vec::new() } else { on_edge },
         cv: validated
             .as_ref()
             .zip(job.spec.folds.as_ref())

@@ -52,6 +52,8 @@ pub(super) struct Gap {
     pub(super) null: f64,
     /// The path that led there, if one did.
     pub(super) path: Option<Walked>,
+    /// The parameters whose selection is open, ascending.
+    pub(super) on_edge: Vec<usize>,
 }
 
 /// A path that a run has gone, whose last step is its fit.

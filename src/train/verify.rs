@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::model::Verified;
 use crate::monitor::Monitor;
 use crate::objective::Evaluation;
+use crate::solve::elastic_net::Refined;
 use crate::solve::{Status, elastic_net, largest, refine};
 use crate::train::fit::Fit;
 use crate::train::inference::{F32_ERROR, inflation, metric};
@@ -97,12 +98,13 @@ fn verify_elastic_net(
     let terms = fit.penalty.terms();
     let improve = job.exact == ExactJob::Refine && fit.outcome.status.is_success();
     let mut first = None;
-    let (point, evaluation, gap, passes) =
-        elastic_net::refine(&fit.outcome.parameters, &hessian, &terms, improve, |q| {
-            let evaluation = evaluate(q)?;
-            first.get_or_insert_with(|| evaluation.gradient.clone());
-            Ok(evaluation)
-        })?;
+    let refined = elastic_net::refine(&fit.outcome.parameters, &hessian, &terms, improve, |q| {
+        let evaluation = evaluate(q)?;
+        first.get_or_insert_with(|| evaluation.gradient.clone());
+        Ok(evaluation)
+    })?;
+    let on_edge = refined.on_edge(&hessian, &terms, fit.coordinates.dimension());
+    let Refined { point, evaluation, gap, evaluations: passes, .. } = refined;
     let distance = |gap: f64| (2.0 * gap * fit.settings.rows).sqrt();
     if let Some(gradient) = first.filter(|_| is_gpu) {
         let (seen, _) = elastic_net::gap(&fit.outcome.parameters, &gradient, &hessian, &terms);
@@ -121,7 +123,7 @@ fn verify_elastic_net(
         fit.outcome.status = if is_near { Status::Converged } else { Status::F32Limit };
     }
     if let Some(of_fit) = &mut fit.gap {
-        of_fit.left = gap;
+        (of_fit.left, of_fit.on_edge) = (gap, on_edge);
     }
     fit.outcome.delta = Some(delta);
     fit.outcome.gradient = gradient;

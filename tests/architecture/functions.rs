@@ -41,13 +41,13 @@ const LONG: &[(&str, usize)] = &[
     ("report/html/levels.rs: levels", 89),
     ("report/html/margins.rs: margins", 76),
     ("report/html/search.rs: search", 86),
-    ("report/html/summary.rs: cost", 83),
+    ("report/html/summary.rs: cost", 80),
     ("report/html/surface.rs: surface", 82),
     ("report/inspect.rs: parquet", 62),
     ("report/mod.rs: table", 106),
     ("solve/cone.rs: project", 62),
     ("solve/descent.rs: descend", 94),
-    ("train/estimates.rs: model", 159),
+    ("train/estimates.rs: model", 154),
     ("train/fit.rs: fit", 67),
 ];
 

@@ -42,9 +42,45 @@ pub(super) fn section(model: &Model) -> Option<Markup> {
             @if model.intercepts.len() > drawn {
                 p class="soft" { "The first " (drawn) " classes are drawn; the model has the others." }
             }
+            @if !path.on_edge.is_empty() { (on_edge(path)) }
             @if let Some((cv, _)) = curve { (stability(model, cv)) }
         }
     })
+}
+
+/// Features whose selection is open somewhere, with the strengths where it is, those of most strengths first.
+fn on_edge(path: &PathInfo) -> Markup {
+    let mut of_features: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for (lambda, names) in path.lambdas.iter().zip(&path.on_edge) {
+        for name in names {
+            of_features.entry(name).or_default().push(*lambda);
+        }
+    }
+    let mut rows: Vec<(&str, Vec<f64>)> = of_features.into_iter().collect();
+    rows.sort_by(|a, b| b.1.len().cmp(&a.1.len()).then(a.0.cmp(b.0)));
+    let more = rows.len().saturating_sub(NAMES);
+    rows.truncate(NAMES);
+    html! {
+        h3 class="block" { "On the edge" }
+        p class="soft" {
+            "At some strengths what is left to gain, or an error of the sums, decides whether a feature is selected."
+            @if more > 0 { " Of " (count((more + NAMES) as f64)) " such features these are the ones at most strengths." }
+        }
+        div class="wide" tabindex="0" {
+            table class="numbers" {
+                thead { tr { @for head in ["feature", "strengths", "from", "down to"] { th scope="col" { (head) } } } }
+                tbody {
+                    @for (feature, lambdas) in rows {
+                        tr {
+                            th scope="row" { (name(feature)) }
+                            td { (lambdas.len()) }
+                            @for lambda in lambdas.first().into_iter().chain(lambdas.last()) { td { (significant(*lambda, 4)) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// In how many folds each feature is selected, the most often selected ones first.

@@ -217,6 +217,23 @@ fn l1(training: &Training) -> Markup {
     html! { @if training.l1 > 0.0 { "l1 = " (Figure::new("model/training/l1", training.l1, 4)) ", " } }
 }
 
+/// The penalty, and what is on the edge of being selected.
+fn penalty(training: &Training) -> Markup {
+    html! {
+        @if training.is_penalised() {
+            dt { "Penalty" }
+            dd { (l1(training)) "l2 = " (Figure::new("model/training/l2", training.l2, 4)) " on " (format!("{:?}", training.penalty_scale).to_lowercase()) " weights" }
+        }
+        @if !training.on_edge.is_empty() {
+            dt { "On the edge" }
+            dd {
+                (names_of(&training.on_edge)) ": what is left to gain, or an error of the sums, decides whether "
+                (if training.on_edge.len() == 1 { "it is" } else { "they are" }) " selected"
+            }
+        }
+    }
+}
+
 fn cost(model: &Model) -> Markup {
     let training = &model.training;
     let passes = training.passes;
@@ -251,10 +268,7 @@ fn cost(model: &Model) -> Markup {
                 dt { (if verified.refined { "Refined" } else { "Verified" }) }
                 dd { "on the file in double precision, in " (Figure::count("model/training/verified/passes", verified.passes as f64)) " passes" }
             }
-            @if training.is_penalised() {
-                dt { "Penalty" }
-                dd { (l1(training)) "l2 = " (Figure::new("model/training/l2", training.l2, 4)) " on " (format!("{:?}", training.penalty_scale).to_lowercase()) " weights" }
-            }
+            (penalty(training))
             @if let Some(weights) = training.weights {
                 dt { "Row weights" }
                 dd {
@@ -301,5 +315,16 @@ fn cost(model: &Model) -> Markup {
     }
 }
 
-/// Files that are named.
+/// The first names of a list, and how many more there are.
+fn names_of(all: &[String]) -> Markup {
+    html! {
+        @for (index, one) in all.iter().take(FILES).enumerate() {
+            @if index > 0 { ", " }
+            (name(one))
+        }
+        @if all.len() > FILES { " and " (counted((all.len() - FILES) as u64, "other")) }
+    }
+}
+
+/// Files and features that are named.
 const FILES: usize = 10;

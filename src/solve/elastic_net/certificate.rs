@@ -15,7 +15,7 @@ use crate::solve::elastic_net::quadratic::{Minimum, minimum};
 use crate::solve::elastic_net::working_set::is_at_rest_outside;
 
 /// Ridges, shares of the mean of its diagonal, that are tried where rounding made a Hessian indefinite.
-const RIDGES: [f64; 3] = [0.0, 1e-7, 1e-4];
+pub(super) const RIDGES: [f64; 3] = [0.0, 1e-7, 1e-4];
 
 /// Exact evaluations of a refinement at most.
 const MAX_REFINEMENTS: u64 = 10;
@@ -59,9 +59,22 @@ pub(super) fn gap_of_set(
     (gap, target, is_at_rest_outside(set, gradient, terms))
 }
 
+/// Where a refinement ended.
+pub struct Refined {
+    /// The point.
+    pub point: Vec<f64>,
+    /// The loss there.
+    pub evaluation: Evaluation,
+    /// What is left to gain, and where the quadratic model says it is.
+    pub gap: f64,
+    /// There.
+    pub target: Vec<f64>,
+    /// How many evaluations it took.
+    pub evaluations: u64,
+}
+
 /// Evaluates exactly at `point` and, to `improve` it, goes where the quadratic model with the exact gradient and the given Hessian
-/// says, while that leaves a quarter of the gap at most. Gives the point, its evaluation, its gap and the evaluations it took. What
-/// is selected there is decided by exact gradients.
+/// says, while that leaves a quarter of the gap at most. What is selected there is decided by exact gradients.
 ///
 /// # Errors
 /// Those of `evaluate`.
@@ -71,11 +84,11 @@ pub fn refine(
     terms: &[Term],
     improve: bool,
     mut evaluate: impl FnMut(&[f64]) -> Result<Evaluation>,
-) -> Result<(Vec<f64>, Evaluation, f64, u64)> {
+) -> Result<Refined> {
     let evaluation = evaluate(point)?;
     let (mut least, mut target) = gap(point, &evaluation.gradient, hessian, terms);
     let cost = |point: &[f64], evaluation: &Evaluation| evaluation.value + cost_of(terms, point);
-    let mut best = (point.to_vec(), evaluation);
+    let mut best = (point.to_vec(), evaluation, target.clone());
     let mut evaluations = 1;
     while improve && least > 0.0 && evaluations < MAX_REFINEMENTS {
         let evaluation = evaluate(&target)?;
@@ -85,14 +98,15 @@ pub fn refine(
         // A gap from far away says little: the cost must not rise, as far as a double tells.
         let is_better = cost(&target, &evaluation) <= cost(&best.0, &best.1) * (1.0 + 1e-13);
         if left < least && is_better {
-            best = (std::mem::replace(&mut target, next), evaluation);
+            best = (std::mem::replace(&mut target, next.clone()), evaluation, next);
             least = left;
         }
         if left > 0.25 * before || left.is_nan() || !is_better {
             break;
         }
     }
-    Ok((best.0, best.1, least, evaluations))
+    let (point, evaluation, target) = best;
+    Ok(Refined { point, evaluation, gap: least, target, evaluations })
 }
 
 /// The least subgradient of the whole, `[dimension]`: 0 at the minimum.
@@ -144,7 +158,7 @@ mod tests {
         let start = [-0.85];
         let refined = |hessian: f64| {
             let hessian = Symmetric::from_lower(1, |_, _| hessian);
-            refine(&start, &hessian, &[Term::FREE], true, evaluate).expect("nothing fails").0
+            refine(&start, &hessian, &[Term::FREE], true, evaluate).expect("nothing fails").point
         };
         assert_eq!(refined(0.01), start);
         // The control: with that of the minimum, 0.1 times 0.9, it arrives.

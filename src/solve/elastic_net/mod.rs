@@ -4,13 +4,15 @@
 //! into the next one. The Hessian of all rows is taken at the start, and where a prediction went far.
 
 mod certificate;
+mod edge;
 mod path;
 mod quadratic;
 mod surrogate;
 mod working_set;
 
 use certificate::gap_of_set;
-pub use certificate::{gap, refine, subgradient};
+pub use certificate::{Refined, gap, refine, subgradient};
+use edge::{Certified, error_of_gradients, on_edge, on_edge_by};
 pub use path::{FoldModels, FoldProblem, FoldRows, PathOutcome, PathPoint, PathProblem, PathStation, Strengths, path};
 use quadratic::damped;
 pub use working_set::WORKING_SET;
@@ -32,6 +34,18 @@ pub struct ElasticNet {
     /// What may be left to gain, of the mean loss.
     pub gap: f64,
 }
+
+/// How near to the minimum a point is.
+#[derive(Clone, Debug)]
+pub struct Left {
+    /// What is left to gain of the mean loss.
+    pub gap: f64,
+    /// The parameters whose selection that leaves open, ascending.
+    pub on_edge: Vec<usize>,
+}
+
+/// The most curvature that a standardised column has.
+const MOST_CURVATURE: f64 = 0.25;
 
 /// A share of the cost up to which gaps are compared and values are not.
 const NEAR: f64 = 1e-5;
@@ -65,7 +79,7 @@ const ENOUGH: f64 = 1e-11;
 /// sample of the rows on the host, or of all of them. Without the Hessian at the start there are too many parameters for one: the
 /// sample's, of a working set, leads and measures.
 ///
-/// Gives the outcome, and what is left to gain of the mean loss.
+/// Gives the outcome, and how near it is. `margin` is the number of parameters of a margin.
 ///
 /// # Cost
 /// The Hessian at the start, one pass with a Hessian where the sample leads, and a pass or two after it.
@@ -76,14 +90,15 @@ pub fn elastic_net<'o>(
     objective: &'o mut dyn Objective,
     sample: Option<&'o mut dyn Objective>,
     start: Start,
-    net: &'o ElasticNet,
+    (net, margin): (&'o ElasticNet, usize),
     settings: &'o Settings,
     company: &mut Company<'_, '_>,
-) -> Result<(Outcome, f64)> {
+) -> Result<(Outcome, Left)> {
     company.monitor.begin("training", None);
     let mut run = Run::new(objective, sample, start, net, &settings.reach.parameters)?;
     let status = run.go(settings, company)?;
     company.monitor.end();
+    let left = Left { gap: run.here.gap, on_edge: run.on_edge(margin, settings)? };
     let Run { here, metric, iterations, objective, .. } = run;
     let outcome = Outcome {
         value: here.cost,
@@ -101,7 +116,7 @@ pub fn elastic_net<'o>(
         iterations,
         passes: objective.passes(),
     };
-    Ok((outcome, here.gap))
+    Ok((outcome, left))
 }
 
 /// As [`elastic_net`], from inside of it: nobody hears of the iterations. Where it ended, how, and after how many of them.
@@ -334,6 +349,21 @@ impl<'o> Run<'o> {
         };
         let inflations = factor.inverse_diagonal().into_iter().zip(own.diagonal()).map(|(inverse, own)| inverse * own);
         Ok(0.5 * ERROR_OF_SUMS * ERROR_OF_SUMS * inflations.sum::<f64>() <= net.gap)
+    }
+
+    /// The parameters whose selection is open where it stands.
+    fn on_edge(&mut self, margin: usize, settings: &Settings) -> Result<Vec<usize>> {
+        let Self { here, net, metric, surrogate, .. } = self;
+        let Place { point, evaluation, gap, target, .. } = here;
+        let (gradient, error) = (&evaluation.gradient, error_of_gradients(settings, point));
+        let certified = Certified { point, gradient, gap: *gap, target, terms: &net.terms, margin, error };
+        match (metric, surrogate) {
+            (Metric::All { hessian, .. }, _) => Ok(on_edge(&certified, hessian)),
+            (Metric::Sample, Some(surrogate)) => on_edge_by(&certified, MOST_CURVATURE, |point, set| {
+                surrogate.hessian(point, set)?.ok_or_else(without_hessian)
+            }),
+            (Metric::Sample, None) => Err(without_hessian()),
+        }
     }
 
     /// Whether gaps tell more than values, whose sums may be in f32: far from the end it is the other way round.

@@ -222,6 +222,7 @@ fn walk_fold(
         gap_tolerance,
         ends_early: false,
         has_all_rows,
+        margin: None,
     };
     // Where there are too many parameters for a Hessian of all rows, there is none at the start.
     let point = vec![0.0; loss.dimension()];

@@ -66,12 +66,13 @@ impl Walk<'_> {
             }
         }
         self.end_early();
-        let point = |place: Place| {
+        let edges: Vec<Vec<usize>> = (0..self.places.len()).map(|place| self.on_edge(place)).collect::<Result<_>>()?;
+        let point = |(place, on_edge): (Place, Vec<usize>)| {
             let Visited { point, loss, gap, .. } = place.best?;
-            Some(PathPoint { strength: place.strength, parameters: point, loss, gap })
+            Some(PathPoint { strength: place.strength, parameters: point, loss, gap, on_edge })
         };
         Ok(PathOutcome {
-            points: self.places.into_iter().filter_map(point).collect(),
+            points: self.places.into_iter().zip(edges).filter_map(point).collect(),
             null: self.null,
             stations: self.stations.into_path(),
         })

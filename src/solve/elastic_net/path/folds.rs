@@ -529,7 +529,8 @@ mod tests {
                 }
             })
         };
-        let points = vec![PathPoint { strength: 0.1, parameters: vec![0.0, 2.0], loss: 1.0, gap: 0.0 }];
+        let points =
+            vec![PathPoint { strength: 0.1, parameters: vec![0.0, 2.0], loss: 1.0, gap: 0.0, on_edge: Vec::new() }];
         let station =
             PathStation { strength: 0.1, point: vec![0.0, 2.0], hessian: diagonal(1.0), correction: diagonal(1.0) };
         let path = PathOutcome { points, null: 1.0, stations: vec![station] };

@@ -50,6 +50,8 @@ pub struct PathProblem<'p> {
     pub ends_early: bool,
     /// Whether the sample is the table.
     pub has_all_rows: bool,
+    /// Parameters of a margin, if the points are to tell what is on the edge.
+    pub margin: Option<usize>,
 }
 
 /// The minimum at a strength.
@@ -63,6 +65,9 @@ pub struct PathPoint {
     pub loss: f64,
     /// What is left to gain of the mean loss, by the curvature of the path.
     pub gap: f64,
+    /// The parameters whose selection that leaves open, ascending: none at the first strength of a grid, which is where one is about to be
+    /// selected.
+    pub on_edge: Vec<usize>,
 }
 
 /// A path that was walked.

@@ -6,11 +6,13 @@ use crate::monitor::Monitor;
 use crate::objective::{Evaluation, Need};
 use crate::penalty::cost_of;
 use crate::solve::elastic_net::certificate::gap_of_set;
+use crate::solve::elastic_net::edge::{Certified, error_of_gradients, on_edge_by};
+use crate::solve::elastic_net::path::Strengths;
 use crate::solve::elastic_net::path::stations::{Bend, Pair, Station, hessian_of};
 use crate::solve::elastic_net::path::walk::{Place, Visited, Walk};
 use crate::solve::elastic_net::surrogate::{Search, way};
 use crate::solve::elastic_net::working_set::working_set;
-use crate::solve::elastic_net::{EDGE, IDLE, NEAR, without_hessian};
+use crate::solve::elastic_net::{EDGE, IDLE, MOST_CURVATURE, NEAR, without_hessian};
 
 /// What a gap by the curvature between stations is multiplied by: that may be larger than the curvature where the point is.
 pub(super) const DOUBT: f64 = 2.0;
@@ -197,15 +199,42 @@ impl Walk<'_> {
         if !self.stations.have_knots() {
             return self.gap_by_sample(point, gradient, place);
         }
-        let Place { strength, terms, .. } = &self.places[place];
+        let terms = &self.places[place].terms;
         let set = working_set(point, gradient, terms, EDGE)?;
-        let mut hessian = Symmetric::zero(set.len());
-        let knots = self.stations.knots(&self.stations.shares(*strength));
-        hessian.add_parts(&hessian_of(&knots), &set);
-        // Curvatures that fell along a step fall on.
-        Bend::new(&hessian_of(&knots), &self.seen_around(place, visited), true).add_to(&mut hessian, &set);
+        let hessian = self.hessian_of_set(place, visited, &set);
         let (gap, target) = self.checked(gap_of_set(point, gradient, &hessian, &set, terms));
         Ok((DOUBT * gap, target))
+    }
+
+    /// The Hessian between stations at a point for a place, of some parameters.
+    fn hessian_of_set(&self, place: usize, visited: &Visited, set: &[usize]) -> Symmetric {
+        let mut hessian = Symmetric::zero(set.len());
+        let knots = self.stations.knots(&self.stations.shares(self.places[place].strength));
+        hessian.add_parts(&hessian_of(&knots), set);
+        // Curvatures that fell along a step fall on.
+        Bend::new(&hessian_of(&knots), &self.seen_around(place, visited), true).add_to(&mut hessian, set);
+        hessian
+    }
+
+    /// The parameters whose selection is open at a place.
+    pub(super) fn on_edge(&mut self, place: usize) -> Result<Vec<usize>> {
+        let is_largest = place == 0 && matches!(self.problem.strengths, Strengths::Grid { .. });
+        let (Some(margin), Some(best)) = (self.problem.margin, self.places[place].best.clone()) else {
+            return Ok(Vec::new());
+        };
+        if is_largest {
+            return Ok(Vec::new());
+        }
+        let terms = self.places[place].terms.clone();
+        let Visited { point, gradient, gap, target, .. } = &best;
+        let error = error_of_gradients(self.settings, point);
+        let certified = Certified { point, gradient, gap: *gap, target, terms: &terms, margin, error };
+        if self.stations.have_knots() {
+            return on_edge_by(&certified, MOST_CURVATURE, |_, set| Ok(self.hessian_of_set(place, &best, set)));
+        }
+        on_edge_by(&certified, MOST_CURVATURE, |point, set| {
+            self.models.sampled.hessian(point, set)?.ok_or_else(without_hessian)
+        })
     }
 
     pub(super) fn gap_by_sample(&mut self, point: &[f64], gradient: &[f64], place: usize) -> Result<(f64, Vec<f64>)> {
