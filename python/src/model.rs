@@ -3,6 +3,7 @@
 use arrow::array::{Array, AsArray, RecordBatch, RecordBatchIterator};
 use arrow::datatypes::Float64Type;
 use gpu_logreg::metrics::{Accumulator, Decision, Limit};
+use gpu_logreg::monitor::Monitor;
 use gpu_logreg::report::html::{Page, Quality, RowsFrom, Step};
 use gpu_logreg::report::{metrics as metrics_text, table as table_text};
 use gpu_logreg::score::{Counts, Evaluation, decision, evaluate};

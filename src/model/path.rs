@@ -223,6 +223,7 @@ mod tests {
             gaps: vec![0.0, 0.0],
             intercepts: vec![vec![1.0], vec![3.0]],
             coefficients: vec![vec![], vec![(place, vec![4.0])]],
+            on_edge: Vec::new(),
             cv: None,
         }
     }
