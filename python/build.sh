@@ -15,7 +15,7 @@ target=${TARGET:-}
 compatibility=${COMPATIBILITY:-}
 
 # maturin makes a wheel of the module or one of the program, not of both: the program out of its own goes into the other.
-scripts=python/gpu_logreg.data/scripts
+scripts=python/gpu_logreg._core.data/scripts
 rm -rf "$built/wheels" "$scripts"
 mkdir -p "$scripts"
 if [ -n "$compatibility" ]; then

@@ -2,6 +2,18 @@ from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from typing import Any, final
 
+__all__ = [
+    "Columns",
+    "Model",
+    "Predictions",
+    "Table",
+    "__version__",
+    "available_memory",
+    "devices",
+    "run_that_panics",
+    "train",
+]
+
 __version__: str
 
 @final
@@ -14,6 +26,7 @@ class Table:
         self, condition: str | None, sample: float | None, limit: int | None, seed: int
     ) -> Table: ...
 
+@final
 class Columns:
     def __init__(self) -> None: ...
     def add_stream(self, stream: object) -> list[str]: ...
