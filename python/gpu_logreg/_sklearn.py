@@ -67,6 +67,26 @@ class _Rows:
     total: float
 
 
+#: Whole numbers that lie so close are told apart by a table, and the others by sorting them.
+CLOSE = 1 << 16
+
+
+def _classes_of(y: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
+    """The classes in ascending order, and the place of each row's among them."""
+    if y.dtype.kind in "biu" and len(y) > 0:
+        low, high = int(y.min()), int(y.max())
+        if high - low < CLOSE:
+            # Without a sign differences of numbers of any width are what they are.
+            unsigned = np.dtype(f"u{y.dtype.itemsize}")
+            lowest = np.asarray(low, dtype=y.dtype).view(unsigned)
+            places = (y.view(unsigned) - lowest).astype(np.int64)
+            present = np.bincount(places, minlength=high - low + 1) > 0
+            codes = (np.cumsum(present, dtype=np.int32) - 1)[places]
+            return (np.flatnonzero(present).astype(unsigned) + lowest).view(y.dtype), codes
+    classes, inverse = np.unique(y, return_inverse=True)
+    return classes, inverse.reshape(-1).astype(np.int32)
+
+
 def _values_of(classes: npt.NDArray[Any]) -> list[bool] | list[float] | list[str]:
     """Classes as booleans, numbers or texts, so that a model says what they are; as their places if they are none of these."""
     listed: list[Any] = classes.tolist()
@@ -226,9 +246,10 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
                 raise ValueError("y should be a 1d array, got None instead.")
             y = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True)
             check_consistent_length(X, y)
-        check_classification_targets(y)
-        classes, codes = np.unique(y, return_inverse=True)
-        codes = codes.reshape(-1)
+        # Of whole numbers and booleans there is nothing to check, and a sort of all rows to save.
+        if y.dtype.kind not in "biu":
+            check_classification_targets(y)
+        classes, codes = _classes_of(y)
         if len(classes) < 2:
             raise ValueError(
                 "This solver needs samples of at least 2 classes in the data, but the data contains only one class: "
@@ -238,7 +259,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
         taken = list(names)
         label = _tables.unique_name(label if isinstance(label, str) and label else "y", taken)
         taken.append(label)
-        columns.add_label(label, codes.astype(np.int32), values)
+        columns.add_label(label, codes, values)
         weight, weights = None, None
         if sample_weight is not None:
             weights = _weights_of(sample_weight, X, len(codes))
@@ -250,9 +271,9 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             fold = _tables.unique_name("fold", taken)
             columns.add_array([fold], folds.astype(np.int64), threads)
         factors = _factors_of(self.class_weight, classes, y, weights)
-        of_rows = factors[codes] if weights is None else factors[codes] * weights
+        total = float((factors * np.bincount(codes, weights, minlength=len(classes))).sum())
         self.classes_ = classes
-        return _Rows(columns.finish(), names, label, weight, fold, classes, values, factors, float(of_rows.sum()))
+        return _Rows(columns.finish(), names, label, weight, fold, classes, values, factors, total)
 
     def _settings(self, rows: _Rows) -> dict[str, object]:
         """Settings of the core but for the penalty."""
@@ -397,6 +418,8 @@ def _factors_of(
     class_weight: Any, classes: npt.NDArray[Any], y: npt.NDArray[Any], weights: Floats | None
 ) -> Floats:
     """Factors of the classes, `[classes]`."""
+    if class_weight is None:
+        return np.ones(len(classes))
     factors: Floats = compute_class_weight(class_weight, classes=classes, y=y, sample_weight=weights)
     return np.asarray(factors, dtype=float)
 

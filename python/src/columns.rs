@@ -6,6 +6,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Float64Array, Int32Array, RecordBatch, RecordBatchOptions,
     StringArray,
 };
+use arrow::buffer::BooleanBuffer;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -104,7 +105,10 @@ impl Columns {
         }
         let places = codes.values().iter().map(|code| *code as usize);
         let column: ArrayRef = match classes {
-            Classes::Booleans(classes) => Arc::new(places.map(|place| Some(classes[place])).collect::<BooleanArray>()),
+            Classes::Booleans(classes) => {
+                let value = |row: usize| classes[codes.value(row) as usize];
+                Arc::new(BooleanArray::new(BooleanBuffer::collect_bool(codes.len(), value), None))
+            }
             Classes::Numbers(classes) => Arc::new(Float64Array::from_iter_values(places.map(|place| classes[place]))),
             Classes::Texts(classes) => {
                 let coded = DictionaryArray::try_new(codes.clone(), Arc::new(StringArray::from(classes)));

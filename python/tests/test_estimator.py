@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from gpu_logreg import LogisticRegression, LogisticRegressionCV
+from gpu_logreg._sklearn import _classes_of
 
 CHECKS = [
     pytest.param(estimator, check, id=f"{type(estimator).__name__}-{getattr(check, 'func', check).__name__}-{number}")
@@ -250,3 +251,17 @@ def test_the_strength_is_chosen_as_scikit_learn_chooses_it():
         assert np.allclose(ours.Cs_, reference.Cs_)
         # Folds of scikit-learn have 4/5 of the weight, and so a penalty that is a quarter stronger.
         assert abs(np.log(ours.C_ / reference.C_)) <= np.log(10)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[-128, 127], [250, 255], [2**64 - 1, 2**64 - 9], [2**63 - 1, -(2**63)], [0, 65_535], [0, 70_000], [-(2**63), -(2**63) + 3], [True, False]],
+    ids=str,
+)
+def test_classes_are_told_apart_as_numpy_does(labels):
+    values = np.asarray(labels, dtype=np.int8 if labels == [-128, 127] else np.uint8 if labels == [250, 255] else None)
+    y = values[np.random.default_rng(1).integers(0, 2, 60)]
+    for of in (y, np.repeat(y, 2)[::2], y[::-1]):
+        classes, codes = _classes_of(of)
+        expected, places = np.unique(of, return_inverse=True)
+        assert np.array_equal(classes, expected) and classes.dtype == expected.dtype and np.array_equal(codes, places)
