@@ -15,10 +15,15 @@ from gpu_logreg._model import Model
 from gpu_logreg._progress import Progress, threads_of
 
 
+#: Cells of a table in memory that a model keeps, for the pictures of its report: nobody expects a model to hold what is large.
+KEPT_CELLS = 4_000_000
+
+
 def run(
     table: _core.Table,
     settings: Mapping[str, object],
     *,
+    is_file: bool = False,
     words: Mapping[str, str] | None = None,
     threads: int | None = None,
     progress: bool = False,
@@ -28,10 +33,11 @@ def run(
     with Progress(progress) as shown:
         core = _core.train(table, given, words or {}, threads, shown.listener)
     covariance = core.covariance()
+    is_kept = is_file or table.rows * len(table.columns) <= KEPT_CELLS
     return Model(
         core,
         covariance=None if covariance is None else (covariance[0], np.asarray(covariance[1], dtype=float)),
-        rows=table,
+        rows=table if is_kept else None,
     )
 
 
@@ -229,7 +235,8 @@ def fit_table(
     table = _tables.read(data)
     if where is not None or sample is not None or limit is not None:
         table = table.select(where, sample, limit, seed)
-    model = run(table, settings, threads=threads_of(threads), progress=progress)
+    is_file = _tables.is_path(data) or isinstance(data, (list, tuple))
+    model = run(table, settings, is_file=is_file, threads=threads_of(threads), progress=progress)
     tell(model, stacklevel=3)
     return model
 

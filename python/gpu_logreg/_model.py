@@ -43,7 +43,8 @@ class Model:
     ) -> None:
         self._core = core
         self._covariance = covariance
-        # The rows of the training, for pictures of them, as long as the model is in the process that made it.
+        # The rows of the training, for pictures of them, as long as the model is in the process that made it, and unless they
+        # are many in memory.
         self._rows = rows
 
     @staticmethod
@@ -353,7 +354,7 @@ class Model:
         """The report: one page of HTML without scripts. Writes it to `path`, if one is given, and gives its text.
 
         With `data`, the pictures of probabilities are of those rows; without, of the rows of the training, as long as they are
-        there."""
+        there: in the process that fitted the model, if they are in files or no more than four million cells."""
         table = self._rows if data is None else _tables.read(data)
         weight = weight if data is not None else self.training.get("weight")
         page = self._core.report(table, label or self.label, weight, data is None, threads_of(threads))

@@ -186,6 +186,19 @@ def test_reports_are_pages(ours, odd, tmp_path):
     assert "<iframe" in estimator._repr_html_() and "<iframe" not in LogisticRegression()._repr_html_()
 
 
+def test_large_tables_are_not_held(tmp_path):
+    chance = np.random.default_rng(0)
+    table = {"y": chance.integers(0, 2, 600_000), **{f"x{k}": chance.normal(size=600_000) for k in range(7)}}
+    held = sys.getrefcount(table["x0"])
+    model = fit_table(table, label="y", device="cpu")
+    holders = sys.getrefcount(table["x0"])
+    assert holders == held and "in-sample" not in model.report()
+    small = fit_table({name: values[:1000] for name, values in table.items()}, label="y", device="cpu")
+    assert "in-sample" in small.report()
+    pyarrow.parquet.write_table(pyarrow.table(table), tmp_path / "table.parquet")
+    assert "in-sample" in fit_parquet(tmp_path / "table.parquet", label="y", device="cpu").report()
+
+
 def test_paths_and_their_cross_validation(tmp_path):
     table = odd_table(2_000)
     model = fit_table(table, label="y", nulls="mean", folds=5, alpha=0.9, seed=3, device="cpu")
