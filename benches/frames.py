@@ -80,7 +80,9 @@ def grid(runs: int) -> None:
             start = time.perf_counter()
             GridSearchCV(LogisticRegression(device="cpu"), {"C": np.logspace(-4, 2, 7)}, cv=5, n_jobs=jobs).fit(X, y)
             found[jobs].append(time.perf_counter() - start)
-    print(f"{datetime.date.today()}, 200,000 x 20, 7 strengths, 5 folds, {os.cpu_count()} cores, {runs} runs in turn after one that starts the processes")
+    print(
+        f"{datetime.date.today()}, 200,000 x 20, 7 strengths, 5 folds, {os.cpu_count()} cores, {runs} runs in turn after one that starts the processes"
+    )
     for jobs, seconds in found.items():
         print(f"n_jobs={jobs:2}: {statistics.median(seconds[1:]):.2f} s, from {min(seconds[1:]):.2f} to {max(seconds[1:]):.2f}")
 
@@ -105,23 +107,30 @@ def main() -> None:
         path = str(Path(folder) / "rows.parquet")
         subprocess.run(
             [given.program, "synth", "-o", path, "--rows", str(given.rows), "--features", str(given.features)],
-            check=True, capture_output=True,
+            check=True,
+            capture_output=True,
         )
         found: dict[str, list[dict]] = {name: [] for name in CONTESTANTS}
         for _ in range(given.runs):
             for name in CONTESTANTS:
-                done = subprocess.run([sys.executable, __file__, "--worker", name, path], check=True, capture_output=True, text=True)
+                done = subprocess.run(
+                    [sys.executable, __file__, "--worker", name, path], check=True, capture_output=True, text=True
+                )
                 found[name].append(json.loads(done.stdout.splitlines()[-1]))
     lowest = min(run["loss"] for runs in found.values() for run in runs)
     base = statistics.median(run["seconds"] for run in found["gpu-logreg 64"])
-    print(f"{datetime.date.today()}, {given.rows:,} x {given.features}, {os.cpu_count()} cores, {platform.machine()}, {given.runs} runs in turn")
+    print(
+        f"{datetime.date.today()}, {given.rows:,} x {given.features}, {os.cpu_count()} cores, {platform.machine()}, {given.runs} runs in turn"
+    )
     print(f"{'':44} {'median s':>9} {'from':>7} {'to':>7} {'ratio':>7} {'gap':>9} {'memory MB':>10} {'frame MB':>9}")
     for name, runs in found.items():
         seconds = [run["seconds"] for run in runs]
         median = statistics.median(seconds)
         gap = max(run["loss"] for run in runs) - lowest
         grown = statistics.median(run["grown"] for run in runs) / 1e6
-        print(f"{CONTESTANTS[name]:44} {median:9.3f} {min(seconds):7.3f} {max(seconds):7.3f} {median / base:7.2f} {gap:9.1e} {grown:10.0f} {runs[0]['frame'] / 1e6:9.0f}")
+        print(
+            f"{CONTESTANTS[name]:44} {median:9.3f} {min(seconds):7.3f} {max(seconds):7.3f} {median / base:7.2f} {gap:9.1e} {grown:10.0f} {runs[0]['frame'] / 1e6:9.0f}"
+        )
     print(found["gpu-logreg 64"][0]["plan"])
     if given.json:
         Path(given.json).write_text(json.dumps(found, indent=1))

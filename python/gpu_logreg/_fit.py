@@ -14,7 +14,6 @@ from gpu_logreg._errors import FitWarning
 from gpu_logreg._model import Model
 from gpu_logreg._progress import Progress, threads_of
 
-
 #: Cells of a table in memory that a model keeps, for the pictures of its report: nobody expects a model to hold what is large.
 KEPT_CELLS = 4_000_000
 

@@ -127,7 +127,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
     """Logistic regression on a graphics card or the CPU, with scikit-learn's contract.
 
     It minimises scikit-learn's objective, `C * sum of losses + penalty`, to the distance to the optimum that double precision
-    allows where the data are small, and to a thousandth of a standard error where they are large.
+    allows where the data are small, and to a ten-thousandth of a standard error where they are large.
 
     Parameters
     ----------
@@ -317,9 +317,7 @@ class LogisticRegression(ClassifierMixin, BaseEstimator):
             # Such a run ends by what is left to gain.
             del settings["tolerance"]
             settings["gap_tolerance"] = self.tol
-        model = run(
-            rows.table, settings, words=WORDS, threads=threads_of(self.n_jobs), progress=bool(self.verbose)
-        )
+        model = run(rows.table, settings, words=WORDS, threads=threads_of(self.n_jobs), progress=bool(self.verbose))
         tell(model, stacklevel=4)
         self._take(model, rows)
 
@@ -414,9 +412,7 @@ def _weights_of(sample_weight: Any, X: Any, rows: int) -> Floats:
     return checked
 
 
-def _factors_of(
-    class_weight: Any, classes: npt.NDArray[Any], y: npt.NDArray[Any], weights: Floats | None
-) -> Floats:
+def _factors_of(class_weight: Any, classes: npt.NDArray[Any], y: npt.NDArray[Any], weights: Floats | None) -> Floats:
     """Factors of the classes, `[classes]`."""
     if class_weight is None:
         return np.ones(len(classes))
@@ -531,9 +527,7 @@ class LogisticRegressionCV(LogisticRegression):
                 "verify_folds": self._is_refined(rows),
             }
             settings["gap_tolerance"] = settings.pop("tolerance")
-            model = run(
-                rows.table, settings, words=WORDS, threads=threads_of(self.n_jobs), progress=bool(self.verbose)
-            )
+            model = run(rows.table, settings, words=WORDS, threads=threads_of(self.n_jobs), progress=bool(self.verbose))
             of_path = model.info["path"]
             curve = of_path["cv"]["curves"][0]
             models.append(model)
@@ -569,9 +563,7 @@ class LogisticRegressionCV(LogisticRegression):
         """The fold that each row is held back in."""
         labels = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name="y")) if y is not None else None
         if labels is None:
-            raise ValueError(
-                f"This {type(self).__name__} estimator requires y to be passed, but the target y is None."
-            )
+            raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         check_consistent_length(X, labels)
         splits = list(check_cv(self.cv, labels, classifier=True).split(np.zeros((len(labels), 1)), labels))
         folds = np.full(len(labels), -1, dtype=np.int64)

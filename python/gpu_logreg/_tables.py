@@ -129,9 +129,7 @@ def add_column(columns: _core.Columns, name: str, values: Any) -> None:
     columns.add_label(name, codes.reshape(-1), [str(text) for text in classes])
 
 
-def add_numbers(
-    columns: _core.Columns, names: Sequence[str], array: np.ndarray[Any, Any], threads: int | None = None
-) -> None:
+def add_numbers(columns: _core.Columns, names: Sequence[str], array: np.ndarray[Any, Any], threads: int | None = None) -> None:
     """Adds an array of numbers or booleans, `[rows]` or `[rows, names]`: by its address where it can be."""
     if columns.add_array(names, array, threads):
         return

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression as Theirs
-
 from gpu_logreg import DataError, LogisticRegression, LogisticRegressionCV, UsageError, fit_parquet, fit_table
+from sklearn.linear_model import LogisticRegression as Theirs
 
 X = np.random.default_rng(0).normal(size=(40, 3))
 Y = np.arange(40) % 2
@@ -70,7 +69,8 @@ def test_negative_weights_are_refused():
 
 
 @pytest.mark.parametrize(
-    "settings", [{"Cs": 0}, {"Cs": [-1.0, 1.0]}, {"Cs": []}, {"l1_ratios": [2.0]}, {"scoring": "r2"}, {"select": "max"}, {"cv": 100}]
+    "settings",
+    [{"Cs": 0}, {"Cs": [-1.0, 1.0]}, {"Cs": []}, {"l1_ratios": [2.0]}, {"scoring": "r2"}, {"select": "max"}, {"cv": 100}],
 )
 def test_settings_of_the_cross_validation_are_checked(settings):
     with pytest.raises(ValueError):  # noqa: PT011

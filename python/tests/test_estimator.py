@@ -6,6 +6,8 @@ import warnings
 
 import numpy as np
 import pytest
+from gpu_logreg import LogisticRegression, LogisticRegressionCV
+from gpu_logreg._sklearn import _classes_of
 from scipy.sparse import csc_matrix, csr_matrix, random_array
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine, make_classification
@@ -16,9 +18,6 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator
-
-from gpu_logreg import LogisticRegression, LogisticRegressionCV
-from gpu_logreg._sklearn import _classes_of
 
 CHECKS = [
     pytest.param(estimator, check, id=f"{type(estimator).__name__}-{getattr(check, 'func', check).__name__}-{number}")
@@ -104,7 +103,9 @@ def test_maximum_likelihood_is_that_of_newton_cholesky(classes, weighted):
     assert np.abs(ours.predict_log_proba(X) - reference.predict_log_proba(X)).max() <= 1e-8
 
 
-@pytest.mark.parametrize("settings", [{"fit_intercept": False}, {"class_weight": "balanced"}, {"class_weight": {0: 3.0, 1: 0.25}}])
+@pytest.mark.parametrize(
+    "settings", [{"fit_intercept": False}, {"class_weight": "balanced"}, {"class_weight": {0: 3.0, 1: 0.25}}]
+)
 @pytest.mark.parametrize("table", ["cancer", "iris"])
 def test_settings_are_those_of_scikit_learn(table, settings):
     X, y = TABLES[table](return_X_y=True)
@@ -133,14 +134,22 @@ def test_elastic_nets_are_those_of_saga(table, l1_ratio):
 @pytest.mark.parametrize(
     "labels",
     [
-        np.array([False, True]), np.array([-1, 1]), np.array([3, 7], dtype=np.uint8), np.array([1.0, 2.0]),
-        np.array(["no", "yes"]), np.array(["b", ""], dtype=object),
-        np.array([2**60, 2**60 + 1]), np.array(["a", "b", "c"]), np.array([10, -5, 2]),
+        np.array([False, True]),
+        np.array([-1, 1]),
+        np.array([3, 7], dtype=np.uint8),
+        np.array([1.0, 2.0]),
+        np.array(["no", "yes"]),
+        np.array(["b", ""], dtype=object),
+        np.array([2**60, 2**60 + 1]),
+        np.array(["a", "b", "c"]),
+        np.array([10, -5, 2]),
     ],
     ids=lambda labels: f"{labels.dtype}-{len(labels)}",
 )
 def test_labels_of_any_type_are_classes(labels):
-    X, y = make_classification(300, 4, n_informative=4, n_redundant=0, n_classes=len(labels), flip_y=0.2, n_clusters_per_class=1, random_state=1)
+    X, y = make_classification(
+        300, 4, n_informative=4, n_redundant=0, n_classes=len(labels), flip_y=0.2, n_clusters_per_class=1, random_state=1
+    )
     named = np.sort(labels)[y]
     plain, ours = (LogisticRegression(device="cpu").fit(X, of) for of in (y, named))
     assert np.array_equal(ours.classes_, np.sort(labels)) and ours.classes_.dtype == named.dtype
@@ -179,7 +188,9 @@ def test_it_fits_where_people_work():
     search = GridSearchCV(pipeline, {"logisticregression__C": [0.01, 0.1, 1.0, 10.0]}, n_jobs=2, cv=3, scoring="neg_log_loss")
     search.fit(X, y)
     reference = GridSearchCV(
-        make_pipeline(StandardScaler(), Theirs(tol=1e-10, max_iter=10_000)), {"logisticregression__C": [0.01, 0.1, 1.0, 10.0]}, cv=3,
+        make_pipeline(StandardScaler(), Theirs(tol=1e-10, max_iter=10_000)),
+        {"logisticregression__C": [0.01, 0.1, 1.0, 10.0]},
+        cv=3,
         scoring="neg_log_loss",
     ).fit(X, y)
     assert search.best_params_ == reference.best_params_
@@ -195,7 +206,10 @@ def test_weights_are_routed():
     X, y = load_breast_cancer(return_X_y=True)
     weights = weights_of(len(y))
     with sklearn.config_context(enable_metadata_routing=True):
-        pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), LogisticRegression(device="cpu").set_fit_request(sample_weight=True))
+        pipeline = make_pipeline(
+            StandardScaler().set_fit_request(sample_weight=False),
+            LogisticRegression(device="cpu").set_fit_request(sample_weight=True),
+        )
         routed = pipeline.fit(X, y, sample_weight=weights)[-1]
     direct = LogisticRegression(device="cpu").fit(StandardScaler().fit_transform(X), y, sample_weight=weights)
     assert np.array_equal(routed.coef_, direct.coef_)
@@ -208,7 +222,13 @@ def fold_by_fold(X, y, Cs, splits, l1_ratio):
     scores = np.zeros((len(splits), len(Cs)))
     for fold, (kept, held_back) in enumerate(splits):
         for place, C in enumerate(Cs):
-            model = Theirs(C=C * n / len(kept), l1_ratio=l1_ratio, solver="saga" if l1_ratio else "newton-cholesky", tol=1e-12, max_iter=100_000)
+            model = Theirs(
+                C=C * n / len(kept),
+                l1_ratio=l1_ratio,
+                solver="saga" if l1_ratio else "newton-cholesky",
+                tol=1e-12,
+                max_iter=100_000,
+            )
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 model.fit(X[kept], y[kept])
@@ -216,7 +236,9 @@ def fold_by_fold(X, y, Cs, splits, l1_ratio):
                 if not model.coef_.any():
                     # saga stops at once where no coefficient moves, wherever the intercept is.
                     model.intercept_ = np.log(np.bincount(y[kept]) / len(kept))
-                    model.intercept_ = model.intercept_ if len(model.intercept_) > 2 else model.intercept_[1:] - model.intercept_[0]
+                    model.intercept_ = (
+                        model.intercept_ if len(model.intercept_) > 2 else model.intercept_[1:] - model.intercept_[0]
+                    )
                 proba = model.predict_proba(X[held_back])
             scores[fold, place] = np.log(proba[np.arange(len(held_back)), np.searchsorted(model.classes_, y[held_back])]).mean()
     return scores
@@ -247,7 +269,9 @@ def test_the_strength_is_chosen_as_scikit_learn_chooses_it():
     X = StandardScaler().fit_transform(X)
     for scoring in ("neg_log_loss", "neg_brier_score", "roc_auc"):
         ours = LogisticRegressionCV(10, l1_ratios=[0.0], cv=5, scoring=scoring, device="cpu").fit(X, y)
-        reference = TheirsCV(Cs=10, cv=5, scoring=scoring, l1_ratios=(0.0,), use_legacy_attributes=False, max_iter=10_000, tol=1e-8).fit(X, y)
+        reference = TheirsCV(
+            Cs=10, cv=5, scoring=scoring, l1_ratios=(0.0,), use_legacy_attributes=False, max_iter=10_000, tol=1e-8
+        ).fit(X, y)
         assert np.allclose(ours.Cs_, reference.Cs_)
         # Folds of scikit-learn have 4/5 of the weight, and so a penalty that is a quarter stronger.
         assert abs(np.log(ours.C_ / reference.C_)) <= np.log(10)
@@ -255,7 +279,16 @@ def test_the_strength_is_chosen_as_scikit_learn_chooses_it():
 
 @pytest.mark.parametrize(
     "labels",
-    [[-128, 127], [250, 255], [2**64 - 1, 2**64 - 9], [2**63 - 1, -(2**63)], [0, 65_535], [0, 70_000], [-(2**63), -(2**63) + 3], [True, False]],
+    [
+        [-128, 127],
+        [250, 255],
+        [2**64 - 1, 2**64 - 9],
+        [2**63 - 1, -(2**63)],
+        [0, 65_535],
+        [0, 70_000],
+        [-(2**63), -(2**63) + 3],
+        [True, False],
+    ],
     ids=str,
 )
 def test_classes_are_told_apart_as_numpy_does(labels):

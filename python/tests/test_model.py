@@ -16,10 +16,9 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import statsmodels.api as sm
+from gpu_logreg import DataError, LogisticRegression, Model, UsageError, fit_parquet, fit_table
 from sklearn.datasets import load_iris
 from statsmodels.datasets import spector
-
-from gpu_logreg import DataError, LogisticRegression, Model, UsageError, fit_parquet, fit_table
 
 SPECTOR = spector.load_pandas().data
 FEATURES = ["GPA", "TUCE", "PSI"]
@@ -38,8 +37,13 @@ def ours() -> Model:
 def test_figures_are_those_of_statsmodels(ours, logit):
     assert ours.param_names == ["(intercept)", *FEATURES]
     for mine, theirs in [
-        (ours.params, logit.params), (ours.bse, logit.bse), (ours.zvalues, logit.tvalues), (ours.pvalues, logit.pvalues),
-        (ours.conf_int(), logit.conf_int()), (ours.conf_int(0.2), logit.conf_int(0.2)), (ours.cov_params(), logit.cov_params()),
+        (ours.params, logit.params),
+        (ours.bse, logit.bse),
+        (ours.zvalues, logit.tvalues),
+        (ours.pvalues, logit.pvalues),
+        (ours.conf_int(), logit.conf_int()),
+        (ours.conf_int(0.2), logit.conf_int(0.2)),
+        (ours.cov_params(), logit.cov_params()),
     ]:
         assert np.allclose(mine, theirs, rtol=1e-6, atol=1e-12)
     assert np.isclose(ours.training["log_likelihood"], logit.llf, rtol=1e-12)
@@ -107,10 +111,16 @@ def odd_table(rows: int = 3_000) -> pyarrow.Table:
     margin = (big - 1e9) / 3e8 + small * 1e6 + (city == "Köln") - 0.5 * (code == 20)
     y = np.where(margin + chance.logistic(size=rows) > 0, "yes", "no")
     holes = chance.random(rows) < 0.1
-    return pyarrow.table({
-        "y": y.tolist(), "big": pyarrow.array(big, mask=holes), "small": small, "city": city.tolist(), "code": code,
-        "flag": chance.random(rows) < 0.4,
-    })
+    return pyarrow.table(
+        {
+            "y": y.tolist(),
+            "big": pyarrow.array(big, mask=holes),
+            "small": small,
+            "city": city.tolist(),
+            "code": code,
+            "flag": chance.random(rows) < 0.4,
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +139,8 @@ def test_predictions_are_those_of_the_program(odd, tmp_path):
     model.save(tmp_path / "model.json")
     subprocess.run(
         [program(), "predict", "-m", tmp_path / "model.json", tmp_path / "table.parquet", "-o", tmp_path / "out.parquet"],
-        check=True, capture_output=True,
+        check=True,
+        capture_output=True,
     )
     theirs = pyarrow.parquet.read_table(tmp_path / "out.parquet")["probability"].to_numpy()
     assert np.abs(model.predict_proba(table)[:, 1] - theirs).max() <= 1e-15
@@ -139,7 +150,9 @@ def test_predictions_are_those_of_the_program(odd, tmp_path):
     assert labels == model.predict(table).tolist() and set(labels) == {"no", "yes"}
     figures = model.evaluate(table)
     said = subprocess.run(
-        [program(), "evaluate", "-m", tmp_path / "model.json", tmp_path / "table.parquet", "--json"], check=True, capture_output=True
+        [program(), "evaluate", "-m", tmp_path / "model.json", tmp_path / "table.parquet", "--json"],
+        check=True,
+        capture_output=True,
     )
     assert figures == json.loads(said.stdout)["metrics"]
 
@@ -230,7 +243,10 @@ def test_settings_reach_the_core():
         ({"ignore": ["c*"]}, lambda m: m.feature_names == ["big", "small", "flag"]),
         ({"categorical": ["code"]}, lambda m: "code=20" in m.feature_names),
         ({"reference": {"city": "Köln"}}, lambda m: "city=" in m.feature_names),
-        ({"categorical": ["code"], "reference": {"code": 20}}, lambda m: "code=10" in m.feature_names and "code=20" not in m.feature_names),
+        (
+            {"categorical": ["code"], "reference": {"code": 20}},
+            lambda m: "code=10" in m.feature_names and "code=20" not in m.feature_names,
+        ),
         ({"weight": "code"}, lambda m: m.training["weight"] == "code"),
         ({"weight": "code", "weight_kind": "sampling"}, lambda m: m.training["weight_kind"] == "sampling"),
         ({"class_weight": {"yes": 3.0}}, lambda m: m.training["class_weight"] == [1.0, 3.0]),

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gpu_logreg import InternalError, LogisticRegression, _core, fit_table
 from sklearn.datasets import load_breast_cancer, make_classification
 from sklearn.model_selection import GridSearchCV
-
-from gpu_logreg import InternalError, LogisticRegression, _core, fit_table
 
 X, Y = load_breast_cancer(return_X_y=True)
 
@@ -205,4 +204,7 @@ def test_the_program_is_beside_the_interpreter():
 
 def test_an_import_does_not_wait_for_scikit_learn():
     script = "import sys, gpu_logreg; print('sklearn' in sys.modules, 'pandas' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split() == ["False", "False"]
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split() == [
+        "False",
+        "False",
+    ]

@@ -14,7 +14,6 @@ import polars
 import pyarrow
 import pyarrow.parquet
 import pytest
-
 from gpu_logreg import LogisticRegression, fit_parquet, fit_table
 
 ROWS = 1_500
@@ -143,14 +142,18 @@ def test_the_comparison_of_bits_sees_a_number():
     """The control: one number of 3,000 that is off by a billionth is seen."""
     changed = OTHER.copy()
     changed[7] += 1e-9
-    models = [fit_table({"y": Y, "x": NUMBERS, "other": other}, label="y", device="cpu", refine=True) for other in (OTHER, changed)]
+    models = [
+        fit_table({"y": Y, "x": NUMBERS, "other": other}, label="y", device="cpu", refine=True) for other in (OTHER, changed)
+    ]
     assert bits_of(models[0]) != bits_of(models[1])
 
 
 MATRIX = np.column_stack([OTHER, NUMBERS.astype(float), OTHER**2, np.sqrt(NUMBERS), CHANCE.normal(size=ROWS)])
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool", "float16"])
+@pytest.mark.parametrize(
+    "dtype", ["float64", "float32", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool", "float16"]
+)
 def test_arrays_are_read_in_any_order(dtype):
     matrix = (np.abs(MATRIX) * 20).astype(dtype)
     blank = np.zeros((2 * ROWS, 3 * matrix.shape[1]), dtype=dtype)
@@ -179,7 +182,9 @@ def test_arrays_are_read_in_any_order(dtype):
         assert found == expected, order
 
 
-@pytest.mark.parametrize("container", ["pandas", "pandas of Arrow", "polars", "polars in pieces", "pyarrow", "pyarrow in batches"])
+@pytest.mark.parametrize(
+    "container", ["pandas", "pandas of Arrow", "polars", "polars in pieces", "pyarrow", "pyarrow in batches"]
+)
 def test_frames_of_the_estimator_are_arrays_with_names(container):
     table = pyarrow.table({f"column {place}": MATRIX[:, place] for place in range(MATRIX.shape[1])})
     frame = CONTAINERS[container](table)
