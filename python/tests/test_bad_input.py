@@ -50,13 +50,13 @@ def test_exceptions_are_of_the_type_of_scikit_learn(case):
     features, labels, settings = BAD[case]
     weight = {"sample_weight": settings["sample_weight"]} if "sample_weight" in settings else {}
     of_estimator = {name: value for name, value in settings.items() if name != "sample_weight"}
-    with pytest.raises(Exception) as theirs:  # noqa: PT011
+    with pytest.raises(Exception) as theirs:
         Theirs(solver="saga", **of_estimator).fit(features, labels, **weight)
     made_of_both = [LogisticRegression(device="cpu", **of_estimator)]
     if not of_estimator:
         made_of_both.append(LogisticRegressionCV(device="cpu", cv=3))
     for made in made_of_both:
-        with pytest.raises(Exception) as ours:  # noqa: PT011
+        with pytest.raises(Exception) as ours:
             made.fit(features, labels, **weight)
         expected = next(kind for kind in (ValueError, TypeError) if isinstance(theirs.value, kind))
         assert isinstance(ours.value, expected), f"{ours.value!r} in place of {theirs.value!r}"
@@ -73,7 +73,7 @@ def test_negative_weights_are_refused():
     [{"Cs": 0}, {"Cs": [-1.0, 1.0]}, {"Cs": []}, {"l1_ratios": [2.0]}, {"scoring": "r2"}, {"select": "max"}, {"cv": 100}],
 )
 def test_settings_of_the_cross_validation_are_checked(settings):
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         LogisticRegressionCV(device="cpu", **settings).fit(X, Y)
 
 
@@ -93,7 +93,7 @@ def test_frames_are_checked_like_arrays():
         with pytest.raises(ValueError, match="a"):
             LogisticRegression(device="cpu").fit(holes, Y)
         texts = kind.DataFrame({"a": ["x", "y"] * 20, "b": X[:, 0]})
-        with pytest.raises(ValueError):  # noqa: PT011
+        with pytest.raises(ValueError):
             LogisticRegression(device="cpu").fit(texts, Y)
         frame = kind.DataFrame({"a": X[:, 0], "b": X[:, 1]})
         with pytest.raises(ValueError, match="[Ff]ound input variables with inconsistent numbers of samples"):
