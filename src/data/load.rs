@@ -165,7 +165,6 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
     }
     let names = |column: Option<usize>| column.map(|column| table.fields[column].name.clone());
     let (weight, offsets) = (names(plan.weight), plan.offsets.iter().map(|column| names(*column)).collect());
-    let (warnings, left_out) = (plan.warnings.clone(), plan.left_out.clone());
     Ok(Encoded {
         label,
         features,
@@ -176,8 +175,8 @@ pub fn load(table: &Table, plan: &Plan, store: &dyn Store, monitor: &dyn Monitor
         offset_means,
         class_weight: factors,
         notes,
-        warnings,
-        left_out,
+        warnings: plan.warnings.clone(),
+        left_out: plan.left_out.clone(),
     })
 }
 

@@ -131,7 +131,7 @@ const MODULES: &[Module] = &[
         ],
     ),
     module("model", &["data", "error", "matrix", "objective", "penalty", "solve"]),
-    // Of a run it tells what is planned, how it stopped and what came out, and of a file what its footer says.
+    // Of a run it tells what is planned, its iterations, how it stopped and what came out, and of a file what its footer says.
     module(
         "report",
         &[
@@ -140,8 +140,10 @@ const MODULES: &[Module] = &[
             "logistic",
             "metrics",
             "model",
+            "objective::Probe",
             "penalty::PenaltyScale",
             "profile",
+            "solve::Iteration",
             "solve::Status",
             "train::RunPlan",
             "wording",
