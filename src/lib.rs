@@ -44,6 +44,7 @@ pub mod metrics;
 pub mod model;
 pub mod monitor;
 pub mod objective;
+mod panics;
 pub mod penalty;
 pub mod problem;
 pub mod profile;

@@ -36,8 +36,8 @@ fn commands(page: &str) -> Vec<Shown> {
                 shown.expect("a command before its output").push(line.into());
             }
             (Some("sh"), _) => found.push(Shown { command: line.into(), output: None }),
-            // What the examples do, in short, which are compiled and run.
-            (None | Some("rust"), _) => {}
+            // What the examples do, in short, which are compiled and run; and what the tests of the Python package run.
+            (None | Some("rust" | "python"), _) => {}
             (Some(other), _) => panic!("a block of `{other}`, which nothing here runs"),
         }
     }

@@ -1,10 +1,15 @@
 //! Which device a run takes, and whether that can be trusted: passes whose sums are known.
 
+use std::time::Duration;
+
 use crate::data::{Column, Design, Shape};
 use crate::engine::storage::Limits;
 use crate::engine::{TableBuilder, cpu, gpu};
 use crate::error::{Error, Result};
 use crate::objective::Need;
+
+/// How long a GPU may take for a piece of work, of 50 ms as a rule, before it counts as hanging.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the user asked for with `--device`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +100,23 @@ impl Device {
             }
         };
         Ok(Self::Gpu(gpu::Gpu::open(&chosen)?.chosen_before(others)))
+    }
+
+    /// With another time that a GPU may take for a piece of work, of 50 ms as a rule, before it counts as hanging
+    /// ([`DEFAULT_TIMEOUT`]).
+    #[must_use]
+    pub fn with_timeout(self, most: Duration) -> Self {
+        match self {
+            Self::Cpu => Self::Cpu,
+            Self::Gpu(gpu) => Self::Gpu(gpu.with_timeout(most)),
+        }
+    }
+
+    /// Ends all waits for a GPU, now and from here on, with an error of kind `Interrupted`.
+    pub fn stop(&self) {
+        if let Self::Gpu(gpu) = self {
+            gpu.stop();
+        }
     }
 
     /// Whether it is a GPU.

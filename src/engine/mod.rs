@@ -9,6 +9,7 @@ pub mod gpu;
 #[cfg(not(feature = "gpu"))]
 #[path = "no_gpu.rs"]
 pub mod gpu;
+pub mod journal;
 pub mod layout;
 pub mod part;
 pub mod storage;
@@ -16,7 +17,7 @@ pub mod work;
 
 use std::sync::Arc;
 
-pub use device::{Device, Selection, logistic_bias, self_test};
+pub use device::{DEFAULT_TIMEOUT, Device, Selection, logistic_bias, self_test};
 
 use crate::data::Store;
 use crate::engine::storage::Placement;

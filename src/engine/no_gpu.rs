@@ -3,6 +3,8 @@
 #[path = "gpu/figures.rs"]
 mod figures;
 
+use std::time::Duration;
+
 use crate::data::Design;
 use crate::engine::cpu::CpuTableBuilder;
 use crate::engine::storage::Limits;
@@ -90,7 +92,14 @@ impl Gpu {
         self
     }
 
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_timeout(self, _: Duration) -> Self {
+        self
+    }
+
     never! {
+        stop() -> ();
         describe() -> String;
         describe_choice() -> String;
         copy_bandwidth() -> Result<f64>;

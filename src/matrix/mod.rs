@@ -308,6 +308,11 @@ impl Symmetric {
         }
     }
 
+    /// Whether all entries are kept, one by one.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.0, Form::Dense(_))
+    }
+
     /// Whether all entries are finite.
     pub fn is_finite(&self) -> bool {
         match &self.0 {

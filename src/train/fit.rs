@@ -13,7 +13,7 @@ use crate::penalty::Penalty;
 use crate::problem::{Curvature, Problem};
 use crate::solve::elastic_net::PathOutcome;
 use crate::solve::{
-    Company, FewRows, History, LEAST_PIVOT_OF_F32, Level, Outcome, Preconditioner, Reach, Settings, Start, Status,
+    Company, FewRows, History, Iteration, LEAST_PIVOT_OF_F32, Level, Outcome, Preconditioner, Reach, Settings, Start, Status,
     conjugate_gradient, few_rows, gradient_descent, lbfgs, newton, refit, suspicious,
 };
 use crate::standardize::Coordinates;
@@ -23,6 +23,7 @@ use crate::train::feature_penalties::FeaturePenalties;
 use crate::train::job::{ExactJob, Init, Job, Solver};
 use crate::train::parametrisation::Parametrisation;
 use crate::train::strategy::HessianPlan;
+use crate::train::whereabouts::Whereabouts;
 use crate::wording::listed;
 
 /// What a device's numbers are worth.
@@ -128,6 +129,8 @@ pub(super) struct Given<'g> {
     /// Rows that are held back in turn.
     pub(super) folds: Option<&'g Folds>,
     pub(super) device: Arithmetic,
+    /// Where the run begins, and where it has come to.
+    pub(super) whereabouts: &'g Whereabouts,
 }
 
 /// Where a fit begins, in the solver's coordinates.
@@ -182,7 +185,11 @@ pub(super) fn fit(
     let evaluation = problem.stand_at(&begin.point, begin.evaluation, need)?;
     let start = Start { point: begin.point, evaluation };
     let start = along_posterior(&mut problem, start, job, &coordinates, begin.moments.as_ref())?;
-    let company = &mut Company { monitor, history, existence: evidence };
+    let mut told = |iteration: &Iteration<'_>| {
+        given.whereabouts.reach(&coordinates, &begin.aliased, iteration);
+        history(iteration);
+    };
+    let company = &mut Company { monitor, history: &mut told, existence: evidence };
     let mut outcome = match &few {
         Some(rows) => few_rows(&mut problem, start, rows, &settings, company)?,
         None => solve(&mut problem, start, job.solver, &settings, company)?,
@@ -247,8 +254,19 @@ pub(super) fn begin(
     let plan = job.hessian_plan(shape);
     let takes_moments = job.init == Init::Generative || plan != HessianPlan::Whole && shape.classes.is_some();
     let moments = if takes_moments { Some(engine.moments()?) } else { None };
-    let mut point = starting_point(&coordinates, encoded);
     let need = if plan == HessianPlan::Whole { Need::Hessian } else { Need::Diagonal };
+    let start = given.whereabouts.start();
+    if let Some(start) = start
+        && let Some(dropped) = start.dropped(&coordinates)
+    {
+        // A run that others go on from has looked for what is explained by others.
+        coordinates = coordinates.without(&dropped);
+        evidence.follow(&coordinates);
+        let point = start.in_solver(&coordinates);
+        let evaluation = Problem::of_loss(engine, coordinates.clone()).move_to(&point, need)?;
+        return Ok(Begin { coordinates, aliased: start.aliased(), point, evaluation, moments });
+    }
+    let mut point = starting_point(&coordinates, encoded);
     let mut evaluation = Problem::of_loss(engine, coordinates.clone()).move_to(&point, need)?;
     // A penalty makes the answer unique whatever the columns are, and a subsample cannot tell.
     let mut aliased = Vec::new();
@@ -260,6 +278,17 @@ pub(super) fn begin(
         point = kept.iter().map(|&index| point[index]).collect();
         evaluation = restricted(&evaluation, &kept);
         evidence.follow(&coordinates);
+    }
+    if let Some(start) = start {
+        let given = start.in_solver(&coordinates);
+        let mut loss = Problem::of_loss(engine, coordinates.clone());
+        let there = loss.move_to(&given, need)?;
+        // A model of other rows may be worse than none.
+        if there.is_finite() && there.value < evaluation.value {
+            (point, evaluation) = (given, there);
+        } else {
+            evaluation = loss.move_to(&point, need)?;
+        }
     }
     Ok(Begin { coordinates, aliased, point, evaluation, moments })
 }

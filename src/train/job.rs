@@ -1,12 +1,17 @@
 //! The job: what to fit, where, and how.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::data::{ClassWeight, Shape, Spec, WeightKind};
-use crate::engine::Selection;
+use crate::engine::{DEFAULT_TIMEOUT, Selection};
 use crate::engine::storage::Limits;
 use crate::error::{Error, Result};
+use crate::model::Model;
 use crate::penalty::PenaltyScale;
 use crate::solve::elastic_net::Strengths;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Preconditioner};
+use crate::train::checkpoint::CheckpointJob;
 
 /// A solver, by the name in the model file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -165,6 +170,12 @@ pub struct Job {
     pub device: Selection,
     /// How much of the table may be kept where.
     pub limits: Limits,
+    /// How long a GPU may take for a piece of work, of 50 ms as a rule, before it counts as hanging.
+    pub gpu_timeout: Duration,
+    /// If given, the run writes down where it is.
+    pub checkpoint: Option<CheckpointJob>,
+    /// If given, the run begins with these coefficients, by the names of the features, where the loss is less there than at `init`.
+    pub start: Option<Arc<Model>>,
     /// Strength of the L1 penalty on the mean loss, at least 0: `l1 sum |w|`, which leaves columns out.
     pub l1: f64,
     /// Strength of the L2 penalty on the mean loss, at least 0.
@@ -517,6 +528,9 @@ impl Job {
             spec,
             device,
             limits: Limits::default(),
+            gpu_timeout: DEFAULT_TIMEOUT,
+            checkpoint: None,
+            start: None,
             l1: 0.0,
             l2: 0.0,
             path: None,

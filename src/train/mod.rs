@@ -1,6 +1,8 @@
 //! From a table to a model: the main job, a step a line.
 
+mod attempt;
 mod builder;
+mod checkpoint;
 mod cross_validation;
 mod elastic_net;
 mod estimates;
@@ -11,34 +13,30 @@ mod inference;
 mod job;
 mod null;
 mod parametrisation;
+mod recovery;
 mod strategy;
 mod verify;
+mod whereabouts;
 
 use std::time::Instant;
 
-use crate::data::{Cells, Design, Folds, InCells, Plan, Store, Table, load};
-use crate::engine::cpu::CpuTableBuilder;
+use crate::data::{Cells, Design, Folds, InCells, Plan, Store, Table};
 use crate::engine::storage::Placement;
-use crate::engine::{Device, Engine, Selection, TableBuilder};
+use crate::engine::{Device, Selection, TableBuilder};
 use crate::error::{Error, Result};
-use crate::model::{FeatureInfo, Model, Seconds};
+use crate::model::{FeatureInfo, Model};
 use crate::monitor::{Monitor, Silent};
 use crate::solve::History;
 use crate::solve::elastic_net::WORKING_SET;
-use crate::subsample::{PENALIZED_FEATURES, Sampling};
+use crate::subsample::PENALIZED_FEATURES;
 use crate::wording::{in_rust, plain};
 use cross_validation::{HESSIANS_BYTES, bytes_of_hessians};
-use elastic_net::fit_elastic_net;
-use estimates::model;
-use existence::Evidence;
 use feature_penalties::FeaturePenalties;
-use fit::{Arithmetic, Given, coordinates, fit};
-use inference::infer;
-use null::null_loss;
+use recovery::open_and_reserve;
 use strategy::HessianPlan;
-use verify::verify_on_file;
 
 use job::elastic_net_parameters;
+pub use checkpoint::{CheckpointJob, Every};
 pub use job::{
     DEFAULT_GAP_TOLERANCE, DEFAULT_STRENGTHS, ExactJob, InferenceJob, Init, Job, Metric, PathJob, SelectedStrength,
     Solver,
@@ -84,12 +82,16 @@ pub struct Prepared<'j> {
     folds: Option<Folds>,
     device: Device,
     loading: Box<dyn TableBuilder>,
-    start: Instant,
+    /// What there is room for.
+    design: Design,
+    /// Whether another device may take over, since the job chose this one.
+    recovers: bool,
+    begin: Instant,
 }
 
 /// Checks a job, opens its device and reserves the room that the table needs.
 pub fn prepare<'j>(table: Table, job: &'j Job, monitor: &dyn Monitor) -> Result<Prepared<'j>> {
-    prepare_on(|| Device::open(&job.device), table, job, monitor)
+    Ok(Prepared { recovers: true, ..prepare_on(|| Device::open(&job.device), table, job, monitor)? })
 }
 
 /// As [`prepare`], on a device of the caller's choice in place of the job's, which is opened once the job is checked.
@@ -99,28 +101,42 @@ pub fn prepare_on<'j>(
     job: &'j Job,
     monitor: &dyn Monitor,
 ) -> Result<Prepared<'j>> {
-    let start = Instant::now();
+    let begin = Instant::now();
     job.check_numbers()?;
     let (table, mut plan) = job.spec.resolve(table, monitor)?;
     let design = plan.design(table.rows);
     job.check(design.shape)?;
     let penalties = FeaturePenalties::new(job, &plan.feature_names(&table))?;
     let folds = job.spec.folds.as_ref().map(|spec| Folds::deal(&table, &plan, spec, monitor)).transpose()?;
-    let mut device = open()?;
-    if folds.is_some() && device.is_gpu() {
-        if job.device != Selection::Auto {
-            return Err(Error::usage("⟦folds⟧ are for the CPU", "Say ⟦device cpu⟧, or leave ⟦device⟧ out."));
+    let has_features = design.shape.features > 0;
+    let design = in_cells(design, folds.as_ref().map(|folds| folds.cells.rows()));
+    let mut notes = Vec::new();
+    let open = || {
+        let device = open()?;
+        if folds.is_some() && device.is_gpu() {
+            if job.device != Selection::Auto {
+                return Err(Error::usage("⟦folds⟧ are for the CPU", "Say ⟦device cpu⟧, or leave ⟦device⟧ out."));
+            }
+            notes.push("folds are fitted on the CPU".into());
+            return Ok(Device::Cpu);
         }
-        plan.add_note("folds are fitted on the CPU");
-        device = Device::Cpu;
+        if !has_features && device.is_gpu() {
+            // A table without columns of features has no bytes that a GPU could bind.
+            notes.push("a model without features is fitted on the CPU: there are no columns for a GPU to read".into());
+            return Ok(Device::Cpu);
+        }
+        Ok(device)
+    };
+    let (device, loading, failed) = open_and_reserve(open, job, &design)?;
+    for note in notes.into_iter().chain(failed) {
+        plan.add_note(&note);
     }
-    if design.shape.features == 0 && device.is_gpu() {
-        // A table without columns of features has no bytes that a GPU could bind.
-        plan.add_note("a model without features is fitted on the CPU: there are no columns for a GPU to read");
-        device = Device::Cpu;
-    }
-    let loading = device.reserve(in_cells(design, folds.as_ref().map(|folds| folds.cells.rows())), &job.limits)?;
-    Ok(Prepared { table, job, plan, penalties, folds, device, loading, start })
+    Ok(Prepared { table, job, plan, penalties, folds, device, loading, design, recovers: false, begin })
+}
+
+/// Room for a table on a device, within the limits of the job.
+fn reserve(device: &Device, design: &Design, job: &Job) -> Result<Box<dyn TableBuilder>> {
+    device.reserve(design.clone(), &job.limits)
 }
 
 impl Prepared<'_> {
@@ -214,7 +230,7 @@ impl Prepared<'_> {
 
     /// Fits the model. `history` hears of every iteration.
     pub fn train(self, monitor: &dyn Monitor, history: &mut History<'_>) -> Result<Model> {
-        train_prepared(self, monitor, history)
+        recovery::train(self, monitor, history)
     }
 }
 
@@ -259,66 +275,6 @@ fn by_cell<'s>(store: Box<dyn Store + 's>, cells: Option<&'s Cells>) -> Box<dyn 
         Some(cells) => Box::new(InCells::new(store, cells)),
         None => store,
     }
-}
-
-fn train_prepared(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut History<'_>) -> Result<Model> {
-    let Prepared { table, job, plan, penalties, folds, device, mut loading, start } = prepared;
-    let table = &table;
-    let reading = Instant::now();
-    let shape = plan.design(table.rows).shape;
-    let subsamples = job.takes_subsample(shape);
-    let loose = if subsamples { job.loose(&plan.design(table.rows)) } else { Vec::new() };
-    let cells = folds.as_ref().map(|folds| &folds.cells);
-    let (encoded, mut kept, kept_rows) = if subsamples {
-        let rows = job.kept_rows(shape);
-        let of_kept = cells.map(|cells| cells.of(&rows));
-        let design = in_cells(plan.design(rows.len()), of_kept.as_ref().map(Cells::rows));
-        let kept = CpuTableBuilder::with_loose(&design, loose.clone())?;
-        let mut kept = Box::new(if job.is_wide(shape) { kept.with_rows_kept() } else { kept });
-        let sampling =
-            Sampling::new(by_cell(loading.as_store(), cells), &rows, by_cell(kept.as_store(), of_kept.as_ref()));
-        let encoded = load(table, &plan, &sampling, monitor)?;
-        drop(sampling);
-        (encoded, Some(kept.finish()?), rows.len())
-    } else {
-        (load(table, &plan, &*by_cell(loading.as_store(), cells), monitor)?, None, shape.rows)
-    };
-    let read = reading.elapsed().as_secs_f64();
-    let uploading = Instant::now();
-    let mut engine = loading.finish()?;
-    let upload = uploading.elapsed().as_secs_f64();
-    let solving = Instant::now();
-    let coordinates = coordinates(&encoded, job.intercept, &loose);
-    let mut evidence = Evidence::new(table, &plan, &encoded, &coordinates, monitor);
-    let arithmetic = Arithmetic { bias: device.bias(shape)?, is_f32: device.is_gpu() };
-    let subsample = kept.as_deref_mut().map(|engine| engine as &mut dyn Engine);
-    let given = Given {
-        encoded: &encoded,
-        job,
-        penalties: &penalties,
-        shape,
-        kept: kept_rows,
-        folds: folds.as_ref(),
-        device: arithmetic,
-    };
-    let fit_of_job = if job.has_elastic_net() { fit_elastic_net } else { fit };
-    let mut fit = fit_of_job(&mut *engine, subsample, coordinates, given, &mut evidence, monitor, history)?;
-    drop(evidence);
-    let solve = solving.elapsed().as_secs_f64();
-    let verifying = Instant::now();
-    let mut verify = 0.0;
-    let plan = plan.after(&encoded);
-    if job.exact != ExactJob::None {
-        verify_on_file(table, &plan, &encoded, job, &mut fit, device.is_gpu(), monitor)?;
-        verify = verifying.elapsed().as_secs_f64();
-    }
-    fit.covariance = infer(table, &plan, &encoded, job, &mut fit, &mut *engine, arithmetic, monitor)?;
-    let null = null_loss(table, &plan, &encoded, job, monitor)?;
-    engine.check()?;
-    let seconds = Seconds { read, upload, solve, verify, total: start.elapsed().as_secs_f64() };
-    let model = model(table, job, &penalties, encoded, &fit, null, device.describe(), seconds);
-    check_range(&model)?;
-    Ok(model)
 }
 
 /// An error if an estimate is beyond the range of doubles: written as `null`, it would predict nothing.

@@ -21,10 +21,10 @@ use serde::Serialize;
 
 use super::ParquetFiles;
 use super::open::ParquetFile;
-use super::panics::without_panic;
 use crate::data::field::{Field, Kind, UNUSABLE};
 use crate::data::table::Table;
 use crate::error::{Error, Result};
+use crate::panics::without_panic;
 
 /// A Parquet file, as its footer describes it.
 #[derive(Clone, Debug, Serialize)]

@@ -1,7 +1,7 @@
 //! Parquet files as a source of rows: each row group is a partition.
 //!
 //! What the arguments name (`files`, `lakes`) is opened and its footers are held against themselves (`open`, `footer`,
-//! `schema`); folder names are columns (`keys`). Row groups are read column by column (`read`, `chunks`, `input`, `panics`), and
+//! `schema`); folder names are columns (`keys`). Row groups are read column by column (`read`, `chunks`, `input`), and
 //! what comes out is held against what the footer says of it (`bounds`). Every reader opens its file again: clones of one
 //! `File` share a cursor.
 
@@ -15,7 +15,6 @@ pub mod inspect;
 mod keys;
 mod lakes;
 mod open;
-mod panics;
 mod read;
 mod schema;
 
@@ -32,10 +31,10 @@ use self::files::find;
 pub use self::foreign::{head, is_json_lines, is_model, neither};
 use self::keys::Constant;
 use self::open::{ParquetFile, Root, open_file, shared_columns};
-use self::panics::without_panic;
 use self::read::{damaged, read};
 use super::source::{Cost, Partition, ReadRequest, Source, SourceColumn, SourceFile, Take};
 use crate::error::{Error, Result};
+use crate::panics::without_panic;
 use crate::wording::plain;
 
 /// Parquet files that share columns.

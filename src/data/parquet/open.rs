@@ -15,10 +15,10 @@ use super::files::Found;
 use super::footer::{chunk_of_another_type, has_page_checksums, index_columns};
 use super::foreign::{foreign, head};
 use super::keys::Constant;
-use super::panics::without_panic;
 use super::schema::{common, contradiction as contradiction_with_arrow, embedded, hinted};
 use crate::data::source::{SourceColumn, SourceFile};
 use crate::error::{Error, Result};
+use crate::panics::without_panic;
 use crate::wording::plain;
 
 /// A Parquet file.

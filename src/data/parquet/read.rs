@@ -13,10 +13,10 @@ use super::bounds::Bounds;
 use super::chunks::Chunks;
 use super::foreign::undecodable;
 use super::open::{ParquetFile, Root};
-use super::panics::without_panic;
 use super::schema::widened;
 use crate::data::source::{ReadRequest, Source, Take};
 use crate::error::{Error, Result};
+use crate::panics::without_panic;
 use crate::wording::plain;
 
 /// Hands the rows of `request` to `take`. Proves that as many came out of the file as its footer says, unless `take` breaks off.

@@ -29,7 +29,7 @@ pub(super) fn buffer_if_room(
     if pollster::block_on(scope.pop()).is_some() {
         return Ok(None);
     }
-    gpu.trouble.check()?;
+    gpu.check()?;
     Ok(Some(buffer))
 }
 
@@ -62,6 +62,6 @@ pub(super) fn read_buffer<T>(
         read(&bytemuck::cast_slice(&view)[skipped..])
     };
     buffer.unmap();
-    gpu.trouble.check()?;
+    gpu.check()?;
     Ok(result)
 }

@@ -93,7 +93,7 @@ impl DeviceChunk {
         let bound = |kernel: Kernel| kernel.serves(layout.shape).then(|| chunk.bind(gpu, shared, kernel, &[]));
         chunk.bind_groups = Kernel::ALL.into_iter().map(bound).collect();
         chunk.checks = bind_checks(&chunk, gpu, shared);
-        gpu.trouble.check()?;
+        gpu.check()?;
         Ok(Some(chunk))
     }
 

@@ -202,7 +202,7 @@ impl Core {
             passes.clear();
         }
         self.gpu.profile.bring_back(&mut encoder);
-        let submission = self.gpu.queue.submit([encoder.finish()]);
+        let submission = self.gpu.submit(Some(encoder.finish()));
         self.gpu.profile.add(&self.gpu);
         submission
     }

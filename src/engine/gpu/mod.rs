@@ -11,6 +11,7 @@ mod figures;
 mod fused;
 pub mod kernels;
 mod moments;
+mod patience;
 mod profile;
 mod shared;
 mod slots;
@@ -24,9 +25,11 @@ mod upload;
 use std::sync::{Arc, Mutex};
 
 use crate::data::Design;
+use crate::engine::device::DEFAULT_TIMEOUT;
 use crate::engine::gpu::dispatch::SUBMISSION_PRODUCTS;
 use crate::engine::gpu::fault::{Faults, Operation};
 use crate::engine::gpu::kernels::Kernels;
+use crate::engine::gpu::patience::Patience;
 use crate::engine::gpu::profile::Profile;
 use crate::engine::layout::Layout;
 use crate::engine::storage::Limits;
@@ -184,6 +187,7 @@ pub struct Gpu {
     queue: wgpu::Queue,
     kernels: Arc<Kernels>,
     trouble: Trouble,
+    patience: Patience,
     memory: Memory,
     faults: Faults,
     profile: Profile,
@@ -286,12 +290,12 @@ impl Gpu {
         });
         let kernels = Arc::new(Kernels::new(&device, sources));
         let profile = Profile::new(&device);
-        trouble.check()?;
-        Ok(Self {
+        let gpu = Self {
             device,
             queue,
             kernels,
             trouble,
+            patience: Patience::new(DEFAULT_TIMEOUT),
             memory: Memory::default(),
             faults: Faults::default(),
             profile,
@@ -302,7 +306,9 @@ impl Gpu {
             large_chunk_bytes,
             products: SUBMISSION_PRODUCTS,
             cut: usize::MAX,
-        })
+        };
+        gpu.check()?;
+        Ok(gpu)
     }
 
     /// What the user is told about the device.
@@ -400,7 +406,7 @@ impl Gpu {
         // The row state of a chunk comes to the host in one piece.
         let chunk_bytes = chunk_bytes.min(bound).min(self.chunk_bytes / shape.margins() * shape.columns);
         self.kernels.prepare(&self.device, shape);
-        self.trouble.check()?;
+        self.check()?;
         GpuTableBuilder::whole(self, Layout::new(shape, chunk_bytes), design)
     }
 
@@ -419,7 +425,7 @@ impl Gpu {
         let of_row = shape.columns + shape.columns_beside() + 1 + 3 * shape.margins();
         let chunk_bytes = chunk_bytes.min(self.chunk_bytes / of_row * shape.columns.max(shape.margins()));
         self.kernels.prepare(&self.device, shape);
-        self.trouble.check()?;
+        self.check()?;
         GpuTableBuilder::new(self, Layout::new(shape, chunk_bytes), &design, limits)
     }
 
@@ -445,29 +451,11 @@ impl Gpu {
                 encoder.copy_buffer_to_buffer(&source, 0, &target, 0, bytes as u64);
             }
             let begin = std::time::Instant::now();
-            self.queue.submit([encoder.finish()]);
+            self.submit(Some(encoder.finish()));
             self.wait()?;
             seconds.push(begin.elapsed().as_secs_f64());
         }
         seconds.sort_by(f64::total_cmp);
         Ok((2 * COPIES * bytes) as f64 / seconds[2])
-    }
-
-    /// Waits until the device has done all that was submitted.
-    fn wait(&self) -> Result<()> {
-        let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
-        self.trouble.check()?;
-        polled.map(|_| ()).map_err(|cause| {
-            Error::device(format!("the GPU did not answer: {cause}"), "Run again or use ⟦device cpu⟧.")
-        })
-    }
-
-    /// Waits until the device has done what was submitted up to `submission`.
-    fn wait_for(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
-        let polled = self.device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
-        self.trouble.check()?;
-        polled.map(|_| ()).map_err(|cause| {
-            Error::device(format!("the GPU did not answer: {cause}"), "Run again or use ⟦device cpu⟧.")
-        })
     }
 }

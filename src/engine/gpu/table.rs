@@ -166,7 +166,7 @@ impl GpuTableBuilder {
                 let nan = vec![f32::NAN; (buffer.size() / 4) as usize];
                 self.gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&nan));
             }
-            self.gpu.queue.submit([]);
+            self.gpu.submit(None);
             self.gpu.wait()?;
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Columns on their way to the device: buffers that the host writes and the device copies from, used again and again.
 
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
 
 use crate::engine::gpu::Gpu;
 use crate::engine::gpu::buffers::buffer;
@@ -89,11 +90,12 @@ impl Upload {
                 self.shared.give(staging);
             }
         }
-        self.gpu.trouble.check()
+        self.gpu.check()
     }
 
     /// A mapped staging buffer with room.
     fn take(&self) -> Result<Staging> {
+        let begin = Instant::now();
         loop {
             let mut state = self.shared.lock();
             if let Some(staging) = state.free.pop() {
@@ -107,13 +109,9 @@ impl Upload {
                 return Ok(Staging { buffer, used: 0, copies: Vec::new() });
             }
             // All are held by other threads or by the device: what the device is done with comes back in a poll.
-            let wait = std::time::Duration::from_millis(1);
+            let wait = Duration::from_millis(1);
             drop(self.shared.returned.wait_timeout(state, wait).map_err(|_| Error::internal("a writer panicked"))?);
-            let polled = self.gpu.device.poll(wgpu::PollType::Poll);
-            self.gpu.trouble.check()?;
-            polled.map_err(|cause| {
-                Error::device(format!("the GPU did not answer: {cause}"), "Run again or use ⟦device cpu⟧.")
-            })?;
+            self.gpu.look_since(begin)?;
         }
     }
 
@@ -126,7 +124,7 @@ impl Upload {
             let (source, target) = ((&buffer, copy.source_offset), (&copy.target, copy.target_offset));
             self.gpu.copy(Operation::Upload, &mut encoder, source, target, copy.bytes);
         }
-        self.gpu.queue.submit([encoder.finish()]);
+        self.gpu.submit(Some(encoder.finish()));
         let shared = Arc::clone(&self.shared);
         let mapped = buffer.clone();
         buffer.map_async(wgpu::MapMode::Write, .., move |result| {

@@ -1,4 +1,4 @@
-//! Panics of the decoder, which a damaged file can cause.
+//! Panics of other crates, as errors: a decoder has some for damaged files, and a graphics interface for a lost device.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,9 +8,8 @@ thread_local! {
     static CATCHING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` and turns a panic of the decoder (damaged files can cause one) into its message, without
-/// the panic being printed.
-pub(super) fn without_panic<T>(work: impl FnOnce() -> T) -> std::result::Result<T, String> {
+/// Runs `work` and turns a panic into its message, without the panic being printed.
+pub(crate) fn without_panic<T>(work: impl FnOnce() -> T) -> std::result::Result<T, String> {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {
         let loud = std::panic::take_hook();
@@ -20,11 +19,11 @@ pub(super) fn without_panic<T>(work: impl FnOnce() -> T) -> std::result::Result<
             }
         }));
     });
-    CATCHING.set(true);
+    let outer = CATCHING.replace(true);
     let result = catch_unwind(AssertUnwindSafe(work));
-    CATCHING.set(false);
+    CATCHING.set(outer);
     result.map_err(|panic| {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "the decoder panicked".into())
+        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a message".into())
     })
 }

@@ -1,0 +1,150 @@
+//! How the host waits for a device: in slices, so that a device that hangs is found, and whoever wants the run to stop is
+//! heard.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::engine::gpu::Gpu;
+use crate::error::{Error, Result};
+use crate::panics::without_panic;
+
+/// How long a wait lasts before it looks around.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// How long a device may take to end what it has in hand once the run stops.
+const FAREWELL: Duration = Duration::from_millis(300);
+
+/// How long the host waits for a device, and what it waits for.
+#[derive(Clone)]
+pub(super) struct Patience {
+    /// What one submission may take at most.
+    most: Duration,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Whether the run is to stop.
+    stops: AtomicBool,
+    is_given_up: AtomicBool,
+    /// What was submitted and not waited for, in its order.
+    submitted: Mutex<VecDeque<wgpu::SubmissionIndex>>,
+}
+
+impl Patience {
+    pub(super) fn new(most: Duration) -> Self {
+        Self { most, shared: Arc::default() }
+    }
+
+    fn submitted(&self) -> std::sync::MutexGuard<'_, VecDeque<wgpu::SubmissionIndex>> {
+        self.shared.submitted.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+/// What a look at the device shows.
+enum Look {
+    Done,
+    NotYet,
+}
+
+impl Gpu {
+    /// With another time that the device may take for a submission, of 50 ms as a rule, before it counts as hanging.
+    #[must_use]
+    pub fn with_timeout(self, most: Duration) -> Self {
+        Self { patience: Patience { most, ..self.patience }, ..self }
+    }
+
+    /// Ends all waits for this device, now and from here on, with an error of kind `Interrupted`.
+    pub fn stop(&self) {
+        self.patience.shared.stops.store(true, Ordering::Relaxed);
+    }
+
+    /// Has the device do what was encoded.
+    pub(super) fn submit(&self, commands: Option<wgpu::CommandBuffer>) -> wgpu::SubmissionIndex {
+        let submission = self.queue.submit(commands);
+        self.patience.submitted().push_back(submission.clone());
+        submission
+    }
+
+    /// Waits until the device has done all that was submitted. The clock runs for each submission alone.
+    pub(super) fn wait(&self) -> Result<()> {
+        loop {
+            let Some(next) = self.patience.submitted().pop_front() else { break };
+            self.wait_until(Some(&next))?;
+        }
+        self.wait_until(None)
+    }
+
+    /// Waits until the device has done what was submitted up to `submission`.
+    pub(super) fn wait_for(&self, submission: &wgpu::SubmissionIndex) -> Result<()> {
+        self.wait_until(Some(submission))
+    }
+
+    fn wait_until(&self, submission: Option<&wgpu::SubmissionIndex>) -> Result<()> {
+        let begin = Instant::now();
+        loop {
+            let poll = wgpu::PollType::Wait { submission_index: submission.cloned(), timeout: Some(SLICE) };
+            match self.look(poll)? {
+                Look::Done => return Ok(()),
+                Look::NotYet => self.check_patience(begin)?,
+            }
+        }
+    }
+
+    /// Takes note of what the device has done, without a wait. `begin` is when the wait began.
+    pub(super) fn look_since(&self, begin: Instant) -> Result<()> {
+        self.look(wgpu::PollType::Poll)?;
+        self.check_patience(begin)
+    }
+
+    /// An error if the run is to stop, or if a wait that began then has lasted too long.
+    fn check_patience(&self, begin: Instant) -> Result<()> {
+        if self.patience.shared.stops.load(Ordering::Relaxed) {
+            // A queue that is dropped waits for its work; one that would wait for ever is not.
+            let poll = wgpu::PollType::Wait { submission_index: None, timeout: Some(FAREWELL) };
+            if !matches!(self.look(poll), Ok(Look::Done)) {
+                self.give_up();
+            }
+            return Err(Error::interrupted());
+        }
+        if begin.elapsed() > self.patience.most {
+            let most = self.patience.most.as_secs_f64();
+            self.trouble.note(format!("it has not answered for {most} s"));
+        }
+        self.check()
+    }
+
+    /// Polls. A device that was lost is an error, where wgpu panics.
+    fn look(&self, poll: wgpu::PollType) -> Result<Look> {
+        self.check()?;
+        let polled = without_panic(|| self.device.poll(poll));
+        if let Err(panic) = &polled {
+            self.trouble.note(panic.clone());
+        }
+        self.check()?;
+        match polled {
+            Ok(Err(wgpu::PollError::Timeout)) => Ok(Look::NotYet),
+            Ok(Err(cause)) => Err(Error::internal(format!("the GPU cannot be waited for: {cause}"))),
+            Ok(Ok(_)) | Err(_) => Ok(Look::Done),
+        }
+    }
+
+    /// An error if anything went wrong on the device so far. Then its queue and the device itself stay for ever: dropping them
+    /// waits for work that may never end, or panics over work that did not.
+    pub(super) fn check(&self) -> Result<()> {
+        let checked = self.trouble.check();
+        if checked.is_err() {
+            self.give_up();
+        }
+        checked
+    }
+
+    #[expect(clippy::mem_forget, reason = "what is dropped of a device that failed may wait for ever")]
+    fn give_up(&self) {
+        if !self.patience.shared.is_given_up.swap(true, Ordering::Relaxed) {
+            std::mem::forget((self.device.clone(), self.queue.clone()));
+        }
+    }
+}

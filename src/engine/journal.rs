@@ -1,0 +1,358 @@
+//! What the passes of a run gave, in their order, so that a run that was cut off goes on where it ended.
+//!
+//! A run is a function of what its engine answers: with the same answers it asks the same questions. [`Journaled`] keeps every
+//! answer in a [`Journal`]. A later run over the same table gets the answers of the journal as long as it asks the same, without a
+//! pass over the rows, and the engine goes to where the run stands before it answers itself. A question that is another one ends
+//! the replay: the rest of the journal is forgotten.
+
+mod bytes;
+mod line;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use crate::engine::work::{CellMoments, CellSums, HeldOut, Work};
+use crate::engine::{Engine, KeptRows, RowTerms};
+use crate::error::Result;
+use crate::lda::ClassMoments;
+use crate::matrix::Symmetric;
+use crate::objective::{Evaluation, Line, Need, Objective, Passes};
+
+use bytes::{Answer, Question, Reader, Writer};
+use line::{FollowedLine, ReplayedLine};
+
+/// Answers of an engine, in their order.
+#[derive(Default)]
+pub struct Journal {
+    /// Those of a run before that are still to be asked for.
+    ahead: VecDeque<Record>,
+    /// Those since the last line began, which count once it ends.
+    open: Vec<Record>,
+    /// All of the run, where another engine may have to go on.
+    memory: Option<Memory>,
+    /// Who else keeps them.
+    keeper: Option<Rc<RefCell<dyn Keep>>>,
+}
+
+/// Keeps records outside a run.
+pub trait Keep {
+    /// The next record of the run, a replayed one too.
+    fn keep(&mut self, record: &Record);
+
+    /// The records behind the last one that came are of no use any more: the run went another way.
+    fn cut(&mut self);
+
+    /// The run begins again, with the records that came so far.
+    fn rewind(&mut self);
+}
+
+/// Bytes of answers that are remembered at most.
+const MEMORY_BYTES: usize = 256 << 20;
+
+/// Answers that are remembered, as long as they are few.
+#[derive(Default)]
+struct Memory {
+    records: Vec<Record>,
+    bytes: usize,
+}
+
+/// An answer, and what was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    question: u64,
+    answer: Vec<u8>,
+}
+
+impl Record {
+    /// The record as bytes: its length, what was asked, the answer, and a checksum.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        bytes::framed(self.question, &self.answer)
+    }
+
+    /// The records of a sequence of bytes up to the first one that is not whole, and how many bytes they take.
+    pub fn all_of(bytes: &[u8]) -> (Vec<Self>, usize) {
+        let (mut records, mut read) = (Vec::new(), 0);
+        while let Some((question, answer, length)) = bytes::unframed(&bytes[read..]) {
+            records.push(Self { question, answer: answer.to_vec() });
+            read += length;
+        }
+        (records, read)
+    }
+
+    /// What the run had cost with it, if it has an answer.
+    pub fn passes(&self) -> Option<Passes> {
+        Passes::read(&mut Reader::new(&self.answer))
+    }
+}
+
+impl Journal {
+    /// A journal that replays these records first.
+    pub fn replaying(records: Vec<Record>) -> Self {
+        Self { ahead: records.into(), ..Self::default() }
+    }
+
+    /// A journal that remembers what it is told, for [`Journal::rewind`], up to 256 MiB of it.
+    pub fn remembering() -> Self {
+        Self { memory: Some(Memory::default()), ..Self::default() }
+    }
+
+    /// Has somebody else keep the answers too.
+    pub fn keep_in(&mut self, keeper: Rc<RefCell<dyn Keep>>) {
+        self.keeper = Some(keeper);
+    }
+
+    /// Goes back to the first answer that is remembered, for a new engine that does what the old one did. Says whether there
+    /// is one.
+    pub fn rewind(&mut self) -> bool {
+        self.open.clear();
+        let remembered = self.memory.replace(Memory::default()).map(|memory| memory.records).unwrap_or_default();
+        self.ahead = remembered.into();
+        if let Some(keeper) = &self.keeper {
+            keeper.borrow_mut().rewind();
+        }
+        self.is_replaying()
+    }
+
+    /// The record counts.
+    fn pass(&mut self, record: Record) {
+        if let Some(keeper) = &self.keeper {
+            keeper.borrow_mut().keep(&record);
+        }
+        if let Some(memory) = &mut self.memory {
+            memory.bytes += record.answer.len();
+            memory.records.push(record);
+            if memory.bytes > MEMORY_BYTES {
+                self.memory = None;
+            }
+        }
+    }
+
+    /// What is ahead is of no use.
+    fn cut(&mut self) {
+        if !self.ahead.is_empty() {
+            self.ahead.clear();
+            if let Some(keeper) = &self.keeper {
+                keeper.borrow_mut().cut();
+            }
+        }
+    }
+
+    /// Whether there are still answers to replay.
+    pub fn is_replaying(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
+    /// The answer to a question, if it is the next one of the journal.
+    fn answer<A: Answer>(&mut self, question: Question) -> Option<(A, Passes)> {
+        let question = question.finish();
+        if self.ahead.front().is_some_and(|record| record.question == question) {
+            let record = self.ahead.pop_front()?;
+            let mut reader = Reader::new(&record.answer);
+            let found = Passes::read(&mut reader).and_then(|passes| Some((A::read(&mut reader)?, passes)));
+            if found.is_some() {
+                self.pass(record);
+                return found;
+            }
+            if record.answer.is_empty() {
+                // It is asked for again, and kept then.
+                return None;
+            }
+            self.ahead.push_front(record);
+        }
+        self.cut();
+        None
+    }
+
+    /// Keeps an answer, and what the run has cost with it. One that has no bytes is asked for again.
+    fn keep<A: Answer>(&mut self, question: Question, answer: &A, passes: Passes, is_of_line: bool) {
+        let mut writer = Writer::default();
+        passes.write(&mut writer);
+        let answer = if answer.write(&mut writer) { writer.finish() } else { Vec::new() };
+        self.open.push(Record { question: question.finish(), answer });
+        if !is_of_line {
+            self.settle();
+        }
+    }
+
+    /// What was answered so far counts: no line is open.
+    fn settle(&mut self) {
+        for record in std::mem::take(&mut self.open) {
+            self.pass(record);
+        }
+    }
+}
+
+/// An engine whose answers are kept, and replayed where they are known.
+pub struct Journaled<'j> {
+    engine: &'j mut dyn Engine,
+    journal: &'j mut Journal,
+    /// Where the run stands; empty where that was not said.
+    standing: Vec<f64>,
+    /// Whether the engine stands elsewhere.
+    is_behind: bool,
+    /// What the run had cost at the last answer that was replayed.
+    replayed: Passes,
+}
+
+impl<'j> Journaled<'j> {
+    /// Over an engine that has not been asked anything.
+    pub fn new(engine: &'j mut dyn Engine, journal: &'j mut Journal) -> Self {
+        Self { engine, journal, standing: Vec::new(), is_behind: false, replayed: Passes::default() }
+    }
+
+    /// The engine goes to where the run stands.
+    fn catch_up(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.is_behind) {
+            self.engine.move_to(&self.standing, Need::Gradient)?;
+        }
+        Ok(())
+    }
+
+    fn known<A: Answer>(&mut self, question: Question) -> Option<A> {
+        let (answer, passes) = self.journal.answer(question)?;
+        self.replayed = passes;
+        Some(answer)
+    }
+
+    fn keep<A: Answer>(&mut self, question: Question, answer: &A) {
+        let passes = self.passes();
+        self.journal.keep(question, answer, passes, false);
+    }
+
+    /// Answers a question that has nothing to do with where the engine stands.
+    fn ask<A: Answer>(&mut self, question: Question, ask: impl FnOnce(&mut dyn Engine) -> Result<A>) -> Result<A> {
+        if let Some(known) = self.known(question) {
+            return Ok(known);
+        }
+        let answer = ask(&mut *self.engine)?;
+        self.keep(question, &answer);
+        Ok(answer)
+    }
+}
+
+impl Objective for Journaled<'_> {
+    fn dimension(&self) -> usize {
+        self.engine.dimension()
+    }
+
+    fn move_to(&mut self, point: &[f64], need: Need) -> Result<Evaluation> {
+        let question = Question::new("move_to").of(&[need as u64]).of_numbers(point);
+        self.standing = point.to_vec();
+        if let Some(known) = self.known(question) {
+            self.is_behind = true;
+            return Ok(known);
+        }
+        self.is_behind = false;
+        let answer = self.engine.move_to(point, need)?;
+        self.keep(question, &answer);
+        Ok(answer)
+    }
+
+    fn evaluate_with(&mut self, point: &[f64], kept: &[usize]) -> Result<Evaluation> {
+        let question = Question::new("evaluate_with").of_numbers(point).of_places(kept);
+        self.ask(question, |engine| engine.evaluate_with(point, kept))
+    }
+
+    fn evaluate_all(&mut self, points: &[Vec<f64>]) -> Result<Vec<Evaluation>> {
+        let question = points.iter().fold(Question::new("evaluate_all"), |question, point| question.of_numbers(point));
+        self.ask(question, |engine| engine.evaluate_all(points))
+    }
+
+    fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {
+        let question = Question::new("line").of_numbers(direction).of_numbers(&[first_step]);
+        let given = direction.to_vec();
+        if let Some((taken, first)) = self.known::<(Vec<f64>, _)>(question) {
+            direction.copy_from_slice(&taken);
+            return Ok(Box::new(ReplayedLine { run: self, given, taken, first, first_step }));
+        }
+        self.catch_up()?;
+        let Self { engine, journal, replayed, standing, .. } = self;
+        journal.settle();
+        // What the line costs it cannot say while it borrows the engine.
+        let before = added(*replayed, engine.passes());
+        let passes = Passes { data: before.data + 1, ..before };
+        let line = engine.line(direction, first_step)?;
+        let taken = direction.to_vec();
+        journal.keep(question, &(taken.clone(), line.first()), passes, true);
+        Ok(Box::new(FollowedLine { line, taken, standing, journal, passes }))
+    }
+
+    fn scatter(&mut self) -> Result<Symmetric> {
+        let question = Question::new("scatter");
+        if let Some(known) = self.known(question) {
+            return Ok(known);
+        }
+        self.catch_up()?;
+        let answer = self.engine.scatter()?;
+        self.keep(question, &answer);
+        Ok(answer)
+    }
+
+    fn passes(&self) -> Passes {
+        added(self.replayed, self.engine.passes())
+    }
+}
+
+/// What two parts of a run have cost together.
+fn added(a: Passes, b: Passes) -> Passes {
+    Passes { data: a.data + b.data, hessian: a.hessian + b.hessian, line: a.line + b.line, file: a.file + b.file }
+}
+
+impl Engine for Journaled<'_> {
+    fn weight(&self) -> f64 {
+        self.engine.weight()
+    }
+
+    fn moments(&mut self) -> Result<ClassMoments> {
+        self.ask(Question::new("moments"), |engine| engine.moments())
+    }
+
+    fn margins(&self) -> usize {
+        self.engine.margins()
+    }
+
+    fn cell_weights(&mut self) -> Result<Vec<f64>> {
+        self.engine.cell_weights()
+    }
+
+    fn run(&mut self, work: &[Work<'_>]) -> Result<Vec<Vec<CellSums>>> {
+        let question = work.iter().fold(Question::new("run"), |question, work| {
+            let question = question.of(&[u64::from(work.takes_hessian)]).of_numbers(work.point);
+            let [cells, columns] = [work.cells, work.columns].map(|places| places.map_or(&[usize::MAX][..], |all| all));
+            question.of_places(cells).of_places(columns)
+        });
+        self.ask(question, |engine| engine.run(work))
+    }
+
+    fn moments_of_cells(&mut self) -> Result<Vec<CellMoments>> {
+        self.ask(Question::new("moments_of_cells"), |engine| engine.moments_of_cells())
+    }
+
+    fn held_out(&mut self, points: &[Vec<Vec<f64>>], keeps_margins: bool) -> Result<Vec<Vec<HeldOut>>> {
+        if keeps_margins {
+            // As large as the table: another pass is cheaper.
+            return self.engine.held_out(points, keeps_margins);
+        }
+        let question =
+            points.iter().flatten().fold(Question::new("held_out"), |question, point| question.of_numbers(point));
+        self.ask(question, |engine| engine.held_out(points, keeps_margins))
+    }
+
+    fn outcomes_of_cells(&mut self) -> Result<Vec<[Vec<f64>; 2]>> {
+        self.engine.outcomes_of_cells()
+    }
+
+    fn check(&mut self) -> Result<()> {
+        self.engine.check()
+    }
+
+    fn kept_rows(&mut self) -> Result<Option<KeptRows>> {
+        self.engine.kept_rows()
+    }
+
+    fn row_terms(&mut self) -> Result<RowTerms> {
+        self.catch_up()?;
+        self.engine.row_terms()
+    }
+}

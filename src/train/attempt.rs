@@ -1,0 +1,170 @@
+//! A run on one device, from the first row that it reads to the model.
+
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread::Builder;
+use std::time::{Duration, Instant};
+
+use crate::data::{Cells, Folds, Plan, Table, load};
+use crate::engine::cpu::CpuTableBuilder;
+use crate::engine::journal::{Journal, Journaled};
+use crate::engine::{Device, Engine, TableBuilder};
+use crate::error::Result;
+use crate::model::{Model, Seconds};
+use crate::monitor::Monitor;
+use crate::solve::History;
+use crate::subsample::Sampling;
+use crate::train::checkpoint::Keeper;
+use crate::train::elastic_net::fit_elastic_net;
+use crate::train::estimates::model;
+use crate::train::existence::Evidence;
+use crate::train::feature_penalties::FeaturePenalties;
+use crate::train::fit::{Arithmetic, Given, coordinates, fit};
+use crate::train::inference::infer;
+use crate::train::job::{ExactJob, Job};
+use crate::train::null::null_loss;
+use crate::train::verify::verify_on_file;
+use crate::train::whereabouts::{Standing, Whereabouts};
+use crate::train::{by_cell, check_range, in_cells};
+
+/// What a run is of, whatever device it is on.
+#[derive(Clone, Copy)]
+pub(super) struct What<'w> {
+    pub(super) table: &'w Table,
+    pub(super) job: &'w Job,
+    pub(super) plan: &'w Plan,
+    pub(super) penalties: &'w FeaturePenalties,
+    pub(super) folds: Option<&'w Folds>,
+    /// When the run began.
+    pub(super) begin: Instant,
+}
+
+/// What a run leaves behind for another one that goes on.
+#[derive(Default)]
+pub(super) struct Trail {
+    /// What the engine answered.
+    pub(super) journal: Journal,
+    /// Where the run begins or has come to, if not where every other one begins.
+    pub(super) standing: Option<Standing>,
+    /// In how many iterations it came there.
+    pub(super) iterations: u64,
+}
+
+/// Who listens to a run.
+pub(super) struct Listeners<'l, 'h> {
+    pub(super) monitor: &'l dyn Monitor,
+    pub(super) history: &'l mut History<'h>,
+}
+
+/// Loads the table into `loading`, which lies on `device`, and fits the model.
+pub(super) fn attempt(
+    what: What<'_>,
+    device: &Device,
+    loading: Box<dyn TableBuilder>,
+    trail: &mut Trail,
+    keeper: &mut Keeper,
+    listeners: Listeners<'_, '_>,
+) -> Result<Model> {
+    let monitor = listeners.monitor;
+    heard(device, monitor, || run(what, device, loading, trail, keeper, listeners))
+}
+
+/// How often somebody asks whether the run is to stop, where the host may wait for a device.
+const ASKS: Duration = Duration::from_millis(20);
+
+/// Does `work`, whose waits for the device end when the monitor wants the run to stop.
+fn heard<T>(device: &Device, monitor: &dyn Monitor, work: impl FnOnce() -> T) -> T {
+    if !device.is_gpu() {
+        return work();
+    }
+    let (working, ends) = channel::<()>();
+    std::thread::scope(|scope| {
+        let listen = move || {
+            while ends.recv_timeout(ASKS) == Err(RecvTimeoutError::Timeout) {
+                if monitor.interrupted() {
+                    device.stop();
+                    return;
+                }
+            }
+        };
+        // Without this thread the run is heard between two passes.
+        let _ = Builder::new().name("listener".into()).spawn_scoped(scope, listen);
+        let done = work();
+        drop(working);
+        done
+    })
+}
+
+fn run(
+    What { table, job, plan, penalties, folds, begin }: What<'_>,
+    device: &Device,
+    mut loading: Box<dyn TableBuilder>,
+    trail: &mut Trail,
+    keeper: &mut Keeper,
+    Listeners { monitor, history }: Listeners<'_, '_>,
+) -> Result<Model> {
+    let reading = Instant::now();
+    let shape = plan.design(table.rows).shape;
+    let subsamples = job.takes_subsample(shape);
+    let loose = if subsamples { job.loose(&plan.design(table.rows)) } else { Vec::new() };
+    let cells = folds.map(|folds| &folds.cells);
+    let (encoded, mut kept, kept_rows) = if subsamples {
+        let rows = job.kept_rows(shape);
+        let of_kept = cells.map(|cells| cells.of(&rows));
+        let design = in_cells(plan.design(rows.len()), of_kept.as_ref().map(Cells::rows));
+        let kept = CpuTableBuilder::with_loose(&design, loose.clone())?;
+        let mut kept = Box::new(if job.is_wide(shape) { kept.with_rows_kept() } else { kept });
+        let sampling =
+            Sampling::new(by_cell(loading.as_store(), cells), &rows, by_cell(kept.as_store(), of_kept.as_ref()));
+        let encoded = load(table, plan, &sampling, monitor)?;
+        drop(sampling);
+        (encoded, Some(kept.finish()?), rows.len())
+    } else {
+        (load(table, plan, &*by_cell(loading.as_store(), cells), monitor)?, None, shape.rows)
+    };
+    let read = reading.elapsed().as_secs_f64();
+    let uploading = Instant::now();
+    let mut engine = loading.finish()?;
+    let upload = uploading.elapsed().as_secs_f64();
+    let solving = Instant::now();
+    keeper.begin(&encoded, trail)?;
+    let start = match (&trail.standing, &job.start) {
+        (None, Some(model)) => Some(Standing::of_model(model, &encoded)?),
+        (standing, _) => standing.clone(),
+    };
+    let whereabouts = Whereabouts::from(start);
+    let coordinates = coordinates(&encoded, job.intercept, &loose);
+    let mut evidence = Evidence::new(table, plan, &encoded, &coordinates, monitor);
+    let arithmetic = Arithmetic { bias: device.bias(shape)?, is_f32: device.is_gpu() };
+    let subsample = kept.as_deref_mut().map(|engine| engine as &mut dyn Engine);
+    let given = Given {
+        encoded: &encoded,
+        job,
+        penalties,
+        shape,
+        kept: kept_rows,
+        folds,
+        device: arithmetic,
+        whereabouts: &whereabouts,
+    };
+    let fit_of_job = if job.has_elastic_net() { fit_elastic_net } else { fit };
+    let mut journaled = Journaled::new(&mut *engine, &mut trail.journal);
+    let fitted = fit_of_job(&mut journaled, subsample, coordinates, given, &mut evidence, monitor, history);
+    (trail.standing, trail.iterations) = whereabouts.reached();
+    let mut fit = fitted?;
+    drop(evidence);
+    let solve = solving.elapsed().as_secs_f64();
+    let verifying = Instant::now();
+    let mut verify = 0.0;
+    let plan = plan.after(&encoded);
+    if job.exact != ExactJob::None {
+        verify_on_file(table, &plan, &encoded, job, &mut fit, device.is_gpu(), monitor)?;
+        verify = verifying.elapsed().as_secs_f64();
+    }
+    fit.covariance = infer(table, &plan, &encoded, job, &mut fit, &mut journaled, arithmetic, monitor)?;
+    let null = null_loss(table, &plan, &encoded, job, monitor)?;
+    engine.check()?;
+    let seconds = Seconds { read, upload, solve, verify, total: begin.elapsed().as_secs_f64() };
+    let model = model(table, job, penalties, encoded, &fit, null, device.describe(), seconds);
+    check_range(&model)?;
+    Ok(model)
+}

@@ -1,0 +1,163 @@
+//! What a run keeps in a file while it goes on, so that another one goes on where it was cut off.
+//!
+//! The file begins with a line of JSON: the settings, what tells the table apart from others, and where the run began. Behind
+//! it are the answers of the engine ([`Journal`]), appended as they come, each with a checksum. What a crash leaves half-written
+//! at the end is not used.
+
+mod header;
+mod tape;
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::data::Encoded;
+use crate::engine::journal::{Journal, Keep, Record};
+use crate::error::{Error, Result};
+use crate::train::attempt::Trail;
+use crate::train::job::Job;
+use header::{Header, settings_of};
+use tape::Tape;
+
+/// How often a run writes down where it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Every {
+    /// After so many passes over the data.
+    Passes(u64),
+    /// After so much time, at the end of the pass that is under way.
+    Time(Duration),
+}
+
+impl Default for Every {
+    fn default() -> Self {
+        Self::Time(Duration::from_secs(60))
+    }
+}
+
+/// A checkpoint that a run keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckpointJob {
+    /// Its file, which is removed when the run ends well.
+    pub path: PathBuf,
+    /// How often it is written.
+    pub every: Every,
+    /// Whether the run goes on from it.
+    pub resumes: bool,
+}
+
+/// Keeps the checkpoint of a run, if it is to have one.
+#[derive(Default)]
+pub(super) struct Keeper {
+    job: Option<CheckpointJob>,
+    settings: Vec<(String, String)>,
+    /// What the file holds from a run before.
+    found: Option<(Header, Vec<Record>)>,
+    tape: Option<Rc<RefCell<Tape>>>,
+    /// How many answers were there when the run went on.
+    resumed: usize,
+}
+
+impl Keeper {
+    /// For a job; reads what a run before has kept.
+    ///
+    /// # Errors
+    /// Of kind `Usage` if the settings are others, or if a file is there that nobody said to go on from; of kind `Data` if the
+    /// file is no checkpoint.
+    pub(super) fn new(job: &Job, is_gpu: bool) -> Result<Self> {
+        let Some(own) = &job.checkpoint else { return Ok(Self::default()) };
+        let shown = own.path.display();
+        let settings = settings_of(job, is_gpu);
+        let found = match std::fs::read(&own.path) {
+            Ok(_) if !own.resumes => {
+                return Err(Error::usage(
+                    format!("{shown} is there already, and this run would overwrite it"),
+                    format!("Go on from it with ⟦resume={shown}⟧, remove it, or choose another place."),
+                ));
+            }
+            Ok(bytes) => {
+                let (header, records) = Header::parse(&bytes, &own.path)?;
+                header.check_settings(&settings, &own.path)?;
+                Some((header, records))
+            }
+            Err(_) if !own.resumes => None,
+            Err(cause) => {
+                return Err(Error::data(
+                    format!("{shown} cannot be read: {cause}"),
+                    "Name a file that a run with ⟦checkpoint⟧ wrote.",
+                ));
+            }
+        };
+        Ok(Self { job: Some(own.clone()), settings, found, ..Self::default() })
+    }
+
+    /// The table is read: holds it against that of the run before, begins the file, and has the journal written there.
+    pub(super) fn begin(&mut self, encoded: &Encoded, trail: &mut Trail) -> Result<()> {
+        let Some(job) = &self.job else { return Ok(()) };
+        if let Some(tape) = &self.tape {
+            // A run that goes on after a failure of its device.
+            let mut tape = tape.borrow_mut();
+            if !trail.journal.is_replaying() {
+                let header = Header::new(self.settings.clone(), encoded, trail.standing.clone());
+                tape.start_over(&header.to_bytes()?)?;
+            }
+        } else {
+            let mut header = Header::new(self.settings.clone(), encoded, trail.standing.clone());
+            let records = match self.found.take() {
+                Some((found, records)) => {
+                    found.check_table(&header, &job.path)?;
+                    trail.standing.clone_from(&found.standing);
+                    header = found;
+                    records
+                }
+                None => Vec::new(),
+            };
+            self.resumed = records.len();
+            let tape = Rc::new(RefCell::new(Tape::new(&job.path, job.every, &header.to_bytes()?, &records)?));
+            trail.journal = Journal::replaying(records);
+            self.tape = Some(tape);
+        }
+        if let Some(tape) = &self.tape {
+            let keep: Rc<RefCell<dyn Keep>> = Rc::<RefCell<Tape>>::clone(tape);
+            trail.journal.keep_in(keep);
+        }
+        Ok(())
+    }
+
+    /// Writes what waits, before a run ends early: says how one goes on, if one can.
+    pub(super) fn interrupt(&self, error: Error) -> Error {
+        let (Some(job), Some(tape)) = (&self.job, &self.tape) else { return error };
+        let mut tape = tape.borrow_mut();
+        tape.write();
+        let mut way_out = error.way_out.clone();
+        if !way_out.is_empty() {
+            way_out.push(' ');
+        }
+        let shown = job.path.display();
+        let _ = match tape.fault() {
+            Some(fault) => write!(way_out, "The checkpoint is not whole: {fault}."),
+            None => write!(
+                way_out,
+                "{shown} has what {} passes over the data came to: go on with ⟦resume={shown}⟧.",
+                tape.passes()
+            ),
+        };
+        Error { way_out, ..error }
+    }
+
+    /// The run has ended well: its checkpoint is of no use any more. Gives what the user should worry about.
+    pub(super) fn finish(self) -> Option<String> {
+        let (job, tape) = (self.job?, self.tape?);
+        let fault = tape.borrow().fault().map(|fault| format!("there was no checkpoint: {fault}"));
+        // One that stays is refused by the next run that would overwrite it.
+        let _ = std::fs::remove_file(&job.path);
+        fault
+    }
+
+    /// What a run that went on should say.
+    pub(super) fn note(&self) -> Option<String> {
+        let job = self.job.as_ref().filter(|job| job.resumes)?;
+        Some(format!("the run went on from {}, with {} answers of its passes", job.path.display(), self.resumed))
+    }
+}
