@@ -2,6 +2,15 @@
 
 use crate::error::{Error, Result};
 
+/// Why a run ends with what it has come to, before the optimum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The time that it was given is over.
+    TimeLimit,
+    /// The user wants what there is.
+    Interrupted,
+}
+
 /// Listens to a run. All methods may be called from several threads; one that is not written does nothing.
 pub trait Monitor: Sync {
     /// A stage begins. `total` is the number of units it will take, if that is known.
@@ -25,6 +34,11 @@ pub trait Monitor: Sync {
     /// Whether the user wants the run to stop.
     fn interrupted(&self) -> bool {
         false
+    }
+
+    /// Whether the run should end with the best point that it has come to.
+    fn ends(&self) -> Option<End> {
+        None
     }
 
     /// An error if the user wants the run to stop.

@@ -104,7 +104,7 @@ pub(crate) fn run() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             report(&error, global.json, global.color);
-            ExitCode::from(error.kind.exit_code())
+            ExitCode::from(progress::exit_code(&error))
         }
     }
 }
@@ -156,7 +156,7 @@ fn report(error: &Error, json: bool, color: ColorChoice) {
             "kind": error.kind.name(),
             "message": with_flags(&error.fact),
             "help": with_flags(&error.way_out),
-            "exit_code": error.kind.exit_code(),
+            "exit_code": progress::exit_code(error),
         }});
         if print(&format!("{document:#}\n")).is_ok() {
             return;

@@ -1,16 +1,17 @@
 //! Progress bars on a terminal, and interrupts.
 
 use std::io::IsTerminal;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::Global;
-use gpu_logreg::error::{Error, Result};
+use gpu_logreg::error::{Error, Kind, Result};
 use gpu_logreg::model::file::abandon;
 use gpu_logreg::monitor::Monitor;
+use gpu_logreg::train::save_checkpoint;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -21,25 +22,81 @@ static ENDS: AtomicBool = AtomicBool::new(false);
 /// large table, or a decompression asks nobody.
 const TIME_TO_STOP: Duration = Duration::from_millis(600);
 
+/// The signal that interrupted the process; of an interrupt that is no signal, that of Ctrl-C.
+static SIGNAL: AtomicU8 = AtomicU8::new(SIGINT);
+
+const SIGINT: u8 = 2;
+
+/// Whether an interrupted run ends with what it has come to, however long that takes.
+static KEEPS: AtomicBool = AtomicBool::new(false);
+
+/// From here on an interrupted run is not ended by the process.
+pub(super) fn keep_on_interrupt() {
+    KEEPS.store(true, Ordering::Relaxed);
+}
+
+/// The exit code for an error: of an interrupt as shells tell of the signal.
+pub(super) fn exit_code(error: &Error) -> u8 {
+    match error.kind {
+        Kind::Interrupted => 128 + SIGNAL.load(Ordering::Relaxed),
+        kind => kind.exit_code(),
+    }
+}
+
 /// From here on the first interrupt asks the run to stop, and ends the process itself when it does not in time: it removes
 /// what was being written, and calls `last` with the error. The second one ends the process at once.
 pub(super) fn listen_for_interrupts(last: impl Fn(&Error) + Send + Sync + 'static) -> Result<()> {
     let last = Arc::new(last);
-    ctrlc::set_handler(move || {
+    listen(move |signal| {
+        SIGNAL.store(signal, Ordering::Relaxed);
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
+            std::process::exit(128 + i32::from(signal));
+        }
+        if KEEPS.load(Ordering::Relaxed) {
+            return;
         }
         let last = Arc::clone(&last);
         std::thread::spawn(move || {
             std::thread::sleep(TIME_TO_STOP);
             claim_end();
-            let error = Error::interrupted();
-            let fact = if abandon() { "interrupted after a file was written".into() } else { error.fact.clone() };
-            last(&Error { fact, ..error });
-            std::process::exit(130);
+            let mut error = save_checkpoint(Error::interrupted());
+            if abandon() {
+                error.fact = "interrupted after a file was written".into();
+            }
+            last(&error);
+            std::process::exit(128 + i32::from(signal));
         });
     })
     .map_err(|cause| Error::internal(format!("interrupts cannot be handled: {cause}")))
+}
+
+/// Has `act` called with every signal that asks the process to end, by a thread of its own.
+#[cfg(unix)]
+fn listen(act: impl Fn(u8) + Send + 'static) -> std::io::Result<()> {
+    use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM};
+    // What was started with nohup goes on when its terminal closes.
+    let asked: Vec<i32> = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal)).collect();
+    let mut signals = signal_hook::iterator::Signals::new(asked)?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        for signal in signals.forever() {
+            act(u8::try_from(signal).unwrap_or(self::SIGINT));
+        }
+    })?;
+    Ok(())
+}
+
+/// Whether the process was started with a signal ignored, as far as the system tells.
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal - 1) & 1 == 1
+}
+
+#[cfg(not(unix))]
+fn listen(act: impl Fn(u8) + Send + 'static) -> std::io::Result<()> {
+    ctrlc::set_handler(move || act(SIGINT)).map_err(std::io::Error::other)
 }
 
 /// The caller is the one that ends the process; if another one does already, this never returns.

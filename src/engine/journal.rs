@@ -8,9 +8,8 @@
 mod bytes;
 mod line;
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::engine::work::{CellMoments, CellSums, HeldOut, Work};
 use crate::engine::{Engine, KeptRows, RowTerms};
@@ -32,7 +31,7 @@ pub struct Journal {
     /// All of the run, where another engine may have to go on.
     memory: Option<Memory>,
     /// Who else keeps them.
-    keeper: Option<Rc<RefCell<dyn Keep>>>,
+    keeper: Option<Arc<Mutex<dyn Keep + Send>>>,
 }
 
 /// Keeps records outside a run.
@@ -87,9 +86,9 @@ impl Record {
 }
 
 impl Journal {
-    /// A journal that replays these records first.
-    pub fn replaying(records: Vec<Record>) -> Self {
-        Self { ahead: records.into(), ..Self::default() }
+    /// Has these records replayed first.
+    pub fn replay(&mut self, records: Vec<Record>) {
+        self.ahead = records.into();
     }
 
     /// A journal that remembers what it is told, for [`Journal::rewind`], up to 256 MiB of it.
@@ -98,7 +97,7 @@ impl Journal {
     }
 
     /// Has somebody else keep the answers too.
-    pub fn keep_in(&mut self, keeper: Rc<RefCell<dyn Keep>>) {
+    pub fn keep_in(&mut self, keeper: Arc<Mutex<dyn Keep + Send>>) {
         self.keeper = Some(keeper);
     }
 
@@ -108,17 +107,19 @@ impl Journal {
         self.open.clear();
         let remembered = self.memory.replace(Memory::default()).map(|memory| memory.records).unwrap_or_default();
         self.ahead = remembered.into();
-        if let Some(keeper) = &self.keeper {
-            keeper.borrow_mut().rewind();
-        }
+        self.tell(|keeper| keeper.rewind());
         self.is_replaying()
+    }
+
+    fn tell(&self, act: impl FnOnce(&mut (dyn Keep + Send))) {
+        if let Some(keeper) = &self.keeper {
+            act(&mut *keeper.lock().unwrap_or_else(PoisonError::into_inner));
+        }
     }
 
     /// The record counts.
     fn pass(&mut self, record: Record) {
-        if let Some(keeper) = &self.keeper {
-            keeper.borrow_mut().keep(&record);
-        }
+        self.tell(|keeper| keeper.keep(&record));
         if let Some(memory) = &mut self.memory {
             memory.bytes += record.answer.len();
             memory.records.push(record);
@@ -132,9 +133,7 @@ impl Journal {
     fn cut(&mut self) {
         if !self.ahead.is_empty() {
             self.ahead.clear();
-            if let Some(keeper) = &self.keeper {
-                keeper.borrow_mut().cut();
-            }
+            self.tell(|keeper| keeper.cut());
         }
     }
 

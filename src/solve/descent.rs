@@ -205,10 +205,13 @@ pub(super) fn descend(
             passes,
             point: &at.point,
         });
-        company.monitor.check()?;
         if !at.here.is_finite() {
             break Status::NonFinite;
         }
+        if let Some(end) = company.monitor.ends() {
+            break Status::of_end(end);
+        }
+        company.monitor.check()?;
         // With as many parameters as rows the classes are nearly always told apart, whatever they are.
         let is_crowded = at.iterations == 0 && settings.count <= (at.point.len() / settings.margins.max(1)) as f64;
         if maximum.is_open()
@@ -252,7 +255,9 @@ pub(super) fn descend(
         }
     };
     let at = method.descent();
-    let status = maximum.settle(company, at, status, settings)?;
+    // Whoever wants the run to end does not want a pass to settle what is open.
+    let is_over = matches!(status, Status::TimeLimit | Status::Interrupted);
+    let status = if is_over { status } else { maximum.settle(company, at, status, settings)? };
     company.monitor.end();
     Ok(Outcome {
         is_proved: maximum.is_proved,

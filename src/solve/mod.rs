@@ -33,7 +33,7 @@ pub use rows::{RowBlock, Rows, Sample};
 
 use crate::error::Result;
 use crate::matrix::Symmetric;
-use crate::monitor::Monitor;
+use crate::monitor::{End, Monitor};
 use crate::objective::{Evaluation, Passes, Probe};
 
 /// How a solver stopped.
@@ -46,6 +46,10 @@ pub enum Status {
     F32Limit,
     /// The iterations ran out.
     MaxIterations,
+    /// The time that the run was given is over.
+    TimeLimit,
+    /// The user interrupted the run, and wanted what it had come to.
+    Interrupted,
     /// No step along a direction of descent brought the slope down, from a fresh evaluation.
     LineSearchFailed,
     /// Fresh evaluations no longer improve, far from the optimum.
@@ -63,11 +67,26 @@ impl Status {
             Self::Converged => "converged",
             Self::F32Limit => "f32_limit",
             Self::MaxIterations => "max_iterations",
+            Self::TimeLimit => "time_limit",
+            Self::Interrupted => "interrupted",
             Self::LineSearchFailed => "line_search_failed",
             Self::Stalled => "stalled",
             Self::Separated => "separated",
             Self::NonFinite => "non_finite",
         }
+    }
+
+    /// The status of a run that ends before the optimum because somebody wants it to.
+    fn of_end(end: End) -> Self {
+        match end {
+            End::TimeLimit => Self::TimeLimit,
+            End::Interrupted => Self::Interrupted,
+        }
+    }
+
+    /// Whether somebody ended the run before the optimum: it has no doubt of its own.
+    pub fn is_early(self) -> bool {
+        matches!(self, Self::MaxIterations | Self::TimeLimit | Self::Interrupted)
     }
 
     /// Whether the parameters are as good as asked for, or as this device's arithmetic allows.
@@ -90,6 +109,13 @@ impl Status {
                  ⟦tolerance⟧"
             }
             Self::MaxIterations => "the iterations ran out before the optimum was near; raise ⟦max-iterations⟧",
+            Self::TimeLimit => {
+                "the time was over before the optimum was near; raise ⟦time-limit⟧, or begin the next run with this model \
+                 (⟦init⟧)"
+            }
+            Self::Interrupted => {
+                "the run was interrupted before the optimum was near; the next one can begin with this model (⟦init⟧)"
+            }
             Self::LineSearchFailed | Self::Stalled => {
                 "the arithmetic of this device gets no nearer; try ⟦device cpu⟧, a larger ⟦tolerance⟧ or a penalty (⟦l2⟧)"
             }

@@ -15,6 +15,7 @@ use crate::solve::History;
 use crate::subsample::Sampling;
 use crate::train::checkpoint::Keeper;
 use crate::train::elastic_net::fit_elastic_net;
+use crate::train::ending::Ending;
 use crate::train::estimates::model;
 use crate::train::existence::Evidence;
 use crate::train::feature_penalties::FeaturePenalties;
@@ -51,7 +52,7 @@ pub(super) struct Trail {
 
 /// Who listens to a run.
 pub(super) struct Listeners<'l, 'h> {
-    pub(super) monitor: &'l dyn Monitor,
+    pub(super) monitor: &'l Ending<'l>,
     pub(super) history: &'l mut History<'h>,
 }
 
@@ -147,6 +148,7 @@ fn run(
         whereabouts: &whereabouts,
     };
     let fit_of_job = if job.has_elastic_net() { fit_elastic_net } else { fit };
+    monitor.solve();
     let mut journaled = Journaled::new(&mut *engine, &mut trail.journal);
     let fitted = fit_of_job(&mut journaled, subsample, coordinates, given, &mut evidence, monitor, history);
     (trail.standing, trail.iterations) = whereabouts.reached();

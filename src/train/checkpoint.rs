@@ -7,17 +7,16 @@
 mod header;
 mod tape;
 
-use std::cell::RefCell;
-use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::data::Encoded;
-use crate::engine::journal::{Journal, Keep, Record};
+use crate::engine::journal::{Keep, Record};
 use crate::error::{Error, Result};
 use crate::train::attempt::Trail;
 use crate::train::job::Job;
+use crate::wording::counted;
 use header::{Header, settings_of};
 use tape::Tape;
 
@@ -47,6 +46,38 @@ pub struct CheckpointJob {
     pub resumes: bool,
 }
 
+/// The checkpoint that this process is writing.
+static WRITING: Mutex<Option<Arc<Mutex<Tape>>>> = Mutex::new(None);
+
+fn locked(tape: &Arc<Mutex<Tape>>) -> MutexGuard<'_, Tape> {
+    tape.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes what waits, and adds to an error how a run goes on from there.
+fn saved(tape: &Arc<Mutex<Tape>>, error: Error) -> Error {
+    let mut tape = locked(tape);
+    tape.write();
+    let shown = tape.path().display();
+    let way_out = match tape.fault() {
+        Some(fault) => format!("The checkpoint is not whole: {fault}."),
+        None => {
+            let passes = counted(tape.passes(), "pass");
+            format!("{shown} has what {passes} over the data came to: go on with ⟦resume={shown}⟧.")
+        }
+    };
+    Error { way_out: format!("{} {way_out}", error.way_out).trim().to_owned(), ..error }
+}
+
+/// Writes the checkpoint of the run that is under way, if there is one, for a process that is about to end, and adds to its
+/// error how a run goes on from there.
+pub fn save_checkpoint(error: Error) -> Error {
+    let writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match writing {
+        Some(tape) => saved(&tape, error),
+        None => error,
+    }
+}
+
 /// Keeps the checkpoint of a run, if it is to have one.
 #[derive(Default)]
 pub(super) struct Keeper {
@@ -54,7 +85,7 @@ pub(super) struct Keeper {
     settings: Vec<(String, String)>,
     /// What the file holds from a run before.
     found: Option<(Header, Vec<Record>)>,
-    tape: Option<Rc<RefCell<Tape>>>,
+    tape: Option<Arc<Mutex<Tape>>>,
     /// How many answers were there when the run went on.
     resumed: usize,
 }
@@ -97,7 +128,7 @@ impl Keeper {
         let Some(job) = &self.job else { return Ok(()) };
         if let Some(tape) = &self.tape {
             // A run that goes on after a failure of its device.
-            let mut tape = tape.borrow_mut();
+            let mut tape = locked(tape);
             if !trail.journal.is_replaying() {
                 let header = Header::new(self.settings.clone(), encoded, trail.standing.clone());
                 tape.start_over(&header.to_bytes()?)?;
@@ -114,42 +145,32 @@ impl Keeper {
                 None => Vec::new(),
             };
             self.resumed = records.len();
-            let tape = Rc::new(RefCell::new(Tape::new(&job.path, job.every, &header.to_bytes()?, &records)?));
-            trail.journal = Journal::replaying(records);
+            let tape = Tape::new(&job.path, job.every, &header.to_bytes()?, &records)?;
+            trail.journal.replay(records);
+            let tape = Arc::new(Mutex::new(tape));
+            *WRITING.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&tape));
             self.tape = Some(tape);
         }
         if let Some(tape) = &self.tape {
-            let keep: Rc<RefCell<dyn Keep>> = Rc::<RefCell<Tape>>::clone(tape);
-            trail.journal.keep_in(keep);
+            let tape: Arc<Mutex<dyn Keep + Send>> = Arc::<Mutex<Tape>>::clone(tape);
+            trail.journal.keep_in(tape);
         }
         Ok(())
     }
 
     /// Writes what waits, before a run ends early: says how one goes on, if one can.
     pub(super) fn interrupt(&self, error: Error) -> Error {
-        let (Some(job), Some(tape)) = (&self.job, &self.tape) else { return error };
-        let mut tape = tape.borrow_mut();
-        tape.write();
-        let mut way_out = error.way_out.clone();
-        if !way_out.is_empty() {
-            way_out.push(' ');
+        match &self.tape {
+            Some(tape) => saved(tape, error),
+            None => error,
         }
-        let shown = job.path.display();
-        let _ = match tape.fault() {
-            Some(fault) => write!(way_out, "The checkpoint is not whole: {fault}."),
-            None => write!(
-                way_out,
-                "{shown} has what {} passes over the data came to: go on with ⟦resume={shown}⟧.",
-                tape.passes()
-            ),
-        };
-        Error { way_out, ..error }
     }
 
     /// The run has ended well: its checkpoint is of no use any more. Gives what the user should worry about.
     pub(super) fn finish(self) -> Option<String> {
         let (job, tape) = (self.job?, self.tape?);
-        let fault = tape.borrow().fault().map(|fault| format!("there was no checkpoint: {fault}"));
+        *WRITING.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let fault = locked(&tape).fault().map(|fault| format!("there was no checkpoint: {fault}"));
         // One that stays is refused by the next run that would overwrite it.
         let _ = std::fs::remove_file(&job.path);
         fault

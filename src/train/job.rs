@@ -174,6 +174,10 @@ pub struct Job {
     pub gpu_timeout: Duration,
     /// If given, the run writes down where it is.
     pub checkpoint: Option<CheckpointJob>,
+    /// If given, the run ends at the first iteration after this much time, with what it has come to.
+    pub time_limit: Option<Duration>,
+    /// Whether an interrupt ends the iterations with what they have come to, and not the run without a model.
+    pub keep_on_interrupt: bool,
     /// If given, the run begins with these coefficients, by the names of the features, where the loss is less there than at `init`.
     pub start: Option<Arc<Model>>,
     /// Strength of the L1 penalty on the mean loss, at least 0: `l1 sum |w|`, which leaves columns out.
@@ -446,7 +450,15 @@ impl Job {
         if self.solver == Solver::Generative {
             return fault("has no meaning with ⟦solver generative⟧, which has no penalty", "Leave one of them out.");
         }
-        if self.solver != Solver::Cg || self.preconditioner.is_some() || self.init != Init::Zero {
+        let is_ended = self.time_limit.is_some() || self.keep_on_interrupt;
+        if is_ended && self.path.is_some() {
+            return fault(
+                "has no best point before its end, with which ⟦time-limit⟧ or ⟦keep-on-interrupt⟧ could end the run",
+                "Say ⟦checkpoint⟧ instead, and interrupt the run: another one goes on from there.",
+            );
+        }
+        let begins_at_0 = self.init == Init::Zero && self.start.is_none();
+        if self.solver != Solver::Cg || self.preconditioner.is_some() || !begins_at_0 {
             return fault(
                 "has a method of its own, proximal Newton steps from 0",
                 "Leave ⟦solver⟧, ⟦preconditioner⟧ and ⟦init⟧ out.",
@@ -504,6 +516,12 @@ impl Job {
                     "Leave them out, or choose another solver.",
                 );
             }
+            if self.start.is_some() {
+                return fault(
+                    "⟦init⟧ has no meaning with ⟦solver generative⟧, which is a closed form",
+                    "Leave it out, or choose another solver.",
+                );
+            }
             if !self.intercept {
                 return fault(
                     "⟦no-intercept⟧ has no meaning with ⟦solver generative⟧: the intercept comes from the priors and the \
@@ -530,6 +548,8 @@ impl Job {
             limits: Limits::default(),
             gpu_timeout: DEFAULT_TIMEOUT,
             checkpoint: None,
+            time_limit: None,
+            keep_on_interrupt: false,
             start: None,
             l1: 0.0,
             l2: 0.0,

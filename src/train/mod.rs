@@ -5,6 +5,7 @@ mod builder;
 mod checkpoint;
 mod cross_validation;
 mod elastic_net;
+mod ending;
 mod estimates;
 mod existence;
 mod feature_penalties;
@@ -36,7 +37,7 @@ use recovery::open_and_reserve;
 use strategy::HessianPlan;
 
 use job::elastic_net_parameters;
-pub use checkpoint::{CheckpointJob, Every};
+pub use checkpoint::{CheckpointJob, Every, save_checkpoint};
 pub use job::{
     DEFAULT_GAP_TOLERANCE, DEFAULT_STRENGTHS, ExactJob, InferenceJob, Init, Job, Metric, PathJob, SelectedStrength,
     Solver,

@@ -9,6 +9,7 @@ use crate::monitor::Monitor;
 use crate::solve::{History, Iteration};
 use crate::train::attempt::{Listeners, Trail, What, attempt};
 use crate::train::checkpoint::Keeper;
+use crate::train::ending::Ending;
 use crate::train::job::Job;
 use crate::train::{Prepared, reserve};
 
@@ -58,6 +59,7 @@ pub(super) fn train(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut
         trail.journal = Journal::remembering();
     }
     let (mut failures, mut before) = (Failures::default(), 0);
+    let monitor = &Ending::new(monitor, job, begin);
     let mut model = loop {
         // Iterations go on counting, and a run that goes on does not tell again what it replays.
         let mut last = None;

@@ -38,7 +38,7 @@ pub(super) fn verify_on_file(
         let gradient = coordinates.gradient(&exact.gradient);
         Ok(penalty.add_to(Evaluation { value: exact.loss, gradient, diagonal: None, hessian: None }, point))
     };
-    let improve = job.exact == ExactJob::Refine && fit.outcome.status != Status::MaxIterations;
+    let improve = job.exact == ExactJob::Refine && !fit.outcome.status.is_early();
     let rows = fit.settings.rows;
     let Some(mut refined) = refine(&fit.outcome.parameters, hessian, rows, false, evaluate)? else { return Ok(()) };
     if is_gpu && job.gradient_tolerance.is_none() {

@@ -54,6 +54,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ),
     ("serde", &[]),
     ("serde_json", &[]),
+    ("signal_hook", &["cli/"]),
     ("statrs", &["model/"]),
     ("strsim", &["wording.rs"]),
     ("sysinfo", &["engine/storage/limits.rs"]),

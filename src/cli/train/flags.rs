@@ -1,16 +1,19 @@
 //! The flags of `train`, and the checks that make a [`Job`] of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
 use crate::cli::limits::LimitFlags;
 use crate::cli::names::names;
 use crate::cli::rows::RowFlags;
+use crate::cli::train::lasting::LastingFlags;
 use crate::cli::train::lists::{bounds, check_max_levels, class_weight, features, penalty_factors, strengths_in};
 use gpu_logreg::data::{ClassWeight, DEFAULT_FOLDS, DEFAULT_MAX_LEVELS, Dealing, FoldSpec, Nulls, Spec, WeightKind};
 use gpu_logreg::engine::Selection;
 use gpu_logreg::error::{Error, Result};
+use gpu_logreg::model::Model;
 use gpu_logreg::penalty::PenaltyScale;
 use gpu_logreg::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Preconditioner};
 use gpu_logreg::train::{
@@ -151,9 +154,11 @@ pub(in crate::cli) struct Train {
     /// The method
     #[arg(long, value_name = "NAME", default_value = "cg", help_heading = "Solver")]
     solver: SolverName,
-    /// Where the solver begins
-    #[arg(long, value_name = "NAME", default_value = "zero", help_heading = "Solver")]
-    init: InitName,
+    /// Where the solver begins: `zero`, `generative`, or a file with a model, whose coefficients are taken by their names
+    /// [possible values: zero (weights 0, and the log odds of the classes), generative (along the generative model, as far as
+    /// the loss falls), FILE]
+    #[arg(long, value_name = "NAME|FILE", default_value = "zero", help_heading = "Solver", hide_possible_values = true)]
+    init: InitFrom,
     /// What stands in for the inverse Hessian
     #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Solver")]
     preconditioner: PreconditionerName,
@@ -207,6 +212,8 @@ pub(in crate::cli) struct Train {
     device: Selection,
     #[command(flatten)]
     limits: LimitFlags,
+    #[command(flatten)]
+    pub(super) lasting: LastingFlags,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -243,12 +250,24 @@ enum SolverName {
     Generative,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum InitName {
-    /// Weights 0, and the log odds of the classes
-    Zero,
-    /// Along the generative model, as far as the loss falls
-    Generative,
+/// Where the solver begins.
+#[derive(Clone)]
+enum InitFrom {
+    Named(Init),
+    Model(PathBuf),
+}
+
+impl std::str::FromStr for InitFrom {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "zero" => Ok(Self::Named(Init::Zero)),
+            "generative" => Ok(Self::Named(Init::Generative)),
+            _ if Path::new(text).exists() => Ok(Self::Model(text.into())),
+            _ => Err("expected zero, generative, or the file of a model, and there is no such file".into()),
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -320,9 +339,7 @@ impl Train {
         let inference = InferenceJob { confidence: self.confidence, robust: self.robust };
         inference.check()?;
         let [l1, l2] = self.penalties()?;
-        let job = Job {
-            spec: self.spec()?,
-            device: self.device.clone(),
+        let mut job = Job {
             limits: self.limits.check()?,
             l1,
             l2,
@@ -342,9 +359,13 @@ impl Train {
                 SolverName::GradientDescent => Solver::GradientDescent,
                 SolverName::Generative => Solver::Generative,
             },
-            init: match self.init {
-                InitName::Zero => Init::Zero,
-                InitName::Generative => Init::Generative,
+            init: match &self.init {
+                InitFrom::Named(init) => *init,
+                InitFrom::Model(_) => Init::Zero,
+            },
+            start: match &self.init {
+                InitFrom::Named(_) => None,
+                InitFrom::Model(path) => Some(Arc::new(Model::read(path)?)),
             },
             preconditioner: match self.preconditioner {
                 PreconditionerName::Auto => None,
@@ -364,7 +385,9 @@ impl Train {
                 (false, true) => ExactJob::Verify,
                 (false, false) => ExactJob::None,
             },
+            ..Job::new(self.spec()?, self.device.clone())
         };
+        self.lasting.add_to(&mut job)?;
         job.check_numbers()?;
         self.check_tolerances(&job)?;
         Ok(job)

@@ -2,6 +2,7 @@
 
 mod flags;
 mod iterations;
+mod lasting;
 mod lists;
 mod measured;
 
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use crate::cli::progress::Progress;
+use crate::cli::progress::{Progress, keep_on_interrupt};
 use crate::cli::{Global, NOT_CONVERGED, check_distinct, check_outputs, print, print_text, with_flags};
 use gpu_logreg::data::{Encoder, Spec, Table, Wanted, check_parts};
 use gpu_logreg::error::{Error, Result};
@@ -34,6 +35,9 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     job.spec.references = references(&arguments.reference, &table)?;
     check_outputs(&table, &outputs)?;
     let monitor = Progress::new(global);
+    if arguments.lasting.keep_on_interrupt {
+        keep_on_interrupt();
+    }
     // What is to be validated on is opened before the work too.
     let others = if arguments.valid.is_empty() {
         None
@@ -146,6 +150,8 @@ fn outputs(arguments: &Train) -> Vec<(&'static str, &Path)> {
         ("--history", arguments.history.as_ref()),
         ("--covariance", arguments.covariance.as_ref()),
         ("--report", arguments.report.as_ref()),
+        ("--checkpoint", arguments.lasting.checkpoint.as_ref()),
+        ("--resume", arguments.lasting.resume.as_ref()),
     ];
     outputs.into_iter().filter_map(|(name, path)| Some((name, path?.as_path()))).collect()
 }

@@ -81,6 +81,8 @@ fn verdict(training: &Training, show: &dyn Fn(&str) -> String) -> Markup {
         Status::Converged => "Converged",
         Status::F32Limit => "As near as this device comes",
         Status::MaxIterations => "Stopped before the end: the iterations ran out",
+        Status::TimeLimit => "Stopped before the end: the time was over",
+        Status::Interrupted => "Stopped before the end: interrupted",
         Status::LineSearchFailed | Status::Stalled => "Stuck before the optimum",
         Status::Separated => "No finite answer: the classes are separated",
         Status::NonFinite => "No answer: the loss is not finite",

@@ -225,13 +225,16 @@ impl<'o> Run<'o> {
     fn go(&mut self, settings: &Settings, company: &mut Company<'_, '_>) -> Result<Status> {
         loop {
             self.tell(settings, company);
-            company.monitor.check()?;
             if !self.here.evaluation.is_finite() {
                 return Ok(Status::NonFinite);
             }
             if self.here.gap <= self.net.gap {
                 return Ok(if self.is_resolved(settings)? { Status::Converged } else { Status::F32Limit });
             }
+            if let Some(end) = company.monitor.ends() {
+                return Ok(Status::of_end(end));
+            }
+            company.monitor.check()?;
             if self.idle >= IDLE {
                 let is_at_limit = settings.is_f32() && self.is_near() || !self.is_resolved(settings)?;
                 return Ok(if is_at_limit { Status::F32Limit } else { Status::Stalled });

@@ -46,6 +46,8 @@ pub(super) fn settings_of(job: &Job, is_gpu: bool) -> Vec<(String, String)> {
         limits: _,
         gpu_timeout: _,
         checkpoint: _,
+        time_limit: _,
+        keep_on_interrupt: _,
         start,
         l1,
         l2,

@@ -81,6 +81,10 @@ impl Tape {
         self.fault.as_deref()
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Passes over the data that it holds.
     pub(super) fn passes(&self) -> u64 {
         self.passes
