@@ -8,12 +8,13 @@ use clap::Args;
 
 use crate::cli::limits::{LimitFlags, size};
 use crate::cli::progress::Progress;
+use crate::cli::watch::watch_driver;
 use crate::cli::{Global, print};
 use gpu_logreg::bench::{Figures, Source, bench};
 use gpu_logreg::data::synth::{Recipe, write};
 use gpu_logreg::data::{Shape, Spec, Table};
-use gpu_logreg::engine::Selection;
 use gpu_logreg::engine::storage::human;
+use gpu_logreg::engine::{DEFAULT_TIMEOUT, Selection, without_panic};
 use gpu_logreg::error::{Error, Result};
 use gpu_logreg::train::Job;
 use gpu_logreg::wording::counted;
@@ -106,7 +107,8 @@ pub(super) fn run(arguments: &Bench, global: &Global) -> Result<ExitCode> {
             ..Shape::plain(arguments.rows, arguments.features)
         }),
     };
-    let figures = bench(&source, chunk, &devices, arguments.runs, &monitor)?;
+    watch_driver(DEFAULT_TIMEOUT, false);
+    let figures = without_panic(|| bench(&source, chunk, &devices, arguments.runs, &monitor))?;
     if global.json {
         print(&format!("{:#}\n", serde_json::to_value(&figures).unwrap_or_default()))?;
     } else {

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
+use crate::cli::watch::watch_driver;
 use crate::cli::{Global, print};
 use gpu_logreg::engine::gpu::{Adapter, Gpu, Survey, adapters};
 use gpu_logreg::engine::storage::Limits;
-use gpu_logreg::engine::{TableBuilder, self_test};
+use gpu_logreg::engine::{DEFAULT_TIMEOUT, TableBuilder, self_test, without_panic};
 use gpu_logreg::error::{Error, Result};
 
 #[derive(Args)]
@@ -116,6 +117,7 @@ impl Entry {
 }
 
 pub(super) fn run(arguments: &Devices, global: &Global) -> Result<ExitCode> {
+    watch_driver(DEFAULT_TIMEOUT, false);
     let entries: Vec<Entry> =
         adapters().iter().enumerate().map(|(index, adapter)| Entry::new(index, adapter, arguments.test)).collect();
     if global.json {
@@ -146,7 +148,9 @@ pub(super) fn run(arguments: &Devices, global: &Global) -> Result<ExitCode> {
 }
 
 fn test_of(adapter: &Adapter) -> Result<Survey> {
-    let gpu = Gpu::open(adapter)?;
-    self_test(|shape| Ok(Box::new(gpu.reserve(shape, &Limits::default())?) as Box<dyn TableBuilder>))?;
-    gpu.survey()
+    without_panic(|| {
+        let gpu = Gpu::open(adapter)?;
+        self_test(|shape| Ok(Box::new(gpu.reserve(shape, &Limits::default())?) as Box<dyn TableBuilder>))?;
+        gpu.survey()
+    })
 }

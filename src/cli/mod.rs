@@ -11,6 +11,7 @@ mod progress;
 mod rows;
 mod synth;
 mod train;
+mod watch;
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;

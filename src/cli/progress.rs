@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -43,10 +43,21 @@ pub(super) fn exit_code(error: &Error) -> u8 {
     }
 }
 
+/// How the last error of a process is told that ends before its work does.
+static LAST: OnceLock<Box<dyn Fn(&Error) + Send + Sync>> = OnceLock::new();
+
+/// Tells the error with which somebody is about to end the process.
+pub(super) fn tell_last(error: &Error) {
+    if let Some(last) = LAST.get() {
+        last(error);
+    }
+}
+
 /// From here on the first interrupt asks the run to stop, and ends the process itself when it does not in time: it removes
 /// what was being written, and calls `last` with the error. The second one ends the process at once.
 pub(super) fn listen_for_interrupts(last: impl Fn(&Error) + Send + Sync + 'static) -> Result<()> {
-    let last = Arc::new(last);
+    // Whoever is here first says how.
+    let _ = LAST.set(Box::new(last));
     listen(move |signal| {
         SIGNAL.store(signal, Ordering::Relaxed);
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
@@ -55,7 +66,6 @@ pub(super) fn listen_for_interrupts(last: impl Fn(&Error) + Send + Sync + 'stati
         if KEEPS.load(Ordering::Relaxed) {
             return;
         }
-        let last = Arc::clone(&last);
         std::thread::spawn(move || {
             std::thread::sleep(TIME_TO_STOP);
             claim_end();
@@ -63,7 +73,7 @@ pub(super) fn listen_for_interrupts(last: impl Fn(&Error) + Send + Sync + 'stati
             if abandon() {
                 error.fact = "interrupted after a file was written".into();
             }
-            last(&error);
+            tell_last(&error);
             std::process::exit(128 + i32::from(signal));
         });
     })

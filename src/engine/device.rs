@@ -7,6 +7,7 @@ use crate::engine::storage::Limits;
 use crate::engine::{TableBuilder, cpu, gpu};
 use crate::error::{Error, Result};
 use crate::objective::Need;
+use crate::panics::catch_graphics;
 
 /// How long a GPU may take for a piece of work, of 50 ms as a rule, before it counts as hanging.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -99,7 +100,7 @@ impl Device {
                 })?
             }
         };
-        Ok(Self::Gpu(gpu::Gpu::open(&chosen)?.chosen_before(others)))
+        without_panic(|| Ok(Self::Gpu(gpu::Gpu::open(&chosen)?.chosen_before(others))))
     }
 
     /// With another time that a GPU may take for a piece of work, of 50 ms as a rule, before it counts as hanging
@@ -238,6 +239,20 @@ pub fn logistic_bias(mut table: Box<dyn TableBuilder>) -> Result<f64> {
         format!("probabilities on the device are off by {bias:.1e} standard errors of a row on average"),
         "Update the driver, choose another adapter or use ⟦device cpu⟧.",
     ))
+}
+
+/// Does `work` with a device. A panic of the graphics interface is an error of the device.
+pub fn without_panic<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_graphics(work).unwrap_or_else(|panic| {
+        Err(if panic.is_of_graphics() {
+            Error::device(
+                format!("the GPU failed: {}", panic.message),
+                "Run again; if it stays, update the driver or use ⟦device cpu⟧: the same answer.",
+            )
+        } else {
+            Error::internal(format!("panicked at {}: {}", panic.place, panic.message))
+        })
+    })
 }
 
 /// Runs a pass whose sums are known in closed form and proves that the device gets them.

@@ -17,7 +17,7 @@ pub mod work;
 
 use std::sync::Arc;
 
-pub use device::{DEFAULT_TIMEOUT, Device, Selection, logistic_bias, self_test};
+pub use device::{DEFAULT_TIMEOUT, Device, Selection, logistic_bias, self_test, without_panic};
 
 use crate::data::Store;
 use crate::engine::storage::Placement;

@@ -147,6 +147,29 @@ pub fn abandon() -> bool {
     was_written
 }
 
+/// What the names of temporary files begin with, before the number of their process, and what they end with.
+const PREFIX: &str = ".gpu-logreg-";
+const SUFFIX: &str = ".tmp";
+
+/// Removes the temporary files of a folder whose processes were killed: nobody has a lock on them, and on this machine there
+/// is no such process.
+fn sweep(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let owner = path.file_name().and_then(|name| name.to_str()).and_then(|name| {
+            let (owner, _) = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.split_once('-')?;
+            owner.parse::<u32>().ok()
+        });
+        let Some(owner) = owner else { continue };
+        let is_alive = owner == std::process::id() || Path::new(&format!("/proc/{owner}")).exists();
+        let is_locked = || std::fs::File::open(&path).is_ok_and(|file| file.try_lock().is_err());
+        if !is_alive && !is_locked() {
+            // Somebody else may have swept it.
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+}
+
 impl Pending {
     /// Begins a file for `path`; a link is followed. Fails early if the folder does not exist or takes no files, or if
     /// what stands there is no regular file.
@@ -165,8 +188,10 @@ impl Pending {
         if target.exists() && !target.is_file() {
             return Err(Error::place(path, "it is no regular file"));
         }
+        sweep(folder);
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".gpu-logreg-").suffix(".tmp");
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        builder.prefix(&prefix).suffix(SUFFIX);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -174,6 +199,8 @@ impl Pending {
             builder.permissions(std::fs::Permissions::from_mode(0o666));
         }
         let file = builder.tempfile_in(folder).map_err(|cause| Error::output(path, cause))?;
+        // For as long as this process lives; where there are no locks, nobody sweeps what lives.
+        let _ = file.as_file().try_lock();
         let listed = Listed::new(file.path());
         Ok(Self { file, path: target, listed })
     }
@@ -213,6 +240,31 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What a killed process left goes; what a living one writes, and what others call alike, stays.
+    #[test]
+    fn what_the_dead_left_is_swept() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let place = |name: &str| folder.path().join(name);
+        let mut ended = std::process::Command::new(std::env::current_exe().expect("a program"))
+            .arg("--list")
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .expect("a process");
+        ended.wait().expect("it ends");
+        let [dead, locked] = ["a", "b"].map(|name| place(&format!(".gpu-logreg-{}-{name}.tmp", ended.id())));
+        let others = [place(".gpu-logreg-x-a.tmp"), place("model.tmp"), place(".gpu-logreg-12")];
+        for path in [&dead, &locked].into_iter().chain(&others) {
+            std::fs::write(path, "half").expect("writes");
+        }
+        let file = std::fs::File::open(&locked).expect("opens");
+        file.try_lock().expect("a lock");
+        let pending = Pending::create(&place("model.json")).expect("begins");
+        let second = Pending::create(&place("other.json")).expect("begins");
+        assert!(!dead.exists() && locked.exists() && others.iter().all(|path| path.exists()));
+        pending.finish(b"model").expect("finishes");
+        second.finish(b"other").expect("finishes");
+    }
 
     #[test]
     fn the_old_file_stands_until_the_new_one_is_whole() {

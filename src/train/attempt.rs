@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::data::{Cells, Folds, Plan, Table, load};
 use crate::engine::cpu::CpuTableBuilder;
 use crate::engine::journal::{Journal, Journaled};
-use crate::engine::{Device, Engine, TableBuilder};
+use crate::engine::{Device, Engine, TableBuilder, without_panic};
 use crate::error::Result;
 use crate::model::{Model, Seconds};
 use crate::monitor::Monitor;
@@ -66,7 +66,10 @@ pub(super) fn attempt(
     listeners: Listeners<'_, '_>,
 ) -> Result<Model> {
     let monitor = listeners.monitor;
-    heard(device, monitor, || run(what, device, loading, trail, keeper, listeners))
+    if !device.is_gpu() {
+        return run(what, device, loading, trail, keeper, listeners);
+    }
+    heard(device, monitor, || without_panic(|| run(what, device, loading, trail, keeper, listeners)))
 }
 
 /// How often somebody asks whether the run is to stop, where the host may wait for a device.
@@ -74,9 +77,6 @@ const ASKS: Duration = Duration::from_millis(20);
 
 /// Does `work`, whose waits for the device end when the monitor wants the run to stop.
 fn heard<T>(device: &Device, monitor: &dyn Monitor, work: impl FnOnce() -> T) -> T {
-    if !device.is_gpu() {
-        return work();
-    }
     let (working, ends) = channel::<()>();
     std::thread::scope(|scope| {
         let listen = move || {
@@ -127,7 +127,7 @@ fn run(
     let mut engine = loading.finish()?;
     let upload = uploading.elapsed().as_secs_f64();
     let solving = Instant::now();
-    keeper.begin(&encoded, trail)?;
+    keeper.begin(&encoded, device.is_gpu(), trail)?;
     let start = match (&trail.standing, &job.start) {
         (None, Some(model)) => Some(Standing::of_model(model, &encoded)?),
         (standing, _) => standing.clone(),

@@ -96,10 +96,10 @@ impl Keeper {
     /// # Errors
     /// Of kind `Usage` if the settings are others, or if a file is there that nobody said to go on from; of kind `Data` if the
     /// file is no checkpoint.
-    pub(super) fn new(job: &Job, is_gpu: bool) -> Result<Self> {
+    pub(super) fn new(job: &Job) -> Result<Self> {
         let Some(own) = &job.checkpoint else { return Ok(Self::default()) };
         let shown = own.path.display();
-        let settings = settings_of(job, is_gpu);
+        let settings = settings_of(job);
         let found = match std::fs::read(&own.path) {
             Ok(_) if !own.resumes => {
                 return Err(Error::usage(
@@ -124,17 +124,17 @@ impl Keeper {
     }
 
     /// The table is read: holds it against that of the run before, begins the file, and has the journal written there.
-    pub(super) fn begin(&mut self, encoded: &Encoded, trail: &mut Trail) -> Result<()> {
+    pub(super) fn begin(&mut self, encoded: &Encoded, is_gpu: bool, trail: &mut Trail) -> Result<()> {
         let Some(job) = &self.job else { return Ok(()) };
         if let Some(tape) = &self.tape {
             // A run that goes on after a failure of its device.
             let mut tape = locked(tape);
             if !trail.journal.is_replaying() {
-                let header = Header::new(self.settings.clone(), encoded, trail.standing.clone());
+                let header = Header::new(self.settings.clone(), encoded, is_gpu, trail.standing.clone());
                 tape.start_over(&header.to_bytes()?)?;
             }
         } else {
-            let mut header = Header::new(self.settings.clone(), encoded, trail.standing.clone());
+            let mut header = Header::new(self.settings.clone(), encoded, is_gpu, trail.standing.clone());
             let records = match self.found.take() {
                 Some((found, records)) => {
                     found.check_table(&header, &job.path)?;

@@ -13,8 +13,8 @@ use crate::penalty::Penalty;
 use crate::problem::{Curvature, Problem};
 use crate::solve::elastic_net::PathOutcome;
 use crate::solve::{
-    Company, FewRows, History, Iteration, LEAST_PIVOT_OF_F32, Level, Outcome, Preconditioner, Reach, Settings, Start, Status,
-    conjugate_gradient, few_rows, gradient_descent, lbfgs, newton, refit, suspicious,
+    Company, FewRows, History, Iteration, LEAST_PIVOT_OF_F32, Level, Outcome, Preconditioner, Reach, Settings, Start,
+    Status, conjugate_gradient, few_rows, gradient_descent, lbfgs, newton, refit, suspicious,
 };
 use crate::standardize::Coordinates;
 use crate::train::cross_validation::Validated;

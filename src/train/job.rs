@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::data::{ClassWeight, Shape, Spec, WeightKind};
-use crate::engine::{DEFAULT_TIMEOUT, Selection};
 use crate::engine::storage::Limits;
+use crate::engine::{DEFAULT_TIMEOUT, Selection};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::penalty::PenaltyScale;
@@ -538,6 +538,15 @@ impl Job {
             );
         }
         Ok(())
+    }
+
+    /// The job of a run that begins anew on the CPU after its device failed, without the checkpoint that it wrote there.
+    pub fn start_over(&mut self) {
+        self.device = Selection::Cpu;
+        if let Some(checkpoint) = self.checkpoint.as_mut().filter(|checkpoint| !checkpoint.resumes) {
+            // What is there is of the run before, or of none.
+            let _ = std::fs::remove_file(&checkpoint.path);
+        }
     }
 
     /// Maximum likelihood with the defaults.

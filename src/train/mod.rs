@@ -31,13 +31,14 @@ use crate::solve::History;
 use crate::solve::elastic_net::WORKING_SET;
 use crate::subsample::PENALIZED_FEATURES;
 use crate::wording::{in_rust, plain};
+use checkpoint::Keeper;
 use cross_validation::{HESSIANS_BYTES, bytes_of_hessians};
 use feature_penalties::FeaturePenalties;
 use recovery::open_and_reserve;
 use strategy::HessianPlan;
 
-use job::elastic_net_parameters;
 pub use checkpoint::{CheckpointJob, Every, save_checkpoint};
+use job::elastic_net_parameters;
 pub use job::{
     DEFAULT_GAP_TOLERANCE, DEFAULT_STRENGTHS, ExactJob, InferenceJob, Init, Job, Metric, PathJob, SelectedStrength,
     Solver,
@@ -87,6 +88,7 @@ pub struct Prepared<'j> {
     design: Design,
     /// Whether another device may take over, since the job chose this one.
     recovers: bool,
+    keeper: Keeper,
     begin: Instant,
 }
 
@@ -111,6 +113,7 @@ pub fn prepare_on<'j>(
     let folds = job.spec.folds.as_ref().map(|spec| Folds::deal(&table, &plan, spec, monitor)).transpose()?;
     let has_features = design.shape.features > 0;
     let design = in_cells(design, folds.as_ref().map(|folds| folds.cells.rows()));
+    let keeper = Keeper::new(job)?;
     let mut notes = Vec::new();
     let open = || {
         let device = open()?;
@@ -132,7 +135,7 @@ pub fn prepare_on<'j>(
     for note in notes.into_iter().chain(failed) {
         plan.add_note(&note);
     }
-    Ok(Prepared { table, job, plan, penalties, folds, device, loading, design, recovers: false, begin })
+    Ok(Prepared { table, job, plan, penalties, folds, device, loading, design, recovers: false, keeper, begin })
 }
 
 /// Room for a table on a device, within the limits of the job.

@@ -2,13 +2,12 @@
 
 use crate::data::Design;
 use crate::engine::journal::Journal;
-use crate::engine::{Device, Selection, TableBuilder};
+use crate::engine::{Device, Selection, TableBuilder, without_panic};
 use crate::error::{Error, Kind, Result};
 use crate::model::Model;
 use crate::monitor::Monitor;
 use crate::solve::{History, Iteration};
 use crate::train::attempt::{Listeners, Trail, What, attempt};
-use crate::train::checkpoint::Keeper;
 use crate::train::ending::Ending;
 use crate::train::job::Job;
 use crate::train::{Prepared, reserve};
@@ -23,7 +22,8 @@ struct Failures(Vec<String>);
 impl Failures {
     fn note(&mut self, error: &Error, iterations: u64, now: &Device) {
         let now = if now.is_gpu() { "a new device" } else { "the CPU" };
-        let when = if iterations == 0 { "before the first iteration".into() } else { format!("in iteration {iterations}") };
+        let when =
+            if iterations == 0 { "before the first iteration".into() } else { format!("in iteration {iterations}") };
         self.0.push(format!("{}, {when}; the run went on on {now}", error.fact));
     }
 }
@@ -34,8 +34,8 @@ pub(super) fn open_and_reserve(
     job: &Job,
     design: &Design,
 ) -> Result<(Device, Box<dyn TableBuilder>, Option<String>)> {
-    let opened = open().and_then(|device| {
-        let device = device.with_timeout(job.gpu_timeout);
+    let opened = without_panic(|| {
+        let device = open()?.with_timeout(job.gpu_timeout);
         let loading = reserve(&device, design, job)?;
         Ok((device, loading, None))
     });
@@ -50,9 +50,9 @@ pub(super) fn open_and_reserve(
 
 /// Trains on the device of `prepared`, and on others where that fails and the job chose it.
 pub(super) fn train(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut History<'_>) -> Result<Model> {
-    let Prepared { table, job, plan, penalties, folds, mut device, mut loading, design, recovers, begin } = prepared;
+    let Prepared { table, job, plan, penalties, folds, mut device, mut loading, design, recovers, mut keeper, begin } =
+        prepared;
     let what = What { table: &table, job, plan: &plan, penalties: &penalties, folds: folds.as_ref(), begin };
-    let mut keeper = Keeper::new(job, device.is_gpu())?;
     let may_fail = recovers && device.is_gpu();
     let mut trail = Trail::default();
     if may_fail {
@@ -100,7 +100,9 @@ pub(super) fn train(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut
 
 /// The device that the job chose, opened again, with room for the table.
 fn again(job: &Job, design: &Design) -> Result<(Device, Box<dyn TableBuilder>)> {
-    let device = Device::open(&job.device)?.with_timeout(job.gpu_timeout);
-    let loading = reserve(&device, design, job)?;
-    Ok((device, loading))
+    without_panic(|| {
+        let device = Device::open(&job.device)?.with_timeout(job.gpu_timeout);
+        let loading = reserve(&device, design, job)?;
+        Ok((device, loading))
+    })
 }

@@ -157,7 +157,13 @@ pub(in crate::cli) struct Train {
     /// Where the solver begins: `zero`, `generative`, or a file with a model, whose coefficients are taken by their names
     /// [possible values: zero (weights 0, and the log odds of the classes), generative (along the generative model, as far as
     /// the loss falls), FILE]
-    #[arg(long, value_name = "NAME|FILE", default_value = "zero", help_heading = "Solver", hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "NAME|FILE",
+        default_value = "zero",
+        help_heading = "Solver",
+        hide_possible_values = true
+    )]
     init: InitFrom,
     /// What stands in for the inverse Hessian
     #[arg(long, value_name = "NAME", default_value = "auto", help_heading = "Solver")]

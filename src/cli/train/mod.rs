@@ -8,11 +8,13 @@ mod measured;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::cli::progress::{Progress, keep_on_interrupt};
+use crate::cli::watch::{started_over, watch_driver};
 use crate::cli::{Global, NOT_CONVERGED, check_distinct, check_outputs, print, print_text, with_flags};
 use gpu_logreg::data::{Encoder, Spec, Table, Wanted, check_parts};
+use gpu_logreg::engine::Selection;
 use gpu_logreg::error::{Error, Result};
 use gpu_logreg::model::file::Pending;
 use gpu_logreg::report;
@@ -25,8 +27,16 @@ use measured::{Measured, page_of, validation};
 
 pub(super) use flags::Train;
 
+/// A device that does not answer is found by whoever waits for it, before its driver is said to hang.
+const ONCE_MORE: Duration = Duration::from_millis(500);
+
 pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     let mut job = arguments.job()?;
+    if let Some(why) = started_over() {
+        global.warn(&format!("{why}; the run starts over on the CPU"));
+        job.start_over();
+    }
+    watch_driver(job.gpu_timeout + ONCE_MORE, job.device == Selection::Auto);
     let rows = arguments.rows.check(arguments.split)?;
     let outputs = outputs(arguments);
     check_distinct(&outputs)?;
@@ -87,6 +97,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     })?;
     model.training.command = std::env::args().collect();
     model.training.warnings.extend(unequal);
+    model.training.notes.extend(started_over().map(|why| format!("{why}; the run started over on the CPU")));
     model.show_settings(with_flags);
     let (has_estimates, is_finite) = (model.training.status.has_estimates(), model.is_finite());
     let wanted = |_: &Table| is_finite && (has_estimates || page.is_some());

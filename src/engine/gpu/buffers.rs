@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::engine::gpu::Gpu;
+use crate::engine::gpu::driver::driver;
 use crate::error::{Error, Result};
 
 /// A storage buffer of `bytes`, or `None` where the device has no room.
@@ -19,13 +20,14 @@ pub(super) fn buffer_if_room(
         return Ok(None);
     }
     let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-    let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+    let descriptor = wgpu::BufferDescriptor {
         label: Some(&format!("logreg.{label}")),
         size: bytes as u64,
         usage,
         // What the host writes is mapped whenever the device does not use it.
         mapped_at_creation: usage.contains(Usage::MAP_WRITE),
-    });
+    };
+    let buffer = driver(|| gpu.device.create_buffer(&descriptor));
     if pollster::block_on(scope.pop()).is_some() {
         return Ok(None);
     }

@@ -154,7 +154,7 @@ impl Chunks {
             let mut encoder = core.encoder();
             let bytes = (sent.len() * 4) as u64;
             core.gpu.copy(Operation::ReadBack, &mut encoder, place, (&core.readback, 0), bytes);
-            core.gpu.submit(Some(encoder.finish()));
+            core.gpu.submit(Some(encoder));
             let agrees = core.read_back(0..sent.len(), |found| found == &sent[..])?;
             if !agrees && !core.gpu.faults.are_believed() {
                 return Err(Error::device(
@@ -180,7 +180,7 @@ impl Chunks {
             let Some(source) = &buffers.row_weights else { continue };
             let mut encoder = core.encoder();
             core.gpu.copy(Operation::ReadBack, &mut encoder, (source, 0), (&core.readback, 0), source.size());
-            core.gpu.submit(Some(encoder.finish()));
+            core.gpu.submit(Some(encoder));
             core.read_back(0..layout.rows_of(chunk), |row_weights| {
                 checksums.check_values(&core.gpu, chunk, Part::RowWeights, row_weights)?;
                 add(row_weights);
@@ -261,7 +261,7 @@ impl Chunks {
             {
                 let mut encoder = core.encoder();
                 core.gpu.copy(Operation::ReadBack, &mut encoder, (source, 0), (&core.readback, 0), source.size());
-                core.gpu.submit(Some(encoder.finish()));
+                core.gpu.submit(Some(encoder));
                 core.read_back(0..(source.size() / 4) as usize, |values| {
                     let (values, stamp) = values.split_at(values.len() - 4);
                     add(part, chunk, values);

@@ -114,7 +114,7 @@ impl Core {
     }
 
     pub(super) fn encoder(&self) -> wgpu::CommandEncoder {
-        self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("logreg") })
+        self.gpu.encoder()
     }
 
     /// Writes parameters, what follows them, and a stamp behind it, all in one.
@@ -202,7 +202,7 @@ impl Core {
             passes.clear();
         }
         self.gpu.profile.bring_back(&mut encoder);
-        let submission = self.gpu.submit(Some(encoder.finish()));
+        let submission = self.gpu.submit(Some(encoder));
         self.gpu.profile.add(&self.gpu);
         submission
     }

@@ -6,6 +6,7 @@
 use std::sync::OnceLock;
 
 use crate::data::{Column, Shape};
+use crate::engine::gpu::driver::driver;
 use crate::engine::layout;
 
 /// Invocations of a workgroup.
@@ -332,7 +333,8 @@ impl Program {
         let chosen = self.kernel.constants(shape);
         let index = usize::from(chosen[0].is_some()) + 2 * usize::from(chosen[1].is_some());
         let constants: Vec<(&str, f64)> = chosen.into_iter().flatten().map(|constant| (constant, 1.0)).collect();
-        self.pipelines[index].get_or_init(|| pipeline(device, &self.label, &self.layout, &self.module, &constants))
+        self.pipelines[index]
+            .get_or_init(|| driver(|| pipeline(device, &self.label, &self.layout, &self.module, &constants)))
     }
 }
 
@@ -355,7 +357,7 @@ impl Kernels {
 
     pub(super) fn get(&self, device: &wgpu::Device, kernel: Kernel) -> &Program {
         let index = kernel as usize;
-        self.programs[index].get_or_init(|| compile(device, kernel, &self.sources[index]))
+        self.programs[index].get_or_init(|| driver(|| compile(device, kernel, &self.sources[index])))
     }
 
     /// Makes the pipelines that a table needs, where they are not made yet.

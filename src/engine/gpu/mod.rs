@@ -5,6 +5,7 @@ mod checksums;
 mod chunks;
 mod device_chunk;
 mod dispatch;
+mod driver;
 mod engine;
 pub mod fault;
 mod figures;
@@ -27,14 +28,16 @@ use std::sync::{Arc, Mutex};
 use crate::data::Design;
 use crate::engine::device::DEFAULT_TIMEOUT;
 use crate::engine::gpu::dispatch::SUBMISSION_PRODUCTS;
+use crate::engine::gpu::driver::driver;
 use crate::engine::gpu::fault::{Faults, Operation};
 use crate::engine::gpu::kernels::Kernels;
-use crate::engine::gpu::patience::Patience;
+use crate::engine::gpu::patience::{Held, Patience};
 use crate::engine::gpu::profile::Profile;
 use crate::engine::layout::Layout;
 use crate::engine::storage::Limits;
 use crate::error::{Error, Result};
 
+pub use driver::longest_call;
 pub use figures::{FunctionErrors, KernelTime, Latency, Survey};
 pub use table::GpuTableBuilder;
 
@@ -49,11 +52,12 @@ pub fn adapters() -> Vec<Adapter> {
     let backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = backends;
-    let instance = wgpu::Instance::new(descriptor);
-    let mut adapters: Vec<Adapter> = pollster::block_on(instance.enumerate_adapters(backends))
-        .into_iter()
-        .map(|adapter| Adapter { info: adapter.get_info(), adapter })
-        .collect();
+    let found = driver(|| {
+        let instance = wgpu::Instance::new(descriptor);
+        pollster::block_on(instance.enumerate_adapters(backends))
+    });
+    let mut adapters: Vec<Adapter> =
+        found.into_iter().map(|adapter| Adapter { info: adapter.get_info(), adapter }).collect();
     adapters.sort_by_key(|adapter| rank(adapter.info.device_type));
     adapters
 }
@@ -159,11 +163,23 @@ impl Adapter {
     }
 }
 
+/// The error for a device of which something went wrong.
+pub(super) fn failed(what: &str) -> Error {
+    Error::device(
+        format!("the GPU failed: {what}"),
+        "Run again; if it stays, update the driver or use ⟦device cpu⟧: the same answer.",
+    )
+}
+
 /// The first thing that went wrong on a device; the callbacks of wgpu write it, every call reads it.
 #[derive(Clone, Default)]
 struct Trouble(Arc<Mutex<Option<String>>>);
 
 impl Trouble {
+    fn is_there(&self) -> bool {
+        self.0.lock().expect("nothing panics while it holds this lock").is_some()
+    }
+
     fn note(&self, what: String) {
         let mut first = self.0.lock().expect("nothing panics while it holds this lock");
         first.get_or_insert(what);
@@ -172,10 +188,7 @@ impl Trouble {
     fn check(&self) -> Result<()> {
         match &*self.0.lock().expect("nothing panics while it holds this lock") {
             None => Ok(()),
-            Some(what) => Err(Error::device(
-                format!("the GPU failed: {what}"),
-                "Run again; if it stays, update the driver or use ⟦device cpu⟧: the same answer.",
-            )),
+            Some(what) => Err(failed(what)),
         }
     }
 }
@@ -186,6 +199,9 @@ pub struct Gpu {
     device: wgpu::Device,
     queue: wgpu::Queue,
     kernels: Arc<Kernels>,
+    /// Dropped as the last of what keeps the device.
+    #[expect(dead_code, reason = "it is there for what happens when it is dropped")]
+    held: Arc<Held>,
     trouble: Trouble,
     patience: Patience,
     memory: Memory,
@@ -272,13 +288,15 @@ impl Gpu {
             required_limits: adapter.adapter.limits(),
             ..Default::default()
         };
-        let (device, queue) = pollster::block_on(adapter.adapter.request_device(&descriptor)).map_err(|cause| {
+        let opened = driver(|| pollster::block_on(adapter.adapter.request_device(&descriptor)));
+        let (device, queue) = opened.map_err(|cause| {
             Error::device(
                 format!("adapter {} could not be opened: {cause}", adapter.name()),
                 "Update the driver, choose another adapter (`gpu-logreg devices`) or use ⟦device cpu⟧: the same answer.",
             )
         })?;
-        let trouble = Trouble::default();
+        let (trouble, patience) = (Trouble::default(), Patience::new(DEFAULT_TIMEOUT));
+        let held = Arc::new(Held::new(&device, &queue, &trouble, &patience));
         let on_error = trouble.clone();
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| on_error.note(error.to_string())));
         let on_loss = trouble.clone();
@@ -294,8 +312,9 @@ impl Gpu {
             device,
             queue,
             kernels,
+            held,
             trouble,
-            patience: Patience::new(DEFAULT_TIMEOUT),
+            patience,
             memory: Memory::default(),
             faults: Faults::default(),
             profile,
@@ -376,10 +395,15 @@ impl Gpu {
         }
     }
 
+    /// For commands that go to the device together.
+    fn encoder(&self) -> wgpu::CommandEncoder {
+        driver(|| self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("logreg") }))
+    }
+
     /// Writes to a small buffer from its start on, before what is submitted next.
     fn write(&self, buffer: &wgpu::Buffer, bytes: &[u8]) {
         if !self.faults.leave_out(Operation::Write) {
-            self.queue.write_buffer(buffer, 0, bytes);
+            driver(|| self.queue.write_buffer(buffer, 0, bytes));
         }
     }
 
@@ -446,12 +470,12 @@ impl Gpu {
         let target = buffers::buffer(self, "target", bytes, usage)?;
         let mut seconds = Vec::new();
         for _ in 0..5 {
-            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let mut encoder = self.encoder();
             for _ in 0..COPIES {
                 encoder.copy_buffer_to_buffer(&source, 0, &target, 0, bytes as u64);
             }
             let begin = std::time::Instant::now();
-            self.submit(Some(encoder.finish()));
+            self.submit(Some(encoder));
             self.wait()?;
             seconds.push(begin.elapsed().as_secs_f64());
         }

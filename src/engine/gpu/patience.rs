@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::engine::gpu::Gpu;
+use crate::engine::gpu::driver::driver;
+use crate::engine::gpu::{Gpu, Trouble};
 use crate::error::{Error, Result};
 use crate::panics::without_panic;
 
@@ -62,8 +63,8 @@ impl Gpu {
     }
 
     /// Has the device do what was encoded.
-    pub(super) fn submit(&self, commands: Option<wgpu::CommandBuffer>) -> wgpu::SubmissionIndex {
-        let submission = self.queue.submit(commands);
+    pub(super) fn submit(&self, commands: Option<wgpu::CommandEncoder>) -> wgpu::SubmissionIndex {
+        let submission = driver(|| self.queue.submit(commands.map(wgpu::CommandEncoder::finish)));
         self.patience.submitted().push_back(submission.clone());
         submission
     }
@@ -105,7 +106,7 @@ impl Gpu {
             // A queue that is dropped waits for its work; one that would wait for ever is not.
             let poll = wgpu::PollType::Wait { submission_index: None, timeout: Some(FAREWELL) };
             if !matches!(self.look(poll), Ok(Look::Done)) {
-                self.give_up();
+                self.patience.shared.is_given_up.store(true, Ordering::Relaxed);
             }
             return Err(Error::interrupted());
         }
@@ -119,7 +120,7 @@ impl Gpu {
     /// Polls. A device that was lost is an error, where wgpu panics.
     fn look(&self, poll: wgpu::PollType) -> Result<Look> {
         self.check()?;
-        let polled = without_panic(|| self.device.poll(poll));
+        let polled = without_panic(|| driver(|| self.device.poll(poll)));
         if let Err(panic) = &polled {
             self.trouble.note(panic.clone());
         }
@@ -131,20 +132,33 @@ impl Gpu {
         }
     }
 
-    /// An error if anything went wrong on the device so far. Then its queue and the device itself stay for ever: dropping them
-    /// waits for work that may never end, or panics over work that did not.
+    /// An error if anything went wrong on the device so far.
     pub(super) fn check(&self) -> Result<()> {
-        let checked = self.trouble.check();
-        if checked.is_err() {
-            self.give_up();
-        }
-        checked
+        self.trouble.check()
     }
+}
 
+/// What keeps a device and its queue. Dropping them waits for work, which of a device that failed may never end, and panics
+/// over work that did not: then they stay for ever.
+pub(super) struct Held {
+    kept: Option<(wgpu::Device, wgpu::Queue)>,
+    trouble: Trouble,
+    shared: Arc<Shared>,
+}
+
+impl Held {
+    pub(super) fn new(device: &wgpu::Device, queue: &wgpu::Queue, trouble: &Trouble, patience: &Patience) -> Self {
+        let kept = Some((device.clone(), queue.clone()));
+        Self { kept, trouble: trouble.clone(), shared: Arc::clone(&patience.shared) }
+    }
+}
+
+impl Drop for Held {
     #[expect(clippy::mem_forget, reason = "what is dropped of a device that failed may wait for ever")]
-    fn give_up(&self) {
-        if !self.patience.shared.is_given_up.swap(true, Ordering::Relaxed) {
-            std::mem::forget((self.device.clone(), self.queue.clone()));
+    fn drop(&mut self) {
+        let failed = self.trouble.is_there() || self.shared.is_given_up.load(Ordering::Relaxed);
+        if failed || std::thread::panicking() {
+            std::mem::forget(self.kept.take());
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::data::Design;
 use crate::engine::gpu::Gpu;
 use crate::engine::gpu::buffers::buffer;
+use crate::engine::gpu::driver::driver;
 use crate::engine::gpu::kernels::{Binding, EIGHT, Kernel, Pass};
 use crate::engine::gpu::slots::{
     PIECE, border_edges, class_groups, diagonal_slot, gram_pieces, hessian_pieces, margin_pairs,
@@ -156,9 +157,10 @@ pub(super) fn bind_named<'b>(
             wgpu::BindGroupEntry { binding: index, resource }
         })
         .collect();
-    gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+    let descriptor = wgpu::BindGroupDescriptor {
         label: Some(&format!("logreg.{}", kernel.name())),
         layout: &gpu.kernels.get(&gpu.device, kernel).bindings,
         entries: &entries,
-    })
+    };
+    driver(|| gpu.device.create_bind_group(&descriptor))
 }

@@ -60,7 +60,7 @@ impl Gpu {
             layout: &program.bindings,
             entries: &entries.collect::<Vec<_>>(),
         });
-        let encoder = || self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let encoder = || self.encoder();
         let dispatch = |groups: usize| {
             let mut encoder = encoder();
             let mut compute = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
@@ -68,13 +68,13 @@ impl Gpu {
             compute.set_bind_group(0, &bound, &[0]);
             compute.dispatch_workgroups(groups as u32, 1, 1);
             drop(compute);
-            self.submit(Some(encoder.finish()));
+            self.submit(Some(encoder));
             self.wait()
         };
         let read = |bytes: u64| {
             let mut encoder = encoder();
             encoder.copy_buffer_to_buffer(&values, 0, &back, 0, bytes);
-            self.submit(Some(encoder.finish()));
+            self.submit(Some(encoder));
             back.map_async(wgpu::MapMode::Read, ..bytes, |_| {});
             self.wait()?;
             let view = back.get_mapped_range(..bytes).map_err(|cause| {
@@ -92,7 +92,7 @@ impl Gpu {
             copy: median_of(|| {
                 let mut encoder = encoder();
                 encoder.copy_buffer_to_buffer(&source, 0, &values, 0, SMALL);
-                self.submit(Some(encoder.finish()));
+                self.submit(Some(encoder));
                 self.wait()
             })?,
             readback: median_of(|| read(SMALL).map(drop))?,

@@ -15,7 +15,7 @@ use crate::engine::gpu::transfer::TransferChunk;
 use crate::engine::gpu::upload::{self, Upload};
 use crate::engine::layout::Layout;
 use crate::engine::storage::{HostColumns, HostLayout, HostStore, Limits, Placement, STAGED, absent, host_layout};
-use crate::engine::{Engine, TableBuilder};
+use crate::engine::{Engine, TableBuilder, without_panic};
 use crate::error::{Error, Result};
 
 /// A table being filled.
@@ -184,6 +184,19 @@ struct GpuStore<'t> {
 
 impl Store for GpuStore<'_> {
     fn write(&self, column: Column, first_row: usize, values: &[f32]) -> Result<()> {
+        // By many threads, of which each catches its own panics.
+        without_panic(|| self.write_pieces(column, first_row, values))
+    }
+
+    /// Pieces wait in several staging buffers, which are submitted in any order.
+    fn settle(&self) -> Result<()> {
+        self.written.settle();
+        self.upload.finish()
+    }
+}
+
+impl GpuStore<'_> {
+    fn write_pieces(&self, column: Column, first_row: usize, values: &[f32]) -> Result<()> {
         let mut values = values;
         for (chunk, rows) in self.layout.pieces(first_row, values.len()) {
             let (here, rest) = values.split_at(rows.len());
@@ -205,12 +218,6 @@ impl Store for GpuStore<'_> {
             self.written.add(chunk, column, rows.start, here);
         }
         Ok(())
-    }
-
-    /// Pieces wait in several staging buffers, which are submitted in any order.
-    fn settle(&self) -> Result<()> {
-        self.written.settle();
-        self.upload.finish()
     }
 }
 

@@ -119,12 +119,12 @@ impl Upload {
     fn submit(&self, staging: Staging) {
         let Staging { buffer, copies, .. } = staging;
         buffer.unmap();
-        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = self.gpu.encoder();
         for copy in copies {
             let (source, target) = ((&buffer, copy.source_offset), (&copy.target, copy.target_offset));
             self.gpu.copy(Operation::Upload, &mut encoder, source, target, copy.bytes);
         }
-        self.gpu.submit(Some(encoder.finish()));
+        self.gpu.submit(Some(encoder));
         let shared = Arc::clone(&self.shared);
         let mapped = buffer.clone();
         buffer.map_async(wgpu::MapMode::Write, .., move |result| {

@@ -20,6 +20,8 @@ pub(super) struct Header {
     program: String,
     /// The names of the settings and their values, as they are told.
     settings: Vec<(String, String)>,
+    /// `cpu` or `gpu`: one gives other answers than the other.
+    device: String,
     table: Fingerprint,
     /// Where the run began, if not where every other does.
     pub(super) standing: Option<Standing>,
@@ -39,7 +41,7 @@ fn program() -> String {
 }
 
 /// The settings that decide what a run asks its engine, by their names.
-pub(super) fn settings_of(job: &Job, is_gpu: bool) -> Vec<(String, String)> {
+pub(super) fn settings_of(job: &Job) -> Vec<(String, String)> {
     let Job {
         spec,
         device: _,
@@ -67,8 +69,7 @@ pub(super) fn settings_of(job: &Job, is_gpu: bool) -> Vec<(String, String)> {
         inference,
         exact,
     } = job;
-    let settings: [(&str, String); 31] = [
-        ("device", if is_gpu { "gpu" } else { "cpu" }.into()),
+    let settings: [(&str, String); 30] = [
         ("label", format!("{:?}", spec.label)),
         ("positive", format!("{:?}", spec.positive)),
         ("multinomial", spec.multinomial.to_string()),
@@ -107,6 +108,7 @@ impl Header {
     pub(super) fn new(
         settings: Vec<(String, String)>,
         encoded: &Encoded,
+        is_gpu: bool,
         standing: Option<Standing>,
     ) -> Self {
         let classes = encoded.label.classes.iter().map(ToString::to_string);
@@ -114,7 +116,8 @@ impl Header {
         let features = encoded.features.iter();
         let features = features.map(|feature| (feature.name.clone(), feature.scale.mean, feature.scale.scale));
         let table = Fingerprint { classes, features: features.collect() };
-        Self { format: FORMAT.into(), program: program(), settings, table, standing }
+        let device = if is_gpu { "gpu" } else { "cpu" }.into();
+        Self { format: FORMAT.into(), program: program(), settings, device, table, standing }
     }
 
     /// A line of JSON.
@@ -156,7 +159,12 @@ impl Header {
         for ((name, was), (_, is)) in self.settings.iter().zip(settings) {
             if was != is {
                 return Err(Error::usage(
-                    format!("{} is of a run with another {name}: {}, and now {}", path.display(), plain(was), plain(is)),
+                    format!(
+                        "{} is of a run with another {name}: {}, and now {}",
+                        path.display(),
+                        plain(was),
+                        plain(is)
+                    ),
                     "Say the same as that run did, or begin anew without ⟦resume⟧.",
                 ));
             }
@@ -164,8 +172,19 @@ impl Header {
         Ok(())
     }
 
-    /// An error that names the first column that is another one.
+    /// An error that names the first column that is another one, or the kind of device.
     pub(super) fn check_table(&self, now: &Self, path: &Path) -> Result<()> {
+        if self.device != now.device {
+            return Err(Error::usage(
+                format!(
+                    "{} is of a run on a {}, and this one is on a {}",
+                    path.display(),
+                    plain(&self.device).to_uppercase(),
+                    now.device.to_uppercase()
+                ),
+                format!("Say ⟦device={}⟧, or begin anew without ⟦resume⟧.", plain(&self.device)),
+            ));
+        }
         let fault = |what: String| {
             Err(Error::data(
                 format!("{} is of a run over another table: {what}", path.display()),

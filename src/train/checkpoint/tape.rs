@@ -98,10 +98,8 @@ impl Tape {
         }
         let start = self.ends.last().copied().unwrap_or(self.header);
         let (file, waiting) = (&mut self.file, &self.waiting);
-        let written = file
-            .seek(SeekFrom::Start(start))
-            .and_then(|_| file.write_all(waiting))
-            .and_then(|()| file.sync_data());
+        let written =
+            file.seek(SeekFrom::Start(start)).and_then(|_| file.write_all(waiting)).and_then(|()| file.sync_data());
         if let Err(cause) = written {
             self.fault = Some(format!("{} could not be written: {cause}", self.path.display()));
         }
