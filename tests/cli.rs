@@ -1433,7 +1433,7 @@ mod interrupts {
             sleep(Duration::from_millis(1));
         }
         sleep(delay);
-        running.interrupt();
+        running.send("-INT");
         running.end()
     }
 

@@ -319,7 +319,7 @@ mod scratch {
         sleep(Duration::from_millis(300));
         assert!(has_open(&running, &folder), "it ended before it was interrupted");
         assert_eq!(names(&folder), Vec::<PathBuf>::new(), "during the run");
-        running.interrupt();
+        running.send("-INT");
         let run = running.end();
         assert_eq!((run.code, run.stdout.as_str()), (Some(130), ""), "{run:?}");
         assert_says(&run.stderr, &["interrupted"]);

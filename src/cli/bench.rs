@@ -66,7 +66,7 @@ pub(super) fn run(arguments: &Bench, global: &Global) -> Result<ExitCode> {
         ));
     }
     let chunk = arguments.chunk.as_deref().map(|text| size("--chunk", text)).transpose()?.map(|bytes| bytes as usize);
-    let monitor = Progress::new(global);
+    let monitor = watched(global);
     let folder = tempfile::tempdir()
         .map_err(|cause| Error::place(&std::env::temp_dir(), format!("no temporary folder can be made: {cause}")))?;
     let (path, label) = if arguments.no_file {
@@ -107,7 +107,6 @@ pub(super) fn run(arguments: &Bench, global: &Global) -> Result<ExitCode> {
             ..Shape::plain(arguments.rows, arguments.features)
         }),
     };
-    watch_driver(DEFAULT_TIMEOUT, false);
     let figures = without_panic(|| bench(&source, chunk, &devices, arguments.runs, &monitor))?;
     if global.json {
         print(&format!("{:#}\n", serde_json::to_value(&figures).unwrap_or_default()))?;
@@ -115,6 +114,12 @@ pub(super) fn run(arguments: &Bench, global: &Global) -> Result<ExitCode> {
         print(&text(&figures))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A monitor, and somebody who ends the process if a driver hangs.
+fn watched(global: &Global) -> Progress {
+    watch_driver(DEFAULT_TIMEOUT, false);
+    Progress::new(global)
 }
 
 fn text(figures: &Figures) -> String {

@@ -44,7 +44,9 @@ pub(super) fn exit_code(error: &Error) -> u8 {
 }
 
 /// How the last error of a process is told that ends before its work does.
-static LAST: OnceLock<Box<dyn Fn(&Error) + Send + Sync>> = OnceLock::new();
+static LAST: OnceLock<Box<TellsLast>> = OnceLock::new();
+
+type TellsLast = dyn Fn(&Error) + Send + Sync;
 
 /// Tells the error with which somebody is about to end the process.
 pub(super) fn tell_last(error: &Error) {
@@ -85,7 +87,7 @@ pub(super) fn listen_for_interrupts(last: impl Fn(&Error) + Send + Sync + 'stati
 fn listen(act: impl Fn(u8) + Send + 'static) -> std::io::Result<()> {
     use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM};
     // What was started with nohup goes on when its terminal closes.
-    let asked: Vec<i32> = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal)).collect();
+    let asked: &[i32] = if is_ignored(SIGHUP) { &[SIGINT, SIGTERM] } else { &[SIGINT, SIGTERM, SIGHUP] };
     let mut signals = signal_hook::iterator::Signals::new(asked)?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in signals.forever() {

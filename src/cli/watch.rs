@@ -41,7 +41,8 @@ fn give_up(most: Duration, may_start_over: bool) {
     claim_end();
     let fact = format!("the GPU failed: a call of its driver has not returned for {} s", most.as_secs_f64());
     let error = Error::device(&fact, "Run again; if it stays, update the driver or use ⟦device cpu⟧: the same answer.");
-    if may_start_over && let Some(cause) = start_over(&fact) {
+    if may_start_over {
+        let cause = start_over(&fact);
         tell_last(&Error { way_out: format!("The run could not start over on the CPU: {cause}."), ..error });
     } else {
         let was_written = abandon();
@@ -51,26 +52,23 @@ fn give_up(most: Duration, may_start_over: bool) {
 }
 
 /// Puts the same command in the place of this process, with the CPU for its device. It comes back only if that fails.
-#[cfg(unix)]
-fn start_over(why: &str) -> Option<std::io::Error> {
-    use std::os::unix::process::CommandExt;
-    let program = match std::env::current_exe() {
-        Ok(program) => program,
-        Err(cause) => return Some(cause),
-    };
+fn start_over(why: &str) -> std::io::Error {
     abandon();
-    Some(Command::new(program).args(std::env::args_os().skip(1)).env(STARTED_OVER, why).exec())
+    match std::env::current_exe() {
+        Ok(program) => replaced_by(Command::new(program).args(std::env::args_os().skip(1)).env(STARTED_OVER, why)),
+        Err(cause) => cause,
+    }
+}
+
+#[cfg(unix)]
+fn replaced_by(command: &mut Command) -> std::io::Error {
+    std::os::unix::process::CommandExt::exec(command)
 }
 
 #[cfg(not(unix))]
-fn start_over(why: &str) -> Option<std::io::Error> {
-    let program = match std::env::current_exe() {
-        Ok(program) => program,
-        Err(cause) => return Some(cause),
-    };
-    abandon();
-    match Command::new(program).args(std::env::args_os().skip(1)).env(STARTED_OVER, why).status() {
+fn replaced_by(command: &mut Command) -> std::io::Error {
+    match command.status() {
         Ok(status) => std::process::exit(status.code().unwrap_or(1)),
-        Err(cause) => Some(cause),
+        Err(cause) => cause,
     }
 }

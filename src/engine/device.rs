@@ -120,6 +120,13 @@ impl Device {
         }
     }
 
+    /// A GPU that failed is of no use any more, and nothing of it is waited for when it is dropped.
+    pub fn give_up(&self) {
+        if let Self::Gpu(gpu) = self {
+            gpu.give_up();
+        }
+    }
+
     /// Whether it is a GPU.
     pub fn is_gpu(&self) -> bool {
         matches!(self, Self::Gpu(_))

@@ -5,7 +5,7 @@
 //! pass over the rows, and the engine goes to where the run stands before it answers itself. A question that is another one ends
 //! the replay: the rest of the journal is forgotten.
 
-mod bytes;
+mod encoding;
 mod line;
 
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ use crate::lda::ClassMoments;
 use crate::matrix::Symmetric;
 use crate::objective::{Evaluation, Line, Need, Objective, Passes};
 
-use bytes::{Answer, Question, Reader, Writer};
+use encoding::{Answer, Question, Reader, Writer};
 use line::{FollowedLine, ReplayedLine};
 
 /// Answers of an engine, in their order.
@@ -66,13 +66,13 @@ pub struct Record {
 impl Record {
     /// The record as bytes: its length, what was asked, the answer, and a checksum.
     pub fn to_bytes(&self) -> Vec<u8> {
-        bytes::framed(self.question, &self.answer)
+        encoding::framed(self.question, &self.answer)
     }
 
     /// The records of a sequence of bytes up to the first one that is not whole, and how many bytes they take.
     pub fn all_of(bytes: &[u8]) -> (Vec<Self>, usize) {
         let (mut records, mut read) = (Vec::new(), 0);
-        while let Some((question, answer, length)) = bytes::unframed(&bytes[read..]) {
+        while let Some((question, answer, length)) = encoding::unframed(&bytes[read..]) {
             records.push(Self { question, answer: answer.to_vec() });
             read += length;
         }
@@ -353,5 +353,123 @@ impl Engine for Journaled<'_> {
     fn row_terms(&mut self) -> Result<RowTerms> {
         self.catch_up()?;
         self.engine.row_terms()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Column, Shape};
+    use crate::engine::TableBuilder;
+    use crate::engine::cpu::CpuTableBuilder;
+    use crate::engine::storage::Limits;
+
+    /// 300 rows of two columns.
+    fn engine() -> Box<dyn Engine> {
+        let mut table = CpuTableBuilder::within(Shape::plain(300, 2), &Limits::default()).expect("room");
+        let store = table.as_store();
+        let column = |seed: usize| (0..300).map(|row| ((row * seed) % 17) as f32 / 8.0 - 1.0).collect::<Vec<f32>>();
+        store.write(Column::Feature(0), 0, &column(5)).expect("writes");
+        store.write(Column::Feature(1), 0, &column(11)).expect("writes");
+        let labels: Vec<f32> = (0..300).map(|row| f32::from(u8::from(row % 3 == 0))).collect();
+        store.write(Column::Label, 0, &labels).expect("writes");
+        drop(store);
+        Box::new(table).finish().expect("an engine")
+    }
+
+    /// A start, two lines and a Hessian at the end of the second; `steps` of these five questions.
+    fn ask(engine: &mut dyn Engine, steps: usize) -> Vec<f64> {
+        let mut seen = Vec::new();
+        let mut note = |evaluation: &Evaluation| {
+            seen.push(evaluation.value);
+            seen.extend(&evaluation.gradient);
+            seen.extend(evaluation.hessian.iter().flat_map(Symmetric::diagonal));
+        };
+        for step in 0..steps {
+            match step {
+                0 => note(&engine.move_to(&[0.1, 0.2, 0.3], Need::Hessian).expect("evaluates")),
+                1 | 2 => {
+                    let mut line = engine.line(&mut [-0.5, 0.25, f64::from(step as u32)], 0.5).expect("a line");
+                    line.probe(&[0.1, 0.7]).expect("probes");
+                    let need = if step == 1 { Need::Gradient } else { Need::Hessian };
+                    note(&line.accept(0.7, need).expect("accepts"));
+                }
+                3 => note(&engine.evaluate_with(&[0.0, 0.5, 0.0], &[0, 2]).expect("evaluates")),
+                _ => {
+                    let scatter = engine.scatter().expect("a pass");
+                    seen.extend(scatter.diagonal());
+                    return seen;
+                }
+            }
+        }
+        seen
+    }
+
+    #[derive(Default)]
+    struct Kept(Vec<Record>);
+
+    impl Keep for Kept {
+        fn keep(&mut self, record: &Record) {
+            self.0.push(record.clone());
+        }
+
+        fn cut(&mut self) {}
+
+        fn rewind(&mut self) {}
+    }
+
+    /// A run that goes on asks its engine for what is not known alone, after one evaluation that brings the engine there; the answers
+    /// are those of a run that nobody cut off, and so is what it says that it has cost.
+    #[test]
+    fn what_is_known_is_not_asked_for_again() {
+        let mut whole = engine();
+        let expected = ask(&mut *whole, 5);
+        let cost = whole.passes();
+        for steps in 0..=5 {
+            let kept = Arc::new(Mutex::new(Kept::default()));
+            let mut journal = Journal::default();
+            journal.keep_in(Arc::<Mutex<Kept>>::clone(&kept));
+            ask(&mut Journaled::new(&mut *engine(), &mut journal), steps);
+            let bytes: Vec<u8> = kept.lock().expect("a lock").0.iter().flat_map(Record::to_bytes).collect();
+            let (records, read) = Record::all_of(&bytes);
+            assert_eq!((records.len(), read), (kept.lock().expect("a lock").0.len(), bytes.len()));
+            let mut journal = Journal::default();
+            journal.replay(records);
+            let mut again = engine();
+            let mut journaled = Journaled::new(&mut *again, &mut journal);
+            let found = ask(&mut journaled, 5);
+            let said = journaled.passes();
+            assert!(!journal.is_replaying());
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found - expected).abs() <= 1e-14, "{found} {expected}");
+            }
+            let own = again.passes().data;
+            let left = [cost.data, 6, 4, 2, 1, 0][steps];
+            assert!(own <= left + 1, "{steps}: {own} passes of its own, {left} left");
+            assert!(said.data <= cost.data + 1 && said.data >= cost.data, "{steps}: {said:?} for {cost:?}");
+        }
+    }
+
+    /// Another question ends the replay; damage does too.
+    #[test]
+    fn another_question_is_asked() {
+        let kept = Arc::new(Mutex::new(Kept::default()));
+        let mut journal = Journal::default();
+        journal.keep_in(Arc::<Mutex<Kept>>::clone(&kept));
+        ask(&mut Journaled::new(&mut *engine(), &mut journal), 3);
+        let records = kept.lock().expect("a lock").0.clone();
+        let mut journal = Journal::default();
+        journal.replay(records.clone());
+        let mut other = engine();
+        let mut journaled = Journaled::new(&mut *other, &mut journal);
+        let found = journaled.move_to(&[0.1, 0.2, 0.4], Need::Gradient).expect("evaluates");
+        assert!(!journal.is_replaying());
+        let direct = engine().move_to(&[0.1, 0.2, 0.4], Need::Gradient).expect("evaluates");
+        assert_eq!((found.value, found.gradient), (direct.value, direct.gradient));
+        let mut bytes: Vec<u8> = records.iter().flat_map(Record::to_bytes).collect();
+        let first = records[0].to_bytes().len();
+        bytes[first + 20] ^= 1;
+        assert_eq!(Record::all_of(&bytes), (vec![records[0].clone()], first));
+        assert_eq!(Record::all_of(&bytes[..first - 1]).0, []);
     }
 }

@@ -105,6 +105,7 @@ impl Gpu {
 
     never! {
         stop() -> ();
+        give_up() -> ();
         describe() -> String;
         describe_choice() -> String;
         copy_bandwidth() -> Result<f64>;

@@ -1,6 +1,7 @@
 //! The frame of every descent method: iterate, look whether the end is near, confirm it afresh.
 
 use crate::error::Result;
+use crate::monitor::Monitor;
 use crate::objective::{Evaluation, Need, Objective};
 use crate::solve::line_search::Taken;
 use crate::solve::preconditioner::{Choice, Preconditioner};
@@ -100,6 +101,18 @@ impl Descent {
         Ok(status)
     }
 
+    /// The status of a run that ends here whatever its distance is.
+    fn end(&self, monitor: &dyn Monitor) -> Result<Option<Status>> {
+        if !self.here.is_finite() {
+            return Ok(Some(Status::NonFinite));
+        }
+        let end = monitor.ends().map(Status::of_end);
+        if end.is_none() {
+            monitor.check()?;
+        }
+        Ok(end)
+    }
+
     /// Whether the distance, as carried along, no longer comes down although the end is near: what is carried along has
     /// errors of its own, and the goal may lie below them. Only a fresh evaluation can tell.
     fn is_stuck(&mut self, delta: Option<f64>, settings: &Settings) -> bool {
@@ -147,7 +160,8 @@ impl Maximum {
         status: Status,
         settings: &Settings,
     ) -> Result<Status> {
-        if status == Status::Separated || self.is_proved {
+        // Whoever wants the run to end does not want a pass to settle what is open.
+        if matches!(status, Status::Separated | Status::TimeLimit | Status::Interrupted) || self.is_proved {
             return Ok(status);
         }
         let proves = at.stopping.proves(&at.here.gradient, &at.point);
@@ -205,13 +219,9 @@ pub(super) fn descend(
             passes,
             point: &at.point,
         });
-        if !at.here.is_finite() {
-            break Status::NonFinite;
+        if let Some(end) = at.end(company.monitor)? {
+            break end;
         }
-        if let Some(end) = company.monitor.ends() {
-            break Status::of_end(end);
-        }
-        company.monitor.check()?;
         // With as many parameters as rows the classes are nearly always told apart, whatever they are.
         let is_crowded = at.iterations == 0 && settings.count <= (at.point.len() / settings.margins.max(1)) as f64;
         if maximum.is_open()
@@ -255,9 +265,7 @@ pub(super) fn descend(
         }
     };
     let at = method.descent();
-    // Whoever wants the run to end does not want a pass to settle what is open.
-    let is_over = matches!(status, Status::TimeLimit | Status::Interrupted);
-    let status = if is_over { status } else { maximum.settle(company, at, status, settings)? };
+    let status = maximum.settle(company, at, status, settings)?;
     company.monitor.end();
     Ok(Outcome {
         is_proved: maximum.is_proved,

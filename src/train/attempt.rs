@@ -4,9 +4,9 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use crate::data::{Cells, Folds, Plan, Table, load};
+use crate::data::{Cells, Encoded, Folds, Plan, Table, load};
 use crate::engine::cpu::CpuTableBuilder;
-use crate::engine::journal::{Journal, Journaled};
+use crate::engine::journal::Journaled;
 use crate::engine::{Device, Engine, TableBuilder, without_panic};
 use crate::error::Result;
 use crate::model::{Model, Seconds};
@@ -24,7 +24,7 @@ use crate::train::inference::infer;
 use crate::train::job::{ExactJob, Job};
 use crate::train::null::null_loss;
 use crate::train::verify::verify_on_file;
-use crate::train::whereabouts::{Standing, Whereabouts};
+use crate::train::whereabouts::Trail;
 use crate::train::{by_cell, check_range, in_cells};
 
 /// What a run is of, whatever device it is on.
@@ -37,17 +37,6 @@ pub(super) struct What<'w> {
     pub(super) folds: Option<&'w Folds>,
     /// When the run began.
     pub(super) begin: Instant,
-}
-
-/// What a run leaves behind for another one that goes on.
-#[derive(Default)]
-pub(super) struct Trail {
-    /// What the engine answered.
-    pub(super) journal: Journal,
-    /// Where the run begins or has come to, if not where every other one begins.
-    pub(super) standing: Option<Standing>,
-    /// In how many iterations it came there.
-    pub(super) iterations: u64,
 }
 
 /// Who listens to a run.
@@ -95,20 +84,30 @@ fn heard<T>(device: &Device, monitor: &dyn Monitor, work: impl FnOnce() -> T) ->
     })
 }
 
-fn run(
-    What { table, job, plan, penalties, folds, begin }: What<'_>,
-    device: &Device,
+/// A table that is loaded.
+struct Loaded {
+    encoded: Encoded,
+    engine: Box<dyn Engine>,
+    /// Rows that are kept on the host, and how many there are; all of them where none are kept.
+    kept: Option<Box<dyn Engine>>,
+    kept_rows: usize,
+    /// Categories that are loose among them.
+    loose: Vec<bool>,
+    /// Seconds of reading and of what comes after it.
+    seconds: [f64; 2],
+}
+
+fn loaded(
+    What { table, job, plan, folds, .. }: What<'_>,
     mut loading: Box<dyn TableBuilder>,
-    trail: &mut Trail,
-    keeper: &mut Keeper,
-    Listeners { monitor, history }: Listeners<'_, '_>,
-) -> Result<Model> {
+    monitor: &dyn Monitor,
+) -> Result<Loaded> {
     let reading = Instant::now();
     let shape = plan.design(table.rows).shape;
     let subsamples = job.takes_subsample(shape);
     let loose = if subsamples { job.loose(&plan.design(table.rows)) } else { Vec::new() };
     let cells = folds.map(|folds| &folds.cells);
-    let (encoded, mut kept, kept_rows) = if subsamples {
+    let (encoded, kept, kept_rows) = if subsamples {
         let rows = job.kept_rows(shape);
         let of_kept = cells.map(|cells| cells.of(&rows));
         let design = in_cells(plan.design(rows.len()), of_kept.as_ref().map(Cells::rows));
@@ -124,15 +123,25 @@ fn run(
     };
     let read = reading.elapsed().as_secs_f64();
     let uploading = Instant::now();
-    let mut engine = loading.finish()?;
-    let upload = uploading.elapsed().as_secs_f64();
+    let engine = loading.finish()?;
+    Ok(Loaded { encoded, engine, kept, kept_rows, loose, seconds: [read, uploading.elapsed().as_secs_f64()] })
+}
+
+fn run(
+    what: What<'_>,
+    device: &Device,
+    loading: Box<dyn TableBuilder>,
+    trail: &mut Trail,
+    keeper: &mut Keeper,
+    Listeners { monitor, history }: Listeners<'_, '_>,
+) -> Result<Model> {
+    let What { table, job, plan, penalties, folds, begin } = what;
+    let Loaded { encoded, mut engine, mut kept, kept_rows, loose, seconds: [read, upload] } =
+        loaded(what, loading, monitor)?;
     let solving = Instant::now();
+    let shape = plan.design(table.rows).shape;
     keeper.begin(&encoded, device.is_gpu(), trail)?;
-    let start = match (&trail.standing, &job.start) {
-        (None, Some(model)) => Some(Standing::of_model(model, &encoded)?),
-        (standing, _) => standing.clone(),
-    };
-    let whereabouts = Whereabouts::from(start);
+    let whereabouts = trail.begin(job, &encoded)?;
     let coordinates = coordinates(&encoded, job.intercept, &loose);
     let mut evidence = Evidence::new(table, plan, &encoded, &coordinates, monitor);
     let arithmetic = Arithmetic { bias: device.bias(shape)?, is_f32: device.is_gpu() };
@@ -147,8 +156,8 @@ fn run(
         device: arithmetic,
         whereabouts: &whereabouts,
     };
-    let fit_of_job = if job.has_elastic_net() { fit_elastic_net } else { fit };
     monitor.solve();
+    let fit_of_job = if job.has_elastic_net() { fit_elastic_net } else { fit };
     let mut journaled = Journaled::new(&mut *engine, &mut trail.journal);
     let fitted = fit_of_job(&mut journaled, subsample, coordinates, given, &mut evidence, monitor, history);
     (trail.standing, trail.iterations) = whereabouts.reached();

@@ -1,11 +1,16 @@
 //! A job as a chain of settings.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::data::{ClassWeight, FoldSpec, Nulls, Spec, WeightKind};
 use crate::engine::Selection;
 use crate::engine::storage::Limits;
+use crate::model::Model;
 use crate::penalty::PenaltyScale;
 use crate::solve::Preconditioner;
-use crate::train::job::{ExactJob, InferenceJob, Init, Job, PathJob, SelectedStrength, Solver};
+use crate::train::job::{CheckpointJob, Every, ExactJob, InferenceJob, Init, Job, PathJob, SelectedStrength, Solver};
 
 /// The settings, each of which gives the job on.
 impl Job {
@@ -214,6 +219,35 @@ impl Job {
     #[must_use]
     pub fn device(mut self, device: Selection) -> Self {
         self.device = device;
+        self
+    }
+
+    /// Writes down in this file where the run is, once a minute, so that another one goes on there ([`Job::resume`]). A run that ends
+    /// well removes it.
+    #[must_use]
+    pub fn checkpoint(mut self, path: impl Into<PathBuf>) -> Self {
+        self.checkpoint = Some(CheckpointJob { path: path.into(), every: Every::default(), resumes: false });
+        self
+    }
+
+    /// Goes on from the checkpoint of a run over the same table with the same settings, and keeps it up.
+    #[must_use]
+    pub fn resume(mut self, path: impl Into<PathBuf>) -> Self {
+        self.checkpoint = Some(CheckpointJob { path: path.into(), every: Every::default(), resumes: true });
+        self
+    }
+
+    /// Ends at the first iteration after this much time, with what the run has come to.
+    #[must_use]
+    pub fn time_limit(mut self, time: Duration) -> Self {
+        self.time_limit = Some(time);
+        self
+    }
+
+    /// Begins with the coefficients of a model, by the names of the features; those that it does not know are 0.
+    #[must_use]
+    pub fn start(mut self, model: Model) -> Self {
+        self.start = Some(Arc::new(model));
         self
     }
 

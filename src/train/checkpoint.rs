@@ -7,44 +7,15 @@
 mod header;
 mod tape;
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use crate::data::Encoded;
 use crate::engine::journal::{Keep, Record};
 use crate::error::{Error, Result};
-use crate::train::attempt::Trail;
-use crate::train::job::Job;
-use crate::wording::counted;
+use crate::train::job::{CheckpointJob, Job};
+use crate::train::whereabouts::Trail;
 use header::{Header, settings_of};
 use tape::Tape;
-
-/// How often a run writes down where it is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Every {
-    /// After so many passes over the data.
-    Passes(u64),
-    /// After so much time, at the end of the pass that is under way.
-    Time(Duration),
-}
-
-impl Default for Every {
-    fn default() -> Self {
-        Self::Time(Duration::from_secs(60))
-    }
-}
-
-/// A checkpoint that a run keeps.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CheckpointJob {
-    /// Its file, which is removed when the run ends well.
-    pub path: PathBuf,
-    /// How often it is written.
-    pub every: Every,
-    /// Whether the run goes on from it.
-    pub resumes: bool,
-}
 
 /// The checkpoint that this process is writing.
 static WRITING: Mutex<Option<Arc<Mutex<Tape>>>> = Mutex::new(None);
@@ -58,12 +29,11 @@ fn saved(tape: &Arc<Mutex<Tape>>, error: Error) -> Error {
     let mut tape = locked(tape);
     tape.write();
     let shown = tape.path().display();
-    let way_out = match tape.fault() {
-        Some(fault) => format!("The checkpoint is not whole: {fault}."),
-        None => {
-            let passes = counted(tape.passes(), "pass");
-            format!("{shown} has what {passes} over the data came to: go on with ⟦resume={shown}⟧.")
-        }
+    let way_out = if let Some(fault) = tape.fault() {
+        format!("The checkpoint is not whole: {fault}.")
+    } else {
+        let passes = tape.passes();
+        format!("{shown} has what {passes} passes over the data came to: go on with ⟦resume={shown}⟧.")
     };
     Error { way_out: format!("{} {way_out}", error.way_out).trim().to_owned(), ..error }
 }

@@ -13,8 +13,8 @@ use crate::penalty::Penalty;
 use crate::problem::{Curvature, Problem};
 use crate::solve::elastic_net::PathOutcome;
 use crate::solve::{
-    Company, FewRows, History, Iteration, LEAST_PIVOT_OF_F32, Level, Outcome, Preconditioner, Reach, Settings, Start,
-    Status, conjugate_gradient, few_rows, gradient_descent, lbfgs, newton, refit, suspicious,
+    Company, FewRows, History, LEAST_PIVOT_OF_F32, Level, Outcome, Preconditioner, Reach, Settings, Start, Status,
+    conjugate_gradient, few_rows, gradient_descent, lbfgs, newton, refit, suspicious,
 };
 use crate::standardize::Coordinates;
 use crate::train::cross_validation::Validated;
@@ -166,33 +166,26 @@ pub(super) fn fit(
     let penalty = Penalty::new(job.l2, job.penalty_scale, &coordinates.active_scales(), job.intercept, shape.classes);
     let plan = job.hessian_plan(shape);
     let settings = settings(engine.weight(), kept, &coordinates, &penalty, given);
-    let (mut few, mut curvature) = (None, Curvature::Exact);
-    match (&begin.moments, shape.classes, subsample) {
-        (Some(moments), Some(classes), _) if plan == HessianPlan::Bound => {
-            curvature = Curvature::Bound(bound(&coordinates.moments(moments), classes, &penalty));
+    let bounded = begin.moments.as_ref().filter(|_| plan == HessianPlan::Bound);
+    let (few, curvature) = match (bounded, shape.classes) {
+        (Some(moments), Some(classes)) => {
+            (None, Curvature::Bound(bound(&coordinates.moments(moments), classes, &penalty)))
         }
-        (.., Some(rows)) => {
-            if job.is_of_few_rows(shape, kept) {
-                few = rows_of(&mut *rows, &coordinates, &settings)?;
-            }
-            curvature = if settings.approximate { Curvature::Subsample(rows) } else { Curvature::Rows(rows) };
-        }
-        _ => {}
-    }
+        _ => of_rows(subsample.map(|rows| rows as &mut dyn Engine), &coordinates, &settings, given)?,
+    };
     let mut problem = Problem::new(&mut *engine, coordinates.clone(), penalty.clone(), curvature);
     // A run that does without a Hessian at first takes none here.
     let need = if settings.rent.is_some() { Need::Diagonal } else { Need::Hessian };
     let evaluation = problem.stand_at(&begin.point, begin.evaluation, need)?;
     let start = Start { point: begin.point, evaluation };
     let start = along_posterior(&mut problem, start, job, &coordinates, begin.moments.as_ref())?;
-    let mut told = |iteration: &Iteration<'_>| {
-        given.whereabouts.reach(&coordinates, &begin.aliased, iteration);
-        history(iteration);
-    };
-    let company = &mut Company { monitor, history: &mut told, existence: evidence };
-    let mut outcome = match &few {
-        Some(rows) => few_rows(&mut problem, start, rows, &settings, company)?,
-        None => solve(&mut problem, start, job.solver, &settings, company)?,
+    let mut outcome = {
+        let mut told = given.whereabouts.told(&coordinates, &begin.aliased, history);
+        let company = &mut Company { monitor, history: &mut told, existence: evidence };
+        match &few {
+            Some(rows) => few_rows(&mut problem, start, rows, &settings, company)?,
+            None => solve(&mut problem, start, job.solver, &settings, company)?,
+        }
     };
     let loss = outcome.value - penalty.value(&outcome.parameters);
     // Standard errors and refinement take the Hessian of all the data.
@@ -337,6 +330,19 @@ pub(super) fn settings(
         may_separate: !job.is_penalised(),
         ..settings_of(encoded, coordinates, shape, rows, device)
     }
+}
+
+/// What rows that are kept on the host are for: the rows themselves where they are few, and their Hessian.
+fn of_rows<'r>(
+    rows: Option<&'r mut dyn Engine>,
+    coordinates: &Coordinates,
+    settings: &Settings,
+    Given { job, shape, kept, .. }: Given<'_>,
+) -> Result<(Option<FewRows>, Curvature<'r>)> {
+    let Some(rows) = rows else { return Ok((None, Curvature::Exact)) };
+    let is_few = job.is_of_few_rows(shape, kept);
+    let few = if is_few { rows_of(&mut *rows, coordinates, settings)? } else { None };
+    Ok((few, if settings.approximate { Curvature::Subsample(rows) } else { Curvature::Rows(rows) }))
 }
 
 /// The rows of a table that keeps them, in the solver's coordinates with the penalty of the settings.

@@ -1,5 +1,6 @@
 //! The job: what to fit, where, and how.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,6 @@ use crate::model::Model;
 use crate::penalty::PenaltyScale;
 use crate::solve::elastic_net::Strengths;
 use crate::solve::{DEFAULT_MAX_ITERATIONS, DEFAULT_TOLERANCE, Preconditioner};
-use crate::train::checkpoint::CheckpointJob;
 
 /// A solver, by the name in the model file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -152,6 +152,32 @@ pub const DEFAULT_STRENGTHS: usize = 100;
 
 /// Strengths of a path at most.
 const MOST_STRENGTHS: usize = 10_000;
+
+/// How often a run writes down where it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Every {
+    /// After so many passes over the data.
+    Passes(u64),
+    /// After so much time, at the end of the pass that is under way.
+    Time(Duration),
+}
+
+impl Default for Every {
+    fn default() -> Self {
+        Self::Time(Duration::from_secs(60))
+    }
+}
+
+/// A checkpoint that a run keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckpointJob {
+    /// Its file, which is removed when the run ends well.
+    pub path: PathBuf,
+    /// How often it is written.
+    pub every: Every,
+    /// Whether the run goes on from it.
+    pub resumes: bool,
+}
 
 /// What to fit, where, and how. A chain of settings makes one:
 ///
@@ -342,6 +368,7 @@ impl Job {
         if let Some(folds) = &self.spec.folds {
             folds.check()?;
         }
+        self.check_ending()?;
         let goes_by_folds =
             |path: &PathJob| matches!(path.selected, SelectedStrength::Minimum | SelectedStrength::OneStandardError);
         if self.spec.folds.is_none() && self.path.as_ref().is_some_and(goes_by_folds) {
@@ -433,6 +460,17 @@ impl Job {
         }
     }
 
+    /// An error if the run is to end early, and has nothing then.
+    fn check_ending(&self) -> Result<()> {
+        if self.path.is_none() || self.time_limit.is_none() && !self.keep_on_interrupt {
+            return Ok(());
+        }
+        Err(Error::usage(
+            "⟦path⟧ has no best point before its end, with which ⟦time-limit⟧ or ⟦keep-on-interrupt⟧ could end the run",
+            "Say ⟦checkpoint⟧ instead, and interrupt the run: another one goes on from there.",
+        ))
+    }
+
     /// An error if an elastic net cannot do what the job asks for.
     fn check_elastic_net(&self, shape: Shape) -> Result<()> {
         if !self.has_elastic_net() {
@@ -449,13 +487,6 @@ impl Job {
         }
         if self.solver == Solver::Generative {
             return fault("has no meaning with ⟦solver generative⟧, which has no penalty", "Leave one of them out.");
-        }
-        let is_ended = self.time_limit.is_some() || self.keep_on_interrupt;
-        if is_ended && self.path.is_some() {
-            return fault(
-                "has no best point before its end, with which ⟦time-limit⟧ or ⟦keep-on-interrupt⟧ could end the run",
-                "Say ⟦checkpoint⟧ instead, and interrupt the run: another one goes on from there.",
-            );
         }
         let begins_at_0 = self.init == Init::Zero && self.start.is_none();
         if self.solver != Solver::Cg || self.preconditioner.is_some() || !begins_at_0 {

@@ -37,11 +37,11 @@ use feature_penalties::FeaturePenalties;
 use recovery::open_and_reserve;
 use strategy::HessianPlan;
 
-pub use checkpoint::{CheckpointJob, Every, save_checkpoint};
+pub use checkpoint::save_checkpoint;
 use job::elastic_net_parameters;
 pub use job::{
-    DEFAULT_GAP_TOLERANCE, DEFAULT_STRENGTHS, ExactJob, InferenceJob, Init, Job, Metric, PathJob, SelectedStrength,
-    Solver,
+    CheckpointJob, DEFAULT_GAP_TOLERANCE, DEFAULT_STRENGTHS, Every, ExactJob, InferenceJob, Init, Job, Metric, PathJob,
+    SelectedStrength, Solver,
 };
 
 pub use crate::solve::elastic_net::Strengths;
@@ -88,6 +88,8 @@ pub struct Prepared<'j> {
     design: Design,
     /// Whether another device may take over, since the job chose this one.
     recovers: bool,
+    /// Why the device is another one than the job wants.
+    failed: Option<String>,
     keeper: Keeper,
     begin: Instant,
 }
@@ -121,21 +123,21 @@ pub fn prepare_on<'j>(
             if job.device != Selection::Auto {
                 return Err(Error::usage("⟦folds⟧ are for the CPU", "Say ⟦device cpu⟧, or leave ⟦device⟧ out."));
             }
-            notes.push("folds are fitted on the CPU".into());
+            notes.push("folds are fitted on the CPU");
             return Ok(Device::Cpu);
         }
         if !has_features && device.is_gpu() {
             // A table without columns of features has no bytes that a GPU could bind.
-            notes.push("a model without features is fitted on the CPU: there are no columns for a GPU to read".into());
+            notes.push("a model without features is fitted on the CPU: there are no columns for a GPU to read");
             return Ok(Device::Cpu);
         }
         Ok(device)
     };
     let (device, loading, failed) = open_and_reserve(open, job, &design)?;
-    for note in notes.into_iter().chain(failed) {
-        plan.add_note(&note);
+    for note in notes {
+        plan.add_note(note);
     }
-    Ok(Prepared { table, job, plan, penalties, folds, device, loading, design, recovers: false, keeper, begin })
+    Ok(Prepared { table, job, plan, penalties, folds, device, loading, design, recovers: false, failed, keeper, begin })
 }
 
 /// Room for a table on a device, within the limits of the job.

@@ -7,9 +7,10 @@ use crate::error::{Error, Kind, Result};
 use crate::model::Model;
 use crate::monitor::Monitor;
 use crate::solve::{History, Iteration};
-use crate::train::attempt::{Listeners, Trail, What, attempt};
+use crate::train::attempt::{Listeners, What, attempt};
 use crate::train::ending::Ending;
 use crate::train::job::Job;
+use crate::train::whereabouts::Trail;
 use crate::train::{Prepared, reserve};
 
 /// Devices that a run takes again after a failure.
@@ -50,14 +51,23 @@ pub(super) fn open_and_reserve(
 
 /// Trains on the device of `prepared`, and on others where that fails and the job chose it.
 pub(super) fn train(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut History<'_>) -> Result<Model> {
-    let Prepared { table, job, plan, penalties, folds, mut device, mut loading, design, recovers, mut keeper, begin } =
-        prepared;
+    let Prepared {
+        table,
+        job,
+        plan,
+        penalties,
+        folds,
+        mut device,
+        mut loading,
+        design,
+        recovers,
+        failed,
+        mut keeper,
+        begin,
+    } = prepared;
     let what = What { table: &table, job, plan: &plan, penalties: &penalties, folds: folds.as_ref(), begin };
-    let may_fail = recovers && device.is_gpu();
-    let mut trail = Trail::default();
-    if may_fail {
-        trail.journal = Journal::remembering();
-    }
+    let journal = if recovers && device.is_gpu() { Journal::remembering() } else { Journal::default() };
+    let mut trail = Trail { journal, ..Trail::default() };
     let (mut failures, mut before) = (Failures::default(), 0);
     let monitor = &Ending::new(monitor, job, begin);
     let mut model = loop {
@@ -72,6 +82,9 @@ pub(super) fn train(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut
             Ok(model) => break model,
             Err(error) => error,
         };
+        if matches!(error.kind, Kind::Device | Kind::Internal) {
+            device.give_up();
+        }
         if error.kind != Kind::Device || !device.is_gpu() || !recovers {
             return Err(keeper.interrupt(error));
         }
@@ -92,7 +105,7 @@ pub(super) fn train(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut
         }
         failures.note(&error, iterations, &device);
     };
-    model.training.warnings.extend(failures.0);
+    model.training.warnings.extend(failed.into_iter().chain(failures.0));
     model.training.notes.extend(keeper.note());
     model.training.warnings.extend(keeper.finish());
     Ok(model)

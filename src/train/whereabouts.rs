@@ -4,10 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use crate::data::Encoded;
+use crate::engine::journal::Journal;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::solve::Iteration;
+use crate::solve::{History, Iteration};
 use crate::standardize::Coordinates;
+use crate::train::job::Job;
 use crate::wording::{listed, plain};
 
 /// A point.
@@ -86,18 +88,26 @@ pub(super) struct Whereabouts {
 }
 
 impl Whereabouts {
-    /// Of a run that begins there.
-    pub(super) fn from(start: Option<Standing>) -> Self {
-        Self { start, ..Self::default() }
-    }
-
     /// Where the run begins, if not where every other does.
     pub(super) fn start(&self) -> Option<&Standing> {
         self.start.as_ref()
     }
 
+    /// A history that takes note of every iteration too, in these coordinates, which are without the columns `aliased`.
+    pub(super) fn told<'h>(
+        &'h self,
+        coordinates: &'h Coordinates,
+        aliased: &'h [usize],
+        history: &'h mut History<'_>,
+    ) -> impl FnMut(&Iteration<'_>) + 'h {
+        |iteration| {
+            self.reach(coordinates, aliased, iteration);
+            history(iteration);
+        }
+    }
+
     /// Takes note of an iteration in these coordinates, which are without the columns `aliased`.
-    pub(super) fn reach(&self, coordinates: &Coordinates, aliased: &[usize], iteration: &Iteration<'_>) {
+    fn reach(&self, coordinates: &Coordinates, aliased: &[usize], iteration: &Iteration<'_>) {
         if !iteration.value.is_finite() {
             return;
         }
@@ -111,5 +121,27 @@ impl Whereabouts {
     pub(super) fn reached(self) -> (Option<Standing>, u64) {
         let reached = self.reached.into_inner();
         (reached.or(self.start), self.iterations.get())
+    }
+}
+
+/// What a run leaves behind for another one that goes on.
+#[derive(Default)]
+pub(super) struct Trail {
+    /// What the engine answered.
+    pub(super) journal: Journal,
+    /// Where the run begins or has come to, if not where every other one begins.
+    pub(super) standing: Option<Standing>,
+    /// In how many iterations it came there.
+    pub(super) iterations: u64,
+}
+
+impl Trail {
+    /// Where a run begins that goes on, or that begins with a model.
+    pub(super) fn begin(&self, job: &Job, encoded: &Encoded) -> Result<Whereabouts> {
+        let start = match (&self.standing, &job.start) {
+            (None, Some(model)) => Some(Standing::of_model(model, encoded)?),
+            (standing, _) => standing.clone(),
+        };
+        Ok(Whereabouts { start, ..Whereabouts::default() })
     }
 }

@@ -1,11 +1,12 @@
 #!/bin/sh
-# Trainings on a GPU that fails: a Vulkan layer (tests/faults/vulkan_layer.c) has each call of the driver fail in turn.
+# Trainings on a GPU that fails: a Vulkan layer (tests/sabotage/vulkan_layer.c) has each call of the driver fail in turn.
 #
 #     tests/campaigns/gpu-faults.sh [STEP [KIND...]]       20 and all kinds is the run to compare with
 #
 # Each kind of run is made once undisturbed, which tells its model and how often it calls the driver. Then, for each fault,
-# every STEP-th call begins it in a run of its own. Submissions are about a twentieth of the calls, so of faults of
-# submissions (hang and drop) there is one for every STEP/20-th submission. The layer says what the faults are.
+# every STEP-th call begins it in a run of its own, and so does the wait for the queue with which a run ends. Submissions
+# are about a twentieth of the calls, so of faults of submissions (hang and drop) there is one for every STEP/20-th
+# submission. The layer says what the faults are.
 #
 # A run may end with the undisturbed run's model, or refuse with exit code 5. It must not end with another model, panic, end
 # by a signal, with another exit code or with a model beside a refusal, nor last longer than LIMIT.
@@ -34,11 +35,11 @@ cp "$PROGRAM" "$folder/gpu-logreg" # a build meanwhile must not change it
 program=$folder/gpu-logreg
 
 mkdir "$folder/layer"
-cc -std=gnu11 -shared -fPIC -O2 -pthread -o "$folder/layer/libgpu_fault.so" tests/faults/vulkan_layer.c
-sed "s|@LIBRARY@|$folder/layer/libgpu_fault.so|" tests/faults/vulkan_layer.json.in > "$folder/layer/gpu_fault.json"
+cc -std=gnu11 -shared -fPIC -O2 -pthread -o "$folder/layer/libgpu_fault.so" tests/sabotage/vulkan_layer.c
+sed "s|@LIBRARY@|$folder/layer/libgpu_fault.so|" tests/sabotage/vulkan_layer.json.in > "$folder/layer/gpu_fault.json"
 export VK_LAYER_PATH="$folder/layer" VK_INSTANCE_LAYERS=VK_LAYER_gpu_fault
 # Mesa's layer that sorts adapters is left out. `auto` takes software adapters here, and their shaders are compiled once.
-export NODEVICE_SELECT=1 GPU_LOGREG_SOFTWARE_GPU=1 MESA_SHADER_CACHE_DIR="$folder/cache"
+export NODEVICE_SELECT=1 GPU_FAULT_DISCRETE=1 MESA_SHADER_CACHE_DIR="$folder/cache"
 
 made() { "$program" synth -o "$folder/$1.parquet" --quiet --seed "$2" --rows "$3" --features "$4" $5 > "$folder/said"; }
 made two 1 4000 6 ""
@@ -53,7 +54,7 @@ run() { # FAULT CALL FUNCTION
     # shellcheck disable=SC2086
     (GPU_FAULT=$1 GPU_FAULT_AT=$2 GPU_FAULT_CALL=$3 GPU_FAULT_COUNT=$folder/calls timeout -s KILL "$limit" \
         "$program" train "$folder/$table.parquet" --label y --device "$device" -o "$folder/model.json" --quiet \
-        $timeout_flag $flags > "$folder/said" 2> "$folder/complaint") 2> "$folder/killed" || code=$?
+        $timeout_flag $flags > "$folder/said" 2> "$folder/complaint" || exit $?) 2> "$folder/killed" || code=$?
 }
 
 # Whether a model is the undisturbed run's: intercepts and coefficients agree to 1e-6 or to a thousandth of the least
@@ -106,10 +107,34 @@ class_of_run() { # FAULT
     fi
 }
 
+# Runs the program, and notes the class of the run and, if it must not be, what it said.
+try() { # FAULT CALL FUNCTION
+    run "$1" "$2" "$3"
+    class=$(class_of_run "$1")
+    echo "$class" >> "$folder/classes"
+    at=$(awk -v fault="$1" '$3 == fault { print $2 " (call " $1 ")"; exit }' "$folder/calls")
+    case $class in
+        same | unreached) ;;
+        refused) sed -n 's/^error: //p' "$folder/complaint" >> "$folder/refusals" ;;
+        *)
+            failed=1
+            where=$(sed -n 's|^.*panicked at .*/\([^/]*/[^/]*:[0-9]*\):[0-9]*:$|\1|p' "$folder/complaint" | head -n 1)
+            ends="$(tail -n 1 "$folder/calls" | cut -d ' ' -f 2)"
+            what="$class${where:+ at $where}: $1 at ${at% (*}, the last call was $ends"
+            if ! grep -qF "${what%%: *}: $1" "$folder/bad"; then # the first of its class, place and fault
+                echo "$kind, --device $device, $1 at $at, exit code $code"
+                sed 's/^/    /' "$folder/complaint" | head -n 24
+            fi >> "$folder/examples"
+            echo "$what" >> "$folder/bad"
+            ;;
+    esac
+}
+
 echo "| kind | device | fault | calls | runs | same model | refused | not reached | wrong model | panic | signal | hang | other exit |"
 echo "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
 : > "$folder/examples"
 : > "$folder/refusals"
+: > "$folder/bad"
 failed=0
 for kind in "$@"; do
     table=two flags=
@@ -123,6 +148,7 @@ for kind in "$@"; do
         *) echo "gpu-faults: there is no kind $kind" >&2 && exit 2 ;;
     esac
     for device in ${DEVICES:-auto gpu}; do
+        run "" 0 "" # compiles the shaders, and waits longer for it
         run "" 0 ""
         if [ $code -ne 0 ]; then
             echo "gpu-faults: $kind on $device does not run undisturbed: $(head -n 1 "$folder/complaint")" >&2
@@ -143,25 +169,11 @@ for kind in "$@"; do
             : > "$folder/classes"
             call=$first
             while [ "$call" -le "$last" ]; do
-                run "$fault" "$call" "$function"
-                class=$(class_of_run "$fault")
-                echo "$class" >> "$folder/classes"
-                at=$(awk -v fault="$fault" '$3 == fault { print "call " $1 " (" $2 ")"; exit }' "$folder/calls")
-                case $class in
-                    same | unreached) ;;
-                    refused) sed -n 's/^error: //p' "$folder/complaint" >> "$folder/refusals" ;;
-                    *)
-                        failed=1
-                        echo "$kind $device $fault $class" >> "$folder/bad"
-                        if [ "$(grep -c "^$kind $device $fault $class\$" "$folder/bad")" -eq 1 ]; then
-                            echo "$class: $kind, --device $device, $fault at $at, exit code $code; the last call was:" \
-                                "$(tail -n 1 "$folder/calls")"
-                            sed 's/^/    /' "$folder/complaint" | head -n 12
-                        fi >> "$folder/examples"
-                        ;;
-                esac
+                try "$fault" "$call" "$function"
                 call=$((call + stride))
             done
+            # The last call of a run, which drops the queue, is a place of its own.
+            [ -n "$function" ] || try "$fault" 1 vkQueueWaitIdle
             awk -v begin="| $kind | $device | $fault | $last |" '{ count[$1]++ } END {
                 printf "%s %d", begin, NR
                 split("same refused unreached WRONG PANIC SIGNAL HANG OTHER", names, " ")
@@ -175,8 +187,10 @@ if [ -s "$folder/refusals" ]; then
     printf '\nRefusals, with how often each was made:\n\n'
     sed 's/[0-9][0-9.]*/N/g' "$folder/refusals" | sort | uniq -c | sort -rn
 fi
-if [ -s "$folder/examples" ]; then
-    printf '\nThe first run of each kind, device and fault that must not be:\n\n'
+if [ $failed -ne 0 ]; then
+    printf '\nRuns that must not be, with how many there are of each:\n\n'
+    sort "$folder/bad" | uniq -c | sort -rn
+    printf '\nThe first of each, with what it said:\n\n'
     cat "$folder/examples"
 fi
 exit $failed

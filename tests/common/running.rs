@@ -29,10 +29,10 @@ impl Running {
         self.child().try_wait().expect("it was started").is_some()
     }
 
-    /// Interrupts it, as the user does with Ctrl-C, while it still runs.
-    pub(crate) fn interrupt(&mut self) {
-        assert!(!self.is_over(), "it ended before it was interrupted");
-        let sent = Command::new("kill").args(["-INT", &self.id().to_string()]).status().expect("kill starts");
+    /// Sends it a signal, such as `-INT` as the user does with Ctrl-C, while it still runs.
+    pub(crate) fn send(&mut self, signal: &str) {
+        assert!(!self.is_over(), "it ended before it got a signal");
+        let sent = Command::new("kill").args([signal, &self.id().to_string()]).status().expect("kill starts");
         assert!(sent.success());
     }
 
@@ -55,6 +55,7 @@ impl Drop for Running {
 
 /// The most resident memory that a command took, which must end well.
 #[cfg(target_os = "linux")]
+#[allow(dead_code, reason = "each test file uses its part of it")]
 pub(crate) fn peak(command: &mut Command) -> u64 {
     let mut running = Running::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()));
     let status = format!("/proc/{}/status", running.id());

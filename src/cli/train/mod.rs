@@ -20,7 +20,7 @@ use gpu_logreg::model::file::Pending;
 use gpu_logreg::report;
 use gpu_logreg::report::html::{RowsFrom, Step};
 use gpu_logreg::solve::Status;
-use gpu_logreg::train::{Init, prepare};
+use gpu_logreg::train::{Init, Job, prepare};
 use iterations::line;
 use lists::references;
 use measured::{Measured, page_of, validation};
@@ -30,13 +30,22 @@ pub(super) use flags::Train;
 /// A device that does not answer is found by whoever waits for it, before its driver is said to hang.
 const ONCE_MORE: Duration = Duration::from_millis(500);
 
-pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
+/// The job, and somebody who ends the process, or has it start over on the CPU, if a driver hangs.
+fn watched_job(arguments: &Train, global: &Global) -> Result<Job> {
     let mut job = arguments.job()?;
     if let Some(why) = started_over() {
         global.warn(&format!("{why}; the run starts over on the CPU"));
         job.start_over();
     }
     watch_driver(job.gpu_timeout + ONCE_MORE, job.device == Selection::Auto);
+    if job.keep_on_interrupt {
+        keep_on_interrupt();
+    }
+    Ok(job)
+}
+
+pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
+    let mut job = watched_job(arguments, global)?;
     let rows = arguments.rows.check(arguments.split)?;
     let outputs = outputs(arguments);
     check_distinct(&outputs)?;
@@ -45,9 +54,6 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     job.spec.references = references(&arguments.reference, &table)?;
     check_outputs(&table, &outputs)?;
     let monitor = Progress::new(global);
-    if arguments.lasting.keep_on_interrupt {
-        keep_on_interrupt();
-    }
     // What is to be validated on is opened before the work too.
     let others = if arguments.valid.is_empty() {
         None
@@ -128,12 +134,8 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         let starts_empty = job.init == Init::Zero;
         page.finish(page_of(&model, measured.as_ref(), &steps, starts_empty).as_bytes())?;
     }
-    for note in &model.training.notes {
-        global.note(note);
-    }
-    for warning in &model.training.warnings {
-        global.warn(warning);
-    }
+    model.training.notes.iter().for_each(|note| global.note(note));
+    model.training.warnings.iter().for_each(|warning| global.warn(warning));
     if global.json {
         print(&json)?;
     } else {

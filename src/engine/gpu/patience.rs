@@ -57,6 +57,11 @@ impl Gpu {
         Self { patience: Patience { most, ..self.patience }, ..self }
     }
 
+    /// The device is of no use any more, and nothing of it is waited for.
+    pub fn give_up(&self) {
+        self.patience.shared.is_given_up.store(true, Ordering::Relaxed);
+    }
+
     /// Ends all waits for this device, now and from here on, with an error of kind `Interrupted`.
     pub fn stop(&self) {
         self.patience.shared.stops.store(true, Ordering::Relaxed);
@@ -106,7 +111,7 @@ impl Gpu {
             // A queue that is dropped waits for its work; one that would wait for ever is not.
             let poll = wgpu::PollType::Wait { submission_index: None, timeout: Some(FAREWELL) };
             if !matches!(self.look(poll), Ok(Look::Done)) {
-                self.patience.shared.is_given_up.store(true, Ordering::Relaxed);
+                self.give_up();
             }
             return Err(Error::interrupted());
         }
@@ -153,12 +158,23 @@ impl Held {
     }
 }
 
+/// How long a device may take to end its work when nobody wants it any more.
+const LAST_WORK: Duration = Duration::from_secs(2);
+
 impl Drop for Held {
     #[expect(clippy::mem_forget, reason = "what is dropped of a device that failed may wait for ever")]
     fn drop(&mut self) {
-        let failed = self.trouble.is_there() || self.shared.is_given_up.load(Ordering::Relaxed);
-        if failed || std::thread::panicking() {
-            std::mem::forget(self.kept.take());
+        let Some((device, queue)) = self.kept.take() else { return };
+        let failed = || self.trouble.is_there() || self.shared.is_given_up.load(Ordering::Relaxed);
+        let has_ended = || {
+            let poll = wgpu::PollType::Wait { submission_index: None, timeout: Some(LAST_WORK) };
+            without_panic(|| driver(|| device.poll(poll))).is_ok_and(|polled| polled.is_ok()) && !failed()
+        };
+        if failed() || std::thread::panicking() || !has_ended() {
+            std::mem::forget((device, queue));
+            return;
         }
+        // A driver that fails only now has done all that it was to do.
+        let _ = without_panic(|| driver(|| drop((queue, device))));
     }
 }

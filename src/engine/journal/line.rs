@@ -1,6 +1,6 @@
 //! Lines of an engine whose answers are kept.
 
-use crate::engine::journal::bytes::Question;
+use crate::engine::journal::encoding::Question;
 use crate::engine::journal::{Journal, Journaled};
 use crate::error::Result;
 use crate::objective::{Evaluation, Line, Need, Passes, Probe};

@@ -42,14 +42,10 @@ fn program() -> String {
 
 /// The settings that decide what a run asks its engine, by their names.
 pub(super) fn settings_of(job: &Job) -> Vec<(String, String)> {
+    // Whoever adds a setting says here whether another value of it makes another run.
+    let Job { spec, device: _, limits: _, gpu_timeout: _, checkpoint: _, time_limit: _, keep_on_interrupt: _, .. } =
+        job;
     let Job {
-        spec,
-        device: _,
-        limits: _,
-        gpu_timeout: _,
-        checkpoint: _,
-        time_limit: _,
-        keep_on_interrupt: _,
         start,
         l1,
         l2,
@@ -68,6 +64,7 @@ pub(super) fn settings_of(job: &Job) -> Vec<(String, String)> {
         max_iterations: _,
         inference,
         exact,
+        ..
     } = job;
     let settings: [(&str, String); 30] = [
         ("label", format!("{:?}", spec.label)),

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::engine::journal::{Keep, Record};
 use crate::error::{Error, Result};
-use crate::train::checkpoint::Every;
+use crate::train::job::Every;
 
 pub(super) struct Tape {
     file: File,

@@ -1,7 +1,7 @@
 // A Vulkan layer that makes a GPU fail on purpose. Test support: tests/campaigns/gpu-faults.sh builds and uses it.
 //
-//     cc -shared -fPIC -O2 -pthread -o FOLDER/libgpu_fault.so tests/faults/vulkan_layer.c
-//     sed "s|@LIBRARY@|FOLDER/libgpu_fault.so|" tests/faults/vulkan_layer.json.in > FOLDER/gpu_fault.json
+//     cc -shared -fPIC -O2 -pthread -o FOLDER/libgpu_fault.so tests/sabotage/vulkan_layer.c
+//     sed "s|@LIBRARY@|FOLDER/libgpu_fault.so|" tests/sabotage/vulkan_layer.json.in > FOLDER/gpu_fault.json
 //     VK_LAYER_PATH=FOLDER VK_INSTANCE_LAYERS=VK_LAYER_gpu_fault NODEVICE_SELECT=1 GPU_FAULT=lost GPU_FAULT_AT=40 PROGRAM
 //
 // The layer passes every call on. It counts those calls that can fail, in all threads together, and the call with the
@@ -9,17 +9,20 @@
 //
 //     lost    This call and every later one on the same device fail, with VK_ERROR_DEVICE_LOST where the function may
 //             return it and with VK_ERROR_OUT_OF_HOST_MEMORY elsewhere.
+//     gone    As lost, but functions that may not say so still succeed, as drivers have it.
 //     memory  This call fails with VK_ERROR_OUT_OF_DEVICE_MEMORY.
 //     hang    The device executes nothing from here on. It accepts submissions and never signals their ends, so waits run
 //             into their timeouts, and waits for an idle queue or device, which have none, never return.
 //     stuck   This call never returns.
 //     drop    This submission, or the next one after this call, is not executed, but its end is signalled.
 //
-// A device that the program makes afterwards works. With GPU_FAULT_FOREVER=1 it does not: it cannot be made (lost), fails
+// A device that the program makes afterwards works. With GPU_FAULT_FOREVER=1 it does not: it cannot be made (lost, gone), fails
 // again at every call (memory) or executes nothing either (hang).
 //
 // GPU_FAULT_CALL=vkQueueSubmit counts that function alone. GPU_FAULT_COUNT=FILE appends a line for each counted call, with
 // its number, its name and what became of it: `passed`, or the fault. The line is written before the call is made.
+//
+// GPU_FAULT_DISCRETE=1 has every adapter say that it is a discrete GPU, so that programs that prefer hardware take it.
 //
 // There is no need of Vulkan's headers: what the layer knows of Vulkan is declared here.
 
@@ -167,12 +170,12 @@ static Device *device_of(Object object) {
 
 // Faults.
 
-enum { NONE, LOST, MEMORY, HANG, STUCK, DROP };
-static const char *const faults[] = {"none", "lost", "memory", "hang", "stuck", "drop"};
+enum { NONE, LOST, GONE, MEMORY, HANG, STUCK, DROP };
+static const char *const faults[] = {"none", "lost", "gone", "memory", "hang", "stuck", "drop"};
 
 static int fault = NONE;
 static unsigned long fault_at;
-static bool is_forever;
+static bool is_forever, is_discrete;
 static const char *only; // the one function that counts, or NULL
 static int count_file = -1;
 
@@ -193,6 +196,8 @@ static void read_environment(void) {
     fault_at = value ? strtoul(value, NULL, 10) : 0;
     value = getenv("GPU_FAULT_FOREVER");
     is_forever = value && strcmp(value, "1") == 0;
+    value = getenv("GPU_FAULT_DISCRETE");
+    is_discrete = value && strcmp(value, "1") == 0;
     value = getenv("GPU_FAULT_CALL");
     only = value && *value ? value : NULL;
     value = getenv("GPU_FAULT_COUNT");
@@ -218,8 +223,11 @@ static Fate fate_of(Device *device, int function, bool is_hit) {
     bool is_new = function == NUMBER_vkCreateDevice;
     switch (fault) {
     case LOST:
+    case GONE:
         if (is_hit && device)
             device->is_lost = true;
+        if (fault == GONE && lost != DEVICE_LOST)
+            break;
         if (is_hit || (device && device->is_lost) || (is_new && is_forever && began))
             return (Fate){FAIL, lost};
         break;
@@ -352,6 +360,29 @@ static Result layer_vkCreateDevice(Object physical, const void *info, const void
     return SUCCESS;
 }
 
+// What an adapter says of itself: its kind is the fifth number of its properties.
+
+enum { KIND = 4, DISCRETE_GPU = 2 };
+
+typedef struct {
+    int32_t type;
+    void *next;
+    int32_t properties[];
+} Properties2;
+
+static void (*next_properties)(Object, int32_t *);
+static void (*next_properties2)(Object, Properties2 *);
+
+static void layer_vkGetPhysicalDeviceProperties(Object physical, int32_t *properties) {
+    next_properties(physical, properties);
+    properties[KIND] = DISCRETE_GPU;
+}
+
+static void layer_vkGetPhysicalDeviceProperties2(Object physical, Properties2 *properties) {
+    next_properties2(physical, properties);
+    properties->properties[KIND] = DISCRETE_GPU;
+}
+
 // Looking functions up.
 
 #define POINTER(...) POINTER_OF(__VA_ARGS__)
@@ -386,6 +417,16 @@ static Function instance_function(Object of, const char *name) {
     if (strcmp(name, "vkCreateDevice") == 0)
         return (Function)layer_vkCreateDevice;
     Function next = next_instance_function ? next_instance_function(of, name) : NULL;
+    if (is_discrete && next && strcmp(name, "vkGetPhysicalDeviceProperties") == 0) {
+        if (next != (Function)layer_vkGetPhysicalDeviceProperties)
+            next_properties = (void (*)(Object, int32_t *))next;
+        return (Function)layer_vkGetPhysicalDeviceProperties;
+    }
+    if (is_discrete && next && strncmp(name, "vkGetPhysicalDeviceProperties2", 30) == 0) {
+        if (next != (Function)layer_vkGetPhysicalDeviceProperties2)
+            next_properties2 = (void (*)(Object, Properties2 *))next;
+        return (Function)layer_vkGetPhysicalDeviceProperties2;
+    }
     Function own = next ? counted_function(name) : NULL;
     return own ? own : next;
 }

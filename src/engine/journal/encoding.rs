@@ -47,7 +47,9 @@ impl Question {
         let mut hasher = DefaultHasher::new();
         hasher.write_u64(self.0);
         hasher.write_usize(numbers.len());
-        numbers.iter().for_each(|&number| hasher.write_u64(number));
+        for &number in numbers {
+            hasher.write_u64(number);
+        }
         Self(hasher.finish())
     }
 
@@ -125,18 +127,18 @@ impl Answer for f64 {
     }
 }
 
-impl<A: Answer> Answer for Vec<A> {
+impl<T: Answer> Answer for Vec<T> {
     fn write(&self, writer: &mut Writer) -> bool {
         writer.count(self.len() as u64);
         self.iter().all(|entry| entry.write(writer))
     }
 
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        (0..reader.length()?).map(|_| A::read(reader)).collect()
+        (0..reader.length()?).map(|_| T::read(reader)).collect()
     }
 }
 
-impl<A: Answer> Answer for Option<A> {
+impl<T: Answer> Answer for Option<T> {
     fn write(&self, writer: &mut Writer) -> bool {
         writer.count(u64::from(self.is_some()));
         self.as_ref().is_none_or(|answer| answer.write(writer))
@@ -145,7 +147,7 @@ impl<A: Answer> Answer for Option<A> {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         match reader.count()? {
             0 => Some(None),
-            1 => A::read(reader).map(Some),
+            1 => T::read(reader).map(Some),
             _ => None,
         }
     }
@@ -186,7 +188,9 @@ impl Answer for Symmetric {
 
 impl Answer for Passes {
     fn write(&self, writer: &mut Writer) -> bool {
-        [self.data, self.hessian, self.line, self.file].into_iter().for_each(|count| writer.count(count));
+        for count in [self.data, self.hessian, self.line, self.file] {
+            writer.count(count);
+        }
         true
     }
 
@@ -226,7 +230,9 @@ impl Answer for Evaluation {
 
 impl Answer for Probe {
     fn write(&self, writer: &mut Writer) -> bool {
-        [self.step, self.value, self.slope, self.curvature].into_iter().for_each(|x| writer.number(x));
+        for x in [self.step, self.value, self.slope, self.curvature] {
+            writer.number(x);
+        }
         true
     }
 
@@ -274,7 +280,9 @@ impl Answer for CellMoments {
 
 impl Answer for HeldOut {
     fn write(&self, writer: &mut Writer) -> bool {
-        [self.loss, self.brier, self.errors].into_iter().for_each(|x| writer.number(x));
+        for x in [self.loss, self.brier, self.errors] {
+            writer.number(x);
+        }
         self.margins.write(writer)
     }
 
