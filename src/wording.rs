@@ -146,6 +146,7 @@ const SETTINGS: &[&str] = &[
     "select",
     "solver",
     "split",
+    "threads",
     "time-limit",
     "tolerance",
     "valid",

@@ -111,20 +111,39 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn set_up(global: &Global) -> Result<()> {
-    if let Some(threads) = global.threads {
-        if !(1..=MAX_THREADS).contains(&threads) {
-            return Err(Error::usage(
-                format!("--threads {threads} is out of range"),
-                format!("Give a number from 1 to {MAX_THREADS}, or leave it out for all cores."),
-            ));
-        }
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global()
-            .map_err(|cause| Error::internal(format!("the threads could not be started: {cause}")))?;
+    if let Some(threads) = global.threads
+        && !(1..=MAX_THREADS).contains(&threads)
+    {
+        return Err(Error::usage(
+            format!("--threads {threads} is out of range"),
+            format!("Give a number from 1 to {MAX_THREADS}, or leave it out for all cores."),
+        ));
     }
+    start_threads(global)?;
     let (json, color) = (global.json, global.color);
     progress::listen_for_interrupts(move |error| report(error, json, color))
+}
+
+/// Starts the threads of the process: as many as are wanted, or as the system gives.
+fn start_threads(global: &Global) -> Result<()> {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let wanted = global.threads.unwrap_or_else(cores);
+    // A pool that cannot be had whole is none, and the process has but one try.
+    let mut threads = wanted;
+    while threads > 1 && rayon::ThreadPoolBuilder::new().num_threads(threads).build().is_err() {
+        threads /= 2;
+    }
+    if threads < wanted {
+        global.warn(&format!("the system gives {threads} of {wanted} threads"));
+    }
+    let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    let builder = if threads < wanted && threads == 1 { builder.use_current_thread() } else { builder };
+    builder.build_global().map_err(|cause| {
+        Error::device(
+            format!("the system gives no threads: {cause}"),
+            "Raise the limit on processes, or say ⟦threads 1⟧.",
+        )
+    })
 }
 
 /// What clap has to say: help and version as they are, usage errors in the form asked for.

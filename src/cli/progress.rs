@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::cli::Global;
+use crate::cli::{Global, tell};
 use gpu_logreg::error::{Error, Kind, Result};
 use gpu_logreg::model::file::abandon;
 use gpu_logreg::monitor::Monitor;
@@ -121,16 +121,67 @@ pub(super) fn claim_end() {
 /// What takes less than this needs no bar.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Shows a stage as a bar, if stderr is a terminal and the stage takes long.
+/// Shows a stage as a bar, if stderr is a terminal and the stage takes long; elsewhere as a line now and then.
 pub(super) struct Progress {
     wanted: bool,
     stage: Mutex<Option<(Instant, ProgressBar)>>,
+    lines: Option<Mutex<Lines>>,
+}
+
+/// What a run says where there is no terminal.
+struct Lines {
+    stage: String,
+    begin: Instant,
+    done: u64,
+    total: Option<u64>,
+    message: String,
+    /// When it last said something.
+    last: Instant,
+}
+
+/// How often it does.
+const OFTEN: Duration = Duration::from_secs(30);
+
+impl Lines {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { stage: String::new(), begin: now, done: 0, total: None, message: String::new(), last: now }
+    }
+
+    /// The line that is due, if one is.
+    fn due(&mut self, now: Instant) -> Option<String> {
+        if self.stage.is_empty() || now.duration_since(self.last) < OFTEN {
+            return None;
+        }
+        self.last = now;
+        let seconds = now.duration_since(self.begin).as_secs_f64();
+        let share = self.total.filter(|total| *total > 0 && self.done > 0).map(|total| self.done as f64 / total as f64);
+        let [done, left] = [|share| 100.0 * share, |share| 1.0 / share - 1.0].map(|of: fn(f64) -> f64| share.map(of));
+        let parts = [
+            Some(format!("{}: {seconds:.0} s", self.stage)),
+            done.map(|done| format!("{done:.0} % done")),
+            left.map(|left| format!("{:.0} s left", seconds * left)),
+            (!self.message.is_empty()).then(|| self.message.clone()),
+        ];
+        Some(parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    }
 }
 
 impl Progress {
     pub(super) fn new(global: &Global) -> Self {
-        let wanted = !global.quiet && !global.no_progress && !global.json && std::io::stderr().is_terminal();
-        Self { wanted, stage: Mutex::new(None) }
+        let speaks = !global.quiet && !global.no_progress;
+        let is_terminal = std::io::stderr().is_terminal();
+        let lines = (speaks && !is_terminal).then(|| Mutex::new(Lines::new()));
+        Self { wanted: speaks && !global.json && is_terminal, stage: Mutex::new(None), lines }
+    }
+
+    fn with_lines(&self, act: impl FnOnce(&mut Lines)) {
+        let Some(lines) = &self.lines else { return };
+        let mut lines = lines.lock().expect("nothing panics while it holds this lock");
+        act(&mut lines);
+        if let Some(line) = lines.due(Instant::now()) {
+            tell(&line);
+        }
     }
 
     fn with_bar(&self, act: impl FnOnce(&ProgressBar)) {
@@ -150,6 +201,10 @@ impl Progress {
 
 impl Monitor for Progress {
     fn begin(&self, stage: &str, total: Option<u64>) {
+        self.with_lines(|lines| {
+            let last = lines.last;
+            *lines = Lines { stage: stage.to_owned(), total, last, ..Lines::new() };
+        });
         if !self.wanted {
             return;
         }
@@ -164,19 +219,42 @@ impl Monitor for Progress {
     }
 
     fn advance(&self, units: u64) {
+        self.with_lines(|lines| lines.done += units);
         self.with_bar(|bar| bar.inc(units));
     }
 
     fn say(&self, message: &str) {
+        self.with_lines(|lines| message.clone_into(&mut lines.message));
         self.with_bar(|bar| bar.set_message(message.to_owned()));
     }
 
     fn end(&self) {
+        self.with_lines(|lines| lines.stage.clear());
         self.with_bar(ProgressBar::finish_and_clear);
         *self.stage.lock().expect("nothing panics while it holds this lock") = None;
     }
 
     fn interrupted(&self) -> bool {
         INTERRUPTED.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_stage_speaks_now_and_then() {
+        let mut lines = Lines::new();
+        let after = |lines: &Lines, seconds: u64| lines.begin + Duration::from_secs(seconds);
+        assert_eq!(lines.due(after(&lines, 100)), None, "no stage");
+        lines.stage = "reading".into();
+        assert_eq!(lines.due(after(&lines, 29)), None);
+        assert_eq!(lines.due(after(&lines, 31)).as_deref(), Some("reading: 31 s"));
+        (lines.done, lines.total) = (25, Some(100));
+        assert_eq!(lines.due(after(&lines, 60)), None);
+        assert_eq!(lines.due(after(&lines, 62)).as_deref(), Some("reading: 62 s, 25 % done, 186 s left"));
+        (lines.total, lines.message) = (None, "iteration 3".into());
+        assert_eq!(lines.due(after(&lines, 95)).as_deref(), Some("reading: 95 s, iteration 3"));
     }
 }

@@ -229,12 +229,42 @@ impl Pending {
         Ok(())
     }
 
+    /// Writes all of `content`, but puts nothing in its place yet.
+    fn fill(&mut self, content: &[u8]) -> Result<()> {
+        let written = self.writer().write_all(content).and_then(|()| self.file.as_file().sync_all());
+        written.map_err(|cause| Error::output(&self.path, cause))
+    }
+
     /// Writes `content` and puts the file in its place.
     pub fn finish(mut self, content: &[u8]) -> Result<()> {
         let written = self.writer().write_all(content);
         written.map_err(|cause| Error::output(&self.path, cause))?;
         self.commit()
     }
+}
+
+/// Writes the files of a run, and puts them in their places once all of them are written: all or none. The last one tells
+/// that the others are there.
+///
+/// # Errors
+/// Of kind `Output`. If a file cannot be put in its place although it was written, the error says which ones were.
+pub fn finish_all(mut files: Vec<(Pending, Vec<u8>)>) -> Result<()> {
+    for (file, content) in &mut files {
+        file.fill(content)?;
+    }
+    let mut placed = Vec::new();
+    for (file, _) in files {
+        let path = file.path.clone();
+        if let Err(error) = file.commit() {
+            if placed.is_empty() {
+                return Err(error);
+            }
+            let fact = format!("{}; of this run are {}, and the others are as before", error.fact, placed.join(", "));
+            return Err(Error { fact, way_out: "Free the place, and run again.".into(), ..error });
+        }
+        placed.push(path.display().to_string());
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -264,6 +294,34 @@ mod tests {
         assert!(!dead.exists() && locked.exists() && others.iter().all(|path| path.exists()));
         pending.finish(b"model").expect("finishes");
         second.finish(b"other").expect("finishes");
+    }
+
+    /// All files or none: one that cannot be put in its place leaves those before it, which the error names.
+    #[test]
+    fn files_come_together() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let place = |name: &str| folder.path().join(name);
+        let begin = |names: [&str; 3]| {
+            names
+                .map(|name| (Pending::create(&place(name)).expect("begins"), name.as_bytes().to_vec()))
+                .into_iter()
+                .collect()
+        };
+        finish_all(begin(["a", "b", "c"])).expect("they are written");
+        for name in ["a", "b", "c"] {
+            assert_eq!(std::fs::read_to_string(place(name)).expect("reads"), name);
+        }
+        let files = begin(["d", "e", "f"]);
+        std::fs::create_dir(place("e")).expect("a folder where a file is to be");
+        let error = finish_all(files).expect_err("a folder is in the way");
+        assert!(error.fact.contains("of this run are ") && error.fact.contains("/d"), "{error}");
+        assert!(place("d").is_file() && !place("f").exists());
+        let mut left: Vec<String> = std::fs::read_dir(folder.path())
+            .expect("lists")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["a", "b", "c", "d", "e"]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::cli::{Global, NOT_CONVERGED, check_distinct, check_outputs, print, pr
 use gpu_logreg::data::{Encoder, Spec, Table, Wanted, check_parts};
 use gpu_logreg::engine::Selection;
 use gpu_logreg::error::{Error, Result};
-use gpu_logreg::model::file::Pending;
+use gpu_logreg::model::file::{Pending, finish_all};
 use gpu_logreg::report;
 use gpu_logreg::report::html::{RowsFrom, Step};
 use gpu_logreg::solve::Status;
@@ -116,24 +116,23 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         measured = Some(found);
     }
     let json = model.to_json();
-    if let Some(pending) = pending {
-        pending.finish(json.as_bytes())?;
-    }
+    let mut files = Vec::new();
     if let (Some(file), Some(covariance)) = (covariance, &model.covariance) {
         let text = serde_json::to_string_pretty(covariance)
             .map_err(|cause| Error::internal(format!("the covariance has no JSON form: {cause}")))?;
-        file.finish(format!("{text}\n").as_bytes())?;
+        files.push((file, format!("{text}\n").into_bytes()));
     }
-    if let Some(history) = history {
-        history.finish(lines.as_bytes())?;
-    }
+    files.extend(history.map(|file| (file, lines.into_bytes())));
     if let Some(page) = page {
         if measured.is_none() && is_finite {
             measured = Some(Measured::new(&model, &in_sample, RowsFrom::Training, true, &monitor)?);
         }
         let starts_empty = job.init == Init::Zero;
-        page.finish(page_of(&model, measured.as_ref(), &steps, starts_empty).as_bytes())?;
+        files.push((page, page_of(&model, measured.as_ref(), &steps, starts_empty).into_bytes()));
     }
+    // The model last: where it is new, the others are.
+    files.extend(pending.map(|file| (file, json.clone().into_bytes())));
+    finish_all(files)?;
     model.training.notes.iter().for_each(|note| global.note(note));
     model.training.warnings.iter().for_each(|warning| global.warn(warning));
     if global.json {

@@ -5,9 +5,40 @@ use std::io::{BufReader, Error, ErrorKind, Read, Result, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use parquet::file::reader::{ChunkReader, Length};
+
+/// Pauses before a read is tried again: disks and networks fail for a moment.
+const PAUSES: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1)];
+
+/// Whether an error is of a disk or a network, by the code of the system: EIO, EAGAIN, ESTALE (116 on Linux, 70 elsewhere),
+/// ETIMEDOUT (110, 60).
+fn may_pass(error: &Error) -> bool {
+    const OF_SYSTEM: &[i32] = if cfg!(target_os = "linux") { &[5, 11, 110, 116] } else { &[5, 35, 60, 70] };
+    cfg!(unix) && error.raw_os_error().is_some_and(|code| OF_SYSTEM.contains(&code))
+}
+
+/// Whether a message tells what the system says of a disk or a network, which is no damage.
+pub(super) fn is_of_system(cause: &str) -> bool {
+    cause.contains("(os error ")
+}
+
+/// What to do then.
+pub(super) const NO_DAMAGE: &str =
+    "Nothing speaks against the file itself. Check the disk or the network, and run again.";
+
+/// What `read` gives, which is asked again after an error that may pass.
+pub(super) fn tried<T>(mut read: impl FnMut() -> Result<T>) -> Result<T> {
+    for pause in PAUSES {
+        match read() {
+            Err(error) if may_pass(&error) => std::thread::sleep(pause),
+            done => return done,
+        }
+    }
+    read()
+}
 
 /// A file of which a read behind its end is an error. The decoder skips over what the head of a damaged page promises,
 /// perhaps millions of elements, and takes an end of the file for each of them.
@@ -20,13 +51,13 @@ pub(super) struct Input {
 
 impl Input {
     pub(super) fn open(path: &Path) -> Result<Self> {
-        Ok(Self { file: Arc::new(File::open(path)?), ahead: None })
+        Ok(Self { file: Arc::new(tried(|| File::open(path))?), ahead: None })
     }
 
     /// The same with a part read ahead; where that cannot be read, whoever comes to need it is told why.
     pub(super) fn read_ahead(&self, part: &Range<u64>) -> Self {
         let length = usize::try_from(part.end - part.start).unwrap_or(usize::MAX);
-        let bytes = self.file.get_bytes(part.start, length).ok();
+        let bytes = self.bytes(part.start, length).ok();
         Self { file: self.file.clone(), ahead: bytes.map(|bytes| (part.start, bytes)) }
     }
 
@@ -57,8 +88,26 @@ impl ChunkReader for Input {
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
         match self.there(start).filter(|bytes| length <= bytes.len()) {
             Some(bytes) => Ok(bytes.slice(..length)),
-            None => self.file.get_bytes(start, length),
+            None => self.bytes(start, length),
         }
+    }
+}
+
+impl Input {
+    /// Bytes of the file itself.
+    fn bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        // What is not there is not made room for.
+        if start.saturating_add(length as u64) > self.file.len() {
+            return self.file.get_bytes(start, length);
+        }
+        let read = || {
+            let mut file = self.file.try_clone()?;
+            file.seek(SeekFrom::Start(start))?;
+            let mut bytes = Vec::with_capacity(length);
+            file.take(length as u64).read_to_end(&mut bytes)?;
+            if bytes.len() < length { Err(Error::from(ErrorKind::UnexpectedEof)) } else { Ok(bytes) }
+        };
+        Ok(tried(read)?.into())
     }
 }
 
@@ -85,7 +134,7 @@ impl Read for Ending {
             self.0 = Source::File(BufReader::new(rest));
         }
         let Source::File(file) = &mut self.0 else { return Ok(0) };
-        match file.read(out)? {
+        match tried(|| file.read(out))? {
             0 if !out.is_empty() => Err(Error::from(ErrorKind::UnexpectedEof)),
             read => Ok(read),
         }

@@ -14,6 +14,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMeta
 use super::files::Found;
 use super::footer::{chunk_of_another_type, has_page_checksums, index_columns};
 use super::foreign::{foreign, head};
+use super::input::{NO_DAMAGE, is_of_system, tried};
 use super::keys::Constant;
 use super::schema::{common, contradiction as contradiction_with_arrow, embedded, hinted};
 use crate::data::source::{SourceColumn, SourceFile};
@@ -97,7 +98,7 @@ impl ParquetFile {
 /// The file at `path`, and what the system says of it.
 fn open_regular(path: &Path) -> Result<(File, Metadata)> {
     let shown = path.display();
-    let file = File::open(path).map_err(|cause| {
+    let file = tried(|| File::open(path)).map_err(|cause| {
         Error::data(format!("{shown} cannot be opened: {cause}"), "Check the path.").from_error(cause)
     })?;
     let about = file
@@ -106,19 +107,26 @@ fn open_regular(path: &Path) -> Result<(File, Metadata)> {
     Ok((file, about))
 }
 
+/// Why the footer of a file cannot be read.
+fn unreadable(path: &Path, bytes: u64, cause: &str) -> Error {
+    let shown = path.display();
+    if is_of_system(cause) {
+        return Error::data(format!("{shown} ({bytes} bytes) cannot be read: {cause}"), NO_DAMAGE);
+    }
+    head(path).ok().and_then(|head| foreign(path, &head)).unwrap_or_else(|| {
+        Error::data(
+            format!("{shown} ({bytes} bytes) is not a Parquet file, or it is truncated or damaged: {cause}"),
+            "Write or copy the file again.",
+        )
+    })
+}
+
 pub(super) fn open_file(found: &Found) -> Result<ParquetFile> {
     let path = &found.path;
     let shown = path.display();
     let (mut file, about) = open_regular(path)?;
     let bytes = about.len();
-    let unreadable = |cause: String| {
-        head(path).ok().and_then(|head| foreign(path, &head)).unwrap_or_else(|| {
-            Error::data(
-                format!("{shown} ({bytes} bytes) is not a Parquet file, or it is truncated or damaged: {cause}"),
-                "Write or copy the file again.",
-            )
-        })
-    };
+    let unreadable = |cause: String| unreadable(path, bytes, &cause);
     // Of the embedded arrow schema only what the Parquet types leave open counts.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let encoded = without_panic(|| -> std::result::Result<_, ParquetError> {

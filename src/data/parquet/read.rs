@@ -12,6 +12,7 @@ use super::ParquetFiles;
 use super::bounds::Bounds;
 use super::chunks::Chunks;
 use super::foreign::undecodable;
+use super::input::{NO_DAMAGE, is_of_system};
 use super::open::{ParquetFile, Root};
 use super::schema::widened;
 use crate::data::source::{ReadRequest, Source, Take};
@@ -261,6 +262,17 @@ pub(super) fn damaged(source: &ParquetFiles, partition: usize, columns: &[usize]
         columns => format!("one of {} columns", columns.len()),
     };
     let place = source.places[partition];
+    // What the system says of a disk or a network is no damage.
+    if is_of_system(cause) {
+        let shown = source.files[place.file].about.path.display();
+        return Error::data(
+            format!(
+                "{shown}: {what}, row group {} (rows from {}) cannot be read: {cause}",
+                place.group, place.first_row
+            ),
+            NO_DAMAGE,
+        );
+    }
     undecodable(
         &source.files[place.file].about.path,
         &format!("{what}, row group {} (rows from {}) cannot be decoded: {cause}", place.group, place.first_row),

@@ -57,7 +57,11 @@ impl Scratch {
         }
         let file = tempfile::tempfile_in(folder).map_err(failed)?;
         // The room is taken now, so that a disk that fills up later does no harm.
-        fs4::FileExt::allocate(&file, bytes).map_err(failed)?;
+        match fs4::FileExt::allocate(&file, bytes) {
+            // Network folders and FUSE have no such call; there a disk that fills up is found when it does.
+            Err(cause) if cause.kind() == io::ErrorKind::Unsupported => file.set_len(bytes).map_err(failed)?,
+            allocated => allocated.map_err(failed)?,
+        }
         Ok(Self { file, layout, path: folder.to_path_buf() })
     }
 
