@@ -163,8 +163,11 @@ impl Journal {
         None
     }
 
-    /// Keeps an answer, and what the run has cost with it. One that has no bytes is asked for again.
+    /// Keeps an answer where somebody wants it, and what the run has cost with it. One that has no bytes is asked for again.
     fn keep<A: Answer>(&mut self, question: Question, answer: &A, passes: Passes, is_of_line: bool) {
+        if self.keeper.is_none() && self.memory.is_none() {
+            return;
+        }
         let mut writer = Writer::default();
         passes.write(&mut writer);
         let answer = if answer.write(&mut writer) { writer.finish() } else { Vec::new() };
