@@ -277,7 +277,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let place = |name: &str| folder.path().join(name);
         let mut ended = std::process::Command::new(std::env::current_exe().expect("a program"))
-            .arg("--list")
+            .arg("-h")
             .stdout(std::process::Stdio::null())
             .spawn()
             .expect("a process");
