@@ -146,7 +146,6 @@ const SETTINGS: &[&str] = &[
     "select",
     "solver",
     "split",
-    "threads",
     "time-limit",
     "tolerance",
     "valid",

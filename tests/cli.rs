@@ -8,6 +8,8 @@ mod common {
     pub(crate) mod fields;
     pub(crate) mod files;
     pub(crate) mod model;
+    #[cfg(target_os = "linux")]
+    pub(crate) mod peak;
     pub(crate) mod process;
     pub(crate) mod random;
     pub(crate) mod reference;
@@ -39,11 +41,11 @@ use common::data::write_parquet;
 use common::examples::example;
 use common::fields::fields;
 use common::model::coefficients;
+#[cfg(target_os = "linux")]
+use common::peak::peak;
 use common::process::{Place, Run, number, program};
 use common::random::Random;
 use common::reference::{Fit, Reference};
-#[cfg(target_os = "linux")]
-use common::running::peak;
 use common::says::assert_says;
 
 // ---- data made here -------------------------------------------------------------------------------------------

@@ -16,15 +16,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
+use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, StringArray};
+use arrow::datatypes::Int64Type;
 use gpu_logreg::data::{Dealing, FoldSpec};
 use gpu_logreg::error::Kind;
 use gpu_logreg::monitor::Monitor;
 use gpu_logreg::train::{CheckpointJob, Every, PathJob, Solver, Strengths};
 use gpu_logreg::{Error, Job, Model, Selection, Table};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
-use common::adapter::{has_adapter, skipped};
+use common::adapter::has_adapter;
+#[cfg(target_os = "linux")]
+use common::adapter::skipped;
 use common::data::write_parquet;
 use common::process::{Place, number};
 use common::random::Random;
@@ -60,6 +64,27 @@ fn write_correlated(path: &Path, rows: usize, columns: usize, seed: u64, own: f6
     write_parquet(path, &named, 500);
 }
 
+/// The same rows, two of which have changed their labels.
+fn write_swapped(from: &Path, to: &Path) {
+    let file = fs::File::open(from).expect("it is there");
+    let batches = ParquetRecordBatchReaderBuilder::try_new(file).expect("a reader").with_batch_size(1 << 20).build();
+    let batch = batches.expect("a reader").next().expect("rows").expect("a batch");
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
+        let mut column = Arc::clone(column);
+        if field.name() == "y" {
+            let mut labels = column.as_primitive::<Int64Type>().values().to_vec();
+            let [zero, one] = [0, 1].map(|label| labels.iter().position(|own| *own == label).expect("both classes"));
+            labels.swap(zero, one);
+            column = Arc::new(Int64Array::from(labels));
+        }
+        (field.name().clone(), column)
+    });
+    let columns: Vec<(String, ArrayRef)> = columns.collect();
+    let named: Vec<(&str, ArrayRef)> = columns.iter().map(|(name, array)| (name.as_str(), Arc::clone(array))).collect();
+    write_parquet(to, &named, 500);
+}
+
 /// Interrupts a run when it asks for the n-th time whether it should stop.
 struct Interrupts {
     asked: AtomicU64,
@@ -79,6 +104,7 @@ fn coefficients(model: &Model) -> Vec<f64> {
 
 fn far(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len());
+    assert!(!a.is_empty() && a.iter().chain(b).all(|x| x.is_finite()), "{a:?} {b:?}");
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
@@ -107,7 +133,8 @@ fn jobs(device: &Selection) -> Vec<(&'static str, Job)> {
 }
 
 /// Cuts runs off wherever they can be, and goes on: the model is that of a run that nobody cut off, in as many passes and
-/// two more at most. Gives how many were cut off, and the most answers that one of them left.
+/// two more at most. Gives how many were cut off, and the most passes that a
+/// run that went on knew.
 fn cut_off_everywhere(table: &Table, place: &Place, job: &Job, name: &str, step: u64) -> (u64, u64) {
     let undisturbed = job.train(table).unwrap_or_else(|error| panic!("{name}: {error}"));
     let expected = coefficients(&undisturbed);
@@ -115,7 +142,8 @@ fn cut_off_everywhere(table: &Table, place: &Place, job: &Job, name: &str, step:
     let mut job = job.clone();
     let (mut count, mut most) = (0, 0);
     for at in (1..).step_by(step as usize) {
-        job.checkpoint = Some(CheckpointJob { path: path.clone(), every: Every::Passes(1), resumes: false });
+        job.checkpoint =
+            Some(CheckpointJob { path: path.clone(), every: Every::Passes(1), resumes: false, stays: false });
         let cut = job.train_watched(table, &Interrupts { asked: AtomicU64::new(0), at });
         let Err(error) = cut else { break };
         assert_eq!(error.kind, Kind::Interrupted, "{name}: {error}");
@@ -124,7 +152,8 @@ fn cut_off_everywhere(table: &Table, place: &Place, job: &Job, name: &str, step:
             continue;
         }
         assert_says(&error.way_out, &["run.checkpoint", "go on with", "resume"]);
-        job.checkpoint = Some(CheckpointJob { path: path.clone(), every: Every::Passes(1), resumes: true });
+        job.checkpoint =
+            Some(CheckpointJob { path: path.clone(), every: Every::Passes(1), resumes: true, stays: false });
         let model = job.train(table).unwrap_or_else(|error| panic!("{name}, cut off at {at}: {error}"));
         assert!(!path.exists(), "{name}: a run that ended well leaves no checkpoint");
         let distance = far(&coefficients(&model), &expected);
@@ -133,8 +162,8 @@ fn cut_off_everywhere(table: &Table, place: &Place, job: &Job, name: &str, step:
         let (passes, all) = (model.training.passes.data, undisturbed.training.passes.data);
         assert!(passes <= all + 2, "{name}, cut off at {at}: {passes} passes for {all}");
         let note = model.training.notes.iter().find(|note| note.contains("went on from")).expect("a note").clone();
-        let answers = note.split_whitespace().find_map(|word| word.parse().ok()).expect("how many answers");
-        (count, most) = (count + 1, most.max(answers));
+        let known = note.split_whitespace().find_map(|word| word.parse().ok()).expect("how many passes");
+        (count, most) = (count + 1, most.max(known));
     }
     (count, most)
 }
@@ -145,11 +174,11 @@ fn cut_off(device: &Selection, step: u64) {
     let table = Table::open(place.path("data.parquet")).expect("a table");
     let (mut cut, mut most) = (0, 0);
     for (name, job) in jobs(device) {
-        let (count, answers) = cut_off_everywhere(&table, &place, &job, name, step);
-        assert!(count >= 1 && answers >= 1, "{name}: cut off {count} times, with {answers} answers at most");
-        (cut, most) = (cut + count, most.max(answers));
+        let (count, known) = cut_off_everywhere(&table, &place, &job, name, step);
+        assert!(count >= 1 && known >= 1, "{name}: cut off {count} times, {known} passes known at most");
+        (cut, most) = (cut + count, most.max(known));
     }
-    assert!(cut >= 20 && most >= 8, "cut off {cut} times, with {most} answers at most");
+    assert!(cut >= 20 && most >= 8, "cut off {cut} times, {most} passes known at most");
 }
 
 #[test]
@@ -166,7 +195,7 @@ fn a_run_on_a_gpu_that_was_cut_off_goes_on() {
 
 /// A checkpoint of a run that was cut off late.
 fn checkpoint(table: &Table, path: &Path, job: &Job) -> Job {
-    let kept = |resumes| Some(CheckpointJob { path: path.to_owned(), every: Every::Passes(1), resumes });
+    let kept = |resumes| Some(CheckpointJob { path: path.to_owned(), every: Every::Passes(1), resumes, stays: false });
     let mut job = Job { checkpoint: kept(false), ..job.clone() };
     for at in (1..1000).rev() {
         let _ = fs::remove_file(path);
@@ -222,6 +251,7 @@ fn another_table_and_other_settings_are_refused() {
     write_data(&place.path("data.parquet"), 800, 4, 2);
     write_data(&place.path("other.parquet"), 800, 4, 3);
     write_data(&place.path("more.parquet"), 800, 5, 2);
+    write_swapped(&place.path("data.parquet"), &place.path("swapped.parquet"));
     let open = |name: &str| Table::open(place.path(name)).expect("a table");
     let path = place.path("run.checkpoint");
     let plain = Job { device: Selection::Cpu, ..Job::label("y") }.ignore(["kind"]);
@@ -238,8 +268,12 @@ fn another_table_and_other_settings_are_refused() {
     refused(&job.clone().ignore(["kind", "x1"]), "data.parquet", Kind::Usage, &["another ignore", "x1"]);
     refused(&job, "other.parquet", Kind::Data, &["another table", "class 0 weighed"]);
     refused(&job, "more.parquet", Kind::Data, &["another table"]);
+    // Every mean and every class is the same; two rows have changed their labels.
+    refused(&job, "swapped.parquet", Kind::Data, &["another table", "labels, or their order"]);
+    let model = |l2: f64| Job { l2, ..plain.clone() }.train(&open("data.parquet")).expect("a model");
+    refused(&job.clone().start(model(0.0)), "data.parquet", Kind::Usage, &["another init"]);
     let anew = |checkpoint| Job { checkpoint: Some(checkpoint), ..plain.clone() };
-    let kept = CheckpointJob { path: path.clone(), every: Every::default(), resumes: false };
+    let kept = CheckpointJob { path: path.clone(), every: Every::default(), resumes: false, stays: false };
     refused(&anew(kept.clone()), "data.parquet", Kind::Usage, &["is there already", "resume"]);
     fs::write(place.path("text"), "no checkpoint\n").expect("it is written");
     for (name, words) in [("text", "is no checkpoint"), ("nothing", "cannot be read")] {
@@ -360,7 +394,10 @@ fn a_signal_ends_a_run_as_shells_expect() {
 fn an_interrupted_run_keeps_what_it_has_come_to() {
     let place = Place::new();
     write_correlated(&place.path("data.parquet"), 20_000, 8, 4, 0.01);
-    let arguments = format!("{LONG} --keep-on-interrupt --checkpoint run.checkpoint -o model.json");
+    // What comes after the iterations is not interrupted by the same signal.
+    let arguments = format!(
+        "{LONG} --keep-on-interrupt --checkpoint run.checkpoint -o model.json --report page.html --valid data.parquet"
+    );
     let mut running = Running::start(&mut place.command(&arguments));
     wait_for(|| place.path("run.checkpoint").exists());
     std::thread::sleep(std::time::Duration::from_millis(200));
@@ -371,12 +408,43 @@ fn an_interrupted_run_keeps_what_it_has_come_to() {
     let model: Value = serde_json::from_slice(&place.read("model.json")).expect("JSON");
     assert_eq!(model["training"]["status"], "interrupted");
     assert!(number(&model, "/training/iterations") >= 2.0, "{model:#}");
+    assert!(number(&model, "/training/validation/rows") > 0.0, "{model:#}");
+    assert_eq!(place.files(), ["data.parquet", "model.json", "page.html"]);
+}
+
+/// The checkpoint is there until the model is: a run whose model finds no place loses nothing. Two runs do not write one.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_checkpoint_stays_until_the_model_is_written() {
+    let place = Place::new();
+    write_correlated(&place.path("data.parquet"), 20_000, 8, 4, 0.01);
+    let arguments = format!("{LONG} --keep-on-interrupt --checkpoint run.checkpoint -o model.json");
+    let mut running = Running::start(&mut place.command(&arguments));
+    wait_for(|| place.path("run.checkpoint").exists());
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    let second = place.run(&format!("{LONG} --resume run.checkpoint"));
+    assert_eq!(second.code, Some(2), "{second:?}");
+    assert_says(&second.stderr, &["run.checkpoint is being written by another run"]);
+    fs::create_dir(place.path("model.json")).expect("a folder where the model is to be");
+    running.send("-TERM");
+    let run = running.end();
+    assert_eq!(run.code, Some(6), "{run:?}");
+    assert_says(&run.stderr, &["model.json could not be written", "--resume run.checkpoint"]);
+    fs::remove_dir(place.path("model.json")).expect("the folder");
+    let mut running = Running::start(
+        &mut place.command(&format!("{LONG} --keep-on-interrupt --resume run.checkpoint -o model.json")),
+    );
+    std::thread::sleep(std::time::Duration::from_millis(400));
+    running.send("-INT");
+    let run = running.end();
+    assert_eq!(run.code, Some(0), "{run:?}");
     assert_eq!(place.files(), ["data.parquet", "model.json"]);
 }
 
 // ---- graphics cards that fail ---------------------------------------------------------------------------------
 
 /// A layer between the program and its driver that has a call fail; `None` where there is no C compiler for it.
+#[cfg(target_os = "linux")]
 fn layer(place: &mut Place) -> Option<()> {
     let of_repository = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sabotage").join(name);
     let library = place.path("libgpu_fault.so");
@@ -400,6 +468,7 @@ fn layer(place: &mut Place) -> Option<()> {
 }
 
 /// Calls of the driver that fail, from the first ones to the last ones of a run.
+#[cfg(target_os = "linux")]
 const CALLS: [u64; 6] = [1, 40, 150, 400, 550, 700];
 
 /// A run whose driver fails ends with the model of a run on the CPU, or says that the GPU failed; and where it may take any
@@ -415,7 +484,9 @@ fn a_run_whose_graphics_card_fails_loses_nothing() {
     let expected = place.done("train data.parquet --label y --ignore kind --device cpu --json").json();
     let folder = place.path("");
     let run = |device: &str, fault: &str, call: u64| {
-        let arguments = format!("train data.parquet --label y --ignore kind --device {device} --json --gpu-timeout 3s");
+        let arguments = format!(
+            "train data.parquet --label y --ignore kind --device {device} --json --gpu-timeout 3s --history steps.jsonl"
+        );
         let mut command = place.command(&arguments);
         command.env("VK_LAYER_PATH", &folder).env("GPU_FAULT_DISCRETE", "1");
         common::process::Run::of(
@@ -429,6 +500,12 @@ fn a_run_whose_graphics_card_fails_loses_nothing() {
             let far = (number(&model, &path) - number(&expected, &path)).abs();
             assert!(far <= 1e-4, "{what}: {far} away: {model:#}");
         }
+        // No iteration is told twice, whatever was replayed.
+        let steps = String::from_utf8(place.read("steps.jsonl")).expect("text");
+        let numbers =
+            steps.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["iteration"].as_u64());
+        let numbers: Vec<u64> = numbers.map(|number| number.expect("a number")).collect();
+        assert!(numbers.len() >= 3 && numbers.iter().copied().eq(0..numbers.len() as u64), "{what}: {numbers:?}");
         model["training"]["warnings"].as_array().expect("a list").len()
     };
     assert_eq!(agrees(&run("auto", "lost", 0), "the control"), 0);

@@ -6,6 +6,8 @@ mod common {
     pub(crate) mod adapter;
     pub(crate) mod data;
     pub(crate) mod fields;
+    #[cfg(target_os = "linux")]
+    pub(crate) mod peak;
     pub(crate) mod process;
     pub(crate) mod random;
     #[cfg(target_os = "linux")]
@@ -23,10 +25,12 @@ use serde_json::{Value, json};
 use common::adapter::{has_adapter, skipped};
 use common::data::write_parquet;
 use common::fields::fields;
+#[cfg(target_os = "linux")]
+use common::peak::peak;
 use common::process::{Place, number};
 use common::random::Random;
 #[cfg(target_os = "linux")]
-use common::running::{Running, peak};
+use common::running::Running;
 use common::says::assert_says;
 
 // ---- checks ---------------------------------------------------------------------------------------------------

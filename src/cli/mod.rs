@@ -24,6 +24,7 @@ use gpu_logreg::error::{Error, Kind, Result};
 use gpu_logreg::model::Model;
 use gpu_logreg::report::html::{Quality, RowsFrom};
 use gpu_logreg::score::Evaluation;
+use gpu_logreg::train::save_checkpoint;
 use gpu_logreg::wording::{Setting, counted, flag, plain, with_settings};
 
 #[derive(Parser)]
@@ -104,6 +105,7 @@ pub(crate) fn run() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
+            let error = save_checkpoint(error);
             report(&error, global.json, global.color);
             ExitCode::from(progress::exit_code(&error))
         }
@@ -119,31 +121,28 @@ fn set_up(global: &Global) -> Result<()> {
             format!("Give a number from 1 to {MAX_THREADS}, or leave it out for all cores."),
         ));
     }
-    start_threads(global)?;
     let (json, color) = (global.json, global.color);
-    progress::listen_for_interrupts(move |error| report(error, json, color))
+    if let Err(cause) = progress::listen_for_interrupts(move |error| report(error, json, color)) {
+        global.warn(&format!("an interrupt ends the program at once: {cause}"));
+    }
+    start_threads(global)
 }
 
 /// Starts the threads of the process: as many as are wanted, or as the system gives.
 fn start_threads(global: &Global) -> Result<()> {
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let wanted = global.threads.unwrap_or_else(cores);
+    let pool = |threads: usize| rayon::ThreadPoolBuilder::new().num_threads(threads);
     // A pool that cannot be had whole is none, and the process has but one try.
     let mut threads = wanted;
-    while threads > 1 && rayon::ThreadPoolBuilder::new().num_threads(threads).build().is_err() {
+    while threads > 0 && pool(threads).build().is_err() {
         threads /= 2;
     }
     if threads < wanted {
-        global.warn(&format!("the system gives {threads} of {wanted} threads"));
+        global.warn(&format!("the system gives {threads} of {wanted} threads more than it began with"));
     }
-    let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
-    let builder = if threads < wanted && threads == 1 { builder.use_current_thread() } else { builder };
-    builder.build_global().map_err(|cause| {
-        Error::device(
-            format!("the system gives no threads: {cause}"),
-            "Raise the limit on processes, or say ⟦threads 1⟧.",
-        )
-    })
+    let builder = if threads == 0 { pool(1).use_current_thread() } else { pool(threads) };
+    builder.build_global().map_err(|cause| Error::internal(format!("the threads could not be started: {cause}")))
 }
 
 /// What clap has to say: help and version as they are, usage errors in the form asked for.

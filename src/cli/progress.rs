@@ -2,13 +2,15 @@
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+#[cfg(unix)]
+use std::sync::mpsc::channel;
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::{Global, tell};
-use gpu_logreg::error::{Error, Kind, Result};
+use gpu_logreg::error::{Error, Kind};
 use gpu_logreg::model::file::abandon;
 use gpu_logreg::monitor::Monitor;
 use gpu_logreg::train::save_checkpoint;
@@ -35,6 +37,15 @@ pub(super) fn keep_on_interrupt() {
     KEEPS.store(true, Ordering::Relaxed);
 }
 
+/// The iterations have ended. If an interrupt ended them, what is still to be done with what they came to is interrupted by
+/// another signal alone.
+pub(super) fn forget_interrupt(has_ended_them: bool) {
+    KEEPS.store(false, Ordering::Relaxed);
+    if has_ended_them {
+        INTERRUPTED.store(false, Ordering::Relaxed);
+    }
+}
+
 /// The exit code for an error: of an interrupt as shells tell of the signal.
 pub(super) fn exit_code(error: &Error) -> u8 {
     match error.kind {
@@ -57,7 +68,10 @@ pub(super) fn tell_last(error: &Error) {
 
 /// From here on the first interrupt asks the run to stop, and ends the process itself when it does not in time: it removes
 /// what was being written, and calls `last` with the error. The second one ends the process at once.
-pub(super) fn listen_for_interrupts(last: impl Fn(&Error) + Send + Sync + 'static) -> Result<()> {
+///
+/// # Errors
+/// That of the system. Signals end the process then as they end any other.
+pub(super) fn listen_for_interrupts(last: impl Fn(&Error) + Send + Sync + 'static) -> std::io::Result<()> {
     // Whoever is here first says how.
     let _ = LAST.set(Box::new(last));
     listen(move |signal| {
@@ -68,7 +82,7 @@ pub(super) fn listen_for_interrupts(last: impl Fn(&Error) + Send + Sync + 'stati
         if KEEPS.load(Ordering::Relaxed) {
             return;
         }
-        std::thread::spawn(move || {
+        let end = move || {
             std::thread::sleep(TIME_TO_STOP);
             claim_end();
             let mut error = save_checkpoint(Error::interrupted());
@@ -77,9 +91,12 @@ pub(super) fn listen_for_interrupts(last: impl Fn(&Error) + Send + Sync + 'stati
             }
             tell_last(&error);
             std::process::exit(128 + i32::from(signal));
-        });
+        };
+        // Where there is no thread, a second signal waits for this one.
+        if std::thread::Builder::new().spawn(end).is_err() {
+            end();
+        }
     })
-    .map_err(|cause| Error::internal(format!("interrupts cannot be handled: {cause}")))
 }
 
 /// Has `act` called with every signal that asks the process to end, by a thread of its own.
@@ -88,13 +105,21 @@ fn listen(act: impl Fn(u8) + Send + 'static) -> std::io::Result<()> {
     use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM};
     // What was started with nohup goes on when its terminal closes.
     let asked: &[i32] = if is_ignored(SIGHUP) { &[SIGINT, SIGTERM] } else { &[SIGINT, SIGTERM, SIGHUP] };
-    let mut signals = signal_hook::iterator::Signals::new(asked)?;
+    let (begun, has_begun) = channel();
+    // The thread first: signals that nobody hears would be lost.
     std::thread::Builder::new().name("signals".into()).spawn(move || {
+        let signals = signal_hook::iterator::Signals::new(asked);
+        let mut signals = match signals {
+            Ok(signals) => signals,
+            Err(cause) => return drop(begun.send(Err(cause))),
+        };
+        // Whoever waits is there until this comes.
+        let _ = begun.send(Ok(()));
         for signal in signals.forever() {
             act(u8::try_from(signal).unwrap_or(self::SIGINT));
         }
     })?;
-    Ok(())
+    has_begun.recv().unwrap_or_else(|_| Err(std::io::Error::other("nobody listens")))
 }
 
 /// Whether the process was started with a signal ignored, as far as the system tells.

@@ -113,10 +113,10 @@ impl Device {
         }
     }
 
-    /// Ends all waits for a GPU, now and from here on, with an error of kind `Interrupted`.
-    pub fn stop(&self) {
+    /// Whether all waits for a GPU end, with an error of kind `Interrupted`.
+    pub fn stop(&self, stops: bool) {
         if let Self::Gpu(gpu) = self {
-            gpu.stop();
+            gpu.stop(stops);
         }
     }
 

@@ -30,6 +30,8 @@ pub struct Journal {
     open: Vec<Record>,
     /// All of the run, where another engine may have to go on.
     memory: Option<Memory>,
+    /// What the run had cost at the last answer that was replayed.
+    replayed: Passes,
     /// Who else keeps them.
     keeper: Option<Arc<Mutex<dyn Keep + Send>>>,
 }
@@ -105,8 +107,12 @@ impl Journal {
     /// is one.
     pub fn rewind(&mut self) -> bool {
         self.open.clear();
-        let remembered = self.memory.replace(Memory::default()).map(|memory| memory.records).unwrap_or_default();
-        self.ahead = remembered.into();
+        let left = std::mem::take(&mut self.ahead);
+        // Behind what is forgotten nothing can be replayed.
+        if let Some(memory) = self.memory.replace(Memory::default()) {
+            self.ahead = memory.records.into();
+            self.ahead.extend(left);
+        }
         self.tell(|keeper| keeper.rewind());
         self.is_replaying()
     }
@@ -137,21 +143,27 @@ impl Journal {
         }
     }
 
+    /// Passes over the data that answers were replayed of.
+    pub fn replayed(&self) -> u64 {
+        self.replayed.data
+    }
+
     /// Whether there are still answers to replay.
     pub fn is_replaying(&self) -> bool {
         !self.ahead.is_empty()
     }
 
     /// The answer to a question, if it is the next one of the journal.
-    fn answer<A: Answer>(&mut self, question: Question) -> Option<(A, Passes)> {
+    fn answer<A: Answer>(&mut self, question: Question) -> Option<A> {
         let question = question.finish();
         if self.ahead.front().is_some_and(|record| record.question == question) {
             let record = self.ahead.pop_front()?;
             let mut reader = Reader::new(&record.answer);
             let found = Passes::read(&mut reader).and_then(|passes| Some((A::read(&mut reader)?, passes)));
-            if found.is_some() {
+            if let Some((answer, passes)) = found {
+                self.replayed = passes;
                 self.pass(record);
-                return found;
+                return Some(answer);
             }
             if record.answer.is_empty() {
                 // It is asked for again, and kept then.
@@ -193,14 +205,12 @@ pub struct Journaled<'j> {
     standing: Vec<f64>,
     /// Whether the engine stands elsewhere.
     is_behind: bool,
-    /// What the run had cost at the last answer that was replayed.
-    replayed: Passes,
 }
 
 impl<'j> Journaled<'j> {
     /// Over an engine that has not been asked anything.
     pub fn new(engine: &'j mut dyn Engine, journal: &'j mut Journal) -> Self {
-        Self { engine, journal, standing: Vec::new(), is_behind: false, replayed: Passes::default() }
+        Self { engine, journal, standing: Vec::new(), is_behind: false }
     }
 
     /// The engine goes to where the run stands.
@@ -211,12 +221,6 @@ impl<'j> Journaled<'j> {
         Ok(())
     }
 
-    fn known<A: Answer>(&mut self, question: Question) -> Option<A> {
-        let (answer, passes) = self.journal.answer(question)?;
-        self.replayed = passes;
-        Some(answer)
-    }
-
     fn keep<A: Answer>(&mut self, question: Question, answer: &A) {
         let passes = self.passes();
         self.journal.keep(question, answer, passes, false);
@@ -224,7 +228,7 @@ impl<'j> Journaled<'j> {
 
     /// Answers a question that has nothing to do with where the engine stands.
     fn ask<A: Answer>(&mut self, question: Question, ask: impl FnOnce(&mut dyn Engine) -> Result<A>) -> Result<A> {
-        if let Some(known) = self.known(question) {
+        if let Some(known) = self.journal.answer(question) {
             return Ok(known);
         }
         let answer = ask(&mut *self.engine)?;
@@ -241,7 +245,7 @@ impl Objective for Journaled<'_> {
     fn move_to(&mut self, point: &[f64], need: Need) -> Result<Evaluation> {
         let question = Question::new("move_to").of(&[need as u64]).of_numbers(point);
         self.standing = point.to_vec();
-        if let Some(known) = self.known(question) {
+        if let Some(known) = self.journal.answer(question) {
             self.is_behind = true;
             return Ok(known);
         }
@@ -264,15 +268,15 @@ impl Objective for Journaled<'_> {
     fn line<'a>(&'a mut self, direction: &mut [f64], first_step: f64) -> Result<Box<dyn Line + 'a>> {
         let question = Question::new("line").of_numbers(direction).of_numbers(&[first_step]);
         let given = direction.to_vec();
-        if let Some((taken, first)) = self.known::<(Vec<f64>, _)>(question) {
+        if let Some((taken, first)) = self.journal.answer::<(Vec<f64>, _)>(question) {
             direction.copy_from_slice(&taken);
             return Ok(Box::new(ReplayedLine { run: self, given, taken, first, first_step }));
         }
         self.catch_up()?;
-        let Self { engine, journal, replayed, standing, .. } = self;
+        let before = self.passes();
+        let Self { engine, journal, standing, .. } = self;
         journal.settle();
         // What the line costs it cannot say while it borrows the engine.
-        let before = added(*replayed, engine.passes());
         let passes = Passes { data: before.data + 1, ..before };
         let line = engine.line(direction, first_step)?;
         let taken = direction.to_vec();
@@ -282,7 +286,7 @@ impl Objective for Journaled<'_> {
 
     fn scatter(&mut self) -> Result<Symmetric> {
         let question = Question::new("scatter");
-        if let Some(known) = self.known(question) {
+        if let Some(known) = self.journal.answer(question) {
             return Ok(known);
         }
         self.catch_up()?;
@@ -292,7 +296,7 @@ impl Objective for Journaled<'_> {
     }
 
     fn passes(&self) -> Passes {
-        added(self.replayed, self.engine.passes())
+        added(self.journal.replayed, self.engine.passes())
     }
 }
 
@@ -336,8 +340,9 @@ impl Engine for Journaled<'_> {
             // As large as the table: another pass is cheaper.
             return self.engine.held_out(points, keeps_margins);
         }
-        let question =
-            points.iter().flatten().fold(Question::new("held_out"), |question, point| question.of_numbers(point));
+        let question = points.iter().fold(Question::new("held_out"), |question, points| {
+            points.iter().fold(question.of(&[points.len() as u64]), |question, point| question.of_numbers(point))
+        });
         self.ask(question, |engine| engine.held_out(points, keeps_margins))
     }
 
@@ -451,6 +456,25 @@ mod tests {
             assert!(own <= left + 1, "{steps}: {own} passes of its own, {left} left");
             assert!(said.data <= cost.data + 1 && said.data >= cost.data, "{steps}: {said:?} for {cost:?}");
         }
+    }
+
+    /// A device that fails while answers are replayed leaves all of them to the next one.
+    #[test]
+    fn what_was_not_replayed_yet_is_not_lost() {
+        let mut journal = Journal::remembering();
+        let expected = ask(&mut Journaled::new(&mut *engine(), &mut journal), 4);
+        assert!(journal.rewind());
+        let mut second = engine();
+        ask(&mut Journaled::new(&mut *second, &mut journal), 2);
+        assert!(journal.is_replaying() && second.passes().data == 0);
+        assert!(journal.rewind());
+        let mut third = engine();
+        let found = ask(&mut Journaled::new(&mut *third, &mut journal), 4);
+        assert!(!journal.is_replaying() && third.passes().data == 0 && found == expected);
+        // Without a memory there is nothing to go back to.
+        let mut forgetful = Journal::default();
+        forgetful.replay(vec![Record { question: 1, answer: Vec::new() }]);
+        assert!(!forgetful.rewind());
     }
 
     /// Another question ends the replay; damage does too.

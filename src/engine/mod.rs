@@ -1,6 +1,7 @@
 //! Where the passes over the data run: what an engine does, on the CPU and on a GPU, the choice between them, and the exact pass over
 //! the file that either can be held against.
 
+pub mod column_sums;
 pub mod cpu;
 mod device;
 pub mod exact;

@@ -104,7 +104,7 @@ impl Gpu {
     }
 
     never! {
-        stop() -> ();
+        stop(stops: bool) -> ();
         give_up() -> ();
         describe() -> String;
         describe_choice() -> String;

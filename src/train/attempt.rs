@@ -4,7 +4,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
-use crate::data::{Cells, Encoded, Folds, Plan, Table, load};
+use crate::data::{Cells, Encoded, Folds, Plan, Store, Table, load};
 use crate::engine::cpu::CpuTableBuilder;
 use crate::engine::journal::Journaled;
 use crate::engine::{Device, Engine, TableBuilder, without_panic};
@@ -13,7 +13,7 @@ use crate::model::{Model, Seconds};
 use crate::monitor::Monitor;
 use crate::solve::History;
 use crate::subsample::Sampling;
-use crate::train::checkpoint::Keeper;
+use crate::train::checkpoint::{Digest, Digesting, Keeper};
 use crate::train::elastic_net::fit_elastic_net;
 use crate::train::ending::Ending;
 use crate::train::estimates::model;
@@ -67,11 +67,11 @@ const ASKS: Duration = Duration::from_millis(20);
 /// Does `work`, whose waits for the device end when the monitor wants the run to stop.
 fn heard<T>(device: &Device, monitor: &dyn Monitor, work: impl FnOnce() -> T) -> T {
     let (working, ends) = channel::<()>();
-    std::thread::scope(|scope| {
+    let done = std::thread::scope(|scope| {
         let listen = move || {
             while ends.recv_timeout(ASKS) == Err(RecvTimeoutError::Timeout) {
                 if monitor.interrupted() {
-                    device.stop();
+                    device.stop(true);
                     return;
                 }
             }
@@ -81,7 +81,10 @@ fn heard<T>(device: &Device, monitor: &dyn Monitor, work: impl FnOnce() -> T) ->
         let done = work();
         drop(working);
         done
-    })
+    });
+    // Another run on the same device is heard by itself.
+    device.stop(false);
+    done
 }
 
 /// A table that is loaded.
@@ -93,6 +96,8 @@ struct Loaded {
     kept_rows: usize,
     /// Categories that are loose among them.
     loose: Vec<bool>,
+    /// What it is told apart by, where somebody wants that.
+    digest: Option<Digest>,
     /// Seconds of reading and of what comes after it.
     seconds: [f64; 2],
 }
@@ -100,6 +105,7 @@ struct Loaded {
 fn loaded(
     What { table, job, plan, folds, .. }: What<'_>,
     mut loading: Box<dyn TableBuilder>,
+    digest: Option<Digest>,
     monitor: &dyn Monitor,
 ) -> Result<Loaded> {
     let reading = Instant::now();
@@ -107,6 +113,10 @@ fn loaded(
     let subsamples = job.takes_subsample(shape);
     let loose = if subsamples { job.loose(&plan.design(table.rows)) } else { Vec::new() };
     let cells = folds.map(|folds| &folds.cells);
+    let read_to = |store: &dyn Store| match &digest {
+        Some(digest) => load(table, plan, &Digesting::new(store, digest), monitor),
+        None => load(table, plan, store, monitor),
+    };
     let (encoded, kept, kept_rows) = if subsamples {
         let rows = job.kept_rows(shape);
         let of_kept = cells.map(|cells| cells.of(&rows));
@@ -115,16 +125,17 @@ fn loaded(
         let mut kept = Box::new(if job.is_wide(shape) { kept.with_rows_kept() } else { kept });
         let sampling =
             Sampling::new(by_cell(loading.as_store(), cells), &rows, by_cell(kept.as_store(), of_kept.as_ref()));
-        let encoded = load(table, plan, &sampling, monitor)?;
+        let encoded = read_to(&sampling)?;
         drop(sampling);
         (encoded, Some(kept.finish()?), rows.len())
     } else {
-        (load(table, plan, &*by_cell(loading.as_store(), cells), monitor)?, None, shape.rows)
+        (read_to(&*by_cell(loading.as_store(), cells))?, None, shape.rows)
     };
     let read = reading.elapsed().as_secs_f64();
     let uploading = Instant::now();
     let engine = loading.finish()?;
-    Ok(Loaded { encoded, engine, kept, kept_rows, loose, seconds: [read, uploading.elapsed().as_secs_f64()] })
+    let seconds = [read, uploading.elapsed().as_secs_f64()];
+    Ok(Loaded { encoded, engine, kept, kept_rows, loose, digest, seconds })
 }
 
 fn run(
@@ -136,11 +147,11 @@ fn run(
     Listeners { monitor, history }: Listeners<'_, '_>,
 ) -> Result<Model> {
     let What { table, job, plan, penalties, folds, begin } = what;
-    let Loaded { encoded, mut engine, mut kept, kept_rows, loose, seconds: [read, upload] } =
-        loaded(what, loading, monitor)?;
-    let solving = Instant::now();
     let shape = plan.design(table.rows).shape;
-    keeper.begin(&encoded, device.is_gpu(), trail)?;
+    let Loaded { encoded, mut engine, mut kept, kept_rows, loose, digest, seconds: [read, upload] } =
+        loaded(what, loading, keeper.digest(shape), monitor)?;
+    let solving = Instant::now();
+    keeper.begin(&encoded, digest, device.is_gpu(), trail)?;
     let whereabouts = trail.begin(job, &encoded)?;
     let coordinates = coordinates(&encoded, job.intercept, &loose);
     let mut evidence = Evidence::new(table, plan, &encoded, &coordinates, monitor);
@@ -160,7 +171,7 @@ fn run(
     let fit_of_job = if job.has_elastic_net() { fit_elastic_net } else { fit };
     let mut journaled = Journaled::new(&mut *engine, &mut trail.journal);
     let fitted = fit_of_job(&mut journaled, subsample, coordinates, given, &mut evidence, monitor, history);
-    (trail.standing, trail.iterations) = whereabouts.reached();
+    trail.standing = whereabouts.reached();
     let mut fit = fitted?;
     drop(evidence);
     let solve = solving.elapsed().as_secs_f64();

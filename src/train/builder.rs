@@ -226,14 +226,16 @@ impl Job {
     /// well removes it.
     #[must_use]
     pub fn checkpoint(mut self, path: impl Into<PathBuf>) -> Self {
-        self.checkpoint = Some(CheckpointJob { path: path.into(), every: Every::default(), resumes: false });
+        self.checkpoint =
+            Some(CheckpointJob { path: path.into(), every: Every::default(), resumes: false, stays: false });
         self
     }
 
     /// Goes on from the checkpoint of a run over the same table with the same settings, and keeps it up.
     #[must_use]
     pub fn resume(mut self, path: impl Into<PathBuf>) -> Self {
-        self.checkpoint = Some(CheckpointJob { path: path.into(), every: Every::default(), resumes: true });
+        self.checkpoint =
+            Some(CheckpointJob { path: path.into(), every: Every::default(), resumes: true, stays: false });
         self
     }
 

@@ -4,16 +4,18 @@
 //! it are the answers of the engine ([`Journal`]), appended as they come, each with a checksum. What a crash leaves half-written
 //! at the end is not used.
 
+mod digest;
 mod header;
 mod tape;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::data::Encoded;
+use crate::data::{Encoded, Shape};
 use crate::engine::journal::{Keep, Record};
 use crate::error::{Error, Result};
 use crate::train::job::{CheckpointJob, Job};
 use crate::train::whereabouts::Trail;
+pub(super) use digest::{Digest, Digesting};
 use header::{Header, settings_of};
 use tape::Tape;
 
@@ -54,10 +56,8 @@ pub(super) struct Keeper {
     job: Option<CheckpointJob>,
     settings: Vec<(String, String)>,
     /// What the file holds from a run before.
-    found: Option<(Header, Vec<Record>)>,
+    found: Option<(Header, u64, Vec<Record>)>,
     tape: Option<Arc<Mutex<Tape>>>,
-    /// How many answers were there when the run went on.
-    resumed: usize,
 }
 
 impl Keeper {
@@ -78,9 +78,9 @@ impl Keeper {
                 ));
             }
             Ok(bytes) => {
-                let (header, records) = Header::parse(&bytes, &own.path)?;
+                let (header, length, records) = Header::parse(&bytes, &own.path)?;
                 header.check_settings(&settings, &own.path)?;
-                Some((header, records))
+                Some((header, length, records))
             }
             Err(_) if !own.resumes => None,
             Err(cause) => {
@@ -93,30 +93,39 @@ impl Keeper {
         Ok(Self { job: Some(own.clone()), settings, found, ..Self::default() })
     }
 
+    /// What the table is told apart by, if there is a checkpoint: it takes time.
+    pub(super) fn digest(&self, shape: Shape) -> Option<Digest> {
+        self.job.as_ref().map(|_| Digest::new(shape))
+    }
+
     /// The table is read: holds it against that of the run before, begins the file, and has the journal written there.
-    pub(super) fn begin(&mut self, encoded: &Encoded, is_gpu: bool, trail: &mut Trail) -> Result<()> {
-        let Some(job) = &self.job else { return Ok(()) };
+    pub(super) fn begin(
+        &mut self,
+        encoded: &Encoded,
+        digest: Option<Digest>,
+        is_gpu: bool,
+        trail: &mut Trail,
+    ) -> Result<()> {
+        let (Some(job), Some(digest)) = (&self.job, digest) else { return Ok(()) };
+        let standing = trail.standing.clone();
+        let header = Header::new(self.settings.clone(), encoded, digest.finish(), is_gpu, standing);
         if let Some(tape) = &self.tape {
             // A run that goes on after a failure of its device.
             let mut tape = locked(tape);
             if !trail.journal.is_replaying() {
-                let header = Header::new(self.settings.clone(), encoded, is_gpu, trail.standing.clone());
                 tape.start_over(&header.to_bytes()?)?;
             }
         } else {
-            let mut header = Header::new(self.settings.clone(), encoded, is_gpu, trail.standing.clone());
-            let records = match self.found.take() {
-                Some((found, records)) => {
+            let tape = match self.found.take() {
+                Some((found, length, records)) => {
                     found.check_table(&header, &job.path)?;
-                    trail.standing.clone_from(&found.standing);
-                    header = found;
-                    records
+                    let tape = Tape::resume(&job.path, job.every, length, &records)?;
+                    trail.standing = found.standing;
+                    trail.journal.replay(records);
+                    tape
                 }
-                None => Vec::new(),
+                None => Tape::create(&job.path, job.every, &header.to_bytes()?)?,
             };
-            self.resumed = records.len();
-            let tape = Tape::new(&job.path, job.every, &header.to_bytes()?, &records)?;
-            trail.journal.replay(records);
             let tape = Arc::new(Mutex::new(tape));
             *WRITING.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&tape));
             self.tape = Some(tape);
@@ -129,26 +138,49 @@ impl Keeper {
     }
 
     /// Writes what waits, before a run ends early: says how one goes on, if one can.
-    pub(super) fn interrupt(&self, error: Error) -> Error {
-        match &self.tape {
-            Some(tape) => saved(tape, error),
-            None => error,
-        }
+    pub(super) fn interrupt(self, error: Error) -> Error {
+        let Some(tape) = &self.tape else { return error };
+        leave(tape);
+        saved(tape, error)
     }
 
-    /// The run has ended well: its checkpoint is of no use any more. Gives what the user should worry about.
+    /// The run has ended well. Its checkpoint is of no use any more, unless the caller has still to write the model. Gives what
+    /// the user should worry about.
     pub(super) fn finish(self) -> Option<String> {
         let (job, tape) = (self.job?, self.tape?);
-        *WRITING.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        let fault = locked(&tape).fault().map(|fault| format!("there was no checkpoint: {fault}"));
-        // One that stays is refused by the next run that would overwrite it.
-        let _ = std::fs::remove_file(&job.path);
-        fault
+        locked(&tape).write();
+        if !job.stays {
+            leave(&tape);
+            remove(&job);
+        }
+        let tape = locked(&tape);
+        tape.fault().map(|fault| format!("there was no checkpoint: {fault}"))
     }
 
-    /// What a run that went on should say.
-    pub(super) fn note(&self) -> Option<String> {
+    /// What a run that went on should say; `passes` of it were known.
+    pub(super) fn note(&self, passes: u64) -> Option<String> {
         let job = self.job.as_ref().filter(|job| job.resumes)?;
-        Some(format!("the run went on from {}, with {} answers of its passes", job.path.display(), self.resumed))
+        Some(format!("the run went on from {}, {passes} passes over the data into it", job.path.display()))
+    }
+}
+
+/// Nobody saves this checkpoint any more.
+fn leave(tape: &Arc<Mutex<Tape>>) {
+    let mut writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+    if writing.as_ref().is_some_and(|other| Arc::ptr_eq(other, tape)) {
+        *writing = None;
+    }
+}
+
+fn remove(job: &CheckpointJob) {
+    // One that stays is refused by the next run that would overwrite it.
+    let _ = std::fs::remove_file(&job.path);
+}
+
+/// Removes the checkpoint of a job that ended well, for a caller who has written the model ([`CheckpointJob::stays`]).
+pub fn end_checkpoint(job: &Job) {
+    if let Some(checkpoint) = &job.checkpoint {
+        *WRITING.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        remove(checkpoint);
     }
 }

@@ -171,12 +171,15 @@ impl Default for Every {
 /// A checkpoint that a run keeps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckpointJob {
-    /// Its file, which is removed when the run ends well.
+    /// Its file.
     pub path: PathBuf,
     /// How often it is written.
     pub every: Every,
     /// Whether the run goes on from it.
     pub resumes: bool,
+    /// Whether it stays when the run ends well, for a caller who has still to write the model and removes it then
+    /// ([`end_checkpoint`](super::end_checkpoint)).
+    pub stays: bool,
 }
 
 /// What to fit, where, and how. A chain of settings makes one:

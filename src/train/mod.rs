@@ -37,7 +37,7 @@ use feature_penalties::FeaturePenalties;
 use recovery::open_and_reserve;
 use strategy::HessianPlan;
 
-pub use checkpoint::save_checkpoint;
+pub use checkpoint::{end_checkpoint, save_checkpoint};
 use job::elastic_net_parameters;
 pub use job::{
     CheckpointJob, DEFAULT_GAP_TOLERANCE, DEFAULT_STRENGTHS, Every, ExactJob, InferenceJob, Init, Job, Metric, PathJob,

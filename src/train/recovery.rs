@@ -22,10 +22,10 @@ struct Failures(Vec<String>);
 
 impl Failures {
     fn note(&mut self, error: &Error, iterations: u64, now: &Device) {
-        let now = if now.is_gpu() { "a new device" } else { "the CPU" };
+        let now = if now.is_gpu() { "with the device opened anew" } else { "on the CPU" };
         let when =
             if iterations == 0 { "before the first iteration".into() } else { format!("in iteration {iterations}") };
-        self.0.push(format!("{}, {when}; the run went on on {now}", error.fact));
+        self.0.push(format!("{}, {when}; the run went on {now}", error.fact));
     }
 }
 
@@ -68,14 +68,16 @@ pub(super) fn train(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut
     let what = What { table: &table, job, plan: &plan, penalties: &penalties, folds: folds.as_ref(), begin };
     let journal = if recovers && device.is_gpu() { Journal::remembering() } else { Journal::default() };
     let mut trail = Trail { journal, ..Trail::default() };
-    let (mut failures, mut before) = (Failures::default(), 0);
+    let (mut failures, mut before, mut next) = (Failures::default(), 0, 0);
     let monitor = &Ending::new(monitor, job, begin);
     let mut model = loop {
-        // Iterations go on counting, and a run that goes on does not tell again what it replays.
-        let mut last = None;
+        // Iterations go on counting, and a run that goes on does not tell again what was told.
         let mut told = |iteration: &Iteration<'_>| {
-            last = Some(before + iteration.number);
-            history(&Iteration { number: before + iteration.number, ..*iteration });
+            let number = before + iteration.number;
+            if number >= next {
+                next = number + 1;
+                history(&Iteration { number, ..*iteration });
+            }
         };
         let listeners = Listeners { monitor, history: &mut told };
         let error = match attempt(what, &device, loading, &mut trail, &mut keeper, listeners) {
@@ -88,10 +90,10 @@ pub(super) fn train(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut
         if error.kind != Kind::Device || !device.is_gpu() || !recovers {
             return Err(keeper.interrupt(error));
         }
-        let iterations = last.unwrap_or(before);
-        let next = if failures.0.len() < NEW_DEVICES { again(job, &design) } else { Err(error.clone()) };
-        (device, loading) = match next {
-            Ok(next) => next,
+        let iterations = next.saturating_sub(1);
+        let new = if failures.0.len() < NEW_DEVICES { again(job, &design) } else { Err(error.clone()) };
+        (device, loading) = match new {
+            Ok(new) => new,
             Err(_) if job.device == Selection::Auto => {
                 // Its arithmetic is another one: it goes on from the point, and asks afresh.
                 trail.journal = Journal::default();
@@ -106,7 +108,7 @@ pub(super) fn train(prepared: Prepared<'_>, monitor: &dyn Monitor, history: &mut
         failures.note(&error, iterations, &device);
     };
     model.training.warnings.extend(failed.into_iter().chain(failures.0));
-    model.training.notes.extend(keeper.note());
+    model.training.notes.extend(keeper.note(trail.journal.replayed()));
     model.training.warnings.extend(keeper.finish());
     Ok(model)
 }

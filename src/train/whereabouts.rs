@@ -1,6 +1,6 @@
 //! Where a run stands, on the original scale of the columns: from there another device goes on, or a later run.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use crate::data::Encoded;
@@ -84,7 +84,6 @@ impl Standing {
 pub(super) struct Whereabouts {
     start: Option<Standing>,
     reached: RefCell<Option<Standing>>,
-    iterations: Cell<u64>,
 }
 
 impl Whereabouts {
@@ -114,13 +113,11 @@ impl Whereabouts {
         let margins = iteration.point.chunks(coordinates.dimension().max(1));
         let (weights, intercepts) = margins.map(|margin| coordinates.to_original(margin)).unzip();
         *self.reached.borrow_mut() = Some(Standing { weights, intercepts, aliased: Some(aliased.to_vec()) });
-        self.iterations.set(iteration.number);
     }
 
-    /// Where the run has come to, and in how many iterations.
-    pub(super) fn reached(self) -> (Option<Standing>, u64) {
-        let reached = self.reached.into_inner();
-        (reached.or(self.start), self.iterations.get())
+    /// Where the run has come to.
+    pub(super) fn reached(self) -> Option<Standing> {
+        self.reached.into_inner().or(self.start)
     }
 }
 
@@ -131,8 +128,6 @@ pub(super) struct Trail {
     pub(super) journal: Journal,
     /// Where the run begins or has come to, if not where every other one begins.
     pub(super) standing: Option<Standing>,
-    /// In how many iterations it came there.
-    pub(super) iterations: u64,
 }
 
 impl Trail {

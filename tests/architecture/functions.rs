@@ -16,7 +16,7 @@ const LONG: &[(&str, usize)] = &[
     ("bench.rs: bench", 111),
     ("cli/bench.rs: run", 63),
     ("cli/predict.rs: run", 62),
-    ("cli/train/mod.rs: run", 105),
+    ("cli/train/mod.rs: run", 102),
     ("data/decode.rs: decode", 71),
     ("data/encode.rs: find", 72),
     ("data/load.rs: load", 151),

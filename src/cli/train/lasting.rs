@@ -56,7 +56,7 @@ impl LastingFlags {
             }
             (None, None) => return Ok(()),
         };
-        job.checkpoint = Some(CheckpointJob { path: path.clone(), every, resumes });
+        job.checkpoint = Some(CheckpointJob { path: path.clone(), every, resumes, stays: true });
         Ok(())
     }
 }

@@ -10,17 +10,18 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use crate::cli::progress::{Progress, keep_on_interrupt};
+use crate::cli::progress::{Progress, forget_interrupt, keep_on_interrupt};
 use crate::cli::watch::{started_over, watch_driver};
 use crate::cli::{Global, NOT_CONVERGED, check_distinct, check_outputs, print, print_text, with_flags};
 use gpu_logreg::data::{Encoder, Spec, Table, Wanted, check_parts};
 use gpu_logreg::engine::Selection;
 use gpu_logreg::error::{Error, Result};
+use gpu_logreg::model::Model;
 use gpu_logreg::model::file::{Pending, finish_all};
 use gpu_logreg::report;
 use gpu_logreg::report::html::{RowsFrom, Step};
 use gpu_logreg::solve::Status;
-use gpu_logreg::train::{Init, Job, prepare};
+use gpu_logreg::train::{Init, Job, end_checkpoint, prepare};
 use iterations::line;
 use lists::references;
 use measured::{Measured, page_of, validation};
@@ -101,10 +102,7 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         lines += &line(iteration, begin);
         steps.push(Step::of(iteration));
     })?;
-    model.training.command = std::env::args().collect();
-    model.training.warnings.extend(unequal);
-    model.training.notes.extend(started_over().map(|why| format!("{why}; the run started over on the CPU")));
-    model.show_settings(with_flags);
+    complete(&mut model, unequal);
     let (has_estimates, is_finite) = (model.training.status.has_estimates(), model.is_finite());
     let wanted = |_: &Table| is_finite && (has_estimates || page.is_some());
     let mut measured = None;
@@ -130,9 +128,8 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
         let starts_empty = job.init == Init::Zero;
         files.push((page, page_of(&model, measured.as_ref(), &steps, starts_empty).into_bytes()));
     }
-    // The model last: where it is new, the others are.
     files.extend(pending.map(|file| (file, json.clone().into_bytes())));
-    finish_all(files)?;
+    put_in_place(files, &job)?;
     model.training.notes.iter().for_each(|note| global.note(note));
     model.training.warnings.iter().for_each(|warning| global.warn(warning));
     if global.json {
@@ -153,6 +150,22 @@ pub(super) fn run(arguments: &Train, global: &Global) -> Result<ExitCode> {
     }
     let has_converged = model.training.status == Status::Converged;
     Ok(if arguments.strict && !has_converged { ExitCode::from(NOT_CONVERGED) } else { ExitCode::SUCCESS })
+}
+
+/// The iterations have ended: what the program knows of the run, and an interrupt that ended them, which is past.
+fn complete(model: &mut Model, unequal: Option<String>) {
+    forget_interrupt(model.training.status == Status::Interrupted);
+    model.training.command = std::env::args().collect();
+    model.training.warnings.extend(unequal);
+    model.training.notes.extend(started_over().map(|why| format!("{why}; the run started over on the CPU")));
+    model.show_settings(with_flags);
+}
+
+/// The files of a run come together, the model last: where it is new, the others are. Only then is a checkpoint of no use.
+fn put_in_place(files: Vec<(Pending, Vec<u8>)>, job: &Job) -> Result<()> {
+    finish_all(files)?;
+    end_checkpoint(job);
+    Ok(())
 }
 
 /// The files that a run writes, by their flags.

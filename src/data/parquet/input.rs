@@ -13,21 +13,26 @@ use parquet::file::reader::{ChunkReader, Length};
 /// Pauses before a read is tried again: disks and networks fail for a moment.
 const PAUSES: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1)];
 
-/// Whether an error is of a disk or a network, by the code of the system: EIO, EAGAIN, ESTALE (116 on Linux, 70 elsewhere),
-/// ETIMEDOUT (110, 60).
+/// The codes of errors of a disk or a network, which may pass: EIO, EAGAIN, ETIMEDOUT, ESTALE.
+const PASSING: [i32; 4] = if cfg!(target_os = "linux") { [5, 11, 110, 116] } else { [5, 35, 60, 70] };
+
+/// The codes of errors that say nothing of a file either: ENOMEM, EACCES, ENFILE, EMFILE. A damaged file has others: places
+/// in it that are none are EINVAL.
+const LASTING: [i32; 4] = [12, 13, 23, 24];
+
 fn may_pass(error: &Error) -> bool {
-    const OF_SYSTEM: &[i32] = if cfg!(target_os = "linux") { &[5, 11, 110, 116] } else { &[5, 35, 60, 70] };
-    cfg!(unix) && error.raw_os_error().is_some_and(|code| OF_SYSTEM.contains(&code))
+    cfg!(unix) && error.raw_os_error().is_some_and(|code| PASSING.contains(&code))
 }
 
-/// Whether a message tells what the system says of a disk or a network, which is no damage.
+/// Whether a message tells what the system says of a disk, a network or a limit, which is no damage.
 pub(super) fn is_of_system(cause: &str) -> bool {
-    cause.contains("(os error ")
+    let is_there = |code: &i32| cause.contains(&format!("(os error {code})"));
+    cfg!(unix) && PASSING.iter().chain(&LASTING).any(is_there)
 }
 
 /// What to do then.
 pub(super) const NO_DAMAGE: &str =
-    "Nothing speaks against the file itself. Check the disk or the network, and run again.";
+    "Nothing speaks against the file itself. Check the disk, the network and the limits of the process, and run again.";
 
 /// What `read` gives, which is asked again after an error that may pass.
 pub(super) fn tried<T>(mut read: impl FnMut() -> Result<T>) -> Result<T> {
@@ -137,6 +142,40 @@ impl Read for Ending {
         match tried(|| file.read(out))? {
             0 if !out.is_empty() => Err(Error::from(ErrorKind::UnexpectedEof)),
             read => Ok(read),
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn fault(code: i32) -> Error {
+        Error::from_raw_os_error(code)
+    }
+
+    /// What may pass is tried four times in all, and nothing else twice.
+    #[test]
+    fn a_read_is_tried_again_where_that_helps() {
+        for (failures, code, reads, is_done) in [(0, 5, 1, true), (3, 5, 4, true), (4, 5, 4, false), (1, 22, 1, false)]
+        {
+            let mut count = 0;
+            let done = tried(|| {
+                count += 1;
+                if count <= failures { Err(fault(code)) } else { Ok(()) }
+            });
+            assert_eq!((count, done.is_ok()), (reads, is_done), "{failures} failures of code {code}");
+        }
+    }
+
+    /// Places in a damaged file that are none are damage.
+    #[test]
+    fn what_the_system_says_is_no_damage_unless_the_file_made_it() {
+        for code in [5, 12, 13, 23, 24] {
+            assert!(is_of_system(&format!("External: {}", fault(code))), "{code}");
+        }
+        for cause in [fault(22).to_string(), "Invalid Parquet file".into(), "(os error 250)".into(), String::new()] {
+            assert!(!is_of_system(&cause), "{cause}");
         }
     }
 }

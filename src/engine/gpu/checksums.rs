@@ -6,10 +6,9 @@
 //! same to the last bit. Rows beyond the last are in none.
 
 use std::ops::Range;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::data::{Column, Shape};
+use crate::engine::column_sums::ColumnSums;
 use crate::engine::gpu::Gpu;
 use crate::engine::gpu::buffers::{buffer, read_buffer};
 use crate::engine::gpu::device_chunk::PARTS;
@@ -63,27 +62,18 @@ fn first_column(shape: Shape, part: Part) -> usize {
     PARTS.into_iter().take_while(|&before| before != part).map(|before| columns_of(shape, before)).sum()
 }
 
-/// What was written of a column of a chunk since everything settled last.
-#[derive(Clone, Copy, Default)]
-struct Sum {
-    epoch: u32,
-    rows: usize,
-    total: u32,
-}
-
 /// The sums of a table that is being filled.
 pub(super) struct Written {
     layout: Layout,
     /// `[chunks][columns, then those beside]`.
-    sums: Vec<Mutex<Sum>>,
-    epoch: AtomicU32,
+    sums: ColumnSums,
 }
 
 impl Written {
     pub(super) fn new(layout: Layout) -> Self {
         let columns = layout.shape.columns + layout.shape.columns_beside();
-        let sums = (0..layout.chunks() * columns).map(|_| Mutex::default()).collect();
-        Self { layout, sums, epoch: AtomicU32::new(0) }
+        let sums = ColumnSums::new(layout.chunks() * columns);
+        Self { layout, sums }
     }
 
     /// Values go to the rows of a column of a chunk from `first_row` on.
@@ -95,31 +85,22 @@ impl Written {
             Column::Weight => first_column(shape, Part::RowWeights),
             Column::Offset(margin) => first_column(shape, Part::Offsets) + margin,
         };
-        let more = sum_of(first_row, values);
         let columns = shape.columns + shape.columns_beside();
-        let epoch = self.epoch.load(Ordering::Relaxed);
-        let mut sum = self.sums[chunk * columns + place].lock().expect("nothing panics while it holds this lock");
-        if sum.epoch != epoch {
-            // A column that is written again is written whole.
-            *sum = Sum { epoch, ..Sum::default() };
-        }
-        sum.rows += values.len();
-        sum.total = sum.total.wrapping_add(more);
+        self.sums.add(chunk * columns + place, values.len(), sum_of(first_row, values).into());
     }
 
     /// What is written from here on replaces what was written before.
     pub(super) fn settle(&self) {
-        self.epoch.fetch_add(1, Ordering::Relaxed);
+        self.sums.settle();
     }
 
     /// The sums, and room on the device and on the host for those that it makes.
     pub(super) fn finish(self, gpu: &Gpu) -> Result<Checksums> {
         let layout = self.layout;
         let columns = layout.shape.columns + layout.shape.columns_beside();
-        let sums = self.sums.into_iter().enumerate().map(|(index, sum)| {
-            let Sum { rows, total, .. } = sum.into_inner().expect("nothing panics while it holds this lock");
-            // Of a column that was not written whole, once, nothing is known.
-            (rows == layout.rows_of(index / columns)).then_some(total)
+        let sums = self.sums.finish().enumerate().map(|(index, (rows, total))| {
+            // Of a column that was not written whole, once, nothing is known. The device's sums have 32 bits.
+            (rows == layout.rows_of(index / columns)).then_some(total as u32)
         });
         let sums = sums.collect();
         let len: usize = (0..layout.chunks()).map(|chunk| len_of(&layout, chunk)).sum();

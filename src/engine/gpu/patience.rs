@@ -62,9 +62,9 @@ impl Gpu {
         self.patience.shared.is_given_up.store(true, Ordering::Relaxed);
     }
 
-    /// Ends all waits for this device, now and from here on, with an error of kind `Interrupted`.
-    pub fn stop(&self) {
-        self.patience.shared.stops.store(true, Ordering::Relaxed);
+    /// Whether all waits for this device end, with an error of kind `Interrupted`.
+    pub fn stop(&self, stops: bool) {
+        self.patience.shared.stops.store(stops, Ordering::Relaxed);
     }
 
     /// Has the device do what was encoded.

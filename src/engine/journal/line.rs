@@ -3,7 +3,7 @@
 use crate::engine::journal::encoding::Question;
 use crate::engine::journal::{Journal, Journaled};
 use crate::error::Result;
-use crate::objective::{Evaluation, Line, Need, Passes, Probe};
+use crate::objective::{Evaluation, Line, Need, Objective, Passes, Probe};
 
 fn of_probe(steps: &[f64]) -> Question {
     Question::new("probe").of_numbers(steps)
@@ -79,14 +79,17 @@ impl Line for ReplayedLine<'_, '_> {
     }
 
     fn probe(&mut self, steps: &[f64]) -> Result<Vec<Probe>> {
-        match self.run.known(of_probe(steps)) {
-            Some(known) => Ok(known),
-            None => self.again()?.probe(steps),
+        if let Some(known) = self.run.journal.answer(of_probe(steps)) {
+            return Ok(known);
         }
+        let answer = self.again()?.probe(steps)?;
+        let passes = self.run.passes();
+        self.run.journal.keep(of_probe(steps), &answer, passes, true);
+        Ok(answer)
     }
 
     fn accept(mut self: Box<Self>, step: f64, need: Need) -> Result<Evaluation> {
-        if let Some(known) = self.run.known(of_accept(step, need)) {
+        if let Some(known) = self.run.journal.answer(of_accept(step, need)) {
             let Self { run, taken, .. } = *self;
             go(&mut run.standing, &taken, step);
             run.is_behind = true;
@@ -94,6 +97,7 @@ impl Line for ReplayedLine<'_, '_> {
         }
         let answer = self.again()?.accept(step, need)?;
         go(&mut self.run.standing, &self.taken, step);
+        self.run.keep(of_accept(step, need), &answer);
         Ok(answer)
     }
 }

@@ -1,5 +1,6 @@
 //! What tells one run apart from another: the line at the beginning of a checkpoint.
 
+use std::hash::{DefaultHasher, Hasher};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::Encoded;
 use crate::engine::journal::Record;
 use crate::error::{Error, Result};
+use crate::model::Model;
 use crate::train::job::Job;
 use crate::train::whereabouts::Standing;
 use crate::wording::plain;
@@ -34,6 +36,22 @@ struct Fingerprint {
     classes: Vec<(String, f64)>,
     /// Name, mean and standard deviation of each feature.
     features: Vec<(String, f64, f64)>,
+    /// What each stored column holds, and its number.
+    columns: Vec<(String, u64)>,
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+/// What tells a model apart from others that a run may begin with.
+fn told(model: &Model) -> String {
+    let coefficients = model.features.iter().flat_map(|feature| &feature.coefficients).chain(&model.intercepts);
+    let bytes: Vec<u8> = coefficients.flat_map(|x| x.to_le_bytes()).collect();
+    let names: Vec<&str> = model.features.iter().map(|feature| feature.name.as_str()).collect();
+    format!("a model with the number {:016x}", hash(&bytes) ^ hash(names.join("\n").as_bytes()))
 }
 
 fn program() -> String {
@@ -90,7 +108,7 @@ pub(super) fn settings_of(job: &Job) -> Vec<(String, String)> {
         ("nonnegative", nonnegative.to_string()),
         ("no-intercept", (!intercept).to_string()),
         ("solver", solver.name().into()),
-        ("init", format!("{init:?}, {}", start.as_ref().map_or("no model", |_| "a model"))),
+        ("init", start.as_ref().map_or_else(|| format!("{init:?}"), |model| told(model))),
         ("preconditioner", format!("{preconditioner:?}")),
         ("tolerance", format!("{tolerance:?}")),
         ("gradient-tolerance", format!("{gradient_tolerance:?}")),
@@ -105,6 +123,7 @@ impl Header {
     pub(super) fn new(
         settings: Vec<(String, String)>,
         encoded: &Encoded,
+        columns: Vec<(String, u64)>,
         is_gpu: bool,
         standing: Option<Standing>,
     ) -> Self {
@@ -112,21 +131,22 @@ impl Header {
         let classes = classes.zip(encoded.totals.classes.iter().copied()).collect();
         let features = encoded.features.iter();
         let features = features.map(|feature| (feature.name.clone(), feature.scale.mean, feature.scale.scale));
-        let table = Fingerprint { classes, features: features.collect() };
+        let table = Fingerprint { classes, features: features.collect(), columns };
         let device = if is_gpu { "gpu" } else { "cpu" }.into();
         Self { format: FORMAT.into(), program: program(), settings, device, table, standing }
     }
 
-    /// A line of JSON.
+    /// A line of JSON, and one with its checksum.
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut bytes = serde_json::to_vec(self)
             .map_err(|cause| Error::internal(format!("the checkpoint has no JSON form: {cause}")))?;
-        bytes.push(b'\n');
+        let checksum = hash(&bytes);
+        bytes.extend(format!("\n{checksum:016x}\n").into_bytes());
         Ok(bytes)
     }
 
-    /// The header of the file at `path`, and what follows it.
-    pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<(Self, Vec<Record>)> {
+    /// The header of the file at `path`, how many bytes it takes, and what follows it.
+    pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<(Self, u64, Vec<Record>)> {
         let shown = path.display();
         let no_checkpoint = |why: String| {
             Error::data(
@@ -137,6 +157,7 @@ impl Header {
         let Some(end) = bytes.iter().position(|&byte| byte == b'\n') else {
             return Err(no_checkpoint(format!("its first line does not end, after {} bytes", bytes.len())));
         };
+        let checksum = format!("\n{:016x}\n", hash(&bytes[..end])).into_bytes();
         let header: Self = serde_json::from_slice(&bytes[..end]).map_err(|cause| no_checkpoint(cause.to_string()))?;
         if header.format != FORMAT {
             return Err(no_checkpoint(format!("its format is `{}`", plain(&header.format))));
@@ -147,8 +168,11 @@ impl Header {
                 "Go on with the program that wrote it, or begin anew without ⟦resume⟧.",
             ));
         }
-        let (records, _) = Record::all_of(&bytes[end + 1..]);
-        Ok((header, records))
+        if !bytes[end..].starts_with(&checksum) {
+            return Err(no_checkpoint("its head is damaged".into()));
+        }
+        let behind = end + checksum.len();
+        Ok((header, behind as u64, Record::all_of(&bytes[behind..]).0))
     }
 
     /// An error that names the first setting that is another one.
@@ -208,6 +232,12 @@ impl Header {
         }
         if was.features.len() != is.features.len() || was.classes.len() != is.classes.len() {
             return fault(format!("it had {} features, and this one has {}", was.features.len(), is.features.len()));
+        }
+        if let Some((_, (what, _))) = was.columns.iter().zip(&is.columns).find(|(was, is)| was != is) {
+            return fault(format!("{what} are others"));
+        }
+        if was.columns.len() != is.columns.len() {
+            return fault(format!("{} columns were stored, and now {}", was.columns.len(), is.columns.len()));
         }
         Ok(())
     }

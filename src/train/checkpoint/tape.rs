@@ -1,6 +1,6 @@
 //! The file of a checkpoint, to which records are appended.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -30,15 +30,40 @@ pub(super) struct Tape {
 }
 
 impl Tape {
-    /// A file with a header and the records of a run before, which it may have already.
-    pub(super) fn new(path: &Path, every: Every, header: &[u8], records: &[Record]) -> Result<Self> {
+    /// A new file with a header.
+    pub(super) fn create(path: &Path, every: Every, header: &[u8]) -> Result<Self> {
+        let mut tape = Self::open(path, every, header.len() as u64)?;
+        tape.begin_with(header).map_err(|cause| Error::output(path, cause))?;
+        Ok(tape)
+    }
+
+    /// The file of a run before, with a header of so many bytes and these records behind it; what follows them is cut off.
+    pub(super) fn resume(path: &Path, every: Every, header: u64, records: &[Record]) -> Result<Self> {
+        let mut tape = Self::open(path, every, header)?;
+        let mut end = header;
+        for record in records {
+            end += record.to_bytes().len() as u64;
+            tape.ends.push(end);
+        }
+        tape.file.set_len(end).map_err(|cause| Error::output(path, cause))?;
+        Ok(tape)
+    }
+
+    fn open(path: &Path, every: Every, header: u64) -> Result<Self> {
         let fail = |cause| Error::output(path, cause);
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(fail)?;
-        let mut tape = Self {
+        // Two runs would destroy what the other one writes. Where there are no locks, nobody knows.
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Err(Error::usage(
+                format!("{} is being written by another run", path.display()),
+                "Wait until that one has ended, or choose another place.",
+            ));
+        }
+        Ok(Self {
             file,
             path: path.to_owned(),
             every,
-            header: header.len() as u64,
+            header,
             ends: Vec::new(),
             place: 0,
             waiting: Vec::new(),
@@ -47,15 +72,7 @@ impl Tape {
             written_passes: 0,
             passes: 0,
             fault: None,
-        };
-        let mut end = tape.header;
-        for record in records {
-            end += record.to_bytes().len() as u64;
-            tape.ends.push(end);
-        }
-        tape.begin_with(header).map_err(fail)?;
-        tape.file.set_len(end).map_err(fail)?;
-        Ok(tape)
+        })
     }
 
     fn begin_with(&mut self, header: &[u8]) -> std::io::Result<()> {
@@ -66,8 +83,7 @@ impl Tape {
 
     /// Forgets all records: the run begins elsewhere.
     pub(super) fn start_over(&mut self, header: &[u8]) -> Result<()> {
-        let fail = |cause| Error::output(&self.path, cause);
-        self.file.set_len(0).map_err(fail)?;
+        self.file.set_len(0).map_err(|cause| Error::output(&self.path, cause))?;
         (self.header, self.place, self.passes, self.written_passes) = (header.len() as u64, 0, 0, 0);
         self.ends.clear();
         self.waiting.clear();
