@@ -63,22 +63,33 @@ struct Memory {
 pub struct Record {
     question: u64,
     answer: Vec<u8>,
+    /// Whether a line began before it that has not ended with it.
+    is_within_line: bool,
 }
 
 impl Record {
     /// The record as bytes: its length, what was asked, the answer, and a checksum.
     pub fn to_bytes(&self) -> Vec<u8> {
-        encoding::framed(self.question, &self.answer)
+        encoding::framed(self)
     }
 
-    /// The records of a sequence of bytes up to the first one that is not whole, and how many bytes they take.
-    pub fn all_of(bytes: &[u8]) -> (Vec<Self>, usize) {
+    /// The records of a sequence of bytes up to the first one that is not whole, without a line that has not ended: an engine would
+    /// look along it again for every answer that is missing.
+    pub fn all_of(bytes: &[u8]) -> Vec<Self> {
         let (mut records, mut read) = (Vec::new(), 0);
-        while let Some((question, answer, length)) = encoding::unframed(&bytes[read..]) {
-            records.push(Self { question, answer: answer.to_vec() });
+        while let Some((record, length)) = encoding::unframed(&bytes[read..]) {
+            records.push(record);
             read += length;
         }
-        (records, read)
+        while records.last().is_some_and(Self::is_within_line) {
+            records.pop();
+        }
+        records
+    }
+
+    /// Whether a line began before it that has not ended with it.
+    pub fn is_within_line(&self) -> bool {
+        self.is_within_line
     }
 
     /// What the run had cost with it, if it has an answer.
@@ -176,15 +187,15 @@ impl Journal {
     }
 
     /// Keeps an answer where somebody wants it, and what the run has cost with it. One that has no bytes is asked for again.
-    fn keep<A: Answer>(&mut self, question: Question, answer: &A, passes: Passes, is_of_line: bool) {
+    fn keep<A: Answer>(&mut self, question: Question, answer: &A, passes: Passes, is_within_line: bool) {
         if self.keeper.is_none() && self.memory.is_none() {
             return;
         }
         let mut writer = Writer::default();
         passes.write(&mut writer);
         let answer = if answer.write(&mut writer) { writer.finish() } else { Vec::new() };
-        self.open.push(Record { question: question.finish(), answer });
-        if !is_of_line {
+        self.open.push(Record { question: question.finish(), answer, is_within_line });
+        if !is_within_line {
             self.settle();
         }
     }
@@ -439,8 +450,8 @@ mod tests {
             journal.keep_in(Arc::<Mutex<Kept>>::clone(&kept));
             ask(&mut Journaled::new(&mut *engine(), &mut journal), steps);
             let bytes: Vec<u8> = kept.lock().expect("a lock").0.iter().flat_map(Record::to_bytes).collect();
-            let (records, read) = Record::all_of(&bytes);
-            assert_eq!((records.len(), read), (kept.lock().expect("a lock").0.len(), bytes.len()));
+            let records = Record::all_of(&bytes);
+            assert_eq!(records, kept.lock().expect("a lock").0);
             let mut journal = Journal::default();
             journal.replay(records);
             let mut again = engine();
@@ -473,8 +484,31 @@ mod tests {
         assert!(!journal.is_replaying() && third.passes().data == 0 && found == expected);
         // Without a memory there is nothing to go back to.
         let mut forgetful = Journal::default();
-        forgetful.replay(vec![Record { question: 1, answer: Vec::new() }]);
+        forgetful.replay(vec![Record { question: 1, answer: Vec::new(), is_within_line: false }]);
         assert!(!forgetful.rewind());
+    }
+
+    /// Wherever the records end, a run goes on in at most two passes more than are left: one for what was under way, and one that
+    /// brings the engine there.
+    #[test]
+    fn a_line_that_has_not_ended_is_begun_again() {
+        let kept = Arc::new(Mutex::new(Kept::default()));
+        let mut journal = Journal::default();
+        journal.keep_in(Arc::<Mutex<Kept>>::clone(&kept));
+        let mut whole = engine();
+        ask(&mut Journaled::new(&mut *whole, &mut journal), 5);
+        let records = kept.lock().expect("a lock").0.clone();
+        assert!(records.iter().filter(|record| record.is_within_line()).count() >= 4);
+        for count in 0..=records.len() {
+            let bytes: Vec<u8> = records[..count].iter().flat_map(Record::to_bytes).collect();
+            let mut journal = Journal::default();
+            journal.replay(Record::all_of(&bytes));
+            let mut again = engine();
+            ask(&mut Journaled::new(&mut *again, &mut journal), 5);
+            let known = if count == 0 { 0 } else { records[count - 1].passes().expect("an answer").data };
+            let (own, left) = (again.passes().data, whole.passes().data - known);
+            assert!(own <= left + 2, "{count}: {own} passes, and {left} are left");
+        }
     }
 
     /// Another question ends the replay; damage does too.
@@ -496,7 +530,7 @@ mod tests {
         let mut bytes: Vec<u8> = records.iter().flat_map(Record::to_bytes).collect();
         let first = records[0].to_bytes().len();
         bytes[first + 20] ^= 1;
-        assert_eq!(Record::all_of(&bytes), (vec![records[0].clone()], first));
-        assert_eq!(Record::all_of(&bytes[..first - 1]).0, []);
+        assert_eq!(Record::all_of(&bytes), records[..1]);
+        assert_eq!(Record::all_of(&bytes[..first - 1]), []);
     }
 }

@@ -212,6 +212,10 @@ impl Pending {
 
     /// Puts the file in its place.
     pub fn commit(self) -> Result<()> {
+        self.place(true)
+    }
+
+    fn place(self, is_result: bool) -> Result<()> {
         let Self { file, path, listed } = self;
         let fail = |cause: std::io::Error| Error::output(&path, cause);
         file.as_file().sync_all().map_err(fail)?;
@@ -219,7 +223,7 @@ impl Pending {
         {
             let mut writing = writing();
             file.persist(&path).map_err(|cause| Error::output(&path, cause.error))?;
-            writing.1 = true;
+            writing.1 |= is_result;
         }
         drop(listed);
         // The rename itself must reach the disk too; where folders cannot be synced, that is all there is.
@@ -227,6 +231,12 @@ impl Pending {
             let _ = folder.sync_all();
         }
         Ok(())
+    }
+
+    /// Writes the beginning of a file and puts it in its place, for whoever goes on writing there. It is no result of a run.
+    pub fn begin(mut self, content: &[u8]) -> Result<()> {
+        self.fill(content)?;
+        self.place(false)
     }
 
     /// Writes all of `content`, but puts nothing in its place yet.

@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
+use crate::engine::journal::Record;
 use crate::engine::work::{CellMoments, CellSums, HeldOut};
 use crate::lda::ClassMoments;
 use crate::matrix::Symmetric;
@@ -14,10 +15,15 @@ fn hash(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// The bit of a length that says that a line has not ended.
+const WITHIN_LINE: u64 = 1 << 63;
+
 /// A record as bytes.
-pub(super) fn framed(question: u64, answer: &[u8]) -> Vec<u8> {
+pub(super) fn framed(record: &Record) -> Vec<u8> {
+    let Record { question, answer, is_within_line } = record;
     let mut bytes = Vec::with_capacity(answer.len() + 24);
-    bytes.extend((answer.len() as u64).to_le_bytes());
+    let length = answer.len() as u64 | if *is_within_line { WITHIN_LINE } else { 0 };
+    bytes.extend(length.to_le_bytes());
     bytes.extend(question.to_le_bytes());
     bytes.extend(answer);
     let checksum = hash(&bytes);
@@ -25,13 +31,15 @@ pub(super) fn framed(question: u64, answer: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The first record of some bytes, if it is whole: what was asked, the answer, and how many bytes it takes.
-pub(super) fn unframed(bytes: &[u8]) -> Option<(u64, &[u8], usize)> {
+/// The first record of some bytes, if it is whole, and how many bytes it takes.
+pub(super) fn unframed(bytes: &[u8]) -> Option<(Record, usize)> {
     let number = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().ok()?));
-    let length = usize::try_from(number(0)?).ok()?;
-    let end = length.checked_add(16)?;
-    let answer = bytes.get(16..end)?;
-    (number(end)? == hash(&bytes[..end])).then_some((number(8)?, answer, end + 8))
+    let length = number(0)?;
+    let is_within_line = length & WITHIN_LINE != 0;
+    let end = usize::try_from(length & !WITHIN_LINE).ok()?.checked_add(16)?;
+    let (answer, question) = (bytes.get(16..end)?.to_vec(), number(8)?);
+    let record = Record { question, answer, is_within_line };
+    (number(end)? == hash(&bytes[..end])).then_some((record, end + 8))
 }
 
 /// What an engine is asked: a hash of the method and its arguments.

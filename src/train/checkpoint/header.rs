@@ -172,7 +172,7 @@ impl Header {
             return Err(no_checkpoint("its head is damaged".into()));
         }
         let behind = end + checksum.len();
-        Ok((header, behind as u64, Record::all_of(&bytes[behind..]).0))
+        Ok((header, behind as u64, Record::all_of(&bytes[behind..])))
     }
 
     /// An error that names the first setting that is another one.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::engine::journal::{Keep, Record};
 use crate::error::{Error, Result};
+use crate::model::file::Pending;
 use crate::train::job::Every;
 
 pub(super) struct Tape {
@@ -30,11 +31,10 @@ pub(super) struct Tape {
 }
 
 impl Tape {
-    /// A new file with a header.
+    /// A new file with a header, which is there whole or not at all.
     pub(super) fn create(path: &Path, every: Every, header: &[u8]) -> Result<Self> {
-        let mut tape = Self::open(path, every, header.len() as u64)?;
-        tape.begin_with(header).map_err(|cause| Error::output(path, cause))?;
-        Ok(tape)
+        Pending::create(path)?.begin(header)?;
+        Self::resume(path, every, header.len() as u64, &[])
     }
 
     /// The file of a run before, with a header of so many bytes and these records behind it; what follows them is cut off.
@@ -144,7 +144,7 @@ impl Keep for Tape {
             Every::Passes(passes) => self.passes >= self.written_passes + passes,
             Every::Time(time) => self.written_at.elapsed() >= time,
         };
-        if is_due {
+        if is_due && !record.is_within_line() {
             self.write();
         }
     }
